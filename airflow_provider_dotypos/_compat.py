@@ -1,0 +1,77 @@
+"""The one file that knows Airflow versions (3.1 to 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from importlib import import_module
+from typing import Any, cast
+
+from airflow_provider_dotypos.provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
+
+
+def fail_exception() -> type[Exception]:
+    """Return the exception that fails a task at once, whatever its retries."""
+    return _exception("AirflowFailException")
+
+
+def reschedule_exception(at: datetime) -> Exception:
+    """Return the exception that gives the slot back and runs the task again at a time."""
+    return _exception("AirflowRescheduleException")(at)
+
+
+def _exception(name: str) -> type[Exception]:
+    """Return one of Airflow's exceptions from where the version keeps it."""
+    try:
+        found = getattr(import_module("airflow.sdk.exceptions"), name)
+    except AttributeError:  # 3.1
+        found = getattr(import_module("airflow.exceptions"), name)
+    return cast("type[Exception]", found)
+
+
+@contextmanager
+def airflow_failures() -> Iterator[None]:
+    """Turn errors into what Airflow should do about them.
+
+    What trying again can't cure (a revoked token, a forbidden cloud, a bad request) fails the task at once; a
+    ``Retry-After`` too long to hold a slot for puts the task off until then; the rest is left to Airflow's retries.
+    """
+    from airflow_provider_dotypos.api.errors import DotyposError, DotyposRateLimitError
+
+    try:
+        yield
+    except DotyposRateLimitError as error:
+        if error.retry_at is None or not error.too_long_to_wait:
+            raise
+        raise reschedule_exception(error.retry_at) from error
+    except DotyposError as error:
+        if error.permanent:
+            raise fail_exception()(str(error)) from error
+        raise
+
+
+def mask_secret(value: str) -> None:
+    """Have Airflow mask a secret in the logs of this process."""
+    from airflow.sdk.log import mask_secret as mask
+
+    mask(value)
+
+
+def form_behaviour() -> dict[str, Any]:
+    """Return the form's standard fields as Airflow 3.1 asks for them: the same, in another case."""
+    return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOUR.items()}
+
+
+def form_widgets() -> dict[str, Any]:
+    """Return the form's own fields as the widgets that Airflow 3.1 asks for (its API server stands in for wtforms)."""
+    from wtforms import IntegerField, PasswordField, StringField
+    from wtforms.validators import Optional
+
+    def widget(declared: dict[str, Any]) -> Any:
+        schema = declared["schema"]
+        kinds = {"integer": IntegerField, "number": IntegerField}
+        kind = PasswordField if schema.get("format") == "password" else kinds.get(schema["type"][0], StringField)
+        return kind(declared["label"], description=declared["description"], validators=[Optional()])
+
+    return {name: widget(declared) for name, declared in CONN_FIELDS.items()}

@@ -1,0 +1,1 @@
+"""The Dotypos API v2. No Airflow in here."""

@@ -1,0 +1,173 @@
+"""Secrets and tokens: the connector's link and signature, and access tokens that renew themselves.
+
+The chain: client id and secret (per application) -> refresh token (per cloud, doesn't expire) -> access token (a JWT,
+about an hour, for one cloud). This file decides; ``client`` performs the sign-in.
+
+https://docs.api.dotypos.com/authorization
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import msgspec
+
+from airflow_provider_dotypos.api.errors import DotyposError
+
+CONNECTOR = "https://admin.dotykacka.cz/client/connect"
+
+#: Assumed life of a token that doesn't tell its own, in seconds: "one hour by default, not guaranteed" [D2].
+DEFAULT_LIFE = 3600.0
+
+
+def connector_signature(client_secret: str, timestamp: int) -> str:
+    """Return the connector's signature: HMAC-SHA256 of the timestamp's decimal digits alone, as 64 hex digits [D2, C6].
+
+    :param timestamp: Unix time in seconds; good for about a minute around the server's clock.
+    """
+    return hmac.new(client_secret.encode(), str(timestamp).encode(), hashlib.sha256).hexdigest()
+
+
+def connector_form(
+    client_id: str, client_secret: str, redirect_uri: str, *, timestamp: int, state: str | None = None
+) -> dict[str, str]:
+    """Return the fields of the form that a browser posts to ``CONNECTOR + "/v2"``; the secret is not among them [D].
+
+    :param redirect_uri: where the browser arrives with ``token`` (the refresh token), ``cloudid`` and ``state``.
+    """
+    form = {
+        "client_id": client_id,
+        "timestamp": str(timestamp),
+        "signature": connector_signature(client_secret, timestamp),
+        "scope": "*",
+        "redirect_uri": redirect_uri,
+    }
+    return form | ({"state": state} if state is not None else {})
+
+
+def connector_link(client_id: str, client_secret: str, redirect_uri: str, *, state: str | None = None) -> str:
+    """Return the legacy connector's link [D]. Deprecated: **the link holds the client secret**; prefer the form."""
+    query = {"client_id": client_id, "client_secret": client_secret, "scope": "*", "redirect_uri": redirect_uri}
+    # The vendor's page writes the scope as a bare asterisk.
+    return f"{CONNECTOR}?{urlencode(query | ({'state': state} if state is not None else {}), safe='*')}"
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """One access token and when, on this machine's monotonic clock, it is to be renewed."""
+
+    value: str = field(repr=False)
+    renew_at: float
+
+    @classmethod
+    def issued(cls, value: str, asked_at: float) -> AccessToken:
+        """Return the token `value`, asked for at `asked_at` (monotonic seconds).
+
+        Its life is ``exp - iat``, laid on the monotonic clock, so that a wrong local clock doesn't matter. It is
+        renewed early, by 120 s or a quarter of its life: a fixed margin would renew short tokens at every call.
+        """
+        life = _life(value)
+        return cls(value, asked_at + life - min(120.0, life / 4))
+
+
+class TokenSource:
+    """Access tokens for one (base URL, refresh token, cloud): one sign-in at a time, however many threads ask.
+
+    A token is an immutable value, read without a lock. Only a renewal takes the lock; it looks again once it has it.
+    """
+
+    def __init__(self) -> None:
+        self._token: AccessToken | None = None
+        self._failure: tuple[float, DotyposError] | None = None
+        self._lock = threading.Lock()
+
+    def current(self, sign_in: Callable[[], str]) -> AccessToken:
+        """Return a token that isn't due for renewal, signing in by `sign_in` (returns the JWT) if need be."""
+        token = self._token
+        return token if token and time.monotonic() < token.renew_at else self._renew(token, sign_in)
+
+    def replace(self, refused: AccessToken, sign_in: Callable[[], str]) -> AccessToken:
+        """Return a token other than `refused`, which the API has just refused."""
+        token = self._token
+        return token if token and token is not refused else self._renew(refused, sign_in)
+
+    def _renew(self, stale: AccessToken | None, sign_in: Callable[[], str]) -> AccessToken:
+        asked_at = time.monotonic()
+        with self._lock:
+            if self._token is not None and self._token is not stale:
+                return self._token
+            # Whoever waited while a sign-in was refused shares its refusal, and doesn't knock again.
+            if self._failure and self._failure[0] >= asked_at:
+                raise self._failure[1]
+            started = time.monotonic()
+            try:
+                self._token = AccessToken.issued(sign_in(), started)
+            except DotyposError as error:
+                if error.permanent:
+                    self._failure = (time.monotonic(), error)
+                raise
+            self._failure = None
+            return self._token
+
+
+_sources: dict[str, TokenSource] = {}
+_sources_lock = threading.Lock()
+
+
+def token_source(base_url: str, refresh_token: str, cloud_id: int | None) -> TokenSource:
+    """Return this process's source of tokens for these credentials.
+
+    Sources are told apart by what the credentials are (as a digest), never by connection id: two connections of one
+    id may exist, and one may change.
+    """
+    key = hashlib.sha256(repr((base_url, refresh_token, cloud_id)).encode()).hexdigest()
+    with _sources_lock:
+        source = _sources.get(key)
+        if source is None:
+            source = _sources[key] = TokenSource()
+        return source
+
+
+def forget_tokens() -> None:
+    """Forget every token of this process (tests, and long-lived processes that want a clean start)."""
+    with _sources_lock:
+        _sources.clear()
+
+
+def _reset_locks() -> None:
+    """Give a forked child fresh locks: one held by another thread of the parent would never be released here."""
+    global _sources_lock
+    _sources_lock = threading.Lock()
+    for source in _sources.values():
+        source._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_reset_locks)
+
+
+class _Claims(msgspec.Struct):
+    exp: float | None = None
+    iat: float | None = None
+
+
+def _life(token: str) -> float:
+    """Return a JWT's life in seconds, as it tells it; other claims are undocumented and not looked at."""
+    try:
+        payload = token.split(".")[1]
+        claims = msgspec.json.decode(
+            base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims, strict=False
+        )
+    except (IndexError, binascii.Error, msgspec.MsgspecError, UnicodeDecodeError):
+        return DEFAULT_LIFE
+    if claims.exp is None or claims.iat is None or claims.exp <= claims.iat:
+        return DEFAULT_LIFE
+    return claims.exp - claims.iat

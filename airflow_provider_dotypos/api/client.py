@@ -1,0 +1,405 @@
+"""One authorized call. The only file of ``api`` that touches the network.
+
+What happens to a call reads from top to bottom in ``DotyposClient.call``: address it, wait at the gate, sign it, send
+it, renew the token once if that very token was refused, and try again as ``retry`` says.
+
+https://docs.api.dotypos.com/api-reference/general/methods, /authorization
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from airflow_provider_dotypos.api import auth, retry
+from airflow_provider_dotypos.api.errors import (
+    DotyposCancelledError,
+    DotyposConnectionError,
+    DotyposError,
+    DotyposInputError,
+    DotyposResponseError,
+    DotyposTlsError,
+    DotyposUncertainWriteError,
+    error_for,
+    redact,
+)
+from airflow_provider_dotypos.api.paths import resolve
+from airflow_provider_dotypos.api.query import encode
+from airflow_provider_dotypos.api.settings import Settings
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+#: Reasons of a 403 that mean "get a new access token": an expired one is a 403, not a 401 [D2, C3].
+_STALE_TOKEN = frozenset({"ACCESS_TOKEN_EXPIRED", "INVALID_ACCESS_TOKEN"})
+
+_CONNECT_TIMEOUT = 10.0
+_SIGN_IN_TIMEOUT = 30.0
+_SIGN_IN_PATIENCE = retry.Patience(faults=30.0, throttling=120.0)
+
+_gates: dict[str, retry.Gate] = {}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer: its status, headers (case-insensitive) and body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> object:
+        """Return the decoded body; ``None`` when it is empty.
+
+        :raises DotyposResponseError: it isn't JSON.
+        """
+        if not self.body.strip():
+            return None
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise DotyposResponseError(
+                f"answered {self.status} with {self.headers.get('Content-Type') or 'no content type'} "
+                f"({len(self.body)} bytes) that is not JSON: API base URL may not be Dotypos's, or a proxy answers "
+                "in its place",
+                retryable=True,
+            ) from None
+
+
+@dataclass(frozen=True)
+class _Request:
+    method: str
+    path: str
+    url: str
+    cloud_id: int | None
+    body: bytes | None
+    headers: Mapping[str, str]
+
+    @property
+    def safe(self) -> bool:
+        return self.method in _SAFE_METHODS
+
+
+class DotyposClient:
+    """Authorized, retried calls to one Dotypos cloud; safe to share between threads.
+
+    :param settings: where and as whom to call.
+    :param on_token: told of every new access token, so that it can be masked in logs.
+    :param patience: how long to go on trying after faults and while throttled.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_token: Callable[[str], None] | None = None,
+        patience: retry.Patience | None = None,
+    ) -> None:
+        self.settings = settings
+        self._on_token = on_token
+        self._patience = patience or retry.Patience()
+        self._gate = _gates.setdefault(settings.base_url, retry.Gate())
+        self._cancelled = threading.Event()
+        self._session = _session(settings.max_concurrency)
+        self._sign_in_session = _session(1)
+        # Read once: looking the environment up at every request costs a third of the throughput. And with trust_env
+        # off, a .netrc can't replace the Authorization header.
+        with requests.Session() as session:
+            environment = session.merge_environment_settings(settings.base_url, {}, None, None, None)
+        self._proxies, self._verify = environment["proxies"], environment["verify"]
+        self._server_date: tuple[str, datetime, float] | None = None
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+        decode: Callable[[Answer], T],
+    ) -> T:
+        """Make one authorized call and return what `decode` makes of the answer.
+
+        :param path: below ``/v2/clouds/{cloud}``; with a leading ``/``, below ``/v2``.
+        :param params: query parameters, not yet encoded; ``None`` values are left out.
+        :param json: the request's body.
+        :param headers: further headers, such as ``If-Match``.
+        :param decode: turns the answer into a result; a retryable error that it raises is retried like any other.
+        :raises DotyposInputError: the path or the method can't be sent.
+        :raises DotyposError: what ``errors`` has for the failure; the last one says how often it was tried.
+        """
+        request = self._address(method, path, params, json, headers)
+        what = f"{request.method} {request.path}"
+
+        def attempt() -> T:
+            answer = self._authorized(request)
+            try:
+                return decode(answer)
+            except DotyposResponseError as error:
+                raise DotyposResponseError(f"{what} {error}.", retryable=error.retryable) from None
+
+        return self._retrying(self._patience, what, attempt)
+
+    def now(self) -> datetime:
+        """Return the earlier of the local clock and the server's, as its answers' ``Date`` tells it (UTC)."""
+        local = datetime.now(timezone.utc)
+        if self._server_date is None:
+            return local
+        _, date, arrived = self._server_date
+        return min(local, date + timedelta(seconds=time.monotonic() - arrived))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait.
+
+        :raises DotyposCancelledError: the task is killed; the wait ends at once.
+        """
+        if self._cancelled.wait(max(0.0, seconds)):
+            raise DotyposCancelledError("the task was killed while it waited for Dotypos")
+
+    def cancel(self) -> None:
+        """End every wait at once and start no further request (for ``on_kill``)."""
+        self._cancelled.set()
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._session.close()
+        self._sign_in_session.close()
+
+    def _address(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, object] | None,
+        json: object,
+        headers: Mapping[str, str] | None,
+    ) -> _Request:
+        if method.upper() not in METHODS:
+            raise DotyposInputError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+        below, cloud_id = resolve(path, self.settings.cloud_id)
+        query = encode(params) if params else ""
+        sent = {"Accept": "application/json", **(headers or {})}
+        if any(name.lower() == "authorization" for name in headers or {}):
+            raise DotyposInputError("headers must not set Authorization: the client signs every call itself")
+        body = None
+        if json is not None:
+            body = msgspec.json.encode(json)
+            sent["Content-Type"] = "application/json"
+        url = f"{self.settings.base_url}/v2{quote(below, safe='/-._~:@,')}" + (f"?{query}" if query else "")
+        return _Request(method.upper(), f"/v2{below}", url, cloud_id, body, sent)
+
+    def _authorized(self, request: _Request) -> Answer:
+        source = auth.token_source(self.settings.base_url, self.settings.refresh_token, request.cloud_id)
+
+        def sign_in() -> str:
+            return self._sign_in(request.cloud_id)
+
+        token = source.current(sign_in)
+        answer = self._send_signed(request, token)
+        if _token_refused(answer):
+            token = source.replace(token, sign_in)
+            answer = self._send_signed(request, token)
+        return self._checked(request, answer, token.value)
+
+    def _send_signed(self, request: _Request, token: auth.AccessToken) -> Answer:
+        headers = {**request.headers, "Authorization": f"Bearer {token.value}"}
+        try:
+            answer = self._send(
+                self._session, request.method, request.url, headers, request.body, self.settings.timeout
+            )
+        except DotyposConnectionError as error:
+            if request.safe or not error.sent:
+                raise
+            raise self._uncertain(request, str(error)) from None
+        if not request.safe and answer.status in (408, 500, 502, 503, 504):
+            raise self._uncertain(request, str(self._refused(request, answer, token.value))) from None
+        return answer
+
+    def _uncertain(self, request: _Request, why: str) -> DotyposUncertainWriteError:
+        return DotyposUncertainWriteError(
+            f"{request.method} {request.path} may or may not have been carried out: {why} "
+            "It was not repeated; look at what is there before you repeat it."
+        )
+
+    def _checked(self, request: _Request, answer: Answer, token: str) -> Answer:
+        if answer.status >= 400:
+            raise self._refused(request, answer, token)
+        if 300 <= answer.status < 400 and answer.status != 304:
+            target = urlsplit(answer.headers.get("Location", "")).hostname or "another path"
+            raise DotyposResponseError(
+                f"{request.method} {request.path} was redirected to {redact(target)} and not followed: tokens go "
+                "nowhere else. Check API base URL in the Airflow connection."
+            )
+        return answer
+
+    def _refused(self, request: _Request, answer: Answer, token: str) -> DotyposError:
+        secrets = (token, self.settings.refresh_token)
+        return error_for(request.method, request.path, answer.status, answer.headers, answer.body, secrets)
+
+    def _sign_in(self, cloud_id: int | None) -> str:
+        """Exchange the refresh token for an access token to one cloud, or (``None``) to the list of clouds alone."""
+        path = "/v2/signin/token"
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+
+        def attempt() -> str:
+            # The scheme word is "User", the body JSON, and success is 201 or 200 [D2, C15].
+            answer = self._send(
+                self._sign_in_session,
+                "POST",
+                f"{self.settings.base_url}{path}",
+                {**headers, "Authorization": f"User {self.settings.refresh_token}"},
+                msgspec.json.encode({"_cloudId": cloud_id} if cloud_id is not None else {}),
+                min(self.settings.timeout, _SIGN_IN_TIMEOUT),
+            )
+            request = _Request("POST", path, "", cloud_id, None, {})
+            found = self._checked(request, answer, "").json()
+            token = found.get("accessToken") if isinstance(found, dict) else None
+            if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
+                raise DotyposResponseError(
+                    f"POST {path} answered {answer.status} without an access token: check API base URL in the "
+                    "Airflow connection"
+                )
+            return token
+
+        token = self._retrying(_shorter(self._patience, _SIGN_IN_PATIENCE), f"POST {path}", attempt)
+        if self._on_token:
+            self._on_token(token)
+        return token
+
+    def _send(
+        self,
+        session: requests.Session,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: float,
+    ) -> Answer:
+        self.sleep(self._gate.delay(self.settings.requests_per_minute))
+        request = session.prepare_request(requests.Request(method, url, headers=dict(headers), data=body))
+        deadline = time.monotonic() + timeout
+        where = f"{method} {urlsplit(url).path}"
+        try:
+            with session.send(
+                request,
+                stream=True,
+                allow_redirects=False,
+                timeout=(min(_CONNECT_TIMEOUT, timeout), timeout),
+                verify=self._verify,
+                proxies=self._proxies,
+            ) as response:
+                answer = Answer(response.status_code, response.headers, _read(response, deadline))
+        except requests.exceptions.SSLError as error:
+            raise DotyposTlsError(
+                f"{where}: no trusted TLS connection to {_host(url)}: {redact(_reason(error))}. Check API base URL; "
+                "behind a proxy with its own certificates, point REQUESTS_CA_BUNDLE at them."
+            ) from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError, OSError) as error:
+            secrets = (self.settings.refresh_token,)
+            raise DotyposConnectionError(
+                f"{where}: no whole answer from {_host(url)}: {redact(_reason(error), secrets)}.",
+                sent=not _never_left(error),
+            ) from None
+        self._note_date(answer.headers.get("Date"))
+        return answer
+
+    def _retrying(self, patience: retry.Patience, what: str, attempt: Callable[[], T]) -> T:
+        def before_sleep(error: DotyposError, seconds: float, tries: int) -> None:
+            if getattr(error, "status", None) in (425, 429):
+                self._gate.close(seconds)
+            log.warning("%s Trying %s again in %.1f s (try %d).", error, what, seconds, tries + 1)
+
+        return retry.policy(patience, sleep=self.sleep, before_sleep=before_sleep)(attempt)
+
+    def _note_date(self, value: str | None) -> None:
+        known = self._server_date
+        if value is None or (known is not None and known[0] == value):
+            return
+        try:
+            date = parsedate_to_datetime(value)
+        except ValueError:
+            return
+        if date.tzinfo is not None:
+            self._server_date = (value, date, time.monotonic())
+
+
+def _session(connections: int) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.headers.clear()
+    session.headers.update({"Accept-Encoding": "gzip, deflate", "User-Agent": "airflow-provider-dotypos"})
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """Read a body; the timeout of a socket is per read, so that a dripping body would outlive it."""
+    chunks = []
+    while chunk := response.raw.read1(1 << 18, decode_content=True):
+        chunks.append(chunk)
+        if time.monotonic() > deadline:
+            raise TimeoutError("the answer was not complete in time")
+    return b"".join(chunks)
+
+
+def _token_refused(answer: Answer) -> bool:
+    if answer.status == 401:
+        return True
+    if answer.status != 403:
+        return False
+    try:
+        found = msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return isinstance(found, dict) and found.get("reason") in _STALE_TOKEN
+
+
+def _never_left(error: BaseException) -> bool:
+    """Return whether a request surely didn't reach the server: no connection came about."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the innermost cause of a connection error: the layers around it repeat the whole address."""
+    seen: BaseException = error
+    while True:
+        inner = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None)
+        if isinstance(inner, BaseException):
+            seen = inner
+            continue
+        if isinstance(seen, (requests.exceptions.Timeout, TimeoutError, urllib3.exceptions.TimeoutError)):
+            return "it took too long"
+        text = str(seen.args[-1]) if isinstance(seen, OSError) and len(seen.args) == 2 else str(seen)
+        return text.rsplit(">: ", 1)[-1].rstrip(".")[:300] or type(seen).__name__
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _shorter(one: retry.Patience, other: retry.Patience) -> retry.Patience:
+    return retry.Patience(min(one.faults, other.faults), min(one.throttling, other.throttling))

@@ -1,0 +1,298 @@
+"""What the API's refusals are called, and what to do about each.
+
+Every error tells the method, the path, the status, the API's ``reason`` and the cure; no error ever holds a secret:
+whatever comes from outside goes through ``redact``. ``permanent`` says that trying the same again can't help.
+
+https://docs.api.dotypos.com/api-reference/general/common-error-responses
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+#: A longer ``Retry-After`` than this, in seconds, isn't waited out: it would hold a worker slot for nothing.
+LONGEST_RETRY_AFTER = 600.0
+
+_SECRET_SHAPES = re.compile(
+    # Authorization values, JSON Web Tokens, and token or secret parameters, wherever an answer echoes them.
+    r"(?P<scheme>\b(?:Bearer|User)\s+)[^\s\"',;]+"
+    r"|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?"
+    r"|(?P<name>\b(?:access_?token|refresh_?token|token|client_?secret|secret|password|signature)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+",
+    re.IGNORECASE,
+)
+
+
+def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
+    """Return `text` with the given secrets, and everything that has the shape of one, replaced by ``***``."""
+    for secret in sorted({s for s in secrets if s and len(s) >= 4}, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _SECRET_SHAPES.sub(lambda m: (m["scheme"] or m["name"] or "") + "***", text)
+
+
+class DotyposError(Exception):
+    """The root of all errors of this provider.
+
+    :cvar permanent: trying the same again can't help, so an Airflow task should fail at once.
+    """
+
+    permanent = False
+
+
+class DotyposInputError(DotyposError, ValueError):
+    """Something was asked that can't be sent: an unknown entity or field, a bad filter, path or window."""
+
+    permanent = True
+
+
+class DotyposConfigurationError(DotyposError, ValueError):
+    """The connection lacks something or holds something unusable; the message names the form field."""
+
+    permanent = True
+
+
+class DotyposWalkError(DotyposError):
+    """The API's answers can't be walked without losing rows (wrong order, rows outside the window, endless ties)."""
+
+
+class DotyposCancelledError(DotyposError):
+    """The task was killed while it waited."""
+
+
+class DotyposConnectionError(DotyposError):
+    """No whole answer arrived: refused, reset, timed out, or cut off.
+
+    :ivar sent: whether the request may have reached the server (a write must not be repeated then).
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class DotyposTlsError(DotyposConnectionError):
+    """The server's certificate can't be trusted, or it doesn't speak TLS."""
+
+    permanent = True
+
+
+class DotyposUncertainWriteError(DotyposError):
+    """A write went out and no answer came back: it may or may not have been carried out. Look before you repeat it."""
+
+    permanent = True
+
+
+class DotyposResponseError(DotyposError):
+    """An answer that can't be one of Dotypos's: a redirect, a web page, or JSON of another shape.
+
+    :ivar retryable: an undecodable body may be a passing fault of a proxy; a redirect is not.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class DotyposApiError(DotyposError):
+    """The API refused a call.
+
+    :ivar method: HTTP method. :ivar path: path below the API's host. :ivar status: HTTP status.
+    :ivar reason: the API's reason code, such as ``CLOUD_FORBIDDEN``, or ``None``.
+    """
+
+    cure = "See the API's message."
+
+    def __init__(self, refusal: Refusal, cure: str | None = None) -> None:
+        self.method = refusal.method
+        self.path = refusal.path
+        self.status = refusal.status
+        self.reason = refusal.reason
+        self.refusal = refusal
+        told = f" {refusal.reason}" if refusal.reason else ""
+        said = f": {refusal.message}" if refusal.message else ""
+        super().__init__(f"{refusal.method} {refusal.path} answered {refusal.status}{told}{said}. {cure or self.cure}")
+
+
+class DotyposAuthenticationError(DotyposApiError):
+    """401: the refresh token was refused, or isn't valid for this cloud."""
+
+    permanent = True
+    cure = (
+        "The refresh token is wrong or revoked, or is not valid for this cloud: check Refresh Token and Cloud ID "
+        "in the Airflow connection, or connect the cloud anew."
+    )
+
+
+class DotyposPermissionError(DotyposApiError):
+    """403: the token may not do this (foreign cloud, missing permission, licence too low)."""
+
+    permanent = True
+    cure = "The token may not do this; ask who connected the cloud for the permission."
+
+    _CURES: Mapping[str, str] = {
+        "CLOUD_FORBIDDEN": "The token is not for this cloud: check Cloud ID in the Airflow connection.",
+        "LICENSE_UPGRADE_REQUIRED": "The cloud's Dotypos licence does not include this; upgrade it.",
+        "ACCESS_TOKEN_EXPIRED": "Even a fresh access token was refused; check the connection with its Test button.",
+        "INVALID_ACCESS_TOKEN": "Even a fresh access token was refused; check the connection with its Test button.",
+    }
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal, self._CURES.get(refusal.reason or ""))
+
+
+class DotyposNotFoundError(DotyposApiError):
+    """404: no such row or path."""
+
+    permanent = True
+    cure = "There is no such row or path; check the id and the path."
+
+
+class DotyposValidationError(DotyposApiError):
+    """400: the API found the request invalid.
+
+    :ivar violations: what is wrong, as ``(field or None, message)`` pairs.
+    """
+
+    permanent = True
+    cure = "Correct the request."
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal)
+        self.violations = refusal.violations
+
+
+class DotyposConflictError(DotyposApiError):
+    """409: the row was changed meanwhile, is referenced, or exists already."""
+
+    permanent = True
+    cure = "Read the row again and repeat the change on what it is now."
+
+
+class DotyposPreconditionError(DotyposConflictError):
+    """412 or 428: the ETag sent in ``If-Match`` is not the row's, or is missing."""
+
+    cure = "Read the single row, and send its ETag as If-Match (the ETag of a list doesn't fit a single row)."
+
+
+class DotyposRateLimitError(DotyposApiError):
+    """429: too many requests.
+
+    :ivar retry_after: seconds the API asks to wait, or ``None``.
+    :ivar retry_at: when that is over (UTC), or ``None``.
+    :ivar too_long_to_wait: whether it is longer than is worth holding a worker slot for.
+    """
+
+    cure = "Wait; set Requests per minute or lower Max concurrency in the Airflow connection."
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal)
+        self.retry_after = refusal.retry_after
+        self.too_long_to_wait = (refusal.retry_after or 0.0) > LONGEST_RETRY_AFTER
+        self.retry_at = (
+            datetime.now(timezone.utc) + timedelta(seconds=refusal.retry_after)
+            if refusal.retry_after is not None
+            else None
+        )
+
+
+class DotyposServerError(DotyposApiError):
+    """5xx or 408: the server failed; usually passing."""
+
+    cure = "The fault is on the server's side; try again later."
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is known of a refused call: the facts that an error is made of.
+
+    :param retry_after: seconds the API asks to wait. :param empty: whether the answer had no body.
+    """
+
+    method: str
+    path: str
+    status: int
+    reason: str | None = None
+    message: str | None = None
+    violations: Sequence[tuple[str | None, str]] = ()
+    retry_after: float | None = None
+    empty: bool = False
+
+
+def error_for(
+    method: str, path: str, status: int, headers: Mapping[str, str], body: bytes, secrets: Iterable[str | None] = ()
+) -> DotyposApiError:
+    """Return the error for an answer whose status is 400 or more; bodies may be empty, HTML or JSON of any shape."""
+    secrets = tuple(secrets)
+    facts = _facts(body)
+    violations = tuple((field, redact(message, secrets)) for field, message in _violations(facts.get("violations")))
+    message = facts.get("message")
+    listed = "; ".join(f"{field or 'request'}: {message}" for field, message in violations)
+    refusal = Refusal(
+        method=method,
+        path=redact(path, secrets),
+        status=status,
+        reason=str(facts["reason"])[:80] if facts.get("reason") else None,
+        message=redact(str(message), secrets)[:500] if message else listed[:500] or None,
+        violations=violations,
+        retry_after=retry_after_seconds(headers.get("Retry-After")),
+        empty=not body.strip(),
+    )
+    kind = _KINDS.get(status) or (DotyposServerError if status >= 500 else DotyposApiError)
+    error = kind(refusal)
+    if kind is DotyposApiError:
+        error.permanent = True
+    return error
+
+
+_KINDS: Mapping[int, type[DotyposApiError]] = {
+    400: DotyposValidationError,
+    401: DotyposAuthenticationError,
+    403: DotyposPermissionError,
+    404: DotyposNotFoundError,
+    408: DotyposServerError,
+    409: DotyposConflictError,
+    412: DotyposPreconditionError,
+    425: DotyposRateLimitError,
+    428: DotyposPreconditionError,
+    429: DotyposRateLimitError,
+}
+
+
+def retry_after_seconds(value: str | None, now: datetime | None = None) -> float | None:
+    """Return the seconds that a ``Retry-After`` header asks for: a number, or an HTTP date; ``None`` if unreadable."""
+    if not value:
+        return None
+    if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return max(0.0, (moment - (now or datetime.now(timezone.utc))).total_seconds())
+
+
+def _facts(body: bytes) -> dict[str, object]:
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
+
+
+def _violations(found: object) -> list[tuple[str | None, str]]:
+    """Read violations as ``{fieldName, message}``; one client sees ``path`` (a list) instead of ``fieldName``."""
+    pairs = []
+    for violation in found if isinstance(found, list) else []:
+        if isinstance(violation, dict):
+            name = violation.get("fieldName")
+            if name is None and isinstance(violation.get("path"), list):
+                name = ".".join(map(str, violation["path"]))
+            pairs.append((str(name) if name is not None else None, str(violation.get("message") or "invalid")))
+    return pairs

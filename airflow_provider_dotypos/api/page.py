@@ -1,0 +1,160 @@
+"""Reading a list answer: the envelope, the rows as untouched bytes, and of each row just what a walk needs to know.
+
+Tolerant where the API is undecided: numbers as text or as numbers, the envelope or a bare array, fields null or left
+out, timestamps with or without a fraction, in any zone, or as epoch milliseconds.
+
+https://docs.api.dotypos.com/api-reference/general/paging, …/data-types
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+
+from airflow_provider_dotypos.api.errors import DotyposResponseError
+
+SECOND = 1000
+"""A second in milliseconds: the tick of an API that shows no fraction of it."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list.
+
+    :param rows: each row's bytes, as they came.
+    :param ids: each row's id, as text. :param cursors: each row's cursor in epoch milliseconds.
+    :param deleted: each row's soft-delete marker.
+    :param per_page: rows a full page has, as the answer tells. :param total: rows in all, where it tells.
+    :param tick: the finest step its cursors show, in milliseconds: 1, or 1000 if none shows a fraction.
+    """
+
+    rows: Sequence[msgspec.Raw]
+    ids: Sequence[str]
+    cursors: Sequence[int | None]
+    deleted: Sequence[bool | None]
+    per_page: int | None = None
+    total: int | None = None
+    tick: int = SECOND
+
+    def is_full(self, asked: int) -> bool:
+        """Whether there may be a further page; judged by the page's own size, in case the server caps it [A].
+
+        A missing ``nextPage`` after a full page is not an end (clients distrust it [C2]).
+        """
+        size = min(asked, self.per_page) if self.per_page else asked
+        return len(self.rows) >= size
+
+
+EMPTY = Page((), (), (), ())
+
+
+class _Envelope(msgspec.Struct):
+    data: list[msgspec.Raw]
+    perPage: str | int | None = None  # noqa: N815 (the API's own names)
+    totalItemsCount: str | int | None = None  # noqa: N815
+
+
+_envelopes = msgspec.json.Decoder(_Envelope)
+_bare_lists = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def read_page(body: bytes, cursor: str | None) -> Page:
+    """Return the page that `body` holds.
+
+    :param cursor: the field whose values become ``Page.cursors``.
+    :raises DotyposResponseError: the body isn't a list answer; the message holds none of its content.
+    """
+    try:
+        bare = body.lstrip()[:1] == b"["
+        envelope = _Envelope(_bare_lists.decode(body)) if bare else _envelopes.decode(body)
+        keys = _keys(cursor).decode(b"[" + b",".join(envelope.data) + b"]")
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        kind = {b"<": "a web page", b"{": "a JSON object", b"[": "a JSON list"}.get(body.lstrip()[:1], "no JSON")
+        raise DotyposResponseError(
+            f"answered {kind} ({len(body)} bytes) that is not a Dotypos list: {type(error).__name__} "
+            f"({_structure(error)})",
+            retryable=True,
+        ) from None
+    tick = SECOND
+    cursors: list[int | None] = []
+    for key in keys:
+        moment = None if key.cursor is None else timestamp(key.cursor)
+        if moment is not None and moment % SECOND:
+            tick = 1
+        cursors.append(moment)
+    return Page(
+        rows=envelope.data,
+        ids=[str(key.id) for key in keys],
+        cursors=cursors,
+        deleted=[key.deleted for key in keys],
+        per_page=_count(envelope.perPage),
+        total=_count(envelope.totalItemsCount),
+        tick=tick,
+    )
+
+
+def one_line(row: msgspec.Raw) -> bytes | msgspec.Raw:
+    """Return a row's bytes without line breaks (JSON holds none but between its tokens: pretty-printed answers)."""
+    data = bytes(row)
+    return msgspec.json.format(data, indent=-1) if b"\n" in data or b"\r" in data else row
+
+
+def timestamp(value: str | int | float) -> int:
+    """Return a timestamp of an answer as epoch milliseconds, cut, not rounded.
+
+    :param value: ISO 8601 with ``Z``, ``+00:00`` or ``+0000``, with a fraction or without; or epoch milliseconds.
+    :raises DotyposResponseError: it is neither, or has no zone (guessing one would lose rows).
+    """
+    if not isinstance(value, str):
+        return int(value)
+    if value[-1:] == "Z" and len(value) in (20, 24):
+        text = value[:-1] + "+00:00"  # the usual form, in what every Python's fromisoformat reads
+    elif _DIGITS.fullmatch(value):
+        return int(value)
+    elif match := _ISO.fullmatch(value):
+        base, fraction, sign, hours, minutes = match.groups()
+        text = f"{base}.{(fraction or '').ljust(3, '0')[:3]}{sign or '+'}{hours or '00'}:{minutes or '00'}"
+    else:
+        raise DotyposResponseError(f"answered with a timestamp that can't be read: {value[:40]!r}")
+    try:
+        return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
+    except ValueError:
+        raise DotyposResponseError(f"answered with a timestamp that can't be read: {value[:40]!r}") from None
+
+
+_DIGITS = re.compile(r"-?\d+")
+_ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:[Zz]|([+-])(\d\d):?(\d\d)?)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@functools.cache
+def _keys(cursor: str | None) -> msgspec.json.Decoder[Any]:
+    """Return a decoder of the few fields of a row that a walk looks at."""
+    row = msgspec.defstruct(
+        "Key",
+        [
+            ("id", str | int | None, None),
+            ("deleted", bool | None, None),
+            ("cursor", str | int | float | None, None),
+        ],
+        rename={"cursor": cursor or "versionDate"},
+    )
+    return msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
+
+
+def _count(value: str | int | None) -> int | None:
+    if isinstance(value, str):
+        return int(value) if _DIGITS.fullmatch(value) else None
+    return value
+
+
+def _structure(error: Exception) -> str:
+    """Return what msgspec says of the shape; its messages name types and paths, never values."""
+    return str(error)[:200]

@@ -1,0 +1,204 @@
+"""Filter, sort, include and paging as request parameters, checked against the entity table before anything is sent.
+
+https://docs.api.dotypos.com/api-reference/general/filter, …/sort, …/paging
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import TypeAlias
+from urllib.parse import quote
+
+from airflow_provider_dotypos.api.entities import OPERATORS, Entity, nearest
+from airflow_provider_dotypos.api.errors import DotyposInputError
+
+Value: TypeAlias = "str | int | float | Decimal | bool | datetime | Sequence[str | int | None] | None"
+Condition: TypeAlias = "tuple[str, str, Value]"
+#: The API's own grammar (``"paid|eq|true;_branchId|in|1,2"``), or triples that are checked and encoded.
+Filter: TypeAlias = "str | Iterable[Condition] | None"
+
+#: The API's longest page (page /api-reference/general/paging). More is not described, so it is never asked for.
+MAX_LIMIT = 100
+
+_ALL_OPERATORS = tuple(name for group in OPERATORS.values() for name in group)
+
+
+def conditions(entity: Entity, filter: Filter) -> tuple[tuple[str, str, str], ...]:
+    """Return `filter` as ``(field, operator, value)`` texts, each allowed by the API on that field.
+
+    :param filter: the API's grammar as text, or triples whose values are encoded here: datetimes (with a zone) as
+        epoch milliseconds, booleans as ``true``/``false``, ``None`` as ``null``, lists joined by commas.
+    :raises DotyposInputError: an unknown field or operator, one not allowed for the other, or a value that holds
+        ``;`` or ``|`` (no escape is known) or, in a list, a comma.
+    """
+    if filter is None or filter == "":
+        return ()
+    triples = _split(filter) if isinstance(filter, str) else list(filter)
+    return tuple(_checked(entity, triple) for triple in triples)
+
+
+def filter_text(checked: Iterable[tuple[str, str, str]]) -> str:
+    """Return conditions in the API's grammar: ``field|operator|value``, joined by ``;`` (which means AND)."""
+    return ";".join("|".join(condition) for condition in checked)
+
+
+def list_params(
+    entity: Entity,
+    *,
+    filter: Filter = None,
+    sort: str | Sequence[str] | None = None,
+    include: str | Sequence[str] | None = None,
+    limit: int = MAX_LIMIT,
+    page: int = 1,
+) -> dict[str, str]:
+    """Return the checked query parameters of a list call (values not yet URL-encoded).
+
+    :param sort: field names, ``-`` in front for descending, as one comma-separated text or a sequence.
+    :param include: names of child lists to nest in each row, likewise.
+    :param limit: rows per page, 1 to 100.
+    :raises DotyposInputError: something in it is unknown, or not allowed for this entity.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
+        raise DotyposInputError(f"limit must be a whole number from 1 to {MAX_LIMIT}, not {limit!r}")
+    if isinstance(page, bool) or not isinstance(page, int) or page < 1:
+        raise DotyposInputError(f"page must be a whole number from 1 on, not {page!r}")
+    params = {"limit": str(limit), "page": str(page)}
+    if checked := conditions(entity, filter):
+        params["filter"] = filter_text(checked)
+    if names := _names(sort):
+        for name in names:
+            if not entity.field(name.lstrip("-")).sortable:
+                sortable = [f.name for f in entity.fields.values() if f.sortable]
+                raise DotyposInputError(
+                    f"{entity.name} can't be sorted by {name.lstrip('-')!r}; "
+                    f"sortable: {', '.join(sortable) or 'nothing'}"
+                )
+        params["sort"] = ",".join(names)
+    if names := _names(include):
+        for name in names:
+            if name not in entity.includes:
+                raise DotyposInputError(
+                    f"{entity.name} can't include {name!r}{nearest(name, entity.includes)}; "
+                    f"it can include: {', '.join(entity.includes) or 'nothing'}"
+                )
+        params["include"] = ",".join(names)
+    return params
+
+
+def encode(params: Mapping[str, object]) -> str:
+    """Return parameters as a URL query, each value encoded once.
+
+    ``|`` and ``;`` must be encoded (some parsers reject them raw) and ``+`` would read as a space; commas stay as
+    they are: they keep long lists of ids short, and the address has a limit.
+    """
+    return "&".join(
+        f"{quote(str(name), safe='')}={quote(_parameter(name, value), safe=',-._~:')}"
+        for name, value in params.items()
+        if value is not None
+    )
+
+
+def milliseconds(moment: datetime, name: str = "time") -> int:
+    """Return `moment` as epoch milliseconds.
+
+    :raises DotyposInputError: it has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise DotyposInputError(f"{name} has no time zone: {moment.isoformat()}; add one, such as +00:00")
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MILLISECOND = datetime(1970, 1, 1, 0, 0, 0, 1000) - datetime(1970, 1, 1)
+
+
+def _split(text: str) -> list[Condition]:
+    triples: list[Condition] = []
+    for part in text.split(";"):
+        pieces = part.strip().split("|")
+        if len(pieces) != 3:
+            raise DotyposInputError(
+                f"filter: {part.strip()!r} is not field|operator|value. Conditions are joined by ';'; a value can't "
+                "hold ';' or '|' (the API knows no escape for them): filter on your side instead"
+            )
+        triples.append((pieces[0].strip(), pieces[1].strip(), pieces[2]))
+    return triples
+
+
+def _checked(entity: Entity, triple: Condition) -> tuple[str, str, str]:
+    if not isinstance(triple, (tuple, list)) or len(triple) != 3 or not isinstance(triple[0], str):
+        raise DotyposInputError(
+            f"filter: a condition is (field, operator, value), not {type(triple).__name__} {triple!r}"
+        )
+    name, operator, value = triple
+    field = entity.field(name)
+    if operator not in field.operators:
+        if operator not in _ALL_OPERATORS:
+            hint = nearest(str(operator), field.operators) or nearest(str(operator), _ALL_OPERATORS)
+            raise DotyposInputError(f"filter: unknown operator {operator!r}{hint or '; '} on {entity.name}.{name}")
+        allowed = ", ".join(field.operators)
+        raise DotyposInputError(
+            f"filter: {operator!r} is not allowed on {entity.name}.{name}; "
+            + (f"allowed: {allowed}" if allowed else "the API documents no filter on this field")
+        )
+    return name, operator, _encoded(entity, name, operator, value)
+
+
+def _encoded(entity: Entity, name: str, operator: str, value: Value) -> str:
+    where = f"filter on {entity.name}.{name}"
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        if operator not in OPERATORS["M"]:
+            raise DotyposInputError(f"{where}: a list goes with in or notin, not with {operator!r}")
+        texts = [_text(item, where) for item in value]
+        if any("," in item for item in texts):
+            raise DotyposInputError(f"{where}: a listed value can't hold a comma (the API knows no escape for it)")
+        text = ",".join(texts)
+    else:
+        text = _text(value, where)
+    if re.search(r"[;|]", text):
+        raise DotyposInputError(
+            f"{where}: the value can't hold ';' or '|' (the API knows no escape for them); filter on your side instead"
+        )
+    if text == "":
+        raise DotyposInputError(f"{where}: the value is empty; compare with null instead (eq null)")
+    if text in ("null", "notnull") and operator not in (*OPERATORS["E"], *OPERATORS["M"]):
+        raise DotyposInputError(f"{where}: {text} goes with eq, ne, in and notin, not with {operator!r}")
+    if "null" in text.split(",") and name == "deleted":
+        raise DotyposInputError(f"{where}: null counts as not deleted and can't be asked for; use 0, 1 or in 0,1")
+    return text
+
+
+def _text(value: object, where: str) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return str(milliseconds(value, where))
+    if isinstance(value, (str, int, float, Decimal)):
+        return str(value)
+    raise DotyposInputError(
+        f"{where}: can't send a {type(value).__name__}; use text, a number, or a datetime with zone"
+    )
+
+
+def _names(value: str | Sequence[str] | None) -> list[str]:
+    if value is None or value == "":
+        return []
+    names = value.split(",") if isinstance(value, str) else list(value)
+    return [name.strip() for name in names]
+
+
+def _parameter(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return str(milliseconds(value, name))
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(item) for item in value)
+    return str(value)

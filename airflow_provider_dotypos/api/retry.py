@@ -1,0 +1,142 @@
+"""Which failures are worth another try, when, and for how long.
+
+Stopped by time, not by a count of tries: one page that fails for good fails a whole run. Two budgets, because a fault
+that lasts two minutes will last, while a throttled client only has to wait. Jitter goes on top of ``Retry-After``:
+the exact value would wake every worker together. What this is worth is measured in ``benchmarks/``.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenacity import RetryCallState, Retrying, retry_if_exception
+from tenacity.stop import stop_base
+from tenacity.wait import wait_base
+
+from airflow_provider_dotypos.api.errors import (
+    DotyposConnectionError,
+    DotyposError,
+    DotyposRateLimitError,
+    DotyposResponseError,
+    DotyposServerError,
+)
+
+_PASSING_STATUSES = frozenset({408, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to go on trying, in seconds: after faults, and while throttled."""
+
+    faults: float = 120.0
+    throttling: float = 900.0
+
+
+def worth_another_try(error: BaseException) -> bool:
+    """Return whether the same call may succeed later. (A write that may have been carried out never arrives here.)"""
+    if isinstance(error, DotyposRateLimitError):
+        return not error.too_long_to_wait
+    if isinstance(error, DotyposServerError):
+        return error.status in _PASSING_STATUSES
+    if isinstance(error, DotyposResponseError):
+        return error.retryable
+    return isinstance(error, DotyposConnectionError) and not error.permanent
+
+
+class Gate:
+    """When the next request may leave: one for all threads of a process that talk to the same server.
+
+    A 429 closes it for everybody (``close``); ``requests_per_minute`` spaces requests evenly.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opens = 0.0
+        self._next_slot = 0.0
+
+    def close(self, seconds: float) -> None:
+        """Let nothing through for the next `seconds`."""
+        with self._lock:
+            self._opens = max(self._opens, time.monotonic() + seconds)
+
+    def delay(self, requests_per_minute: float | None) -> float:
+        """Return the seconds to wait before sending, and take the slot that is then."""
+        with self._lock:
+            now = time.monotonic()
+            closed = max(0.0, self._opens - now)
+            # Those who wait at the gate don't all leave at once.
+            leave = now + closed + random.uniform(0, min(1.0, closed / 4))
+            if requests_per_minute is not None:
+                leave = max(leave, self._next_slot)
+                self._next_slot = leave + 60.0 / requests_per_minute
+            return leave - now
+
+
+class _wait_as_told(wait_base):  # noqa: N801 (tenacity's waits are named like this)
+    """``Retry-After`` plus jitter where the server said it; otherwise exponential with full jitter."""
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        told = _retry_after(_error(retry_state))
+        if told is not None:
+            return told + random.uniform(0, 1 + told / 10)
+        return random.uniform(0, min(30.0, 0.5 * 2**retry_state.attempt_number))
+
+
+class _stop_out_of_budget(stop_base):  # noqa: N801
+    """Stops when the next wait would overdraw the budget of the kind of failure just seen."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._spent = {True: 0.0, False: 0.0}
+        self._booked = 0.0
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        throttled = isinstance(_error(retry_state), DotyposRateLimitError)
+        elapsed = retry_state.seconds_since_start or 0.0
+        self._spent[throttled] += elapsed - self._booked
+        self._booked = elapsed
+        budget = self._patience.throttling if throttled else self._patience.faults
+        return self._spent[throttled] + retry_state.upcoming_sleep > budget
+
+
+def policy(
+    patience: Patience, *, sleep: Callable[[float], None], before_sleep: Callable[[DotyposError, float, int], None]
+) -> Retrying:
+    """Return the retry policy of one call: try while it is worth it and the budget lasts, then raise the last error.
+
+    :param sleep: waits, and raises when the task is killed meanwhile.
+    :param before_sleep: told of each failure: the error, the seconds until the next try, and the tries so far.
+    """
+    return Retrying(
+        retry=retry_if_exception(worth_another_try),
+        wait=_wait_as_told(),
+        stop=_stop_out_of_budget(patience),
+        sleep=sleep,
+        before_sleep=lambda state: before_sleep(_error(state), state.upcoming_sleep, state.attempt_number),
+        retry_error_callback=_give_up,
+    )
+
+
+def _give_up(retry_state: RetryCallState) -> None:
+    error = _error(retry_state)
+    tries, seconds = retry_state.attempt_number, retry_state.seconds_since_start or 0.0
+    error.args = (f"{error} (gave up after {tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s)",)
+    raise error
+
+
+def _error(retry_state: RetryCallState) -> DotyposError:
+    outcome = retry_state.outcome
+    error = outcome.exception() if outcome else None
+    if not isinstance(error, DotyposError):
+        raise TypeError(f"only Dotypos errors are retried, not {type(error).__name__}")
+    return error
+
+
+def _retry_after(error: DotyposError) -> float | None:
+    refusal = getattr(error, "refusal", None)
+    told: float | None = refusal.retry_after if refusal is not None else None
+    return told

@@ -1,0 +1,154 @@
+"""What a connection has to hold, checked: the form's fields, whatever kind of value they arrive as.
+
+Airflow hands the same field over as text, number, null or not at all, depending on whether the connection came from
+the form, the command line, a URI or a secrets backend; null, empty text and absent mean the same here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+
+DEFAULT_BASE_URL = "https://api.dotykacka.cz"
+
+#: Cloud ids are 32-bit integers [D].
+_LARGEST_CLOUD_ID = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to reach one Dotypos cloud.
+
+    :param base_url: scheme, host and port of the API, without ``/v2``.
+    :param refresh_token: the long-lived secret that access tokens are had for.
+    :param cloud_id: the cloud to work in; ``None`` lets one only list clouds.
+    :param timeout: longest wait for one whole answer, in seconds.
+    :param requests_per_minute: ceiling on requests of one process; ``None`` for none.
+    :param max_concurrency: most requests under way at once.
+    """
+
+    base_url: str
+    refresh_token: str = field(repr=False)
+    cloud_id: int | None = None
+    timeout: float = 60.0
+    requests_per_minute: float | None = None
+    max_concurrency: int = 4
+
+    @classmethod
+    def from_fields(
+        cls, *, host: object = None, port: object = None, extra: Mapping[str, object], cloud_id: object = None
+    ) -> Settings:
+        """Return the settings in a connection's fields.
+
+        :param cloud_id: takes the place of the connection's own Cloud ID.
+        :raises DotyposConfigurationError: a field is missing or unusable; the message names it and the cure.
+        """
+        timeout = _number(extra.get("timeout"), "Timeout", least=0.1)
+        concurrency = _number(extra.get("max_concurrency"), "Max concurrency", least=1, whole=True)
+        return cls(
+            base_url=_base_url(host, port),
+            refresh_token=_refresh_token(extra.get("refresh_token")),
+            cloud_id=_cloud_id(extra.get("cloud_id") if _absent(cloud_id) else cloud_id),
+            timeout=60.0 if timeout is None else timeout,
+            requests_per_minute=_number(extra.get("requests_per_minute"), "Requests per minute", least=0.01),
+            max_concurrency=4 if concurrency is None else int(concurrency),
+        )
+
+
+def _absent(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value.strip() in ("", "null", "None"))
+
+
+def _refresh_token(value: object) -> str:
+    if _absent(value):
+        raise DotyposConfigurationError(
+            "Refresh Token is missing in the Airflow connection: connect the cloud with Dotypos's connector and store "
+            "the token it gives in the field Refresh Token (extra refresh_token)"
+        )
+    if not isinstance(value, str):
+        raise DotyposConfigurationError(
+            f"Refresh Token arrived as a {type(value).__name__}, not as text: a connection URI turns digits and words "
+            "like true into other values. Give the connection as JSON instead (--conn-json, or JSON in AIRFLOW_CONN_…)"
+        )
+    token = value.strip()
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise DotyposConfigurationError(
+            "Refresh Token holds a blank or a character that no token has: paste the token alone, on one line"
+        )
+    return token
+
+
+def _cloud_id(value: object) -> int | None:
+    if _absent(value):
+        return None
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,10}", text) or not 0 < int(text) <= _LARGEST_CLOUD_ID:
+        raise DotyposConfigurationError(
+            f"Cloud ID must be the cloud's number, 1 to {_LARGEST_CLOUD_ID}, not {_shown(value)} "
+            "(it is not the client id)"
+        )
+    return int(text)
+
+
+def _number(value: object, name: str, *, least: float, whole: bool = False) -> float | None:
+    if _absent(value):
+        return None
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
+    except ValueError:
+        number = None
+    if number is None or not least <= number < float("inf") or (whole and not number.is_integer()):
+        kind = "a whole number" if whole else "a number"
+        raise DotyposConfigurationError(
+            f"{name} in the Airflow connection must be {kind}, at least {least:g}, not {_shown(value)}"
+        )
+    return number
+
+
+def _base_url(host: object, port: object) -> str:
+    if _absent(host):
+        host = DEFAULT_BASE_URL
+    text = str(host).strip().rstrip("/")
+    # A host without a scheme is what a connection URI leaves of an address.
+    split = urlsplit(text if "://" in text else f"https://{text}")
+    try:
+        own_port = split.port
+    except ValueError:
+        own_port = -1
+    if split.scheme not in ("https", "http") or not split.hostname or split.query or split.fragment or own_port == -1:
+        raise DotyposConfigurationError(
+            f"API base URL must look like {DEFAULT_BASE_URL}, not like {split.scheme}://{split.hostname or ''}"
+        )
+    if split.username or split.password:
+        raise DotyposConfigurationError("API base URL must not hold a user name or a password")
+    if split.scheme == "http" and not _is_loopback(split.hostname):
+        raise DotyposConfigurationError(
+            f"API base URL must start with https:// (http would send tokens in the clear to {split.hostname}); "
+            "http:// is accepted for this machine only, such as http://127.0.0.1:8765 for the sandbox"
+        )
+    number = _number(port, "Port", least=0, whole=True)
+    if number is not None and number > 65535:
+        raise DotyposConfigurationError(f"Port in the Airflow connection must be 1 to 65535, not {number:g}")
+    # Airflow's Test button sends port 0 for "none".
+    chosen = own_port or (int(number) if number else None)
+    name = f"[{split.hostname}]" if ":" in split.hostname else split.hostname
+    netloc = f"{name}:{chosen}" if chosen and chosen != {"https": 443, "http": 80}[split.scheme] else name
+    path = re.sub(r"/v2$", "", split.path.rstrip("/"))
+    return f"{split.scheme}://{netloc}{path}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message: what kind it is and, being short, what it is."""
+    return f"{type(value).__name__} {str(value)[:40]!r}"

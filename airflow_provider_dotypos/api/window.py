@@ -1,0 +1,113 @@
+"""The window ``[since, until)`` of an extraction: UTC, milliseconds, half-open, and only in the settled past."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.query import milliseconds
+
+#: A change shows in the API only some seconds after it happened [C2]; a window's end is never read earlier than this.
+SETTLE = 60.0
+
+#: Clocks differ by seconds; a window that ends further ahead than this is a mistake, not a clock.
+_FURTHEST_AHEAD = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Half-open and in epoch milliseconds; ``since=None`` means from the beginning."""
+
+    since: int | None
+    until: int
+
+    @classmethod
+    def of(cls, since: str | datetime | None, until: str | datetime, *, timezone: str | None = None) -> Window:
+        """Return the window between two times.
+
+        :param since: first instant inside, as a datetime with a zone, ISO 8601 text with one, or a bare date (which
+            needs `timezone`); ``None`` for everything before `until`.
+        :param until: first instant after.
+        :param timezone: IANA name of the zone in which bare dates begin, such as ``Europe/Prague``.
+        :raises DotyposInputError: a time can't be read or has no zone, or the window is empty or reversed.
+        """
+        start = None if since is None or since == "" else instant(since, "since", timezone)
+        end = instant(until, "until", timezone)
+        if start is not None and start >= end:
+            told = "empty" if start == end else "reversed"
+            raise DotyposInputError(
+                f"the window is {told}: since={iso(start)}, until={iso(end)}. A plain cron schedule in Airflow 3 gives "
+                "data_interval_start == data_interval_end; schedule with CronDataIntervalTimetable, or compute since, "
+                "e.g. {{ data_interval_end - macros.timedelta(days=1) }}"
+            )
+        return cls(start, end)
+
+    @property
+    def name(self) -> str:
+        """The window as part of a folder's name."""
+        return f"{'start' if self.since is None else compact(self.since)}_{compact(self.until)}"
+
+
+def instant(value: str | datetime, name: str, timezone_name: str | None = None) -> int:
+    """Return a time as epoch milliseconds.
+
+    :param name: what it is called in an error.
+    :raises DotyposInputError: see `Window.of`.
+    """
+    if isinstance(value, datetime):
+        return milliseconds(value, name)
+    text = value.strip() if isinstance(value, str) else ""
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        if not timezone_name:
+            raise DotyposInputError(
+                f"{name}={text!r} is a bare date: say where it begins with timezone=, such as 'Europe/Prague', or give "
+                "a time with an offset"
+            )
+        try:
+            zone = ZoneInfo(timezone_name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise DotyposInputError(
+                f"timezone {timezone_name!r} is not an IANA time zone such as 'Europe/Prague'"
+            ) from None
+        try:
+            return milliseconds(datetime.fromisoformat(text).replace(tzinfo=zone), name)
+        except ValueError:
+            raise DotyposInputError(f"{name}={text!r} is no date of the calendar") from None
+    try:
+        # Python 3.10 reads no Z.
+        moment = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text))
+    except ValueError:
+        raise DotyposInputError(
+            f"{name} must be a datetime, or ISO 8601 text such as 2026-01-15T12:00:00+00:00, not "
+            f"{type(value).__name__} {str(value)[:60]!r}"
+        ) from None
+    return milliseconds(moment, name)
+
+
+def seconds_until_settled(until: int, now: datetime, settle: float = SETTLE) -> float:
+    """Return how long to wait before a window that ends at `until` can be read (never clamped: that leaves a gap).
+
+    :param now: the earlier of the local and the server's clock.
+    :raises DotyposInputError: the window ends more than some minutes in the future.
+    """
+    ahead = until / 1000 - now.timestamp()
+    if ahead > _FURTHEST_AHEAD.total_seconds():
+        raise DotyposInputError(
+            f"until={iso(until)} lies {ahead / 60:.0f} minutes in the future (it is {now:%Y-%m-%dT%H:%M:%S}Z here and "
+            "at Dotypos): what is yet to come can't be extracted"
+        )
+    return max(0.0, ahead + settle)
+
+
+def iso(moment: int) -> str:
+    """Return epoch milliseconds as ISO 8601 in UTC, with milliseconds."""
+    date = datetime.fromtimestamp(moment // 1000, timezone.utc)
+    return f"{date:%Y-%m-%dT%H:%M:%S}.{moment % 1000:03d}Z"
+
+
+def compact(moment: int) -> str:
+    """Return epoch milliseconds in UTC as they stand in names of files: digits, ``T`` and ``Z`` alone."""
+    return re.sub(r"[-:.]", "", iso(moment))

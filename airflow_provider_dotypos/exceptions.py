@@ -1,0 +1,43 @@
+"""The errors a DAG author can catch, in one place. ``DotyposError`` is the root of them all."""
+
+from airflow_provider_dotypos.api.errors import (
+    DotyposApiError,
+    DotyposAuthenticationError,
+    DotyposCancelledError,
+    DotyposConfigurationError,
+    DotyposConflictError,
+    DotyposConnectionError,
+    DotyposError,
+    DotyposInputError,
+    DotyposNotFoundError,
+    DotyposPermissionError,
+    DotyposPreconditionError,
+    DotyposRateLimitError,
+    DotyposResponseError,
+    DotyposServerError,
+    DotyposTlsError,
+    DotyposUncertainWriteError,
+    DotyposValidationError,
+    DotyposWalkError,
+)
+
+__all__ = [
+    "DotyposApiError",
+    "DotyposAuthenticationError",
+    "DotyposCancelledError",
+    "DotyposConfigurationError",
+    "DotyposConflictError",
+    "DotyposConnectionError",
+    "DotyposError",
+    "DotyposInputError",
+    "DotyposNotFoundError",
+    "DotyposPermissionError",
+    "DotyposPreconditionError",
+    "DotyposRateLimitError",
+    "DotyposResponseError",
+    "DotyposServerError",
+    "DotyposTlsError",
+    "DotyposUncertainWriteError",
+    "DotyposValidationError",
+    "DotyposWalkError",
+]

@@ -1,0 +1,170 @@
+"""From an Airflow connection to a Dotypos client. Thin: what happens to a call is in ``api``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.api.client import DotyposClient
+    from airflow_provider_dotypos.api.query import Filter
+    from airflow_provider_dotypos.api.reading import Reader, Row
+    from airflow_provider_dotypos.api.retry import Patience
+
+
+class DotyposHook(BaseHook):
+    """Authorized, retried calls to the Dotypos API v2, as a connection of type ``dotypos`` says.
+
+    The constructor does no I/O; the connection is read, and the token asked for, at the first call. Access tokens are
+    renewed as needed and shared within a process; they are never written anywhere.
+
+    :param dotypos_conn_id: the Airflow connection.
+    :param cloud_id: the cloud to work in, in place of the connection's Cloud ID.
+
+    https://docs.api.dotypos.com/authorization
+    """
+
+    conn_name_attr = "dotypos_conn_id"
+    default_conn_name = "dotypos_default"
+    conn_type = CONN_TYPE
+    hook_name = HOOK_NAME
+
+    def __init__(self, dotypos_conn_id: str = default_conn_name, cloud_id: int | str | None = None) -> None:
+        super().__init__()
+        self.dotypos_conn_id = dotypos_conn_id
+        self.cloud_id = cloud_id
+        self._client: DotyposClient | None = None
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return the form's standard fields (Airflow 3.1; later versions read the provider's metadata)."""
+        return _compat.form_behaviour()
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the form's own fields (Airflow 3.1; later versions read the provider's metadata)."""
+        return _compat.form_widgets()
+
+    def get_conn(self) -> DotyposClient:
+        """Return the client: the same one for the life of the hook, safe to share between threads.
+
+        :raises DotyposConfigurationError: the connection lacks something or holds something unusable.
+        """
+        if self._client is None:
+            self._client = self._new_client(self.cloud_id)
+        return self._client
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Make any authorized v2 call and return its decoded body (``None`` when it is empty).
+
+        :param method: HTTP method. A write that may have been carried out is never repeated.
+        :param path: below ``/v2/clouds/{cloud}``, such as ``orders/123``; with a leading ``/`` below ``/v2``
+            (``/clouds``).
+        :param params: query parameters, not encoded. :param json: the body. :param headers: such as ``If-Match``.
+        :raises DotyposError: see ``airflow_provider_dotypos.exceptions``.
+
+        https://docs.api.dotypos.com/api-reference/general/methods
+        """
+        return self.get_conn().call(
+            method, path, params=params, json=json, headers=headers, decode=lambda answer: answer.json()
+        )
+
+    def get(self, entity: str, id: int | str, *, include: str | Sequence[str] | None = None, **parents: object) -> Row:
+        """Return one row of an entity, numbers as the API gives them (text).
+
+        :param parents: what the entity lies below, such as ``warehouse_id`` for ``warehouse-products``.
+        :raises DotyposNotFoundError: there is no such row.
+        """
+        return self._reader().get(entity, id, include=include, **parents)
+
+    def rows(
+        self,
+        entity: str,
+        *,
+        filter: Filter = None,
+        sort: str | Sequence[str] | None = None,
+        include: str | Sequence[str] | None = None,
+        limit: int = 100,
+        **parents: object,
+    ) -> Iterator[Row]:
+        """Yield the rows of a list, page by page. Deleted rows are hidden, as the API does, unless the filter names
+        ``deleted`` (``deleted|in|0,1`` for both).
+
+        Page numbers over changing data can skip or repeat rows; for anything that must be whole use `changes`.
+
+        :param filter: the API's grammar (``"paid|eq|true;created|gteq|1700000000000"``), or ``(field, operator,
+            value)`` triples; both are checked before anything is sent.
+        :param sort: fields, ``-`` in front for descending. :param include: child lists to nest.
+        :param limit: rows per request, 1 to 100.
+
+        https://docs.api.dotypos.com/api-reference/general/filter, …/sort, …/paging
+        """
+        return self._reader().rows(entity, filter=filter, sort=sort, include=include, limit=limit, **parents)
+
+    def changes(
+        self,
+        entity: str,
+        *,
+        since: str | datetime | None,
+        until: str | datetime,
+        filter: Filter = None,
+        include: str | Sequence[str] | None = None,
+        timezone: str | None = None,
+        settle: float = 60.0,
+        **parents: object,
+    ) -> Iterator[Row]:
+        """Yield every row that changed in ``[since, until)``, deleted ones included: the loss-free walk.
+
+        A row that doesn't change meanwhile comes exactly once; one that does comes, or belongs to a later window.
+
+        :param since: first instant inside, as a datetime with a zone, ISO 8601 text with one, or a bare date together
+            with `timezone`; ``None`` for everything. :param until: first instant after.
+        :param filter: further conditions; one on ``deleted`` replaces ours.
+        :param settle: seconds that a change may need to show in the API; the walk waits until `until` is as old.
+        :raises DotyposInputError: the window is empty, reversed or in the future, or the filter can't be sent.
+        :raises DotyposWalkError: the answers can't be walked without losing rows.
+        """
+        from airflow_provider_dotypos.api.window import Window
+
+        window = Window.of(since, until, timezone=timezone)
+        return self._reader().changes(entity, window, filter=filter, include=include, settle=settle, **parents)
+
+    def clouds(self) -> list[Row]:
+        """Return the clouds that the refresh token may use."""
+        return self._reader().clouds()
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Sign in, read the cloud, and say what works or which field to correct (the form's Test button)."""
+        from airflow_provider_dotypos.hooks._connection_test import check_connection
+
+        return check_connection(lambda cloud_id, patience: self._new_client(cloud_id, patience), self.cloud_id)
+
+    def _reader(self) -> Reader:
+        from airflow_provider_dotypos.api.reading import Reader
+
+        return Reader(self.get_conn())
+
+    def _new_client(self, cloud_id: int | str | None, patience: Patience | None = None) -> DotyposClient:
+        from airflow_provider_dotypos.api.client import DotyposClient
+        from airflow_provider_dotypos.api.settings import Settings
+
+        conn = self.get_connection(self.dotypos_conn_id)
+        settings = Settings.from_fields(host=conn.host, port=conn.port, extra=conn.extra_dejson, cloud_id=cloud_id)
+        for secret in (settings.refresh_token, conn.password):
+            if secret:
+                _compat.mask_secret(secret)
+        return DotyposClient(settings, on_token=_compat.mask_secret, patience=patience)

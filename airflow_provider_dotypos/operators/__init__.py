@@ -1,0 +1,1 @@
+"""Operators: one call to Dotypos, as a task."""

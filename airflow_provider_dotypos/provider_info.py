@@ -1,0 +1,100 @@
+"""What Airflow learns of this provider. Imported in every Airflow process, so it imports nothing itself.
+
+The connection form is declared here once. Airflow 3.2 and later read the declaration; for 3.1 the hook turns the same
+constants into the widgets that version asks for (``_compat``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+CONN_TYPE = "dotypos"
+HOOK_NAME = "Dotypos"
+HOOK_CLASS = "airflow_provider_dotypos.hooks.dotypos.DotyposHook"
+
+#: The standard fields: what is hidden, renamed, and hinted at. `port` must stay visible: the Test button of Airflow
+#: 3.3.2 fails for connections without one.
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema"],
+    "relabeling": {
+        "host": "API base URL",
+        "port": "Port",
+        "login": "Client ID",
+        "password": "Client Secret",
+    },
+    "placeholders": {
+        "host": "https://api.dotykacka.cz",
+        "port": "443",
+        "login": "needed only to connect a cloud, not to extract",
+        "password": "needed only to connect a cloud, not to extract",
+    },
+}
+
+#: The provider's own fields, kept in the connection's extra; in the form's order.
+CONN_FIELDS: dict[str, dict[str, Any]] = {
+    "refresh_token": {
+        "label": "Refresh Token",
+        "description": "The long-lived secret that Dotypos's connector gave when the cloud was connected.",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "cloud_id": {
+        "label": "Cloud ID",
+        "description": (
+            "The number of the cloud to work in (the connector gave it as cloudid; it is not the client id). "
+            "Leave it empty and press Test to see which clouds the token may use."
+        ),
+        "schema": {"type": ["string", "null"], "pattern": "^[0-9]{1,10}$"},
+    },
+    "timeout": {
+        "label": "Timeout",
+        "description": "Longest wait for one whole answer, in seconds. Empty: 60.",
+        "schema": {"type": ["number", "null"], "minimum": 0.1, "section": "Advanced"},
+    },
+    "requests_per_minute": {
+        "label": "Requests per minute",
+        "description": "Ceiling for each task; an Airflow pool limits across tasks. Empty: no limit.",
+        "schema": {"type": ["number", "null"], "minimum": 0.01, "section": "Advanced"},
+    },
+    "max_concurrency": {
+        "label": "Max concurrency",
+        "description": "Most requests under way at once, for each task. Empty: 4.",
+        "schema": {"type": ["integer", "null"], "minimum": 1, "section": "Advanced"},
+    },
+}
+
+
+def provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, as Airflow's provider_info schema has it."""
+    integration = "Dotypos"
+    return {
+        "package-name": "airflow-provider-dotypos",
+        "name": HOOK_NAME,
+        "description": "`Dotypos (Dotykačka) <https://www.dotypos.com/>`__, a point-of-sale cloud.",
+        "integrations": [
+            {
+                "integration-name": integration,
+                "external-doc-url": "https://docs.api.dotypos.com/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": integration, "python-modules": ["airflow_provider_dotypos.hooks.dotypos"]}],
+        "operators": [
+            {"integration-name": integration, "python-modules": ["airflow_provider_dotypos.operators.dotypos"]}
+        ],
+        "transfers": [
+            {
+                "source-integration-name": integration,
+                "target-integration-name": "Object Storage",
+                "python-module": "airflow_provider_dotypos.transfers.dotypos_to_object_storage",
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": CONN_TYPE,
+                "hook-class-name": HOOK_CLASS,
+                "hook-name": HOOK_NAME,
+                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+                "conn-fields": CONN_FIELDS,
+            }
+        ],
+    }

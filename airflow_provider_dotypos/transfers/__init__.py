@@ -1,0 +1,1 @@
+"""Transfers: whole entities, from Dotypos to somewhere else."""

@@ -1,0 +1,54 @@
+"""Counting different ids exactly, in little memory however many there are."""
+
+from __future__ import annotations
+
+import heapq
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import IO
+
+#: Ids kept in memory before a sorted run of them goes to a temporary file (8 bytes each).
+RUN_LENGTH = 200_000
+
+_READ_AT_ONCE = 8192
+
+
+class DistinctIds(ExitStack):
+    """Counts different ids by sorting them on disk: 8 bytes an id there, a few MiB here. A context manager."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ids = array("q")
+        self._runs: list[IO[bytes]] = []
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Count these ids in; ids are whole numbers of 64 bits, as text."""
+        self._ids.extend(map(int, ids))
+        if len(self._ids) >= RUN_LENGTH:
+            self._spill()
+
+    def count(self) -> int:
+        """Return how many different ids there were."""
+        if not self._runs:
+            return len(set(self._ids))
+        self._spill()
+        different = 0
+        previous: int | None = None
+        for id in heapq.merge(*map(_read, self._runs)):
+            different += id != previous
+            previous = id
+        return different
+
+    def _spill(self) -> None:
+        run = self.enter_context(tempfile.TemporaryFile(prefix="dotypos-ids-"))
+        array("q", sorted(set(self._ids))).tofile(run)
+        self._runs.append(run)
+        self._ids = array("q")
+
+
+def _read(run: IO[bytes]) -> Iterator[int]:
+    run.seek(0)
+    while chunk := run.read(8 * _READ_AT_ONCE):
+        yield from array("q", chunk)

@@ -1,0 +1,120 @@
+"""The manifest of a set: what was extracted, in which files. Readers begin here: no manifest, no set."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from airflow_provider_dotypos.transfers.store import Store
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+FORMAT_VERSION = 1
+
+_MANIFEST = re.compile(r"manifest-(\d{4,})\.json")
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One file of a set.
+
+    :param stream: which disjoint part of the rows it belongs to, such as ``live`` or ``deleted``.
+    :param low: :param high: the cursors that it covers completely, ``[low, high)`` in epoch milliseconds; ``None``
+        means from the beginning, and both ``None`` rows without a cursor.
+    :param rows: rows in it. :param bytes: its size. :param sha256: of its bytes, in hex.
+    """
+
+    name: str
+    stream: str
+    low: int | None
+    high: int | None
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a set holds; written last, never changed.
+
+    :param generation: counts the replacements of this window's set, from 1.
+    :param since: :param until: the window, in ISO 8601 (``None``: from the beginning).
+    :param rows: rows in all parts. :param distinct_ids: different ids among them (of rows below different warehouses:
+        summed), which equals `rows` unless rows changed during the walk.
+    :param requests: list calls it took. :param bytes: size of all parts.
+    """
+
+    entity: str
+    cloud_id: int
+    since: str | None
+    until: str
+    filter: str
+    include: str
+    file_format: str
+    compression: str | None
+    generation: int
+    rows: int
+    distinct_ids: int
+    requests: int
+    bytes: int
+    parts: tuple[Part, ...]
+    package_version: str
+    format_version: int = FORMAT_VERSION
+    complete: bool = True
+
+
+class Set(msgspec.Struct, frozen=True):
+    """A committed set.
+
+    :param manifest: what it holds. :param path: the manifest's path. :param files: its files, ready to be opened.
+    """
+
+    manifest: Manifest
+    path: ObjectStoragePath
+    files: list[ObjectStoragePath]
+
+
+def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None) -> Set:
+    """Return the committed set of a window.
+
+    :param path: the manifest's path (as the operator returns it), or the window's folder, whose newest set is taken.
+    :param conn_id: the Airflow connection of the store, where its path doesn't name one.
+    :raises FileNotFoundError: there is no whole set there: nothing was committed, or a file is gone.
+    """
+    from airflow.sdk import ObjectStoragePath
+
+    place = ObjectStoragePath(path, conn_id=conn_id) if isinstance(path, str) else path
+    named = _MANIFEST.fullmatch(place.name)
+    store = Store(place.parent if named else place)
+    found = whole_manifest(store, int(named[1])) if named else newest_manifest(store)
+    if found is None:
+        raise FileNotFoundError(f"no whole set at {path}: nothing was committed there, or a file of it is gone")
+    files = [store.folder / part.name for part in found.parts]
+    return Set(found, store.folder / manifest_name(found.generation), files)
+
+
+def manifest_name(generation: int) -> str:
+    """Return the name of a generation's manifest."""
+    return f"manifest-{generation:04d}.json"
+
+
+def newest_generation(names: dict[str, int]) -> int:
+    """Return the highest generation that has a manifest among `names`, or 0."""
+    return max((int(match[1]) for match in map(_MANIFEST.fullmatch, names) if match), default=0)
+
+
+def newest_manifest(store: Store) -> Manifest | None:
+    """Return the newest manifest of a folder, if its set is whole."""
+    generation = newest_generation(store.list())
+    return whole_manifest(store, generation) if generation else None
+
+
+def whole_manifest(store: Store, generation: int) -> Manifest | None:
+    """Return a generation's manifest, if every file that it lists is there in its size; ``None`` otherwise."""
+    try:
+        manifest = msgspec.json.decode(store.read(manifest_name(generation)), type=Manifest)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+    names = store.list()
+    return manifest if all(names.get(part.name) == part.bytes for part in manifest.parts) else None

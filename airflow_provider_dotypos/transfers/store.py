@@ -1,0 +1,137 @@
+"""Where a set's files lie: the few operations that a commit needs, whole or not at all.
+
+An ``ObjectStoragePath`` can be opened for writing, but an exception inside that ``with`` block still commits half an
+object; so everything is written on the worker first and put in one step.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+
+class Store:
+    """One folder of a local disk or an object store.
+
+    :param folder: any ``ObjectStoragePath``; it need not exist.
+    :ivar staging_prefix: how staging files begin in a local folder (a dot file, which readers' globs pass over).
+    """
+
+    def __init__(self, folder: ObjectStoragePath) -> None:
+        self.folder = folder
+        self.staging_prefix = ".staging-"
+        self._fs: Any = folder.fs
+        self._path = str(folder.path).rstrip("/")
+        self._local = Path(self._path) if _is_local(self._fs) else None
+
+    def list(self) -> dict[str, int]:
+        """Return the names in the folder with their sizes in bytes; nothing if there is no folder."""
+        self._fs.invalidate_cache(self._path)
+        try:
+            found = self._fs.ls(self._path, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {entry["name"].rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in found if entry["type"] == "file"}
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes.
+
+        :raises FileNotFoundError: there is no such file.
+        """
+        data: bytes = self._fs.cat_file(self._at(name))
+        return data
+
+    def put(self, staged: Path, name: str) -> None:
+        """Give a staged file its final name, whole and durable; the staged file is gone afterwards."""
+        if self._local is not None:
+            os.replace(staged, self._local / name)
+            self._sync_folder()
+        else:
+            self._fs.put_file(str(staged), self._at(name))
+            staged.unlink()
+
+    def put_bytes(self, data: bytes, name: str) -> None:
+        """Write a small file, whole and durable."""
+        with self.staging() as directory:
+            self.put(self._written(directory, data), name)
+
+    def create(self, data: bytes, name: str) -> bool:
+        """Write a small file unless the name is taken; return whether the file there is now ours."""
+        if self._local is not None:
+            return self._create_local(data, name)
+        try:
+            self._fs.pipe_file(self._at(name), data, mode="create")
+        except Exception:
+            # Stores name a refused creation in their own ways, and an answer may get lost on its way: what lies there
+            # decides. If nothing does, it was another failure.
+            if name not in self.list():
+                raise
+        return self.read(name) == data
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        try:
+            self._fs.rm_file(self._at(name))
+        except FileNotFoundError:
+            return
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Give a directory to write staging files in: the folder itself on a local disk, so that a rename is enough."""
+        if self._local is not None:
+            self._local.mkdir(parents=True, exist_ok=True)
+            yield self._local
+        else:
+            directory = Path(tempfile.mkdtemp(prefix="dotypos-"))
+            try:
+                yield directory
+            finally:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def _create_local(self, data: bytes, name: str) -> bool:
+        with self.staging() as directory:
+            staged = self._written(directory, data)
+            try:
+                os.link(staged, directory / name)  # unlike a rename, refuses a name that is taken
+            except FileExistsError:
+                return self.read(name) == data
+            finally:
+                staged.unlink(missing_ok=True)
+            self._sync_folder()
+            return True
+
+    def staging_name(self) -> str:
+        """Return a new name for a staging file."""
+        return f"{self.staging_prefix}{secrets.token_hex(8)}"
+
+    def _written(self, directory: Path, data: bytes) -> Path:
+        path = directory / self.staging_name()
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        return path
+
+    def _at(self, name: str) -> str:
+        return f"{self._path}/{name}"
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._local or ".", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _is_local(fs: Any) -> bool:
+    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
+    return "file" in protocols
