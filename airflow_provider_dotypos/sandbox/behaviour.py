@@ -1,0 +1,83 @@
+"""What is not known of the real API, as switches: a client should work under every one of their positions.
+
+Marks: [D] documented, [D2] documented second-hand, [Cn] seen in n clients, [A] assumed, [U] unknown.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+#: The positions of each switch that has a fixed set of them, the default first.
+CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "timestamp_precision": ("ms", "s"),
+        "timestamp_zone": ("Z", "+0000", "+01:00"),
+        "ties": ("stable", "shuffled"),
+        "deleted_null": ("live", "excluded"),
+        "allow_version": ("honoured", "ignored"),
+        "next_page": ("filled", "null"),
+        "nulls": ("null", "omitted"),
+        "numbers": ("text", "number"),
+        "over_limit": ("refused", "cut"),
+        "order_version_moves_with_items": (False, True),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """One way the API may behave. The defaults are the best known one.
+
+    :param timestamp_precision: how exact times are in answers, ``ms`` or ``s``; rows and filters stay exact
+        [U].
+    :param timestamp_zone: how answers write the zone: ``Z``, ``+0000`` or ``+01:00`` [U].
+    :param ties: order of rows that are equal under the sort (all rows, if there is no sort): always the same,
+        or another one on every request [U]. No entity can be sorted by ``id`` [D2].
+    :param deleted_null: whether ``deleted|in|0,1`` returns rows whose ``deleted`` is null, ``live``, or
+        leaves them out, ``excluded``. That null counts as not deleted is [D], what it does here [U].
+    :param commit_lag: seconds between a row's version date and the moment it can be read; until then its
+        earlier state is. Some seconds have been seen [C2], the size is [U].
+    :param allow_version: whether lists heed ``Allow-Version: BC1`` (an empty list is 200, not 404) [D,
+        contradicted].
+    :param next_page: ``nextPage`` on lists without totals (orders, order items): filled after a full page
+        [C3, A], or always null [U].
+    :param nulls: fields without a value are ``null``, or left out [U].
+    :param numbers: numbers come as JSON ``text`` [D, C7], or as real numbers [U].
+    :param over_limit: a ``limit`` above 100 is refused, or cut to 100 [C1, A]. Refusing is the strict choice.
+    :param order_version_moves_with_items: whether an order's version date moves when one of its items or
+        payments changes [U].
+    """
+
+    timestamp_precision: str = "ms"
+    timestamp_zone: str = "Z"
+    ties: str = "stable"
+    deleted_null: str = "live"
+    commit_lag: float = 0.0
+    allow_version: str = "honoured"
+    next_page: str = "filled"
+    nulls: str = "null"
+    numbers: str = "text"
+    over_limit: str = "refused"
+    order_version_moves_with_items: bool = False
+
+    def __post_init__(self) -> None:
+        for name, positions in CHOICES.items():
+            if getattr(self, name) not in positions:
+                raise ValueError(f"{name} must be one of {positions}, not {getattr(self, name)!r}")
+        if self.commit_lag < 0:
+            raise ValueError("commit_lag can't be negative")
+
+    @classmethod
+    def combinations(cls, **fixed: Any) -> Iterator[Behaviour]:
+        """Yield every combination of the switches, those in `fixed` held still."""
+        free = {name: positions for name, positions in CHOICES.items() if name not in fixed}
+        for values in itertools.product(*free.values()):
+            yield cls(**dict(zip(free, values, strict=True)), **fixed)
+
+
+#: The best known behaviour.
+BEST_KNOWN = Behaviour()
