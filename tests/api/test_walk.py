@@ -1,0 +1,297 @@
+"""The promise of the walk, under drift and every position of every switch of the sandbox."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_dotypos.api.entities import entities, entity
+from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposWalkError
+from airflow_provider_dotypos.api.page import Page, read_page
+from airflow_provider_dotypos.api.walk import Query, streams, walk
+from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.sandbox import Behaviour, Shop
+from airflow_provider_dotypos.sandbox.behaviour import CHOICES
+from tests.api.walking import NOW_MS, SINCE, UNTIL, Drift, drive, empty_shop
+
+WINDOW = Window(SINCE, UNTIL)
+
+behaviours = st.builds(
+    Behaviour,
+    **{name: st.sampled_from(positions) for name, positions in CHOICES.items()},
+    commit_lag=st.sampled_from([0.0, 5.0]),
+)
+
+#: How many rows share one instant, several times over; 350 are more than three pages.
+ties = st.lists(st.sampled_from([1, 2, 60, 99, 100, 101, 350]), min_size=0, max_size=4)
+
+#: One entity of each kind: without `deleted`, with it, with an unsortable cursor, with money.
+KINDS = ("orders", "products", "courses", "money-logs", "customer-account-logs")
+
+
+def fill(shop: Shop, name: str, tied: list[int], singles: int, seed: int) -> None:
+    """Fill an entity: ties, single rows in and around the window, rows without a cursor, all kinds of `deleted`."""
+    chance = random.Random(seed)
+    found = entity(name)
+    cursor = found.cursors[0]
+
+    def insert(moment: int | None) -> None:
+        row: dict[str, Any] = {cursor: moment}
+        if found.has_deleted:
+            row["deleted"] = chance.choice([False, False, True, None])
+        shop.insert(shop.cloud_ids[0], name, row)
+
+    for size in tied:
+        moment = chance.randrange(SINCE, UNTIL)
+        for _ in range(size):
+            insert(moment)
+    for _ in range(singles):
+        insert(chance.randrange(SINCE - 60_000, UNTIL + 60_000))
+    insert(SINCE)
+    insert(UNTIL)
+    insert(UNTIL - 1)
+    insert(SINCE - 1)
+    if found.fields[cursor].nullable:
+        for _ in range(chance.randrange(0, 130)):
+            insert(None)
+
+
+def inside(shop: Shop, name: str, window: Window = WINDOW) -> set[str]:
+    cursor = entity(name).cursors[0]
+    return {
+        str(row["id"])
+        for row in shop.rows(shop.cloud_ids[0], name)
+        if row[cursor] is None or (window.since or 0) <= row[cursor] < window.until
+    }
+
+
+@pytest.mark.parametrize("name", KINDS)
+@given(
+    behaviour=behaviours,
+    tied=ties,
+    singles=st.integers(0, 260),
+    rate=st.sampled_from([0.0, 0.5, 5.0]),
+    seed=st.integers(0, 2**32),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_under_drift_no_row_is_lost_or_doubled(
+    name: str, behaviour: Behaviour, tied: list[int], singles: int, rate: float, seed: int
+) -> None:
+    shop = empty_shop()
+    fill(shop, name, tied, singles, seed)
+    before = inside(shop, name)
+    without_cursor = {
+        str(row["id"]) for row in shop.rows(shop.cloud_ids[0], name) if row[entity(name).cursors[0]] is None
+    }
+    drift = Drift(shop, name, seed, rate)
+
+    walked = drive(shop, name, WINDOW, behaviour, between=drift)
+
+    unchanged = before - drift.touched
+    lost = {id for id in unchanged if walked.counts[id] == 0}
+    doubled = {id for id in unchanged - without_cursor if walked.counts[id] > 1}
+    assert (lost, doubled) == (set(), set())
+    # Rows that changed meanwhile: in this window or in the next (or gone for good).
+    shop.advance(60)
+    later = drive(shop, name, Window(UNTIL, shop.now()), behaviour)
+    missing = before - drift.gone - set(walked.ids) - set(later.ids)
+    assert missing == set()
+
+
+@pytest.mark.parametrize("name", KINDS)
+@given(behaviour=behaviours, tied=ties, singles=st.integers(0, 260), seed=st.integers(0, 2**32))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_of_a_quiet_entity_each_row_comes_exactly_once(
+    name: str, behaviour: Behaviour, tied: list[int], singles: int, seed: int
+) -> None:
+    shop = empty_shop()
+    fill(shop, name, tied, singles, seed)
+    walked = drive(shop, name, WINDOW, behaviour)
+    assert walked.counts == dict.fromkeys(inside(shop, name), 1)
+
+
+@given(
+    behaviour=behaviours,
+    rows=st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.integers(SINCE - 5000, SINCE + 5000), st.integers(UNTIL - 5000, UNTIL + 5000)),
+            st.one_of(st.none(), st.integers(SINCE - 5000, SINCE + 5000), st.integers(UNTIL - 5000, UNTIL + 5000)),
+            st.sampled_from([True, False, None]),
+        ),
+        max_size=150,
+    ),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_a_row_with_two_cursors_comes_once_if_either_lies_in_the_window(behaviour: Behaviour, rows: list[Any]) -> None:
+    shop = empty_shop()
+    cloud = shop.cloud_ids[0]
+    warehouse = shop.rows(cloud, "warehouses")[0]["id"]
+    expected = set()
+    for stock, product, deleted in rows:
+        row = shop.insert(
+            cloud,
+            "warehouse-products",
+            {
+                "_warehouseId": warehouse,
+                "stockStatusVersiondate": stock,
+                "versionDate": product,
+                "deleted": deleted,
+            },
+        )
+        in_window = [moment is not None and SINCE <= moment < UNTIL for moment in (stock, product)]
+        if any(in_window) or (stock is None and product is None):
+            expected.add(str(row["id"]))
+    walked = drive(shop, "warehouse-products", WINDOW, behaviour, warehouse_id=warehouse)
+    assert walked.counts == dict.fromkeys(expected, 1)
+
+
+def test_ties_beyond_what_an_address_can_exclude_are_read_by_agreeing_passes() -> None:
+    shop = empty_shop()
+    for _ in range(900):
+        shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 1000})
+    walked = drive(shop, "orders", WINDOW)
+    assert len(walked.counts) == 900
+    assert set(walked.counts.values()) == {1}
+    assert max(walked.lengths) < 6500
+
+
+def test_passes_that_never_agree_are_an_error_not_a_loss() -> None:
+    shop = empty_shop()
+    for _ in range(900):
+        shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 1000, "created": SINCE, "updated": SINCE})
+    with pytest.raises(DotyposWalkError, match="share one instant"):
+        drive(shop, "orders", WINDOW, Behaviour(ties="shuffled"))
+
+
+def test_a_row_that_leaves_a_large_tie_hides_no_other() -> None:
+    shop = empty_shop()
+    cloud = shop.cloud_ids[0]
+    rows = [shop.insert(cloud, "orders", {"versionDate": SINCE + 1000})["id"] for _ in range(900)]
+    leaving = iter(rows[:60])
+
+    def between() -> None:
+        if (id := next(leaving, None)) is not None:
+            shop.advance(0.1)
+            shop.update(cloud, "orders", id, {"note": "changed"})
+
+    walked = drive(shop, "orders", WINDOW, between=between)
+    assert {str(id) for id in rows[60:]} <= set(walked.ids)
+    assert all(count == 1 for id, count in walked.counts.items() if int(id) in rows[60:])
+
+
+def test_a_quiet_run_of_full_pages_asks_for_little_more_than_the_pages() -> None:
+    shop = empty_shop()
+    for i in range(5000):
+        shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 700 * i})
+    walked = drive(shop, "orders", WINDOW)
+    assert len(walked.counts) == 5000
+    assert len(walked.queries) <= 52
+
+
+def test_without_a_start_everything_up_to_the_end_comes() -> None:
+    shop = empty_shop()
+    for name in ("orders", "courses"):
+        for i in range(250):
+            shop.insert(shop.cloud_ids[0], name, {"versionDate": SINCE - i * 86_400_000})
+        walked = drive(shop, name, Window(None, UNTIL))
+        assert len(walked.counts) == 250
+        assert set(walked.counts.values()) == {1}
+
+
+def test_an_entity_without_a_cursor_is_read_whole() -> None:
+    shop = empty_shop()
+    for _ in range(230):
+        shop.insert(shop.cloud_ids[0], "portions", {})
+    walked = drive(shop, "portions", Window(None, UNTIL))
+    assert len(walked.counts) == 230
+    assert set(walked.counts.values()) == {1}
+
+
+def test_a_filter_on_deleted_replaces_the_division_into_live_and_deleted_rows() -> None:
+    shop = empty_shop()
+    kept = shop.insert(shop.cloud_ids[0], "products", {"versionDate": SINCE, "deleted": False})
+    shop.insert(shop.cloud_ids[0], "products", {"versionDate": SINCE, "deleted": True})
+    walked = drive(shop, "products", WINDOW, filter="deleted|eq|0")
+    assert walked.ids == [str(kept["id"])]
+
+
+@pytest.mark.parametrize("name", sorted(name for name, row in entities().items() if row.cursors))
+def test_a_filter_on_the_cursor_is_refused(name: str) -> None:
+    cursor = entity(name).cursors[-1]
+    with pytest.raises(DotyposInputError, match=f"{cursor} is the cursor"):
+        streams(entity(name), WINDOW, f"{cursor}|gteq|1")
+
+
+def page_of(*cursors: int | None, full: bool = False) -> Page:
+    rows = [{"id": str(i), "versionDate": cursor} for i, cursor in enumerate(cursors)]
+    return read_page(msgspec.json.encode({"data": rows, "perPage": len(rows) if full else 100}), "versionDate")
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        (page_of(SINCE + 9001, SINCE + 2001), "out of order"),
+        (page_of(SINCE - 3001), "outside the range"),
+        (page_of(UNTIL), "outside the range"),
+        (page_of(None), "without versionDate"),
+    ],
+)
+def test_rows_that_break_the_rules_are_an_error(page: Page, message: str) -> None:
+    found = entity("orders")
+    steps = walk(found, streams(found, WINDOW)[0], WINDOW)
+    next(steps)
+    with pytest.raises(DotyposWalkError, match=message):
+        steps.send(page)
+
+
+def test_a_server_that_ignores_an_exclusion_is_noticed() -> None:
+    found = entity("orders")
+    steps = walk(found, streams(found, WINDOW)[0], WINDOW)
+    next(steps)
+    tie = page_of(*[SINCE + 1] * 100, full=True)
+    step = steps.send(tie)
+    while not isinstance(step, Query):
+        step = next(steps)
+    assert any(operator == "notin" for _, operator, _ in step.conditions)
+    with pytest.raises(DotyposWalkError, match="excluded"):
+        steps.send(tie)
+
+
+def test_a_server_that_caps_pages_lower_than_asked_loses_nothing() -> None:
+    shop = empty_shop()
+    for i in range(120):
+        shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 10_000 * i})
+    found = entity("orders")
+    steps = walk(found, streams(found, WINDOW)[0], WINDOW)
+    ids: list[str] = []
+    step = next(steps, None)
+    while step is not None:
+        if isinstance(step, Query):
+            lo = next(int(v) for f, o, v in step.conditions if o == "gteq")
+            rows = sorted(row["versionDate"] for row in shop.rows(shop.cloud_ids[0], "orders"))
+            of_page = [moment for moment in rows if lo <= moment < UNTIL][:50]
+            body = {"perPage": "50", "data": [{"id": moment, "versionDate": moment} for moment in of_page]}
+            step = steps.send(read_page(msgspec.json.encode(body), "versionDate"))
+        else:
+            ids += step.ids
+            step = next(steps, None)
+    assert len(ids) == len(set(ids)) == 120
+
+
+def test_the_end_of_the_window_is_half_open_to_the_millisecond() -> None:
+    shop = empty_shop()
+    cloud = shop.cloud_ids[0]
+    ids = {
+        moment: str(shop.insert(cloud, "orders", {"versionDate": moment})["id"])
+        for moment in (SINCE - 1, SINCE, UNTIL - 1, UNTIL)
+    }
+    for precision in ("ms", "s"):
+        behaviour = Behaviour(timestamp_precision=precision)
+        assert drive(shop, "orders", WINDOW, behaviour).ids == [ids[SINCE], ids[UNTIL - 1]]
+        later = drive(shop, "orders", Window(UNTIL, NOW_MS), behaviour)
+        assert later.ids == [ids[UNTIL]]
