@@ -16,7 +16,7 @@ from airflow_provider_dotypos.transfers.manifest import (
     Part,
     manifest_name,
     newest_generation,
-    whole_manifest,
+    newest_manifest,
 )
 from airflow_provider_dotypos.transfers.parts import PartWriter
 from airflow_provider_dotypos.transfers.store import Store
@@ -50,12 +50,12 @@ class Attempt:
     @classmethod
     def begin(cls, store: Store, *, overwrite: bool, try_number: int = 1) -> Attempt:
         """Look at what is there, and aim at the next generation, or find the window finished."""
-        newest = newest_generation(store.list())
-        found = whole_manifest(store, newest) if newest else None
+        found = newest_manifest(store)
         if found is not None and not overwrite:
-            attempt = cls(store, newest, found, try_number)
+            attempt = cls(store, found.generation, found, try_number)
             attempt._clean(found)
             return attempt
+        newest = found.generation if found is not None else newest_generation(store.list())
         if newest and found is None:
             log.warning("The set of %s is not whole any more; it is extracted anew.", store.folder)
         return cls(store, newest + 1, None, try_number)
@@ -73,7 +73,7 @@ class Attempt:
             self._store.put(writer.path, name)
             self._store.put_bytes(msgspec.json.encode(part), name + SIDECAR_SUFFIX)
         except FileNotFoundError as error:
-            if manifest_name(self._generation) not in self._store.list():
+            if not self._is_superseded():
                 raise
             raise SupersededError from error
         return part
@@ -85,11 +85,10 @@ class Attempt:
         """
         mine = manifest(self._generation, tuple(self.parts))
         data = msgspec.json.format(msgspec.json.encode(mine), indent=2)
-        name = manifest_name(self._generation)
         try:
-            created = self._store.create(data, name)
+            created = self._store.create(data, manifest_name(self._generation))
         except FileNotFoundError:
-            if name not in self._store.list():
+            if not self._is_superseded():
                 raise
             created = False
         if not created:
@@ -105,7 +104,7 @@ class Attempt:
         for part in self.parts:
             self._store.delete(part.name + SIDECAR_SUFFIX)
             self._store.delete(part.name)
-        theirs = whole_manifest(self._store, newest_generation(self._store.list()))
+        theirs = newest_manifest(self._store)
         if theirs is None:
             raise FileNotFoundError(
                 f"another run committed {self._store.folder} meanwhile, and its files are gone again"
@@ -114,6 +113,9 @@ class Attempt:
             "Another run has committed this window meanwhile; its set is kept, and this run's files are removed."
         )
         return theirs
+
+    def _is_superseded(self) -> bool:
+        return newest_generation(self._store.list()) >= self._generation
 
     def _clean(self, committed: Manifest) -> None:
         """Remove what is left of this and earlier generations: nobody can commit them any more."""

@@ -42,7 +42,8 @@ class DistinctIds(ExitStack):
         return different
 
     def _spill(self) -> None:
-        run = self.enter_context(tempfile.TemporaryFile(prefix="dotypos-ids-"))
+        run = tempfile.TemporaryFile(prefix="dotypos-ids-")  # noqa: SIM115 (closed with the stack)
+        self.callback(run.close)
         array("q", sorted(set(self._ids))).tofile(run)
         self._runs.append(run)
         self._ids = array("q")

@@ -175,7 +175,10 @@ class DotyposToObjectStorageOperator(BaseOperator):
         from airflow_provider_dotypos.api.window import Window
 
         since, until = _none_if_empty(self.since), _none_if_empty(self.until)
-        has_cursor = bool(entity(self.entity).cursors)
+        found = entity(self.entity)
+        if not found.listed:
+            raise DotyposInputError(f"{self.entity} is one object, not a list: read it with DotyposOperator")
+        has_cursor = bool(found.cursors)
         if has_cursor and since is None and until is None:
             raise DotyposInputError(
                 "give a window: since and until, or until alone for everything up to it, e.g. "

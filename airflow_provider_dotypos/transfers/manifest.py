@@ -105,9 +105,13 @@ def newest_generation(names: dict[str, int]) -> int:
 
 
 def newest_manifest(store: Store) -> Manifest | None:
-    """Return the newest manifest of a folder, if its set is whole."""
-    generation = newest_generation(store.list())
-    return whole_manifest(store, generation) if generation else None
+    """Return the newest manifest of a folder, if its set is whole (a set may be replaced while one looks)."""
+    looked_at = 0
+    while (generation := newest_generation(store.list())) > looked_at:
+        if (manifest := whole_manifest(store, generation)) is not None:
+            return manifest
+        looked_at = generation
+    return None
 
 
 def whole_manifest(store: Store, generation: int) -> Manifest | None:

@@ -1,0 +1,42 @@
+"""What several tests share: a sandbox, clients to it, and a place to write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from airflow_provider_dotypos.api import auth
+from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.retry import Patience
+from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.sandbox import Sandbox, Shop
+
+#: Long enough for what passes, short enough for a test of what doesn't.
+SHORT = Patience(faults=3.0, throttling=6.0)
+
+NewClient = Callable[..., DotyposClient]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(shop=Shop.empty()) as running:
+        yield running
+
+
+@pytest.fixture
+def new_client(sandbox: Sandbox) -> Iterator[NewClient]:
+    """Make clients to the sandbox; they share tokens as clients of one process do, and nothing with other tests."""
+    auth.forget_tokens()
+    made: list[DotyposClient] = []
+
+    def make(patience: Patience = SHORT, **fields: object) -> DotyposClient:
+        extra = {"refresh_token": sandbox.refresh_token, "cloud_id": sandbox.cloud_ids[0], "timeout": 5, **fields}
+        settings = Settings.from_fields(host=extra.pop("host", sandbox.url), extra=extra)
+        made.append(DotyposClient(settings, patience=patience))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+    auth.forget_tokens()

@@ -1,0 +1,342 @@
+"""From the API to committed files, over real sockets."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_dotypos._compat import fail_exception, reschedule_exception
+from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.entities import entities
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+from airflow_provider_dotypos.transfers.manifest import read_manifest
+from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
+
+Extract = Callable[..., dict[str, Any]]
+
+
+def ids_in(result: dict[str, Any]) -> list[str]:
+    return [row["id"] for row in rows_in(result)]
+
+
+def rows_in(result: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for file in read_manifest(result["manifest"]).files:
+        data = file.read_bytes()
+        text = gzip.decompress(data) if file.name.endswith(".gz") else data
+        rows += [json.loads(line) for line in text.decode().splitlines()]
+    return rows
+
+
+def names_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_row_of_the_window_lands_once(extract: Extract, orders: list[str], tmp_path: Path) -> None:
+    result = extract()
+    assert sorted(ids_in(result)) == sorted(orders)
+    assert result["rows"] == 750
+    assert result["since"] == "2026-03-01T00:00:00.000Z"
+    assert result["until"] == "2026-03-02T00:00:00.000Z"
+    manifest = read_manifest(result["manifest"]).manifest
+    assert (manifest.rows, manifest.distinct_ids, manifest.complete) == (750, 750, True)
+    for part, file in zip(manifest.parts, read_manifest(result["manifest"]).files, strict=True):
+        data = file.read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (part.bytes, part.sha256)
+        assert data.count(b"\n") == part.rows
+    assert not [name for name in names_in(tmp_path) if "staging" in name]
+
+
+def test_rows_are_the_bytes_of_the_api(extract: Extract, orders: list[str], sandbox: Sandbox) -> None:
+    result = extract(until="2026-03-01T00:00:30+00:00")
+    line = read_manifest(result["manifest"]).files[0].read_bytes().rstrip(b"\n")
+    _, body = sandbox.shop.list(sandbox.cloud_ids[0], "orders", {"filter": f"versionDate|eq|{SINCE_MS}"})
+    assert line in body
+    assert "Příliš žluťoučký".encode() in line or b"\\u" in line
+
+
+@pytest.mark.parametrize("name", sorted(name for name, row in entities().items() if row.listed))
+def test_every_entity_can_be_extracted(extract: Extract, sandbox: Sandbox, name: str) -> None:
+    cloud = sandbox.cloud_ids[0]
+    cursors = entities()[name].cursors
+    before = {str(row["id"]) for row in sandbox.shop.rows(cloud, name)} if name == "clouds" else set()
+    for i in range(3):
+        row: dict[str, Any] = dict.fromkeys(cursors, SINCE_MS + i)
+        if name == "warehouse-products":
+            row["_warehouseId"] = sandbox.shop.rows(cloud, "warehouses")[0]["id"]
+        if name != "clouds":
+            before.add(str(sandbox.shop.insert(cloud, name, row)["id"]))
+    result = extract(entity=name, since=SINCE if cursors else None)
+    found = set(ids_in(result))
+    assert found == {str(id) for id in sandbox.cloud_ids} if name == "clouds" else before <= found
+    assert result["rows"] == len(ids_in(result))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("429", retry_after="0"),
+        Fault("429", retry_after="Wed, 21 Oct 2015 07:28:00 GMT"),
+        Fault("500"),
+        Fault("502-html"),
+        Fault("reset"),
+        Fault("reset-body"),
+        Fault("short-body"),
+        Fault("cut-json"),
+        Fault("hang"),
+        Fault("drip"),
+    ],
+    ids=lambda fault: f"{fault.kind}-{fault.retry_after}",
+)
+def test_after_a_fault_the_files_are_those_of_a_quiet_run(
+    extract: Extract,
+    orders: list[str],
+    sandbox: Sandbox,
+    fault: Fault,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = sandbox.connection(sandbox.cloud_ids[0])
+    connection["extra"]["timeout"] = 1
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(connection))
+    quiet = extract(destination=f"file://{tmp_path}/quiet")
+    sandbox.faults.append(Fault(fault.kind, retry_after=fault.retry_after, path="orders", skip=3, times=2))
+    faulty = extract(destination=f"file://{tmp_path}/faulty")
+    parts = [
+        [(part.stream, part.low, part.high, part.rows, part.sha256) for part in read_manifest(path).manifest.parts]
+        for path in (quiet["manifest"], faulty["manifest"])
+    ]
+    assert parts[0] == parts[1]
+
+
+def test_an_expired_token_in_the_middle_costs_nothing(extract: Extract, orders: list[str], sandbox: Sandbox) -> None:
+    sandbox.token_lifetime = 1  # renewed after three quarters of a second, several times in this run
+    sandbox.latency = 0.15
+    assert sorted(ids_in(extract())) == sorted(orders)
+    assert sandbox.sign_ins >= 2
+    assert not [request for request in sandbox.requests if request.status == 403]
+
+
+class TestParts:
+    def test_parts_end_at_their_size_and_cover_ranges_that_meet(self, extract: Extract, orders: list[str]) -> None:
+        result = extract(max_part_bytes=50_000)
+        parts = read_manifest(result["manifest"]).manifest.parts
+        assert len(parts) > 3
+        assert parts[0].low == SINCE_MS
+        assert parts[-1].high == int(UNTIL.timestamp() * 1000)
+        assert all(one.high == other.low for one, other in zip(parts, parts[1:], strict=False))
+        assert sorted(ids_in(result)) == sorted(orders)
+
+    def test_a_part_never_ends_inside_a_tie(self, extract: Extract, sandbox: Sandbox) -> None:
+        for _ in range(350):
+            sandbox.shop.insert(sandbox.cloud_ids[0], "orders", {"versionDate": SINCE_MS + 5})
+        parts = read_manifest(extract(max_part_bytes=1)["manifest"]).manifest.parts
+        assert [part.rows for part in parts] == [350]
+
+    def test_gzip_holds_the_same_rows(self, extract: Extract, orders: list[str]) -> None:
+        plain, packed = extract(), extract(compression="gzip", compression_level=2)
+        assert rows_in(plain) == rows_in(packed)
+        assert packed["bytes"] < plain["bytes"] / 3
+        assert Path(plain["manifest"]).parent != Path(packed["manifest"]).parent
+
+    def test_pretty_printed_rows_become_one_line_each(
+        self, extract: Extract, sandbox: Sandbox, orders: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import msgspec
+
+        from airflow_provider_dotypos.api import reading
+        from airflow_provider_dotypos.api.page import read_page
+
+        monkeypatch.setattr(reading, "read_page", lambda body, cursor: read_page(msgspec.json.format(body), cursor))
+        assert sorted(ids_in(extract())) == sorted(orders)
+
+
+class TestWindows:
+    def test_a_finished_window_is_kept_without_asking_the_api(
+        self, extract: Extract, orders: list[str], sandbox: Sandbox
+    ) -> None:
+        first = extract()
+        sandbox.requests.clear()
+        assert extract() == first
+        assert not sandbox.requests
+
+    def test_overwrite_replaces_the_set_as_a_whole(
+        self, extract: Extract, orders: list[str], sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        first = extract(max_part_bytes=50_000)
+        sandbox.shop.insert(sandbox.cloud_ids[0], "orders", {"versionDate": SINCE_MS + 1})
+        second = extract(overwrite=True)
+        assert second["rows"] == first["rows"] + 1
+        names = {Path(name).name for name in names_in(tmp_path)}
+        listed = {part.name for part in read_manifest(second["manifest"]).manifest.parts}
+        assert names == {*listed, *(f"{name}.meta" for name in listed), Path(second["manifest"]).name}
+        with pytest.raises(FileNotFoundError):
+            read_manifest(first["manifest"])
+
+    def test_an_empty_window_is_a_success_with_an_empty_manifest(self, extract: Extract) -> None:
+        result = extract()
+        assert (result["rows"], result["files"]) == (0, 0)
+        assert read_manifest(result["manifest"]).files == []
+
+    def test_the_folder_is_found_by_its_window_as_well(self, extract: Extract, orders: list[str]) -> None:
+        result = extract()
+        folder = result["manifest"].rsplit("/", 1)[0]
+        assert read_manifest(folder).manifest == read_manifest(result["manifest"]).manifest
+
+    def test_a_set_that_lost_a_file_is_not_whole_and_is_extracted_anew(
+        self, extract: Extract, orders: list[str]
+    ) -> None:
+        result = extract()
+        read_manifest(result["manifest"]).files[0].unlink()
+        with pytest.raises(FileNotFoundError, match="no whole set"):
+            read_manifest(result["manifest"])
+        again = extract()
+        assert sorted(ids_in(again)) == sorted(orders)
+
+    def test_different_filters_never_share_a_folder(self, extract: Extract, orders: list[str]) -> None:
+        folders = {extract(filter=filter)["manifest"].rsplit("/", 1)[0] for filter in (None, "paid|eq|true")}
+        assert len(folders) == 2
+
+    def test_the_end_is_waited_for_until_it_has_settled(
+        self, extract: Extract, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waited: list[float] = []
+        monkeypatch.setattr(DotyposClient, "sleep", lambda self, seconds: waited.append(seconds))
+        now = sandbox.shop.now()
+        extract(since=None, until=_iso(now), settle=60)
+        assert 55 < max(waited) <= 61
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"since": UNTIL, "until": UNTIL}, "empty.*data_interval"),
+            ({"since": UNTIL, "until": SINCE}, "reversed"),
+            ({"since": "2026-03-01"}, "bare date.*timezone="),
+            ({"since": "2026-03-01T00:00:00"}, "no time zone"),
+            ({"since": "yesterday"}, "ISO 8601"),
+            ({"until": "2999-01-01T00:00:00Z"}, "future"),
+            ({"since": None, "until": None}, "give a window"),
+            ({"entity": "order"}, "did you mean 'orders'"),
+            ({"entity": "portions"}, "leave since out"),
+            ({"entity": "manifest"}, "not a list"),
+            ({"filter": "created|gte|1"}, "did you mean 'gteq'"),
+            ({"filter": "versionDate|gteq|1"}, "is the cursor"),
+            ({"include": "items"}, "can't include"),
+            ({"cloud_id": "abc"}, "Cloud ID"),
+            ({"warehouse_id": 5}, "takes no warehouse_id"),
+        ],
+        ids=str,
+    )
+    def test_bad_input_fails_the_task_at_once_and_writes_nothing(
+        self, extract: Extract, orders: list[str], arguments: dict[str, Any], message: str, tmp_path: Path
+    ) -> None:
+        with pytest.raises(fail_exception(), match=message):
+            extract(**arguments)
+        assert names_in(tmp_path) == set()
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"file_format": "parquet2"},
+            {"compression": "zip"},
+            {"compression_level": 9},
+            {"max_part_bytes": 0},
+            {"settle": -1},
+            {"settle": "60"},
+        ],
+        ids=str,
+    )
+    def test_bad_settings_are_told_when_the_dag_is_parsed(self, arguments: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match=next(iter(arguments))):
+            DotyposToObjectStorageOperator(task_id="x", entity="orders", destination="file:///x", **arguments)
+
+
+class TestFailures:
+    def test_what_a_retry_cannot_cure_fails_the_task_at_once(
+        self, extract: Extract, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connection = sandbox.connection(sandbox.foreign_cloud_id)
+        monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(connection))
+        with pytest.raises(fail_exception(), match="Cloud ID"):
+            extract()
+
+    def test_a_long_retry_after_puts_the_task_off(self, extract: Extract, sandbox: Sandbox) -> None:
+        sandbox.faults.append(Fault("429", retry_after="3600", path="orders"))
+        with pytest.raises(type(reschedule_exception(UNTIL))):
+            extract()
+
+    def test_a_killed_task_stops_waiting_and_commits_nothing(
+        self, connection: None, sandbox: Sandbox, orders: list[str], tmp_path: Path
+    ) -> None:
+        sandbox.faults.append(Fault("429", retry_after="60", path="orders", skip=2))
+        operator = DotyposToObjectStorageOperator(
+            task_id="x", entity="orders", destination=f"file://{tmp_path}", since=SINCE, until=UNTIL
+        )
+        context: Any = {"ti": SimpleNamespace(try_number=1), "dag_run": SimpleNamespace(run_after=UNTIL)}
+        threading.Timer(1.0, operator.on_kill).start()
+        with pytest.raises(Exception, match="killed"):
+            operator.execute(context)
+        assert not [name for name in names_in(tmp_path) if "manifest" in name or "staging" in name]
+
+    def test_kill_9_leaves_no_set_and_the_next_attempt_a_clean_one(
+        self, extract: Extract, sandbox: Sandbox, orders: list[str], tmp_path: Path
+    ) -> None:
+        sandbox.faults.append(Fault("hang", path="orders", skip=5))
+        script = (
+            "from types import SimpleNamespace as N\n"
+            "from airflow_provider_dotypos.transfers.dotypos_to_object_storage import *\n"
+            f"DotyposToObjectStorageOperator(task_id='x', entity='orders', destination='file://{tmp_path}/lake',"
+            f"since='{SINCE.isoformat()}', until='{UNTIL.isoformat()}', max_part_bytes=30000)"
+            ".execute({'ti': N(try_number=1), 'dag_run': None})"
+        )
+        process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=os.environ.copy())
+        while not [request for request in sandbox.requests if request.path.endswith("orders")][4:]:
+            assert process.poll() is None
+            threading.Event().wait(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert names_in(tmp_path)
+        assert not [name for name in names_in(tmp_path) if "manifest" in name]
+        sandbox.faults.clear()
+        result = extract()
+        assert sorted(ids_in(result)) == sorted(orders)
+        assert len(names_in(tmp_path)) == 2 * result["files"] + 1
+
+
+def test_under_every_switch_of_the_sandbox_the_rows_are_the_same(
+    extract: Extract, orders: list[str], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    switches = [
+        Behaviour(timestamp_precision="s", ties="shuffled"),
+        Behaviour(timestamp_zone="+01:00", next_page="null"),
+        Behaviour(allow_version="ignored", nulls="omitted"),
+        Behaviour(numbers="number", timestamp_zone="+0000"),
+    ]
+    for number, behaviour in enumerate(switches):
+        sandbox.behaviour = behaviour
+        result = extract(destination=f"file://{tmp_path}/{number}")
+        assert sorted(str(id) for id in ids_in(result)) == sorted(orders)
+
+
+def test_it_reads_like_any_object_storage_path(extract: Extract, orders: list[str]) -> None:
+    assert all(isinstance(file, ObjectStoragePath) for file in read_manifest(extract()["manifest"]).files)
+
+
+def _iso(moment: int) -> str:
+    from airflow_provider_dotypos.api.window import iso
+
+    return iso(moment)

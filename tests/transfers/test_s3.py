@@ -1,0 +1,112 @@
+"""The same commit on an object store: a real S3 server (moto's) over real sockets."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from airflow_provider_dotypos._compat import reschedule_exception
+from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from airflow_provider_dotypos.transfers.manifest import manifest_name, read_manifest
+from airflow_provider_dotypos.transfers.store import Store
+from tests.transfers.conftest import SINCE_MS, UNTIL
+
+pytest.importorskip("moto.server")
+
+Extract = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def s3_url() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    import boto3
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "sandbox")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
+    connection = {
+        "conn_type": "aws",
+        "login": "sandbox",
+        "password": "sandbox",
+        "extra": {"endpoint_url": s3_url, "region_name": "us-east-1"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
+    client = boto3.client("s3", endpoint_url=s3_url, region_name="us-east-1")
+    client.create_bucket(Bucket="lake")
+    for found in client.list_objects_v2(Bucket="lake").get("Contents", []):
+        client.delete_object(Bucket="lake", Key=found["Key"])
+    return "s3://lake@lake/dotypos"
+
+
+def keys(s3_url: str) -> list[str]:
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=s3_url, region_name="us-east-1")
+    return sorted(found["Key"] for found in client.list_objects_v2(Bucket="lake").get("Contents", []))
+
+
+def test_a_window_lands_whole(extract: Extract, orders: list[str], bucket: str, s3_url: str) -> None:
+    result = extract(destination=bucket, max_part_bytes=100_000)
+    found = read_manifest(result["manifest"])
+    ids = [json.loads(line)["id"] for file in found.files for line in file.read_bytes().splitlines()]
+    assert sorted(ids) == sorted(orders)
+    assert len(keys(s3_url)) == 2 * result["files"] + 1
+    assert extract(destination=bucket, max_part_bytes=100_000) == result
+
+
+def test_overwrite_replaces_it(
+    extract: Extract, orders: list[str], bucket: str, s3_url: str, sandbox: Sandbox
+) -> None:
+    extract(destination=bucket)
+    sandbox.shop.insert(sandbox.cloud_ids[0], "orders", {"versionDate": SINCE_MS})
+    result = extract(destination=bucket, overwrite=True)
+    assert result["rows"] == len(orders) + 1
+    assert len(keys(s3_url)) == 3
+    assert result["manifest"].endswith(manifest_name(2))
+
+
+def test_a_failed_attempt_leaves_no_set(
+    extract: Extract, orders: list[str], bucket: str, s3_url: str, sandbox: Sandbox
+) -> None:
+    sandbox.faults.append(Fault("429", retry_after="3600", path="orders", skip=4))
+    with pytest.raises(type(reschedule_exception(UNTIL))):
+        extract(destination=bucket, max_part_bytes=10_000)
+    assert keys(s3_url)
+    assert not [key for key in keys(s3_url) if "manifest" in key]
+    sandbox.faults.clear()
+    result = extract(destination=bucket)
+    assert len(keys(s3_url)) == 2 * result["files"] + 1
+
+
+def test_of_two_writers_of_one_name_one_creates_it(bucket: str) -> None:
+    from airflow.sdk import ObjectStoragePath
+
+    store = Store(ObjectStoragePath(f"{bucket}/race"))
+    barrier = threading.Barrier(4)
+    created: list[bytes] = []
+
+    def create(number: int) -> None:
+        data = b"writer %d" % number
+        barrier.wait()
+        if store.create(data, "manifest-0001.json"):
+            created.append(data)
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert created == [store.read("manifest-0001.json")]
