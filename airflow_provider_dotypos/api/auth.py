@@ -9,7 +9,6 @@ https://docs.api.dotypos.com/authorization
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -166,7 +165,7 @@ def _life(token: str) -> float:
         claims = msgspec.json.decode(
             base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims, strict=False
         )
-    except (IndexError, binascii.Error, msgspec.MsgspecError, UnicodeDecodeError):
+    except (IndexError, ValueError, msgspec.MsgspecError):
         return DEFAULT_LIFE
     if claims.exp is None or claims.iat is None or claims.exp <= claims.iat:
         return DEFAULT_LIFE

@@ -86,13 +86,15 @@ def _refresh_token(value: object) -> str:
 def _cloud_id(value: object) -> int | None:
     if _absent(value):
         return None
-    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,10}", text) or not 0 < int(text) <= _LARGEST_CLOUD_ID:
+    number = int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(number, str) and re.fullmatch(r"[0-9]{1,10}", number.strip()):
+        number = int(number)
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 < number <= _LARGEST_CLOUD_ID:
         raise DotyposConfigurationError(
             f"Cloud ID must be the cloud's number, 1 to {_LARGEST_CLOUD_ID}, not {_shown(value)} "
             "(it is not the client id)"
         )
-    return int(text)
+    return number
 
 
 def _number(value: object, name: str, *, least: float, whole: bool = False) -> float | None:
@@ -100,7 +102,7 @@ def _number(value: object, name: str, *, least: float, whole: bool = False) -> f
         return None
     try:
         number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
-    except ValueError:
+    except (ValueError, OverflowError):
         number = None
     if number is None or not least <= number < float("inf") or (whole and not number.is_integer()):
         kind = "a whole number" if whole else "a number"
@@ -113,17 +115,21 @@ def _number(value: object, name: str, *, least: float, whole: bool = False) -> f
 def _base_url(host: object, port: object) -> str:
     if _absent(host):
         host = DEFAULT_BASE_URL
-    text = str(host).strip().rstrip("/")
-    # A host without a scheme is what a connection URI leaves of an address.
-    split = urlsplit(text if "://" in text else f"https://{text}")
+    text = str(host).strip()
     try:
+        # A host without a scheme is what a connection URI leaves of an address.
+        split = urlsplit(text if "://" in text else f"https://{text}")
         own_port = split.port
     except ValueError:
-        own_port = -1
-    if split.scheme not in ("https", "http") or not split.hostname or split.query or split.fragment or own_port == -1:
-        raise DotyposConfigurationError(
-            f"API base URL must look like {DEFAULT_BASE_URL}, not like {split.scheme}://{split.hostname or ''}"
-        )
+        raise _bad_base_url("holds a host or a port that can't be one") from None
+    if split.scheme not in ("https", "http"):
+        raise _bad_base_url(f"starts with {_shown(split.scheme)}")
+    if not split.hostname:
+        raise _bad_base_url("holds no host")
+    if re.search(r"[^\x21-\x7e]", text):
+        raise _bad_base_url("holds a blank or a letter that addresses don't have")
+    if split.query or split.fragment:
+        raise _bad_base_url("holds ? or #")
     if split.username or split.password:
         raise DotyposConfigurationError("API base URL must not hold a user name or a password")
     if split.scheme == "http" and not _is_loopback(split.hostname):
@@ -149,6 +155,16 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _bad_base_url(why: str) -> DotyposConfigurationError:
+    return DotyposConfigurationError(f"API base URL must look like {DEFAULT_BASE_URL}; this one {why}")
+
+
 def _shown(value: object) -> str:
-    """Return a value for a message: what kind it is and, being short, what it is."""
-    return f"{type(value).__name__} {str(value)[:40]!r}"
+    """Return a value for a message: its kind and, being short, what it is. A long one may be a secret gone astray."""
+    kind = type(value).__name__
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"a very large {kind}"
+    if not isinstance(value, (int, float, str)):
+        return f"a value of type {kind}"
+    text = str(value)
+    return f"{kind} {text!r}" if len(text) <= 20 else f"{kind} of {len(text)} characters"

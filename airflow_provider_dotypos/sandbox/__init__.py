@@ -16,22 +16,23 @@ API is unknown, ``Behaviour`` has a switch. It is stricter than the real one whe
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dotypos.sandbox.behaviour import Behaviour
-from airflow_provider_dotypos.sandbox.faults import Fault, Request
-from airflow_provider_dotypos.sandbox.shop import Shop
-
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.sandbox.behaviour import Behaviour
+    from airflow_provider_dotypos.sandbox.faults import Fault, Request
     from airflow_provider_dotypos.sandbox.server import Sandbox
+    from airflow_provider_dotypos.sandbox.shop import Shop
 
 __all__ = ["Behaviour", "Fault", "Request", "Sandbox", "Shop"]
 
+# Imported when asked for: Airflow's command line looks at the options alone, and whoever needs only the data shouldn't
+# wait for the server.
+_HOMES = {"Behaviour": "behaviour", "Fault": "faults", "Request": "faults", "Sandbox": "server", "Shop": "shop"}
+
 
 def __getattr__(name: str) -> Any:
-    # The server brings in FastAPI and uvicorn, which whoever needs only the data shouldn't wait for.
-    if name == "Sandbox":
-        from airflow_provider_dotypos.sandbox.server import Sandbox
-
-        return Sandbox
-    raise AttributeError(name)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -7,10 +7,9 @@ import dataclasses
 import json
 import shlex
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES, Behaviour
-from airflow_provider_dotypos.sandbox.shop import Shop
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.sandbox.server import Sandbox
@@ -18,41 +17,40 @@ if TYPE_CHECKING:
 PORT = 8765
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command's parser; every switch of ``Behaviour`` is an option."""
-    made = argparse.ArgumentParser(
-        prog="airflow dotypos sandbox",
-        description="Run a Dotypos API with invented data on this machine, until Ctrl-C.",
-    )
-    add_arguments(made)
-    return made
+#: One option: its flags, and what ``argparse`` (and Airflow's own parser) is told of it.
+Option = tuple[tuple[str, ...], dict[str, Any]]
 
 
-def add_arguments(made: argparse.ArgumentParser) -> None:
-    """Add the command's options to a parser."""
-    made.add_argument(
-        "--port", type=int, default=PORT, help="port on 127.0.0.1, 0 for any free one (%(default)s)"
-    )
-    made.add_argument("--days", type=int, default=60, help="days of history (%(default)s)")
-    made.add_argument(
-        "--orders-per-day", type=int, default=120, help="orders a day in each cloud (%(default)s)"
-    )
-    made.add_argument(
-        "--seed", type=int, default=1, help="another number makes another history (%(default)s)"
-    )
-    made.add_argument("--lively", action="store_true", help="let guests come while it runs")
-    made.add_argument("--latency", type=float, default=0.0, help="seconds added to each answer")
-    switches = made.add_argument_group("how the API behaves where nobody knows how the real one does")
+def options() -> list[Option]:
+    """Return the command's options; every switch of ``Behaviour`` is one."""
+    found: list[Option] = [
+        (("--port",), {"type": int, "default": PORT, "help": f"port on 127.0.0.1, 0 for any free one ({PORT})"}),
+        (("--days",), {"type": int, "default": 60, "help": "days of history (60)"}),
+        (("--orders-per-day",), {"type": int, "default": 120, "help": "orders a day in each cloud (120)"}),
+        (("--seed",), {"type": int, "default": 1, "help": "another number makes another history (1)"}),
+        (("--lively",), {"action": "store_true", "help": "let guests come while it runs"}),
+        (("--latency",), {"type": float, "default": 0.0, "help": "seconds added to each answer (0)"}),
+    ]
     for field in dataclasses.fields(Behaviour):
-        option = "--" + field.name.replace("_", "-")
+        told: dict[str, Any] = {"help": f"where nobody knows how the real API behaves ({field.default})"}
         if isinstance(field.default, bool):
-            switches.add_argument(option, action=argparse.BooleanOptionalAction, default=field.default)
+            told |= {"action": "store_true"}
         elif field.name in CHOICES:
-            switches.add_argument(
-                option, choices=CHOICES[field.name], default=field.default, help="(%(default)s)"
-            )
+            told |= {"choices": CHOICES[field.name], "default": field.default}
         else:
-            switches.add_argument(option, type=float, default=field.default, help="seconds (%(default)s)")
+            told |= {"type": float, "default": field.default}
+        found.append((("--" + field.name.replace("_", "-"),), told))
+    return found
+
+
+def parser(prog: str = "python -m airflow_provider_dotypos sandbox") -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    made = argparse.ArgumentParser(
+        prog=prog, description="Run a Dotypos API with invented data on this machine, until Ctrl-C."
+    )
+    for flags, told in options():
+        made.add_argument(*flags, **told)
+    return made
 
 
 def run(argv: list[str] | None = None) -> int:
@@ -63,6 +61,7 @@ def run(argv: list[str] | None = None) -> int:
 def serve(args: argparse.Namespace) -> int:
     """Run the sandbox with parsed options until it is interrupted."""
     from airflow_provider_dotypos.sandbox.server import Sandbox
+    from airflow_provider_dotypos.sandbox.shop import Shop
 
     behaviour = Behaviour(
         **{field.name: getattr(args, field.name) for field in dataclasses.fields(Behaviour)}

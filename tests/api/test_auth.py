@@ -1,0 +1,105 @@
+"""The connector's signature and link, and how long a token is taken to live."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_dotypos.api.auth import (
+    DEFAULT_LIFE,
+    AccessToken,
+    TokenSource,
+    connector_form,
+    connector_link,
+    connector_signature,
+)
+
+VECTOR = "d8ab53e04359e08b305ae9a8f1557efb601b44f5a65cc0d2967324417738639c"
+
+
+def jwt(claims: object) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"eyJhbGciOiJIUzI1NiJ9.{payload}.x"
+
+
+def test_the_signature_is_the_hmac_of_the_timestamp_alone() -> None:
+    assert connector_signature("test-secret", 1704123456) == VECTOR
+
+
+def test_the_form_holds_the_signature_and_never_the_secret() -> None:
+    form = connector_form("my-app", "test-secret", "https://example.invalid/cb", timestamp=1704123456, state="s")
+    assert form == {
+        "client_id": "my-app",
+        "timestamp": "1704123456",
+        "signature": VECTOR,
+        "scope": "*",
+        "redirect_uri": "https://example.invalid/cb",
+        "state": "s",
+    }
+    assert "state" not in connector_form("a", "b", "c", timestamp=1)
+
+
+def test_the_legacy_link_has_the_vendors_form() -> None:
+    link = connector_link("my app", "s&cret", "https://example.invalid/?a=1", state="my-state")
+    assert link.startswith("https://admin.dotykacka.cz/client/connect?client_id=")
+    assert "scope=*" in link
+    assert parse_qs(urlsplit(link).query) == {
+        "client_id": ["my app"],
+        "client_secret": ["s&cret"],
+        "scope": ["*"],
+        "redirect_uri": ["https://example.invalid/?a=1"],
+        "state": ["my-state"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("token", "life"),
+    [
+        (jwt({"iat": 1_000_000, "exp": 1_003_600}), 3600),
+        (jwt({"iat": "5", "exp": "65"}), 60),
+        (jwt({"exp": 5}), DEFAULT_LIFE),
+        (jwt({"iat": 5, "exp": 5}), DEFAULT_LIFE),
+        (jwt([1]), DEFAULT_LIFE),
+        ("opaque", DEFAULT_LIFE),
+        ("a.b.c", DEFAULT_LIFE),
+        ("", DEFAULT_LIFE),
+    ],
+)
+def test_a_token_is_renewed_a_little_before_its_own_end(token: str, life: float) -> None:
+    assert AccessToken.issued(token, 100.0).renew_at == 100 + life - min(120, life / 4)
+
+
+@given(st.text())
+def test_no_token_however_odd_breaks_the_reading_of_its_life(token: str) -> None:
+    assert AccessToken.issued(token, 0.0).renew_at > 0
+
+
+def test_tokens_do_not_show_in_reprs() -> None:
+    assert "secret" not in repr(AccessToken("secret", 1.0))
+
+
+def test_of_many_who_had_the_same_token_refused_one_signs_in() -> None:
+    source = TokenSource()
+    made: list[str] = []
+
+    def sign_in() -> str:
+        made.append(jwt({"n": len(made)}))
+        return made[-1]
+
+    refused = source.current(sign_in)
+    barrier = threading.Barrier(8)
+
+    def replace(_: int) -> str:
+        barrier.wait()
+        return source.replace(refused, sign_in).value
+
+    with ThreadPoolExecutor(8) as pool:
+        values = set(pool.map(replace, range(8)))
+    assert (len(made), len(values)) == (2, 1)
