@@ -42,7 +42,7 @@ def airflow_commands() -> list[Any]:
                     name="sandbox",
                     help=_SANDBOX_HELP,
                     func=lazy_load_command("airflow_provider_dotypos.sandbox.command.serve"),
-                    args=[Arg(flags=flags, **told) for flags, told in command.options()],
+                    args=[Arg(flags=flags, **told) for flags, told in command.options()],  # type: ignore[no-untyped-call]
                 )
             ],
         )

@@ -146,10 +146,18 @@ class DotyposPermissionError(DotyposApiError):
 
 
 class DotyposNotFoundError(DotyposApiError):
-    """404: no such row or path."""
+    """404: no such row or path; without a body it may be an empty list as well."""
 
     permanent = True
     cure = "There is no such row or path; check the id and the path."
+
+    def __init__(self, refusal: Refusal, cure: str | None = None) -> None:
+        if refusal.empty and cure is None:
+            cure = (
+                "There is no such row or path, or the list is empty: Dotypos answers an empty list like this, too "
+                "(DotyposHook.rows tells them apart)."
+            )
+        super().__init__(refusal, cure)
 
 
 class DotyposValidationError(DotyposApiError):

@@ -90,7 +90,7 @@ def read_page(body: bytes, cursor: str | None) -> Page:
         cursors.append(moment)
     return Page(
         rows=envelope.data,
-        ids=[str(key.id) for key in keys],
+        ids=[_id(key.id) for key in keys],
         cursors=cursors,
         deleted=[key.deleted for key in keys],
         per_page=_count(envelope.perPage),
@@ -128,6 +128,7 @@ def timestamp(value: str | int | float) -> int:
         raise DotyposResponseError(f"answered with a timestamp that can't be read: {value[:40]!r}") from None
 
 
+_ID = re.compile(r"-?\d{1,18}")
 _DIGITS = re.compile(r"-?\d+")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:[Zz]|([+-])(\d\d):?(\d\d)?)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -147,6 +148,14 @@ def _keys(cursor: str | None) -> msgspec.json.Decoder[Any]:
         rename={"cursor": cursor or "versionDate"},
     )
     return msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
+
+
+def _id(value: str | int | None) -> str:
+    """Return a row's id as text; every id is a whole number of at most 64 bits."""
+    text = str(value)
+    if not _ID.fullmatch(text):
+        raise DotyposResponseError(f"answered with a row whose id is no whole number ({type(value).__name__})")
+    return text
 
 
 def _count(value: str | int | None) -> int | None:

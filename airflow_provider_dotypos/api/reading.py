@@ -89,6 +89,8 @@ class Reader:
             number += 1
             params = list_params(found, filter=filter, sort=sort, include=include, limit=limit, page=number)
             page = self._page(path, params if found.paged else {}, None)
+            if page is EMPTY and number == 1:
+                self._check_place(found, placeholders)
             if number > 1 and page.ids and page.ids == last:
                 raise DotyposWalkError(f"GET {path}: page {number} repeats page {number - 1}; stopped")
             for row in page.rows:
@@ -129,7 +131,7 @@ class Reader:
         found = _listed(name)
         included = list_params(found, include=include).get("include")
         parts = streams(found, window, filter)
-        self.check_cloud()
+        self.check_cloud()  # a wrong cloud isn't an empty one; and the answer tells the server's clock
         if found.cursors:
             self._client.sleep(windows.seconds_until_settled(window.until, self._client.now(), settle))
         for parent, path in self._parents(found, placeholders):
@@ -187,6 +189,13 @@ class Reader:
                 return EMPTY
             raise
 
+    def _check_place(self, found: Entity, placeholders: Mapping[str, object]) -> None:
+        """Raise unless what a list lies below exists: an empty list looks like a wrong path."""
+        if found.name != "clouds":
+            self.check_cloud()
+        if found.placeholders:
+            self.get("warehouses", str(placeholders["warehouse_id"]))
+
     def _parents(self, found: Entity, placeholders: Mapping[str, object]) -> Iterator[tuple[str | None, str]]:
         """Yield what the entity lies below (a warehouse, each one unless it is named) and its path there."""
         missing = [name for name in found.placeholders if placeholders.get(name) in (None, "")]
@@ -194,12 +203,9 @@ class Reader:
             for row in [*self.rows("warehouses"), *self.rows("warehouses", filter="deleted|eq|1")]:
                 yield str(row["id"]), _path(found, {**placeholders, "warehouse_id": row["id"]})
         else:
-            path = _path(found, placeholders)
             if found.placeholders:
-                self.get("warehouses", str(placeholders["warehouse_id"]))
-                yield str(placeholders["warehouse_id"]), path
-            else:
-                yield None, path
+                self._check_place(found, placeholders)
+            yield str(placeholders["warehouse_id"]) if found.placeholders else None, _path(found, placeholders)
 
 
 def _listed(name: str) -> Entity:

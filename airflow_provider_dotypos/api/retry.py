@@ -50,7 +50,7 @@ def worth_another_try(error: BaseException) -> bool:
 class Gate:
     """When the next request may leave: one for all threads of a process that talk to the same server.
 
-    A 429 closes it for everybody (``close``); ``requests_per_minute`` spaces requests evenly.
+    A 429 closes it for everybody (``close``); slots space requests evenly, ``requests_per_minute``.
     """
 
     def __init__(self) -> None:
@@ -63,17 +63,23 @@ class Gate:
         with self._lock:
             self._opens = max(self._opens, time.monotonic() + seconds)
 
-    def delay(self, requests_per_minute: float | None) -> float:
-        """Return the seconds to wait before sending, and take the slot that is then."""
+    def slot(self, requests_per_minute: float | None) -> float:
+        """Take the earliest moment (monotonic seconds) at which one more request keeps to the ceiling."""
+        if requests_per_minute is None:
+            return 0.0
         with self._lock:
-            now = time.monotonic()
-            closed = max(0.0, self._opens - now)
-            # Those who wait at the gate don't all leave at once.
-            leave = now + closed + random.uniform(0, min(1.0, closed / 4))
-            if requests_per_minute is not None:
-                leave = max(leave, self._next_slot)
-                self._next_slot = leave + 60.0 / requests_per_minute
-            return leave - now
+            slot = max(time.monotonic(), self._next_slot)
+            self._next_slot = slot + 60.0 / requests_per_minute
+            return slot
+
+    def delay(self, slot: float) -> float:
+        """Return the seconds until a request with this slot may leave; ask again then, it may have closed anew.
+
+        Those who wait at a closed gate don't all leave at once.
+        """
+        now = time.monotonic()
+        closed = self._opens - now
+        return max(slot - now, closed + random.uniform(0, min(1.0, closed / 4)) if closed > 0 else 0.0, 0.0)
 
 
 class _wait_as_told(wait_base):  # noqa: N801 (tenacity's waits are named like this)

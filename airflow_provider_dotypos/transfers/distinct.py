@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import IO
 
 #: Ids kept in memory before a sorted run of them goes to a temporary file (8 bytes each).
-RUN_LENGTH = 200_000
+RUN_LENGTH = 50_000
 
 _READ_AT_ONCE = 8192
 

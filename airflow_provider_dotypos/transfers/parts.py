@@ -39,11 +39,15 @@ class PartWriter:
 
     def write(self, rows: Iterable[msgspec.Raw]) -> None:
         """Append rows, a line each, their bytes as they came."""
-        lines = [one_line(row) for row in rows]
-        if lines:
-            lines.append(msgspec.Raw(b""))
-            self._lines.write(b"\n".join(lines))
-            self.rows += len(lines) - 1
+        lines = list(rows)
+        if not lines:
+            return
+        data = b"\n".join(lines)
+        if b"\r" in data or data.count(b"\n") >= len(lines):
+            data = b"\n".join(one_line(row) for row in lines)
+        self._lines.write(data)
+        self._lines.write(b"\n")
+        self.rows += len(lines)
 
     def close(self) -> str:
         """Finish the file, on the disk for good; return its SHA-256 in hex."""

@@ -221,10 +221,8 @@ class TestRetries:
 
 
 class TestWrites:
-    TAG = {"name": "vegan", "display": True}
-
-    def post(self, client: DotyposClient) -> object:
-        return client.call("POST", "tags", json=[self.TAG], decode=json_of)
+    def post(self, client: DotyposClient, name: str = "vegan") -> object:
+        return client.call("POST", "tags", json=[{"name": name, "display": True}], decode=json_of)
 
     @pytest.mark.parametrize("kind", ["500", "502-html", "503", "reset", "reset-body"])
     def test_a_write_that_may_have_been_carried_out_is_not_repeated(
@@ -240,8 +238,7 @@ class TestWrites:
         sandbox.faults.append(Fault("429", path="tags"))
         assert self.post(client)
         sandbox.expire_tokens()
-        self.TAG = {"name": "vegetarian", "display": True}
-        assert self.post(client)
+        assert self.post(client, "vegetarian")
         names = [row["name"] for row in sandbox.shop.rows(sandbox.cloud_ids[0], "tags")]
         assert sorted(names) == ["vegan", "vegetarian"]
 

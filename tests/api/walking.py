@@ -67,9 +67,7 @@ def drive(
         walked.queries.append(query)
         walked.lengths.append(len(params.get("filter", "")))
         headers = {"Allow-Version": "BC1"}
-        status, body = shop.list(
-            shop.cloud_ids[0], name, params, behaviour or Behaviour(), headers, **placeholders
-        )
+        status, body = shop.list(shop.cloud_ids[0], name, params, behaviour or Behaviour(), headers, **placeholders)
         if status == 404 and not body:
             return EMPTY
         assert status == 200, body

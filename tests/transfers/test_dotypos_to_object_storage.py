@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -138,7 +139,7 @@ class TestParts:
         assert len(parts) > 3
         assert parts[0].low == SINCE_MS
         assert parts[-1].high == int(UNTIL.timestamp() * 1000)
-        assert all(one.high == other.low for one, other in zip(parts, parts[1:], strict=False))
+        assert all(one.high == other.low for one, other in pairwise(parts))
         assert sorted(ids_in(result)) == sorted(orders)
 
     def test_a_part_never_ends_inside_a_tie(self, extract: Extract, sandbox: Sandbox) -> None:

@@ -26,7 +26,7 @@ def s3_url() -> Iterator[str]:
 
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
+    _, port = server.get_host_and_port()
     yield f"http://127.0.0.1:{port}"
     server.stop()
 
@@ -67,9 +67,7 @@ def test_a_window_lands_whole(extract: Extract, orders: list[str], bucket: str, 
     assert extract(destination=bucket, max_part_bytes=100_000) == result
 
 
-def test_overwrite_replaces_it(
-    extract: Extract, orders: list[str], bucket: str, s3_url: str, sandbox: Sandbox
-) -> None:
+def test_overwrite_replaces_it(extract: Extract, orders: list[str], bucket: str, s3_url: str, sandbox: Sandbox) -> None:
     extract(destination=bucket)
     sandbox.shop.insert(sandbox.cloud_ids[0], "orders", {"versionDate": SINCE_MS})
     result = extract(destination=bucket, overwrite=True)

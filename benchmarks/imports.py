@@ -1,0 +1,77 @@
+"""What importing the provider's modules adds to what a DAG file imports anyway, and which packages come along.
+
+A fresh process each time: ``airflow.sdk`` and its ``BaseOperator`` first (every DAG file has them), then, on the clock,
+one module. HttpOperator's is there for scale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from statistics import median
+
+from benchmarks.machine import machine, spread
+
+MODULES = (
+    "airflow_provider_dotypos",
+    "airflow_provider_dotypos.hooks.dotypos",
+    "airflow_provider_dotypos.operators.dotypos",
+    "airflow_provider_dotypos.transfers.dotypos_to_object_storage",
+    "airflow.providers.http.operators.http",
+)
+
+_CHILD = """
+import json, sys, time
+from airflow.sdk import BaseHook, BaseOperator, DAG
+before = set(sys.modules)
+started = time.perf_counter()
+__import__(sys.argv[1])
+seconds = time.perf_counter() - started
+new = set(sys.modules) - before
+known = {name.partition(".")[0] for name in before}
+packages = sorted({name.partition(".")[0] for name in new} - known - sys.stdlib_module_names)
+watched = [name for name in ("requests", "fastapi", "pyarrow", "sqlalchemy") if name in sys.modules]
+print(json.dumps({"ms": seconds * 1000, "modules": len(new), "packages": packages, "loaded": watched}))
+"""
+
+
+def imported(module: str, home: str) -> dict[str, object]:
+    environment = {**os.environ, "AIRFLOW_HOME": home}
+    output = subprocess.run(
+        [sys.executable, "-c", _CHILD, module], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    found: dict[str, object] = json.loads(output.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Import time above Airflow's own.")
+    parser.add_argument("--rounds", type=int, default=7)
+    asked = parser.parse_args()
+    print(machine())
+    times: dict[str, list[float]] = {name: [] for name in MODULES}
+    last: dict[str, dict[str, object]] = {}
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as home:
+        imported(MODULES[0], home)  # writes byte code and Airflow's configuration
+        for number in range(asked.rounds):
+            turn = number % len(MODULES)
+            for name in MODULES[turn:] + MODULES[:turn]:
+                last[name] = imported(name, home)
+                times[name].append(float(str(last[name]["ms"])))
+    print("\n| module, after `airflow.sdk` | ms | new modules | new packages |")
+    print("|---|---|---|---|")
+    for name in MODULES:
+        packages = last[name]["packages"]
+        names = ", ".join(packages) if isinstance(packages, list) and packages else "none"
+        print(f"| {name} | {spread(times[name], 1)} | {last[name]['modules']} | {names} |")
+    slowest = max(median(times[name]) for name in MODULES if name.startswith("airflow_provider_dotypos"))
+    print(f"\nHttpOperator's module beside our slowest: {median(times[MODULES[-1]]) / slowest:.0f} to 1.")
+    print(f"Loaded with ours, by Airflow or by us: {last[MODULES[3]]['loaded']}.")
+
+
+if __name__ == "__main__":
+    main()

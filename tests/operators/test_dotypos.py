@@ -1,0 +1,92 @@
+"""Any one call, as a task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_dotypos._compat import fail_exception
+from airflow_provider_dotypos.exceptions import DotyposError
+from airflow_provider_dotypos.operators.dotypos import MAX_RESULT_BYTES, DotyposOperator
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from tests.transfers.conftest import connection  # noqa: F401 (a fixture)
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+
+def run(**arguments: Any) -> Any:
+    return DotyposOperator(task_id="call", **arguments).execute({})
+
+
+def test_a_read_returns_the_decoded_answer_or_what_the_filter_makes_of_it(sandbox: Sandbox) -> None:
+    assert len(run(path="branches")["data"]) == 1
+    names = run(path="/clouds", response_filter=lambda answer: [row["name"] for row in answer["data"]])
+    assert len(names) == 2
+
+
+def test_an_empty_list_is_an_answer_not_an_error(sandbox: Sandbox) -> None:
+    assert run(path="orders", query={"filter": "paid|eq|true", "limit": 5})["data"] == []
+
+
+def test_where_it_is_a_404_all_the_same_the_error_says_so(sandbox: Sandbox) -> None:
+    sandbox.behaviour = Behaviour(allow_version="ignored")
+    with pytest.raises(fail_exception(), match="or the list is empty"):
+        run(path="orders")
+
+
+def test_a_query_is_encoded_once(sandbox: Sandbox) -> None:
+    run(path="taxes", query={"filter": "deleted|in|0,1;name|like|a+b %"})
+    assert sandbox.requests[-1].query["filter"] == "deleted|in|0,1;name|like|a+b %"
+
+
+def test_a_write_is_sent_as_json(sandbox: Sandbox) -> None:
+    created = run(path="tags", method="POST", json=[{"name": "vegan", "display": True}])
+    assert created[0]["name"] == "vegan"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"path": "https://elsewhere.invalid/x"}, "path of the API"),
+        ({"path": "branches", "method": "FETCH"}, "method must be one of"),
+        ({"path": "branches/1"}, "no such row"),
+        ({"path": "branches", "cloud_id": 5}, "Cloud ID"),
+        ({"path": "branches", "query": {"perPage": 5}}, "limit"),
+    ],
+    ids=str,
+)
+def test_what_a_retry_cannot_cure_fails_the_task_at_once(arguments: Any, message: str) -> None:
+    with pytest.raises(fail_exception(), match=message):
+        run(**arguments)
+
+
+def test_an_uncertain_write_fails_the_task_so_that_no_retry_repeats_it(sandbox: Sandbox) -> None:
+    sandbox.faults.append(Fault("reset-body", path="tags"))
+    with pytest.raises(fail_exception(), match="may or may not"):
+        run(path="tags", method="POST", json=[{"name": "vegan", "display": True}])
+
+
+def test_a_passing_failure_is_left_to_airflows_retries(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider_dotypos.api import retry
+
+    short = retry.Patience(0.1, 0.1)
+    monkeypatch.setattr(retry, "Patience", lambda *_: short)
+    sandbox.faults.append(Fault("500", path="branches", times=1000))
+    with pytest.raises(DotyposError, match="gave up"):
+        run(path="branches")
+
+
+def test_a_result_too_large_for_xcom_says_what_to_use_instead(sandbox: Sandbox) -> None:
+    for _ in range(100):
+        sandbox.shop.insert(sandbox.cloud_ids[0], "orders", {"note": "x" * 1000})
+    with pytest.raises(fail_exception(), match=f"{MAX_RESULT_BYTES}.*response_filter.*DotyposToObjectStorageOperator"):
+        run(path="orders", query={"limit": 100})
+    assert run(path="orders", query={"limit": 100}, response_filter=lambda answer: len(answer["data"])) == 100
+    assert len(run(path="orders", query={"limit": 100}, do_xcom_push=False)["data"]) == 100
+
+
+def test_a_written_rows_oversized_answer_is_left_out_not_failed(sandbox: Sandbox) -> None:
+    rows = [{"name": f"{i}{'x' * 600}", "display": True} for i in range(100)]
+    assert run(path="tags", method="POST", json=rows) is None
+    assert len(sandbox.shop.rows(sandbox.cloud_ids[0], "tags")) == 100
