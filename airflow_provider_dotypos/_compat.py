@@ -72,6 +72,11 @@ def form_widgets() -> dict[str, Any]:
         schema = declared["schema"]
         kinds = {"integer": IntegerField, "number": IntegerField}
         kind = PasswordField if schema.get("format") == "password" else kinds.get(schema["type"][0], StringField)
-        return kind(declared["label"], description=declared["description"], validators=[Optional()])
+        field = kind(declared["label"], description=declared["description"], validators=[Optional()])
+        # The stand-in keeps what the form is drawn from as a JSON Schema, which knows sections and limits as well.
+        known = getattr(getattr(field, "param", None), "schema", None)
+        if isinstance(known, dict):
+            known.update(schema)
+        return field
 
     return {name: widget(declared) for name, declared in CONN_FIELDS.items()}

@@ -24,7 +24,7 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     },
     "placeholders": {
         "host": "https://api.dotykacka.cz",
-        "port": "443",
+        "port": "443; fill it in if Test answers Bad Request",
         "login": "needed only to connect a cloud, not to extract",
         "password": "needed only to connect a cloud, not to extract",
     },
@@ -35,15 +35,15 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "refresh_token": {
         "label": "Refresh Token",
         "description": "The long-lived secret that Dotypos's connector gave when the cloud was connected.",
-        "schema": {"type": ["string", "null"], "format": "password"},
+        "schema": {"type": ["string", "null"], "format": "password", "section": "Cloud"},
     },
     "cloud_id": {
         "label": "Cloud ID",
         "description": (
             "The number of the cloud to work in (the connector gave it as cloudid; it is not the client id). "
-            "Leave it empty and press Test to see which clouds the token may use."
+            "Not at hand? Save without it and press Test: it names the clouds that the token may use."
         ),
-        "schema": {"type": ["string", "null"], "pattern": "^[0-9]{1,10}$"},
+        "schema": {"type": ["string", "null"], "pattern": "^[0-9]{1,10}$", "section": "Cloud"},
     },
     "timeout": {
         "label": "Timeout",
@@ -88,6 +88,7 @@ def provider_info() -> dict[str, Any]:
                 "python-module": "airflow_provider_dotypos.transfers.dotypos_to_object_storage",
             }
         ],
+        "cli": ["airflow_provider_dotypos.cli.airflow_commands"],
         "connection-types": [
             {
                 "connection-type": CONN_TYPE,

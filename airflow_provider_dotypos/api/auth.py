@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposError
 
 CONNECTOR = "https://admin.dotykacka.cz/client/connect"
 
@@ -104,15 +104,16 @@ class TokenSource:
         with self._lock:
             if self._token is not None and self._token is not stale:
                 return self._token
-            # Whoever waited while a sign-in was refused shares its refusal, and doesn't knock again.
+            # Whoever waited while a sign-in failed shares its failure, and doesn't knock again at once.
             if self._failure and self._failure[0] >= asked_at:
                 raise self._failure[1]
             started = time.monotonic()
             try:
                 self._token = AccessToken.issued(sign_in(), started)
+            except DotyposCancelledError:
+                raise
             except DotyposError as error:
-                if error.permanent:
-                    self._failure = (time.monotonic(), error)
+                self._failure = (time.monotonic(), error)
                 raise
             self._failure = None
             return self._token

@@ -54,7 +54,6 @@ _STALE_TOKEN = frozenset({"ACCESS_TOKEN_EXPIRED", "INVALID_ACCESS_TOKEN"})
 
 _CONNECT_TIMEOUT = 10.0
 _SIGN_IN_TIMEOUT = 30.0
-_SIGN_IN_PATIENCE = retry.Patience(faults=30.0, throttling=120.0)
 
 _gates: dict[str, retry.Gate] = {}
 
@@ -151,14 +150,7 @@ class DotyposClient:
         request = self._address(method, path, params, json, headers)
         what = f"{request.method} {request.path}"
 
-        def attempt() -> T:
-            answer = self._authorized(request)
-            try:
-                return decode(answer)
-            except DotyposResponseError as error:
-                raise DotyposResponseError(f"{what} {error}.", retryable=error.retryable) from None
-
-        return self._retrying(self._patience, what, attempt)
+        return self._retrying(what, lambda: _decoded(what, self._authorized(request), decode))
 
     def now(self) -> datetime:
         """Return the earlier of the local clock and the server's, as its answers' ``Date`` tells it (UTC)."""
@@ -223,9 +215,7 @@ class DotyposClient:
     def _send_signed(self, request: _Request, token: auth.AccessToken) -> Answer:
         headers = {**request.headers, "Authorization": f"Bearer {token.value}"}
         try:
-            answer = self._send(
-                self._calls, request.method, request.url, headers, request.body, self.settings.timeout
-            )
+            answer = self._send(self._calls, request.method, request.url, headers, request.body, self.settings.timeout)
         except DotyposConnectionError as error:
             if request.safe or not error.sent:
                 raise
@@ -257,30 +247,27 @@ class DotyposClient:
 
     def _sign_in(self, cloud_id: int | None) -> str:
         """Exchange the refresh token for an access token to one cloud, or (``None``) to the list of clouds alone."""
-        path = "/v2/signin/token"
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
-
-        def attempt() -> str:
-            # The scheme word is "User", the body JSON, and success is 201 or 200 [D2, C15].
-            answer = self._send(
-                self._sign_ins,
-                "POST",
-                f"{self.settings.base_url}{path}",
-                {**headers, "Authorization": f"User {self.settings.refresh_token}"},
-                msgspec.json.encode({"_cloudId": cloud_id} if cloud_id is not None else {}),
-                min(self.settings.timeout, _SIGN_IN_TIMEOUT),
+        # The scheme word is "User", the body JSON, and success is 201 or 200 [D2, C15].
+        request = _Request("POST", "/v2/signin/token", "", cloud_id, None, {})
+        answer = self._send(
+            self._sign_ins,
+            request.method,
+            f"{self.settings.base_url}{request.path}",
+            {
+                "Accept": "application/json",
+                "Content-Type": "application/json",
+                "Authorization": f"User {self.settings.refresh_token}",
+            },
+            msgspec.json.encode({"_cloudId": cloud_id} if cloud_id is not None else {}),
+            min(self.settings.timeout, _SIGN_IN_TIMEOUT),
+        )
+        found = _decoded(f"POST {request.path}", self._checked(request, answer, ""), Answer.json)
+        token = found.get("accessToken") if isinstance(found, dict) else None
+        if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
+            raise DotyposResponseError(
+                f"POST {request.path} answered {answer.status} without an access token: check API base URL in the "
+                "Airflow connection"
             )
-            request = _Request("POST", path, "", cloud_id, None, {})
-            found = self._checked(request, answer, "").json()
-            token = found.get("accessToken") if isinstance(found, dict) else None
-            if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
-                raise DotyposResponseError(
-                    f"POST {path} answered {answer.status} without an access token: check API base URL in the "
-                    "Airflow connection"
-                )
-            return token
-
-        token = self._retrying(_shorter(self._patience, _SIGN_IN_PATIENCE), f"POST {path}", attempt)
         if self._on_token:
             self._on_token(token)
         return token
@@ -326,14 +313,14 @@ class DotyposClient:
         while (seconds := self._gate.delay(slot)) > 0:
             self.sleep(seconds)
 
-    def _retrying(self, patience: retry.Patience, what: str, attempt: Callable[[], T]) -> T:
+    def _retrying(self, what: str, attempt: Callable[[], T]) -> T:
         def before_sleep(error: DotyposError, seconds: float, tries: int) -> None:
             if isinstance(error, DotyposRateLimitError):
                 # What was asked for, without this thread's jitter: everybody adds their own.
                 self._gate.close(seconds if error.retry_after is None else error.retry_after)
             log.warning("%s Trying %s again in %.1f s (try %d).", error, what, seconds, tries + 1)
 
-        return retry.policy(patience, sleep=self.sleep, before_sleep=before_sleep)(attempt)
+        return retry.policy(self._patience, sleep=self.sleep, before_sleep=before_sleep)(attempt)
 
     def _note_date(self, value: str | None) -> None:
         known = self._server_date
@@ -373,6 +360,13 @@ def _read(response: requests.Response, deadline: float) -> bytes:
     return b"".join(chunks)
 
 
+def _decoded(what: str, answer: Answer, decode: Callable[[Answer], T]) -> T:
+    try:
+        return decode(answer)
+    except DotyposResponseError as error:
+        raise DotyposResponseError(f"{what} {error}.", retryable=error.retryable) from None
+
+
 def _token_refused(answer: Answer) -> bool:
     if answer.status == 401:
         return True
@@ -401,15 +395,13 @@ def _reason(error: BaseException) -> str:
         if isinstance(inner, BaseException):
             seen = inner
             continue
-        if isinstance(seen, (requests.exceptions.Timeout, TimeoutError, urllib3.exceptions.TimeoutError)):
+        timeouts = (requests.exceptions.Timeout, TimeoutError, urllib3.exceptions.TimeoutError)
+        if isinstance(seen, timeouts) and not isinstance(seen, urllib3.exceptions.NewConnectionError):
             return "it took too long"
         text = str(seen.args[-1]) if isinstance(seen, OSError) and len(seen.args) == 2 else str(seen)
-        return text.rsplit(">: ", 1)[-1].rstrip(".")[:300] or type(seen).__name__
+        # urllib3 puts its own objects in front.
+        return re.sub(r"^(<.*?>|HTTPS?Connection\(.*?\)): ", "", text).rstrip(".")[:300] or type(seen).__name__
 
 
 def _host(url: str) -> str:
     return urlsplit(url).netloc
-
-
-def _shorter(one: retry.Patience, other: retry.Patience) -> retry.Patience:
-    return retry.Patience(min(one.faults, other.faults), min(one.throttling, other.throttling))

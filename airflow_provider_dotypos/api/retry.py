@@ -130,7 +130,8 @@ def policy(
 def _give_up(retry_state: RetryCallState) -> None:
     error = _error(retry_state)
     tries, seconds = retry_state.attempt_number, retry_state.seconds_since_start or 0.0
-    error.args = (f"{error} (gave up after {tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s)",)
+    if "gave up after" not in str(error):  # a failed sign-in is one error, shared by all threads that waited for it
+        error.args = (f"{error} (gave up after {tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s)",)
     raise error
 
 

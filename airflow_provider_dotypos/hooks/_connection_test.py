@@ -12,11 +12,13 @@ from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
     DotyposAuthenticationError,
-    DotyposConfigurationError,
     DotyposConnectionError,
     DotyposError,
+    DotyposNotFoundError,
     DotyposPermissionError,
+    DotyposRateLimitError,
     DotyposResponseError,
+    DotyposServerError,
     DotyposTlsError,
 )
 from airflow_provider_dotypos.api.reading import Reader, Row
@@ -24,16 +26,20 @@ from airflow_provider_dotypos.api.retry import Patience
 
 #: Somebody is looking at a spinning button.
 _PATIENCE = Patience(faults=4.0, throttling=8.0)
+_LONGEST_ANSWER = 10.0
 
 _LISTED_CLOUDS = 10
 
 
 def check_connection(
-    new_client: Callable[[int | str | None, Patience], DotyposClient], cloud_id: int | str | None
+    new_client: Callable[[int | str | None, Patience, float], DotyposClient], cloud_id: int | str | None
 ) -> tuple[bool, str]:
-    """Return whether the connection works, and a sentence for the person who pressed Test."""
+    """Return whether the connection works, and a sentence for the person who pressed Test.
+
+    :param new_client: makes the client of a cloud, with so much patience and the longest wait for one answer.
+    """
     try:
-        client = new_client(cloud_id, _PATIENCE)
+        client = new_client(cloud_id, _PATIENCE, _LONGEST_ANSWER)
         if client.settings.cloud_id is None:
             return False, f"Signed in, but Cloud ID is missing. {_offer(Reader(client).clouds())}"
         try:
@@ -43,20 +49,28 @@ def check_connection(
         notes = [note for note in ("expired", "restricted", "deleted") if cloud.get(note) is True]
         aside = f"; Dotypos marks it {' and '.join(notes)}" if notes else ""
         return True, f"Connected to cloud {_named(cloud)}{aside}"
-    except DotyposConfigurationError as error:
-        return False, str(error)
-    except DotyposAuthenticationError:
-        return False, _WRONG_TOKEN
-    except DotyposPermissionError as error:
-        return False, f"Signed in, but refused: {error}"
-    except DotyposTlsError as error:
-        return False, f"TLS failed: {error}"
-    except DotyposConnectionError as error:
-        return False, f"Dotypos can't be reached; check API base URL, Port, and the network: {error}"
-    except (DotyposResponseError, DotyposApiError) as error:
-        return False, f"The server at API base URL doesn't answer like Dotypos; check API base URL: {error}"
     except DotyposError as error:
-        return False, str(error)
+        return False, _told(error)
+
+
+def _told(error: DotyposError) -> str:
+    """Return what a person can do about an error; sign-in and what comes after it need different things."""
+    signed_in = isinstance(error, DotyposApiError) and "signin" not in error.path
+    if isinstance(error, DotyposAuthenticationError):
+        return _WRONG_TOKEN
+    if isinstance(error, (DotyposPermissionError, DotyposNotFoundError)) and signed_in:
+        return f"Signed in, but refused: {error}"
+    if isinstance(error, DotyposRateLimitError):
+        return f"Reached the server, but it asks for fewer requests; try Test again in a while: {error}"
+    if isinstance(error, DotyposServerError) and (signed_in or error.status in (500, 502, 503, 504)):
+        return f"Reached the server, but it fails; try again later, or check API base URL: {error}"
+    if isinstance(error, DotyposTlsError):
+        return f"TLS failed: {error}"
+    if isinstance(error, DotyposConnectionError):
+        return f"Dotypos can't be reached; check API base URL, Port, and the network: {error}"
+    if isinstance(error, (DotyposResponseError, DotyposApiError)):
+        return f"The server at API base URL doesn't answer like Dotypos; check API base URL: {error}"
+    return str(error)
 
 
 _WRONG_TOKEN = (

@@ -79,8 +79,10 @@ class DotyposHook(BaseHook):
 
         https://docs.api.dotypos.com/api-reference/general/methods
         """
+        # Without this an empty list is a 404 (page /others/breaking-changes); it changes nothing else of a GET.
+        sent = {"Allow-Version": "BC1", **(headers or {})} if method.upper() == "GET" else headers
         return self.get_conn().call(
-            method, path, params=params, json=json, headers=headers, decode=lambda answer: answer.json()
+            method, path, params=params, json=json, headers=sent, decode=lambda answer: answer.json()
         )
 
     def get(self, entity: str, id: int | str, *, include: str | Sequence[str] | None = None, **parents: object) -> Row:
@@ -151,14 +153,18 @@ class DotyposHook(BaseHook):
         """Sign in, read the cloud, and say what works or which field to correct (the form's Test button)."""
         from airflow_provider_dotypos.hooks._connection_test import check_connection
 
-        return check_connection(lambda cloud_id, patience: self._new_client(cloud_id, patience), self.cloud_id)
+        return check_connection(self._new_client, self.cloud_id)
 
     def _reader(self) -> Reader:
         from airflow_provider_dotypos.api.reading import Reader
 
         return Reader(self.get_conn())
 
-    def _new_client(self, cloud_id: int | str | None, patience: Patience | None = None) -> DotyposClient:
+    def _new_client(
+        self, cloud_id: int | str | None, patience: Patience | None = None, timeout: float = float("inf")
+    ) -> DotyposClient:
+        from dataclasses import replace
+
         from airflow_provider_dotypos.api.client import DotyposClient
         from airflow_provider_dotypos.api.settings import Settings
 
@@ -167,4 +173,5 @@ class DotyposHook(BaseHook):
         for secret in (settings.refresh_token, conn.password):
             if secret:
                 _compat.mask_secret(secret)
+        settings = replace(settings, timeout=min(settings.timeout, timeout))
         return DotyposClient(settings, on_token=_compat.mask_secret, patience=patience)

@@ -72,6 +72,7 @@ class DotyposOperator(BaseOperator):
         with _compat.airflow_failures():
             self._hook = self._new_hook()
             answer = self._hook.request(self.method, self.path, params=self.query, json=self.json, headers=self.headers)
+            self.log.info("%s %s answered with %s.", self.method, self.path, _described(answer))
             result = self.response_filter(answer) if self.response_filter else answer
             return self._for_xcom(result)
 
@@ -100,3 +101,11 @@ class DotyposOperator(BaseOperator):
             "with response_filter, set do_xcom_push=False, or extract the entity to files with "
             "DotyposToObjectStorageOperator"
         )
+
+
+def _described(answer: Any) -> str:
+    """Return what kind of answer came, without its content."""
+    rows = answer.get("data") if isinstance(answer, dict) else answer
+    if isinstance(rows, list):
+        return f"{len(rows)} rows"
+    return "an empty body" if answer is None else "one object"

@@ -67,9 +67,7 @@ async def cloud(request: Request, cloud_id: str) -> Response:
     """Return one cloud: the cheap connection test [D2, C3]."""
     sandbox = sandbox_of(request)
     number = within(request, cloud_id)
-    return shown(
-        request, lists.one(sandbox.shop, 0, "clouds", number, request.query_params, sandbox.behaviour)
-    )
+    return shown(request, lists.one(sandbox.shop, 0, "clouds", number, request.query_params, sandbox.behaviour))
 
 
 @router.api_route(
@@ -91,9 +89,7 @@ async def below_a_cloud(request: Request, cloud_id: str, path: str) -> Response:
         return await writes.write(request, number, entity, id)
     query, behaviour = request.query_params, sandbox.behaviour
     if id is None:
-        page = lists.page(
-            sandbox.shop, number, entity.name, query, behaviour, request.headers, None, **placeholders
-        )
+        page = lists.page(sandbox.shop, number, entity.name, query, behaviour, request.headers, None, **placeholders)
     else:
         page = lists.one(sandbox.shop, number, entity.name, id, query, behaviour, **placeholders)
     return shown(request, page)

@@ -63,9 +63,7 @@ def serve(args: argparse.Namespace) -> int:
     from airflow_provider_dotypos.sandbox.server import Sandbox
     from airflow_provider_dotypos.sandbox.shop import Shop
 
-    behaviour = Behaviour(
-        **{field.name: getattr(args, field.name) for field in dataclasses.fields(Behaviour)}
-    )
+    behaviour = Behaviour(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Behaviour)})
     shop = Shop.generate(args.seed, args.days, orders_per_day=args.orders_per_day)
     shop.lively = args.lively
     sandbox = Sandbox(shop, behaviour, args.port)
@@ -91,9 +89,7 @@ def serve(args: argparse.Namespace) -> int:
 def introduction(sandbox: Sandbox) -> str:
     """Return what to tell whoever started the sandbox: where it is, and how Airflow gets to it."""
     clouds = [cloud for cloud in map(sandbox.shop.cloud, sandbox.cloud_ids) if cloud is not None]
-    names = "\n".join(
-        f"  {cloud['id']}  {cloud['name']} ({sandbox.shop.currency(cloud['id'])})" for cloud in clouds
-    )
+    names = "\n".join(f"  {cloud['id']}  {cloud['name']} ({sandbox.shop.currency(cloud['id'])})" for cloud in clouds)
     connection = shlex.quote(json.dumps(sandbox.connection()))
     return (
         f"Dotypos sandbox at {sandbox.url} (invented data; controls below {sandbox.url}/_sandbox)\n"

@@ -38,9 +38,7 @@ KINDS = (
     "redirect",
 )
 CONTROL = "/_sandbox"
-_HTML = (
-    b"<html><head><title>Bad Gateway</title></head><body><h1>Something in between says no</h1></body></html>"
-)
+_HTML = b"<html><head><title>Bad Gateway</title></head><body><h1>Something in between says no</h1></body></html>"
 
 
 @dataclass

@@ -68,9 +68,7 @@ class _Furnisher:
 
     def _catalogue(self) -> None:
         house, rng = self.house, self.rng
-        course = [self._put("courses", name=f"{house.words['course']} {n}", sortOrder=n) for n in (1, 2, 3)][
-            1
-        ]
+        course = [self._put("courses", name=f"{house.words['course']} {n}", sortOrder=n) for n in (1, 2, 3)][1]
         tags = [self._put("tags", name=name)["name"] for name in house.tags]
         suppliers = [
             self._put(

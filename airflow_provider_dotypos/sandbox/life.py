@@ -38,9 +38,7 @@ def history(bistro: Bistro, start: int, end: int, per_day: float) -> None:
         if completed + 5 * SECOND >= end:
             continue  # still open
         lag = rng.randrange(200, 5000)
-        if (
-            rng.random() < 0.02
-        ):  # the register was offline for a while: version dates are later than its own times [A]
+        if rng.random() < 0.02:  # the register was offline for a while: version dates are later than its own times [A]
             lag += rng.randrange(HOUR, 8 * HOUR)
         order = bistro.pay(order, completed, min(completed + lag, end - 1))
         fate = rng.random()
@@ -134,9 +132,7 @@ def _changes(bistro: Bistro, hours: float) -> None:
     for _ in range(poisson(rng, 2 * hours) if bistro.customers else 0):
         chosen = shop.get(cloud_id, "customers", rng.choice(bistro.customers))
         if chosen is not None:
-            shop.update(
-                cloud_id, "customers", chosen["id"], {"points": chosen["points"] + rng.randrange(1, 30)}
-            )
+            shop.update(cloud_id, "customers", chosen["id"], {"points": chosen["points"] + rng.randrange(1, 30)})
     for _ in range(poisson(rng, 0.5 * hours)):
         number = len(shop.rows(cloud_id, "customers"))
         house = bistro.house

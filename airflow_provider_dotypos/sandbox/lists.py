@@ -151,9 +151,7 @@ def _empty_is_200(headers: Mapping[str, str], behaviour: Behaviour) -> bool:
     return asked == "BC1" and behaviour.allow_version == "honoured"
 
 
-def _envelope(
-    entity: Entity, asked: query.Query, behaviour: Behaviour, count: int, shown: int
-) -> dict[str, object]:
+def _envelope(entity: Entity, asked: query.Query, behaviour: Behaviour, count: int, shown: int) -> dict[str, object]:
     """Return the paging envelope without its data: numbers as text like all others [D]."""
     last = -(-count // asked.limit)
     if entity.totals:

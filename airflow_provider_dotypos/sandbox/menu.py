@@ -19,9 +19,7 @@ class House:
     zone: str
     currency: str
     taxes: tuple[int, ...]
-    menu: Mapping[
-        tuple[str, str, float, str], tuple[Dish, ...]
-    ]  # (category, English, VAT multiplier, colour)
+    menu: Mapping[tuple[str, str, float, str], tuple[Dish, ...]]  # (category, English, VAT multiplier, colour)
     stock: tuple[tuple[str, float, str], ...]  # ingredients: name, purchase price, unit
     first_names: tuple[str, ...]
     last_names: tuple[str, ...]

@@ -118,9 +118,7 @@ def _update(shop: Shop, cloud_id: int, body: Row) -> dict[str, Any]:
     changes: Row = {}
     if "customer-id" in body:
         changes["_customerId"] = _reference(shop, cloud_id, body, "customer-id", "customers", 1010)
-    changes |= {
-        to: body[name] for name, to in (("note", "note"), ("guest-count", "guestCount")) if name in body
-    }
+    changes |= {to: body[name] for name, to in (("note", "note"), ("guest-count", "guestCount")) if name in body}
     return _shown(shop, cloud_id, shop.update(cloud_id, "orders", order["id"], changes))
 
 

@@ -82,9 +82,7 @@ def parse(entity: Entity, params: Mapping[str, str], behaviour: Behaviour) -> Qu
     conditions = read(_conditions, entity, params.get("filter", ""), behaviour)
     sort = read(_sort, entity, params.get("sort", ""))
     include = read(_names, "include", params.get("include", ""), ",", entity.includes)
-    named = read(
-        _names, "namedFilter", params.get("namedFilter", ""), ";", ("openOrders", "orderItems.openOrderItems")
-    )
+    named = read(_names, "namedFilter", params.get("namedFilter", ""), ";", ("openOrders", "orderItems.openOrderItems"))
     if faults:
         raise RefusedError(400, violations=faults)
     return Query(page, limit, conditions, sort, include, named)
@@ -140,9 +138,7 @@ def _condition(entity: Entity, text: str, behaviour: Behaviour) -> Condition:
         raise invalid("filter", f"unknown operation {action!r}")  # gte among them: it is gteq
     allowed = field.operators
     if action not in allowed:
-        raise invalid(
-            "filter", f"operation {action!r} is not allowed on {name!r}; allowed: {', '.join(allowed)}"
-        )
+        raise invalid("filter", f"operation {action!r} is not allowed on {name!r}; allowed: {', '.join(allowed)}")
     try:
         value, matches = _matcher(field, action, given, behaviour)
     except ValueError as error:
@@ -150,9 +146,7 @@ def _condition(entity: Entity, text: str, behaviour: Behaviour) -> Condition:
     return Condition(name, action, value, matches)
 
 
-def _matcher(
-    field: Field, action: str, given: str, behaviour: Behaviour
-) -> tuple[Any, Callable[[Any], bool]]:
+def _matcher(field: Field, action: str, given: str, behaviour: Behaviour) -> tuple[Any, Callable[[Any], bool]]:
     if action in _COMPARE:
         bound, compare = wire.read_text(given, field.type), _COMPARE[action]
         return bound, lambda v: v is not None and compare(v, bound)

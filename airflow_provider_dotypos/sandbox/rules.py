@@ -128,9 +128,7 @@ def _tag(shop: Shop, cloud_id: int, id: int | None, row: Row, given: Row) -> Vio
 
 
 def _portion(shop: Shop, cloud_id: int, id: int | None, row: Row, given: Row) -> Violations:
-    faults: Violations = [
-        (name, "must be positive") for name in ("portion", "price") if not (row.get(name) or 0) > 0
-    ]
+    faults: Violations = [(name, "must be positive") for name in ("portion", "price") if not (row.get(name) or 0) > 0]
     same = (p for p in shop.rows(cloud_id, "portions") if not p["deleted"])
     if any((p["portion"], p["price"]) == (row.get("portion"), row.get("price")) for p in same):
         raise RefusedError(409, "PORTION_ALREADY_EXISTS")  # 409 or 400 [D2]
@@ -161,9 +159,7 @@ def _webhook(shop: Shop, cloud_id: int, id: int | None, row: Row, given: Row) ->
         "payloadVersion": ("V1",),
     }
     faults: Violations = [
-        (name, f"must be one of {', '.join(values)}")
-        for name, values in known.items()
-        if row.get(name) not in values
+        (name, f"must be one of {', '.join(values)}") for name, values in known.items() if row.get(name) not in values
     ]
     if not re.match(r"https?://[^/\s]+", row.get("url") or ""):
         faults.append(("url", "must be a web address"))

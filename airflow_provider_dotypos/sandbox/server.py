@@ -98,7 +98,9 @@ class Sandbox:
             "conn_type": "dotypos",
             "login": self.client_id,
             "password": self.client_secret,
-            "host": self.url,
+            # Apart, as the form has them: the Test button of Airflow 3.3.2 fails for connections without a port.
+            "host": self.url.rsplit(":", 1)[0],
+            "port": int(self.url.rsplit(":", 1)[1]),
             "extra": {"refresh_token": self.refresh_token, "cloud_id": str(cloud_id or self.cloud_ids[0])},
         }
 

@@ -156,9 +156,7 @@ class Shop:
             self._moved(cloud_id, table.entity, full)
             return full
 
-    def update(
-        self, cloud_id: int, entity: str, id: int, changes: Mapping[str, Any], **placeholders: int
-    ) -> Row:
+    def update(self, cloud_id: int, entity: str, id: int, changes: Mapping[str, Any], **placeholders: int) -> Row:
         """Change a row and return it; its version date moves to now unless `changes` sets it.
 
         :raises KeyError: there is no such row.
@@ -243,9 +241,7 @@ class Shop:
         if entity.name == "products":  # the product part of stock rows is the product itself [D]
             stock = self.table(cloud_id, "warehouse-products")
             for other in [r for r in stock.rows.values() if r["id"] == row["id"]]:
-                stock.put(
-                    other | {k: v for k, v in row.items() if k in other and k != "purchasePriceWithoutVat"}
-                )
+                stock.put(other | {k: v for k, v in row.items() if k in other and k != "purchasePriceWithoutVat"})
         if entity.name in ("order-items", "money-logs") and self.order_version_moves_with_items:  # [U]
             orders = self.table(cloud_id, "orders")
             order = orders.rows.get((row["_orderId"],))
@@ -268,9 +264,7 @@ class Shop:
         :param placeholders: what the entity lies below, such as ``warehouse_id``.
         """
         try:
-            page = lists.page(
-                self, cloud_id, entity, params or {}, behaviour, headers or {}, None, **placeholders
-            )
+            page = lists.page(self, cloud_id, entity, params or {}, behaviour, headers or {}, None, **placeholders)
         except RefusedError as refusal:
             return refusal.status, refusal.body()
         return page.status, page.body

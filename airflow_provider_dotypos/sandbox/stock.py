@@ -141,9 +141,7 @@ def _items(shop: Shop, cloud_id: int, body: Row) -> _Items:
                 raise ValueError("must name an existing product and a quantity")
             items.append((product, quantity, item))
         except (KeyError, TypeError, ValueError) as error:
-            faults.append(
-                (at, str(error) if isinstance(error, ValueError) else "must have a product and a quantity")
-            )
+            faults.append((at, str(error) if isinstance(error, ValueError) else "must have a product and a quantity"))
     if faults:
         raise RefusedError(400, violations=faults)
     return items
@@ -155,9 +153,7 @@ def _product(shop: Shop, cloud_id: int, item: Row) -> int | None:
         number = int(wire.read_json(item["_productId"], "long"))
         return number if shop.get(cloud_id, "products", number) is not None else None
     wanted = item.get("externalId")
-    same = (
-        p["id"] for p in shop.rows(cloud_id, "products") if wanted is not None and p["externalId"] == wanted
-    )
+    same = (p["id"] for p in shop.rows(cloud_id, "products") if wanted is not None and p["externalId"] == wanted)
     return next(same, None)
 
 

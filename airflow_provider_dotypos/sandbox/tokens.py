@@ -64,9 +64,7 @@ class Tokens:
         }
         self._access[subject] = _Issued(cloud_id, issued + self.lifetime)
         self._grants[subject] = clouds
-        signed = (
-            f"{_b64(msgspec.json.encode({'alg': 'HS256', 'typ': 'JWT'}))}.{_b64(msgspec.json.encode(claims))}"
-        )
+        signed = f"{_b64(msgspec.json.encode({'alg': 'HS256', 'typ': 'JWT'}))}.{_b64(msgspec.json.encode(claims))}"
         return f"{signed}.{self._signature(signed)}"
 
     def expire(self) -> None:

@@ -156,9 +156,7 @@ class _Writer:
             except RefusedError as refusal:
                 if refusal.status != 400:
                     raise
-                faults += [
-                    (f"[{number}].{name}" if name else None, text) for name, text in refusal.violations
-                ]
+                faults += [(f"[{number}].{name}" if name else None, text) for name, text in refusal.violations]
         if faults:
             raise RefusedError(400, violations=faults)
         return rows

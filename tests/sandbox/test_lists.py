@@ -23,9 +23,7 @@ def shop() -> Shop:
 
 
 def ask(shop: Shop, entity: str, behaviour: Behaviour = BEST_KNOWN, **params: Any) -> Any:
-    status, body = shop.list(
-        shop.cloud_ids[0], entity, {name: str(value) for name, value in params.items()}, behaviour
-    )
+    status, body = shop.list(shop.cloud_ids[0], entity, {name: str(value) for name, value in params.items()}, behaviour)
     if status == 404 and not body:
         return []
     assert status == 200, body
@@ -197,8 +195,7 @@ def test_sorting_agrees_with_a_plain_sort(shop: Shop, ties: str, sort: str) -> N
     )
     rows = list(
         itertools.chain.from_iterable(
-            ask(shop, "products", Behaviour(ties=ties), sort=sort, limit=7, page=page)
-            for page in range(1, 10)
+            ask(shop, "products", Behaviour(ties=ties), sort=sort, limit=7, page=page) for page in range(1, 10)
         )
     )
     expected = [dict(row) for row in shop.rows(shop.cloud_ids[0], "products")]
@@ -221,10 +218,7 @@ def test_tied_rows_may_come_in_another_order_each_time(shop: Shop) -> None:
     stable = [row["id"] for row in ask(shop, "products", sort="versionDate", limit=100)]
     assert stable == ids
     behaviour = Behaviour(ties="shuffled")
-    orders = {
-        tuple(r["id"] for r in ask(shop, "products", behaviour, sort="versionDate", limit=100))
-        for _ in range(9)
-    }
+    orders = {tuple(r["id"] for r in ask(shop, "products", behaviour, sort="versionDate", limit=100)) for _ in range(9)}
     assert len(orders) > 1
     assert {tuple(sorted(order)) for order in orders} == {tuple(sorted(ids))}
 
@@ -260,9 +254,7 @@ def test_include_nests_items_and_payments(shop: Shop) -> None:
     first, second = ask(shop, "orders", include="orderItems,moneyLogs")
     assert (len(first["orderItems"]), len(first["moneyLogs"]), len(second["orderItems"])) == (2, 0, 0)
     assert second["moneyLogs"][0]["amount"] == "12.5"
-    (open_one,) = ask(
-        shop, "orders", include="orderItems", namedFilter="openOrders;orderItems.openOrderItems"
-    )
+    (open_one,) = ask(shop, "orders", include="orderItems", namedFilter="openOrders;orderItems.openOrderItems")
     assert (open_one["id"], len(open_one["orderItems"])) == (str(order["id"]), 1)
 
 
@@ -288,9 +280,7 @@ def test_stock_rows_follow_their_product_and_have_a_cursor_of_their_own(shop: Sh
     (row,) = shop.rows(cloud, "warehouse-products")
     assert (row["name"], row["versionDate"], row["stockStatusVersiondate"]) == ("Green tea", T, T - 5)
     shop.advance(1)
-    row = shop.update(
-        cloud, "warehouse-products", product["id"], {"stockQuantityStatus": 3.0}, warehouse_id=warehouse
-    )
+    row = shop.update(cloud, "warehouse-products", product["id"], {"stockQuantityStatus": 3.0}, warehouse_id=warehouse)
     assert (row["versionDate"], row["stockStatusVersiondate"]) == (T, T + 1000)
     body = shop.list(cloud, "warehouse-products", warehouse_id=warehouse)[1]
     assert json.loads(body)["data"][0]["stockQuantityStatus"] == "3"

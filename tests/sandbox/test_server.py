@@ -45,10 +45,7 @@ def test_sign_in_wants_its_header_and_json(sandbox: Sandbox) -> None:
     user = {"Authorization": f"User {sandbox.refresh_token}"}
     assert requests.post(url, data={"_cloudId": 1}, headers=user, timeout=5).status_code == 415
     assert (
-        requests.post(
-            url, data="{", headers=user | {"Content-Type": "application/json"}, timeout=5
-        ).status_code
-        == 400
+        requests.post(url, data="{", headers=user | {"Content-Type": "application/json"}, timeout=5).status_code == 400
     )
 
 
@@ -211,7 +208,7 @@ def test_latency_and_a_wrong_date(api: Api, sandbox: Sandbox) -> None:
 
 def test_the_connection_is_what_airflow_takes(sandbox: Sandbox) -> None:
     connection = sandbox.connection(sandbox.cloud_ids[1])
-    assert connection["host"] == sandbox.url
+    assert f"{connection['host']}:{connection['port']}" == sandbox.url
     assert connection["extra"] == {
         "refresh_token": sandbox.refresh_token,
         "cloud_id": str(sandbox.cloud_ids[1]),
@@ -231,9 +228,7 @@ class TestConnector:
         } | changes
 
     def opened(self, sandbox: Sandbox, **changes: str) -> requests.Response:
-        return requests.post(
-            f"{sandbox.url}/client/connect/v2", data=self.fields(sandbox, **changes), timeout=5
-        )
+        return requests.post(f"{sandbox.url}/client/connect/v2", data=self.fields(sandbox, **changes), timeout=5)
 
     def decided(self, sandbox: Sandbox, page: str, decision: str) -> requests.Response:
         visit = page.partition('name="visit" value="')[2].partition('"')[0]
@@ -274,9 +269,7 @@ class TestConnector:
         page = requests.post(f"{sandbox.url}/client/connect/v2", data=data, timeout=5)
         assert "check the time settings on your device" in page.text
 
-    def test_whoever_takes_too_long_starts_again(
-        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_whoever_takes_too_long_starts_again(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
         page = self.opened(sandbox).text
         monkeypatch.setattr("airflow_provider_dotypos.sandbox.connector.TIME_TO_DECIDE", -1)
         assert "has expired" in self.decided(sandbox, page, "allow").text
@@ -319,8 +312,6 @@ class TestControls:
     def test_other_web_pages_cannot_call_them(self, sandbox: Sandbox) -> None:
         url = f"{sandbox.url}/_sandbox/faults"
         assert (
-            requests.post(
-                url, data='{"kind":"503"}', headers={"Content-Type": "text/plain"}, timeout=5
-            ).status_code
+            requests.post(url, data='{"kind":"503"}', headers={"Content-Type": "text/plain"}, timeout=5).status_code
             == 415
         )

@@ -89,9 +89,7 @@ def test_life_goes_on_behind_nobodys_back() -> None:
     shop.lively = True
     cloud = shop.cloud_ids[0]
     before = shop.now()
-    known = {
-        name: {r["id"]: r for r in shop.rows(cloud, name)} for name in ("orders", "order-items", "money-logs")
-    }
+    known = {name: {r["id"]: r for r in shop.rows(cloud, name)} for name in ("orders", "order-items", "money-logs")}
     shop.advance(4 * 3600)
     for name, rows in known.items():
         changed = [row for row in shop.rows(cloud, name) if rows.get(row["id"]) != row]
@@ -187,16 +185,14 @@ class TestCommand:
             if seconds >= 1:
                 line = next(part for part in said().splitlines() if "--conn-json" in part)
                 connection = json.loads(shlex.split(line)[-1])
-                answered.append(requests.get(f"{connection['host']}/_sandbox", timeout=5).json())
+                answered.append(requests.get(f"{connection['host']}:{connection['port']}/_sandbox", timeout=5).json())
                 raise KeyboardInterrupt
 
         def said() -> str:
             return str(capsys.readouterr().out)
 
         monkeypatch.setattr("airflow_provider_dotypos.sandbox.command.time.sleep", interrupt)
-        assert (
-            command.run(["--port", "0", "--days", "1", "--orders-per-day", "5", "--numbers", "number"]) == 0
-        )
+        assert command.run(["--port", "0", "--days", "1", "--orders-per-day", "5", "--numbers", "number"]) == 0
         assert answered[0]["behaviour"]["numbers"] == "number"
 
     def test_a_taken_port_is_told(self, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,8 +210,9 @@ def test_the_pytest_fixtures(pytester: pytest.Pytester) -> None:
         def test_connection(dotypos_connection, dotypos_sandbox):
             assert dotypos_connection == "dotypos_default"
             told = json.loads(os.environ["AIRFLOW_CONN_DOTYPOS_DEFAULT"])
-            assert told["host"] == dotypos_sandbox.url
-            assert requests.get(told["host"] + "/_sandbox", timeout=5).json()["rows"]
+            url = f"{told['host']}:{told['port']}"
+            assert url == dotypos_sandbox.url
+            assert requests.get(url + "/_sandbox", timeout=5).json()["rows"]
         """
     )
     pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
@@ -233,9 +230,7 @@ def test_the_sandbox_needs_no_airflow_and_its_data_no_server() -> None:
 def test_a_lively_shop_copes_with_whatever_rows_it_holds() -> None:
     shop = Shop.empty(now=NOW, ticking=False)
     for cloud in shop.cloud_ids:
-        shop.insert(
-            cloud, "products", {"priceWithoutVat": 100.0}
-        )  # no price with VAT, no stock, no employees
+        shop.insert(cloud, "products", {"priceWithoutVat": 100.0})  # no price with VAT, no stock, no employees
     shop.lively = True
     shop.advance(86400)
     assert shop.rows(shop.cloud_ids[0], "orders")

@@ -111,9 +111,7 @@ def test_another_version_date_is_a_conflict(api: Api, category: int) -> None:
     headers = {"If-Match": api("GET", f"products/{row['id']}").headers["ETag"]}
     change = {"name": "x", "versionDate": "2020-01-01T00:00:00Z"}
     assert api("PATCH", f"products/{row['id']}", json=change, headers=headers).status_code == 409
-    same = api(
-        "PATCH", f"products/{row['id']}", json=change | {"versionDate": row["versionDate"]}, headers=headers
-    )
+    same = api("PATCH", f"products/{row['id']}", json=change | {"versionDate": row["versionDate"]}, headers=headers)
     assert same.status_code == 200
 
 
@@ -218,9 +216,7 @@ class TestStock:
             json={"stockTakingDate": 1772366400000, "items": [{"_productId": tea, "quantity": 7.5}]},
         ).json()
         assert self.level(api, warehouse) == "7.5"
-        assert api(
-            "GET", f"../../..{counted['statusWebhookUrl'].partition('1:')[2].lstrip('0123456789')}"
-        ).json() == {
+        assert api("GET", f"../../..{counted['statusWebhookUrl'].partition('1:')[2].lstrip('0123456789')}").json() == {
             "status": "FINISHED",
             "reason": None,
             "message": None,
@@ -284,9 +280,7 @@ class TestPosActions:
             ({"action": "order/pay", "order-id": "x"}, 1005),
         ],
     )
-    def test_a_refusal_is_a_code_not_a_status(
-        self, api: Api, cloud: int, body: dict[str, Any], code: int
-    ) -> None:
+    def test_a_refusal_is_a_code_not_a_status(self, api: Api, cloud: int, body: dict[str, Any], code: int) -> None:
         assert self.act(api, cloud, **body)["code"] == code
 
     def test_with_a_webhook_the_answer_is_empty(self, api: Api, cloud: int) -> None:

@@ -1,0 +1,72 @@
+# Everything here needs Python 3.10 or later and make; the rest it sets up itself, in this folder.
+#
+#   make test AIRFLOW=3.1.8 PYTHON=python3.12
+
+PYTHON  ?= python3
+AIRFLOW ?= 3.3.2
+
+VENV        := $(if $(filter 3.3.2,$(AIRFLOW)),.venv,.venv-$(AIRFLOW))
+CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
+BIN         := $(VENV)/bin
+PIP         := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
+
+# Nothing outside this folder is written: neither pip's cache nor Airflow's home.
+export PIP_CACHE_DIR ?= $(CURDIR)/.work/pip
+export AIRFLOW_HOME  := $(CURDIR)/.work/airflow-$(AIRFLOW)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ui sandbox test lint bench wheel clean chromium
+
+help: ## Print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.ready ## See it work: a sandbox, an Airflow, an example DAG, and what landed
+	@$(BIN)/python demo/run.py
+
+ui: $(VENV)/.ready ## Leave Airflow's UI running, with the sandbox and the connection in place
+	@$(BIN)/python demo/ui.py
+
+sandbox: $(VENV)/.ready ## Run a Dotypos API with invented data on this machine
+	@$(BIN)/python -m airflow_provider_dotypos sandbox
+
+setup: $(VENV)/.ready-dev ## Install the package and what its tests need into $(VENV)
+
+test: $(VENV)/.ready-dev chromium ## Run the tests (PYTEST="-k walk" for some of them)
+	@$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(VENV)/.ready-dev ## Run ruff (with Airflow's rules, and its formatter) and mypy --strict
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+
+bench: $(VENV)/.ready-dev ## Measure speed and memory
+	@for one in extraction imports tokens retries; do $(BIN)/python -m benchmarks.$$one || exit 1; done
+
+wheel: $(VENV)/.ready-dev ## Build the wheel into dist/
+	@$(BIN)/python -m build --wheel --outdir dist
+
+clean: ## Remove what the other targets made, virtual environments too
+	rm -rf .venv .venv-* .demo .work dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Set-up happens once, and again when the package's needs or the constraints change. The demo needs less than the tests.
+
+$(VENV)/.ready: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	@echo "Installing Airflow $(AIRFLOW) and the provider into $(VENV) (once, about half a minute) ..."
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.ready-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	@echo "Installing Airflow $(AIRFLOW), the provider and what its tests need into $(VENV) (once, about a minute) ..."
+	@$(PIP) -e '.[dev]'
+	@touch $(VENV)/.ready $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "Python 3.10 or later is needed; $(PYTHON) isn't. Choose another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "$(PYTHON) can't make virtual environments (on Debian: apt install python3-venv)." >&2; exit 1; }
+
+# The browser's tests use the chromium of the system; without one they skip, and say so.
+chromium:
+	@.ci/install-chromium

@@ -1,0 +1,98 @@
+"""The demo's own Airflow and its own Dotypos: where they live, and how Airflow is told so. All below ``.demo/``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow_provider_dotypos.sandbox import Shop
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PRAGUE = ZoneInfo("Europe/Prague")
+
+
+def shop(days: int) -> Shop:
+    """Return two bistros with a history up to this midnight: the same all day long, so what was extracted is kept."""
+    midnight = datetime.now(PRAGUE).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Shop.generate(days=days, now=midnight + timedelta(minutes=10))
+
+
+class House:
+    """An Airflow home in a folder of its own.
+
+    :param folder: where everything goes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.airflow = folder / f"airflow-{version('apache-airflow-core')}"
+        # The history is another one tomorrow.
+        self.files = folder / f"files-{datetime.now(PRAGUE):%Y-%m-%d}"
+        self.airflow.mkdir(parents=True, exist_ok=True)
+        for old in set(folder.glob("files-*")) - {self.files}:
+            shutil.rmtree(old)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return the environment of Airflow's processes; what the user's own Airflow is told stays out."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
+        return inherited | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "AIRFLOW_HOME": str(self.airflow),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "example_dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            "AIRFLOW_VAR_DOTYPOS_DESTINATION": f"file://{self.files}",
+            **more,
+        }
+
+    def migrate(self) -> bool:
+        """Create Airflow's database, once; return whether it had to be created."""
+        done = self.airflow / ".migrated"
+        if done.exists():
+            return False
+        self.run(["db", "migrate"], self.environment())
+        done.touch()
+        return True
+
+    def run(self, command: list[str], environment: Mapping[str, str]) -> Path:
+        """Run an Airflow command and return the log that it wrote.
+
+        :raises CommandError: it failed.
+        """
+        log = self.folder / f"{command[0]}-{command[1]}.log"
+        with log.open("wb") as output:
+            argv = [sys.executable, "-m", "airflow", *command]
+            status = subprocess.run(
+                argv, env=dict(environment), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            ).returncode
+        if status:
+            raise CommandError(command, status, log)
+        return log
+
+    def shown(self, path: Path) -> str:
+        """Return a path as a person in the checkout would type it."""
+        return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+class CommandError(Exception):
+    """An Airflow command failed; says which, and what it said last."""
+
+    def __init__(self, command: list[str], status: int, log: Path) -> None:
+        last = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
+        super().__init__(f"{last}\n\n`airflow {' '.join(command)}` failed ({status}); the whole log: {log}")
+
+
+def connection(of: Mapping[str, Any]) -> str:
+    """Return a connection as Airflow reads it from its environment."""
+    return json.dumps(of)

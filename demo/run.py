@@ -1,0 +1,133 @@
+# ruff: noqa: T201
+"""``make demo``: a Dotypos, an Airflow, an example DAG, and what landed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from house import CHECKOUT, CommandError, House, connection, shop
+
+from airflow_provider_dotypos.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.manifest import Set
+
+DAG = "example_dotypos_first_orders"
+SHOWN_DAYS = 7
+
+
+def main(folder: Path, days: int) -> int:
+    """Show it all, with everything kept below `folder`; return the exit status."""
+    started = time.monotonic()
+    house = House(folder)
+    # Reading what landed needs Airflow in this process too; its import takes seconds, and goes on beside the rest.
+    environment = house.environment()
+    os.environ.clear()
+    os.environ.update(environment)
+    threading.Thread(target=__import__, args=["airflow.sdk"], daemon=True).start()
+    print()
+    try:
+        _step("Airflow's database (SQLite)", lambda: "created" if house.migrate() else "kept")
+        bistros = _step(f"Dotypos sandbox, {days} days of two bistros", lambda: shop(days))
+        with Sandbox(bistros) as sandbox:
+            environment = house.environment(AIRFLOW_CONN_DOTYPOS_DEFAULT=connection(sandbox.connection()))
+            command = ["dags", "test", DAG, "--conf", json.dumps({"days": days})]
+            log = _step(f"airflow dags test {DAG}", lambda: house.run(command, environment))
+            calls = len(sandbox.requests)
+    except CommandError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    _show(house, log, sandbox, calls)
+    print(f"All of it took {time.monotonic() - started:.0f} s.\n")
+    return 0
+
+
+def _step(what: str, do: Callable[[], Any]) -> Any:
+    started = time.monotonic()
+    print(f"  {what:<48}", end="", flush=True)
+    result = do()
+    note = f"   {result}" if isinstance(result, str) else ""
+    print(f"{time.monotonic() - started:7.1f} s{note}", flush=True)
+    return result
+
+
+def _show(house: House, log: Path, sandbox: Sandbox, calls: int) -> None:
+    from airflow_provider_dotypos.transfers.manifest import read_manifest
+
+    told = log.read_text(errors="replace")
+    landed = read_manifest(re.findall(r"file://\S+/manifest-\d+\.json", told)[-1])
+    manifest = landed.manifest
+    kept = "is there already" in told
+    place = Path(landed.path.path).parent
+    print(f"""
+What landed{" (by an earlier run today; a window that is done is kept)" if kept else ""}
+
+  folder     {house.shown(place)}
+  manifest   {landed.path.name}
+  rows       {manifest.rows:,} of {_held(sandbox, manifest.since, manifest.until):,} in the shop's window, \
+{manifest.distinct_ids:,} different ids
+  files      {len(landed.files)}, {manifest.bytes / 1e6:.1f} MB of JSON lines, from {manifest.requests} list calls \
+({calls} calls in this run)
+  one row    {_excerpt(landed)}
+""")
+    _sales(landed)
+    print(f"""
+How to go on
+
+  make ui        Airflow's UI with the four example DAGs and the connection, on this sandbox
+  make sandbox   the sandbox alone, to test your own DAGs against
+  README.md      a connection to your own Dotypos cloud
+  less {house.shown(log)}   what Airflow said
+""")
+
+
+def _rows(landed: Set) -> Iterator[dict[str, Any]]:
+    for file in landed.files:
+        with file.open("rb") as lines:  # type: ignore[no-untyped-call]
+            yield from map(json.loads, lines)
+
+
+def _held(sandbox: Sandbox, since: str | None, until: str) -> int:
+    """Count the orders that the shop holds in the window: what should have landed."""
+    from airflow_provider_dotypos.api.window import Window
+
+    window = Window.of(since, until)
+    rows = sandbox.shop.rows(sandbox.cloud_ids[0], "orders")
+    return sum((window.since or 0) <= row["versionDate"] < window.until for row in rows)
+
+
+def _excerpt(landed: Set) -> str:
+    row = next(_rows(landed))
+    some = {name: row[name] for name in ("id", "documentNumber", "totalValueRounded", "currency")}
+    return json.dumps(some)[:-1] + f", … {len(row) - len(some)} more}}"
+
+
+def _sales(landed: Set) -> None:
+    sys.path.append(str(CHECKOUT / "example_dags"))
+    from example_dotypos_first_orders import sales_by_day
+
+    days = sales_by_day(_rows(landed), landed.manifest.since)
+    sold, total = sum(day[2] for day in days), sum(Decimal(day[3]) for day in days)
+    print(f"Sales by day, as the DAG adds them up (the last {SHOWN_DAYS} of {len(days)} days)\n")
+    print("  day          orders              sum")
+    for day, currency, orders, amount in days[-SHOWN_DAYS:]:
+        print(f"  {day}  {orders:>7,}  {Decimal(amount):>14,.2f} {currency}")
+    print(f"  {'all':<10}  {sold:>7,}  {total:>14,.2f} {days[-1][1]}   (the other rows: cancelled, or not paid yet)")
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--folder", type=Path, default=CHECKOUT / ".demo", help="where everything is kept")
+    options.add_argument("--days", type=int, default=60, help="days of history to make up and to extract")
+    chosen = options.parse_args()
+    sys.exit(main(chosen.folder.resolve(), chosen.days))

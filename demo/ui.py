@@ -1,0 +1,154 @@
+# ruff: noqa: T201
+"""``make ui``: Airflow's UI on this machine, with the sandbox and the connection in place, until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from house import CHECKOUT, CommandError, House, shop
+
+from airflow_provider_dotypos.sandbox import Sandbox
+
+DAYS = 60
+READY_WITHIN = 300.0
+
+
+def main(folder: Path) -> int:
+    """Run it, with everything kept below `folder`; return the exit status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the terminal was closed: stop everything then, too
+        signal.signal(number, _interrupt)
+    house = House(folder)
+    print("\nGetting ready ...", flush=True)
+    try:
+        house.migrate()
+        with Sandbox(shop(DAYS), port=_free_port(8765)) as sandbox:
+            _put_connection(house, sandbox)
+            return _serve(house, sandbox)
+    except CommandError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _put_connection(house: House, sandbox: Sandbox) -> None:
+    """Store the connection where the Connections page shows it (one from the environment isn't shown)."""
+    # With a port of its own: the Test button of Airflow 3.3.2 fails for connections without one.
+    host, _, port = sandbox.url.rpartition(":")
+    wanted = json.dumps({"dotypos_default": sandbox.connection() | {"host": host, "port": int(port)}}, indent=2)
+    file = house.airflow / "connections.json"
+    if not file.exists() or file.read_text() != wanted:
+        file.unlink(missing_ok=True)
+        staged = house.airflow / "new-connections.json"
+        staged.write_text(wanted)
+        house.run(["connections", "import", "--overwrite", str(staged)], house.environment())
+        staged.rename(file)
+
+
+def _serve(house: House, sandbox: Sandbox) -> int:
+    port = _free_port(8080)
+    url = f"http://127.0.0.1:{port}"
+    environment = house.environment(
+        AIRFLOW__API__HOST="127.0.0.1",
+        AIRFLOW__API__PORT=str(port),
+        AIRFLOW__API__BASE_URL=url,
+        AIRFLOW__API__WORKERS="1",
+        AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{url}/execution/",
+        AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(_free_port(8793)),
+        AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(_free_port(8794)),
+    )
+    log = house.folder / "standalone.log"
+    with log.open("wb") as output:
+        airflow = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "standalone"],
+            env=environment,
+            cwd=house.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        print(f"Starting Airflow (half a minute; {house.shown(log)} tells more) ...", flush=True)
+        if not _ready(airflow, url):
+            raise CommandError(["standalone"], airflow.poll() or 1, log)
+        print(
+            f"""
+  Airflow       {url}   (no sign-in; this machine only)
+  Dotypos       {sandbox.url}   (the sandbox)
+
+Switch a DAG on and trigger it; Admin, Connections, dotypos_default has a Test button.
+What DAGs extract goes to {house.shown(house.files)}. Ctrl-C stops everything.
+""",
+            flush=True,
+        )
+        return airflow.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _stop(airflow)
+
+
+def _ready(airflow: subprocess.Popen[bytes], url: str) -> bool:
+    """Wait until all of Airflow answers; return whether it does."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + READY_WITHIN
+    while time.monotonic() < deadline:
+        try:
+            with direct.open(f"{url}/api/v2/monitor/health", timeout=5) as answer:
+                health = json.load(answer)
+            if all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")):
+                return True
+        except (OSError, urllib.error.URLError, ValueError):
+            pass
+        try:
+            airflow.wait(timeout=0.5)
+            return False
+        except subprocess.TimeoutExpired:
+            continue
+    return False
+
+
+def _stop(airflow: subprocess.Popen[bytes]) -> None:
+    """Stop Airflow and all that it started."""
+    if airflow.poll() is None:
+        with suppress(OSError):  # nobody may be listening any more
+            print("\nStopping Airflow ...", flush=True)
+        airflow.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            airflow.wait(timeout=30)
+    with suppress(ProcessLookupError):  # what it may have left behind: all of its session
+        os.killpg(airflow.pid, signal.SIGKILL)
+    airflow.wait()
+
+
+def _free_port(wanted: int) -> int:
+    """Return a port that can be listened on: the wanted one, or any."""
+    for port in (wanted, 0):
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(listener.getsockname()[1])
+    raise OSError("no free port")
+
+
+def _interrupt(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(CHECKOUT / ".demo"))

@@ -1,0 +1,161 @@
+"""Every example DAG runs through Airflow itself, against a sandbox, and what lands is what the shop holds."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from airflow_provider_dotypos.sandbox import Sandbox, Shop
+
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
+PRAGUE = ZoneInfo("Europe/Prague")
+DAG_IDS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(Shop.generate(days=9, orders_per_day=40)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def report(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Run all of them in one Airflow with a database of its own."""
+    home = tmp_path_factory.mktemp("airflow")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW_CONN_DOTYPOS_DEFAULT": json.dumps(sandbox.connection()),
+        "AIRFLOW_VAR_DOTYPOS_DESTINATION": f"file://{home}/lake",
+        "NO_PROXY": "127.0.0.1",
+    }
+    for argv in (
+        ["-m", "airflow", "db", "migrate"],
+        [str(Path(__file__).with_name("run_examples.py")), str(EXAMPLES), str(home / "report.json")],
+    ):
+        done = subprocess.run(
+            [sys.executable, *argv], env=environment, cwd=home, capture_output=True, text=True, timeout=280
+        )
+        assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    loaded: dict[str, Any] = json.loads((home / "report.json").read_text())
+    return loaded
+
+
+def test_every_example_is_a_dag_named_like_its_file(report: dict[str, Any]) -> None:
+    assert sorted(report) == DAG_IDS
+
+
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_it_succeeds(report: dict[str, Any], dag_id: str) -> None:
+    assert report[dag_id]["state"] == "success"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_it_is_fit_for_the_docs(path: Path) -> None:
+    text = path.read_text()
+    tree = ast.parse(text)
+    starts = [line.split()[2].rstrip("]") for line in text.splitlines() if line.strip().startswith("# [START ")]
+    ends = [line.split()[2].rstrip("]") for line in text.splitlines() if line.strip().startswith("# [END ")]
+    assert starts
+    assert starts == ends
+    assert (ast.get_docstring(tree) or "").startswith("###")
+    assert "doc_md=__doc__" in text
+
+
+def test_first_orders_are_those_that_the_shop_holds(report: dict[str, Any], sandbox: Sandbox) -> None:
+    (extracted,) = report["example_dotypos_first_orders"]["results"]["orders"]
+    held = _held(sandbox, sandbox.cloud_ids[0], "orders", extracted)
+    assert len(held) > 100
+    assert _landed(extracted) == Counter(row["id"] for row in held)
+    assert extracted["rows"] == len(held)
+
+
+def test_first_orders_window_is_the_last_seven_whole_days(report: dict[str, Any]) -> None:
+    run = report["example_dotypos_first_orders"]
+    (extracted,) = run["results"]["orders"]
+    today = datetime.fromisoformat(run["run_after"]).astimezone(timezone.utc).date()
+    until = datetime(today.year, today.month, today.day, tzinfo=PRAGUE)
+    first = today - timedelta(days=7)
+    assert _instant(extracted["until"]) == until
+    assert _instant(extracted["since"]) == datetime(first.year, first.month, first.day, tzinfo=PRAGUE)
+
+
+def test_first_orders_sales_are_the_paid_receipts_that_nobody_cancelled(
+    report: dict[str, Any], sandbox: Sandbox
+) -> None:
+    run = report["example_dotypos_first_orders"]["results"]
+    (extracted,), (sales,) = run["orders"], run["sales"]
+    since = _instant(extracted["since"]).timestamp() * 1000
+    expected: dict[tuple[str, str], list[Decimal]] = {}
+    for row in _held(sandbox, sandbox.cloud_ids[0], "orders", extracted):
+        sold = row["paid"] and row["documentType"] == "RECEIPT" and row["canceledDate"] is None
+        if sold and not row["flags"] & 0b111 and row["completed"] >= since:
+            day = datetime.fromtimestamp(row["completed"] / 1000, PRAGUE).date().isoformat()
+            expected.setdefault((day, row["currency"]), []).append(Decimal(str(row["totalValueRounded"])))
+    assert sales == [[*key, len(expected[key]), f"{sum(expected[key]):.2f}"] for key in sorted(expected)]
+    assert len(sales) >= 7
+
+
+def test_every_cloud_lands_in_a_folder_of_its_own(report: dict[str, Any], sandbox: Sandbox) -> None:
+    results = report["example_dotypos_every_cloud"]["results"]
+    assert [one["cloud_id"] for one in results["order_items"]] == list(sandbox.cloud_ids)
+    for extracted in results["order_items"]:
+        held = _held(sandbox, extracted["cloud_id"], "order-items", extracted)
+        assert held
+        assert _landed(extracted) == Counter(row["id"] for row in held)
+        assert f"/{extracted['cloud_id']}/order-items/" in extracted["manifest"]
+    assert results["summary"] == [{str(one["cloud_id"]): one["rows"] for one in results["order_items"]}]
+
+
+def test_any_call_returns_what_the_filter_keeps(report: dict[str, Any], sandbox: Sandbox) -> None:
+    results = report["example_dotypos_any_call"]["results"]
+    (branch,) = sandbox.shop.rows(sandbox.cloud_ids[0], "branches")
+    assert results["branches"] == [[str(branch["id"])]]
+    assert results["branch"] == [branch["name"]]
+    live = [row for row in sandbox.shop.rows(sandbox.cloud_ids[0], "products") if row["deleted"] is False]
+    newest = sorted(live, key=lambda row: row["versionDate"], reverse=True)[:5]
+    (products,) = results["products"]
+    assert [row["id"] for row in products] == [str(row["id"]) for row in newest]
+    assert set(products[0]) == {"id", "name", "priceWithVat"}
+
+
+def test_hook_in_task_finds_what_runs_low(report: dict[str, Any], sandbox: Sandbox) -> None:
+    (found,) = report["example_dotypos_hook_in_task"]["results"]["running_low"]
+    stock = sandbox.shop.rows(sandbox.cloud_ids[0], "warehouse-products")
+    low = {row["name"] for row in stock if row["stockQuantityStatus"] < 20 and not row["deleted"]}
+    assert {row["product"] for row in found} == low
+
+
+def _held(sandbox: Sandbox, cloud_id: int, entity: str, extracted: dict[str, Any]) -> list[dict[str, Any]]:
+    since, until = (_instant(extracted[name]).timestamp() * 1000 for name in ("since", "until"))
+    return [row for row in sandbox.shop.rows(cloud_id, entity) if since <= row["versionDate"] < until]
+
+
+def _landed(extracted: dict[str, Any]) -> Counter[int]:
+    """Count the ids in a set's files, read without any of our own code."""
+    manifest = Path(extracted["manifest"].removeprefix("file://"))
+    ids: Counter[int] = Counter()
+    for part in json.loads(manifest.read_text())["parts"]:
+        data = manifest.with_name(part["name"]).read_bytes()
+        lines = gzip.decompress(data) if part["name"].endswith(".gz") else data
+        ids.update(int(json.loads(line)["id"]) for line in lines.splitlines())
+    return ids
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

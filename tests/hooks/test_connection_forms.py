@@ -1,0 +1,290 @@
+"""The same connection, given in every way Airflow takes one, is the same; and whatever a field holds is told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from airflow.models.connection import Connection
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+from airflow_provider_dotypos.provider_info import CONN_FIELDS
+from tests.ui.airflow_server import AirflowHome
+
+TOKEN = "fa4e70cefa4e70cefa4e70cefa4e70ce"
+SETTINGS = Settings(
+    base_url="http://127.0.0.1:8765",
+    refresh_token=TOKEN,
+    cloud_id=310101001,
+    timeout=30.0,
+    requests_per_minute=90.0,
+    max_concurrency=2,
+)
+AS_NUMBERS = {
+    "refresh_token": TOKEN,
+    "cloud_id": 310101001,
+    "timeout": 30,
+    "requests_per_minute": 90.0,
+    "max_concurrency": 2,
+}
+AS_TEXT = {name: str(value) for name, value in AS_NUMBERS.items()}
+
+
+def as_json(extra: dict[str, Any]) -> str:
+    return json.dumps({"conn_type": "dotypos", "host": "http://127.0.0.1", "port": 8765, "extra": extra})
+
+
+def as_uri(extra: dict[str, Any], authority: str = "127.0.0.1:8765", scheme: str = "http://") -> str:
+    return f"dotypos://{scheme}{authority}/?{urlencode(extra, quote_via=quote)}"
+
+
+def settings_of(connection: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Return what the hook makes of a connection given in the environment."""
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_FORM", connection)
+    return DotyposHook("dotypos_form").get_conn().settings
+
+
+def settings_by_core(uri: str) -> Settings:
+    """Return the settings of a connection that Airflow's core read from a URI: it decodes what looks like JSON."""
+    connection = Connection(uri=uri)
+    return Settings.from_fields(host=connection.host, port=connection.port, extra=connection.extra_dejson)
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [as_json(AS_NUMBERS), as_json(AS_TEXT), as_uri(AS_NUMBERS), as_uri({"__extra__": json.dumps(AS_TEXT)})],
+    ids=["JSON with numbers", "JSON with text", "URI", "URI with nested extra"],
+)
+def test_the_environment_gives_the_same_settings_as_json_and_as_uri(connection: str, monkeypatch: pytest.MonkeyPatch):
+    assert settings_of(connection, monkeypatch) == SETTINGS
+
+
+def test_a_uri_needs_no_scheme_for_the_real_server(monkeypatch: pytest.MonkeyPatch):
+    uri = as_uri({"refresh_token": TOKEN}, authority="api.dotykacka.cz", scheme="")
+
+    assert settings_of(uri, monkeypatch) == Settings("https://api.dotykacka.cz", TOKEN)
+
+
+@pytest.mark.parametrize("blank", ["", "null", " "])
+def test_blank_and_null_in_a_uri_mean_absent(blank: str, monkeypatch: pytest.MonkeyPatch):
+    uri = as_uri(dict.fromkeys(CONN_FIELDS, blank) | {"refresh_token": TOKEN})
+
+    assert settings_of(uri, monkeypatch) == Settings("http://127.0.0.1:8765", TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("cloud_id", "1", 1),
+        ("timeout", "1e2", 100.0),
+        ("timeout", "0.5", 0.5),
+        ("max_concurrency", "8.0", 8),
+        ("requests_per_minute", "600", 600.0),
+    ],
+)
+def test_a_uris_numbers_mean_the_same_as_text_in_a_task_and_decoded_by_airflows_core(
+    field: str, text: str, value: float, monkeypatch: pytest.MonkeyPatch
+):
+    uri = as_uri({"refresh_token": TOKEN, field: text})
+
+    assert getattr(settings_of(uri, monkeypatch), field) == value
+    assert getattr(settings_by_core(uri), field) == value
+
+
+@pytest.mark.parametrize(("text", "value"), [('"1"', 1), ("1e5", 100000), ("1.0", 1), ("null", None), ('""', None)])
+def test_a_cloud_id_survives_what_airflows_core_makes_of_it(text: str, value: int | None):
+    assert settings_by_core(as_uri({"refresh_token": TOKEN, "cloud_id": text})).cloud_id == value
+
+
+@pytest.mark.parametrize("token", ["1", "1e5", "true", "12345678901234567890123456789012", "[1]"])
+def test_a_token_that_airflows_core_turned_into_something_else_recommends_json(token: str):
+    with pytest.raises(DotyposConfigurationError, match=r"^Refresh Token arrived as .* JSON instead"):
+        settings_by_core(as_uri({"refresh_token": token}))
+
+
+def test_a_digits_only_token_is_good_as_json(monkeypatch: pytest.MonkeyPatch):
+    digits = "12345678901234567890123456789012"
+
+    assert settings_of(as_json({"refresh_token": digits}), monkeypatch).refresh_token == digits
+
+
+def test_command_line_environment_and_secrets_backend_give_the_same_settings(home: AirflowHome):
+    home.cli("connections", "add", "cli_json", "--conn-json", as_json(AS_NUMBERS))
+    home.cli("connections", "add", "cli_uri", "--conn-uri", as_uri(AS_NUMBERS))
+    file = home.path / "connections.json"
+    file.write_text(json.dumps({"file_json": json.loads(as_json(AS_TEXT)), "file_uri": as_uri(AS_TEXT)}))
+    names = ["cli_json", "cli_uri", "file_json", "file_uri", "environment"]
+
+    # What an API server hands to tasks: it looks in its metadata database as well.
+    printed = home.python(
+        "-c",
+        "import sys\n"
+        "from airflow.models import Connection\n"
+        "from airflow_provider_dotypos.api.settings import Settings\n"
+        "for name in sys.argv[1:]:\n"
+        "    found = Connection.get_connection_from_secrets(name)\n"
+        "    settings = Settings.from_fields(host=found.host, port=found.port, extra=found.extra_dejson)\n"
+        "    print('>', name, settings, settings.refresh_token, sep='|')",
+        *names,
+        AIRFLOW_CONN_ENVIRONMENT=as_uri(AS_TEXT),
+        AIRFLOW__SECRETS__BACKEND="airflow.secrets.local_filesystem.LocalFilesystemBackend",
+        AIRFLOW__SECRETS__BACKEND_KWARGS=json.dumps({"connections_file_path": str(file)}),
+    )
+
+    found = [line for line in printed.splitlines() if line.startswith(">")]
+    assert found == [f">|{name}|{SETTINGS}|{TOKEN}" for name in names]
+
+
+HUGE = 10**5000
+BAD = [("cloud_id", value, "Cloud ID") for value in ("abc", 0, -1, 2**31, True, 1.5, "1.5", "12 3", [], "0", 10**5000)]
+BAD += [("refresh_token", value, "Refresh Token") for value in (12345, True, 1.5, "a\nb", "a b", "dvě", "", None, {})]
+BAD += [("timeout", value, "Timeout") for value in ("x", 0, -1, True, "nan", "inf", [], HUGE)]
+BAD += [("max_concurrency", value, "Max concurrency") for value in (1.5, 0, "0", -4, "four", True)]
+BAD += [("requests_per_minute", value, "Requests per minute") for value in (0, "0", -1, "some", False)]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "label"), BAD, ids=lambda given: repr(given)[:20] if given != HUGE else "huge"
+)
+def test_what_a_field_can_not_hold_is_told_by_the_fields_name(field: str, value: object, label: str):
+    with pytest.raises(DotyposConfigurationError, match=f"^{label}"):
+        Settings.from_fields(extra={"refresh_token": TOKEN, field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "meant"),
+    [
+        ("cloud_id", "123 ", 123),
+        ("cloud_id", 2**31 - 1, 2**31 - 1),
+        ("refresh_token", f" {TOKEN}\n", TOKEN),
+        ("timeout", "60", 60.0),
+        ("timeout", 60, 60.0),
+        ("timeout", "", 60.0),
+        ("max_concurrency", "4", 4),
+        ("max_concurrency", None, 4),
+        ("requests_per_minute", "0.5", 0.5),
+        ("requests_per_minute", None, None),
+    ],
+)
+def test_what_a_field_can_hold_is_taken_as_it_is_meant(field: str, value: object, meant: object):
+    settings = Settings.from_fields(extra={"refresh_token": TOKEN, field: value})
+
+    assert getattr(settings, field) == meant
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "base_url"),
+    [
+        (None, None, "https://api.dotykacka.cz"),
+        ("", "", "https://api.dotykacka.cz"),
+        ("api.dotykacka.cz", 0, "https://api.dotykacka.cz"),
+        ("https://api.dotykacka.cz/", 443, "https://api.dotykacka.cz"),
+        ("https://api.dotykacka.cz/v2", "443", "https://api.dotykacka.cz"),
+        ("https://api.dotykacka.cz/v2/", None, "https://api.dotykacka.cz"),
+        (" HTTPS://API.dotykacka.cz ", None, "https://api.dotykacka.cz"),
+        ("api.dotykacka.cz:8443", None, "https://api.dotykacka.cz:8443"),
+        ("https://api.dotykacka.cz", 8443, "https://api.dotykacka.cz:8443"),
+        ("https://proxy.example.com/dotypos/v2", None, "https://proxy.example.com/dotypos"),
+        ("http://localhost:8765", None, "http://localhost:8765"),
+        ("http://127.0.0.1", 8765, "http://127.0.0.1:8765"),
+        ("http://[::1]:8765", None, "http://[::1]:8765"),
+        ("http://[::1]", "8765", "http://[::1]:8765"),
+    ],
+)
+def test_hosts_and_ports_as_people_write_them(host: object, port: object, base_url: str):
+    assert Settings.from_fields(host=host, port=port, extra={"refresh_token": TOKEN}).base_url == base_url
+
+
+@pytest.mark.parametrize(
+    ("host", "cure"),
+    [
+        ("ftp://api.dotykacka.cz", "must look like https://api.dotykacka.cz"),
+        ("http://api.dotykacka.cz", "must start with https://"),
+        ("http://10.0.0.1:8765", "must start with https://"),
+        ("http://127.0.0.1.example.com", "must start with https://"),
+        ("https://user:pass@api.dotykacka.cz", "must not hold a user name or a password"),
+        ("https://", "must look like https://api.dotykacka.cz"),
+        ("https://api.dotykacka.cz:port", "must look like"),
+        ("https://api.dotykacka.cz:70000", "must look like"),
+        ("https://[::1", "must look like"),
+        ("https://api.dotykacka.cz/?a=b", "must look like"),
+        ("https://api.dotykacka.cz/#v2", "must look like"),
+        ("https://api. dotykacka.cz", "must look like"),
+        ("https://api.doty\nkacka.cz", "must look like"),
+        ("::1", "must look like"),
+    ],
+)
+def test_a_base_url_that_can_not_be_says_what_it_must_be(host: str, cure: str):
+    with pytest.raises(DotyposConfigurationError, match=r"^API base URL") as raised:
+        Settings.from_fields(host=host, extra={"refresh_token": TOKEN})
+
+    assert cure in str(raised.value)
+    assert "pass@" not in str(raised.value)
+
+
+@pytest.mark.parametrize("port", [65536, -1, "https", 1.5, True, HUGE], ids=lambda given: type(given).__name__)
+def test_a_port_that_can_not_be_is_told(port: object):
+    with pytest.raises(DotyposConfigurationError, match=r"^Port"):
+        Settings.from_fields(port=port, extra={"refresh_token": TOKEN})
+
+
+@pytest.mark.parametrize("field", ["cloud_id", "timeout", "max_concurrency", "requests_per_minute"])
+def test_a_token_pasted_into_the_wrong_field_is_not_shown(field: str):
+    with pytest.raises(DotyposConfigurationError) as raised:
+        Settings.from_fields(extra={"refresh_token": TOKEN, field: TOKEN})
+
+    assert TOKEN[:8] not in str(raised.value)
+
+
+def test_settings_do_not_show_their_token():
+    assert TOKEN not in repr(SETTINGS)
+
+
+LABELS = ("API base URL", "Port", *(declared["label"] for declared in CONN_FIELDS.values()))
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=30),
+    st.lists(st.integers(), max_size=2),
+    st.from_regex(r"(https?|ftp)?(://)?[\[\]@:/?#a-z0-9. -]{0,20}", fullmatch=True),
+    st.sampled_from(["", "null", "None", "1", "1e5", "true", "0x1", "\uff11", "1_000", 10**400]),
+)
+
+
+@settings(deadline=None)
+@given(
+    host=ANYTHING,
+    port=ANYTHING,
+    cloud_id=ANYTHING,
+    extra=st.dictionaries(st.sampled_from(sorted(CONN_FIELDS)), ANYTHING),
+    token=st.sampled_from([TOKEN, f" {TOKEN}", f"{TOKEN} {TOKEN}", f"{TOKEN}\n{TOKEN}", None]),
+)
+def test_any_fields_give_settings_or_an_error_that_names_one_and_shows_no_token(
+    host: object, port: object, cloud_id: object, extra: dict[str, object], token: str | None
+):
+    fields = {"refresh_token": token, **extra} if token else extra
+    error = ""
+    found = None
+    try:
+        found = Settings.from_fields(host=host, port=port, extra=fields, cloud_id=cloud_id)
+    except DotyposConfigurationError as refusal:
+        error = str(refusal)
+
+    assert TOKEN not in error
+    if found is None:
+        assert error.startswith(LABELS)
+    else:
+        assert found.base_url.startswith(("https://", "http://"))
+        assert not found.base_url.endswith("/")
+        assert found.cloud_id is None or 0 < found.cloud_id < 2**31
+        assert found.timeout > 0
+        assert found.max_concurrency >= 1
+        assert found.requests_per_minute is None or found.requests_per_minute > 0

@@ -1,0 +1,80 @@
+"""``make demo`` shows what is true, keeps what it did, and leaves nothing outside its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).parents[1] / "demo" / "run.py"
+DAYS = 5
+
+
+class Shown:
+    """What two runs of the demo printed, and where they kept things."""
+
+    def __init__(self, place: Path) -> None:
+        self.folder = place / "demo"
+        self.home = place / "home"
+        self.home.mkdir()
+        self.first = self._run()
+        self.second = self._run()
+
+    def _run(self) -> str:
+        done = subprocess.run(
+            [sys.executable, str(DEMO), "--folder", str(self.folder), "--days", str(DAYS)],
+            env=os.environ | {"HOME": str(self.home), "AIRFLOW__CORE__DAGS_FOLDER": "/the/users/own"},
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=140,
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    return Shown(tmp_path_factory.mktemp("demo"))
+
+
+def test_it_shows_as_many_rows_as_the_shop_holds_and_the_files_have(shown: Shown) -> None:
+    for output in (shown.first, shown.second):
+        rows, held, distinct = (
+            int(number.replace(",", ""))
+            for number in re.findall(r"rows +([\d,]+) of ([\d,]+) in the shop's window, ([\d,]+) different", output)[0]
+        )
+        assert rows == held == distinct > 100
+        (manifest,) = shown.folder.glob("files-*/*/orders/*/manifest-0001.json")
+        assert json.loads(manifest.read_text())["rows"] == rows
+        assert sum(part.read_bytes().count(b"\n") for part in manifest.parent.glob("*.jsonl")) == rows
+
+
+def test_it_shows_the_sales_of_each_day(shown: Shown) -> None:
+    days = re.findall(r"^  (\d{4}-\d\d-\d\d) +([\d,]+) +([\d,]+\.\d\d) CZK$", shown.first, re.MULTILINE)
+    assert len(days) == DAYS
+    total = re.search(r"^  all +([\d,]+) +([\d,]+\.\d\d) CZK", shown.first, re.MULTILINE)
+    assert total is not None
+    assert sum(int(day[1].replace(",", "")) for day in days) == int(total[1].replace(",", ""))
+    assert sum(float(day[2].replace(",", "")) for day in days) == float(total[2].replace(",", ""))
+
+
+def test_a_second_run_keeps_the_database_and_the_window(shown: Shown) -> None:
+    assert re.search(r"database \(SQLite\) .* created$", shown.first, re.MULTILINE)
+    assert re.search(r"database \(SQLite\) .* kept$", shown.second, re.MULTILINE)
+    assert "a window that is done is kept" in shown.second
+    assert "0 calls in this run" in shown.second
+
+
+def test_it_tells_how_to_go_on(shown: Shown) -> None:
+    for target in ("make ui", "make sandbox", "README.md"):
+        assert target in shown.first
+
+
+def test_it_leaves_nothing_outside_its_folder(shown: Shown) -> None:
+    assert list(shown.home.iterdir()) == []

@@ -1,0 +1,135 @@
+"""The wheel: what is in it, that it works where only it is installed, and what importing it costs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+AIRFLOW = tuple(int(part) for part in version("apache-airflow-core").split(".")[:2])
+
+#: What takes long to import, and is needed by nobody who only parses DAGs.
+HEAVY = {"requests", "fastapi", "uvicorn", "pyarrow", "msgspec", "sqlalchemy", "tenacity", "airflow.models"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    isolation = ["--no-isolation"] if importlib.util.find_spec("hatchling") else []
+    done = _run(sys.executable, "-m", "build", "--wheel", *isolation, "--outdir", str(folder), str(ROOT))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Python of an environment with the wheel, and what it needs lent by this one."""
+    folder = tmp_path_factory.mktemp("installed")
+    _checked(sys.executable, "-m", "venv", "--without-pip", str(folder))
+    python = folder / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python))
+    _checked(*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel))
+    # Folders that a .pth file names come last, and their own .pth files (ours: the checkout) don't count.
+    site = Path(_checked(str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+    paths = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+    (site / "lent.pth").write_text("\n".join(paths))
+    return python
+
+
+def test_the_wheel_holds_the_package_its_examples_and_its_licence(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    for path in (ROOT / "airflow_provider_dotypos").rglob("*.py"):
+        assert path.relative_to(ROOT).as_posix() in names
+    for path in (ROOT / "example_dags").glob("*.py"):
+        assert f"airflow_provider_dotypos/example_dags/{path.name}" in names
+    assert "airflow_provider_dotypos/py.typed" in names
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"airflow_provider_dotypos"}
+    assert not [name for name in names if "/tests/" in name or name.endswith((".pyc", ".db", ".log"))]
+
+
+def test_airflow_shows_the_installed_provider_whole(installed: Path, tmp_path: Path) -> None:
+    command = ("-m", "airflow", "providers", "get", "airflow-provider-dotypos", "--full", "--output", "json")
+    (shown,) = json.loads(_checked(str(installed), *command, home=tmp_path).strip().splitlines()[-1])
+    assert (shown["package-name"], shown["name"]) == ("airflow-provider-dotypos", "Dotypos")
+    for folder in ("hooks", "operators", "sensors", "transfers", "triggers"):
+        entries = shown.get(folder, [])
+        told = {name for entry in entries for name in entry.get("python-modules", [entry.get("python-module")])}
+        there = (ROOT / "airflow_provider_dotypos" / folder).glob("dotypos*.py")
+        assert told == {f"airflow_provider_dotypos.{folder}.{path.stem}" for path in there}
+    assert [kind["connection-type"] for kind in shown["connection-types"]] == ["dotypos"]
+
+
+@pytest.mark.skipif(AIRFLOW < (3, 3), reason="Airflow finds the examples of providers from 3.3 on")
+def test_airflow_finds_the_examples_of_the_installed_provider(installed: Path, tmp_path: Path) -> None:
+    code = """
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+bundles = [bundle for bundle in DagBundlesManager().get_all_dag_bundles() if "dotypos" in bundle.name]
+print(*(file.name for bundle in bundles for file in bundle.path.iterdir()))
+"""
+    found = _checked(str(installed), "-c", code, home=tmp_path, AIRFLOW__CORE__LOAD_EXAMPLES="True")
+    names = {name for name in found.splitlines()[-1].split() if name.endswith(".py")}
+    assert names == {path.name for path in (ROOT / "example_dags").glob("*.py")}
+
+
+def test_what_airflow_asks_of_every_provider_imports_nothing() -> None:
+    code = """
+import sys
+import airflow_provider_dotypos
+airflow_provider_dotypos.get_provider_info()
+print(*{name.split(".")[0] for name in sys.modules})
+"""
+    loaded = set(_checked(sys.executable, "-c", code).split())
+    assert not loaded & ({"airflow"} | HEAVY)
+
+
+@pytest.mark.parametrize("folder", ["operators", "transfers", "sensors", "triggers"])
+def test_importing_what_dags_import_brings_in_nothing_heavy(folder: str, tmp_path: Path) -> None:
+    names = sorted(path.stem for path in (ROOT / "airflow_provider_dotypos" / folder).glob("dotypos*.py"))
+    if not names:
+        pytest.skip(f"there are no {folder} yet")
+    modules = [f"airflow_provider_dotypos.{folder}.{name}" for name in names]
+    code = f"""
+import importlib, sys
+import airflow.sdk
+from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Context, ObjectStoragePath
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+before = set(sys.modules)
+for name in {modules!r}:
+    importlib.import_module(name)
+print()
+print(*sorted(set(sys.modules) - before))
+"""
+    added = set(_checked(sys.executable, "-c", code, home=tmp_path).splitlines()[-1].split())
+    assert set(modules) <= added
+    assert not {name for name in added if name in HEAVY or name.split(".")[0] in HEAVY}
+
+
+def _run(*command: str, home: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHONPATH"))}
+    airflow = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"} if home else {}
+    return subprocess.run(
+        command, env=own | airflow | environment, cwd=home or ROOT, capture_output=True, text=True, timeout=250
+    )
+
+
+def _checked(*command: str, home: Path | None = None, **environment: str) -> str:
+    done = _run(*command, home=home, **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -1,0 +1,159 @@
+"""What Airflow learns of the provider, and what it makes of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import distribution, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from airflow_provider_dotypos import get_provider_info
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+from airflow_provider_dotypos.provider_info import CONN_FIELDS
+from tests.ui.airflow_server import AirflowHome
+
+DISTRIBUTION = "airflow-provider-dotypos"
+AIRFLOW = tuple(map(int, version("apache-airflow-core").split(".")[:2]))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
+    """A home of Airflow without a database: what providers declare needs none."""
+    return AirflowHome(tmp_path_factory.mktemp("airflow-without-database"))
+
+
+@pytest.fixture(scope="module")
+def form(home: AirflowHome) -> dict[str, Any]:
+    """The connection form as the API server of the installed Airflow describes it to the page."""
+    # In a process of its own: Airflow puts stand-ins for form libraries into sys.modules.
+    printed = home.python(
+        "-c",
+        "from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService\n"
+        "for found in HookMetaService.hook_meta_data():\n"
+        "    if found.connection_type == 'dotypos': print('>', found.model_dump_json())",
+    )
+    (line,) = [line for line in printed.splitlines() if line.startswith(">")]
+    described: dict[str, Any] = json.loads(line[1:])
+    return described
+
+
+def test_the_metadata_is_what_airflows_own_schema_asks_for():
+    origin = find_spec("airflow.providers_manager").origin
+    schema = json.loads(Path(origin).with_name("provider_info.schema.json").read_text())
+
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_the_package_name_is_the_distributions():
+    (entry,) = distribution(DISTRIBUTION).entry_points.select(group="apache_airflow_provider")
+
+    assert get_provider_info()["package-name"] == DISTRIBUTION
+    assert entry.load()() == get_provider_info()
+
+
+def test_every_module_and_class_named_is_there():
+    info = get_provider_info()
+    sections = ("hooks", "operators", "sensors", "triggers")
+    modules = [module for section in sections for entry in info.get(section, []) for module in entry["python-modules"]]
+    modules += [entry["python-module"] for entry in info.get("transfers", [])]
+    assert modules
+    for name in modules:
+        import_module(name)
+    for declared in info["connection-types"]:
+        module, _, cls = declared["hook-class-name"].rpartition(".")
+        assert getattr(import_module(module), cls).conn_type == declared["connection-type"]
+
+
+@pytest.mark.parametrize("module", ["airflow_provider_dotypos", "airflow_provider_dotypos.provider_info"])
+def test_learning_of_the_provider_loads_nothing_heavy(module: str):
+    heavy = {"airflow", "requests", "msgspec", "tenacity", "fastapi", "sqlalchemy", "pyarrow"}
+    told = f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))"
+
+    loaded = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout
+
+    assert loaded.split() == []
+
+
+def test_the_form_renames_hints_at_and_hides_the_standard_fields(form: dict[str, Any]):
+    fields = form["standard_fields"]
+
+    assert form["hook_name"] == "Dotypos"
+    assert {name: field["title"] for name, field in fields.items() if field and not field["hidden"]} == {
+        "host": "API base URL",
+        "port": "Port",
+        "login": "Client ID",
+        "password": "Client Secret",
+    }
+    assert [name for name, field in fields.items() if field and field["hidden"]] == ["url_schema"]
+    assert fields["host"]["placeholder"] == "https://api.dotykacka.cz"
+    assert fields["port"]["placeholder"].startswith("443")
+
+
+def test_the_form_has_every_field_in_order_with_its_texts_limits_and_section(form: dict[str, Any]):
+    fields = form["extra_fields"]
+
+    assert list(fields) == list(CONN_FIELDS)
+    for name, declared in CONN_FIELDS.items():
+        shown = fields[name]["schema"]
+        assert shown["title"] == declared["label"]
+        assert fields[name]["description"] == declared["description"]
+        assert {key: shown.get(key) for key in declared["schema"]} == declared["schema"]
+    assert fields["refresh_token"]["schema"]["format"] == "password"
+    assert [name for name in fields if fields[name]["schema"]["section"] == "Advanced"] == [
+        "timeout",
+        "requests_per_minute",
+        "max_concurrency",
+    ]
+
+
+def test_every_field_may_be_left_empty(form: dict[str, Any]):
+    for field in form["extra_fields"].values():
+        jsonschema.validate(None, field["schema"])
+
+
+def test_airflow_3_1_asks_the_hook_for_the_same_form():
+    behaviour = DotyposHook.get_ui_field_behaviour()
+    declared = get_provider_info()["connection-types"][0]["ui-field-behaviour"]
+
+    assert set(behaviour) == {"hidden_fields", "relabeling", "placeholders"}
+    assert list(behaviour.values()) == list(declared.values())
+
+
+def test_airflow_providers_get_shows_the_provider_whole(home: AirflowHome):
+    printed = home.cli("providers", "get", DISTRIBUTION, "--full", "--output", "json")
+
+    (shown,) = json.loads(printed[printed.index("[") :])
+    told = {name: value for name, value in shown.items() if name != "description"}
+    assert told.keys() >= get_provider_info().keys() - {"description"}
+    assert [shown["name"], shown["package-name"]] == ["Dotypos", DISTRIBUTION]
+    assert "point-of-sale" in shown["description"]
+    assert list(shown["connection-types"][0]["conn-fields"]) == list(CONN_FIELDS)
+
+
+def test_airflow_providers_lists_hook_behaviour_and_widgets(home: AirflowHome):
+    # Without wtforms, 3.1 lists neither of the others, of any provider.
+    kinds = ["hooks", "behaviours", "widgets"] if AIRFLOW >= (3, 2) else ["hooks"]
+    printed = home.python(
+        "-c",
+        "import sys\n"
+        "from airflow.__main__ import main\n"
+        "for kind in sys.argv[1:]:\n"
+        "    sys.argv = ['airflow', 'providers', kind, '--output', 'json']\n"
+        "    print(f'\\n> {kind}')\n"
+        "    main()",
+        *kinds,
+    )
+
+    told = dict(part.split("\n", 1) for part in printed.split("\n> ")[1:])
+    hooks = {row["connection_type"]: row for row in json.loads(told["hooks"])}
+    assert hooks["dotypos"]["class"] == "airflow_provider_dotypos.hooks.dotypos.DotyposHook"
+    if AIRFLOW >= (3, 2):
+        assert "dotypos" in told["behaviours"]
+        assert all(f"extra__dotypos__{name}" in told["widgets"] for name in CONN_FIELDS)

@@ -1,0 +1,135 @@
+"""A real Airflow of the tests' own: a fresh home with a migrated SQLite, the command line, and the API server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import requests
+
+
+@dataclass(frozen=True)
+class AirflowHome:
+    """A home of Airflow: where commands run, with nothing of the caller's own Airflow in their environment."""
+
+    path: Path
+
+    def environment(self, **more: str) -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        without_proxies = {name: value for name, value in own.items() if not name.lower().endswith("_proxy")}
+        return {
+            **without_proxies,
+            "AIRFLOW_HOME": str(self.path),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+            "PYTHONWARNINGS": "ignore",
+            **more,
+        }
+
+    def cli(self, *arguments: str, **environment: str) -> str:
+        """Run ``airflow …`` and return what it prints."""
+        return self.python("-m", "airflow", *arguments, **environment)
+
+    def python(self, *arguments: str, **environment: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{arguments}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return done.stdout
+
+
+@cache
+def airflow_home(folder: Path) -> AirflowHome:
+    """Return the home of Airflow in a folder, migrated at the first call."""
+    home = AirflowHome(folder / "airflow")
+    home.cli("db", "migrate")
+    return home
+
+
+@dataclass(frozen=True)
+class AirflowServer:
+    url: str
+    session: requests.Session
+
+    def press_test(self, connection: dict[str, object]) -> tuple[bool, str]:
+        """Test a connection through the endpoint that the UI's button uses."""
+        body = {"connection_id": "pressed", "conn_type": "dotypos", **connection}
+        extra = body.get("extra")
+        body["extra"] = json.dumps(extra) if isinstance(extra, dict) else extra
+        answer = self.session.post(f"{self.url}/api/v2/connections/test", json=body, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["status"], answer.json()["message"]
+
+
+@contextmanager
+def serve(home: AirflowHome) -> Iterator[AirflowServer]:
+    """Run an API server on a free port of loopback until the block ends."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    log = home.path / "api-server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "--port", str(port), "--workers=1"],
+            env=home.environment(AIRFLOW__API__BASE_URL=url),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            _wait_until_healthy(session, url, process, log)
+            token = session.get(f"{url}/auth/token", timeout=10).json()["access_token"]
+            session.headers["Authorization"] = f"Bearer {token}"
+            yield AirflowServer(url, session)
+    finally:
+        _end(process)
+
+
+def _wait_until_healthy(
+    session: requests.Session, url: str, process: subprocess.Popen[bytes], log: Path, patience: float = 90
+) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            if session.get(f"{url}/api/v2/monitor/health", timeout=5).ok:
+                return
+        except requests.RequestException:
+            pass
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"Airflow's API server did not start:\n{log.read_text()[-4000:]}")
+        time.sleep(0.1)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the server with whatever it has started: they are a process group of their own."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
