@@ -44,9 +44,7 @@ def main(folder: Path) -> int:
 
 def _put_connection(house: House, sandbox: Sandbox) -> None:
     """Store the connection where the Connections page shows it (one from the environment isn't shown)."""
-    # With a port of its own: the Test button of Airflow 3.3.2 fails for connections without one.
-    host, _, port = sandbox.url.rpartition(":")
-    wanted = json.dumps({"dotypos_default": sandbox.connection() | {"host": host, "port": int(port)}}, indent=2)
+    wanted = json.dumps({"dotypos_default": sandbox.connection()}, indent=2)
     file = house.airflow / "connections.json"
     if not file.exists() or file.read_text() != wanted:
         file.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""The documentation is true: its code runs, and it mentions every parameter, command, error and entity there is."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_dotypos import exceptions
+from airflow_provider_dotypos.api import auth
+from airflow_provider_dotypos.api.entities import entities
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+from airflow_provider_dotypos.operators.dotypos import DotyposOperator
+from airflow_provider_dotypos.provider_info import CONN_FIELDS
+from airflow_provider_dotypos.sandbox import Sandbox, Shop
+from airflow_provider_dotypos.sandbox.behaviour import CHOICES
+from airflow_provider_dotypos.sandbox.command import options
+from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def blocks(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+
+
+@pytest.fixture
+def sandbox() -> Any:
+    with Sandbox(Shop.generate(days=1, orders_per_day=30)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
+def test_the_code_of_a_page_runs(page: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    auth.forget_tokens()
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(sandbox.connection()))
+    operator = DotyposToObjectStorageOperator(
+        task_id="extract", entity="orders", destination=f"file://{tmp_path}", until="2026-01-01T00:00:00Z"
+    )
+    context: Any = {"ti": operator, "dag_run": None}
+    # What a page may take for granted: the result of a task that has run.
+    known: dict[str, Any] = {"extracted": operator.execute(context), "__name__": page.stem}
+    for block in blocks(page):
+        exec(compile(block, str(page), "exec"), known)
+    for name, test in list(known.items()):
+        if name.startswith("test_"):
+            test(sandbox, "dotypos_default")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    ("operator", "page"),
+    [(DotyposOperator, "docs/calls.md"), (DotyposToObjectStorageOperator, "docs/extraction.md")],
+    ids=lambda thing: getattr(thing, "__name__", thing),
+)
+def test_every_parameter_is_told(operator: type, page: str) -> None:
+    names = set(inspect.signature(operator.__init__).parameters) - {"self", "kwargs"}  # type: ignore[misc]
+    assert not {name for name in names if f"`{name}`" not in text_of(page)}
+    assert not {name for name in names if f":param {name}:" not in (operator.__doc__ or "")}
+    assert set(operator.template_fields) <= names  # type: ignore[attr-defined]
+
+
+def test_every_field_of_the_form_is_told() -> None:
+    page = text_of("docs/connection.md")
+    for name, declared in CONN_FIELDS.items():
+        assert f"`{name}`" in page
+        assert declared["label"] in page
+
+
+def test_every_method_of_the_hook_is_told() -> None:
+    own = {name for name, thing in vars(DotyposHook).items() if inspect.isfunction(thing) and not name.startswith("_")}
+    pages = text_of("docs/calls.md") + text_of("docs/connection.md")
+    assert not {name for name in own - {"get_conn", "test_connection"} if f"hook.{name}(" not in pages}
+
+
+def test_every_error_is_told() -> None:
+    page = text_of("docs/calls.md")
+    assert not {name for name in exceptions.__all__ if f"`{name}`" not in page}
+
+
+def test_every_entity_is_told_and_no_other() -> None:
+    told = set(
+        re.findall(
+            r"^\| `([\w-]+)`(?: \(schema unstable\))? \| (?:`|nothing)",
+            text_of("docs/extraction.md").split("## Entities")[1],
+            re.M,
+        )
+    )
+    listed = {name for name, row in entities().items() if row.listed}
+    assert told == listed
+    assert f"{len(listed)} entities" in text_of("README.md")
+
+
+def test_every_option_of_the_sandbox_is_told() -> None:
+    page = text_of("docs/sandbox.md")
+    for flags, _ in options():
+        name = flags[0].removeprefix("--").replace("-", "_")
+        assert f"`{name}`" in page or f"`{flags[0]}`" in page
+    assert all(f"`{name}`" in page for name in CHOICES)
+
+
+def test_every_target_of_make_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^(\w+):", text_of("Makefile"), re.M))
+    for page in PAGES:
+        assert set(re.findall(r"`make (\w+)", page.read_text())) <= targets
+
+
+def test_the_changelog_knows_the_version() -> None:
+    from airflow_provider_dotypos import __version__
+
+    assert f"## {__version__}" in text_of("CHANGELOG.md")
