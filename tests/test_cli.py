@@ -1,0 +1,52 @@
+"""The command line, as processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import airflow
+import pytest
+from packaging.version import Version
+
+
+def test_the_sandbox_tells_how_to_reach_it_and_ends_with_ctrl_c() -> None:
+    command = [sys.executable, "-u", "-m", "airflow_provider_dotypos", "sandbox", "--port", "0", "--days", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    told = ""
+    while "Ctrl-C" not in told:
+        line = process.stdout.readline()
+        assert line, told
+        told += line
+    match = re.search(r"AIRFLOW_CONN_DOTYPOS_DEFAULT='(.*)'", told)
+    assert match is not None
+    connection = json.loads(match[1])
+    with urllib.request.urlopen(f"{connection['host']}:{connection['port']}/_sandbox", timeout=10) as answer:
+        assert json.load(answer)["rows"]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0
+    process.stdout.close()
+
+
+@pytest.mark.parametrize("arguments", [[], ["nothing"], ["sandbox", "--ties", "odd"]], ids=str)
+def test_a_wrong_command_says_what_there_is(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "airflow_provider_dotypos", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "usage:" in done.stderr
+
+
+@pytest.mark.skipif(Version(airflow.__version__) < Version("3.2"), reason="Airflow 3.1 has no provider commands")
+def test_airflow_offers_the_same_command() -> None:
+    environment = {**os.environ, "COLUMNS": "200"}
+    command = [sys.executable, "-m", "airflow", "dotypos", "sandbox", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    for option in ("--port", "--lively", "--timestamp-precision", "--commit-lag"):
+        assert option in done.stdout
