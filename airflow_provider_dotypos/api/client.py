@@ -1,4 +1,4 @@
-"""One authorized call. The only file of ``api`` that touches the network.
+"""One authorized call.
 
 What happens to a call reads from top to bottom in ``DotyposClient.call``: address it, wait at the gate, sign it, send
 it, renew the token once if that very token was refused, and try again as ``retry`` says.
@@ -13,17 +13,13 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
-import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 
 from airflow_provider_dotypos.api import auth, retry
 from airflow_provider_dotypos.api.errors import (
@@ -33,7 +29,6 @@ from airflow_provider_dotypos.api.errors import (
     DotyposInputError,
     DotyposRateLimitError,
     DotyposResponseError,
-    DotyposTlsError,
     DotyposUncertainWriteError,
     error_for,
     redact,
@@ -41,6 +36,7 @@ from airflow_provider_dotypos.api.errors import (
 from airflow_provider_dotypos.api.paths import resolve
 from airflow_provider_dotypos.api.query import encode
 from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.transport import Answer, Transport
 
 log = logging.getLogger(__name__)
 
@@ -52,36 +48,9 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Reasons of a 403 that mean "get a new access token": an expired one is a 403, not a 401 [D2, C3].
 _STALE_TOKEN = frozenset({"ACCESS_TOKEN_EXPIRED", "INVALID_ACCESS_TOKEN"})
 
-_CONNECT_TIMEOUT = 10.0
 _SIGN_IN_TIMEOUT = 30.0
 
 _gates: dict[str, retry.Gate] = {}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A whole answer: its status, headers (case-insensitive) and body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-
-    def json(self) -> object:
-        """Return the decoded body; ``None`` when it is empty.
-
-        :raises DotyposResponseError: it isn't JSON.
-        """
-        if not self.body.strip():
-            return None
-        try:
-            return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise DotyposResponseError(
-                f"answered {self.status} with {self.headers.get('Content-Type') or 'no content type'} "
-                f"({len(self.body)} bytes) that is not JSON: API base URL may not be Dotypos's, or a proxy answers "
-                "in its place",
-                retryable=True,
-            ) from None
 
 
 @dataclass(frozen=True)
@@ -118,13 +87,8 @@ class DotyposClient:
         self._patience = patience or retry.Patience()
         self._gate = _gates.setdefault(settings.base_url, retry.Gate())
         self._cancelled = threading.Event()
-        # Bare adapters, no session: nothing keeps cookies, follows redirects, or lets a .netrc replace Authorization.
-        self._calls = _adapter(settings.max_concurrency)
-        self._sign_ins = _adapter(1)
-        # Proxies and certificates from the environment are read once; at every request it costs a third of the speed.
-        with requests.Session() as session:
-            environment = session.merge_environment_settings(settings.base_url, {}, None, None, None)
-        self._proxies, self._verify = environment["proxies"], environment["verify"] or True
+        self._calls = Transport(settings.base_url, settings.max_concurrency, (settings.refresh_token,))
+        self._sign_ins = Transport(settings.base_url, 1, (settings.refresh_token,))
         self._server_date: tuple[str, datetime, float] | None = None
 
     def call(
@@ -274,44 +238,19 @@ class DotyposClient:
 
     def _send(
         self,
-        adapter: HTTPAdapter,
+        transport: Transport,
         method: str,
         url: str,
         headers: Mapping[str, str],
         body: bytes | None,
         timeout: float,
     ) -> Answer:
-        self._pass_gate()
-        request = _prepared(method, url, headers, body)
-        deadline = time.monotonic() + timeout
-        where = f"{method} {urlsplit(url).path}"
-        try:
-            with adapter.send(
-                request,
-                stream=True,
-                timeout=(min(_CONNECT_TIMEOUT, timeout), timeout),
-                verify=self._verify,
-                proxies=self._proxies,
-            ) as response:
-                answer = Answer(response.status_code, response.headers, _read(response, deadline))
-        except requests.exceptions.SSLError as error:
-            raise DotyposTlsError(
-                f"{where}: no trusted TLS connection to {_host(url)}: {redact(_reason(error))}. Check API base URL; "
-                "behind a proxy with its own certificates, point REQUESTS_CA_BUNDLE at them."
-            ) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, TimeoutError, OSError) as error:
-            secrets = (self.settings.refresh_token,)
-            raise DotyposConnectionError(
-                f"{where}: no whole answer from {_host(url)}: {redact(_reason(error), secrets)}.",
-                sent=not _never_left(error),
-            ) from None
-        self._note_date(answer.headers.get("Date"))
-        return answer
-
-    def _pass_gate(self) -> None:
         slot = self._gate.slot(self.settings.requests_per_minute)
         while (seconds := self._gate.delay(slot)) > 0:
             self.sleep(seconds)
+        answer = transport.send(method, url, headers, body, timeout)
+        self._note_date(answer.headers.get("Date"))
+        return answer
 
     def _retrying(self, what: str, attempt: Callable[[], T]) -> T:
         def before_sleep(error: DotyposError, seconds: float, tries: int) -> None:
@@ -334,32 +273,6 @@ class DotyposClient:
             self._server_date = (value, date, time.monotonic())
 
 
-def _adapter(connections: int) -> HTTPAdapter:
-    return HTTPAdapter(pool_connections=2, pool_maxsize=connections, max_retries=0)
-
-
-def _prepared(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> requests.PreparedRequest:
-    """Return the request as it goes out: the address is encoded already, so requests needn't take it apart again."""
-    request = requests.PreparedRequest()
-    request.method, request.url, request.body = method, url, body
-    request.headers = CaseInsensitiveDict(headers)
-    request.headers["Accept-Encoding"] = "gzip, deflate"
-    request.headers["User-Agent"] = "airflow-provider-dotypos"
-    if body is not None:
-        request.headers["Content-Length"] = str(len(body))
-    return request
-
-
-def _read(response: requests.Response, deadline: float) -> bytes:
-    """Read a body; the timeout of a socket is per read, so that a dripping body would outlive it."""
-    chunks = []
-    while chunk := response.raw.read1(1 << 18, decode_content=True):
-        chunks.append(chunk)
-        if time.monotonic() > deadline:
-            raise TimeoutError("the answer was not complete in time")
-    return b"".join(chunks)
-
-
 def _decoded(what: str, answer: Answer, decode: Callable[[Answer], T]) -> T:
     try:
         return decode(answer)
@@ -377,31 +290,3 @@ def _token_refused(answer: Answer) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return isinstance(found, dict) and found.get("reason") in _STALE_TOKEN
-
-
-def _never_left(error: BaseException) -> bool:
-    """Return whether a request surely didn't reach the server: no connection came about."""
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, urllib3.exceptions.NewConnectionError)
-
-
-def _reason(error: BaseException) -> str:
-    """Return the innermost cause of a connection error: the layers around it repeat the whole address."""
-    seen: BaseException = error
-    while True:
-        inner = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None)
-        if isinstance(inner, BaseException):
-            seen = inner
-            continue
-        timeouts = (requests.exceptions.Timeout, TimeoutError, urllib3.exceptions.TimeoutError)
-        if isinstance(seen, timeouts) and not isinstance(seen, urllib3.exceptions.NewConnectionError):
-            return "it took too long"
-        text = str(seen.args[-1]) if isinstance(seen, OSError) and len(seen.args) == 2 else str(seen)
-        # urllib3 puts its own objects in front.
-        return re.sub(r"^(<.*?>|HTTPS?Connection\(.*?\)): ", "", text).rstrip(".")[:300] or type(seen).__name__
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_dotypos.api import window as windows
-from airflow_provider_dotypos.api.client import Answer, DotyposClient
+from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import Entity, entity
 from airflow_provider_dotypos.api.errors import (
     DotyposConfigurationError,
@@ -20,11 +21,14 @@ from airflow_provider_dotypos.api.errors import (
 )
 from airflow_provider_dotypos.api.page import EMPTY, Page, read_page
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, filter_text, list_params
+from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.api.walk import Batch, Query, Stream, streams, walk
 
 #: Asks for 200 with an empty list instead of 404; whether every list honours it is unknown, so 404 is read as well.
 #: https://docs.api.dotypos.com/others/breaking-changes
 _LIST_HEADERS = {"Allow-Version": "BC1"}
+
+log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
@@ -133,7 +137,10 @@ class Reader:
         parts = streams(found, window, filter)
         self.check_cloud()  # a wrong cloud isn't an empty one; and the answer tells the server's clock
         if found.cursors:
-            self._client.sleep(windows.seconds_until_settled(window.until, self._client.now(), settle))
+            seconds = windows.seconds_until_settled(window.until, self._client.now(), settle)
+            if seconds > 1:
+                log.info("Waiting %.0f s until changes up to %s show in the API.", seconds, windows.iso(window.until))
+            self._client.sleep(seconds)
         for parent, path in self._parents(found, placeholders):
             for stream in parts:
                 for batch in self._drive(found, stream, window, path, included):

@@ -13,9 +13,10 @@ from email.utils import format_datetime
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api.client import Answer, DotyposClient
+from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
+from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from tests.conftest import NewClient
 

@@ -139,8 +139,8 @@ def test_the_base_url_may_end_as_people_copy_it(press: Press, sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize("port", [None, 0])
-def test_no_port_and_the_forms_port_0_leave_the_base_urls_own(press: Press, port: int | None):
-    assert press(port=port)[0] is True
+def test_no_port_and_the_forms_port_0_leave_the_base_urls_own(press: Press, sandbox: Sandbox, port: int | None):
+    assert press(host=sandbox.url, port=port)[0] is True
 
 
 def test_the_port_field_completes_a_base_url_without_one(press: Press, sandbox: Sandbox):
