@@ -50,8 +50,6 @@ _STALE_TOKEN = frozenset({"ACCESS_TOKEN_EXPIRED", "INVALID_ACCESS_TOKEN"})
 
 _SIGN_IN_TIMEOUT = 30.0
 
-_gates: dict[str, retry.Gate] = {}
-
 
 @dataclass(frozen=True)
 class _Request:
@@ -85,7 +83,7 @@ class DotyposClient:
         self.settings = settings
         self._on_token = on_token
         self._patience = patience or retry.Patience()
-        self._gate = _gates.setdefault(settings.base_url, retry.Gate())
+        self._gate = retry.gate(settings.base_url)
         self._cancelled = threading.Event()
         self._calls = Transport(settings.base_url, settings.max_concurrency, (settings.refresh_token,))
         self._sign_ins = Transport(settings.base_url, 1, (settings.refresh_token,))
@@ -114,7 +112,7 @@ class DotyposClient:
         request = self._address(method, path, params, json, headers)
         what = f"{request.method} {request.path}"
 
-        return self._retrying(what, lambda: _decoded(what, self._authorized(request), decode))
+        return self._retrying(what, lambda: self._decoded(request, self._authorized(request), decode))
 
     def now(self) -> datetime:
         """Return the earlier of the local clock and the server's, as its answers' ``Date`` tells it (UTC)."""
@@ -152,13 +150,19 @@ class DotyposClient:
         if method.upper() not in METHODS:
             raise DotyposInputError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
         below, cloud_id = resolve(path, self.settings.cloud_id)
+        for name, given in (("params", params), ("headers", headers)):
+            if given is not None and not isinstance(given, Mapping):
+                raise DotyposInputError(f"{name} must be a mapping of names to values, not a {type(given).__name__}")
         query = encode(params) if params else ""
-        sent = {"Accept": "application/json", **(headers or {})}
+        sent = {"Accept": "application/json", **dict(_header(*header) for header in (headers or {}).items())}
         if any(name.lower() == "authorization" for name in headers or {}):
             raise DotyposInputError("headers must not set Authorization: the client signs every call itself")
         body = None
         if json is not None:
-            body = msgspec.json.encode(json)
+            try:
+                body = msgspec.json.encode(json, enc_hook=_plain)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise DotyposInputError(f"json can't be sent: it holds what JSON has no form for ({error})") from None
             sent["Content-Type"] = "application/json"
         url = f"{self.settings.base_url}/v2{quote(below, safe='/-._~:@,')}" + (f"?{query}" if query else "")
         return _Request(method.upper(), f"/v2{below}", url, cloud_id, body, sent)
@@ -184,9 +188,19 @@ class DotyposClient:
             if request.safe or not error.sent:
                 raise
             raise self._uncertain(request, str(error)) from None
-        if not request.safe and answer.status in (408, 500, 502, 503, 504):
+        if not request.safe and (answer.status == 408 or (answer.status >= 500 and answer.status != 501)):
             raise self._uncertain(request, str(self._refused(request, answer, token.value))) from None
         return answer
+
+    def _decoded(self, request: _Request, answer: Answer, decode: Callable[[Answer], T]) -> T:
+        try:
+            return _decoded(request, answer, decode)
+        except DotyposResponseError as error:
+            if request.safe:
+                raise
+            raise DotyposUncertainWriteError(
+                f"{error} The write itself was answered {answer.status}, so it is done; don't repeat it."
+            ) from None
 
     def _uncertain(self, request: _Request, why: str) -> DotyposUncertainWriteError:
         return DotyposUncertainWriteError(
@@ -198,10 +212,10 @@ class DotyposClient:
         if answer.status >= 400:
             raise self._refused(request, answer, token)
         if 300 <= answer.status < 400 and answer.status != 304:
-            target = urlsplit(answer.headers.get("Location", "")).hostname or "another path"
             raise DotyposResponseError(
-                f"{request.method} {request.path} was redirected to {redact(target)} and not followed: tokens go "
-                "nowhere else. Check API base URL in the Airflow connection."
+                f"{request.method} {request.path} was redirected to {_target(answer)} and not followed: tokens go "
+                "nowhere else. Check API base URL in the Airflow connection.",
+                permanent=True,
             )
         return answer
 
@@ -225,12 +239,13 @@ class DotyposClient:
             msgspec.json.encode({"_cloudId": cloud_id} if cloud_id is not None else {}),
             min(self.settings.timeout, _SIGN_IN_TIMEOUT),
         )
-        found = _decoded(f"POST {request.path}", self._checked(request, answer, ""), Answer.json)
+        found = _decoded(request, self._checked(request, answer, ""), Answer.json)
         token = found.get("accessToken") if isinstance(found, dict) else None
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
             raise DotyposResponseError(
                 f"POST {request.path} answered {answer.status} without an access token: check API base URL in the "
-                "Airflow connection"
+                "Airflow connection",
+                permanent=True,
             )
         if self._on_token:
             self._on_token(token)
@@ -245,6 +260,7 @@ class DotyposClient:
         body: bytes | None,
         timeout: float,
     ) -> Answer:
+        self.sleep(0)  # a killed task starts no further request
         slot = self._gate.slot(self.settings.requests_per_minute)
         while (seconds := self._gate.delay(slot)) > 0:
             self.sleep(seconds)
@@ -273,11 +289,41 @@ class DotyposClient:
             self._server_date = (value, date, time.monotonic())
 
 
-def _decoded(what: str, answer: Answer, decode: Callable[[Answer], T]) -> T:
+def _decoded(request: _Request, answer: Answer, decode: Callable[[Answer], T]) -> T:
     try:
         return decode(answer)
     except DotyposResponseError as error:
-        raise DotyposResponseError(f"{what} {error}.", retryable=error.retryable) from None
+        raise DotyposResponseError(
+            f"{request.method} {request.path} {error}.", passing=error.passing, permanent=error.permanent
+        ) from None
+
+
+def _target(answer: Answer) -> str:
+    try:
+        return redact(urlsplit(answer.headers.get("Location", "")).hostname or "another path")
+    except ValueError:
+        return "another place"
+
+
+def _header(name: object, value: object) -> tuple[str, str]:
+    """Return a header as it can be sent.
+
+    :raises DotyposInputError: it isn't text, or holds what no header may.
+    """
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise DotyposInputError(
+            f"headers: names and values are text, not {type(name).__name__}: {type(value).__name__}"
+        )
+    if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not re.fullmatch(r"[\t\x20-\x7e]*", value):
+        raise DotyposInputError(f"headers: {redact(name)[:40]!r} holds a character that can't be sent in a header")
+    return name, value
+
+
+def _plain(value: object) -> object:
+    """Encode what JSON has no form for: datetimes of any library as ISO 8601 with their zone."""
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    raise TypeError(type(value).__name__)
 
 
 def _token_refused(answer: Answer) -> bool:

@@ -21,7 +21,7 @@ LONGEST_RETRY_AFTER = 600.0
 
 _SECRET_SHAPES = re.compile(
     # Authorization values, JSON Web Tokens, and token or secret parameters, wherever an answer echoes them.
-    r"(?P<scheme>\b(?:Bearer|User)\s+)[^\s\"',;]+"
+    r"(?P<scheme>\b(?:Bearer|User)\s+)[^\s\"',;]{12,}"
     r"|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?"
     r"|(?P<name>\b(?:access_?token|refresh_?token|token|client_?secret|secret|password|signature)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+",
     re.IGNORECASE,
@@ -38,10 +38,12 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
 class DotyposError(Exception):
     """The root of all errors of this provider.
 
-    :cvar permanent: trying the same again can't help, so an Airflow task should fail at once.
+    :ivar permanent: trying the same again can't help, so an Airflow task should fail at once.
+    :ivar passing: trying the same again soon may well help, so the client does.
     """
 
     permanent = False
+    passing = False
 
 
 class DotyposInputError(DotyposError, ValueError):
@@ -70,6 +72,8 @@ class DotyposConnectionError(DotyposError):
     :ivar sent: whether the request may have reached the server (a write must not be repeated then).
     """
 
+    passing = True
+
     def __init__(self, message: str, *, sent: bool = True) -> None:
         super().__init__(message)
         self.sent = sent
@@ -79,6 +83,7 @@ class DotyposTlsError(DotyposConnectionError):
     """The server's certificate can't be trusted, or it doesn't speak TLS."""
 
     permanent = True
+    passing = False
 
 
 class DotyposUncertainWriteError(DotyposError):
@@ -90,12 +95,13 @@ class DotyposUncertainWriteError(DotyposError):
 class DotyposResponseError(DotyposError):
     """An answer that can't be one of Dotypos's: a redirect, a web page, or JSON of another shape.
 
-    :ivar retryable: an undecodable body may be a passing fault of a proxy; a redirect is not.
+    An undecodable body may be a passing fault of a proxy; a redirect is a wrong address for good.
     """
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
+    def __init__(self, message: str, *, passing: bool = False, permanent: bool = False) -> None:
         super().__init__(message)
-        self.retryable = retryable
+        self.passing = passing
+        self.permanent = permanent
 
 
 class DotyposApiError(DotyposError):
@@ -201,6 +207,7 @@ class DotyposRateLimitError(DotyposApiError):
         super().__init__(refusal)
         self.retry_after = refusal.retry_after
         self.too_long_to_wait = (refusal.retry_after or 0.0) > LONGEST_RETRY_AFTER
+        self.passing = not self.too_long_to_wait
         self.retry_at = (
             datetime.now(timezone.utc) + timedelta(seconds=refusal.retry_after)
             if refusal.retry_after is not None
@@ -209,9 +216,13 @@ class DotyposRateLimitError(DotyposApiError):
 
 
 class DotyposServerError(DotyposApiError):
-    """5xx or 408: the server failed; usually passing."""
+    """5xx or 408: the server failed; usually passing (501 and 505 are not: it will never do this)."""
 
     cure = "The fault is on the server's side; try again later."
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal)
+        self.passing = refusal.status not in (501, 505)
 
 
 @dataclass(frozen=True)
@@ -237,14 +248,17 @@ def error_for(
     """Return the error for an answer whose status is 400 or more; bodies may be empty, HTML or JSON of any shape."""
     secrets = tuple(secrets)
     facts = _facts(body)
-    violations = tuple((field, redact(message, secrets)) for field, message in _violations(facts.get("violations")))
+    violations = tuple(
+        (field and redact(field, secrets)[:80], redact(message, secrets))
+        for field, message in _violations(facts.get("violations"))
+    )
     message = facts.get("message")
     listed = "; ".join(f"{field or 'request'}: {message}" for field, message in violations)
     refusal = Refusal(
         method=method,
         path=redact(path, secrets),
         status=status,
-        reason=str(facts["reason"])[:80] if facts.get("reason") else None,
+        reason=redact(str(facts["reason"]), secrets)[:80] if facts.get("reason") else None,
         message=redact(str(message), secrets)[:500] if message else listed[:500] or None,
         violations=violations,
         retry_after=retry_after_seconds(headers.get("Retry-After")),
@@ -272,18 +286,31 @@ _KINDS: Mapping[int, type[DotyposApiError]] = {
 
 
 def retry_after_seconds(value: str | None, now: datetime | None = None) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for: a number, or an HTTP date; ``None`` if unreadable."""
-    if not value:
+    """Return the seconds that a ``Retry-After`` header asks for, at most a day; ``None`` if it can't be read.
+
+    :param value: seconds, or an HTTP date; a number too large to be seconds is taken for a time (epoch s or ms).
+    """
+    now = now or datetime.now(timezone.utc)
+    if value is None or not value.strip():
         return None
-    if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return max(0.0, (moment - (now or datetime.now(timezone.utc))).total_seconds())
+    if re.fullmatch(r"\s*\d{1,20}(\.\d+)?\s*", value):
+        seconds = float(value)
+        if seconds > _EPOCH_SECONDS:
+            seconds = (seconds / 1000 if seconds > 1000 * _EPOCH_SECONDS else seconds) - now.timestamp()
+    else:
+        try:
+            moment = parsedate_to_datetime(value)
+            zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+            seconds = (zoned - now).total_seconds()
+        except (ValueError, OverflowError):
+            return None
+    return min(max(0.0, seconds), _LONGEST_BELIEVED)
+
+
+#: Larger numbers than this in a Retry-After are times, not seconds.
+_EPOCH_SECONDS = 1e9
+#: The longest wait that is believed, in seconds: a day.
+_LONGEST_BELIEVED = 86_400.0
 
 
 def _facts(body: bytes) -> dict[str, object]:

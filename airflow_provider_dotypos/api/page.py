@@ -29,26 +29,40 @@ class Page:
 
     :param rows: each row's bytes, as they came.
     :param ids: each row's id, as text. :param cursors: each row's cursor in epoch milliseconds.
-    :param deleted: each row's soft-delete marker.
+    :param deleted: whether each row is marked as deleted (a marker of null, or none, counts as not [D]).
     :param per_page: rows a full page has, as the answer tells. :param total: rows in all, where it tells.
+    :param next_page: whether the answer names a next page.
     :param tick: the finest step its cursors show, in milliseconds: 1, or 1000 if none shows a fraction.
     """
 
     rows: Sequence[msgspec.Raw]
     ids: Sequence[str]
     cursors: Sequence[int | None]
-    deleted: Sequence[bool | None]
+    deleted: Sequence[bool]
     per_page: int | None = None
     total: int | None = None
+    next_page: bool = False
     tick: int = SECOND
 
-    def is_full(self, asked: int) -> bool:
-        """Whether there may be a further page; judged by the page's own size, in case the server caps it [A].
+    def size(self, asked: int) -> int:
+        """Return how many rows a full page has: what was asked for, unless the server caps it lower."""
+        return min(asked, self.per_page) if self.per_page else asked
 
-        A missing ``nextPage`` after a full page is not an end (clients distrust it [C2]).
+    def is_full(self, asked: int, number: int = 1) -> bool:
+        """Whether there may be more rows than this page and those before it show.
+
+        A short page is the end [D], unless the answer itself says otherwise (a next page, a higher total) or says
+        nothing of pages at all (a bare list). A missing ``nextPage`` after a full page is no end: clients distrust it
+        [C2]. A page without rows always is.
+
+        :param asked: the limit asked for. :param number: which page this is.
         """
-        size = min(asked, self.per_page) if self.per_page else asked
-        return len(self.rows) >= size
+        if not self.rows:
+            return False
+        told = self.per_page is not None or self.total is not None
+        size = self.size(asked)
+        more = self.total is not None and self.total > (number - 1) * size + len(self.rows)
+        return len(self.rows) >= size or self.next_page or more or not told
 
 
 EMPTY = Page((), (), (), ())
@@ -58,6 +72,7 @@ class _Envelope(msgspec.Struct):
     data: list[msgspec.Raw]
     perPage: str | int | None = None  # noqa: N815 (the API's own names)
     totalItemsCount: str | int | None = None  # noqa: N815
+    nextPage: str | int | None = None  # noqa: N815
 
 
 _envelopes = msgspec.json.Decoder(_Envelope)
@@ -79,7 +94,7 @@ def read_page(body: bytes, cursor: str | None) -> Page:
         raise DotyposResponseError(
             f"answered {kind} ({len(body)} bytes) that is not a Dotypos list: {type(error).__name__} "
             f"({_structure(error)})",
-            retryable=True,
+            passing=True,
         ) from None
     tick = SECOND
     cursors: list[int | None] = []
@@ -92,9 +107,10 @@ def read_page(body: bytes, cursor: str | None) -> Page:
         rows=envelope.data,
         ids=[_id(key.id) for key in keys],
         cursors=cursors,
-        deleted=[key.deleted for key in keys],
+        deleted=[key.deleted in _TRUE for key in keys],
         per_page=_count(envelope.perPage),
         total=_count(envelope.totalItemsCount),
+        next_page=envelope.nextPage is not None,
         tick=tick,
     )
 
@@ -128,7 +144,8 @@ def timestamp(value: str | int | float) -> int:
         raise DotyposResponseError(f"answered with a timestamp that can't be read: {value[:40]!r}") from None
 
 
-_ID = re.compile(r"-?\d{1,18}")
+_ID = re.compile(r"-?\d{1,19}")
+_TRUE = (True, "true", "1")
 _DIGITS = re.compile(r"-?\d+")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:[Zz]|([+-])(\d\d):?(\d\d)?)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -142,7 +159,7 @@ def _keys(cursor: str | None) -> msgspec.json.Decoder[Any]:
         "Key",
         [
             ("id", str | int | None, None),
-            ("deleted", bool | None, None),
+            ("deleted", bool | str | int | None, None),
             ("cursor", str | int | float | None, None),
         ],
         rename={"cursor": cursor or "versionDate"},

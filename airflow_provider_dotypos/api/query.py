@@ -5,9 +5,10 @@ https://docs.api.dotypos.com/api-reference/general/filter, …/sort, …/paging
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from decimal import Decimal
 from typing import TypeAlias
 from urllib.parse import quote
@@ -108,23 +109,21 @@ def milliseconds(moment: datetime, name: str = "time") -> int:
     """
     if moment.tzinfo is None:
         raise DotyposInputError(f"{name} has no time zone: {moment.isoformat()}; add one, such as +00:00")
-    return (moment - _EPOCH) // _MILLISECOND
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MILLISECOND = datetime(1970, 1, 1, 0, 0, 0, 1000) - datetime(1970, 1, 1)
+    # Not by subtraction: that of pendulum's datetimes, which Airflow hands out, gives something else than a timedelta.
+    return calendar.timegm(moment.utctimetuple()) * 1000 + moment.microsecond // 1000
 
 
 def _split(text: str) -> list[Condition]:
     triples: list[Condition] = []
-    for part in text.split(";"):
-        pieces = part.strip().split("|")
+    for part in filter(str.strip, text.split(";")):
+        pieces = part.split("|")
         if len(pieces) != 3:
             raise DotyposInputError(
                 f"filter: {part.strip()!r} is not field|operator|value. Conditions are joined by ';'; a value can't "
                 "hold ';' or '|' (the API knows no escape for them): filter on your side instead"
             )
-        triples.append((pieces[0].strip(), pieces[1].strip(), pieces[2]))
+        name, operator, value = pieces[0].strip(), pieces[1].strip(), pieces[2]
+        triples.append((name, operator, value if operator == "like" else ",".join(map(str.strip, value.split(",")))))
     return triples
 
 

@@ -87,19 +87,19 @@ class Reader:
         """
         found = _listed(name)
         path = _path(found, placeholders)
+        params = list_params(found, filter=filter, sort=sort, include=include, limit=limit)
         number = 0
         last: Sequence[str] = ()
         while True:
             number += 1
-            params = list_params(found, filter=filter, sort=sort, include=include, limit=limit, page=number)
-            page = self._page(path, params if found.paged else {}, None)
+            page = self._page(path, params | {"page": str(number)} if found.paged else {}, None)
             if page is EMPTY and number == 1:
                 self._check_place(found, placeholders)
             if number > 1 and page.ids and page.ids == last:
                 raise DotyposWalkError(f"GET {path}: page {number} repeats page {number - 1}; stopped")
             for row in page.rows:
                 yield msgspec.json.decode(row)
-            if not found.paged or not page.is_full(limit):
+            if not found.paged or not page.is_full(limit, number):
                 return
             last = page.ids
 
@@ -167,10 +167,25 @@ class Reader:
         step = next(steps, None)
         while step is not None:
             if isinstance(step, Query):
-                step = steps.send(self._answer(found, step, path, include, stream.cursor))
+                step = steps.send(self._confirmed(found, step, path, include, stream.cursor))
             else:
                 yield step
                 step = next(steps, None)
+
+    def _confirmed(self, found: Entity, query: Query, path: str, include: str | None, cursor: str | None) -> Page:
+        """Answer a walk's query.
+
+        An empty 404 ends a stream, so it counts only if the cloud is there and it comes again: a gateway in trouble may
+        answer the same.
+        """
+        page = self._answer(found, query, path, include, cursor)
+        if page is not EMPTY:
+            return page
+        try:
+            self.check_cloud()
+        except DotyposNotFoundError as error:
+            raise DotyposWalkError(f"GET {path} is empty, but its cloud has vanished as well: {error}") from None
+        return self._answer(found, query, path, include, cursor)
 
     def _answer(self, found: Entity, query: Query, path: str, include: str | None, cursor: str | None) -> Page:
         params: dict[str, str | None] = {}
@@ -207,8 +222,9 @@ class Reader:
         """Yield what the entity lies below (a warehouse, each one unless it is named) and its path there."""
         missing = [name for name in found.placeholders if placeholders.get(name) in (None, "")]
         if missing == ["warehouse_id"]:
-            for row in [*self.rows("warehouses"), *self.rows("warehouses", filter="deleted|eq|1")]:
-                yield str(row["id"]), _path(found, {**placeholders, "warehouse_id": row["id"]})
+            rows = [*self.rows("warehouses"), *self.rows("warehouses", filter="deleted|eq|1")]
+            for id in {str(row["id"]): None for row in rows}:
+                yield id, _path(found, {**placeholders, "warehouse_id": id})
         else:
             if found.placeholders:
                 self._check_place(found, placeholders)

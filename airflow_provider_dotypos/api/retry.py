@@ -7,6 +7,7 @@ the exact value would wake every worker together. What this is worth is measured
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -17,15 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
-from airflow_provider_dotypos.api.errors import (
-    DotyposConnectionError,
-    DotyposError,
-    DotyposRateLimitError,
-    DotyposResponseError,
-    DotyposServerError,
-)
-
-_PASSING_STATUSES = frozenset({408, 500, 502, 503, 504})
+from airflow_provider_dotypos.api.errors import DotyposError, DotyposRateLimitError
 
 
 @dataclass(frozen=True)
@@ -37,14 +30,8 @@ class Patience:
 
 
 def worth_another_try(error: BaseException) -> bool:
-    """Return whether the same call may succeed later. (A write that may have been carried out never arrives here.)"""
-    if isinstance(error, DotyposRateLimitError):
-        return not error.too_long_to_wait
-    if isinstance(error, DotyposServerError):
-        return error.status in _PASSING_STATUSES
-    if isinstance(error, DotyposResponseError):
-        return error.retryable
-    return isinstance(error, DotyposConnectionError) and not error.permanent
+    """Return whether the same call may succeed soon. (A write that may have been carried out never arrives here.)"""
+    return isinstance(error, DotyposError) and error.passing
 
 
 class Gate:
@@ -54,9 +41,13 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.renew_lock()
         self._opens = 0.0
         self._next_slot = 0.0
+
+    def renew_lock(self) -> None:
+        """Take a fresh lock (in a forked child)."""
+        self._lock = threading.Lock()
 
     def close(self, seconds: float) -> None:
         """Let nothing through for the next `seconds`."""
@@ -80,6 +71,23 @@ class Gate:
         now = time.monotonic()
         closed = self._opens - now
         return max(slot - now, closed + random.uniform(0, min(1.0, closed / 4)) if closed > 0 else 0.0, 0.0)
+
+
+_gates: dict[str, Gate] = {}
+
+
+def gate(base_url: str) -> Gate:
+    """Return this process's gate to a server."""
+    return _gates.setdefault(base_url, Gate())
+
+
+def _renew_locks() -> None:
+    """In a forked child: a lock that another thread of the parent held would never be released here."""
+    for known in _gates.values():
+        known.renew_lock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
 
 
 class _wait_as_told(wait_base):  # noqa: N801 (tenacity's waits are named like this)

@@ -53,11 +53,18 @@ class Settings:
         return cls(
             base_url=_base_url(host, port),
             refresh_token=_refresh_token(extra.get("refresh_token")),
-            cloud_id=_cloud_id(extra.get("cloud_id") if _absent(cloud_id) else cloud_id),
+            cloud_id=_cloud_id(extra.get("cloud_id") if cloud_id is None or cloud_id == "" else _given(cloud_id)),
             timeout=60.0 if timeout is None else timeout,
             requests_per_minute=_number(extra.get("requests_per_minute"), "Requests per minute", least=0.01),
             max_concurrency=4 if concurrency is None else int(concurrency),
         )
+
+
+def _given(cloud_id: object) -> object:
+    """Return a cloud id that was named apart; a template that rendered to nothing must not mean another cloud."""
+    if _absent(cloud_id):
+        raise DotyposConfigurationError(f"cloud_id is {cloud_id!r}: the template it comes from rendered to nothing")
+    return cloud_id
 
 
 def _absent(value: object) -> bool:

@@ -46,7 +46,7 @@ class Answer:
                 f"answered {self.status} with {self.headers.get('Content-Type') or 'no content type'} "
                 f"({len(self.body)} bytes) that is not JSON: API base URL may not be Dotypos's, or a proxy answers "
                 "in its place",
-                retryable=True,
+                passing=True,
             ) from None
 
 
@@ -90,6 +90,11 @@ class Transport:
             ) as response:
                 return Answer(response.status_code, response.headers, _read(response, deadline))
         except requests.exceptions.SSLError as error:
+            if "EOF" in str(error) or "Connection reset" in str(error):
+                # The other side hung up during the handshake: a load balancer that restarts, nothing to mend here.
+                raise DotyposConnectionError(
+                    f"{where}: the connection to {_host(url)} broke off during its TLS handshake.", sent=False
+                ) from None
             raise DotyposTlsError(
                 f"{where}: no trusted TLS connection to {_host(url)}: {redact(_reason(error), self._secrets)}. "
                 "Check API base URL; behind a proxy with its own certificates, point REQUESTS_CA_BUNDLE at them."

@@ -11,6 +11,7 @@ and the next page number skips a row. So every query here starts at a *value* (k
    A full page sorted by the cursor therefore holds every row of the ticks before its last row's tick, and perhaps only
    some of that last tick. The rows before it are delivered; the walk goes on at the start of that tick and reads it
    again. **A tick is delivered only from a query that shows it whole**, hence once, and nothing falls between queries.
+   (That texts are cut, not rounded, is assumed [A].)
 3. A tick with more rows than a page (a *tie*: a bulk change) can't be passed like this, and ``id`` can't be sorted by.
    It can be excluded: ``id|notin|<seen>`` shows what is left, until a page is short. Where that address gets too long,
    the tick is read by page numbers, again and again, until two passes in a row show the same rows, each once.
@@ -183,7 +184,7 @@ class _Walker:
             middle = self._floor((start + end) // 2)
             if not page.is_full(MAX_LIMIT):
                 yield self._batch(page, end)
-            elif start < middle < end:
+            elif start < middle < end and len(page.rows) >= page.size(MAX_LIMIT):
                 pieces += [(middle, end), (start, middle)]
             else:
                 yield from self.whole(start, end, page)
@@ -226,10 +227,12 @@ class _Walker:
                 page = yield from self._ask(lo, hi, self._order(), page=number)
                 yield self._batch(page, None, without=delivered)
                 delivered.update(page.ids)
+                repeats = ids.issuperset(page.ids)
                 ids.update(page.ids)
                 rows += len(page.ids)
-                full = page.is_full(MAX_LIMIT) and self._entity.paged
-            if number == 1 or (rows == len(ids) and ids == previous):
+                # A page of nothing new ends the pass (a server that ignores page numbers would go on for ever).
+                full = self._entity.paged and not repeats and page.is_full(MAX_LIMIT, number)
+            if (number == 1 and not repeats) or not ids or (rows == len(ids) and ids == previous):
                 return
             previous = ids if rows == len(ids) else None
         raise self._error(
@@ -271,7 +274,7 @@ class _Walker:
         wanted = [
             i
             for i, deleted in enumerate(page.deleted)
-            if (self._stream.deleted is None or self._stream.deleted == bool(deleted))
+            if (self._stream.deleted is None or self._stream.deleted == deleted)
             and (before is None or _cursor(page, i) < before)
             and (without is None or page.ids[i] not in without)
         ]

@@ -34,7 +34,7 @@ class Window:
         :param timezone: IANA name of the zone in which bare dates begin, such as ``Europe/Prague``.
         :raises DotyposInputError: a time can't be read or has no zone, or the window is empty or reversed.
         """
-        start = None if since is None or since == "" else instant(since, "since", timezone)
+        start = None if since is None else instant(since, "since", timezone)
         end = instant(until, "until", timezone)
         if start is not None and start >= end:
             told = "empty" if start == end else "reversed"

@@ -5,8 +5,8 @@ Airflow shows the message unmasked, so it is made of safe parts alone.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import (
@@ -23,6 +23,7 @@ from airflow_provider_dotypos.api.errors import (
 )
 from airflow_provider_dotypos.api.reading import Reader, Row
 from airflow_provider_dotypos.api.retry import Patience
+from airflow_provider_dotypos.api.settings import Settings
 
 #: Somebody is looking at a spinning button.
 _PATIENCE = Patience(faults=4.0, throttling=8.0)
@@ -31,21 +32,28 @@ _LONGEST_ANSWER = 10.0
 _LISTED_CLOUDS = 10
 
 
-def check_connection(
-    new_client: Callable[[int | str | None, Patience, float], DotyposClient], cloud_id: int | str | None
-) -> tuple[bool, str]:
+def check_connection(read_settings: Callable[[], Settings], on_token: Callable[[str], None]) -> tuple[bool, str]:
     """Return whether the connection works, and a sentence for the person who pressed Test.
 
-    :param new_client: makes the client of a cloud, with so much patience and the longest wait for one answer.
+    :param read_settings: reads the connection. :param on_token: told of every access token, so that it can be masked.
     """
+
+    def client(settings: Settings) -> DotyposClient:
+        return DotyposClient(settings, on_token=on_token, patience=_PATIENCE)
+
     try:
-        client = new_client(cloud_id, _PATIENCE, _LONGEST_ANSWER)
-        if client.settings.cloud_id is None:
-            return False, f"Signed in, but Cloud ID is missing. {_offer(Reader(client).clouds())}"
+        given = read_settings()
+        # Neither a slow server nor the connection's own ceiling keeps a person waiting.
+        settings = replace(given, timeout=min(given.timeout, _LONGEST_ANSWER), requests_per_minute=None)
+        anywhere = client(replace(settings, cloud_id=None))
+        if settings.cloud_id is None:
+            return False, f"Signed in, but Cloud ID is missing. {_offer(Reader(anywhere).clouds())}"
         try:
-            cloud = Reader(client).check_cloud()
+            cloud = Reader(client(settings)).check_cloud()
         except DotyposAuthenticationError:
-            return False, _why_refused(client)
+            # Sign-in answers 401 to a wrong token and to a wrong cloud alike, but needs no cloud to list the clouds.
+            clouds = Reader(anywhere).clouds()
+            return False, f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {_offer(clouds)}"
         notes = [note for note in ("expired", "restricted", "deleted") if cloud.get(note) is True]
         aside = f"; Dotypos marks it {' and '.join(notes)}" if notes else ""
         return True, f"Connected to cloud {_named(cloud)}{aside}"
@@ -77,16 +85,6 @@ _WRONG_TOKEN = (
     "Refresh Token was refused: it is wrong, revoked, or of another Dotypos server. Connect the cloud anew and store "
     "the token that the connector gives."
 )
-
-
-def _why_refused(client: DotyposClient) -> str:
-    """Tell a wrong token from a wrong cloud: sign-in answers 401 to both, but needs no cloud to list the clouds."""
-    anyone = DotyposClient(dataclasses.replace(client.settings, cloud_id=None), patience=_PATIENCE)
-    try:
-        clouds = Reader(anyone).clouds()
-    except DotyposAuthenticationError:
-        return _WRONG_TOKEN
-    return f"Refresh Token is good, but not for Cloud ID {client.settings.cloud_id}. {_offer(clouds)}"
 
 
 def _offer(clouds: list[Row]) -> str:

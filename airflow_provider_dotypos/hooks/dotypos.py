@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.reading import Reader, Row
-    from airflow_provider_dotypos.api.retry import Patience
+    from airflow_provider_dotypos.api.settings import Settings
 
 
 class DotyposHook(BaseHook):
@@ -40,6 +40,7 @@ class DotyposHook(BaseHook):
         self.dotypos_conn_id = dotypos_conn_id
         self.cloud_id = cloud_id
         self._client: DotyposClient | None = None
+        self._cancelled = False
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -56,9 +57,19 @@ class DotyposHook(BaseHook):
 
         :raises DotyposConfigurationError: the connection lacks something or holds something unusable.
         """
+        from airflow_provider_dotypos.api.client import DotyposClient
+
         if self._client is None:
-            self._client = self._new_client(self.cloud_id)
+            self._client = DotyposClient(self._settings(), on_token=_compat.mask_secret)
+            if self._cancelled:
+                self._client.cancel()
         return self._client
+
+    def cancel(self) -> None:
+        """End every wait at once and start no further request (for ``on_kill``; it reads no connection)."""
+        self._cancelled = True
+        if self._client is not None:
+            self._client.cancel()
 
     def request(
         self,
@@ -153,25 +164,19 @@ class DotyposHook(BaseHook):
         """Sign in, read the cloud, and say what works or which field to correct (the form's Test button)."""
         from airflow_provider_dotypos.hooks._connection_test import check_connection
 
-        return check_connection(self._new_client, self.cloud_id)
+        return check_connection(self._settings, _compat.mask_secret)
 
     def _reader(self) -> Reader:
         from airflow_provider_dotypos.api.reading import Reader
 
         return Reader(self.get_conn())
 
-    def _new_client(
-        self, cloud_id: int | str | None, patience: Patience | None = None, timeout: float = float("inf")
-    ) -> DotyposClient:
-        from dataclasses import replace
-
-        from airflow_provider_dotypos.api.client import DotyposClient
+    def _settings(self) -> Settings:
         from airflow_provider_dotypos.api.settings import Settings
 
         conn = self.get_connection(self.dotypos_conn_id)
-        settings = Settings.from_fields(host=conn.host, port=conn.port, extra=conn.extra_dejson, cloud_id=cloud_id)
+        settings = Settings.from_fields(host=conn.host, port=conn.port, extra=conn.extra_dejson, cloud_id=self.cloud_id)
         for secret in (settings.refresh_token, conn.password):
             if secret:
                 _compat.mask_secret(secret)
-        settings = replace(settings, timeout=min(settings.timeout, timeout))
-        return DotyposClient(settings, on_token=_compat.mask_secret, patience=patience)
+        return settings

@@ -69,22 +69,35 @@ class DotyposOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Make the call and return its (filtered) result."""
+        from airflow_provider_dotypos.api.errors import DotyposUncertainWriteError
+
         with _compat.airflow_failures():
             self._hook = self._new_hook()
             answer = self._hook.request(self.method, self.path, params=self.query, json=self.json, headers=self.headers)
             self.log.info("%s %s answered with %s.", self.method, self.path, _described(answer))
-            result = self.response_filter(answer) if self.response_filter else answer
-            return self._for_xcom(result)
+            if self.method.upper() in ("GET", "HEAD", "OPTIONS"):
+                return self._result(answer)
+            try:
+                return self._result(answer)
+            except Exception as error:
+                # Failing the task as usual would let Airflow repeat the write.
+                raise DotyposUncertainWriteError(
+                    f"{self.method} {self.path} is done, but its answer could not be made into a result "
+                    f"({type(error).__name__}); mend response_filter, and don't repeat the write."
+                ) from error
 
     def on_kill(self) -> None:
         """End every wait at once."""
         if self._hook is not None:
-            self._hook.get_conn().cancel()
+            self._hook.cancel()
 
     def _new_hook(self) -> DotyposHook:
         from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 
         return DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
+
+    def _result(self, answer: Any) -> Any:
+        return self._for_xcom(self.response_filter(answer) if self.response_filter else answer)
 
     def _for_xcom(self, result: Any) -> Any:
         import msgspec

@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 
 SIDECAR_SUFFIX = ".meta"
 
-_GENERATION = re.compile(r"(?:\.staging-)?(?:g|manifest-)(\d{4,})[-.]")
+#: Every name that this package gives, and its generation; nothing else in a folder is ours to remove.
+_OURS = re.compile(
+    r"manifest-(\d{4,})\.json|\.staging-g(\d{4,})-[0-9a-f]{16}|g(\d{4,})-.+-t\d+[0-9a-f]{6}\.jsonl(?:\.gz)?(?:\.meta)?"
+)
 
 
 class SupersededError(Exception):
@@ -42,7 +45,7 @@ class Attempt:
     def __init__(self, store: Store, generation: int, finished: Manifest | None, try_number: int) -> None:
         self._store = store
         self._generation = generation
-        self._label = f"t{try_number}{secrets.token_hex(3)}"
+        self._label = f"t{try_number}{secrets.token_hex(3)}"  # see _OURS
         store.staging_prefix = f".staging-g{generation:04d}-"
         self.finished = finished
         self.parts: list[Part] = []
@@ -123,8 +126,8 @@ class Attempt:
         for part in committed.parts:
             keep |= {part.name, part.name + SIDECAR_SUFFIX}
         for name in self._store.list():
-            match = _GENERATION.match(name)
-            if match and int(match[1]) <= committed.generation and name not in keep:
+            match = _OURS.fullmatch(name)
+            if match and int(match[match.lastindex or 0]) <= committed.generation and name not in keep:
                 self._store.delete(name)
 
 

@@ -12,6 +12,9 @@ from typing import IO
 #: Ids kept in memory before a sorted run of them goes to a temporary file (8 bytes each).
 RUN_LENGTH = 50_000
 
+#: Runs before they are merged into one: each is an open file.
+MOST_RUNS = 32
+
 _READ_AT_ONCE = 8192
 
 
@@ -47,6 +50,24 @@ class DistinctIds(ExitStack):
         array("q", sorted(set(self._ids))).tofile(run)
         self._runs.append(run)
         self._ids = array("q")
+        if len(self._runs) >= MOST_RUNS:
+            self._merge()
+
+    def _merge(self) -> None:
+        """Make one run of all, so that few files are open at once."""
+        merged = tempfile.TemporaryFile(prefix="dotypos-ids-")  # noqa: SIM115 (closed with the stack)
+        self.callback(merged.close)
+        chunk = array("q")
+        for id in heapq.merge(*map(_read, self._runs)):
+            if not chunk or chunk[-1] != id:
+                chunk.append(id)
+            if len(chunk) > _READ_AT_ONCE:
+                chunk[:-1].tofile(merged)
+                chunk = chunk[-1:]
+        chunk.tofile(merged)
+        for run in self._runs:
+            run.close()
+        self._runs = [merged]
 
 
 def _read(run: IO[bytes]) -> Iterator[int]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.api.query import Filter
+    from airflow_provider_dotypos.hooks.dotypos import DotyposHook
     from airflow_provider_dotypos.transfers.manifest import Manifest
 
 FILE_FORMATS = ("jsonl",)
@@ -124,33 +125,31 @@ class DotyposToObjectStorageOperator(BaseOperator):
         self.destination_conn_id = destination_conn_id
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
-        self._client: DotyposClient | None = None
+        self._hook: DotyposHook | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Extract the window, unless it is done already, and return where and how much."""
-        from airflow.sdk import ObjectStoragePath
-
         from airflow_provider_dotypos.api.reading import Reader
         from airflow_provider_dotypos.hooks.dotypos import DotyposHook
         from airflow_provider_dotypos.transfers.extraction import Extraction, extract
         from airflow_provider_dotypos.transfers.manifest import manifest_name
-        from airflow_provider_dotypos.transfers.store import Store
+        from airflow_provider_dotypos.transfers.store import Store, object_path
 
         with _compat.airflow_failures():
-            self._client = client = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id).get_conn()
-            extraction = Extraction(
-                entity=self.entity,
+            self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
+            client = self._hook.get_conn()
+            extraction = Extraction.of(
+                self.entity,
                 cloud_id=_cloud(client),
                 window=self._window(context),
-                filter=_none_if_empty(self.filter),
-                include=_none_if_empty(self.include),
-                warehouse_id=_none_if_empty(self.warehouse_id),
+                filter=self.filter,
+                include=self.include,
+                warehouse_id=self.warehouse_id,
                 gzip_level=self.compression_level if self.compression else None,
                 max_part_bytes=self.max_part_bytes,
                 settle=self.settle,
             )
-            destination = ObjectStoragePath(self.destination, conn_id=_none_if_empty(self.destination_conn_id))
-            store = Store(destination / extraction.folder)
+            store = Store(object_path(self.destination, self.destination_conn_id) / extraction.folder)
             manifest = extract(
                 extraction,
                 Reader(client),
@@ -166,15 +165,15 @@ class DotyposToObjectStorageOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """End every wait at once; what was put so far no manifest lists, and the next attempt removes it."""
-        if self._client is not None:
-            self._client.cancel()
+        if self._hook is not None:
+            self._hook.cancel()
 
     def _window(self, context: Context) -> Any:
         from airflow_provider_dotypos.api.entities import entity
         from airflow_provider_dotypos.api.errors import DotyposInputError
         from airflow_provider_dotypos.api.window import Window
 
-        since, until = _none_if_empty(self.since), _none_if_empty(self.until)
+        since, until = self.since, self.until
         found = entity(self.entity)
         if not found.listed:
             raise DotyposInputError(f"{self.entity} is one object, not a list: read it with DotyposOperator")
@@ -197,11 +196,6 @@ def _cloud(client: DotyposClient) -> int:
             "Cloud ID is missing in the Airflow connection; give it there, or pass cloud_id"
         )
     return client.settings.cloud_id
-
-
-def _none_if_empty(value: Any) -> Any:
-    """Templates render to text; an empty one and the text ``None`` mean that nothing was given."""
-    return None if value in ("", "None", "null") else value
 
 
 def _summary(manifest: Manifest, path: str) -> dict[str, Any]:

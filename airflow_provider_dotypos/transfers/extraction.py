@@ -14,6 +14,7 @@ from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.entities import entity
 from airflow_provider_dotypos.api.query import Filter, conditions, filter_text, list_params
 from airflow_provider_dotypos.api.reading import Delivery, Reader
+from airflow_provider_dotypos.api.walk import Triple
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.commit import Attempt, SupersededError, stream_name
 from airflow_provider_dotypos.transfers.distinct import DistinctIds
@@ -26,8 +27,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Extraction:
-    """What to extract, and how to write it.
+    """What to extract, and how to write it; made by `of`, which checks it.
 
+    :param conditions: the filter, checked. :param include: child lists to nest, comma-separated.
     :param warehouse_id: for entities below a warehouse: the one to read; ``None`` for all.
     :param gzip_level: 1 to 3, or ``None`` for uncompressed files.
     :param max_part_bytes: size at which a part ends (at the next point where it may).
@@ -37,35 +39,56 @@ class Extraction:
     entity: str
     cloud_id: int
     window: Window
-    filter: Filter = None
-    include: str | None = None
-    warehouse_id: int | str | None = None
-    gzip_level: int | None = None
-    max_part_bytes: int = 64 * 2**20
-    settle: float = 60.0
+    conditions: tuple[Triple, ...]
+    include: str
+    warehouse_id: str | None
+    gzip_level: int | None
+    max_part_bytes: int
+    settle: float
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        *,
+        cloud_id: int,
+        window: Window,
+        filter: Filter = None,
+        include: str | None = None,
+        warehouse_id: int | str | None = None,
+        gzip_level: int | None = None,
+        max_part_bytes: int = 64 * 2**20,
+        settle: float = 60.0,
+    ) -> Extraction:
+        """Return the extraction of an entity.
+
+        :raises DotyposInputError: the entity is unknown, or the API doesn't allow the filter or the include on it.
+        """
+        found = entity(name)
+        return cls(
+            entity=name,
+            cloud_id=cloud_id,
+            window=window,
+            conditions=conditions(found, filter),
+            include=list_params(found, include=include).get("include", ""),
+            warehouse_id=None if warehouse_id is None or warehouse_id == "" else str(warehouse_id),
+            gzip_level=gzip_level,
+            max_part_bytes=max_part_bytes,
+            settle=settle,
+        )
 
     @property
     def folder(self) -> str:
         """Where the set lies below its destination; the digest tells extractions of different shape apart."""
-        shape = [
-            self.filter_text,
-            self.include_text,
-            "jsonl",
-            "gzip" if self.gzip_level is not None else None,
-            str(self.warehouse_id) if self.warehouse_id else None,
-        ]
+        compression = "gzip" if self.gzip_level is not None else None
+        shape = [self.filter, self.include, "jsonl", compression, self.warehouse_id]
         digest = hashlib.sha256(msgspec.json.encode(shape)).hexdigest()[:8]
         return f"{self.cloud_id}/{self.entity}/{self.window.name}_{digest}"
 
     @property
-    def filter_text(self) -> str:
+    def filter(self) -> str:
         """The filter in the API's grammar."""
-        return filter_text(conditions(entity(self.entity), self.filter))
-
-    @property
-    def include_text(self) -> str:
-        """The included child lists, comma-separated."""
-        return list_params(entity(self.entity), include=self.include).get("include", "")
+        return filter_text(self.conditions)
 
     @property
     def suffix(self) -> str:
@@ -92,7 +115,7 @@ def extract(
             for delivery in reader.walk(
                 extraction.entity,
                 extraction.window,
-                filter=extraction.filter,
+                filter=extraction.conditions,
                 include=extraction.include,
                 settle=extraction.settle,
                 **({"warehouse_id": extraction.warehouse_id} if extraction.warehouse_id else {}),
@@ -200,8 +223,8 @@ def _manifest(
         cloud_id=extraction.cloud_id,
         since=None if window.since is None else iso(window.since),
         until=iso(window.until),
-        filter=extraction.filter_text,
-        include=extraction.include_text,
+        filter=extraction.filter,
+        include=extraction.include,
         file_format="jsonl",
         compression="gzip" if extraction.gzip_level is not None else None,
         generation=generation,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from airflow_provider_dotypos.transfers.store import Store
+from airflow_provider_dotypos.transfers.store import Store, object_path
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -82,9 +82,7 @@ def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None) -> 
     :param conn_id: the Airflow connection of the store, where its path doesn't name one.
     :raises FileNotFoundError: there is no whole set there: nothing was committed, or a file is gone.
     """
-    from airflow.sdk import ObjectStoragePath
-
-    place = ObjectStoragePath(path, conn_id=conn_id) if isinstance(path, str) else path
+    place = object_path(path, conn_id)
     named = _MANIFEST.fullmatch(place.name)
     store = Store(place.parent if named else place)
     found = whole_manifest(store, int(named[1])) if named else newest_manifest(store)
@@ -120,5 +118,10 @@ def whole_manifest(store: Store, generation: int) -> Manifest | None:
         manifest = msgspec.json.decode(store.read(manifest_name(generation)), type=Manifest)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
+    if manifest.format_version != FORMAT_VERSION:
+        raise ValueError(
+            f"{store.folder}: the manifest has format version {manifest.format_version}, this package reads "
+            f"{FORMAT_VERSION}; use a newer airflow-provider-dotypos"
+        )
     names = store.list()
     return manifest if all(names.get(part.name) == part.bytes for part in manifest.parts) else None

@@ -6,6 +6,7 @@ object; so everything is written on the worker first and put in one step.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -17,6 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+
+
+#: What a file system without hard links answers.
+_NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 class Store:
@@ -104,10 +109,29 @@ class Store:
                 os.link(staged, directory / name)  # unlike a rename, refuses a name that is taken
             except FileExistsError:
                 return self.read(name) == data
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return self._create_exclusively(data, directory / name)
             finally:
                 staged.unlink(missing_ok=True)
             self._sync_folder()
             return True
+
+    def _create_exclusively(self, data: bytes, path: Path) -> bool:
+        """Create a file where there are no hard links (network shares, mounted buckets): a crash can leave it cut off,
+        but a manifest that can't be read is no manifest.
+        """
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:
+            return path.read_bytes() == data
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        self._sync_folder()
+        return True
 
     def staging_name(self) -> str:
         """Return a new name for a staging file."""
@@ -130,6 +154,18 @@ class Store:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def object_path(path: str | ObjectStoragePath, conn_id: str | None = None) -> ObjectStoragePath:
+    """Return a path of an object store, with a connection for it if one is given.
+
+    (Airflow 3.1 takes ``conn_id=None`` for "none at all", and forgets the one in the path.)
+    """
+    from airflow.sdk import ObjectStoragePath
+
+    if isinstance(path, ObjectStoragePath):
+        return path
+    return ObjectStoragePath(path, conn_id=conn_id) if conn_id else ObjectStoragePath(path)
 
 
 def _is_local(fs: Any) -> bool:

@@ -72,7 +72,7 @@ def test_a_secret_that_a_server_echoes_is_not_repeated(secret: str, around: str)
 @pytest.mark.parametrize(
     "text",
     [
-        "Authorization: Bearer abc.def-ghi",
+        "Authorization: Bearer abc.def-ghi.0123abc",
         "header 'User 0123456789abcdef0123456789abcdef'",
         "eyJhbGciOiJIUzI1NiJ9.eyJpYXQiOjF9.sig-nature",
         "https://x.invalid/?token=0123abc&cloudid=5",

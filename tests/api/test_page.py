@@ -60,7 +60,7 @@ def test_envelopes_and_bare_arrays_numbers_and_texts_are_read_alike() -> None:
     for row in ({"id": "1", "versionDate": "1000"}, {"id": 1, "versionDate": 1000, "deleted": None}):
         for body in ([row], {"data": [row], "perPage": "100"}, {"data": [row], "perPage": 100, "nextPage": None}):
             page = read_page(msgspec.json.encode(body), "versionDate")
-            assert (page.ids, page.cursors, page.deleted) == (["1"], [1000], [None])
+            assert (page.ids, page.cursors, page.deleted) == (["1"], [1000], [False])
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.none(), st.lists(st.text()))))

@@ -90,3 +90,20 @@ def test_a_written_rows_oversized_answer_is_left_out_not_failed(sandbox: Sandbox
     rows = [{"name": f"{i}{'x' * 600}", "display": True} for i in range(100)]
     assert run(path="tags", method="POST", json=rows) is None
     assert len(sandbox.shop.rows(sandbox.cloud_ids[0], "tags")) == 100
+
+
+@pytest.mark.parametrize("response_filter", [lambda answer: answer["nothing"], lambda answer: object()])
+def test_a_write_whose_answer_cannot_be_made_into_a_result_is_not_repeated(
+    sandbox: Sandbox, response_filter: Any
+) -> None:
+    with pytest.raises(fail_exception(), match="is done"):
+        run(path="tags", method="POST", json=[{"name": "vegan", "display": True}], response_filter=response_filter)
+    assert len(sandbox.shop.rows(sandbox.cloud_ids[0], "tags")) == 1
+
+
+def test_a_kill_reads_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = DotyposOperator(task_id="call", path="branches")
+    operator.on_kill()
+    operator._hook = operator._new_hook()
+    monkeypatch.setattr(type(operator._hook), "get_connection", lambda *_: pytest.fail("a signal handler must not"))
+    operator.on_kill()

@@ -38,6 +38,8 @@ def test_different_ids_are_counted_exactly(ids: list[int], length: int, batch: i
     ids = ids + ids[: len(ids) // 3]
     with pytest.MonkeyPatch.context() as patch, DistinctIds() as counter:
         patch.setattr(distinct, "RUN_LENGTH", length)
+        patch.setattr(distinct, "MOST_RUNS", 3)
+        patch.setattr(distinct, "_READ_AT_ONCE", 4)
         for start in range(0, len(ids), batch):
             counter.add(map(str, ids[start : start + batch]))
         assert counter.count() == len(set(ids))
