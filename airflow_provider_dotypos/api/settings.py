@@ -63,7 +63,7 @@ class Settings:
 def _given(cloud_id: object) -> object:
     """Return a cloud id that was named apart; a template that rendered to nothing must not mean another cloud."""
     if _absent(cloud_id):
-        raise DotyposConfigurationError(f"Cloud ID, given as cloud_id={cloud_id!r}: the template behind it rendered to nothing")
+        raise DotyposConfigurationError(f"Cloud ID, given as cloud_id={cloud_id!r}: its template rendered to nothing")
     return cloud_id
 
 
