@@ -29,7 +29,7 @@ ui: $(VENV)/.ready ## Leave Airflow's UI running, with the sandbox and the conne
 sandbox: $(VENV)/.ready ## Run a Dotypos API with invented data on this machine
 	@$(BIN)/python -m airflow_provider_dotypos sandbox
 
-setup: $(VENV)/.ready-dev ## Install the package and what its tests need into $(VENV)
+setup: $(VENV)/.ready-dev ## Install the package and what its tests need, here in this folder
 
 test: $(VENV)/.ready-dev chromium ## Run the tests (PYTEST="-k walk" for some of them)
 	@$(BIN)/python -m pytest $(PYTEST)
@@ -52,12 +52,12 @@ clean: ## Remove what the other targets made, virtual environments too
 # Set-up happens once, and again when the package's needs or the constraints change. The demo needs less than the tests.
 
 $(VENV)/.ready: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	@echo "Installing Airflow $(AIRFLOW) and the provider into $(VENV) (once, about half a minute) ..."
+	@echo "Installing Airflow $(AIRFLOW) and the provider into $(VENV) (once, a minute or two) ..."
 	@$(PIP) -e .
 	@touch $@
 
 $(VENV)/.ready-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	@echo "Installing Airflow $(AIRFLOW), the provider and what its tests need into $(VENV) (once, about a minute) ..."
+	@echo "Installing Airflow $(AIRFLOW), the provider and what its tests need into $(VENV) (once, a minute or two) ..."
 	@$(PIP) -e '.[dev]'
 	@touch $(VENV)/.ready $@
 

@@ -31,13 +31,21 @@ def _exception(name: str) -> type[Exception]:
 
 
 @contextmanager
-def airflow_failures() -> Iterator[None]:
+def airflow_failures(conn_id: str) -> Iterator[None]:
     """Turn errors into what Airflow should do about them.
 
     What trying again can't cure (a revoked token, a forbidden cloud, a bad request) fails the task at once; a
     ``Retry-After`` too long to hold a slot for puts the task off until then; the rest is left to Airflow's retries.
+
+    :param conn_id: the connection used, named where it may be what is wrong.
     """
-    from airflow_provider_dotypos.api.errors import DotyposError, DotyposRateLimitError
+    from airflow_provider_dotypos.api.errors import (
+        DotyposAuthenticationError,
+        DotyposConfigurationError,
+        DotyposError,
+        DotyposPermissionError,
+        DotyposRateLimitError,
+    )
 
     try:
         yield
@@ -47,7 +55,9 @@ def airflow_failures() -> Iterator[None]:
         raise reschedule_exception(error.retry_at) from error
     except DotyposError as error:
         if error.permanent:
-            raise fail_exception()(str(error)) from error
+            its_fault = (DotyposAuthenticationError, DotyposConfigurationError, DotyposPermissionError)
+            named = f" (connection {conn_id!r})" if isinstance(error, its_fault) else ""
+            raise fail_exception()(f"{error}{named}") from error
         raise
 
 

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-_SANDBOX_HELP = "Start a Dotypos API of its own on loopback, with a realistic shop, to develop and test against"
+_SANDBOX_HELP = "Run a Dotypos API with invented data on this machine, to develop and test against"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -41,7 +41,8 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "label": "Cloud ID",
         "description": (
             "The number of the cloud to work in (the connector gave it as cloudid; it is not the client id). "
-            "Not at hand? Save without it and press Test: it names the clouds that the token may use."
+            "Not at hand? Save without it and press Test (where Airflow has it switched on): "
+            "it names the clouds that the token may use."
         ),
         "schema": {"type": ["string", "null"], "pattern": "^[0-9]{1,10}$", "section": "Cloud"},
     },

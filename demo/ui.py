@@ -26,7 +26,8 @@ READY_WITHIN = 300.0
 
 def main(folder: Path) -> int:
     """Run it, with everything kept below `folder`; return the exit status."""
-    for number in (signal.SIGTERM, signal.SIGHUP):  # the terminal was closed: stop everything then, too
+    # The terminal was closed: stop everything then, too. (And what a script starts in the background ignores SIGINT.)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     house = House(folder)
     print("\nGetting ready ...", flush=True)
@@ -62,6 +63,7 @@ def _serve(house: House, sandbox: Sandbox) -> int:
         AIRFLOW__API__PORT=str(port),
         AIRFLOW__API__BASE_URL=url,
         AIRFLOW__API__WORKERS="1",
+        AIRFLOW__CORE__PARALLELISM="4",
         AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{url}/execution/",
         AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(_free_port(8793)),
         AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(_free_port(8794)),
@@ -83,7 +85,7 @@ def _serve(house: House, sandbox: Sandbox) -> int:
             raise CommandError(["standalone"], airflow.poll() or 1, log)
         print(
             f"""
-  Airflow       {url}   (no sign-in; this machine only)
+  Airflow       {url}   (no sign-in)
   Dotypos       {sandbox.url}   (the sandbox)
 
 Switch a DAG on and trigger it; Admin, Connections, dotypos_default has a Test button.
@@ -98,6 +100,9 @@ What DAGs extract goes to {house.shown(house.files)}. Ctrl-C stops everything.
         _stop(airflow)
 
 
+_PARTS = ("metadatabase", "scheduler", "dag_processor")
+
+
 def _ready(airflow: subprocess.Popen[bytes], url: str) -> bool:
     """Wait until all of Airflow answers; return whether it does."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -106,10 +111,10 @@ def _ready(airflow: subprocess.Popen[bytes], url: str) -> bool:
         try:
             with direct.open(f"{url}/api/v2/monitor/health", timeout=5) as answer:
                 health = json.load(answer)
-            if all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")):
-                return True
         except (OSError, urllib.error.URLError, ValueError):
-            pass
+            health = {}
+        if all(health.get(part, {}).get("status") == "healthy" for part in _PARTS):
+            return True
         try:
             airflow.wait(timeout=0.5)
             return False

@@ -23,6 +23,7 @@ import msgspec
 
 from airflow_provider_dotypos.api import auth, retry
 from airflow_provider_dotypos.api.errors import (
+    DotyposAuthenticationError,
     DotyposCancelledError,
     DotyposConnectionError,
     DotyposError,
@@ -239,7 +240,11 @@ class DotyposClient:
             msgspec.json.encode({"_cloudId": cloud_id} if cloud_id is not None else {}),
             min(self.settings.timeout, _SIGN_IN_TIMEOUT),
         )
-        found = _decoded(request, self._checked(request, answer, ""), Answer.json)
+        try:
+            found = _decoded(request, self._checked(request, answer, ""), Answer.json)
+        except DotyposAuthenticationError as error:
+            place = "without a cloud" if cloud_id is None else f"for cloud {cloud_id}"
+            raise DotyposAuthenticationError(error.refusal, f"This was the sign-in {place}. {error.cure}") from None
         token = found.get("accessToken") if isinstance(found, dict) else None
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
             raise DotyposResponseError(

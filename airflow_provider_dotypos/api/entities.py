@@ -135,9 +135,9 @@ def entities() -> Mapping[str, Entity]:
 
 
 def nearest(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    """Return ``": did you mean 'x'?"`` for the known name nearest to `name`, or nothing when none is near."""
+    """Return ``" (did you mean 'x'?)"`` for the known name nearest to `name`, or nothing when none is near."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f": did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 _FIELD = re.compile(r"(?P<name>\w+):(?P<type>[\w\[\]]+)(?P<null>\?)?(?:/(?P<groups>[ENSMB]+))?(?P<sort>\^)?")

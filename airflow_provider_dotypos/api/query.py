@@ -108,7 +108,10 @@ def milliseconds(moment: datetime, name: str = "time") -> int:
     :raises DotyposInputError: it has no time zone.
     """
     if moment.tzinfo is None:
-        raise DotyposInputError(f"{name} has no time zone: {moment.isoformat()}; add one, such as +00:00")
+        raise DotyposInputError(
+            f"{name} has no time zone: {moment.isoformat()}; add an offset, such as +00:00 "
+            "(timezone= is for bare dates alone)"
+        )
     # Not by subtraction: that of pendulum's datetimes, which Airflow hands out, gives something else than a timedelta.
     return calendar.timegm(moment.utctimetuple()) * 1000 + moment.microsecond // 1000
 
@@ -133,17 +136,24 @@ def _checked(entity: Entity, triple: Condition) -> tuple[str, str, str]:
             f"filter: a condition is (field, operator, value), not {type(triple).__name__} {triple!r}"
         )
     name, operator, value = triple
-    field = entity.field(name)
-    if operator not in field.operators:
-        if operator not in _ALL_OPERATORS:
-            hint = nearest(str(operator), field.operators) or nearest(str(operator), _ALL_OPERATORS)
-            raise DotyposInputError(f"filter: unknown operator {operator!r}{hint or '; '} on {entity.name}.{name}")
-        allowed = ", ".join(field.operators)
-        raise DotyposInputError(
-            f"filter: {operator!r} is not allowed on {entity.name}.{name}; "
-            + (f"allowed: {allowed}" if allowed else "the API documents no filter on this field")
-        )
+    allowed = entity.fields[name].operators if name in entity.fields else ()
+    if operator not in allowed:
+        raise DotyposInputError(f"filter: {_why_not(entity, name, str(operator), allowed)}")
     return name, operator, _encoded(entity, name, operator, value)
+
+
+def _why_not(entity: Entity, name: str, operator: str, allowed: tuple[str, ...]) -> str:
+    """Say why the API would not take a condition, and which it would."""
+    filterable = {field.name: field.operators for field in entity.fields.values() if field.operators}
+    fields = ", ".join(filterable)
+    if name not in entity.fields:
+        return f"{entity.name} has no field {name!r}{nearest(name, filterable)}. Fields to filter by: {fields}"
+    if not allowed:
+        return f"the API documents no filter on {entity.name}.{name}. Fields to filter by: {fields}"
+    if operator in _ALL_OPERATORS:
+        return f"{operator!r} is not allowed on {entity.name}.{name}; allowed: {', '.join(allowed)}"
+    hint = nearest(operator, allowed) or nearest(operator, _ALL_OPERATORS)
+    return f"{operator!r} is no operator{hint}; allowed on {entity.name}.{name}: {', '.join(allowed)}"
 
 
 def _encoded(entity: Entity, name: str, operator: str, value: Value) -> str:

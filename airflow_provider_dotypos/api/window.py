@@ -37,11 +37,13 @@ class Window:
         start = None if since is None else instant(since, "since", timezone)
         end = instant(until, "until", timezone)
         if start is not None and start >= end:
-            told = "empty" if start == end else "reversed"
+            between = f"since={iso(start)}, until={iso(end)}"
+            if start > end:
+                raise DotyposInputError(f"the window is reversed: {between}")
             raise DotyposInputError(
-                f"the window is {told}: since={iso(start)}, until={iso(end)}. A plain cron schedule in Airflow 3 gives "
-                "data_interval_start == data_interval_end; schedule with CronDataIntervalTimetable, or compute since, "
-                "e.g. {{ data_interval_end - macros.timedelta(days=1) }}"
+                f"the window is empty: {between}. A plain cron schedule in Airflow 3 gives data_interval_start == "
+                "data_interval_end; compute since instead, e.g. since='{{ (dag_run.run_after - "
+                "macros.timedelta(days=1)).isoformat() }}', until='{{ dag_run.run_after.isoformat() }}'"
             )
         return cls(start, end)
 

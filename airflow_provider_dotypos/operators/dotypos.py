@@ -71,7 +71,7 @@ class DotyposOperator(BaseOperator):
         """Make the call and return its (filtered) result."""
         from airflow_provider_dotypos.api.errors import DotyposUncertainWriteError
 
-        with _compat.airflow_failures():
+        with _compat.airflow_failures(self.dotypos_conn_id):
             self._hook = self._new_hook()
             answer = self._hook.request(self.method, self.path, params=self.query, json=self.json, headers=self.headers)
             self.log.info("%s %s answered with %s.", self.method, self.path, _described(answer))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 import shlex
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +33,11 @@ def options() -> list[Option]:
         (("--lively",), {"action": "store_true", "help": "let guests come while it runs"}),
         (("--latency",), {"type": float, "default": 0.0, "help": "seconds added to each answer (0)"}),
     ]
+    # What each switch is about stands in the docstring, once.
+    told_of = dict(re.findall(r":param (\w+): (.*?)(?=\n\s+:param|\Z)", Behaviour.__doc__ or "", re.S))
     for field in dataclasses.fields(Behaviour):
-        told: dict[str, Any] = {"help": f"where nobody knows how the real API behaves ({field.default})"}
+        text = " ".join(told_of[field.name].split())
+        told: dict[str, Any] = {"help": f"{text} (default: {field.default})"}
         if isinstance(field.default, bool):
             told |= {"action": "store_true"}
         elif field.name in CHOICES:
@@ -68,6 +73,8 @@ def serve(args: argparse.Namespace) -> int:
     shop.lively = args.lively
     sandbox = Sandbox(shop, behaviour, args.port)
     sandbox.latency = args.latency
+    # Started in the background by a script, a process ignores Ctrl-C's signal unless told otherwise.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         sandbox.start()
     except OSError as error:

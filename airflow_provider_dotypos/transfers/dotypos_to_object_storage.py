@@ -135,7 +135,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
         from airflow_provider_dotypos.transfers.manifest import manifest_name
         from airflow_provider_dotypos.transfers.store import Store, object_path
 
-        with _compat.airflow_failures():
+        with _compat.airflow_failures(self.dotypos_conn_id):
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
             client = self._hook.get_conn()
             extraction = Extraction.of(
@@ -155,7 +155,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
                 Reader(client),
                 store,
                 overwrite=self.overwrite,
-                try_number=getattr(context["ti"], "try_number", 1),
+                try_number=getattr(context.get("ti"), "try_number", 1),
             )
             path = str(store.folder / manifest_name(manifest.generation))
             self.log.info(

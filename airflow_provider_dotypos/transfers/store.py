@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dotypos.api.errors import DotyposInputError
+
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
@@ -159,13 +161,38 @@ class Store:
 def object_path(path: str | ObjectStoragePath, conn_id: str | None = None) -> ObjectStoragePath:
     """Return a path of an object store, with a connection for it if one is given.
 
-    (Airflow 3.1 takes ``conn_id=None`` for "none at all", and forgets the one in the path.)
+    :raises DotyposInputError: it is relative (a worker's current directory is no place to keep anything), or there is
+        no file system for its scheme.
     """
     from airflow.sdk import ObjectStoragePath
 
     if isinstance(path, ObjectStoragePath):
         return path
-    return ObjectStoragePath(path, conn_id=conn_id) if conn_id else ObjectStoragePath(path)
+    text = path.strip() if isinstance(path, str) else ""
+    scheme, found, rest = text.partition("://")
+    if not (text.startswith("/") or (found and rest)):
+        raise DotyposInputError(
+            f"destination must be an absolute path or an address, such as file:///data/dotypos or s3://bucket/dotypos, "
+            f"not {path!r}"
+        )
+    try:
+        # Airflow 3.1 takes conn_id=None for "none at all", and forgets the one in the path.
+        place = ObjectStoragePath(text, conn_id=conn_id) if conn_id else ObjectStoragePath(text)
+        place.fs  # noqa: B018 (made when asked for: now, while the scheme can be named)
+    except (ValueError, ImportError) as error:
+        package = _PACKAGES.get(scheme)
+        cure = f"install {package} where tasks run" if package else f"known: file, {', '.join(_PACKAGES)}"
+        raise DotyposInputError(f"destination: no file system for {scheme + '://'!r} ({error}); {cure}") from None
+    return place
+
+
+#: What brings Airflow the file system of a scheme.
+_PACKAGES = {
+    "s3": "apache-airflow-providers-amazon[s3fs]",
+    "gs": "apache-airflow-providers-google[gcsfs]",
+    "abfs": "apache-airflow-providers-microsoft-azure",
+    "abfss": "apache-airflow-providers-microsoft-azure",
+}
 
 
 def _is_local(fs: Any) -> bool:

@@ -239,6 +239,12 @@ class TestWindows:
             ({"include": "items"}, "can't include"),
             ({"cloud_id": "abc"}, "Cloud ID"),
             ({"warehouse_id": 5}, "takes no warehouse_id"),
+            ({"destination": ""}, "absolute path or an address"),
+            ({"destination": "None/x"}, "absolute path or an address"),
+            ({"destination": "lake"}, "absolute path or an address"),
+            ({"destination": "ftpx://x/y"}, "no file system for 'ftpx://'"),
+            ({"since": "None"}, "since must be"),
+            ({"cloud_id": 999}, "sign-in for cloud 999.*connection 'dotypos_default'"),
         ],
         ids=str,
     )
