@@ -106,7 +106,7 @@ class DotyposClient:
         :param params: query parameters, not yet encoded; ``None`` values are left out.
         :param json: the request's body.
         :param headers: further headers, such as ``If-Match``.
-        :param decode: turns the answer into a result; a retryable error that it raises is retried like any other.
+        :param decode: turns the answer into a result; a passing error that it raises is retried like any other.
         :raises DotyposInputError: the path or the method can't be sent.
         :raises DotyposError: what ``errors`` has for the failure; the last one says how often it was tried.
         """
