@@ -13,6 +13,7 @@ from email.utils import format_datetime
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
+from airflow_provider_dotypos.api import retry
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
@@ -186,9 +187,8 @@ class TestRetries:
         sandbox.faults.append(Fault("429", retry_after="1", path="branches"))
         thread = threading.Thread(target=get, args=(client,))
         thread.start()
-        while not any(request.status == 429 for request in list(sandbox.requests)):
-            time.sleep(0.005)
-        time.sleep(0.05)
+        while retry.gate(sandbox.url).delay(0.0) == 0:
+            assert thread.is_alive()
         started = time.monotonic()
         get(client, "taxes")
         assert time.monotonic() - started > 0.5

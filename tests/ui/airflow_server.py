@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -108,11 +108,10 @@ def _wait_until_healthy(
 ) -> None:
     deadline = time.monotonic() + patience
     while True:
-        try:
+        # Nobody listens yet: that is what is waited for.
+        with suppress(requests.RequestException):
             if session.get(f"{url}/api/v2/monitor/health", timeout=5).ok:
                 return
-        except requests.RequestException:
-            pass
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"Airflow's API server did not start:\n{log.read_text()[-4000:]}")
         time.sleep(0.1)
