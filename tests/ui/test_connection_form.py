@@ -155,7 +155,8 @@ def test_the_form_shows_what_the_provider_declares(connections: Connections):
         for name in names:
             expect(region.get_by_text(CONN_FIELDS[name]["description"])).to_be_visible()
     form.open("Cloud")
-    if AIRFLOW >= (3, 3):  # the forms of 3.1 and 3.2 hide no extra while it is typed; stored ones are masked there as well
+    # The forms of 3.1 and 3.2 hide no extra while it is typed; stored ones are masked there as well.
+    if AIRFLOW >= (3, 3):
         expect(form.field("Refresh Token")).to_have_attribute("type", "password")
 
 
