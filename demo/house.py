@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ PRAGUE = ZoneInfo("Europe/Prague")
 
 
 def shop(days: int) -> Shop:
-    """Return two bistros with a history up to this midnight: the same all day long, so what was extracted is kept."""
-    midnight = datetime.now(PRAGUE).replace(hour=0, minute=0, second=0, microsecond=0)
+    """Return two bistros with a history up to midnight: the same all day long, so what was extracted is kept.
+
+    Midnight in Prague of the date in UTC, which is where the DAG's window ends (``ds`` is a date in UTC).
+    """
+    midnight = datetime.combine(datetime.now(timezone.utc).date(), time(), tzinfo=PRAGUE)
     return Shop.generate(days=days, now=midnight + timedelta(minutes=10))
 
 
