@@ -112,7 +112,6 @@ class DotyposClient:
         """
         request = self._address(method, path, params, json, headers)
         what = f"{request.method} {request.path}"
-
         return self._retrying(what, lambda: self._decoded(request, self._authorized(request), decode))
 
     def now(self) -> datetime:
