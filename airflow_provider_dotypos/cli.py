@@ -1,6 +1,6 @@
 """``airflow dotypos …`` (Airflow 3.2 and later) and ``python -m airflow_provider_dotypos …`` (everywhere): one parser.
 
-Imported at every ``airflow`` call, so it looks at the commands' options alone; what they need is imported when they run.
+Imported at every ``airflow`` call, so it looks at the commands' options alone; the rest is imported when they run.
 """
 
 from __future__ import annotations
