@@ -16,16 +16,26 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposError
-
-CONNECTOR = "https://admin.dotykacka.cz/client/connect"
+from airflow_provider_dotypos.api.settings import is_loopback
 
 #: Assumed life of a token that doesn't tell its own, in seconds: "one hour by default, not guaranteed" [D2].
 DEFAULT_LIFE = 3600.0
+
+
+def connector(base_url: str) -> str:
+    """Return where the legacy connector to an API is; the current one is ``/v2`` below it [D].
+
+    It is a page of its own, ``admin.dotykacka.cz``, whatever proxy leads to the API; a sandbox on this machine has its
+    own beside the API.
+    """
+    parts = urlsplit(base_url)
+    at = f"{parts.scheme}://{parts.netloc}" if is_loopback(parts.hostname or "") else "https://admin.dotykacka.cz"
+    return f"{at}/client/connect"
 
 
 def connector_signature(client_secret: str, timestamp: int) -> str:
@@ -39,7 +49,7 @@ def connector_signature(client_secret: str, timestamp: int) -> str:
 def connector_form(
     client_id: str, client_secret: str, redirect_uri: str, *, timestamp: int, state: str | None = None
 ) -> dict[str, str]:
-    """Return the fields of the form that a browser posts to ``CONNECTOR + "/v2"``; the secret is not among them [D].
+    """Return the fields of the form that a browser posts to ``connector(…) + "/v2"``; the secret is not among them [D].
 
     :param redirect_uri: where the browser arrives with ``token`` (the refresh token), ``cloudid`` and ``state``.
     """
@@ -53,11 +63,13 @@ def connector_form(
     return form | ({"state": state} if state is not None else {})
 
 
-def connector_link(client_id: str, client_secret: str, redirect_uri: str, *, state: str | None = None) -> str:
+def connector_link(
+    base_url: str, client_id: str, client_secret: str, redirect_uri: str, *, state: str | None = None
+) -> str:
     """Return the legacy connector's link [D]. Deprecated: **the link holds the client secret**; prefer the form."""
     query = {"client_id": client_id, "client_secret": client_secret, "scope": "*", "redirect_uri": redirect_uri}
     # The vendor's page writes the scope as a bare asterisk.
-    return f"{CONNECTOR}?{urlencode(query | ({'state': state} if state is not None else {}), safe='*')}"
+    return f"{connector(base_url)}?{urlencode(query | ({'state': state} if state is not None else {}), safe='*')}"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
+#: Where a refresh token comes from, for a message's cure; the command is there on every version of Airflow.
+CONNECT_ANEW = "in Airflow: Admin > Connect Dotypos; in a shell: python -m airflow_provider_dotypos connect"
+
 #: A longer ``Retry-After`` than this, in seconds, isn't waited out: it would hold a worker slot for nothing.
 LONGEST_RETRY_AFTER = 600.0
 
@@ -56,6 +59,10 @@ class DotyposConfigurationError(DotyposError, ValueError):
     """The connection lacks something or holds something unusable; the message names the form field."""
 
     permanent = True
+
+
+class DotyposMissingTokenError(DotyposConfigurationError):
+    """The connection holds no refresh token: the cloud was never connected."""
 
 
 class DotyposWalkError(DotyposError):
@@ -130,7 +137,7 @@ class DotyposAuthenticationError(DotyposApiError):
     permanent = True
     cure = (
         "The refresh token is wrong or revoked, or is not valid for this cloud: check Refresh Token and Cloud ID "
-        "in the Airflow connection, or connect the cloud anew."
+        f"in the Airflow connection, or connect the cloud anew ({CONNECT_ANEW})."
     )
 
 

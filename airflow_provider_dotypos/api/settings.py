@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+from airflow_provider_dotypos.api.errors import CONNECT_ANEW, DotyposConfigurationError, DotyposMissingTokenError
 
 DEFAULT_BASE_URL = "https://api.dotykacka.cz"
 
@@ -73,9 +73,9 @@ def _absent(value: object) -> bool:
 
 def _refresh_token(value: object) -> str:
     if _absent(value):
-        raise DotyposConfigurationError(
-            "Refresh Token is missing in the Airflow connection: connect the cloud with Dotypos's connector and store "
-            "the token it gives in the field Refresh Token (extra refresh_token)"
+        raise DotyposMissingTokenError(
+            "Refresh Token (extra refresh_token) is missing in the Airflow connection: connect the cloud "
+            f"({CONNECT_ANEW})"
         )
     if not isinstance(value, str):
         raise DotyposConfigurationError(
@@ -139,7 +139,7 @@ def _base_url(host: object, port: object) -> str:
         raise _bad_base_url("holds ? or #")
     if split.username or split.password:
         raise DotyposConfigurationError("API base URL must not hold a user name or a password")
-    if split.scheme == "http" and not _is_loopback(split.hostname):
+    if split.scheme == "http" and not is_loopback(split.hostname):
         raise DotyposConfigurationError(
             f"API base URL must start with https:// (http would send tokens in the clear to {split.hostname}); "
             "http:// is accepted for this machine only, such as http://127.0.0.1:8765 for the sandbox"
@@ -155,7 +155,8 @@ def _base_url(host: object, port: object) -> str:
     return f"{split.scheme}://{netloc}{path}"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

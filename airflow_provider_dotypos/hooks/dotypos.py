@@ -162,9 +162,10 @@ class DotyposHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Sign in, read the cloud, and say what works or which field to correct (the form's Test button)."""
-        from airflow_provider_dotypos.hooks._connection_test import check_connection
+        from airflow_provider_dotypos.api.check import check
 
-        return check_connection(self._settings, _compat.mask_secret)
+        verdict = check(self._settings, _compat.mask_secret)
+        return verdict.works, verdict.message
 
     def _reader(self) -> Reader:
         from airflow_provider_dotypos.api.reading import Reader

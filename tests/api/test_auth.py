@@ -16,6 +16,7 @@ from airflow_provider_dotypos.api.auth import (
     DEFAULT_LIFE,
     AccessToken,
     TokenSource,
+    connector,
     connector_form,
     connector_link,
     connector_signature,
@@ -46,8 +47,23 @@ def test_the_form_holds_the_signature_and_never_the_secret() -> None:
     assert "state" not in connector_form("a", "b", "c", timestamp=1)
 
 
+@pytest.mark.parametrize(
+    ("api", "page"),
+    [
+        ("https://api.dotykacka.cz", "https://admin.dotykacka.cz/client/connect"),
+        ("https://proxy.example.invalid/dotypos", "https://admin.dotykacka.cz/client/connect"),
+        ("http://127.0.0.1:8765", "http://127.0.0.1:8765/client/connect"),
+        ("http://[::1]:8765/below", "http://[::1]:8765/client/connect"),
+    ],
+)
+def test_the_connector_is_the_vendors_page_or_the_sandboxs_own(api: str, page: str) -> None:
+    assert connector(api) == page
+
+
 def test_the_legacy_link_has_the_vendors_form() -> None:
-    link = connector_link("my app", "s&cret", "https://example.invalid/?a=1", state="my-state")
+    link = connector_link(
+        "https://api.dotykacka.cz", "my app", "s&cret", "https://example.invalid/?a=1", state="my-state"
+    )
     assert link.startswith("https://admin.dotykacka.cz/client/connect?client_id=")
     assert "scope=*" in link
     assert parse_qs(urlsplit(link).query) == {

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from airflow_provider_dotypos.api import check
 from airflow_provider_dotypos.api.errors import DotyposNotFoundError, DotyposPermissionError, Refusal
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.hooks import _connection_test
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 
@@ -18,7 +18,7 @@ from airflow_provider_dotypos.sandbox import Fault, Sandbox
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A sandbox that the default connection leads to, and a Test button without patience."""
-    monkeypatch.setattr(_connection_test, "_PATIENCE", Patience(faults=0.1, throttling=0.1))
+    monkeypatch.setattr(check, "_PATIENCE", Patience(faults=0.1, throttling=0.1))
     with Sandbox() as sandbox:
         monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(sandbox.connection()))
         yield sandbox
@@ -50,7 +50,7 @@ def test_a_server_in_trouble_is_told_apart_from_a_wrong_one(sandbox: Sandbox, fa
 
 
 def test_a_passing_fault_does_not_fail_the_test(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_connection_test, "_PATIENCE", Patience(faults=4.0, throttling=8.0))
+    monkeypatch.setattr(check, "_PATIENCE", Patience(faults=4.0, throttling=8.0))
     sandbox.faults.append(Fault("reset"))
 
     assert DotyposHook().test_connection()[0] is True
@@ -59,7 +59,7 @@ def test_a_passing_fault_does_not_fail_the_test(sandbox: Sandbox, monkeypatch: p
 def test_a_server_that_never_answers_is_given_up_long_before_the_timeout(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_connection_test, "_LONGEST_ANSWER", 0.3)
+    monkeypatch.setattr(check, "_LONGEST_ANSWER", 0.3)
     sandbox.faults.append(Fault("hang", times=99))
     started = time.monotonic()
 
@@ -91,7 +91,7 @@ def test_a_cloud_refused_after_sign_in_points_at_cloud_id(
     def refuse(self: object) -> None:
         raise error
 
-    monkeypatch.setattr(_connection_test.Reader, "check_cloud", refuse)
+    monkeypatch.setattr(check.Reader, "check_cloud", refuse)
 
     status, message = DotyposHook().test_connection()
 
@@ -103,7 +103,7 @@ def test_a_cloud_refused_after_sign_in_points_at_cloud_id(
 def test_a_refused_connection_is_not_told_as_a_timeout(monkeypatch: pytest.MonkeyPatch):
     with Sandbox() as sandbox:
         connection = sandbox.connection()
-    monkeypatch.setattr(_connection_test, "_PATIENCE", Patience(faults=0.1, throttling=0.1))
+    monkeypatch.setattr(check, "_PATIENCE", Patience(faults=0.1, throttling=0.1))
     monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(connection))
 
     message = DotyposHook().test_connection()[1]

@@ -1,19 +1,23 @@
-"""What the Test button says: which cloud was reached, or which field of the form is wrong and what to do.
+"""Does a connection work? Which cloud it reaches, or which field is wrong and what to do.
 
-Airflow shows the message unmasked, so it is made of safe parts alone.
+The Test button, the page *Connect Dotypos* and ``airflow dotypos check`` show the message as it is, so it is made of
+safe parts alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import (
+    CONNECT_ANEW,
     DotyposApiError,
     DotyposAuthenticationError,
     DotyposConnectionError,
     DotyposError,
+    DotyposMissingTokenError,
     DotyposNotFoundError,
     DotyposPermissionError,
     DotyposRateLimitError,
@@ -32,8 +36,29 @@ _LONGEST_ANSWER = 10.0
 _LISTED_CLOUDS = 10
 
 
-def check_connection(read_settings: Callable[[], Settings], on_token: Callable[[str], None]) -> tuple[bool, str]:
-    """Return whether the connection works, and a sentence for the person who pressed Test.
+State = Literal["working", "token refused", "never connected", "not working"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a connection works, and a sentence for the person who asked.
+
+    :param state: ``token refused`` is what connecting anew mends; ``never connected`` holds no token yet.
+    :param cloud: the cloud's row, if it was reached.
+    """
+
+    state: State
+    message: str
+    cloud: Row | None = None
+
+    @property
+    def works(self) -> bool:
+        """Whether a DAG could use the connection now."""
+        return self.state == "working"
+
+
+def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]) -> Verdict:
+    """Sign in, read the cloud, and say what works or which field to correct.
 
     :param read_settings: reads the connection. :param on_token: told of every access token, so that it can be masked.
     """
@@ -47,25 +72,27 @@ def check_connection(read_settings: Callable[[], Settings], on_token: Callable[[
         settings = replace(given, timeout=min(given.timeout, _LONGEST_ANSWER), requests_per_minute=None)
         anywhere = client(replace(settings, cloud_id=None))
         if settings.cloud_id is None:
-            return False, f"Signed in, but Cloud ID is missing. {_offer(Reader(anywhere).clouds())}"
+            return Verdict("not working", f"Signed in, but Cloud ID is missing. {_offer(Reader(anywhere).clouds())}")
         try:
             cloud = Reader(client(settings)).check_cloud()
         except DotyposAuthenticationError:
             # Sign-in answers 401 to a wrong token and to a wrong cloud alike, but needs no cloud to list the clouds.
-            clouds = Reader(anywhere).clouds()
-            return False, f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {_offer(clouds)}"
+            offer = _offer(Reader(anywhere).clouds())
+            return Verdict("not working", f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {offer}")
         notes = [note for note in ("expired", "restricted", "deleted") if cloud.get(note) is True]
         aside = f"; Dotypos marks it {' and '.join(notes)}" if notes else ""
-        return True, f"Connected to cloud {_named(cloud)}{aside}"
+        return Verdict("working", f"Connected to cloud {named(cloud)}{aside}", cloud)
+    except DotyposMissingTokenError as error:
+        return Verdict("never connected", str(error))
+    except DotyposAuthenticationError:
+        return Verdict("token refused", _WRONG_TOKEN)
     except DotyposError as error:
-        return False, _told(error)
+        return Verdict("not working", _told(error))
 
 
 def _told(error: DotyposError) -> str:
     """Return what a person can do about an error; sign-in and what comes after it need different things."""
     signed_in = isinstance(error, DotyposApiError) and "signin" not in error.path
-    if isinstance(error, DotyposAuthenticationError):
-        return _WRONG_TOKEN
     if isinstance(error, (DotyposPermissionError, DotyposNotFoundError)) and signed_in:
         return f"Signed in, but refused: {error}"
     if isinstance(error, DotyposRateLimitError):
@@ -82,18 +109,19 @@ def _told(error: DotyposError) -> str:
 
 
 _WRONG_TOKEN = (
-    "Refresh Token was refused: it is wrong, revoked, or of another Dotypos server. Connect the cloud anew and store "
-    "the token that the connector gives."
+    "Refresh Token was refused: it is wrong, revoked, or of another Dotypos server. Connect the cloud anew "
+    f"({CONNECT_ANEW})."
 )
 
 
 def _offer(clouds: list[Row]) -> str:
     if not clouds:
-        return "The token may use no cloud at all; connect a cloud anew."
-    listed = ", ".join(_named(cloud) for cloud in clouds[:_LISTED_CLOUDS])
+        return f"The token may use no cloud at all; connect a cloud anew ({CONNECT_ANEW})."
+    listed = ", ".join(named(cloud) for cloud in clouds[:_LISTED_CLOUDS])
     more = f" and {len(clouds) - _LISTED_CLOUDS} more" if len(clouds) > _LISTED_CLOUDS else ""
     return f"The token may use: {listed}{more}."
 
 
-def _named(cloud: Row) -> str:
+def named(cloud: Row) -> str:
+    """Return a cloud's name and id, as people are shown them."""
     return f"{str(cloud.get('name') or 'without a name')[:60]} ({cloud.get('id')})"
