@@ -51,7 +51,7 @@ class Settings:
         timeout = _number(extra.get("timeout"), "Timeout", least=0.1)
         concurrency = _number(extra.get("max_concurrency"), "Max concurrency", least=1, whole=True)
         return cls(
-            base_url=_base_url(host, port),
+            base_url=read_base_url(host, port),
             refresh_token=_refresh_token(extra.get("refresh_token")),
             cloud_id=_cloud_id(extra.get("cloud_id") if cloud_id is None or cloud_id == "" else _given(cloud_id)),
             timeout=60.0 if timeout is None else timeout,
@@ -119,7 +119,11 @@ def _number(value: object, name: str, *, least: float, whole: bool = False) -> f
     return number
 
 
-def _base_url(host: object, port: object) -> str:
+def read_base_url(host: object, port: object) -> str:
+    """Return the API's base URL that a connection's fields tell.
+
+    :raises DotyposConfigurationError: they tell none, or one that must not be used.
+    """
     if _absent(host):
         host = DEFAULT_BASE_URL
     text = str(host).strip()
