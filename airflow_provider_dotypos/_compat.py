@@ -90,3 +90,37 @@ def form_widgets() -> dict[str, Any]:
         return field
 
     return {name: widget(declared) for name, declared in CONN_FIELDS.items()}
+
+
+def signed_in_user() -> Any:
+    """Return core's dependency that tells a request's user, or refuses it (an API server's own app has no other)."""
+    from airflow.api_fastapi.core_api.security import get_user
+
+    return get_user
+
+
+def may_edit_connection(user: Any, conn_id: str | None, team: str | None = None) -> bool:
+    """Return whether Airflow's auth manager lets a user edit a connection, or (``None``) make one."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.models.resource_details import ConnectionDetails
+
+    allowed: bool = get_auth_manager().is_authorized_connection(
+        method="POST" if conn_id is None else "PUT",
+        details=ConnectionDetails(conn_id=conn_id, team_name=team),
+        user=user,
+    )
+    return allowed
+
+
+def secret_key() -> str:
+    """Return the key that all API servers of this Airflow share."""
+    from airflow.configuration import conf
+
+    return str(conf.get_mandatory_value("api", "secret_key"))
+
+
+def base_url() -> str | None:
+    """Return the address at which people reach this Airflow, if it is configured."""
+    from airflow.configuration import conf
+
+    return conf.get("api", "base_url", fallback=None) or None

@@ -1,0 +1,172 @@
+"""The Airflow connections of type ``dotypos``: found wherever Airflow would find them, stored in its database."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow.configuration import ensure_secrets_loaded
+from airflow.models.connection import Connection
+from airflow.secrets import BaseSecretsBackend
+from airflow.secrets.environment_variables import EnvironmentVariablesBackend
+from airflow.secrets.metastore import MetastoreBackend
+from airflow.utils.session import create_session
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from airflow_provider_dotypos.provider_info import CONN_TYPE
+
+log = logging.getLogger(__name__)
+
+DATABASE = "Airflow's database"
+_ENVIRONMENT = "AIRFLOW_CONN_"
+
+
+class WrongConnectionError(Exception):
+    """A connection can't be used for this; the message is for the person, and safe to show."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One connection's fields, and where they are held.
+
+    :param held_in: ``DATABASE``, or what a person calls the place that comes before it and can't be written to here.
+    """
+
+    conn_id: str
+    held_in: str
+    client_id: str | None
+    client_secret: str | None = field(repr=False)
+    host: str | None
+    port: int | None
+    extra: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def writable(self) -> bool:
+        """Whether a token can be stored here."""
+        return self.held_in == DATABASE
+
+    @property
+    def cloud_id(self) -> str | None:
+        """The cloud that it works in."""
+        value = self.extra.get("cloud_id")
+        return None if value in (None, "") else str(value)
+
+    @property
+    def connected(self) -> bool:
+        """Whether it holds a refresh token, good or not."""
+        return self.extra.get("refresh_token") not in (None, "")
+
+    def with_grant(self, extra: Mapping[str, str]) -> str:
+        """Return the connection with what was granted, as JSON for a secrets backend; without the client secret.
+
+        The secret is needed to connect a cloud, not to extract; where it is held it can stay.
+        """
+        told = {"conn_type": CONN_TYPE, "login": self.client_id, "host": self.host, "port": self.port}
+        merged = {key: value for key, value in {**self.extra, **extra}.items() if value is not None}
+        return json.dumps({**{key: value for key, value in told.items() if value}, "extra": merged}, indent=2)
+
+
+def listed() -> list[Found]:
+    """Return the dotypos connections that can be listed: those in the database and in the environment.
+
+    Secrets backends answer for a given id only.
+    """
+    with create_session() as session:
+        ids = list(session.scalars(select(Connection.conn_id).where(Connection.conn_type == CONN_TYPE)))
+    stored = {conn_id.upper() for conn_id in ids}
+    named = (name.removeprefix(_ENVIRONMENT) for name in os.environ if name.startswith(_ENVIRONMENT))
+    # Airflow looks environment variables up in upper case; DAGs mostly write ids in lower case.
+    ids += [name.lower() for name in named if name not in stored]
+    return [found for found in map(_first, sorted(ids)) if isinstance(found, Found)]
+
+
+def find(conn_id: str) -> Found | None:
+    """Return a connection from where Airflow would take it; ``None`` if there is none.
+
+    :raises WrongConnectionError: it is of another type, or its id can't be one.
+    """
+    if not re.fullmatch(r"[\w#!()\-.:/\\]{1,250}", conn_id, re.ASCII):
+        raise WrongConnectionError(
+            "A connection id is 1 to 250 letters, digits and the signs # ! ( ) - . : / \\ _, without blanks."
+        )
+    found = _first(conn_id)
+    if isinstance(found, str):
+        raise WrongConnectionError(f"The connection {conn_id} is of another type ({found}), not {CONN_TYPE}.")
+    return found
+
+
+def store(conn_id: str, **changes: Any) -> None:
+    """Write fields of a connection in the database, making it if there is none; the others stay as they are.
+
+    :param changes: ``login``, ``password``, ``host``, and ``extra``, a mapping that is merged into what is there.
+    :raises WrongConnectionError: somebody else made it at the same moment.
+    """
+    extra = changes.pop("extra", {})
+    try:
+        with create_session() as session:
+            connection = session.scalar(select(Connection).where(Connection.conn_id == conn_id).with_for_update())
+            if connection is None:
+                connection = Connection(conn_id=conn_id, conn_type=CONN_TYPE)
+                session.add(connection)
+            for name, value in changes.items():
+                setattr(connection, name, value)
+            if extra:
+                connection.extra = json.dumps({**connection.extra_dejson, **extra})
+    except IntegrityError:
+        raise WrongConnectionError(f"The connection {conn_id} was made by somebody else just now; try again.") from None
+
+
+def team_of(conn_id: str) -> str | None:
+    """Return the team that a stored connection belongs to, for Airflow's auth manager."""
+    team: str | None = Connection.get_team_name(conn_id)
+    return team
+
+
+def _first(conn_id: str) -> Found | str | None:
+    """Return a connection of ours, or the type of another one, from the first place that has it, as Airflow does."""
+    for backend in ensure_secrets_loaded():
+        connection = _from(backend, conn_id)
+        if connection is None:
+            continue
+        if connection.conn_type != CONN_TYPE:
+            return str(connection.conn_type)
+        return Found(
+            conn_id=conn_id,
+            held_in=_place(backend, conn_id),
+            client_id=connection.login,
+            client_secret=connection.password,
+            host=connection.host,
+            port=connection.port,
+            extra=connection.extra_dejson,
+        )
+    return None
+
+
+def _from(backend: BaseSecretsBackend, conn_id: str) -> Connection | None:
+    if isinstance(backend, MetastoreBackend):
+        # Not through the backend: it hides what belongs to a team, which those who may edit it should find.
+        with create_session() as session:
+            stored: Connection | None = session.scalar(select(Connection).where(Connection.conn_id == conn_id))
+            if stored is not None:
+                session.expunge(stored)
+            return stored
+    try:
+        connection: Connection | None = backend.get_connection(conn_id=conn_id)
+        return connection
+    except Exception as error:  # whatever a backend raises; Airflow, too, goes on to the next one
+        log.warning("%s could not be asked for %s: %s", type(backend).__name__, conn_id, type(error).__name__)
+        return None
+
+
+def _place(backend: BaseSecretsBackend, conn_id: str) -> str:
+    if isinstance(backend, MetastoreBackend):
+        return DATABASE
+    if isinstance(backend, EnvironmentVariablesBackend):
+        return f"the environment variable {_ENVIRONMENT}{conn_id.upper()}"
+    return f"the secrets backend {type(backend).__name__}"

@@ -1,0 +1,49 @@
+"""What the browser keeps for us and can neither read nor change: encrypted, signed, expiring.
+
+Several API servers share no memory but the same secret key, so whatever must outlive a request goes to the browser and
+comes back sealed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+import msgspec
+from cryptography.fernet import Fernet, InvalidToken
+
+
+class BrokenSealError(Exception):
+    """Not sealed here, not for this purpose, or too old."""
+
+
+class Seals:
+    """Seals of one secret key.
+
+    :param secret_key: what all API servers share, and nobody else knows.
+    """
+
+    def __init__(self, secret_key: str) -> None:
+        self._secret_key = secret_key
+
+    def seal(self, purpose: str, content: dict[str, Any]) -> str:
+        """Return `content` as text that only `open` with the same purpose can read."""
+        return self._fernet(purpose).encrypt(msgspec.json.encode(content)).decode()
+
+    def open(self, purpose: str, sealed: str | None, *, life: int) -> dict[str, Any]:
+        """Return what was sealed.
+
+        :param life: seconds after which a seal counts as broken.
+        :raises BrokenSealError: it can't be opened.
+        """
+        try:
+            content: dict[str, Any] = msgspec.json.decode(self._fernet(purpose).decrypt(sealed or "", ttl=life))
+        except InvalidToken:
+            raise BrokenSealError(purpose) from None
+        return content
+
+    def _fernet(self, purpose: str) -> Fernet:
+        # A key for each purpose: what was sealed as one thing can't be opened as another.
+        key = hashlib.sha256(f"airflow-provider-dotypos {purpose} {self._secret_key}".encode()).digest()
+        return Fernet(base64.urlsafe_b64encode(key))

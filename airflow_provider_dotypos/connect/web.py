@@ -1,0 +1,303 @@
+"""The page *Connect Dotypos*, mounted into Airflow's API server.
+
+A journey: the person chooses a connection and presses the button (``POST connect``), is sent on with a signed form
+(``GET go``), allows access on Dotypos's pages, comes back with a refresh token in the address (``GET callback``), and
+is sent to an address without one (``GET result``). Nothing of it is kept in this process: see ``seals``, ``journeys``.
+
+https://docs.api.dotypos.com/authorization
+"""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, quote
+
+from fastapi import Depends, FastAPI, Form, HTTPException, Request, Response
+from fastapi.responses import FileResponse, RedirectResponse
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos.api.check import Verdict, check, named
+from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+from airflow_provider_dotypos.api.settings import Settings, read_base_url
+from airflow_provider_dotypos.connect import connections, journeys, pages
+from airflow_provider_dotypos.connect.connections import Found, WrongConnectionError
+from airflow_provider_dotypos.connect.grant import (
+    CALLBACK,
+    SIGNATURE_LIFE,
+    TIME_TO_DECIDE,
+    Application,
+    ConnectError,
+    Grant,
+    read_return,
+    try_out,
+)
+from airflow_provider_dotypos.connect.seals import BrokenSealError
+from airflow_provider_dotypos.connect.visitor import NOT_ALLOWED, Visitor, back_at, login, visitor
+
+app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+Visit = Annotated[Visitor, Depends(visitor)]
+Field = Annotated[str, Form()]
+
+
+@app.get("/")
+def show_connections(visit: Visit) -> Response:
+    """List the connections that the visitor may edit."""
+    return _overview(visit, {})
+
+
+@app.post("/check")
+def check_connections(visit: Visit, conn_id: Field = "", form: Field = "") -> Response:
+    """Show which connections work: one, or without an id all of them."""
+    visit.require_own_form(form)
+    chosen = [found for found in _editable(visit) if conn_id in ("", found.conn_id)]
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        verdicts = threads.map(_verdict, chosen)
+    return _overview(visit, dict(zip((found.conn_id for found in chosen), verdicts, strict=True)))
+
+
+@app.get("/connect")
+def show_journey(visit: Visit, conn_id: str | None = None) -> Response:
+    """Show what connecting will do: to a connection, or (without an id) to one yet to be made."""
+    if conn_id is None:
+        visit.require_edit(None)
+        return _departure(visit, None)
+    return _departure(visit, _found(visit, conn_id))
+
+
+@app.post("/connect")
+def begin_journey(
+    visit: Visit,
+    conn_id: Field = "",
+    client_id: Field = "",
+    client_secret: Field = "",
+    host: Field = "",
+    legacy: Field = "",
+    new: Field = "",
+    form: Field = "",
+) -> Response:
+    """Store what was typed, and send the visitor on to the signed form."""
+    visit.require_own_form(form)
+    conn_id, client_id, client_secret, host = (text.strip() for text in (conn_id, client_id, client_secret, host))
+    typed = {"conn_id": conn_id, "client_id": client_id, "host": host}
+    try:
+        found = connections.find(conn_id)
+        if new and found is not None:
+            raise WrongConnectionError(f"There is a connection {conn_id} already; choose another id, or connect it.")
+        visit.require_edit(conn_id if found else None)
+        _require_application(found, client_id, client_secret)
+        read_base_url(host or (found and found.host), found and found.port)
+    except (WrongConnectionError, DotyposConfigurationError) as error:
+        return _departure(visit, None if new else _found(visit, conn_id), str(error), typed, 400)
+    changes = {"login": client_id, "password": client_secret, "host": host}
+    changes = {name: value for name, value in changes.items() if value}
+    if found is None or (found.writable and changes):
+        connections.store(conn_id, **changes)
+    journey = secrets.token_urlsafe(16)
+    journeys.begin(journey, conn_id, visit.user_name)
+    state = visit.seal("state", conn_id=conn_id, journey=journey, back=back_at(visit.request), legacy=bool(legacy))
+    return RedirectResponse(f"go?state={quote(state)}", 303)
+
+
+@app.get("/go")
+def leave(visit: Visit, state: str = "") -> Response:
+    """Send the visitor to Dotypos by a form that is signed now."""
+    try:
+        journey = visit.open("state", state, life=TIME_TO_DECIDE)
+    except BrokenSealError:
+        raise HTTPException(400, _EXPIRED) from None
+    found = _found(visit, journey["conn_id"])
+    if not found.client_id or not found.client_secret:
+        raise HTTPException(400, "Client ID or Client Secret has vanished from the connection; start again.")
+    application = Application(found.client_id, found.client_secret, read_base_url(found.host, found.port))
+    out = application.way_out(f"{journey['back']}/{CALLBACK}", state, legacy=journey["legacy"])
+    again = f"connect?conn_id={quote(found.conn_id, safe='')}"
+    return visit.page(
+        "go.html",
+        leaves=True,
+        method=out.method,
+        action=out.action,
+        fields=out.fields,
+        again=again,
+        life=SIGNATURE_LIFE,
+    )
+
+
+@app.get(f"/{CALLBACK}")
+def come_back(request: Request, visit: Visit) -> Response:
+    """Take what Dotypos sent the visitor back with, and go on to an address that doesn't hold it."""
+    query = _take_query(request)
+    try:
+        outcome = _arrive(visit, query)
+    except (ConnectError, WrongConnectionError) as error:
+        outcome = {"kind": "failed", "message": str(error)}
+    return visit.conclude(outcome)
+
+
+@app.get("/result")
+def show_result(visit: Visit) -> Response:
+    """Show how a journey ended."""
+    outcome = visit.outcome()
+    if outcome is None:
+        return RedirectResponse("./", 303)
+    shown = {key: value for key, value in outcome.items() if key != "grant"}
+    if outcome["kind"] == "held elsewhere":
+        # The one time that a token is shown: there is nowhere that it could be stored from here.
+        shown["value"] = _found(visit, outcome["conn_id"]).with_grant(_granted(outcome).extra)
+    return visit.page("result.html", **{"conn_id": None, **shown})
+
+
+@app.post("/result")
+def decide(visit: Visit, choice: Field = "", conn_id: Field = "", form: Field = "") -> Response:
+    """Store a cloud other than the connection's own: in its place, or as another connection."""
+    visit.require_own_form(form)
+    outcome = visit.outcome()
+    if outcome is None or outcome["kind"] != "other cloud":
+        return RedirectResponse("./", 303)
+    grant, found = _granted(outcome), _found(visit, outcome["conn_id"])
+    if choice == "replace":
+        return visit.conclude(_stored(visit, found.conn_id, grant, outcome["cloud"]))
+    try:
+        conn_id = conn_id.strip()
+        if connections.find(conn_id) is not None:
+            raise WrongConnectionError(f"There is a connection {conn_id} already; choose another id.")
+        visit.require_edit(None)
+    except WrongConnectionError as error:
+        return visit.page("result.html", 400, **{**outcome, "grant": None, "problem": str(error)})
+    connections.store(conn_id, login=found.client_id, password=found.client_secret, host=found.host, port=found.port)
+    return visit.conclude(_stored(visit, conn_id, grant, outcome["cloud"]))
+
+
+@app.get("/static/{name}")
+def static(name: str) -> Response:
+    """Answer a file of the pages; they hold nothing that anybody may not see."""
+    path = pages.STATIC.get(name)
+    if path is None:
+        raise HTTPException(404, "There is no such file.")
+    return FileResponse(path, media_type=pages.MEDIA_TYPES[path.suffix], headers=pages.headers())
+
+
+@app.exception_handler(AnyHTTPException)
+def refuse(request: Request, error: AnyHTTPException) -> Response:
+    """Show why a page was refused; who isn't signed in is sent to do so."""
+    if error.status_code != 401:
+        html = pages.render("refused.html", message=error.detail)
+        return Response(html, error.status_code, pages.headers(), "text/html")
+    if request.url.path.endswith(f"/{CALLBACK}"):
+        _take_query(request)
+        return Visitor(request, None).conclude({"kind": "failed", "message": _SIGNED_OUT})
+    return RedirectResponse(login(request), 303)
+
+
+_EXPIRED = (
+    "Dotypos's page has expired: it is open for about 15 minutes, and only to the browser and the user that began "
+    "here. Nothing was changed; connect again."
+)
+_SIGNED_OUT = "Your Airflow session had ended when you came back from Dotypos. Nothing was changed; connect again."
+_STRANGER = (
+    "This return from Dotypos doesn't belong to a journey of yours: it was begun by another user or in another "
+    "browser, or more than about 15 minutes ago. Nothing was changed; connect again."
+)
+_REPEATED = "This return from Dotypos was used before. Nothing was changed."
+
+
+def _require_application(found: Found | None, client_id: str, client_secret: str) -> None:
+    """Raise unless there is a client id and a client secret to sign with."""
+    given = {
+        "Client ID": (client_id, found and found.client_id),
+        "Client Secret": (client_secret, found and found.client_secret),
+    }
+    for name, (typed, held) in given.items():
+        if held or (typed and (found is None or found.writable)):
+            continue
+        if found is not None and not found.writable:
+            raise WrongConnectionError(f"{name} is missing in {found.held_in}: add it there first.")
+        raise WrongConnectionError(f"{name} is missing: Dotypos gave it to you with your client application.")
+
+
+def _arrive(visit: Visitor, query: dict[str, str]) -> dict[str, Any]:
+    """Return how a journey ends: its state is checked first, then the token by signing in; only then it is stored."""
+    try:
+        journey = visit.open("state", query.get("state"), life=TIME_TO_DECIDE)
+    except BrokenSealError:
+        raise ConnectError(_STRANGER) from None
+    conn_id = str(journey["conn_id"])
+    if not journeys.end(journey["journey"], conn_id):
+        raise ConnectError(_REPEATED)
+    grant = read_return(query)
+    _compat.mask_secret(grant.refresh_token)
+    found = _found(visit, conn_id)
+    verdict = try_out(grant, host=found.host, port=found.port, extra=found.extra, on_token=_compat.mask_secret)
+    if verdict.cloud is None:
+        raise ConnectError(f"Dotypos gave a token, but it doesn't work, so nothing was stored. {verdict.message}")
+    cloud = named(verdict.cloud)
+    held = {"conn_id": conn_id, "cloud": cloud, "grant": grant.extra}
+    if not found.writable:
+        return {"kind": "held elsewhere", "held_in": found.held_in, **held}
+    if found.connected and found.cloud_id not in (None, str(grant.cloud_id)):
+        return {"kind": "other cloud", "old": found.cloud_id, "problem": None, **held}
+    return _stored(visit, conn_id, grant, cloud)
+
+
+def _stored(visit: Visitor, conn_id: str, grant: Grant, cloud: str) -> dict[str, Any]:
+    connections.store(conn_id, extra=grant.extra)
+    journeys.stored(conn_id, grant.cloud_id, visit.user_name)
+    return {"kind": "connected", "conn_id": conn_id, "cloud": cloud}
+
+
+def _granted(outcome: dict[str, Any]) -> Grant:
+    return Grant(outcome["grant"]["refresh_token"], int(outcome["grant"]["cloud_id"]))
+
+
+def _overview(visit: Visitor, verdicts: dict[str, Verdict]) -> Response:
+    shown, may_add = _editable(visit), visit.may_edit(None)
+    if not shown and not may_add:
+        raise HTTPException(403, NOT_ALLOWED)
+    return visit.page("connections.html", connections=shown, verdicts=verdicts, may_add=may_add)
+
+
+def _departure(
+    visit: Visitor,
+    found: Found | None,
+    problem: str | None = None,
+    typed: dict[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    return visit.page(
+        "departure.html",
+        status,
+        found=found,
+        problem=problem,
+        typed=typed or {"conn_id": "dotypos_default", "client_id": "", "host": ""},
+        back=back_at(visit.request),
+    )
+
+
+def _editable(visit: Visitor) -> list[Found]:
+    return [found for found in connections.listed() if visit.may_edit(found.conn_id)]
+
+
+def _found(visit: Visitor, conn_id: str) -> Found:
+    """Return a connection that the visitor may edit."""
+    visit.require_edit(conn_id)
+    try:
+        found = connections.find(conn_id)
+    except WrongConnectionError as error:
+        raise HTTPException(400, str(error)) from None
+    if found is None:
+        raise HTTPException(404, f"There is no connection {conn_id} in this Airflow.")
+    return found
+
+
+def _verdict(found: Found) -> Verdict:
+    return check(lambda: Settings.from_fields(host=found.host, port=found.port, extra=found.extra), _compat.mask_secret)
+
+
+def _take_query(request: Request) -> dict[str, str]:
+    """Return a request's query and take it out of the request: servers log the address once they have answered."""
+    query = dict(parse_qsl(request.scope["query_string"].decode("ascii", "replace")))
+    request.scope["query_string"] = b""
+    return query
