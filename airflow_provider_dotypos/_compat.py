@@ -68,6 +68,13 @@ def mask_secret(value: str) -> None:
     mask(value)
 
 
+def console() -> Any:
+    """Return the console that Airflow's own commands print with; names in square brackets are no markup in it."""
+    from airflow.cli.simple_table import AirflowConsole
+
+    return AirflowConsole(markup=False, emoji=False)
+
+
 def form_behaviour() -> dict[str, Any]:
     """Return the form's standard fields as Airflow 3.1 asks for them: the same, in another case."""
     return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOUR.items()}

@@ -1,4 +1,4 @@
-"""``airflow dotypos …`` (Airflow 3.2 and later) and ``python -m airflow_provider_dotypos …`` (everywhere): one parser.
+"""``airflow dotypos …`` (Airflow 3.2 and later) and ``python -m airflow_provider_dotypos …`` (everywhere): one table.
 
 Imported at every ``airflow`` call, so it looks at the commands' options alone; the rest is imported when they run.
 """
@@ -6,22 +6,73 @@ Imported at every ``airflow`` call, so it looks at the commands' options alone; 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
-_SANDBOX_HELP = "Run a Dotypos API with invented data on this machine, to develop and test against"
+_DESCRIPTION = "Tools around Dotypos"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the command line.
+
+    :param module: where its ``options()`` and its function are. :param function: takes the parsed options and returns
+        the exit code.
+    """
+
+    name: str
+    help: str
+    module: str
+    function: str = "run"
+
+    def options(self) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+        """Return its options: the flags of each, and what a parser is told of it."""
+        found: list[tuple[tuple[str, ...], dict[str, Any]]] = import_module(self.module).options()
+        return found
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Run it and return its exit code."""
+        code: int = getattr(import_module(self.module), self.function)(args)
+        return code
+
+    def run_and_exit(self, args: argparse.Namespace) -> None:
+        """Run it and end the process with its exit code, as Airflow takes no notice of what a command returns."""
+        sys.exit(self.run(args))
+
+
+COMMANDS = (
+    Command(
+        "check",
+        "Check a connection: sign-in, cloud, clock, and the permission to read each list",
+        "airflow_provider_dotypos.commands.check",
+    ),
+    Command(
+        "clouds",
+        "List the clouds that a connection's refresh token may use",
+        "airflow_provider_dotypos.commands.clouds",
+    ),
+    Command("entities", "List what there is to extract", "airflow_provider_dotypos.commands.entities"),
+    Command(
+        "sandbox",
+        "Run a Dotypos API with invented data on this machine, to develop and test against",
+        "airflow_provider_dotypos.sandbox.command",
+        "serve",
+    ),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    from airflow_provider_dotypos.sandbox import command
-
-    parser = argparse.ArgumentParser(prog="python -m airflow_provider_dotypos", description="Tools around Dotypos")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    sandbox = commands.add_parser("sandbox", help=_SANDBOX_HELP, description=_SANDBOX_HELP)
-    for flags, told in command.options():
-        sandbox.add_argument(*flags, **told)
-    sandbox.set_defaults(run=command.serve)
+    parser = argparse.ArgumentParser(prog="python -m airflow_provider_dotypos", description=_DESCRIPTION)
+    known = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        own = known.add_parser(command.name, help=command.help, description=command.help)
+        for flags, told in command.options():
+            own.add_argument(*flags, **told)
+        own.set_defaults(run=command.run)
     args = parser.parse_args(argv)
     code: int = args.run(args)
     return code
@@ -29,21 +80,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def airflow_commands() -> list[Any]:
     """Return what ``airflow dotypos`` offers (named in the provider's metadata; Airflow 3.2 and later)."""
-    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
-    from airflow_provider_dotypos.sandbox import command
-
-    return [
-        GroupCommand(
-            name="dotypos",
-            help="Tools around Dotypos",
-            subcommands=[
-                ActionCommand(
-                    name="sandbox",
-                    help=_SANDBOX_HELP,
-                    func=lazy_load_command("airflow_provider_dotypos.sandbox.command.serve"),
-                    args=[Arg(flags=flags, **told) for flags, told in command.options()],  # type: ignore[no-untyped-call]
-                )
-            ],
+    commands = [
+        ActionCommand(
+            name=command.name,
+            help=command.help,
+            func=command.run_and_exit,
+            args=[Arg(flags=flags, **told) for flags, told in command.options()],  # type: ignore[no-untyped-call]
         )
+        for command in COMMANDS
     ]
+    return [GroupCommand(name="dotypos", help=_DESCRIPTION, subcommands=commands)]

@@ -34,15 +34,14 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
 CONN_FIELDS: dict[str, dict[str, Any]] = {
     "refresh_token": {
         "label": "Refresh Token",
-        "description": "The long-lived secret that Dotypos's connector gave when the cloud was connected.",
+        "description": "The long-lived secret of one connected cloud. Admin > Connect Dotypos fills it in.",
         "schema": {"type": ["string", "null"], "format": "password", "section": "Cloud"},
     },
     "cloud_id": {
         "label": "Cloud ID",
         "description": (
-            "The number of the cloud to work in (the connector gave it as cloudid; it is not the client id). "
-            "Not at hand? Save without it and press Test (where Airflow has it switched on): "
-            "it names the clouds that the token may use."
+            "The number of the cloud to work in (it is not the client id). Admin > Connect Dotypos fills it in, too. "
+            "Not at hand? Save without it and check the connection there: that names the clouds that the token may use."
         ),
         "schema": {"type": ["string", "null"], "pattern": "^[0-9]{1,10}$", "section": "Cloud"},
     },

@@ -88,7 +88,8 @@ def _serve(house: House, sandbox: Sandbox) -> int:
   Airflow       {url}   (no sign-in)
   Dotypos       {sandbox.url}   (the sandbox)
 
-Switch a DAG on and trigger it; Admin, Connections, dotypos_default has a Test button.
+Switch a DAG on and trigger it. Admin > Connect Dotypos checks dotypos_default, and connects it again or a second
+cloud; the sandbox has the page on which access is allowed. Admin > Connections has the form and its Test button.
 What DAGs extract goes to {house.shown(house.files)}. Ctrl-C stops everything.
 """,
             flush=True,

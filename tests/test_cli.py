@@ -14,6 +14,8 @@ import airflow
 import pytest
 from packaging.version import Version
 
+from airflow_provider_dotypos.cli import COMMANDS, airflow_commands
+
 
 def test_the_sandbox_tells_how_to_reach_it_and_ends_with_ctrl_c() -> None:
     command = [sys.executable, "-u", "-m", "airflow_provider_dotypos", "sandbox", "--port", "0", "--days", "1"]
@@ -32,6 +34,20 @@ def test_the_sandbox_tells_how_to_reach_it_and_ends_with_ctrl_c() -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 0
     process.stdout.close()
+
+
+def test_both_parsers_offer_the_table_of_commands() -> None:
+    (group,) = airflow_commands()
+    assert group.name == "dotypos"
+    assert [command.name for command in group.subcommands] == [command.name for command in COMMANDS]
+    for offered, command in zip(group.subcommands, COMMANDS, strict=True):
+        assert [arg.flags for arg in offered.args] == [flags for flags, _ in command.options()]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow_provider_dotypos", "--help"], capture_output=True, text=True, check=True
+    )
+    for command in COMMANDS:
+        assert f" {command.name} " in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [[], ["nothing"], ["sandbox", "--ties", "odd"]], ids=str)

@@ -86,15 +86,23 @@ def listed() -> list[Found]:
     return [found for found in map(_first, sorted(ids)) if isinstance(found, Found)]
 
 
-def find(conn_id: str) -> Found | None:
-    """Return a connection from where Airflow would take it; ``None`` if there is none.
+def check_id(conn_id: str) -> None:
+    """Check that a text can be a connection's id, as Airflow has it.
 
-    :raises WrongConnectionError: it is of another type, or its id can't be one.
+    :raises WrongConnectionError: it can't.
     """
     if not re.fullmatch(r"[\w#!()\-.:/\\]{1,250}", conn_id, re.ASCII):
         raise WrongConnectionError(
             "A connection id is 1 to 250 letters, digits and the signs # ! ( ) - . : / \\ _, without blanks."
         )
+
+
+def find(conn_id: str) -> Found | None:
+    """Return a connection from where Airflow would take it; ``None`` if there is none.
+
+    :raises WrongConnectionError: it is of another type, or its id can't be one.
+    """
+    check_id(conn_id)
     found = _first(conn_id)
     if isinstance(found, str):
         raise WrongConnectionError(f"The connection {conn_id} is of another type ({found}), not {CONN_TYPE}.")

@@ -38,9 +38,10 @@ class Seals:
         :raises BrokenSealError: it can't be opened.
         """
         try:
-            content: dict[str, Any] = msgspec.json.decode(self._fernet(purpose).decrypt(sealed or "", ttl=life))
+            opened = self._fernet(purpose).decrypt((sealed or "").encode(), ttl=life)
         except InvalidToken:
             raise BrokenSealError(purpose) from None
+        content: dict[str, Any] = msgspec.json.decode(opened)
         return content
 
     def _fernet(self, purpose: str) -> Fernet:

@@ -82,20 +82,20 @@ def begin_journey(
     """Store what was typed, and send the visitor on to the signed form."""
     visit.require_own_form(form)
     conn_id, client_id, client_secret, host = (text.strip() for text in (conn_id, client_id, client_secret, host))
-    typed = {"conn_id": conn_id, "client_id": client_id, "host": host}
+    found = None if new else _found(visit, conn_id)
     try:
-        found = connections.find(conn_id)
-        if new and found is not None:
-            raise WrongConnectionError(f"There is a connection {conn_id} already; choose another id, or connect it.")
-        visit.require_edit(conn_id if found else None)
+        if found is None:
+            _require_new(visit, conn_id)
         _require_application(found, client_id, client_secret)
-        read_base_url(host or (found and found.host), found and found.port)
+        read_base_url(found.host if found else host, found and found.port)
     except (WrongConnectionError, DotyposConfigurationError) as error:
-        return _departure(visit, None if new else _found(visit, conn_id), str(error), typed, 400)
-    changes = {"login": client_id, "password": client_secret, "host": host}
-    changes = {name: value for name, value in changes.items() if value}
-    if found is None or (found.writable and changes):
-        connections.store(conn_id, **changes)
+        typed = {"conn_id": conn_id, "client_id": client_id, "host": host}
+        return _departure(visit, found, str(error), typed, 400)
+    if found is None:
+        connections.store(conn_id, login=client_id, password=client_secret, host=host or None)
+    elif found.writable:
+        given = {"login": client_id, "password": client_secret}
+        connections.store(conn_id, **{name: value for name, value in given.items() if value})
     journey = secrets.token_urlsafe(16)
     journeys.begin(journey, conn_id, visit.user_name)
     state = visit.seal("state", conn_id=conn_id, journey=journey, back=back_at(visit.request), legacy=bool(legacy))
@@ -110,9 +110,12 @@ def leave(visit: Visit, state: str = "") -> Response:
     except BrokenSealError:
         raise HTTPException(400, _EXPIRED) from None
     found = _found(visit, journey["conn_id"])
-    if not found.client_id or not found.client_secret:
-        raise HTTPException(400, "Client ID or Client Secret has vanished from the connection; start again.")
-    application = Application(found.client_id, found.client_secret, read_base_url(found.host, found.port))
+    try:
+        _require_application(found)
+        base_url = read_base_url(found.host, found.port)
+    except (WrongConnectionError, DotyposConfigurationError) as error:
+        raise HTTPException(400, f"The connection was changed meanwhile. {error}") from None
+    application = Application(str(found.client_id), str(found.client_secret), base_url)
     out = application.way_out(f"{journey['back']}/{CALLBACK}", state, legacy=journey["legacy"])
     again = f"connect?conn_id={quote(found.conn_id, safe='')}"
     return visit.page(
@@ -132,8 +135,10 @@ def come_back(request: Request, visit: Visit) -> Response:
     query = _take_query(request)
     try:
         outcome = _arrive(visit, query)
-    except (ConnectError, WrongConnectionError) as error:
+    except ConnectError as error:
         outcome = {"kind": "failed", "message": str(error)}
+    except HTTPException as error:  # the connection has vanished, or is no longer the visitor's to edit
+        outcome = {"kind": "failed", "message": f"Nothing was stored. {error.detail}"}
     return visit.conclude(outcome)
 
 
@@ -160,11 +165,9 @@ def decide(visit: Visit, choice: Field = "", conn_id: Field = "", form: Field = 
     grant, found = _granted(outcome), _found(visit, outcome["conn_id"])
     if choice == "replace":
         return visit.conclude(_stored(visit, found.conn_id, grant, outcome["cloud"]))
+    conn_id = conn_id.strip()
     try:
-        conn_id = conn_id.strip()
-        if connections.find(conn_id) is not None:
-            raise WrongConnectionError(f"There is a connection {conn_id} already; choose another id.")
-        visit.require_edit(None)
+        _require_new(visit, conn_id)
     except WrongConnectionError as error:
         return visit.page("result.html", 400, **{**outcome, "grant": None, "problem": str(error)})
     connections.store(conn_id, login=found.client_id, password=found.client_secret, host=found.host, port=found.port)
@@ -204,18 +207,24 @@ _STRANGER = (
 _REPEATED = "This return from Dotypos was used before. Nothing was changed."
 
 
-def _require_application(found: Found | None, client_id: str, client_secret: str) -> None:
-    """Raise unless there is a client id and a client secret to sign with."""
-    given = {
-        "Client ID": (client_id, found and found.client_id),
-        "Client Secret": (client_secret, found and found.client_secret),
-    }
-    for name, (typed, held) in given.items():
-        if held or (typed and (found is None or found.writable)):
-            continue
-        if found is not None and not found.writable:
-            raise WrongConnectionError(f"{name} is missing in {found.held_in}: add it there first.")
-        raise WrongConnectionError(f"{name} is missing: Dotypos gave it to you with your client application.")
+def _require_new(visit: Visitor, conn_id: str) -> None:
+    """Raise unless the visitor may make a connection of this id, and there is none."""
+    visit.require_edit(None)
+    connections.check_id(conn_id)
+    if connections.find(conn_id) is not None:
+        raise WrongConnectionError(f"There is a connection {conn_id} already; choose another id, or connect that one.")
+
+
+def _require_application(found: Found | None, client_id: str = "", client_secret: str = "") -> None:
+    """Raise unless there is a client id and a client secret to sign with, held or typed."""
+    writable = found is None or found.writable
+    for name, typed, held in (
+        ("Client ID", client_id, found and found.client_id),
+        ("Client Secret", client_secret, found and found.client_secret),
+    ):
+        if not held and not (typed and writable):
+            where = "" if writable or found is None else f" in {found.held_in}; add it there first"
+            raise WrongConnectionError(f"{name} is missing{where}. Dotypos gives it out with a client application.")
 
 
 def _arrive(visit: Visitor, query: dict[str, str]) -> dict[str, Any]:
@@ -282,8 +291,9 @@ def _editable(visit: Visitor) -> list[Found]:
 
 def _found(visit: Visitor, conn_id: str) -> Found:
     """Return a connection that the visitor may edit."""
-    visit.require_edit(conn_id)
     try:
+        connections.check_id(conn_id)
+        visit.require_edit(conn_id)
         found = connections.find(conn_id)
     except WrongConnectionError as error:
         raise HTTPException(400, str(error)) from None

@@ -1,0 +1,96 @@
+"""What a working connection is good for: this machine's clock, and the permission to read each list."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.entities import Entity, entities
+from airflow_provider_dotypos.api.errors import DotyposError, DotyposPermissionError
+from airflow_provider_dotypos.api.reading import Reader
+from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.transport import Answer
+from airflow_provider_dotypos.commands.connection import new_client
+
+#: Seconds that this machine's clock may be off. The connector takes a signature for about a minute only [D2].
+_CLOCK_MAY_BE_OFF = 30.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at, and what was found.
+
+    :param result: ``ok``, ``readable``, ``empty``, ``skipped``, ``unknown``; or ``off``, ``refused``, ``failed``.
+    """
+
+    check: str
+    result: str
+    detail: str = ""
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether somebody should do something about it."""
+        return self.result in ("off", "refused", "failed")
+
+    def row(self) -> dict[str, str]:
+        """Return it as a row to print."""
+        return asdict(self)
+
+
+def check_access(settings: Settings, cloud: str) -> list[Check]:
+    """Check what a connection that works can be used for, with a small read of each list.
+
+    :param cloud: what is known of the cloud, as people are told.
+    """
+    client = new_client(settings)
+    signed_in = Check("sign-in", "ok", f"Signed in at {settings.base_url}")
+    lists = [_readable(Reader(client), entity) for entity in entities().values() if entity.listed]
+    return [signed_in, Check("cloud", "ok", cloud), _clock(client), *lists]
+
+
+def _clock(client: DotyposClient) -> Check:
+    """Compare this machine's clock with the server's; the connector refuses signatures of a wrong one."""
+    seconds = client.call("GET", f"/clouds/{client.settings.cloud_id}", decode=_seconds_ahead)
+    if seconds is None:
+        return Check("clock", "unknown", "The server doesn't tell its time")
+    if abs(seconds) <= _CLOCK_MAY_BE_OFF:
+        return Check("clock", "ok", f"{abs(seconds):.0f} s off the server's")
+    side = "ahead of" if seconds > 0 else "behind"
+    return Check(
+        "clock",
+        "off",
+        f"This machine is {abs(seconds):.0f} s {side} the server: set its clock (NTP), or connecting a cloud fails",
+    )
+
+
+def _seconds_ahead(answer: Answer) -> float | None:
+    """Return how far this machine's clock is ahead of the one that dated the answer, to about a second."""
+    now = datetime.now(timezone.utc)
+    try:
+        date = parsedate_to_datetime(answer.headers.get("Date", ""))
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        return None
+    # A Date is cut to whole seconds, so on average the server's clock is half a second further.
+    return (now - date).total_seconds() - 0.5
+
+
+def _readable(reader: Reader, entity: Entity) -> Check:
+    """Read one row of a list."""
+    try:
+        place: dict[str, Any] = {}
+        if entity.placeholders:
+            warehouse = next(reader.rows("warehouses", limit=1), None)
+            if warehouse is None:
+                return Check(entity.name, "skipped", "There is no warehouse to look in")
+            place = {"warehouse_id": warehouse["id"]}
+        row = next(reader.rows(entity.name, limit=1, **place), None)
+    except DotyposPermissionError as error:
+        return Check(entity.name, "refused", str(error))
+    except DotyposError as error:
+        return Check(entity.name, "failed", str(error))
+    return Check(entity.name, "empty" if row is None else "readable")

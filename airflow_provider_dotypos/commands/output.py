@@ -1,0 +1,79 @@
+"""What a command prints: its rows, alone, on stdout; everything else, a failure in one line among it, on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+
+#: Exit codes; 2, wrong usage, is argparse's.
+WELL, BROKEN, ATTENTION = 0, 1, 3
+
+#: Columns of a terminal from which on any of the tables has room.
+_WIDE = 160
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a command found.
+
+    :param rows: all of them with the same columns. :param code: the exit code.
+    :param narrow: the columns of a table on a terminal that has no room for all; empty: all the same.
+    """
+
+    rows: Sequence[dict[str, str]]
+    code: int = WELL
+    narrow: Sequence[str] = ()
+
+
+def tell(args: argparse.Namespace, work: Callable[[], Report]) -> int:
+    """Do a command's work, print what it found as ``--output`` asks, and return the exit code."""
+    from airflow_provider_dotypos.api.errors import DotyposError
+
+    try:
+        with _stdout_kept_clean():
+            from airflow_provider_dotypos import _compat
+
+            report = work()
+            console = _compat.console()
+    except DotyposError as error:
+        note(str(error))
+        return BROKEN
+    narrow = args.output == "table" and console.width < _WIDE
+    columns = (report.narrow if narrow else ()) or [*report.rows[0]] if report.rows else []
+    rows = [{name: _printable(row[name]) for name in columns} for row in report.rows]
+    console.print_as(rows, args.output)
+    return report.code
+
+
+def note(text: str) -> None:
+    """Print a line for the person at the terminal, beside the result."""
+    print(_printable(text), file=sys.stderr)
+
+
+@contextmanager
+def _stdout_kept_clean() -> Iterator[None]:
+    """Send to stderr what is printed or logged meanwhile, and log nothing below a warning.
+
+    Airflow logs to stdout or to stderr, depending on its version and on who started it.
+    """
+    stdout, level = sys.stdout, logging.root.manager.disable
+    handlers = [h for h in logging.root.handlers if isinstance(h, logging.StreamHandler) and h.stream is stdout]
+    logging.disable(logging.INFO)
+    for handler in handlers:
+        handler.setStream(sys.stderr)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        for handler in handlers:
+            handler.setStream(stdout)
+        logging.disable(level)
+
+
+def _printable(text: str) -> str:
+    """Return a text without what would steer a terminal: names come from whoever named them."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,0 +1,170 @@
+"""Asking a cloud questions: single GETs whose refusals are answers, too, and a page of some lists, read once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.entities import Entity, entity
+from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposError
+from airflow_provider_dotypos.api.reading import Row
+from airflow_provider_dotypos.api.retry import Patience
+from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.transport import Answer
+
+_PATIENCE = Patience(faults=4.0, throttling=120.0)
+
+#: No row has this id: ids that aren't positive are the system's own, and small.
+NOBODY = -(2**31)
+
+
+class UnclearError(Exception):
+    """A probe can't tell; the message says why, and holds nothing of the cloud's content."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The newest rows of a list at one moment.
+
+    :param date: the server's time, to the second. :param versions: each row's version date, in epoch milliseconds.
+    """
+
+    date: datetime
+    versions: Mapping[str, int]
+    full: bool
+
+
+class Cloud:
+    """A cloud to ask.
+
+    :ivar headers: names of the headers of all answers so far. :ivar first_look: the newest rows when it all began.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = _Listening(settings)
+        self._samples: dict[str, list[Row]] = {}
+        self.headers = self._client.header_names
+        self.first_look: Mapping[str, Look] = {}
+
+    def ask(self, path: str, params: Mapping[str, object] | None = None, version: str | None = "BC1") -> Answer:
+        """Return the answer to a GET, whatever its status.
+
+        :param version: what ``Allow-Version`` asks for; ``None`` leaves the header out.
+        """
+        headers = {"Allow-Version": version} if version else {}
+        try:
+            return self._client.call("GET", path, params=params, headers=headers, decode=self._client.heard)
+        except DotyposApiError:
+            return self._client.refusal
+
+    def ask_list(self, name: str, params: Mapping[str, object], version: str | None = "BC1") -> Answer:
+        """Return the answer to a GET of an entity's list."""
+        return self.ask(self._path(entity(name)), params, version)
+
+    def list_rows(self, name: str, params: Mapping[str, object]) -> list[Row]:
+        """Return the rows of one page of a list.
+
+        :raises UnclearError: the list is refused.
+        """
+        answer = self.ask_list(name, params)
+        if answer.status == 404:
+            return []
+        if answer.status != 200:
+            raise UnclearError(f"{name} answered {answer.status}")
+        return rows_of(answer)
+
+    def sample(self, name: str) -> list[Row]:
+        """Return a page of a list as it comes without a sort, read once; nothing if it is refused."""
+        if name not in self._samples:
+            try:
+                self._samples[name] = self.list_rows(name, {"limit": 100})
+            except UnclearError:
+                self._samples[name] = []
+        return self._samples[name]
+
+    def samples(self, names: Sequence[str]) -> dict[str, list[Row]]:
+        """Return a page of each list that has rows.
+
+        :raises UnclearError: none has.
+        """
+        found = {name: self.sample(name) for name in names}
+        filled = {name: rows for name, rows in found.items() if rows}
+        if not filled:
+            raise UnclearError(f"no rows to see in {', '.join(names)}")
+        return filled
+
+    def _path(self, found: Entity) -> str:
+        """Return the path of an entity's list.
+
+        :raises UnclearError: it lies below a warehouse, and there is none.
+        """
+        path = found.path.removeprefix("/v2")
+        return path.format(warehouse_id=self._warehouse) if found.placeholders else path
+
+    @functools.cached_property
+    def _warehouse(self) -> str:
+        rows = self.list_rows("warehouses", {"limit": 1})
+        if not rows:
+            raise UnclearError("no warehouse to look in")
+        return str(rows[0]["id"])
+
+
+class _Listening(DotyposClient):
+    """A client that keeps what a caller is usually spared: the headers, and a refusal's body."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, on_token=_compat.mask_secret, patience=_PATIENCE)
+        self.header_names: set[str] = set()
+        self.refusal = Answer(0, {}, b"")
+
+    def heard(self, answer: Answer) -> Answer:
+        """Return an answer as it is, and keep its headers' names."""
+        self.header_names |= {name.lower() for name in answer.headers}
+        return answer
+
+    def _refused(self, request: Any, answer: Answer, token: str) -> DotyposError:
+        self.refusal = self.heard(answer)
+        return super()._refused(request, answer, token)
+
+
+def envelope_of(answer: Answer) -> Mapping[str, Any]:
+    """Return the paging fields around a list's rows; a bare list has none."""
+    found = answer.json()
+    return found if isinstance(found, dict) else {}
+
+
+def rows_of(answer: Answer) -> list[Row]:
+    """Return the rows of a list's answer.
+
+    :raises UnclearError: it holds none.
+    """
+    found = answer.json()
+    rows = found.get("data") if isinstance(found, dict) else found
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UnclearError("answered with something that is no list of rows")
+    return rows
+
+
+def outcome(answer: Answer) -> str:
+    """Say how a list's question was answered."""
+    if answer.status == 200:
+        return "200 with rows" if rows_of(answer) else "200 without rows"
+    if answer.status == 404:
+        return "404 with a body" if answer.body.strip() else "404 without a body"
+    return str(answer.status)
+
+
+def grouped(outcomes: Mapping[str, str]) -> str:
+    """Return outcomes by name as one text, the most frequent one first: ``200 (orders, taxes); 404 (tags)``."""
+    by_outcome: dict[str, list[str]] = {}
+    for name, found in outcomes.items():
+        by_outcome.setdefault(found, []).append(name)
+    if len(by_outcome) == 1 and len(outcomes) > 3:
+        return f"{next(iter(by_outcome))} (all {len(outcomes)})"
+    ordered = sorted(by_outcome.items(), key=lambda item: -len(item[1]))
+    return "; ".join(f"{found} ({', '.join(names)})" for found, names in ordered)

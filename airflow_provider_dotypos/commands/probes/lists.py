@@ -1,0 +1,152 @@
+"""How lists behave: paging, order, empty ones, deleted rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow_provider_dotypos.api.entities import Entity, entities, entity
+from airflow_provider_dotypos.api.page import timestamp
+from airflow_provider_dotypos.api.reading import Row
+from airflow_provider_dotypos.commands.probes.asking import (
+    NOBODY,
+    Cloud,
+    UnclearError,
+    envelope_of,
+    grouped,
+    outcome,
+    rows_of,
+)
+
+_TRIES = 3
+#: Fewer different values than this are in order by chance.
+_ENOUGH = 4
+
+
+def over_limit(cloud: Cloud) -> str:
+    """Tell what a limit above the documented 100 does."""
+    answer = cloud.ask_list("orders", {"limit": 101})
+    if answer.status == 400:
+        return "refused (400)"
+    if answer.status != 200:
+        raise UnclearError(f"orders answered {answer.status}")
+    rows, per_page = len(rows_of(answer)), str(envelope_of(answer).get("perPage"))
+    if per_page == "100" or rows == 100:
+        return f"cut to 100 (perPage {per_page}, {rows} rows)"
+    return f"taken (perPage {per_page}, {rows} rows)"
+
+
+def next_page(cloud: Cloud) -> str:
+    """Tell whether lists without totals name their next page."""
+    return grouped({name: _next_page(cloud, name) for name in ("orders", "order-items")})
+
+
+def _next_page(cloud: Cloud, name: str) -> str:
+    answer = cloud.ask_list(name, {"limit": 1})
+    if answer.status != 200:
+        return f"can't tell: {outcome(answer)}"
+    if not cloud.list_rows(name, {"limit": 1, "page": 2}):
+        return "can't tell: fewer than two rows"
+    paging = envelope_of(answer)
+    totals = "with totals" if paging.get("totalItemsCount") is not None else "no totals"
+    return f"{'filled' if paging.get('nextPage') is not None else 'null'}, {totals}"
+
+
+def default_order(cloud: Cloud) -> str:
+    """Tell which field rows are ordered by when no sort is asked for."""
+    pages = cloud.samples(("orders", "order-items", "money-logs", "products", "categories"))
+    return grouped({name: _order(rows) for name, rows in pages.items()})
+
+
+_KEYS: dict[str, Callable[[str], Any]] = {
+    "id": int,
+    "versionDate": timestamp,
+    "created": timestamp,
+    "sortOrder": float,
+    "name": str,
+}
+
+
+def _order(rows: list[Row]) -> str:
+    if len(rows) < _ENOUGH:
+        return "can't tell: too few rows"
+    found = [f"{field} {direction}" for field in _KEYS if (direction := _direction(field, rows))]
+    return " = ".join(found) or f"none of {', '.join(_KEYS)}"
+
+
+def _direction(field: str, rows: list[Row]) -> str:
+    """Return whether a field's values go up or down from row to row, or nothing."""
+    if any(row.get(field) is None for row in rows):
+        return ""
+    keys = [_KEYS[field](str(row[field])) for row in rows]
+    if len(set(keys)) < _ENOUGH:
+        return ""
+    rising = sorted(keys)
+    return "up" if keys == rising else "down" if keys == rising[::-1] else ""
+
+
+def ties(cloud: Cloud) -> str:
+    """Tell whether rows that a sort leaves equal come in the same order each time."""
+    name = next((n for n in ("products", "categories", "taxes", "tables") if 4 <= len(cloud.sample(n)) < 100), None)
+    if name is None:
+        raise UnclearError("no list with 4 to 99 rows among products, categories, taxes, tables")
+    sort = "display" if "display" in entity(name).fields else "name"
+    return f"without sort: {_repeats(cloud, name)}; sorted by {sort}: {_repeats(cloud, name, sort=sort)}"
+
+
+def _repeats(cloud: Cloud, name: str, **params: object) -> str:
+    seen = [[row["id"] for row in cloud.list_rows(name, {"limit": 100, **params})] for _ in range(_TRIES)]
+    if any(set(ids) != set(seen[0]) for ids in seen):
+        return "can't tell: rows came or went meanwhile"
+    return "stable" if all(ids == seen[0] for ids in seen) else "shuffled"
+
+
+def empty_with_bc1(cloud: Cloud) -> str:
+    """Tell for each list whether ``Allow-Version: BC1`` makes its empty answer a 200."""
+    paged = [found for found in entities().values() if found.listed and found.paged]
+    return grouped({found.name: _emptied(cloud, found, "BC1") for found in paged})
+
+
+def empty_without_bc1(cloud: Cloud) -> str:
+    """Tell what an empty list is without the header."""
+    return grouped({name: _emptied(cloud, entity(name), None) for name in ("orders", "products")})
+
+
+def _emptied(cloud: Cloud, found: Entity, version: str | None) -> str:
+    """Ask for a list so that nothing is left of it: by an id that nobody has, or past its end."""
+    nobody = "eq" in found.fields["id"].operators
+    params: dict[str, object] = {"filter": f"id|eq|{NOBODY}"} if nobody else {"page": 1000}
+    try:
+        return outcome(cloud.ask_list(found.name, {"limit": 1, **params}, version))
+    except UnclearError as error:
+        return f"can't tell: {error}"
+
+
+def deleted_null(cloud: Cloud) -> str:
+    """Tell whether ``deleted|in|0,1`` holds a row whose marker is null; without a filter lists do [D]."""
+    looked = ("products", "categories", "taxes", "branches", "warehouses", "tags")
+    for name, rows in cloud.samples(looked).items():
+        id = next((row["id"] for row in rows if row.get("deleted") is None), None)
+        if id is not None:
+            found = cloud.list_rows(name, {"limit": 1, "filter": f"deleted|in|0,1;id|eq|{id}"})
+            return f"{'there' if found else 'left out'} (a row of {name})"
+    raise UnclearError(f"no row with a null seen in {', '.join(looked)}")
+
+
+def deleted_missing(cloud: Cloud) -> str:
+    """Tell what a filter on ``deleted`` does where the field isn't documented."""
+    without = [f.name for f in entities().values() if f.listed and f.paged and not f.has_deleted]
+    return grouped({name: outcome(cloud.ask_list(name, {"limit": 1, "filter": "deleted|eq|1"})) for name in without})
+
+
+def deleted_undocumented(cloud: Cloud) -> str:
+    """Tell whether rows carry a ``deleted`` that isn't documented."""
+    return grouped({name: _has_marker(cloud, name) for name in ("reservations", "tables", "warehouse-branches")})
+
+
+def _has_marker(cloud: Cloud, name: str) -> str:
+    answer = cloud.ask_list(name, {"limit": 1})
+    rows = rows_of(answer) if answer.status == 200 else []
+    if not rows:
+        return f"can't tell: {outcome(answer)}"
+    return "there" if "deleted" in rows[0] else "not there"

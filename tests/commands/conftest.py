@@ -1,0 +1,81 @@
+"""A cloud with a day of orders, and the command line in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from airflow_provider_dotypos.api import auth
+from airflow_provider_dotypos.cli import main
+from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop, lists
+from airflow_provider_dotypos.sandbox.errors import RefusedError
+from airflow_provider_dotypos.sandbox.tokens import Tokens
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Sandbox]:
+    """One server for all these tests: to stop one takes a fifth of a second."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """A sandbox as if new, with a shop of its own, that the default connection leads to."""
+    auth.forget_tokens()
+    server.shop = Shop.generate(days=1, orders_per_day=60)
+    server.tokens = Tokens(server.shop.cloud_ids)
+    server.behaviour = Behaviour()
+    server.date_offset = 0.0
+    server.faults.clear()
+    server.requests.clear()
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(server.connection()))
+    return server
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = json.loads(self.out)
+        return found
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command in this process."""
+
+    def run(*arguments: str) -> Done:
+        capsys.readouterr()
+        code = main(arguments)
+        out, err = capsys.readouterr()
+        return Done(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, RefusedError], None]:
+    """Let the sandbox refuse some lists."""
+    answered = lists.page
+
+    def refusing(names: str, refusal: RefusedError) -> None:
+        def page(shop: Shop, cloud_id: int, entity: str, *args: Any, **more: Any) -> lists.Page:
+            if entity in names.split() or names == "all":
+                raise refusal
+            return answered(shop, cloud_id, entity, *args, **more)
+
+        monkeypatch.setattr(lists, "page", page)
+
+    return refusing

@@ -1,0 +1,98 @@
+"""The commands as processes of their own, outside of any task, and what the documentation says of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import airflow
+import pytest
+from packaging.version import Version
+
+from airflow_provider_dotypos.cli import COMMANDS
+from airflow_provider_dotypos.commands.probes import NOT_PROBED, PROBES
+from airflow_provider_dotypos.sandbox import Sandbox
+from tests.ui.airflow_server import AirflowHome, airflow_home
+
+PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
+BY_MODULE = [sys.executable, "-m", "airflow_provider_dotypos"]
+BY_AIRFLOW = [sys.executable, "-m", "airflow", "dotypos"]
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
+    """An Airflow of the tests' own, migrated; other tests share it."""
+    return airflow_home(tmp_path_factory.getbasetemp())
+
+
+def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **environment}
+    )
+
+
+def test_a_process_finds_a_connection_of_the_environment(sandbox: Sandbox) -> None:
+    # Even where Airflow logs everything, stdout holds the result alone.
+    done = run([*BY_MODULE, "check", "-o", "json"], AIRFLOW__LOGGING__LOGGING_LEVEL="DEBUG")
+
+    assert done.returncode == 0, done.stderr
+    assert {row["check"]: row["result"] for row in json.loads(done.stdout)}["orders"] == "readable"
+    assert sandbox.refresh_token not in done.stdout + done.stderr
+
+
+def test_a_process_finds_a_connection_of_the_database(sandbox: Sandbox, home: AirflowHome) -> None:
+    home.cli("connections", "add", "in_database", "--conn-json", json.dumps(sandbox.connection()))
+
+    printed = home.python(*BY_MODULE[1:], "clouds", "--conn-id", "in_database", "-o", "json")
+
+    assert json.loads(printed)[0]["connection"] == "this one"
+
+
+@pytest.mark.skipif(Version(airflow.__version__) < Version("3.2"), reason="Airflow 3.1 has no provider commands")
+def test_airflows_own_command_line_does_the_same(sandbox: Sandbox) -> None:
+    done = run([*BY_AIRFLOW, "clouds", "--output", "json"])
+
+    assert done.returncode == 0, done.stderr
+    assert [row["id"] for row in json.loads(done.stdout)] == [str(id) for id in sandbox.cloud_ids]
+
+
+@pytest.mark.skipif(Version(airflow.__version__) < Version("3.2"), reason="Airflow 3.1 has no provider commands")
+def test_airflows_own_command_line_ends_with_the_commands_exit_code(sandbox: Sandbox) -> None:
+    sandbox.date_offset = 90
+
+    done = run([*BY_AIRFLOW, "check", "--output", "yaml"])
+
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.startswith("- check: ")
+
+
+def test_the_table_of_commands_is_light() -> None:
+    code = (
+        "import sys, airflow.cli.cli_config\n"
+        "before = set(sys.modules)\n"
+        "from airflow_provider_dotypos.cli import airflow_commands\n"
+        "airflow_commands()\n"
+        "print(' '.join({name.split('.')[0] for name in set(sys.modules) - before}))"
+    )
+    added = run([sys.executable, "-c", code]).stdout.split()
+    assert "airflow_provider_dotypos" in added
+    assert not set(added) & {"requests", "urllib3", "tenacity", "fastapi", "uvicorn", "msgspec", "airflow"}
+
+
+def test_every_command_and_option_is_told() -> None:
+    page = PAGE.read_text()
+    for command in COMMANDS:
+        assert f"airflow dotypos {command.name}" in page
+        if command.name != "sandbox":  # its options are told in docs/sandbox.md
+            assert not [flag for flags, _ in command.options() for flag in flags if f"`{flag}" not in page]
+
+
+def test_every_exit_code_and_point_is_told() -> None:
+    page = PAGE.read_text()
+    for code in (0, 1, 2, 3):
+        assert f"| {code} |" in page.split("## Exit codes")[1]
+    for point in {probe.point for probe in PROBES} | {point for point, _, _ in NOT_PROBED}:
+        assert f"| {point} |" in page.split("## check --probe")[1].split("## Exit codes")[0]
