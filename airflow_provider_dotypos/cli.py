@@ -54,6 +54,11 @@ COMMANDS = (
         "List the clouds that a connection's refresh token may use",
         "airflow_provider_dotypos.commands.clouds",
     ),
+    Command(
+        "connect",
+        "Connect a cloud: fetch a refresh token by a browser, and store it in a connection or print it",
+        "airflow_provider_dotypos.connect.command",
+    ),
     Command("entities", "List what there is to extract", "airflow_provider_dotypos.commands.entities"),
     Command(
         "sandbox",

@@ -229,6 +229,8 @@ def _require_application(found: Found | None, client_id: str = "", client_secret
 
 def _arrive(visit: Visitor, query: dict[str, str]) -> dict[str, Any]:
     """Return how a journey ends: its state is checked first, then the token by signing in; only then it is stored."""
+    if not query.get("token") and not query.get("state"):
+        read_return(query)  # a refusal; whether one brings the state back is not known [U]
     try:
         journey = visit.open("state", query.get("state"), life=TIME_TO_DECIDE)
     except BrokenSealError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,10 +44,12 @@ def test_a_process_finds_a_connection_of_the_environment(sandbox: Sandbox) -> No
     assert sandbox.refresh_token not in done.stdout + done.stderr
 
 
-def test_a_process_finds_a_connection_of_the_database(sandbox: Sandbox, home: AirflowHome) -> None:
-    home.cli("connections", "add", "in_database", "--conn-json", json.dumps(sandbox.connection()))
+def test_a_process_finds_a_connection_of_the_database(sandbox: Sandbox, home: AirflowHome, tmp_path: Path) -> None:
+    shutil.copy(home.path / "airflow.db", tmp_path)  # other tests look into the home's own
+    own = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path / 'airflow.db'}"}
+    home.cli("connections", "add", "in_database", "--conn-json", json.dumps(sandbox.connection()), **own)
 
-    printed = home.python(*BY_MODULE[1:], "clouds", "--conn-id", "in_database", "-o", "json")
+    printed = home.python(*BY_MODULE[1:], "clouds", "--conn-id", "in_database", "-o", "json", **own)
 
     assert json.loads(printed)[0]["connection"] == "this one"
 
