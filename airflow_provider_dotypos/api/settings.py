@@ -74,7 +74,7 @@ def _absent(value: object) -> bool:
 def _refresh_token(value: object) -> str:
     if _absent(value):
         raise DotyposMissingTokenError(
-            "Refresh Token (extra refresh_token) is missing in the Airflow connection: connect the cloud "
+            "Refresh Token is missing in the Airflow connection (extra refresh_token): connect the cloud "
             f"({CONNECT_ANEW})"
         )
     if not isinstance(value, str):
@@ -137,6 +137,8 @@ def read_base_url(host: object, port: object) -> str:
         raise _bad_base_url(f"starts with {_shown(split.scheme)}")
     if not split.hostname:
         raise _bad_base_url("holds no host")
+    if not re.fullmatch(r"[\w.:-]+", split.hostname, re.ASCII):
+        raise _bad_base_url("holds a host that can't be one")
     if re.search(r"[^\x21-\x7e]", text):
         raise _bad_base_url("holds a blank or a letter that addresses don't have")
     if split.query or split.fragment:

@@ -69,7 +69,7 @@ class Found:
         """
         told = {"conn_type": CONN_TYPE, "login": self.client_id, "host": self.host, "port": self.port}
         merged = {key: value for key, value in {**self.extra, **extra}.items() if value is not None}
-        return json.dumps({**{key: value for key, value in told.items() if value}, "extra": merged}, indent=2)
+        return json.dumps({**{key: value for key, value in told.items() if value}, "extra": merged})
 
 
 def listed() -> list[Found]:
@@ -83,17 +83,28 @@ def listed() -> list[Found]:
     named = (name.removeprefix(_ENVIRONMENT) for name in os.environ if name.startswith(_ENVIRONMENT))
     # Airflow looks environment variables up in upper case; DAGs mostly write ids in lower case.
     ids += [name.lower() for name in named if name not in stored]
-    return [found for found in map(_first, sorted(ids)) if isinstance(found, Found)]
+    return [found for found in map(_readable, sorted(ids)) if found is not None]
 
 
 def check_id(conn_id: str) -> None:
-    """Check that a text can be a connection's id, as Airflow has it.
+    """Check that a text can be the id of a connection.
 
     :raises WrongConnectionError: it can't.
     """
-    if not re.fullmatch(r"[\w#!()\-.:/\\]{1,250}", conn_id, re.ASCII):
+    if not re.fullmatch(r"[\w#!()\-.:/\\]{1,250}", conn_id):
         raise WrongConnectionError(
             "A connection id is 1 to 250 letters, digits and the signs # ! ( ) - . : / \\ _, without blanks."
+        )
+
+
+def check_new_id(conn_id: str) -> None:
+    """Check that a text can be the id of a new connection: one that Airflow's own form would take, and could edit.
+
+    :raises WrongConnectionError: it can't.
+    """
+    if not re.fullmatch(r"[\w.-]{1,200}", conn_id):
+        raise WrongConnectionError(
+            "A connection id is 1 to 200 letters, digits, dots, hyphens and underscores, without blanks."
         )
 
 
@@ -109,31 +120,54 @@ def find(conn_id: str) -> Found | None:
     return found
 
 
-def store(conn_id: str, **changes: Any) -> None:
-    """Write fields of a connection in the database, making it if there is none; the others stay as they are.
+def create(conn_id: str, *, extra: Mapping[str, Any] | None = None, **fields: Any) -> None:
+    """Make a connection in the database.
 
-    :param changes: ``login``, ``password``, ``host``, and ``extra``, a mapping that is merged into what is there.
-    :raises WrongConnectionError: somebody else made it at the same moment.
+    :param fields: ``login``, ``password``, ``host``, ``port``.
+    :raises WrongConnectionError: there is one of this id, or the id can't be one.
     """
-    extra = changes.pop("extra", {})
+    check_new_id(conn_id)
     try:
         with create_session() as session:
-            connection = session.scalar(select(Connection).where(Connection.conn_id == conn_id).with_for_update())
-            if connection is None:
-                connection = Connection(conn_id=conn_id, conn_type=CONN_TYPE)
-                session.add(connection)
-            for name, value in changes.items():
-                setattr(connection, name, value)
-            if extra:
-                connection.extra = json.dumps({**connection.extra_dejson, **extra})
+            new = Connection(conn_id=conn_id, conn_type=CONN_TYPE, **fields)
+            new.extra = json.dumps(extra) if extra else None
+            session.add(new)
     except IntegrityError:
-        raise WrongConnectionError(f"The connection {conn_id} was made by somebody else just now; try again.") from None
+        raise WrongConnectionError(
+            f"There is a connection {conn_id} already; choose another id, or connect that one."
+        ) from None
+
+
+def update(conn_id: str, *, extra: Mapping[str, Any] | None = None, **fields: Any) -> None:
+    """Write fields of a connection in the database; the others stay as they are.
+
+    :param extra: merged into what is there. :param fields: ``login``, ``password``, ``host``, ``port``.
+    :raises WrongConnectionError: there is no such connection.
+    """
+    with create_session() as session:
+        connection = session.scalar(select(Connection).where(Connection.conn_id == conn_id).with_for_update())
+        if connection is None:
+            raise WrongConnectionError(f"The connection {conn_id} has been deleted meanwhile.")
+        for name, value in fields.items():
+            setattr(connection, name, value)
+        if extra:
+            connection.extra = json.dumps({**connection.extra_dejson, **extra})
 
 
 def team_of(conn_id: str) -> str | None:
     """Return the team that a stored connection belongs to, for Airflow's auth manager."""
     team: str | None = Connection.get_team_name(conn_id)
     return team
+
+
+def _readable(conn_id: str) -> Found | None:
+    """Return a connection of ours, if it can be read: one that can't be decrypted must not hide the others."""
+    try:
+        found = _first(conn_id)
+    except Exception as error:  # whatever the database or the decryption raises
+        log.warning("The connection %s can't be read: %s", conn_id, type(error).__name__)
+        return None
+    return found if isinstance(found, Found) else None
 
 
 def _first(conn_id: str) -> Found | str | None:

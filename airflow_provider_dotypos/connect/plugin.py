@@ -17,7 +17,11 @@ async def page(scope: Any, receive: Any, send: Any) -> None:
     """Answer by the page (an ASGI application)."""
     from airflow_provider_dotypos.connect.web import app
 
-    await app(scope, receive, send)
+    own = dict(scope)
+    # The server logs a request's address once it is answered, and that to which Dotypos sends people back holds the
+    # token. So the page keeps the query for itself, whatever is asked.
+    scope["query_string"] = b""
+    await app(own, receive, send)
 
 
 class ConnectDotyposPlugin(AirflowPlugin):

@@ -115,7 +115,8 @@ class Target:
         changes = {name: value for name, value in changes.items() if value}
         place = {"host": self.held.host, "port": self.held.port} if self.other_host else {}
         try:
-            connections.store(str(self.conn_id), **changes, **place, extra=grant.extra)
+            write = connections.create if self.is_new else connections.update
+            write(str(self.conn_id), **changes, **place, extra=grant.extra)
         except connections.WrongConnectionError as error:
             raise ConnectError(str(error)) from None
         except Exception as error:  # of whatever driver the database has

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
@@ -22,9 +23,13 @@ from airflow_provider_dotypos.connect.seals import BrokenSealError, Seals
 
 BROWSER = "dotypos_connect_browser"
 RESULT = "dotypos_connect_result"
-#: How long a form may lie open, and how long a result can be looked at, in seconds.
+#: How long a form may lie open, and how long a result can be looked at and answered, in seconds.
 _FORM_LIFE = 12 * 3600
-_RESULT_LIFE = 15 * 60
+ANSWER_LIFE = 15 * 60
+
+
+class RefusedError(HTTPException):
+    """The visitor is signed in, and is refused something."""
 
 
 class Visitor:
@@ -52,14 +57,14 @@ class Visitor:
     def require_edit(self, conn_id: str | None) -> None:
         """Refuse the request unless the visitor may edit a connection, or (``None``) make one."""
         if not self.may_edit(conn_id):
-            raise HTTPException(403, NOT_ALLOWED)
+            raise RefusedError(403, NOT_ALLOWED)
 
     def require_own_form(self, form: str) -> None:
         """Refuse the request unless its form is of a page that this visitor was shown."""
         try:
             self.open("form", form, life=_FORM_LIFE)
         except BrokenSealError:
-            raise HTTPException(403, "This form is not of your session, or is too old. Open the page anew.") from None
+            raise RefusedError(403, "This form is not of your session, or is too old. Open the page anew.") from None
 
     def seal(self, purpose: str, **content: Any) -> str:
         """Return content that this visitor alone can hand back."""
@@ -85,18 +90,19 @@ class Visitor:
     def conclude(self, outcome: dict[str, Any]) -> Response:
         """End a journey: keep its outcome in the browser, sealed, and go on to the page that shows it."""
         # Without a user there is only a message to be shown, to whoever signs in next.
-        sealed = self._seals.seal("result", {**outcome, "visitor": self._mark if self._user else None})
-        response = RedirectResponse("result", 303, pages.headers())
-        self._set(response, RESULT, sealed, _RESULT_LIFE)
+        sealed = self.seal("result", **outcome) if self._user else self._seals.seal("message", outcome)
+        response = RedirectResponse("result", 303)
+        self._set(response, RESULT, sealed, ANSWER_LIFE)
         return response
 
     def outcome(self) -> dict[str, Any] | None:
-        """Return the outcome of this visitor's last journey, if it is still there."""
-        try:
-            content = self._seals.open("result", self.request.cookies.get(RESULT), life=_RESULT_LIFE)
-        except BrokenSealError:
-            return None
-        return content if content.pop("visitor") in (None, self._mark) else None
+        """Return the outcome of the last journey in this browser, if it is still there."""
+        kept = self.request.cookies.get(RESULT)
+        with suppress(BrokenSealError):
+            return self.open("result", kept, life=ANSWER_LIFE)
+        with suppress(BrokenSealError):
+            return self._seals.open("message", kept, life=ANSWER_LIFE)
+        return None
 
     @property
     def _mark(self) -> str:
@@ -121,13 +127,14 @@ def visitor(request: Request, user: Annotated[Any, Depends(_compat.signed_in_use
 def back_at(request: Request) -> str:
     """Return the address of the pages as the visitor's browser has it, whatever proxies stand between.
 
-    A form's request tells it by its Origin. Others go by ``[api] base_url``, or by what the server was called.
+    A form's request tells it by its Origin. Others go by ``[api] base_url``, or by what the server was called; and so
+    does one whose Origin is neither.
     """
-    origin = request.headers.get("origin", "null")
-    if origin == "null":
-        known = urlsplit(_compat.base_url() or str(request.base_url))
-        origin = f"{known.scheme}://{known.netloc}"
-    return f"{origin}{request.scope['root_path']}"
+    configured = urlsplit(_compat.base_url() or str(request.base_url))
+    origin = urlsplit(request.headers.get("origin", ""))
+    ours = origin.scheme in ("http", "https") and origin.netloc in (configured.netloc, request.headers.get("host"))
+    known = origin if ours else configured
+    return f"{known.scheme}://{known.netloc}{request.scope['root_path']}"
 
 
 def login(request: Request) -> str:

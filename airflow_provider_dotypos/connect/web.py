@@ -10,13 +10,16 @@ https://docs.api.dotypos.com/authorization
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
-from fastapi import Depends, FastAPI, Form, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, Form, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, RedirectResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.middleware.base import RequestResponseEndpoint
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.check import Verdict, check, named
@@ -35,9 +38,17 @@ from airflow_provider_dotypos.connect.grant import (
     try_out,
 )
 from airflow_provider_dotypos.connect.seals import BrokenSealError
-from airflow_provider_dotypos.connect.visitor import NOT_ALLOWED, Visitor, back_at, login, visitor
+from airflow_provider_dotypos.connect.visitor import (
+    ANSWER_LIFE,
+    NOT_ALLOWED,
+    RefusedError,
+    Visitor,
+    back_at,
+    login,
+    visitor,
+)
 
-app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
 
 Visit = Annotated[Visitor, Depends(visitor)]
 Field = Annotated[str, Form()]
@@ -84,18 +95,18 @@ def begin_journey(
     conn_id, client_id, client_secret, host = (text.strip() for text in (conn_id, client_id, client_secret, host))
     found = None if new else _found(visit, conn_id)
     try:
-        if found is None:
-            _require_new(visit, conn_id)
         _require_application(found, client_id, client_secret)
         read_base_url(found.host if found else host, found and found.port)
+        if found is None:
+            visit.require_edit(None)
+            _require_unused(conn_id)
+            connections.create(conn_id, login=client_id, password=client_secret, host=host or None)
+        elif found.writable:
+            typed_fields: dict[str, Any] = {"login": client_id, "password": client_secret}
+            connections.update(conn_id, **{name: text for name, text in typed_fields.items() if text})
     except (WrongConnectionError, DotyposConfigurationError) as error:
         typed = {"conn_id": conn_id, "client_id": client_id, "host": host}
         return _departure(visit, found, str(error), typed, 400)
-    if found is None:
-        connections.store(conn_id, login=client_id, password=client_secret, host=host or None)
-    elif found.writable:
-        given = {"login": client_id, "password": client_secret}
-        connections.store(conn_id, **{name: value for name, value in given.items() if value})
     journey = secrets.token_urlsafe(16)
     journeys.begin(journey, conn_id, visit.user_name)
     state = visit.seal("state", conn_id=conn_id, journey=journey, back=back_at(visit.request), legacy=bool(legacy))
@@ -108,13 +119,13 @@ def leave(visit: Visit, state: str = "") -> Response:
     try:
         journey = visit.open("state", state, life=TIME_TO_DECIDE)
     except BrokenSealError:
-        raise HTTPException(400, _EXPIRED) from None
+        raise RefusedError(400, _EXPIRED) from None
     found = _found(visit, journey["conn_id"])
     try:
         _require_application(found)
         base_url = read_base_url(found.host, found.port)
     except (WrongConnectionError, DotyposConfigurationError) as error:
-        raise HTTPException(400, f"The connection was changed meanwhile. {error}") from None
+        raise RefusedError(400, f"The connection was changed meanwhile. {error}") from None
     application = Application(str(found.client_id), str(found.client_secret), base_url)
     out = application.way_out(f"{journey['back']}/{CALLBACK}", state, legacy=journey["legacy"])
     again = f"connect?conn_id={quote(found.conn_id, safe='')}"
@@ -130,14 +141,13 @@ def leave(visit: Visit, state: str = "") -> Response:
 
 
 @app.get(f"/{CALLBACK}")
-def come_back(request: Request, visit: Visit) -> Response:
+def come_back(visit: Visit) -> Response:
     """Take what Dotypos sent the visitor back with, and go on to an address that doesn't hold it."""
-    query = _take_query(request)
     try:
-        outcome = _arrive(visit, query)
-    except ConnectError as error:
+        outcome = _arrive(visit, visit.request.query_params)
+    except (ConnectError, WrongConnectionError) as error:
         outcome = {"kind": "failed", "message": str(error)}
-    except HTTPException as error:  # the connection has vanished, or is no longer the visitor's to edit
+    except RefusedError as error:  # the connection has vanished, or is no longer the visitor's to edit
         outcome = {"kind": "failed", "message": f"Nothing was stored. {error.detail}"}
     return visit.conclude(outcome)
 
@@ -146,32 +156,38 @@ def come_back(request: Request, visit: Visit) -> Response:
 def show_result(visit: Visit) -> Response:
     """Show how a journey ended."""
     outcome = visit.outcome()
-    if outcome is None:
-        return RedirectResponse("./", 303)
-    shown = {key: value for key, value in outcome.items() if key != "grant"}
-    if outcome["kind"] == "held elsewhere":
-        # The one time that a token is shown: there is nowhere that it could be stored from here.
-        shown["value"] = _found(visit, outcome["conn_id"]).with_grant(_granted(outcome).extra)
-    return visit.page("result.html", **{"conn_id": None, **shown})
+    return RedirectResponse("./", 303) if outcome is None else _result(visit, outcome)
 
 
 @app.post("/result")
-def decide(visit: Visit, choice: Field = "", conn_id: Field = "", form: Field = "") -> Response:
+def decide(visit: Visit, choice: Field = "", conn_id: Field = "", question: Field = "", form: Field = "") -> Response:
     """Store a cloud other than the connection's own: in its place, or as another connection."""
     visit.require_own_form(form)
-    outcome = visit.outcome()
-    if outcome is None or outcome["kind"] != "other cloud":
-        return RedirectResponse("./", 303)
-    grant, found = _granted(outcome), _found(visit, outcome["conn_id"])
-    if choice == "replace":
-        return visit.conclude(_stored(visit, found.conn_id, grant, outcome["cloud"]))
-    conn_id = conn_id.strip()
     try:
-        _require_new(visit, conn_id)
+        outcome = visit.open("question", question, life=ANSWER_LIFE)
+    except BrokenSealError:
+        raise RefusedError(400, _EXPIRED) from None
+    grant, found = _granted(outcome), _found(visit, outcome["conn_id"])
+    try:
+        if choice == "replace":
+            _require_first_answer(outcome)
+            return visit.conclude(_stored(visit, found.conn_id, grant, outcome["cloud"]))
+        visit.require_edit(None)
+        conn_id = conn_id.strip()
+        _require_unused(conn_id)
+        _require_first_answer(outcome)
+        connections.create(
+            conn_id,
+            login=found.client_id,
+            password=found.client_secret,
+            host=found.host,
+            port=found.port,
+            extra={**found.extra, **grant.extra},
+        )
     except WrongConnectionError as error:
-        return visit.page("result.html", 400, **{**outcome, "grant": None, "problem": str(error)})
-    connections.store(conn_id, login=found.client_id, password=found.client_secret, host=found.host, port=found.port)
-    return visit.conclude(_stored(visit, conn_id, grant, outcome["cloud"]))
+        return _result(visit, {**outcome, "problem": str(error)}, 400)
+    journeys.stored(conn_id, grant.cloud_id, visit.user_name)
+    return visit.conclude({"kind": "connected", "conn_id": conn_id, "cloud": outcome["cloud"]})
 
 
 @app.get("/static/{name}")
@@ -179,20 +195,38 @@ def static(name: str) -> Response:
     """Answer a file of the pages; they hold nothing that anybody may not see."""
     path = pages.STATIC.get(name)
     if path is None:
-        raise HTTPException(404, "There is no such file.")
-    return FileResponse(path, media_type=pages.MEDIA_TYPES[path.suffix], headers=pages.headers())
+        raise RefusedError(404, "There is no such file.")
+    return FileResponse(path, media_type=pages.MEDIA_TYPES[path.suffix])
+
+
+@app.middleware("http")
+async def keep_to_ourselves(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Give every answer the pages' headers, redirects and refusals, too."""
+    response = await call_next(request)
+    for name, value in pages.headers().items():
+        response.headers.setdefault(name, value)
+    return response
 
 
 @app.exception_handler(AnyHTTPException)
 def refuse(request: Request, error: AnyHTTPException) -> Response:
     """Show why a page was refused; who isn't signed in is sent to do so."""
-    if error.status_code != 401:
-        html = pages.render("refused.html", message=error.detail)
-        return Response(html, error.status_code, pages.headers(), "text/html")
+    if isinstance(error, RefusedError) or error.status_code not in (401, 403):
+        return _refusal(error.status_code, str(error.detail))
+    # Neither of these is ours: Airflow doesn't know the session (any more).
     if request.url.path.endswith(f"/{CALLBACK}"):
-        _take_query(request)
         return Visitor(request, None).conclude({"kind": "failed", "message": _SIGNED_OUT})
     return RedirectResponse(login(request), 303)
+
+
+@app.exception_handler(RequestValidationError)
+def refuse_nonsense(request: Request, error: RequestValidationError) -> Response:
+    """Show that a request was none that the pages make, without repeating it."""
+    return _refusal(400, "This request can't be read. Open the page anew.")
+
+
+def _refusal(status: int, message: str) -> Response:
+    return Response(pages.render("refused.html", message=message), status, media_type="text/html")
 
 
 _EXPIRED = (
@@ -207,12 +241,17 @@ _STRANGER = (
 _REPEATED = "This return from Dotypos was used before. Nothing was changed."
 
 
-def _require_new(visit: Visitor, conn_id: str) -> None:
-    """Raise unless the visitor may make a connection of this id, and there is none."""
-    visit.require_edit(None)
-    connections.check_id(conn_id)
+def _require_unused(conn_id: str) -> None:
+    """Raise unless a new connection can have this id: there is none of it, be it in another place."""
+    connections.check_new_id(conn_id)
     if connections.find(conn_id) is not None:
         raise WrongConnectionError(f"There is a connection {conn_id} already; choose another id, or connect that one.")
+
+
+def _require_first_answer(outcome: dict[str, Any]) -> None:
+    """Refuse to answer a question again: what was stored since may be newer."""
+    if not journeys.answer(outcome["journey"], outcome["conn_id"]):
+        raise RefusedError(400, "This question was answered before. Nothing was changed.")
 
 
 def _require_application(found: Found | None, client_id: str = "", client_secret: str = "") -> None:
@@ -227,7 +266,7 @@ def _require_application(found: Found | None, client_id: str = "", client_secret
             raise WrongConnectionError(f"{name} is missing{where}. Dotypos gives it out with a client application.")
 
 
-def _arrive(visit: Visitor, query: dict[str, str]) -> dict[str, Any]:
+def _arrive(visit: Visitor, query: Mapping[str, str]) -> dict[str, Any]:
     """Return how a journey ends: its state is checked first, then the token by signing in; only then it is stored."""
     if not query.get("token") and not query.get("state"):
         read_return(query)  # a refusal; whether one brings the state back is not known [U]
@@ -245,16 +284,16 @@ def _arrive(visit: Visitor, query: dict[str, str]) -> dict[str, Any]:
     if verdict.cloud is None:
         raise ConnectError(f"Dotypos gave a token, but it doesn't work, so nothing was stored. {verdict.message}")
     cloud = named(verdict.cloud)
-    held = {"conn_id": conn_id, "cloud": cloud, "grant": grant.extra}
+    held = {"conn_id": conn_id, "cloud": cloud, "grant": grant.extra, "journey": journey["journey"]}
     if not found.writable:
         return {"kind": "held elsewhere", "held_in": found.held_in, **held}
-    if found.connected and found.cloud_id not in (None, str(grant.cloud_id)):
-        return {"kind": "other cloud", "old": found.cloud_id, "problem": None, **held}
+    if found.cloud_id not in (None, str(grant.cloud_id)):
+        return {"kind": "other cloud", "old": found.cloud_id, **held}
     return _stored(visit, conn_id, grant, cloud)
 
 
 def _stored(visit: Visitor, conn_id: str, grant: Grant, cloud: str) -> dict[str, Any]:
-    connections.store(conn_id, extra=grant.extra)
+    connections.update(conn_id, extra=grant.extra)
     journeys.stored(conn_id, grant.cloud_id, visit.user_name)
     return {"kind": "connected", "conn_id": conn_id, "cloud": cloud}
 
@@ -263,10 +302,21 @@ def _granted(outcome: dict[str, Any]) -> Grant:
     return Grant(outcome["grant"]["refresh_token"], int(outcome["grant"]["cloud_id"]))
 
 
+def _result(visit: Visitor, outcome: dict[str, Any], status: int = 200) -> Response:
+    shown = {"conn_id": None, "problem": None, **{key: value for key, value in outcome.items() if key != "grant"}}
+    if "grant" in outcome:
+        found = _found(visit, outcome["conn_id"])
+        # The one time that a token is shown: there is nowhere that it could be stored from here.
+        shown["value"] = found.with_grant(_granted(outcome).extra) if outcome["kind"] == "held elsewhere" else None
+        # The answer brings its question along, sealed: another tab may have another one.
+        shown["question"] = visit.seal("question", **{key: outcome[key] for key in outcome if key != "problem"})
+    return visit.page("result.html", status, **shown)
+
+
 def _overview(visit: Visitor, verdicts: dict[str, Verdict]) -> Response:
     shown, may_add = _editable(visit), visit.may_edit(None)
     if not shown and not may_add:
-        raise HTTPException(403, NOT_ALLOWED)
+        raise RefusedError(403, NOT_ALLOWED)
     return visit.page("connections.html", connections=shown, verdicts=verdicts, may_add=may_add)
 
 
@@ -298,18 +348,11 @@ def _found(visit: Visitor, conn_id: str) -> Found:
         visit.require_edit(conn_id)
         found = connections.find(conn_id)
     except WrongConnectionError as error:
-        raise HTTPException(400, str(error)) from None
+        raise RefusedError(400, str(error)) from None
     if found is None:
-        raise HTTPException(404, f"There is no connection {conn_id} in this Airflow.")
+        raise RefusedError(404, f"There is no connection {conn_id} in this Airflow.")
     return found
 
 
 def _verdict(found: Found) -> Verdict:
     return check(lambda: Settings.from_fields(host=found.host, port=found.port, extra=found.extra), _compat.mask_secret)
-
-
-def _take_query(request: Request) -> dict[str, str]:
-    """Return a request's query and take it out of the request: servers log the address once they have answered."""
-    query = dict(parse_qsl(request.scope["query_string"].decode("ascii", "replace")))
-    request.scope["query_string"] = b""
-    return query

@@ -98,7 +98,8 @@ def _open(sandbox: Sandbox, fields: Mapping[str, str]) -> Response:
     known = _same(fields.get("client_id", ""), sandbox.client_id)
     if not known or not _same(signature, sign(sandbox.client_secret, timestamp)):
         return _page("Not connected", f"<p>{UNKNOWN}</p>", 403)
-    if not timestamp.isascii() or not timestamp.isdigit() or abs(time.time() - int(timestamp)) > CLOCK_TOLERANCE:
+    now = time.time() + sandbox.date_offset
+    if not timestamp.isascii() or not timestamp.isdigit() or abs(now - int(timestamp)) > CLOCK_TOLERANCE:
         return _page("Not connected", f"<p>{EXPIRED}</p>", 403)
     return _consent(sandbox, fields)
 

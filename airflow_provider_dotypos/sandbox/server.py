@@ -41,7 +41,7 @@ class Sandbox:
     :ivar requests: every request so far, but those to the sandbox's own controls.
     :ivar sign_ins: how many access tokens were given out.
     :ivar latency: seconds added to each answer.
-    :ivar date_offset: seconds by which the ``Date`` header is off.
+    :ivar date_offset: seconds by which its clock is off, as the ``Date`` header and the connector tell.
     """
 
     def __init__(self, shop: Shop | None = None, behaviour: Behaviour = BEST_KNOWN, port: int = 0) -> None:

@@ -145,7 +145,7 @@ def test_a_cloud_without_warehouses_has_nowhere_to_look(
         ({"refresh_token": "0123456789abcdef" * 2}, "Refresh Token was refused"),
         ({"cloud_id": "390909009"}, "not for Cloud ID 390909009. The token may use: "),
         ({"cloud_id": None}, "Cloud ID is missing. The token may use: "),
-        ({"refresh_token": None}, "Refresh Token (extra refresh_token) is missing"),
+        ({"refresh_token": None}, "Refresh Token is missing"),
         ({"cloud_id": "abc"}, "Cloud ID must be the cloud's number"),
     ],
     ids=lambda given: str(given)[:20],

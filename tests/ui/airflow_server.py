@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -65,8 +65,15 @@ def airflow_home(folder: Path) -> AirflowHome:
 
 @dataclass(frozen=True)
 class AirflowServer:
+    """A running API server.
+
+    :param url: with the path prefix. :param session: signed in. :param log: what the server writes.
+    """
+
     url: str
     session: requests.Session
+    log: Path
+    pid: int
 
     def press_test(self, connection: dict[str, object]) -> tuple[bool, str]:
         """Test a connection through the endpoint that the UI's button uses."""
@@ -79,15 +86,36 @@ class AirflowServer:
 
 
 @contextmanager
-def serve(home: AirflowHome) -> Iterator[AirflowServer]:
-    """Run an API server on a free port of loopback until the block ends."""
+def serve(
+    home: AirflowHome,
+    *,
+    workers: int = 1,
+    prefix: str = "",
+    users: Mapping[str, str] | None = None,
+    **environment: str,
+) -> Iterator[AirflowServer]:
+    """Run an API server on a free port of loopback until the block ends.
+
+    :param prefix: the path below which people reach it, such as ``/team/airflow``.
+    :param users: names and their roles; the session is the first one's. Without users, everybody is an admin.
+    """
     port = _free_port()
-    url = f"http://127.0.0.1:{port}"
-    log = home.path / "api-server.log"
+    url = f"http://127.0.0.1:{port}{prefix}"
+    log = home.path / f"api-server-{port}.log"
+    if users:
+        roles = ",".join(f"{name}:{role}" for name, role in users.items())
+        passwords = home.path / "passwords.json"
+        passwords.write_text(json.dumps({name: password_of(name) for name in users}))
+        environment |= {
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": roles,
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+        }
+    place = ["--host", "127.0.0.1", "--port", str(port), f"--workers={workers}"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "--port", str(port), "--workers=1"],
-            env=home.environment(AIRFLOW__API__BASE_URL=url),
+            [sys.executable, "-m", "airflow", "api-server", *place],
+            env=home.environment(AIRFLOW__API__BASE_URL=url, **environment),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -96,11 +124,29 @@ def serve(home: AirflowHome) -> Iterator[AirflowServer]:
         with requests.Session() as session:
             session.trust_env = False
             _wait_until_healthy(session, url, process, log)
-            token = session.get(f"{url}/auth/token", timeout=10).json()["access_token"]
-            session.headers["Authorization"] = f"Bearer {token}"
-            yield AirflowServer(url, session)
+            session.headers["Authorization"] = f"Bearer {sign_in(url, next(iter(users or ()), None))}"
+            yield AirflowServer(url, session, log, process.pid)
     finally:
         _end(process)
+
+
+def password_of(user: str) -> str:
+    """Return the password that `serve` gives a user."""
+    return f"{user}'s password"
+
+
+def sign_in(url: str, user: str | None) -> str:
+    """Return what a user is known by to the API server: the value of its cookie, and a bearer token."""
+    with requests.Session() as session:
+        session.trust_env = False
+        if user is None:
+            answer = session.get(f"{url}/auth/token", timeout=10)
+        else:
+            credentials = {"username": user, "password": password_of(user)}
+            answer = session.post(f"{url}/auth/token", json=credentials, timeout=10)
+    assert answer.status_code == 201, answer.text
+    token: str = answer.json()["access_token"]
+    return token
 
 
 def _wait_until_healthy(
