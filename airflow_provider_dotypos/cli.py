@@ -6,6 +6,8 @@ Imported at every ``airflow`` call, so it looks at the commands' options alone; 
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +15,9 @@ from importlib import import_module
 from typing import Any
 
 _DESCRIPTION = "Tools around Dotypos"
+
+#: What shells report of a process that Ctrl-C has ended.
+_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,19 @@ class Command:
 
     def run(self, args: argparse.Namespace) -> int:
         """Run it and return its exit code."""
-        code: int = getattr(import_module(self.module), self.function)(args)
+        try:
+            code: int = getattr(import_module(self.module), self.function)(args)
+            sys.stdout.flush()  # a reader that has gone, or a full disk, shows here at the latest
+        except KeyboardInterrupt:
+            sys.stderr.write("\nInterrupted.\n")
+            return _INTERRUPTED
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ENOSPC):
+                raise
+            if error.errno == errno.ENOSPC:
+                sys.stderr.write(f"The result can't be written: {error.strerror}.\n")
+            _let_stdout_go()
+            return 1
         return code
 
     def run_and_exit(self, args: argparse.Namespace) -> None:
@@ -67,6 +84,13 @@ COMMANDS = (
         "serve",
     ),
 )
+
+
+def _let_stdout_go() -> None:
+    """Send what stdout still holds nowhere, or Python would complain of it at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

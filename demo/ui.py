@@ -89,7 +89,9 @@ def _serve(house: House, sandbox: Sandbox) -> int:
   Dotypos       {sandbox.url}   (the sandbox)
 
 Switch a DAG on and trigger it. Admin > Connect Dotypos checks dotypos_default, and connects it again or a second
-cloud; the sandbox has the page on which access is allowed. Admin > Connections has the form and its Test button.
+cloud; the sandbox has the page on which access is allowed. For a new connection:
+  Client ID {sandbox.client_id}   Client Secret {sandbox.client_secret}   API base URL {sandbox.url}
+Admin > Connections has the form and its Test button.
 What DAGs extract goes to {house.shown(house.files)}. Ctrl-C stops everything.
 """,
             flush=True,

@@ -19,7 +19,7 @@ ARROWS = {
     "transfers": {"hooks", "api", "_compat"},
     "connect": {"api", "_compat", "provider_info"},
     "sandbox": {"api"},
-    "commands": {"hooks", "api", "_compat"},
+    "commands": {"connect", "api", "_compat"},
     "cli": {"sandbox", "commands", "connect"},
     "exceptions": {"api"},
     "_compat": {"api", "provider_info"},

@@ -15,6 +15,7 @@ import pytest
 from packaging.version import Version
 
 from airflow_provider_dotypos.cli import COMMANDS, airflow_commands
+from airflow_provider_dotypos.sandbox.tokens import CLIENT_ID, CLIENT_SECRET
 
 
 def test_the_sandbox_tells_how_to_reach_it_and_ends_with_ctrl_c() -> None:
@@ -31,6 +32,8 @@ def test_the_sandbox_tells_how_to_reach_it_and_ends_with_ctrl_c() -> None:
     connection = json.loads(match[1])
     with urllib.request.urlopen(f"{connection['host']}:{connection['port']}/_sandbox", timeout=10) as answer:
         assert json.load(answer)["rows"]
+    assert f"DOTYPOS_CLIENT_SECRET={CLIENT_SECRET} python -m airflow_provider_dotypos connect --host http" in told
+    assert f" --client-id {CLIENT_ID}\n" in told
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 0
     process.stdout.close()

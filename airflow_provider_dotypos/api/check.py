@@ -96,7 +96,7 @@ def _told(error: DotyposError) -> str:
     if isinstance(error, (DotyposPermissionError, DotyposNotFoundError)) and signed_in:
         return f"Signed in, but refused: {error}"
     if isinstance(error, DotyposRateLimitError):
-        return f"Reached the server, but it asks for fewer requests; try Test again in a while: {error}"
+        return f"Reached the server, but it asks for fewer requests; try again in a while: {error}"
     if isinstance(error, DotyposServerError) and (signed_in or error.status in (500, 502, 503, 504)):
         return f"Reached the server, but it fails; try again later, or check API base URL: {error}"
     if isinstance(error, DotyposTlsError):

@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -46,10 +46,10 @@ def run(args: argparse.Namespace) -> int:
 
     with _stdout_for_the_connection() as out:
         try:
-            if args.paste and args.legacy:
-                raise UsageError("--legacy and --paste don't go together: leave one of them out.")
+            if clash := _clash(args):
+                raise UsageError(clash)
             target = Target.of(args.conn_id, args.host, args.cloud_id, replace_cloud=args.replace)
-            connecting = Connecting(args, target, say, lambda value: print(value, file=out, flush=True))
+            connecting = Connecting(args, target, say, lambda value: _print(value, out))
             outcome = connecting.by_paste() if args.paste else connecting.by_listener()
         except UsageError as error:
             say(str(error))
@@ -77,13 +77,37 @@ def _stdout_for_the_connection() -> Iterator[TextIO]:
     Airflow logs there as well, and browsers that are started write there what they like; they get standard error.
     """
     sys.stdout.flush()
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
-        os.dup2(2, 1)
-        try:
-            yield out
-        finally:
-            sys.stdout.flush()
-            os.dup2(out.fileno(), 1)
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    try:
+        yield out
+    finally:
+        sys.stdout.flush()
+        os.dup2(out.fileno(), 1)
+        with suppress(OSError):  # what couldn't be written was told then
+            out.close()
+
+
+def _print(value: str, out: TextIO) -> None:
+    from airflow_provider_dotypos.connect.grant import ConnectError
+
+    try:
+        print(value, file=out, flush=True)
+    except OSError as error:
+        raise ConnectError(f"The connection can't be printed ({error.strerror}), and is stored nowhere.") from None
+
+
+def _clash(args: argparse.Namespace) -> str:
+    """Return what is wrong with options of which one would be ignored, or nothing."""
+    if args.replace and args.conn_id is None:
+        return "--replace lets a connection change its cloud: name it by --conn-id."
+    if args.page is not None and not args.paste:
+        return "--page names the file that --paste writes; give both or neither."
+    others = {"--legacy": args.legacy, "--port": args.port, "--no-browser": args.no_browser, "--timeout": args.timeout}
+    useless = [option for option, given in others.items() if given]
+    if args.paste and useless:
+        return f"{', '.join(useless)} and --paste don't go together: leave one of them out."
+    return ""
 
 
 def _port(text: str) -> int:

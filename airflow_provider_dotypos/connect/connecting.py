@@ -54,8 +54,6 @@ class Connecting:
 
         :raises ConnectError: nobody came back, or there was nowhere to come back to.
         """
-        if self.args.page is not None:
-            raise UsageError("--page names the file that --paste writes; give both or neither.")
         client_id = self._client_id() or _asked("Client id", CLIENT_ID, prompt.ask)
         client_secret, source = self._client_secret(client_id)
         application = Application(client_id, client_secret, self.target.base_url)
@@ -70,6 +68,10 @@ class Connecting:
                 query = listener.wait(seconds)
             except TimeoutError:
                 raise ConnectError(_nobody_came(seconds, source)) from None
+            except KeyboardInterrupt:
+                if listener.has_left:
+                    self.say(f"\n{_what_dotypos_tells(source)}")
+                raise
             outcome = self._conclude(query, client_id, client_secret)
             listener.tell(outcome)
         return outcome
@@ -185,12 +187,18 @@ def _asked(what: str, variable: str, ask: Callable[[str], str]) -> str:
 
 
 def _nobody_came(seconds: float, source: str) -> str:
+    return (
+        f"Nobody came back from Dotypos within {seconds:g} seconds; nothing was stored. Run the command again. "
+        f"{_what_dotypos_tells(source)}"
+    )
+
+
+def _what_dotypos_tells(source: str) -> str:
     """Return what to look at. Dotypos tells the person only, on its page."""
     now = datetime.now(timezone.utc)
     return (
-        f"Nobody came back from Dotypos within {seconds:g} seconds; nothing was stored. Run the command again. If "
-        "Dotypos's page spoke of an expired connection or of time settings, set this machine's clock by NTP (it may be "
-        f"wrong by a minute, and says {now:%H:%M:%S} UTC). If it spoke of an unknown application or a wrong secret, "
+        "If Dotypos's page spoke of an expired connection or of time settings, set this machine's clock by NTP (it may "
+        f"be wrong by a minute, and says {now:%H:%M:%S} UTC). If it spoke of an unknown application or a wrong secret, "
         f"correct the client id, or the client secret {source}."
     )
 

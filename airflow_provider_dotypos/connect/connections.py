@@ -17,7 +17,7 @@ from airflow.secrets.environment_variables import EnvironmentVariablesBackend
 from airflow.secrets.metastore import MetastoreBackend
 from airflow.utils.session import create_session
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from airflow_provider_dotypos.provider_info import CONN_TYPE
 
@@ -164,8 +164,8 @@ def _readable(conn_id: str) -> Found | None:
     """Return a connection of ours, if it can be read: one that can't be decrypted must not hide the others."""
     try:
         found = _first(conn_id)
-    except Exception as error:  # whatever the database or the decryption raises
-        log.warning("The connection %s can't be read: %s", conn_id, type(error).__name__)
+    except WrongConnectionError as error:
+        log.warning("%s", error)
         return None
     return found if isinstance(found, Found) else None
 
@@ -173,20 +173,27 @@ def _readable(conn_id: str) -> Found | None:
 def _first(conn_id: str) -> Found | str | None:
     """Return a connection of ours, or the type of another one, from the first place that has it, as Airflow does."""
     for backend in ensure_secrets_loaded():
-        connection = _from(backend, conn_id)
-        if connection is None:
-            continue
-        if connection.conn_type != CONN_TYPE:
-            return str(connection.conn_type)
-        return Found(
-            conn_id=conn_id,
-            held_in=_place(backend, conn_id),
-            client_id=connection.login,
-            client_secret=connection.password,
-            host=connection.host,
-            port=connection.port,
-            extra=connection.extra_dejson,
-        )
+        try:
+            connection = _from(backend, conn_id)
+            if connection is None:
+                continue
+            if connection.conn_type != CONN_TYPE:
+                return str(connection.conn_type)
+            return Found(
+                conn_id=conn_id,
+                held_in=_place(backend, conn_id),
+                client_id=connection.login,
+                client_secret=connection.password,
+                host=connection.host,
+                port=connection.port,
+                extra=connection.extra_dejson,
+            )
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # of the decryption; Airflow's versions differ in what they raise
+            raise WrongConnectionError(
+                f"The connection {conn_id} can't be decrypted ({type(error).__name__}); was the Fernet key changed?"
+            ) from None
     return None
 
 

@@ -1,7 +1,7 @@
 """Each journey to Dotypos and back is told in Airflow's audit log, which also lets each step be taken only once.
 
-The log is a place that all API servers share: a journey's line is turned from "gone" to "back" by a single UPDATE, and
-whoever finds no line to turn comes too late.
+The log is a place that all API servers share. Besides the lines that tell, a journey has a ticket there: a single
+UPDATE turns it from one step to the next, and whoever finds no ticket to turn comes too late.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from typing import cast
 from airflow.models.log import Log
 from airflow.utils.session import create_session
 from sqlalchemy import CursorResult, update
+from sqlalchemy.orm import Session
 
+#: What people read in the audit log.
 GONE = "dotypos_connect_gone"
 BACK = "dotypos_connect_back"
-ANSWERED = "dotypos_connect_answered"
 STORED = "dotypos_connect_stored"
+
+#: The ticket's steps.
+_OUT, _HOME, _ANSWERED = (f"dotypos_connect_ticket_{step}" for step in ("out", "home", "answered"))
 
 
 def begin(journey: str, conn_id: str, user: str) -> None:
@@ -24,34 +28,40 @@ def begin(journey: str, conn_id: str, user: str) -> None:
 
     :param journey: a random id.
     """
-    _note(GONE, user, conn_id=conn_id, journey=journey)
+    with create_session() as session:
+        _note(session, GONE, user, conn_id=conn_id)
+        _note(session, _OUT, user, conn_id=conn_id, journey=journey)
 
 
-def end(journey: str, conn_id: str) -> bool:
+def end(journey: str, conn_id: str, user: str) -> bool:
     """Note that a user came back, and return whether this is the first time."""
-    return _turn(journey, conn_id, GONE, BACK)
+    with create_session() as session:
+        first = _turn(session, _OUT, _HOME, journey, conn_id)
+        if first:
+            _note(session, BACK, user, conn_id=conn_id)
+        return first
 
 
 def answer(journey: str, conn_id: str) -> bool:
-    """Note that the question that a journey ended with was answered, and return whether this is the first time."""
-    return _turn(journey, conn_id, BACK, ANSWERED)
+    """Note that the question that a journey ended with is answered, and return whether this is the first time."""
+    with create_session() as session:
+        return _turn(session, _HOME, _ANSWERED, journey, conn_id)
 
 
 def stored(conn_id: str, cloud_id: int, user: str) -> None:
     """Note that a connection was given a token."""
-    _note(STORED, user, conn_id=conn_id, cloud_id=cloud_id)
-
-
-def _turn(journey: str, conn_id: str, before: str, after: str) -> bool:
-    line = update(Log).where(Log.event == before, Log.extra == _extra(conn_id=conn_id, journey=journey))
     with create_session() as session:
-        turned = cast("CursorResult[object]", session.execute(line.values(event=after)))
-        return bool(turned.rowcount == 1)
+        _note(session, STORED, user, conn_id=conn_id, cloud_id=cloud_id)
 
 
-def _note(event: str, user: str, **extra: object) -> None:
-    with create_session() as session:
-        session.add(Log(event=event, owner=user, owner_display_name=user, extra=_extra(**extra)))
+def _turn(session: Session, before: str, after: str, journey: str, conn_id: str) -> bool:
+    ticket = update(Log).where(Log.event == before, Log.extra == _extra(conn_id=conn_id, journey=journey))
+    turned = cast("CursorResult[object]", session.execute(ticket.values(event=after)))
+    return bool(turned.rowcount == 1)
+
+
+def _note(session: Session, event: str, user: str, **extra: object) -> None:
+    session.add(Log(event=event, owner=user, owner_display_name=user, extra=_extra(**extra)))
 
 
 def _extra(**extra: object) -> str:

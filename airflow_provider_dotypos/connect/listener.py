@@ -56,6 +56,7 @@ class Listener:
     _state: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     _return: futures.Future[dict[str, str]] = field(default_factory=futures.Future, repr=False)
     _outcome: futures.Future[Outcome] = field(default_factory=futures.Future, repr=False)
+    _left: Event = field(default_factory=Event, repr=False)
     _looked: Event = field(default_factory=Event, repr=False)
 
     def __enter__(self) -> Listener:
@@ -90,6 +91,17 @@ class Listener:
         """Where Dotypos sends the person back to."""
         return f"http://127.0.0.1:{self.port}/{CALLBACK}"
 
+    @property
+    def has_left(self) -> bool:
+        """Whether the person was sent on to Dotypos."""
+        return self._left.is_set()
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        names = (f"127.0.0.1:{self.port}", f"localhost:{self.port}")
+        # Browsers leave out the port that http has anyway.
+        return (*names, "127.0.0.1", "localhost") if self.port == 80 else names
+
     def wait(self, seconds: float) -> dict[str, str]:
         """Return the query that the person comes back from Dotypos with.
 
@@ -106,7 +118,7 @@ class Listener:
     def answer(self, method: str, target: str, host: str) -> Answer:
         """Answer a request for `target`, addressed to `host`."""
         # A page elsewhere whose name was made to lead here (DNS rebinding) calls us by that name.
-        if host not in (f"127.0.0.1:{self.port}", f"localhost:{self.port}"):
+        if host not in self._names:
             return _stray("This address answers to 127.0.0.1 only.", 403)
         path, _, query = target.partition("?")
         if (method, path) == ("GET", f"/{CALLBACK}"):
@@ -133,6 +145,7 @@ class Listener:
         return _see("./") if method == "GET" else _stray("There is nothing here.", 404)
 
     def _leave(self) -> Answer:
+        self._left.set()
         out = self.way_out(self.redirect_uri, self._state)
         html = pages.render(
             "go.html", method=out.method, action=out.action, fields=out.fields, again="./", life=SIGNATURE_LIFE

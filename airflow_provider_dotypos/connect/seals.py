@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from typing import Any
 
 import msgspec
@@ -15,7 +16,11 @@ from cryptography.fernet import Fernet, InvalidToken
 
 
 class BrokenSealError(Exception):
-    """Not sealed here, not for this purpose, or too old."""
+    """Not sealed here, or not for this purpose."""
+
+
+class ExpiredSealError(BrokenSealError):
+    """Sealed here, but too long ago."""
 
 
 class Seals:
@@ -34,13 +39,16 @@ class Seals:
     def open(self, purpose: str, sealed: str | None, *, life: int) -> dict[str, Any]:
         """Return what was sealed.
 
-        :param life: seconds after which a seal counts as broken.
-        :raises BrokenSealError: it can't be opened.
+        :param life: seconds after which a seal counts as expired.
+        :raises BrokenSealError: it can't be opened. :raises ExpiredSealError: it is too old.
         """
+        fernet, data = self._fernet(purpose), (sealed or "").encode()
         try:
-            opened = self._fernet(purpose).decrypt((sealed or "").encode(), ttl=life)
+            opened = fernet.decrypt(data)
         except InvalidToken:
             raise BrokenSealError(purpose) from None
+        if time.time() - fernet.extract_timestamp(data) > life:
+            raise ExpiredSealError(purpose)
         content: dict[str, Any] = msgspec.json.decode(opened)
         return content
 

@@ -110,6 +110,7 @@ class Target:
         :raises ConnectError: it can't be written; says why.
         """
         from airflow_provider_dotypos.connect import connections
+        from airflow_provider_dotypos.connect.lookup import kind_of
 
         changes = {"login": client_id, "password": client_secret}
         changes = {name: value for name, value in changes.items() if value}
@@ -120,7 +121,7 @@ class Target:
         except connections.WrongConnectionError as error:
             raise ConnectError(str(error)) from None
         except Exception as error:  # of whatever driver the database has
-            raise ConnectError(f"Airflow's database doesn't take it ({_kind(error)}).") from error
+            raise ConnectError(f"Airflow's database doesn't take it ({kind_of(error)}).") from error
 
     def printed(self, grant: Grant, client_id: str | None, form: Format) -> str:
         """Return the connection, for a secrets backend or an environment variable; without the client secret."""
@@ -130,16 +131,15 @@ class Target:
 
 def _find(conn_id: str) -> Found | None:
     from airflow_provider_dotypos.connect import connections
+    from airflow_provider_dotypos.connect.lookup import look_up
 
-    try:
-        return connections.find(conn_id)
-    except connections.WrongConnectionError as error:
-        raise ConnectError(str(error)) from None
-    except Exception as error:  # of whatever driver the database has
-        raise ConnectError(
-            f"Airflow can't be asked for the connection {conn_id} ({_kind(error)}). Run the command where Airflow "
-            "runs and its database is migrated, or without --conn-id to have the connection printed."
-        ) from error
+    found = look_up(conn_id)
+    if found is None:
+        try:
+            connections.check_new_id(conn_id)  # now, before anybody goes to Dotypos for it
+        except connections.WrongConnectionError as error:
+            raise ConnectError(str(error)) from None
+    return found
 
 
 def _blank(conn_id: str) -> Found:
@@ -172,9 +172,3 @@ def _uri(value: str) -> str:
     extra = fields.pop("extra")
     extra["cloud_id"] = int(extra["cloud_id"])
     return str(Connection(conn_id="printed", **fields, extra=json.dumps(extra)).get_uri())
-
-
-def _kind(error: Exception) -> str:
-    """Return the kind of an error and what the database's driver said; the rest may hold what was to be stored."""
-    said = str(getattr(error, "orig", None) or "").partition("\n")[0]
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -92,6 +92,8 @@ class Visitor:
         # Without a user there is only a message to be shown, to whoever signs in next.
         sealed = self.seal("result", **outcome) if self._user else self._seals.seal("message", outcome)
         response = RedirectResponse("result", 303)
+        if self._user:
+            self._set(response, BROWSER, self._browser, None)
         self._set(response, RESULT, sealed, ANSWER_LIFE)
         return response
 

@@ -9,8 +9,8 @@ https://docs.api.dotypos.com/authorization
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -22,10 +22,21 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware.base import RequestResponseEndpoint
 
 from airflow_provider_dotypos import _compat
-from airflow_provider_dotypos.api.check import Verdict, check, named
+from airflow_provider_dotypos.api.auth import connector
+from airflow_provider_dotypos.api.check import Verdict, check
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError
 from airflow_provider_dotypos.api.settings import Settings, read_base_url
 from airflow_provider_dotypos.connect import connections, journeys, pages
+from airflow_provider_dotypos.connect.arrival import (
+    EXPIRED,
+    SIGNED_OUT,
+    STRANGER,
+    Outcome,
+    arrive,
+    find,
+    granted,
+    store,
+)
 from airflow_provider_dotypos.connect.connections import Found, WrongConnectionError
 from airflow_provider_dotypos.connect.grant import (
     CALLBACK,
@@ -33,11 +44,8 @@ from airflow_provider_dotypos.connect.grant import (
     TIME_TO_DECIDE,
     Application,
     ConnectError,
-    Grant,
-    read_return,
-    try_out,
 )
-from airflow_provider_dotypos.connect.seals import BrokenSealError
+from airflow_provider_dotypos.connect.seals import BrokenSealError, ExpiredSealError
 from airflow_provider_dotypos.connect.visitor import (
     ANSWER_LIFE,
     NOT_ALLOWED,
@@ -47,6 +55,10 @@ from airflow_provider_dotypos.connect.visitor import (
     login,
     visitor,
 )
+
+log = logging.getLogger(__name__)
+
+DEFAULT_CONN_ID = "dotypos_default"
 
 app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
 
@@ -76,7 +88,7 @@ def show_journey(visit: Visit, conn_id: str | None = None) -> Response:
     if conn_id is None:
         visit.require_edit(None)
         return _departure(visit, None)
-    return _departure(visit, _found(visit, conn_id))
+    return _departure(visit, find(visit, conn_id))
 
 
 @app.post("/connect")
@@ -93,17 +105,21 @@ def begin_journey(
     """Store what was typed, and send the visitor on to the signed form."""
     visit.require_own_form(form)
     conn_id, client_id, client_secret, host = (text.strip() for text in (conn_id, client_id, client_secret, host))
-    found = None if new else _found(visit, conn_id)
+    found = None if new else find(visit, conn_id)
     try:
         _require_application(found, client_id, client_secret)
-        read_base_url(found.host if found else host, found and found.port)
+        if legacy and not (client_secret and (found is None or found.writable)):
+            # Its address holds the secret: whoever may edit a connection doesn't get to see that of another person.
+            raise WrongConnectionError(
+                "The deprecated connector needs the Client Secret typed in: its address holds it."
+            )
+        read_base_url(host or (found and found.host), None if host else found and found.port)
         if found is None:
             visit.require_edit(None)
             _require_unused(conn_id)
             connections.create(conn_id, login=client_id, password=client_secret, host=host or None)
         elif found.writable:
-            typed_fields: dict[str, Any] = {"login": client_id, "password": client_secret}
-            connections.update(conn_id, **{name: text for name, text in typed_fields.items() if text})
+            connections.update(conn_id, **_changes(client_id, client_secret, host))
     except (WrongConnectionError, DotyposConfigurationError) as error:
         typed = {"conn_id": conn_id, "client_id": client_id, "host": host}
         return _departure(visit, found, str(error), typed, 400)
@@ -118,16 +134,20 @@ def leave(visit: Visit, state: str = "") -> Response:
     """Send the visitor to Dotypos by a form that is signed now."""
     try:
         journey = visit.open("state", state, life=TIME_TO_DECIDE)
+    except ExpiredSealError:
+        raise RefusedError(400, EXPIRED) from None
     except BrokenSealError:
-        raise RefusedError(400, _EXPIRED) from None
-    found = _found(visit, journey["conn_id"])
+        raise RefusedError(400, STRANGER) from None
+    found = find(visit, journey["conn_id"])
     try:
         _require_application(found)
         base_url = read_base_url(found.host, found.port)
     except (WrongConnectionError, DotyposConfigurationError) as error:
         raise RefusedError(400, f"The connection was changed meanwhile. {error}") from None
     application = Application(str(found.client_id), str(found.client_secret), base_url)
-    out = application.way_out(f"{journey['back']}/{CALLBACK}", state, legacy=journey["legacy"])
+    # Dotypos's page stays open for its time from now on, so the state does, too.
+    fresh = visit.seal("state", **journey)
+    out = application.way_out(f"{journey['back']}/{CALLBACK}", fresh, legacy=journey["legacy"])
     again = f"connect?conn_id={quote(found.conn_id, safe='')}"
     return visit.page(
         "go.html",
@@ -144,11 +164,14 @@ def leave(visit: Visit, state: str = "") -> Response:
 def come_back(visit: Visit) -> Response:
     """Take what Dotypos sent the visitor back with, and go on to an address that doesn't hold it."""
     try:
-        outcome = _arrive(visit, visit.request.query_params)
+        outcome = arrive(visit, visit.request.query_params)
     except (ConnectError, WrongConnectionError) as error:
         outcome = {"kind": "failed", "message": str(error)}
     except RefusedError as error:  # the connection has vanished, or is no longer the visitor's to edit
         outcome = {"kind": "failed", "message": f"Nothing was stored. {error.detail}"}
+    except Exception as error:  # whatever it is, the token must not stay in the address
+        log.error("A return from Dotypos failed: %s", type(error).__name__)
+        outcome = {"kind": "failed", "message": f"Airflow failed ({type(error).__name__}); connect again."}
     return visit.conclude(outcome)
 
 
@@ -166,15 +189,20 @@ def decide(visit: Visit, choice: Field = "", conn_id: Field = "", question: Fiel
     try:
         outcome = visit.open("question", question, life=ANSWER_LIFE)
     except BrokenSealError:
-        raise RefusedError(400, _EXPIRED) from None
-    grant, found = _granted(outcome), _found(visit, outcome["conn_id"])
+        raise RefusedError(
+            400, "This answer came too late, or isn't yours. Nothing was stored; connect again."
+        ) from None
+    grant, found = granted(outcome), find(visit, outcome["conn_id"])
     try:
         if choice == "replace":
             _require_first_answer(outcome)
-            return visit.conclude(_stored(visit, found.conn_id, grant, outcome["cloud"]))
+            return visit.conclude(store(visit, found.conn_id, grant, outcome["cloud"]))
         visit.require_edit(None)
         conn_id = conn_id.strip()
         _require_unused(conn_id)
+        if connections.team_of(found.conn_id) is not None:
+            # A connection made here belongs to no team, so DAGs of all teams could use what this team's knows.
+            raise WrongConnectionError("This connection is a team's: make the other one on Admin > Connections.")
         _require_first_answer(outcome)
         connections.create(
             conn_id,
@@ -215,7 +243,7 @@ def refuse(request: Request, error: AnyHTTPException) -> Response:
         return _refusal(error.status_code, str(error.detail))
     # Neither of these is ours: Airflow doesn't know the session (any more).
     if request.url.path.endswith(f"/{CALLBACK}"):
-        return Visitor(request, None).conclude({"kind": "failed", "message": _SIGNED_OUT})
+        return Visitor(request, None).conclude({"kind": "failed", "message": SIGNED_OUT})
     return RedirectResponse(login(request), 303)
 
 
@@ -229,16 +257,12 @@ def _refusal(status: int, message: str) -> Response:
     return Response(pages.render("refused.html", message=message), status, media_type="text/html")
 
 
-_EXPIRED = (
-    "Dotypos's page has expired: it is open for about 15 minutes, and only to the browser and the user that began "
-    "here. Nothing was changed; connect again."
-)
-_SIGNED_OUT = "Your Airflow session had ended when you came back from Dotypos. Nothing was changed; connect again."
-_STRANGER = (
-    "This return from Dotypos doesn't belong to a journey of yours: it was begun by another user or in another "
-    "browser, or more than about 15 minutes ago. Nothing was changed; connect again."
-)
-_REPEATED = "This return from Dotypos was used before. Nothing was changed."
+def _changes(client_id: str, client_secret: str, host: str) -> dict[str, Any]:
+    """Return the fields that were typed; one that was left empty stays as it is."""
+    changes: dict[str, Any] = {"login": client_id, "password": client_secret, "host": host}
+    if host:
+        changes["port"] = None  # it belongs to the host before
+    return {name: value for name, value in changes.items() if value or name == "port"}
 
 
 def _require_unused(conn_id: str) -> None:
@@ -248,7 +272,7 @@ def _require_unused(conn_id: str) -> None:
         raise WrongConnectionError(f"There is a connection {conn_id} already; choose another id, or connect that one.")
 
 
-def _require_first_answer(outcome: dict[str, Any]) -> None:
+def _require_first_answer(outcome: Outcome) -> None:
     """Refuse to answer a question again: what was stored since may be newer."""
     if not journeys.answer(outcome["journey"], outcome["conn_id"]):
         raise RefusedError(400, "This question was answered before. Nothing was changed.")
@@ -266,51 +290,16 @@ def _require_application(found: Found | None, client_id: str = "", client_secret
             raise WrongConnectionError(f"{name} is missing{where}. Dotypos gives it out with a client application.")
 
 
-def _arrive(visit: Visitor, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return how a journey ends: its state is checked first, then the token by signing in; only then it is stored."""
-    if not query.get("token") and not query.get("state"):
-        read_return(query)  # a refusal; whether one brings the state back is not known [U]
-    try:
-        journey = visit.open("state", query.get("state"), life=TIME_TO_DECIDE)
-    except BrokenSealError:
-        raise ConnectError(_STRANGER) from None
-    conn_id = str(journey["conn_id"])
-    if not journeys.end(journey["journey"], conn_id):
-        raise ConnectError(_REPEATED)
-    grant = read_return(query)
-    _compat.mask_secret(grant.refresh_token)
-    found = _found(visit, conn_id)
-    verdict = try_out(grant, host=found.host, port=found.port, extra=found.extra, on_token=_compat.mask_secret)
-    if verdict.cloud is None:
-        raise ConnectError(f"Dotypos gave a token, but it doesn't work, so nothing was stored. {verdict.message}")
-    cloud = named(verdict.cloud)
-    held = {"conn_id": conn_id, "cloud": cloud, "grant": grant.extra, "journey": journey["journey"]}
-    if not found.writable:
-        return {"kind": "held elsewhere", "held_in": found.held_in, **held}
-    if found.cloud_id not in (None, str(grant.cloud_id)):
-        return {"kind": "other cloud", "old": found.cloud_id, **held}
-    return _stored(visit, conn_id, grant, cloud)
-
-
-def _stored(visit: Visitor, conn_id: str, grant: Grant, cloud: str) -> dict[str, Any]:
-    connections.update(conn_id, extra=grant.extra)
-    journeys.stored(conn_id, grant.cloud_id, visit.user_name)
-    return {"kind": "connected", "conn_id": conn_id, "cloud": cloud}
-
-
-def _granted(outcome: dict[str, Any]) -> Grant:
-    return Grant(outcome["grant"]["refresh_token"], int(outcome["grant"]["cloud_id"]))
-
-
-def _result(visit: Visitor, outcome: dict[str, Any], status: int = 200) -> Response:
-    shown = {"conn_id": None, "problem": None, **{key: value for key, value in outcome.items() if key != "grant"}}
+def _result(visit: Visitor, outcome: Outcome, status: int = 200) -> Response:
+    shown = {"conn_id": None, "problem": None, "value": None, "question": "", **outcome}
     if "grant" in outcome:
-        found = _found(visit, outcome["conn_id"])
-        # The one time that a token is shown: there is nowhere that it could be stored from here.
-        shown["value"] = found.with_grant(_granted(outcome).extra) if outcome["kind"] == "held elsewhere" else None
+        found = find(visit, outcome["conn_id"])
+        if outcome["kind"] == "held elsewhere":
+            # The one time that a token is shown: there is nowhere that it could be stored from here.
+            shown["value"] = found.with_grant(granted(outcome).extra)
         # The answer brings its question along, sealed: another tab may have another one.
         shown["question"] = visit.seal("question", **{key: outcome[key] for key in outcome if key != "problem"})
-    return visit.page("result.html", status, **shown)
+    return visit.page("result.html", status, **{key: value for key, value in shown.items() if key != "grant"})
 
 
 def _overview(visit: Visitor, verdicts: dict[str, Verdict]) -> Response:
@@ -332,26 +321,26 @@ def _departure(
         status,
         found=found,
         problem=problem,
-        typed=typed or {"conn_id": "dotypos_default", "client_id": "", "host": ""},
+        typed=typed or {"conn_id": _free_default() if found is None else "", "client_id": "", "host": ""},
         back=back_at(visit.request),
+        goes_to=_destination(found),
     )
+
+
+def _free_default() -> str:
+    return "" if connections.find(DEFAULT_CONN_ID) else DEFAULT_CONN_ID
+
+
+def _destination(found: Found | None) -> str | None:
+    """Return where a connection's journey leads, if its address is one."""
+    try:
+        return f"{connector(read_base_url(found and found.host, found and found.port))}/v2"
+    except DotyposConfigurationError:
+        return None
 
 
 def _editable(visit: Visitor) -> list[Found]:
     return [found for found in connections.listed() if visit.may_edit(found.conn_id)]
-
-
-def _found(visit: Visitor, conn_id: str) -> Found:
-    """Return a connection that the visitor may edit."""
-    try:
-        connections.check_id(conn_id)
-        visit.require_edit(conn_id)
-        found = connections.find(conn_id)
-    except WrongConnectionError as error:
-        raise RefusedError(400, str(error)) from None
-    if found is None:
-        raise RefusedError(404, f"There is no connection {conn_id} in this Airflow.")
-    return found
 
 
 def _verdict(found: Found) -> Verdict:

@@ -105,6 +105,9 @@ def introduction(sandbox: Sandbox) -> str:
         f"  airflow connections add dotypos_default --conn-json {connection}\n"
         "or, for one process:\n"
         f"  export AIRFLOW_CONN_DOTYPOS_DEFAULT={connection}\n\n"
+        "Or try to connect one, by:\n"
+        f"  DOTYPOS_CLIENT_SECRET={sandbox.client_secret} python -m airflow_provider_dotypos connect "
+        f"--host {sandbox.url} --client-id {sandbox.client_id}\n\n"
         "Ctrl-C ends it."
     )
 

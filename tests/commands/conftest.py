@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from airflow_provider_dotypos.cli import main
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop, lists
 from airflow_provider_dotypos.sandbox.errors import RefusedError
 from airflow_provider_dotypos.sandbox.tokens import Tokens
+from tests.connect.command_run import database_like
+from tests.ui.airflow_server import airflow_home
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +38,13 @@ def sandbox(server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     server.requests.clear()
     monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(server.connection()))
     return server
+
+
+@pytest.fixture
+def migrated(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[None]:
+    """A metadata database to look into, which holds nothing."""
+    with database_like(airflow_home(tmp_path_factory.getbasetemp()), tmp_path):
+        yield
 
 
 @dataclass(frozen=True)

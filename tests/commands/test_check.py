@@ -183,6 +183,7 @@ def test_a_host_that_does_not_answer_is_told(command: Command, monkeypatch: pyte
     assert "Traceback" not in done.err
 
 
+@pytest.mark.usefixtures("migrated")
 @pytest.mark.parametrize("name", ["check", "check --probe", "clouds"])
 def test_a_missing_connection_is_told_with_its_cure(command: Command, name: str) -> None:
     before = dict(os.environ)
@@ -195,3 +196,36 @@ def test_a_missing_connection_is_told_with_its_cure(command: Command, name: str)
     assert line.startswith("There is no connection 'nowhere' in this Airflow")
     assert "Connect a cloud (in Airflow: Admin > Connect Dotypos;" in line
     assert dict(os.environ) == before
+
+
+@pytest.mark.usefixtures("migrated")
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ('{"conn_type": "http"}', "is of another type (http), not dotypos"),
+        ('{"conn_type": "dotypos", ', "AIRFLOW_CONN_ODD is there, but can't be read"),
+    ],
+)
+@pytest.mark.parametrize("name", ["check", "clouds"])
+def test_a_connection_that_can_not_be_used_is_told(
+    command: Command, monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_ODD", value)
+
+    done = command(name, "--conn-id", "odd")
+
+    assert done.code == 1
+    assert done.out == ""
+    assert why in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
+
+
+def test_secrets_of_a_connection_are_masked(
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masked: list[str] = []
+    monkeypatch.setattr(_compat, "mask_secret", masked.append)
+
+    assert command("clouds").code == 0
+
+    assert {sandbox.refresh_token, sandbox.client_secret} < set(masked)  # and the access token

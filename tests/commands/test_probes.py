@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_dotypos.api.errors import DotyposRateLimitError
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.commands.probes import PROBES, answer_to, asking, examine, filters, values, versions
@@ -85,7 +86,7 @@ def test_a_lag_shows_between_two_looks(sandbox: Sandbox, lag: float, start: str)
     told = answer_to(BY_NAME["lag of versionDate"], cloud)
     # Between the looks a second of real time may have begun.
     assert told.startswith((start, "nothing came late in the 10 s") if lag == 0 else start), (first, told)
-    assert "the newest row seen was" in told
+    assert ("so its own lag is at most that" in told) == (lag == 0)
 
 
 def test_a_percentage_is_told_from_a_multiplier(sandbox: Sandbox) -> None:
@@ -104,16 +105,29 @@ def test_the_default_order_is_told(sandbox: Sandbox) -> None:
 
 
 def test_where_an_address_ends_is_told(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert found(sandbox, "longest address") == "16000 characters are taken, and perhaps more"
+    assert re.fullmatch(
+        r"16\d\d\d characters \(1333 ids\) are taken, and perhaps more", found(sandbox, "longest address")
+    )
+    sent = [request for request in sandbox.requests if request.path.endswith("/taxes")][-1]
+    assert sent.query["filter"].count(",") == 1332
     monkeypatch.setattr(filters, "_LENGTHS", (2_000, 100_000))  # more than the sandbox's HTTP server reads
-    assert found(sandbox, "longest address").startswith("2000 characters are taken, 100000 are not (")
+    told = found(sandbox, "longest address")
+    assert re.match(r"20\d\d characters \(166 ids\) are taken, 100\d\d\d characters \(8333 ids\) are not \(", told)
+
+
+def test_a_refusal_of_the_list_is_not_taken_for_its_addresss_end(
+    sandbox: Sandbox, refuse: Callable[[str, RefusedError], None]
+) -> None:
+    refuse("taxes", RefusedError(403, "ACCESS_DENIED", "no"))
+    assert re.match(
+        r"can't tell: 20\d\d characters \(166 ids\) are not taken \(403\)", found(sandbox, "longest address")
+    )
 
 
 def test_refusals_and_separators_are_told_by_their_shape(sandbox: Sandbox) -> None:
     told = found(sandbox, "error bodies")
     assert told.startswith("unknown filter field: 400 {violations: [{fieldName: text, message: text}]}")
     assert "status: number" in told
-    assert "200 without rows (zz%7Czz, zz%3Bzz)" in found(sandbox, "escaping in filters")
     assert found(sandbox, "empty list without BC1") == "404 without a body (orders, products)"
     assert found(sandbox, "deleted where it is missing").startswith("400 (all ")
     assert found(sandbox, "deleted in rows without it").startswith("not there (")
@@ -125,8 +139,10 @@ def test_headers_of_a_rate_limit_are_found_also_on_refusals(sandbox: Sandbox) ->
     assert cloud.ask_list("orders", {"limit": 1}).status == 200
     assert answer_to(BY_NAME["rate limit headers"], cloud).startswith("none among ")
     sandbox.faults.append(Fault("429", retry_after="7200"))
-    assert cloud.ask_list("orders", {"limit": 1}).status == 429
-    assert answer_to(BY_NAME["rate limit headers"], cloud) == "there are some: retry-after"
+    with pytest.raises(DotyposRateLimitError):
+        cloud.ask_list("orders", {"limit": 1})
+    told = answer_to(BY_NAME["rate limit headers"], cloud)
+    assert told == "throttled after 2 requests, Retry-After 7200 s; headers: there are some: retry-after"
     assert values.limit_headers({"date", "x-ratelimit-remaining"}) == "there are some: x-ratelimit-remaining"
 
 
@@ -228,3 +244,65 @@ def test_a_gone_cloud_gives_a_report_that_says_so(monkeypatch: pytest.MonkeyPatc
     cloud = Cloud(settings)
 
     assert answer_to(BY_NAME["limit above 100"], cloud) == "can't tell: DotyposConnectionError"
+
+
+def test_throttling_ends_the_asking_at_once(sandbox: Sandbox) -> None:
+    sandbox.faults.append(Fault("429", retry_after="60", times=99, skip=12, path="/clouds/"))
+
+    told = {row["probe"]: row["found"] for row in examine(settings_of(sandbox))}
+
+    assert len([request for request in sandbox.requests if "/clouds/" in request.path]) == 13
+    assert told["rate limit headers"].startswith("throttled after 13 requests, Retry-After 60 s; headers: ")
+    assert told["lag of versionDate"] == "not asked: throttled after 13 requests, Retry-After 60 s"
+    assert told["timestamps"].startswith("YYYY-")
+
+
+@pytest.mark.parametrize(("probe", "path"), [("limit above 100", "/orders"), ("error bodies", "/taxes")])
+def test_a_server_that_fails_tells_nothing_of_the_question(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, probe: str, path: str
+) -> None:
+    monkeypatch.setattr(asking, "_PATIENCE", Patience(faults=0.0))
+    sandbox.faults.append(Fault("503", times=99, path=path))
+    assert found(sandbox, probe) == "can't tell: answered 503"
+
+
+def test_one_list_that_fails_does_not_hide_the_others(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_PATIENCE", Patience(faults=0.0))
+    sandbox.faults.append(Fault("503", path="/orders"))
+    assert "can't tell: answered 503 (orders)" in found(sandbox, "empty list with BC1")
+
+
+def test_separators_are_tried_on_letters_that_names_hold(sandbox: Sandbox) -> None:
+    told = found(sandbox, "escaping in filters")
+    without = told.partition("200 without rows (")[2].partition(")")[0].split(", ")
+    assert {"ab%7Czz", "ab%3Bzz", "%61%62"} <= set(without)  # the sandbox decodes a value once
+    for row in sandbox.shop.rows(sandbox.cloud_ids[0], "products"):
+        sandbox.shop.update(sandbox.cloud_ids[0], "products", row["id"], {"name": "7%7"})
+    assert found(sandbox, "escaping in filters") == "can't tell: no product found by two letters of its name"
+
+
+def test_a_limit_is_cut_or_taken_only_if_that_shows(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(body: str) -> str:
+        monkeypatch.setattr(lists, "page", lambda *args, **more: lists.Page(200, body.encode()))
+        return found(sandbox, "limit above 100")
+
+    rows = ", ".join(["{}"] * 100)
+    assert answer(f"[{rows}]") == "can't tell: 100 rows, and perPage doesn't say"
+    assert answer(f"[{rows}, {{}}]") == "taken (101 rows)"
+    assert answer('{"perPage": "100", "data": []}').startswith("cut to 100")
+    assert answer('{"perPage": 101, "data": []}') == "taken (0 rows)"
+
+
+def test_a_first_look_that_fails_ends_nothing(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([KeyError("Rose"), None])
+    look = versions.look
+
+    def failing_at_first(cloud: Cloud) -> Any:
+        if error := next(looks):
+            raise error
+        return look(cloud)
+
+    monkeypatch.setattr(versions, "look", failing_at_first)
+    told = {row["probe"]: row["found"] for row in examine(settings_of(sandbox))}
+    assert told["lag of versionDate"] == "can't tell: the first look showed nothing"
+    assert told["numbers"].startswith("rows: ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from packaging.version import Version
 
 from airflow_provider_dotypos.cli import COMMANDS
 from airflow_provider_dotypos.commands.probes import NOT_PROBED, PROBES
-from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from tests.ui.airflow_server import AirflowHome, airflow_home
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
@@ -95,7 +96,53 @@ def test_every_command_and_option_is_told() -> None:
 
 def test_every_exit_code_and_point_is_told() -> None:
     page = PAGE.read_text()
-    for code in (0, 1, 2, 3):
+    for code in (0, 1, 2, 3, 130):
         assert f"| {code} |" in page.split("## Exit codes")[1]
     for point in {probe.point for probe in PROBES} | {point for point, _, _ in NOT_PROBED}:
         assert f"| {point} |" in page.split("## check --probe")[1].split("## Exit codes")[0]
+
+
+def test_a_database_without_tables_is_told_with_its_cure(tmp_path: Path) -> None:
+    home = AirflowHome(tmp_path / "airflow")
+    done = subprocess.run(
+        [*BY_MODULE, "check"], env=home.environment(), capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 1, done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("Airflow's database can't be asked for the connection dotypos_default (OperationalError: no")
+    assert f"AIRFLOW_HOME is {tmp_path / 'airflow'}: if that isn't your Airflow, set it" in line
+    assert "run `airflow db migrate`" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_a_command_in_one_line(sandbox: Sandbox) -> None:
+    sandbox.faults.append(Fault("hang", times=99, path="/signin"))
+    process = subprocess.Popen([*BY_MODULE, "clouds"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not sandbox.requests:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, told = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert out == ""
+    assert told.splitlines()[-1] == "Interrupted."  # Airflow 3.1 warns of its own things before
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("form", ["table", "json", "yaml", "plain"])
+def test_a_reader_that_has_gone_ends_it_quietly(form: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*BY_MODULE, "entities", "-o", form], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_full_disk_is_told_in_one_line(form: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*BY_MODULE, "entities", "-o", form], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"The result can't be written: No space left on device.\n"

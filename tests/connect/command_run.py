@@ -6,18 +6,23 @@ import argparse
 import io
 import queue
 import re
+import shutil
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
 import requests
+from airflow import settings
 
 from airflow_provider_dotypos.connect import command
 from airflow_provider_dotypos.sandbox import Sandbox
+from tests.ui.airflow_server import AirflowHome
 
 PATIENCE = 30.0
 
@@ -152,7 +157,12 @@ class Browser:
 
 def options_for(sandbox: Sandbox) -> list[str]:
     """Return how to connect to the sandbox; the client secret comes by the environment."""
-    return ["--host", sandbox.url, "--client-id", sandbox.client_id, "--no-browser"]
+    return [*application_of(sandbox), "--no-browser"]
+
+
+def application_of(sandbox: Sandbox) -> list[str]:
+    """Return the options that name the sandbox and its client application."""
+    return ["--host", sandbox.url, "--client-id", sandbox.client_id]
 
 
 Connect = Callable[..., Run]
@@ -168,3 +178,21 @@ def starter(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Connect:
         return Run(tuple(map(str, options)), told)
 
     return begin
+
+
+@contextmanager
+def database_like(home: AirflowHome, folder: Path) -> Iterator[Path]:
+    """Let this process use a copy of a home's metadata database."""
+    path = folder / "airflow.db"
+    shutil.copy(home.path / "airflow.db", path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{path}")
+        _use_configured_database()
+        yield path
+    _use_configured_database()
+
+
+def _use_configured_database() -> None:
+    settings.dispose_orm(do_log=False)
+    settings.configure_vars()
+    settings.configure_orm()

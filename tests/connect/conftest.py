@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -32,6 +33,12 @@ USERS = {ADMIN: "admin", OPERATOR: "op", VIEWER: "viewer"}
 SECRET_KEY = "the API servers' own secret key"
 JWT_SECRET = "what sessions are signed with, which is long enough for the longest of its hashes"
 HELD_IN_ENVIRONMENT, HELD_IN_FILE = "held_in_environment", "held_in_file"
+
+
+def aged(seals: Seals, purpose: str, sealed: str, seconds: int) -> str:
+    """Return a seal as if it had been made some time ago."""
+    content = json.dumps(seals.open(purpose, sealed, life=60)).encode()
+    return seals._fernet(purpose).encrypt_at_time(content, int(time.time()) - seconds).decode()
 
 
 @dataclass(frozen=True)

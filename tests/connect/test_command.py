@@ -15,10 +15,11 @@ import pytest
 import requests
 
 from airflow_provider_dotypos.connect import command
+from airflow_provider_dotypos.connect.listener import Listener
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.sandbox.connector import EXPIRED, UNKNOWN, sign
-from tests.connect.command_run import PROCESS, Browser, Connect, options_for, parse, starter
+from tests.connect.command_run import PROCESS, Browser, Connect, Told, options_for, parse, starter
 from tests.ui.airflow_server import AirflowHome
 
 
@@ -237,7 +238,10 @@ def test_a_port_that_is_taken_is_told(connect: Connect, sandbox: Sandbox) -> Non
 @pytest.mark.parametrize(
     ("options", "cure"),
     [
-        (["--paste", "--legacy"], "leave one of them out"),
+        (["--paste", "--legacy"], "--legacy and --paste don't go together"),
+        (["--paste", "--port", "8799"], "--port and --paste don't go together"),
+        (["--paste", "--no-browser", "--timeout", "9"], "--no-browser, --timeout and --paste don't go together"),
+        (["--replace"], "name it by --conn-id"),
         (["--page", "x.html"], "--page names the file"),
         (["--host", "http://api.example.com"], "--host can't be used"),
         (["--host", "http://127.0.0.1:99999"], "--host can't be used"),
@@ -304,6 +308,57 @@ def test_ctrl_c_ends_it(sandbox: Sandbox, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert told.strip() == "Not connected: interrupted."
     assert not out
+
+
+def test_ctrl_c_after_leaving_for_dotypos_tells_what_its_page_may_have_told(sandbox: Sandbox, tmp_path: Path) -> None:
+    environment = AirflowHome(tmp_path / "airflow").environment(DOTYPOS_CLIENT_SECRET="wrong")
+    process = subprocess.Popen(
+        [*PROCESS, *options_for(sandbox)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    told = Told()
+    while "Ctrl-C" not in told.read():
+        assert told.write(process.stderr.readline())
+    assert UNKNOWN in Browser().consent_page(told.wait_for(r"(http://127\.0\.0\.1:\d+/[\w-]+/)\n")).text
+
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    assert "correct the client id, or the client secret in DOTYPOS_CLIENT_SECRET" in rest
+    assert "NTP" in rest
+    assert rest.endswith("Not connected: interrupted.\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_connection_that_can_not_be_printed_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
+    environment = AirflowHome(tmp_path / "airflow").environment(DOTYPOS_CLIENT_SECRET=sandbox.client_secret)
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen(
+            [*PROCESS, *options_for(sandbox)], env=environment, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert process.stderr is not None
+    told = Told()
+    while "Ctrl-C" not in told.read():
+        assert told.write(process.stderr.readline())
+    last = Browser().connect(told.wait_for(r"(http://127\.0\.0\.1:\d+/[\w-]+/)\n"), sandbox.cloud_ids[0])
+    _, rest = process.communicate(timeout=20)
+
+    assert process.returncode == 1
+    assert rest == "Not connected. The connection can't be printed (No space left on device), and is stored nowhere.\n"
+    assert "stored nowhere" in last.text
+
+
+def test_port_80_is_left_out_of_names() -> None:
+    for port, status in ((80, 404), (8799, 403)):
+        listener = Listener(port, lambda *_: pytest.fail("signed"), lambda _: {})
+        assert listener.answer("GET", "/", "127.0.0.1").status == status
+        assert listener.answer("GET", "/", "localhost").status == status
+        assert listener.answer("GET", "/", f"127.0.0.1:{port}").status == 404
 
 
 def test_the_options_are_light() -> None:

@@ -20,7 +20,7 @@ import requests
 from airflow_provider_dotypos.connect import paste
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.sandbox.connector import sign
-from tests.connect.command_run import PROCESS, Browser, Connect, Told, form_of, options_for, starter
+from tests.connect.command_run import PROCESS, Browser, Connect, Told, application_of, form_of, starter
 from tests.ui.airflow_server import AirflowHome
 
 Type = Callable[[str], None]
@@ -62,7 +62,7 @@ def allowed(sandbox: Sandbox) -> dict[str, str]:
 
 def test_a_process_reads_the_address_from_its_input(sandbox: Sandbox, tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [*PROCESS, "--paste", *options_for(sandbox)],
+        [*PROCESS, "--paste", *application_of(sandbox)],
         env=AirflowHome(tmp_path / "airflow").environment(),
         cwd=tmp_path,
         stdin=subprocess.PIPE,
@@ -101,7 +101,7 @@ def test_the_page_asks_for_what_is_not_known(connect: Connect, sandbox: Sandbox,
 
 
 def test_a_refusal_is_told(connect: Connect, sandbox: Sandbox, type_in: Type) -> None:
-    run = connect("--paste", *options_for(sandbox))
+    run = connect("--paste", *application_of(sandbox))
     type_in(come_back(page_of(run.told), sandbox, decision="deny"))
     assert run.end() == 1
     assert "gave no access" in run.told.read()
@@ -120,7 +120,7 @@ def test_a_refusal_is_told(connect: Connect, sandbox: Sandbox, type_in: Type) ->
 def test_an_address_of_another_kind_is_refused(
     address: str, problem: str, connect: Connect, sandbox: Sandbox, type_in: Type, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run = connect("--paste", *options_for(sandbox))
+    run = connect("--paste", *application_of(sandbox))
     page = page_of(run.told)
     type_in(address)
     assert run.end() == 1
@@ -132,14 +132,14 @@ def test_an_address_of_another_kind_is_refused(
 def test_a_file_that_is_there_is_left_alone(connect: Connect, sandbox: Sandbox, tmp_path: Path) -> None:
     mine = tmp_path / "mine.html"
     mine.write_text("mine")
-    run = connect("--paste", "--page", mine, *options_for(sandbox))
+    run = connect("--paste", "--page", mine, *application_of(sandbox))
     assert run.end() == 1
     assert "name another file by --page" in run.told.read()
     assert mine.read_text() == "mine"
 
 
 def test_a_terminal_is_asked_again_and_shows_no_secret(sandbox: Sandbox, tmp_path: Path) -> None:
-    with on_a_terminal("--paste", "--page", "page.html", *options_for(sandbox), folder=tmp_path) as process:
+    with on_a_terminal("--paste", "--page", "page.html", *application_of(sandbox), folder=tmp_path) as process:
         told = process.answer("Address: ", "https://dotykacka.cz/")
         address = come_back(page_of(told), sandbox, **allowed(sandbox))
         process.answer("after a question mark.\nAddress: ", address)

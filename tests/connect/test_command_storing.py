@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -11,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow import settings
 
 from airflow_provider_dotypos.connect import connections
 from airflow_provider_dotypos.connect.connections import Found
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Sandbox
-from tests.connect.command_run import PROCESS, Browser, Connect, Told, options_for, starter
+from tests.connect.command_run import PROCESS, Browser, Connect, Told, database_like, options_for, starter
 from tests.ui.airflow_server import AirflowHome, airflow_home
 
 
@@ -34,19 +32,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
 @pytest.fixture
 def database(home: AirflowHome, tmp_path: Path) -> Iterator[Path]:
     """A metadata database of the test's own, which this process uses."""
-    path = tmp_path / "airflow.db"
-    shutil.copy(home.path / "airflow.db", path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{path}")
-        _use_configured_database()
+    with database_like(home, tmp_path) as path:
         yield path
-    _use_configured_database()
-
-
-def _use_configured_database() -> None:
-    settings.dispose_orm(do_log=False)
-    settings.configure_vars()
-    settings.configure_orm()
 
 
 def found(conn_id: str) -> Found:
@@ -201,7 +188,18 @@ def test_without_a_database_nobody_is_sent_to_dotypos(connect: Connect, sandbox:
     database.unlink()
     run = connect("--conn-id", "dotypos_default", *options_for(sandbox))
     assert run.end() == 1
-    assert "its database is migrated, or without --conn-id" in run.told.read()
+    told = run.told.read()
+    assert "Airflow's database can't be asked for the connection dotypos_default" in told
+    assert "AIRFLOW_HOME is /" in told
+    assert "run `airflow db migrate`" in told
+    assert not sandbox.requests
+
+
+@pytest.mark.usefixtures("database")
+def test_an_id_that_airflow_could_not_edit_is_refused_before_anybody_leaves(connect: Connect, sandbox: Sandbox) -> None:
+    run = connect("--conn-id", "a:b", *options_for(sandbox))
+    assert run.end() == 1
+    assert "Not connected. A connection id is 1 to 200 letters" in run.told.read()
     assert not sandbox.requests
 
 

@@ -10,11 +10,11 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from tests.connect.conftest import ADMIN, HELD_IN_FILE, PREFIX, VIEWER, PageWorld
+from tests.connect.conftest import ADMIN, HELD_IN_FILE, PREFIX, VIEWER, PageWorld, aged
 from tests.ui.airflow_server import password_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the page's test drives a browser by playwright")
@@ -161,6 +161,91 @@ def test_back_from_dotypos_comes_to_a_button_that_works_and_does_not_bounce(ada:
     expect(page.get_by_role("status")).to_contain_text("browser_back works")
 
 
+def test_who_refuses_access_is_told_that_nothing_was_changed_and_may_try_again(ada: Visitor):
+    ada.world.add("browser_denied")
+    page = ada.depart("browser_denied")
+    page.get_by_role("button", name="Deny").click()
+
+    page.wait_for_url(RESULT)
+    expect(page.get_by_role("alert")).to_contain_text("Dotypos gave no access")
+    page.get_by_role("link", name="Connect browser_denied again").click()
+    expect(page.get_by_role("heading", name="Connect browser_denied")).to_be_visible()
+
+
+def test_a_wrong_client_secret_is_told_by_dotypos_and_corrected_on_the_page(ada: Visitor):
+    ada.world.add("browser_mistyped", password="mistyped")
+    page = ada.depart("browser_mistyped")
+    expect(page.locator("body")).to_contain_text("Unknown client application or wrong application secret")
+
+    ada.open("connect?conn_id=browser_mistyped").get_by_text("change it, its secret").click()
+    page.get_by_label("Client Secret").fill(ada.world.sandbox.client_secret)
+    page.get_by_role("button", name="Connect", exact=True).click()
+    page.wait_for_url(ON_DOTYPOS)
+    ada.allow()
+    expect(page.get_by_role("status")).to_contain_text("browser_mistyped works")
+
+
+@pytest.mark.parametrize("minutes", [-2, 2])
+def test_a_clock_that_is_wrong_by_two_minutes_is_told_by_dotypos(
+    ada: Visitor, monkeypatch: pytest.MonkeyPatch, minutes: int
+):
+    conn_id = ada.world.add(f"browser_clock_{minutes + 2}")
+    monkeypatch.setattr(ada.world.sandbox, "date_offset", 60.0 * minutes)
+    expect(ada.depart(conn_id).locator("body")).to_contain_text("check the time settings")
+
+
+def test_a_return_counts_once_and_in_time(ada: Visitor):
+    ada.world.add("browser_return", cloud=ada.world.sandbox.cloud_ids[0])
+    page = ada.depart("browser_return")
+    addresses: list[str] = []
+
+    def hold(route: playwright.Route) -> None:
+        """Stop at Dotypos's answer, before the browser follows it."""
+        addresses.append(route.fetch(max_redirects=0).headers["location"])
+        route.fulfill(body="held")
+
+    page.route("**/client/connect/decision", hold)
+    page.get_by_role("radio").first.check()
+    page.get_by_role("button", name="Allow").click()
+    expect(page.locator("body")).to_have_text("held")
+    (address,) = addresses
+    state = parse_qs(urlsplit(address).query)["state"][0]
+
+    page.goto(address.replace(quote(state, safe=""), quote(aged(ada.world.seals, "state", state, 17 * 60), safe="")))
+    page.wait_for_url(RESULT)
+    expect(page.get_by_role("alert")).to_contain_text("Dotypos's page has expired")
+    page.goto(address)
+    expect(page.get_by_role("status")).to_contain_text("browser_return works")
+    page.goto(address)
+    expect(page.get_by_role("alert")).to_contain_text("was used before")
+
+
+@pytest.mark.parametrize("answer", ["Move", "Store as a new connection"])
+def test_another_cloud_is_asked_about(ada: Visitor, answer: str):
+    first, second = ada.world.sandbox.cloud_ids
+    conn_id = ada.world.add(f"browser_{answer[:4].lower()}", cloud=first)
+    page = ada.depart(conn_id)
+    ada.allow(1)
+    expect(page.get_by_role("status")).to_contain_text(f"works in cloud {first}")
+    if answer == "Move":
+        page.get_by_role("button", name=f"Move {conn_id}").click()
+    else:
+        page.get_by_label("ID of a new connection").fill("browser_second")
+        page.get_by_role("button", name=answer).click()
+
+    kept, changed = (conn_id, "browser_second") if answer != "Move" else (None, conn_id)
+    expect(page.get_by_role("status")).to_contain_text(f"{changed} works")
+    assert cloud_of(ada, changed) == str(second)
+    if kept:
+        assert cloud_of(ada, kept) == str(first)
+
+
+def cloud_of(visitor: Visitor, conn_id: str) -> str:
+    stored = visitor.world.stored(conn_id)
+    assert stored is not None
+    return str(stored["extra"]["cloud_id"])
+
+
 def test_the_way_out_is_signed_anew_and_its_button_left_to_whoever_comes_back_to_it(ada: Visitor):
     ada.world.add("browser_reload")
     page = stay_on_the_way_out(ada, "browser_reload")
@@ -175,7 +260,7 @@ def test_the_way_out_is_signed_anew_and_its_button_left_to_whoever_comes_back_to
         page.reload()
     second = signed()
     assert second["signature"] != first["signature"]
-    assert second["state"] == first["state"]
+    assert second["state"] != first["state"], "its time begins anew, as that of Dotypos's page does"
 
     button.click()
     page.wait_for_url(ON_DOTYPOS)
@@ -486,14 +571,16 @@ def test_screenshots_for_the_documentation(ada: Visitor, page_world: PageWorld):
     page.get_by_role("row", name="dotypos_praha").get_by_role("status").wait_for()
     page.evaluate(
         """for (const row of document.querySelectorAll("tbody tr"))
-               if (!/^dotypos_(praha|brno)$/.test(row.cells[0].innerText)) row.remove()"""
+               if (!/^dotypos_(praha|brno)$/.test(row.querySelector("code").innerText)) row.remove()"""
     )
     take_screenshot(page, "connect-page")
     ada.open("connect?conn_id=dotypos_brno")
     # The address that a reader would have, not the test's.
     page.evaluate(
         """for (const code of document.querySelectorAll("code"))
-               code.innerText = code.innerText.replace(/^http:.*?\\/dotypos/, "https://airflow.example.com/dotypos")"""
+               code.innerText = code.innerText
+                   .replace(/^http:.*?\\/dotypos/, "https://airflow.example.com/dotypos")
+                   .replace(/^http:.*?\\/client/, "https://admin.dotykacka.cz/client")"""
     )
     take_screenshot(page, "connect-departure")
     ada.depart("dotypos_brno")

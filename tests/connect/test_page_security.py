@@ -462,7 +462,9 @@ class TestWhatIsRecorded:
         lines = [line for line in answer.json()["event_logs"] if "audited" in (line["extra"] or "")]
 
         events = {line["event"]: line for line in lines if line["event"].startswith("dotypos")}
-        assert events.keys() == {"dotypos_connect_back", "dotypos_connect_stored"}
+        told = {"dotypos_connect_gone", "dotypos_connect_back", "dotypos_connect_stored"}
+        assert events.keys() == told | {"dotypos_connect_ticket_home"}
+        assert events["dotypos_connect_gone"]["when"] < events["dotypos_connect_back"]["when"]
         assert {line["owner"] for line in events.values()} == {ADMIN}
         assert json.loads(events["dotypos_connect_stored"]["extra"]) == {"conn_id": "audited", "cloud_id": clouds[0]}
         assert not [secret for secret in page_world.secrets if secret in answer.text]

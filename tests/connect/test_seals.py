@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.connect.seals import BrokenSealError, Seals
+from airflow_provider_dotypos.connect.seals import BrokenSealError, ExpiredSealError, Seals
 
 SEALS = Seals("the key that all API servers share")
 CONTENT = st.dictionaries(st.text(), st.text() | st.booleans() | st.none())
@@ -53,5 +53,5 @@ def test_a_seal_ages() -> None:
     sealed = SEALS._fernet("state").encrypt_at_time(b"{}", then).decode()
 
     assert SEALS.open("state", sealed, life=130) == {}
-    with pytest.raises(BrokenSealError):
+    with pytest.raises(ExpiredSealError):
         SEALS.open("state", sealed, life=90)

@@ -7,10 +7,9 @@ is one small function that returns what it found; the numbers are the points of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
-from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposResponseError
+from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposRateLimitError
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.commands.probes import filters, lists, values, versions
 from airflow_provider_dotypos.commands.probes.asking import Cloud, UnclearError
@@ -38,7 +37,7 @@ PROBES = (
     Probe(3, "default order", "a page of some lists without sort, compared with their fields", lists.default_order),
     Probe(3, "ties", "a list three times, without sort and sorted by display", lists.ties),
     Probe(4, "order moves with items", "newest orders against their items and payments", versions.order_moves),
-    Probe(5, "escaping in filters", "products whose name is like zz, separator, zz", filters.escaping),
+    Probe(5, "escaping in filters", "products like ab, two letters of a name seen, with more", filters.escaping),
     Probe(5, "longest address", "taxes, asked for more and more ids that don't exist", filters.longest_address),
     Probe(6, "empty list with BC1", "every list, filtered so that nothing is left", lists.empty_with_bc1),
     Probe(6, "empty list without BC1", "orders and products in the same way", lists.empty_without_bc1),
@@ -55,6 +54,8 @@ PROBES = (
     Probe(1, "rate limit headers", "names of the headers of all answers of this run", values.rate_limit),
 )
 
+_FIRST_LOOK = Probe(4, "first look", "the newest rows of three lists", versions.look_first)
+
 #: Points that reading can't settle, and why.
 NOT_PROBED = (
     (8, "webhooks", "deliveries go to a server of yours, not to a command"),
@@ -67,8 +68,7 @@ NOT_PROBED = (
 def examine(settings: Settings) -> list[dict[str, str]]:
     """Probe a cloud and return the report's rows."""
     cloud = Cloud(settings)
-    with suppress(UnclearError, DotyposResponseError, ValueError):  # what can't be read now, the probe will say
-        cloud.first_look = versions.look(cloud)
+    answer_to(_FIRST_LOOK, cloud)  # what can't be read now, the second look's probe will say
     found = [_row(probe.point, probe.name, answer_to(probe, cloud), probe.how) for probe in PROBES]
     told = [*found, *(_row(point, name, "not probed", why) for point, name, why in NOT_PROBED)]
     return sorted(told, key=lambda row: int(row["point"]))
@@ -84,6 +84,8 @@ def answer_to(probe: Probe, cloud: Cloud) -> str:
         return probe.find(cloud)
     except UnclearError as error:
         return f"can't tell: {error}"
+    except DotyposRateLimitError:
+        return f"not asked: {cloud.throttled}"
     except DotyposApiError as error:
         return f"can't tell: answered {error.status} {error.reason or ''}".rstrip()
     except Exception as error:

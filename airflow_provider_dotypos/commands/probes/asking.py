@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,13 +11,14 @@ from typing import Any
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import Entity, entity
-from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposError
+from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposError, DotyposRateLimitError
 from airflow_provider_dotypos.api.reading import Row
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.transport import Answer
+from airflow_provider_dotypos.api.transport import Answer, Transport
 
-_PATIENCE = Patience(faults=4.0, throttling=120.0)
+#: A cloud that asks for fewer requests is not to be pressed by a hundred more.
+_PATIENCE = Patience(faults=4.0, throttling=5.0)
 
 #: No row has this id: ids that aren't positive are the system's own, and small.
 NOBODY = -(2**31)
@@ -43,6 +44,7 @@ class Cloud:
     """A cloud to ask.
 
     :ivar headers: names of the headers of all answers so far. :ivar first_look: the newest rows when it all began.
+    :ivar throttled: how the cloud asked for fewer requests, if it did.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -50,16 +52,34 @@ class Cloud:
         self._samples: dict[str, list[Row]] = {}
         self.headers = self._client.header_names
         self.first_look: Mapping[str, Look] = {}
+        self.throttled = ""
+        self._last_word: DotyposRateLimitError | None = None
+
+    @property
+    def address_length(self) -> int:
+        """How long the address was that was sent last."""
+        return self._client.address_length
 
     def ask(self, path: str, params: Mapping[str, object] | None = None, version: str | None = "BC1") -> Answer:
-        """Return the answer to a GET, whatever its status.
+        """Return the answer to a GET; a refusal is one, too.
 
         :param version: what ``Allow-Version`` asks for; ``None`` leaves the header out.
+        :raises UnclearError: the server failed, or took no token: that says nothing about the question.
+        :raises DotyposRateLimitError: the cloud asks for fewer requests; from then on none is sent.
         """
+        if self._last_word is not None:
+            raise self._last_word
         headers = {"Allow-Version": version} if version else {}
         try:
             return self._client.call("GET", path, params=params, headers=headers, decode=self._client.heard)
-        except DotyposApiError:
+        except DotyposRateLimitError as error:
+            after = "no Retry-After" if error.retry_after is None else f"Retry-After {error.retry_after:.0f} s"
+            self.throttled = f"throttled after {self._client.answers} requests, {after}"
+            self._last_word = error
+            raise
+        except DotyposApiError as error:
+            if error.status == 401 or error.status >= 500:
+                raise UnclearError(f"answered {error.status}") from None
             return self._client.refusal
 
     def ask_list(self, name: str, params: Mapping[str, object], version: str | None = "BC1") -> Answer:
@@ -121,11 +141,18 @@ class _Listening(DotyposClient):
         super().__init__(settings, on_token=_compat.mask_secret, patience=_PATIENCE)
         self.header_names: set[str] = set()
         self.refusal = Answer(0, {}, b"")
+        self.answers = 0
+        self.address_length = 0
 
     def heard(self, answer: Answer) -> Answer:
         """Return an answer as it is, and keep its headers' names."""
+        self.answers += 1
         self.header_names |= {name.lower() for name in answer.headers}
         return answer
+
+    def _send(self, transport: Transport, method: str, url: str, *rest: Any) -> Answer:
+        self.address_length = len(url)
+        return super()._send(transport, method, url, *rest)
 
     def _refused(self, request: Any, answer: Answer, token: str) -> DotyposError:
         self.refusal = self.heard(answer)
@@ -157,6 +184,18 @@ def outcome(answer: Answer) -> str:
     if answer.status == 404:
         return "404 with a body" if answer.body.strip() else "404 without a body"
     return str(answer.status)
+
+
+def each(names: Iterable[str], find: Callable[[str], str]) -> str:
+    """Return what is found of each name, as one text; what can't be told of one doesn't hide the others."""
+
+    def found(name: str) -> str:
+        try:
+            return find(name)
+        except UnclearError as error:
+            return f"can't tell: {error}"
+
+    return grouped({name: found(name) for name in names})
 
 
 def grouped(outcomes: Mapping[str, str]) -> str:

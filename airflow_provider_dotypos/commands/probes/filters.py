@@ -2,38 +2,69 @@
 
 from __future__ import annotations
 
-from airflow_provider_dotypos.api.errors import DotyposConnectionError
-from airflow_provider_dotypos.commands.probes.asking import NOBODY, Cloud, grouped, outcome
+import re
 
-#: Ways to write a separator of the filter's grammar inside a value.
-_VALUES = ("zz|zz", "zz;zz", r"zz\|zz", r"zz\;zz", "zz%7Czz", "zz%3Bzz", '"zz|zz"')
+from airflow_provider_dotypos.api.errors import DotyposConnectionError
+from airflow_provider_dotypos.commands.probes.asking import NOBODY, Cloud, UnclearError, each, outcome
+
+#: Ways to write a value after ``name|like|``, where ``ab`` stands for two letters that names hold. With a separator and
+#: ``zz`` behind: rows mean that the rest was cut off, no rows that it was taken for a part of the value. With the
+#: letters alone, escaped or quoted: rows mean that this way of writing is understood.
+_VALUES = {
+    "ab|zz": "{0}{1}|zz",
+    "ab;zz": "{0}{1};zz",
+    r"ab\|zz": r"{0}{1}\|zz",
+    r"ab\;zz": r"{0}{1}\;zz",
+    "ab%7Czz": "{0}{1}%7Czz",
+    "ab%3Bzz": "{0}{1}%3Bzz",
+    '"ab|zz"': '"{0}{1}|zz"',
+    r"\a\b": r"\{0}\{1}",
+    "%61%62": "%{2:02X}%{3:02X}",
+    '"ab"': '"{0}{1}"',
+}
 
 _LENGTHS = (2_000, 4_000, 8_000, 16_000)
 
 
 def escaping(cloud: Cloud) -> str:
-    """Tell which separators a value may hold; each value is URL-encoded once more on its way."""
-    asked = {value: cloud.ask_list("products", {"limit": 1, "filter": f"name|like|{value}"}) for value in _VALUES}
-    return grouped({value: outcome(answer) for value, answer in asked.items()})
+    """Tell which separators a value may hold; each value is URL-encoded once more on its way.
+
+    The two letters are of a product's name; they are asked for, and not told.
+    """
+    names = [str(row.get("name") or "") for row in cloud.samples(("products",))["products"]]
+    letters = next((match[0] for name in names if (match := re.search("[A-Za-z]{2}", name))), None)
+    if letters is None or _like(cloud, letters) != "200 with rows":
+        raise UnclearError("no product found by two letters of its name")
+    a, b = letters[0], letters[1]
+    return each(_VALUES, lambda told: _like(cloud, _VALUES[told].format(a, b, ord(a), ord(b))))
+
+
+def _like(cloud: Cloud, value: str) -> str:
+    return outcome(cloud.ask_list("products", {"limit": 1, "filter": f"name|like|{value}"}))
 
 
 def longest_address(cloud: Cloud) -> str:
-    """Tell how long an address may be."""
-    taken = 0
+    """Tell how long an address may be, and how many ids it holds then."""
+    taken = ""
     for length in _LENGTHS:
-        refusal = _refusal_at(cloud, length)
+        count = length // (len(str(NOBODY)) + 1)
+        refusal = _refusal_of(cloud, count)
+        told = f"{cloud.address_length} characters ({count} ids)"
+        if refusal and not taken:
+            raise UnclearError(f"{told} are not taken ({refusal}), and fewer weren't asked for")
         if refusal:
-            return f"{taken} characters are taken, {length} are not ({refusal})"
-        taken = length
-    return f"{taken} characters are taken, and perhaps more"
+            return f"{taken} are taken, {told} are not ({refusal})"
+        taken = told
+    return f"{taken} are taken, and perhaps more"
 
 
-def _refusal_at(cloud: Cloud, length: int) -> str:
-    """Return how a query of about this length is refused, or nothing."""
-    count = length // (len(str(NOBODY)) + 1)
+def _refusal_of(cloud: Cloud, count: int) -> str:
+    """Return how a query for so many ids is refused, or nothing."""
     ids = ",".join(str(NOBODY + number) for number in range(count))
     try:
         answer = cloud.ask_list("taxes", {"limit": 1, "filter": f"id|in|{ids}"})
     except DotyposConnectionError:
         return "no answer"
+    except UnclearError as error:  # a proxy in front may fail at what is too long
+        return str(error)
     return "" if outcome(answer).startswith(("200", "404 without")) else str(answer.status)

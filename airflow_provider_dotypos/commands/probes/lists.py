@@ -12,6 +12,7 @@ from airflow_provider_dotypos.commands.probes.asking import (
     NOBODY,
     Cloud,
     UnclearError,
+    each,
     envelope_of,
     grouped,
     outcome,
@@ -21,6 +22,8 @@ from airflow_provider_dotypos.commands.probes.asking import (
 _TRIES = 3
 #: Fewer different values than this are in order by chance.
 _ENOUGH = 4
+#: A page, one row each, that no list reaches.
+_PAST_ANY_END = 10**6
 
 
 def over_limit(cloud: Cloud) -> str:
@@ -31,14 +34,17 @@ def over_limit(cloud: Cloud) -> str:
     if answer.status != 200:
         raise UnclearError(f"orders answered {answer.status}")
     rows, per_page = len(rows_of(answer)), str(envelope_of(answer).get("perPage"))
-    if per_page == "100" or rows == 100:
-        return f"cut to 100 (perPage {per_page}, {rows} rows)"
-    return f"taken (perPage {per_page}, {rows} rows)"
+    if rows > 100 or per_page == "101":
+        return f"taken ({rows} rows)"
+    if per_page == "100":
+        return f"cut to 100 (perPage 100, {rows} rows)"
+    # There may be no more rows than came.
+    raise UnclearError(f"{rows} rows, and perPage doesn't say")
 
 
 def next_page(cloud: Cloud) -> str:
     """Tell whether lists without totals name their next page."""
-    return grouped({name: _next_page(cloud, name) for name in ("orders", "order-items")})
+    return each(("orders", "order-items"), lambda name: _next_page(cloud, name))
 
 
 def _next_page(cloud: Cloud, name: str) -> str:
@@ -103,23 +109,20 @@ def _repeats(cloud: Cloud, name: str, **params: object) -> str:
 
 def empty_with_bc1(cloud: Cloud) -> str:
     """Tell for each list whether ``Allow-Version: BC1`` makes its empty answer a 200."""
-    paged = [found for found in entities().values() if found.listed and found.paged]
-    return grouped({found.name: _emptied(cloud, found, "BC1") for found in paged})
+    paged = [found.name for found in entities().values() if found.listed and found.paged]
+    return each(paged, lambda name: _emptied(cloud, entity(name), "BC1"))
 
 
 def empty_without_bc1(cloud: Cloud) -> str:
     """Tell what an empty list is without the header."""
-    return grouped({name: _emptied(cloud, entity(name), None) for name in ("orders", "products")})
+    return each(("orders", "products"), lambda name: _emptied(cloud, entity(name), None))
 
 
 def _emptied(cloud: Cloud, found: Entity, version: str | None) -> str:
     """Ask for a list so that nothing is left of it: by an id that nobody has, or past its end."""
     nobody = "eq" in found.fields["id"].operators
-    params: dict[str, object] = {"filter": f"id|eq|{NOBODY}"} if nobody else {"page": 1000}
-    try:
-        return outcome(cloud.ask_list(found.name, {"limit": 1, **params}, version))
-    except UnclearError as error:
-        return f"can't tell: {error}"
+    params: dict[str, object] = {"filter": f"id|eq|{NOBODY}"} if nobody else {"page": _PAST_ANY_END}
+    return outcome(cloud.ask_list(found.name, {"limit": 1, **params}, version))
 
 
 def deleted_null(cloud: Cloud) -> str:
@@ -136,12 +139,12 @@ def deleted_null(cloud: Cloud) -> str:
 def deleted_missing(cloud: Cloud) -> str:
     """Tell what a filter on ``deleted`` does where the field isn't documented."""
     without = [f.name for f in entities().values() if f.listed and f.paged and not f.has_deleted]
-    return grouped({name: outcome(cloud.ask_list(name, {"limit": 1, "filter": "deleted|eq|1"})) for name in without})
+    return each(without, lambda name: outcome(cloud.ask_list(name, {"limit": 1, "filter": "deleted|eq|1"})))
 
 
 def deleted_undocumented(cloud: Cloud) -> str:
     """Tell whether rows carry a ``deleted`` that isn't documented."""
-    return grouped({name: _has_marker(cloud, name) for name in ("reservations", "tables", "warehouse-branches")})
+    return each(("reservations", "tables", "warehouse-branches"), lambda name: _has_marker(cloud, name))
 
 
 def _has_marker(cloud: Cloud, name: str) -> str:

@@ -92,8 +92,9 @@ def error_bodies(cloud: Cloud) -> str:
 
 
 def rate_limit(cloud: Cloud) -> str:
-    """Tell which headers speak of a rate limit."""
-    return limit_headers(cloud.headers)
+    """Tell whether requests were throttled, and which headers speak of a rate limit."""
+    headers = limit_headers(cloud.headers)
+    return f"{cloud.throttled}; headers: {headers}" if cloud.throttled else headers
 
 
 def limit_headers(names: set[str]) -> str:

@@ -39,9 +39,17 @@ def look(cloud: Cloud) -> Mapping[str, Look]:
     return found
 
 
+def look_first(cloud: Cloud) -> str:
+    """Keep a first look, for the second one to be compared with."""
+    cloud.first_look = look(cloud)
+    return f"{len(cloud.first_look)} lists"
+
+
 def lag(cloud: Cloud) -> str:
     """Tell how much later than its version date a row shows, as far as two looks tell."""
     now = look(cloud)
+    if not cloud.first_look:
+        raise UnclearError("the first look showed nothing")
     both = [(cloud.first_look[name], second) for name, second in now.items() if name in cloud.first_look]
     ages = [_at(seen) - max(seen.versions.values()) for pair in both for seen in pair if seen.versions]
     if not ages:
@@ -49,10 +57,10 @@ def lag(cloud: Cloud) -> str:
     late = [seconds for first, second in both for seconds in _came_late(first, second)]
     apart = max((second.date - first.date).total_seconds() for first, second in both)
     if late:
-        shown = f"at least {max(late):.0f} s: {len(late)} rows showed after a first look that should have held them"
-    else:
-        shown = f"nothing came late in the {apart:.0f} s between two looks"
-    return f"{shown}; the newest row seen was {_age(max(0, min(ages)))} old, so it is at most that"
+        return f"at least {max(late):.0f} s: {len(late)} rows showed after a first look that should have held them"
+    # A row that is seen soon says nothing of others, which may take longer.
+    newest = f"the newest row seen was {_age(max(0, min(ages)))} old, so its own lag is at most that"
+    return f"nothing came late in the {apart:.0f} s between two looks; {newest}"
 
 
 def _came_late(first: Look, second: Look) -> list[float]:
