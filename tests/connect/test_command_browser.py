@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -16,29 +15,18 @@ from airflow_provider_dotypos.sandbox import Sandbox
 from tests.connect.command_run import Connect, options_for, starter
 
 playwright = pytest.importorskip("playwright.sync_api", reason="drives a browser by playwright")
+from tests.ui import test_connection_form  # noqa: E402 (it needs playwright)
+
 expect = playwright.expect
 
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium in PATH; name one in CHROMIUM")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[playwright.Browser]:
-    quiet = ("background-networking", "component-update", "sync")
-    arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{what}" for what in quiet)]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
+browser = test_connection_form.browser
+pytestmark = test_connection_form.pytestmark
 
 
 @pytest.fixture
-def page(chromium: playwright.Browser) -> Iterator[playwright.Page]:
+def page(browser: playwright.Browser) -> Iterator[playwright.Page]:
     """A page on which nothing goes wrong."""
-    context = chromium.new_context(viewport={"width": 900, "height": 800})
+    context = browser.new_context(viewport={"width": 900, "height": 800})
     context.set_default_timeout(15_000)
     page = context.new_page()
     complaints: list[str] = []
