@@ -259,10 +259,9 @@ def _refusal(status: int, message: str) -> Response:
 
 def _changes(client_id: str, client_secret: str, host: str) -> dict[str, Any]:
     """Return the fields that were typed; one that was left empty stays as it is."""
-    changes: dict[str, Any] = {"login": client_id, "password": client_secret, "host": host}
-    if host:
-        changes["port"] = None  # it belongs to the host before
-    return {name: value for name, value in changes.items() if value or name == "port"}
+    typed: dict[str, Any] = {"login": client_id, "password": client_secret, "host": host}
+    changes = {name: text for name, text in typed.items() if text}
+    return {**changes, "port": None} if host else changes  # the port belongs to the host before
 
 
 def _require_unused(conn_id: str) -> None:
@@ -328,7 +327,12 @@ def _departure(
 
 
 def _free_default() -> str:
-    return "" if connections.find(DEFAULT_CONN_ID) else DEFAULT_CONN_ID
+    """Return the id that hooks take by default, if a new connection can have it."""
+    try:
+        _require_unused(DEFAULT_CONN_ID)
+    except WrongConnectionError:
+        return ""
+    return DEFAULT_CONN_ID
 
 
 def _destination(found: Found | None) -> str | None:

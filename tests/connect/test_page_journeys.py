@@ -576,6 +576,15 @@ class TestAConnectionHeldElsewhere:
 
 
 class TestWhatIsTyped:
+    def test_is_not_suggested_where_another_connection_has_the_name(self, page_world: PageWorld, ada: Person):
+        page_world.add("dotypos_default", conn_type="postgres")
+        try:
+            page = ada.get("connect")
+        finally:
+            page_world.delete("dotypos_default")
+        assert page.status_code == 200
+        assert forms(page)[0].fields["conn_id"] == ""
+
     @pytest.mark.parametrize(
         ("typed", "message"),
         [
