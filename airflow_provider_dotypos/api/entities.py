@@ -5,7 +5,9 @@ Adding an entity is adding one row to ``entity_table``; nothing else in the pack
 A row's fields are written ``name:type?/GROUPS^``. ``?`` marks a documented nullable field (treat every field but
 ``id`` as nullable all the same). GROUPS are the groups of filter operators that the API documents for the field:
 E ``eq ne``, N ``gt gteq lt lteq``, S ``like``, M ``in notin``, B ``bin bex``. ``^`` marks a sortable field;
-``id`` is sortable on no entity. ``type`` is the documented type, not the JSON kind: answers carry every number as text.
+``id`` is sortable on no entity. ``!`` marks personal data: what names, reaches, places or describes a person or a sole
+trader, and free text in which somebody may (references such as ``_customerId`` aren't marked: without the rows that
+they lead to they name nobody). ``type`` is the documented type, not the JSON kind: answers carry every number as text.
 
 ``mark`` is how certain the row is: D documented by the vendor, D2 documented second-hand.
 
@@ -39,13 +41,25 @@ OPERATORS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Field:
-    """One field of an entity: its documented type and what the API lets one ask of it."""
+    """One field of an entity: its documented type, what the API lets one ask of it, whether it is personal data."""
 
     name: str
     type: str
     nullable: bool
     operators: tuple[str, ...]
     sortable: bool
+    personal: bool
+
+
+@dataclass(frozen=True)
+class Child:
+    """A child list that can be nested in an entity's rows.
+
+    :param entity: the name of the entity that its rows are of. :param parent: their field that holds the parent's id.
+    """
+
+    entity: str
+    parent: str
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,7 @@ class Entity:
     :param deleted_filterable: whether ``deleted`` can be filtered by; lists hide deleted rows unless it is.
     :param totals: whether list answers carry ``totalItemsCount`` (orders and order items never do).
     :param paged: whether lists come in the paging envelope.
+    :param includes: the child lists that its rows can nest, by the name that ``include`` takes.
     :param listed: whether there is a list at all; ``single``: whether there is a GET of one row.
     :param writes: the documented write calls, such as ``"POST array"``.
     """
@@ -74,7 +89,7 @@ class Entity:
     paged: bool
     listed: bool
     single: bool
-    includes: tuple[str, ...]
+    includes: Mapping[str, Child]
     writes: tuple[str, ...]
     primary_key: tuple[str, ...]
     mark: str
@@ -140,7 +155,9 @@ def nearest(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-_FIELD = re.compile(r"(?P<name>\w+):(?P<type>[\w\[\]]+)(?P<null>\?)?(?:/(?P<groups>[ENSMB]+))?(?P<sort>\^)?")
+_FIELD = re.compile(
+    r"(?P<name>\w+):(?P<type>[\w\[\]]+)(?P<null>\?)?(?:/(?P<groups>[ENSMB]+))?(?P<sort>\^)?(?P<personal>!)?"
+)
 
 
 def _parse_field(text: str) -> Field:
@@ -153,6 +170,7 @@ def _parse_field(text: str) -> Field:
         nullable=match["null"] is not None,
         operators=tuple(name for group in match["groups"] or "" for name in OPERATORS[group]),
         sortable=match["sort"] is not None,
+        personal=match["personal"] is not None,
     )
 
 
@@ -168,7 +186,7 @@ def _entity(
     paged: bool = True,
     listed: bool = True,
     single: bool = True,
-    includes: tuple[str, ...] = (),
+    includes: Mapping[str, str] = MappingProxyType({}),
     writes: str = "",
     primary_key: tuple[str, ...] = ("id",),
     mark: str,
@@ -187,7 +205,7 @@ def _entity(
         paged=paged,
         listed=listed,
         single=single,
-        includes=includes,
+        includes=MappingProxyType({key: Child(*child.split(".")) for key, child in includes.items()}),
         writes=tuple(writes.split(", ")) if writes else (),
         primary_key=primary_key,
         mark=mark,

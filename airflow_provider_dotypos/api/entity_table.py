@@ -14,7 +14,7 @@ _PRODUCT_FIELDS = """
     deleted:boolean/EM^ deliveryNoteIds:string? description:string? discountPercent:double
     discountPermitted:boolean/EM display:boolean/EM^ ean:string[]?/EM^ externalId:string?/EM
     externalIds:string[]?/EM features:string[] flags:int/B hexColor:string imageUrl:string? margin:string?
-    marginMin:double? minCustomerAge:int? modifiedBy:string? name:string/S^ notes:string[]?
+    marginMin:double? minCustomerAge:int? modifiedBy:string?! name:string/S^ notes:string[]?
     onSale:boolean/EM packageItem:double? packaging:double packagingMeasurement:double?
     packagingPriceWithVat:double? plu:string[]?/EM^ points:double preparationDuration:int?
     priceInPoints:double priceWithVat:double?/EM^ priceWithVatB:double? priceWithVatC:double?
@@ -69,7 +69,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         fields="""
         id:long/EM _cloudId:int _defaultCourseId:long?/EM _eetSubjectId:long?/EM deleted:boolean/EM^
         display:boolean/EM^ externalId:string?/EM flags:long/B hexColor:string margin:string?
-        maxDiscount:double? modifiedBy:string? name:string/ES^ sortOrder:long?^ tags:string[]?/EM
+        maxDiscount:double? modifiedBy:string?! name:string/ES^ sortOrder:long?^ tags:string[]?/EM
         translatedName:object? vat:double? versionDate:timestamp?/ENM^
         """,
         writes="POST array, PUT array, PUT one, PATCH one, DELETE one",
@@ -89,13 +89,13 @@ ROWS: tuple[dict[str, Any], ...] = (
     dict(
         name="customers",
         fields="""
-        id:long/EM _cloudId:int _discountGroupId:long?/EM _sellerId:long?/EM firstName:string/S^
-        lastName:string/S^ companyName:string/S^ addressLine1:string/S addressLine2:string?/S
-        city:string?/ES country:string?/S zip:string/S barcode:string/EM companyId:string/S vatId:string/S
-        companyId2:string?/S email:string/S phone:string/S birthday:timestamp? expireDate:timestamp?/ENM^
+        id:long/EM _cloudId:int _discountGroupId:long?/EM _sellerId:long?/EM firstName:string/S^!
+        lastName:string/S^! companyName:string/S^! addressLine1:string/S! addressLine2:string?/S!
+        city:string?/ES! country:string?/S zip:string/S! barcode:string/EM! companyId:string/S! vatId:string/S!
+        companyId2:string?/S! email:string/S! phone:string/S! birthday:timestamp?! expireDate:timestamp?/ENM^
         created:timestamp?/ENM^ versionDate:timestamp?/ENM^ points:double/N flags:long/B tags:string[]/EM
-        display:boolean/EM^ deleted:boolean/EM^ hexColor:string internalNote:string note:string?
-        headerPrint:string modifiedBy:string? externalId:string?/EM
+        display:boolean/EM^ deleted:boolean/EM^ hexColor:string internalNote:string! note:string?!
+        headerPrint:string! modifiedBy:string?! externalId:string?/EM!
         """,
         writes="POST array, PUT array, PUT one, PATCH one, DELETE one",
         mark="D",
@@ -119,7 +119,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         fields="""
         id:long/EM _cloudId:int/EM _customerAccountId:long?/EM _employeeId:long?/EM _moneyLogId:long?/EM
         _orderId:long?/EM _previousCustomerAccountLogId:long?/EM amount:decimal/N balance:decimal/N
-        currency:string/S^ type:enum/S^ note:string source:string created:timestamp/ENM
+        currency:string/S^ type:enum/S^ note:string! source:string created:timestamp/ENM
         """,
         cursors=("created",),
         cursor_sortable=False,
@@ -155,7 +155,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         fields="""
         id:long/EM _branchId:int/EM _cloudId:int currency:string created:timestamp?/ENM^
         deleted:boolean/EM^ documentId:string/ESM documentNumber:string expeditionDate:timestamp?/ENM^
-        status:int/EM supplierName:string text:string type:enum url:string versionDate:timestamp?/ENM^
+        status:int/EM supplierName:string text:string! type:enum url:string! versionDate:timestamp?/ENM^
         """,
         mark="D2",
         docs="/entity/delivery-note",
@@ -173,7 +173,7 @@ ROWS: tuple[dict[str, Any], ...] = (
     dict(
         name="eet-subjects",
         fields="""
-        id:long/EM _cloudId:int deleted:boolean/EM^ enabled:boolean/EM name:string/S^ vatId:string/E
+        id:long/EM _cloudId:int deleted:boolean/EM^ enabled:boolean/EM name:string/S^! vatId:string/E!
         vatPayer:boolean/EM versionDate:timestamp?/ENM^
         """,
         writes="POST array, PUT array, PUT one, PATCH one, DELETE one",
@@ -183,9 +183,9 @@ ROWS: tuple[dict[str, Any], ...] = (
     dict(
         name="employees",
         fields="""
-        id:long/EM _cloudId:int _sellerId:long?/EM accessLevel:long/B barcode:string?/S
-        deleted:boolean/EM^ email:string?/S^ enabled:boolean/EM hexColor:string maxDiscount:double?
-        modifiedBy:string? name:string/S^ phone:string?/S requirePinAlways:boolean/EM
+        id:long/EM _cloudId:int _sellerId:long?/EM accessLevel:long/B barcode:string?/S!
+        deleted:boolean/EM^ email:string?/S^! enabled:boolean/EM hexColor:string maxDiscount:double?
+        modifiedBy:string?! name:string/S^! phone:string?/S! requirePinAlways:boolean/EM
         stockAccessLevel:long/B tags:string[]?/EM versionDate:timestamp?/ENM^
         """,
         writes="POST array, PUT array, PUT one, PATCH one, DELETE one",
@@ -197,7 +197,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         fields="""
         id:long/EM _branchId:int/EM _cloudId:int _employeeId:long?/EM _orderId:long/EM
         _relatedMoneyLogId:long?/EM _sellerId:long?/EM amount:double amountDefaultCurrency:double?
-        created:timestamp/ENM^ currency:string? flags:long/B note:string? paymentTypeId:long/EM
+        created:timestamp/ENM^ currency:string? flags:long/B note:string?! paymentTypeId:long/EM
         tags:string[]?/EM tipAmount:double? transactionType:enum/EM versionDate:timestamp?/ENM^
         """,
         mark="D",
@@ -212,13 +212,13 @@ ROWS: tuple[dict[str, Any], ...] = (
         canceledDate:timestamp?/ENM^ completed:timestamp?/ENM^ created:timestamp/ENM^ currency:string
         documentNumber:string/ESM documentType:enum/EM externalId:string?/EM fik:string? flags:int/B
         guestCount:int itemCount:int locationAccuracy:double? locationDate:timestamp?/ENM^
-        locationLatitude:double? locationLongitude:double? merchantPrintData:string? note:string?/S
-        paid:boolean/EM parked:boolean/EM pkp:string? points:double/EN printData:string status:enum/EM
+        locationLatitude:double?! locationLongitude:double?! merchantPrintData:string?! note:string?/S!
+        paid:boolean/EM parked:boolean/EM pkp:string? points:double/EN printData:string! status:enum/EM
         tags:string[]?/EM tipAmount:double? totalValueRounded:double updated:timestamp/ENM^
         versionDate:timestamp/ENM^
         """,
         totals=False,
-        includes=("orderItems", "moneyLogs"),
+        includes={"orderItems": "order-items._orderId", "moneyLogs": "money-logs._orderId"},
         mark="D",
         docs="/entity/order",
     ),
@@ -230,7 +230,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         _productId:long/EM _relatedOrderItemId:long?/EM _sellerId:long?/EM alternativeName:string?
         billedUnitPriceWithVat:double billedUnitPriceWithoutVat:double canceledDate:timestamp?/ENM^
         completed:timestamp?/ENM^ created:timestamp/ENM^ currency:string discountPercent:double
-        discountPermitted:boolean/EM ean:string[]/EM flags:int/B name:string/S^ note:string/S
+        discountPermitted:boolean/EM ean:string[]/EM flags:int/B name:string/S^ note:string/S!
         onSale:boolean/EM orderItemCustomizations:object[] packaging:double parked:boolean/EM
         points:double preparationDuration:int? quantity:double stockDeduct:boolean/EM subtitle:string/S
         tags:string[]/EM totalPriceWithVat:double totalPriceWithoutVat:double unit:enum
@@ -255,7 +255,10 @@ ROWS: tuple[dict[str, Any], ...] = (
     dict(
         name="products",
         fields=_PRODUCT_FIELDS,
-        includes=("customizations", "ingredients"),
+        includes={
+            "customizations": "product-customizations._productId",
+            "ingredients": "product-ingredients._parentProductId",
+        },
         writes="POST array, PUT array, PUT one, PATCH one, DELETE one",
         mark="D",
         docs="/entity/product",
@@ -286,7 +289,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         name="reservations",
         fields="""
         id:long/EM _branchId:int/EM _cloudId:int _customerId:long/EM _employeeId:long/EM _tableId:long/EM
-        created:timestamp?/ENM^ endDate:timestamp/ENM^ flags:int/B note:string? seats:short
+        created:timestamp?/ENM^ endDate:timestamp/ENM^ flags:int/B note:string?! seats:short
         startDate:timestamp/ENM^ status:enum versionDate:timestamp?/ENM^
         """,
         writes="POST array, PUT array, PUT one, PATCH one, DELETE one",
@@ -307,10 +310,10 @@ ROWS: tuple[dict[str, Any], ...] = (
     dict(
         name="suppliers",
         fields="""
-        id:long/EM _cloudId:int addressLine1:string/ES addressLine2:string?/ES city:string/ES
-        companyId:string/EM country:string?/EM deleted:boolean/EM^ deliveryNoteIds:string?
-        display:boolean/EM^ email:string externalId:string?/EM name:string/ES^ phone:string
-        vatId:string/EM versionDate:timestamp?/ENM^ zip:string/EM websiteUrl:string?
+        id:long/EM _cloudId:int addressLine1:string/ES! addressLine2:string?/ES! city:string/ES
+        companyId:string/EM! country:string?/EM deleted:boolean/EM^ deliveryNoteIds:string?
+        display:boolean/EM^ email:string! externalId:string?/EM name:string/ES^ phone:string!
+        vatId:string/EM! versionDate:timestamp?/ENM^ zip:string/EM websiteUrl:string?
         """,
         writes="POST array, PUT array, PUT one, PATCH one, DELETE one",
         mark="D2",
@@ -395,10 +398,10 @@ ROWS: tuple[dict[str, Any], ...] = (
         name="sales-report",
         fields="""
         created:timestamp from:timestamp to:timestamp registerName:string moneyTransactionInfo:object
-        revenue:object discounts:object[] cashInOutTransactions:object[] categorySales:object[]
-        productSales:object[] tagSales:object[] employeeSales:object[] customerSales:object[]
+        revenue:object discounts:object[]! cashInOutTransactions:object[]! categorySales:object[]
+        productSales:object[] tagSales:object[] employeeSales:object[]! customerSales:object[]!
         proxySales:object[] takeawaySales:object[] fiscalizationSales:object[] receiptInfo:object[]
-        employeePayments:object[] employeeTips:object[] paymentMethodTips:object[] writeoffs:object[]
+        employeePayments:object[]! employeeTips:object[]! paymentMethodTips:object[] writeoffs:object[]
         """,
         path="branches/{branch_id}/sales-report",
         cursors=(),

@@ -69,7 +69,7 @@ def list_params(
     params = {"limit": str(limit), "page": str(page)}
     if checked := conditions(entity, filter):
         params["filter"] = filter_text(checked)
-    if names := _names(sort):
+    if names := split_names(sort):
         for name in names:
             if not entity.field(name.lstrip("-")).sortable:
                 sortable = [f.name for f in entity.fields.values() if f.sortable]
@@ -78,7 +78,7 @@ def list_params(
                     f"sortable: {', '.join(sortable) or 'nothing'}"
                 )
         params["sort"] = ",".join(names)
-    if names := _names(include):
+    if names := split_names(include):
         for name in names:
             if name not in entity.includes:
                 raise DotyposInputError(
@@ -196,7 +196,8 @@ def _text(value: object, where: str) -> str:
     )
 
 
-def _names(value: str | Sequence[str] | None) -> list[str]:
+def split_names(value: str | Sequence[str] | None) -> list[str]:
+    """Return names that were given as one comma-separated text, or as a sequence."""
     if value is None or value == "":
         return []
     names = value.split(",") if isinstance(value, str) else list(value)

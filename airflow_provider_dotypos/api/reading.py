@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from airflow_provider_dotypos.api.errors import (
 from airflow_provider_dotypos.api.page import EMPTY, Page, read_page
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, filter_text, list_params
 from airflow_provider_dotypos.api.transport import Answer
-from airflow_provider_dotypos.api.walk import Batch, Query, Stream, streams, walk
+from airflow_provider_dotypos.api.walk import Batch, Piece, Query, streams, walk
 
 #: Asks for 200 with an empty list instead of 404; whether every list honours it is unknown, so 404 is read as well.
 #: https://docs.api.dotypos.com/others/breaking-changes
@@ -33,15 +33,6 @@ log = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """A batch of rows of an extraction, and where it stands: which parent (warehouse), which stream."""
-
-    parent: str | None
-    stream: Stream
-    batch: Batch
-
-
 class Reader:
     """Reads one cloud's entities.
 
@@ -50,6 +41,7 @@ class Reader:
 
     def __init__(self, client: DotyposClient) -> None:
         self._client = client
+        self._requests = itertools.count(1)
         self.requests = 0
 
     def get(
@@ -114,26 +106,27 @@ class Reader:
         **placeholders: object,
     ) -> Iterator[Row]:
         """Yield every row that changed in `window`, deleted ones included: the loss-free walk, row by row."""
-        for delivery in self.walk(name, window, filter=filter, include=include, settle=settle, **placeholders):
-            for row in delivery.batch.rows:
-                yield msgspec.json.decode(row)
+        for piece in self.pieces(name, window, filter=filter, settle=settle, **placeholders):
+            for batch in self.walk(name, piece, include=include):
+                for row in batch.rows:
+                    yield msgspec.json.decode(row)
 
-    def walk(
+    def pieces(
         self,
         name: str,
         window: windows.Window,
         *,
         filter: Filter = None,
-        include: str | Sequence[str] | None = None,
         settle: float = windows.SETTLE,
         **placeholders: object,
-    ) -> Iterator[Delivery]:
-        """Walk all streams of an entity, waiting first until the window's end has settled.
+    ) -> Iterator[Piece]:
+        """Yield what is to be walked for a window: each stream whole, below each parent.
+
+        First it is checked that the cloud is there, and waited until the window's end has settled.
 
         :param settle: seconds that a change may need to show in the API.
         """
         found = _listed(name)
-        included = list_params(found, include=include).get("include")
         parts = streams(found, window, filter)
         self.check_cloud()  # a wrong cloud isn't an empty one; and the answer tells the server's clock
         if found.cursors:
@@ -141,10 +134,27 @@ class Reader:
             if seconds > 1:
                 log.info("Waiting %.0f s until changes up to %s show in the API.", seconds, windows.iso(window.until))
             self._client.sleep(seconds)
-        for parent, path in self._parents(found, placeholders):
+        for parent in self._parents(found, placeholders):
             for stream in parts:
-                for batch in self._drive(found, stream, window, path, included):
-                    yield Delivery(parent, stream, batch)
+                yield Piece(stream, window.since, window.until, parent)
+
+    def walk(self, name: str, piece: Piece, *, include: str | Sequence[str] | None = None) -> Iterator[Batch]:
+        """Walk a piece; safe to be called by several threads, for a piece each."""
+        found = _listed(name)
+        included = list_params(found, include=include).get("include")
+        path = _path(found, {"warehouse_id": piece.parent} if piece.parent else {})
+        steps = walk(found, piece)
+        step = next(steps, None)
+        while step is not None:
+            if isinstance(step, Query):
+                step = steps.send(self._confirmed(found, step, path, included, piece.stream.cursor))
+            else:
+                yield step
+                step = next(steps, None)
+
+    def cancel(self) -> None:
+        """End every wait at once and start no further request."""
+        self._client.cancel()
 
     def check_cloud(self) -> Row:
         """Return the cloud's row: a wrong cloud shows here, not as an empty list. It also tells the server's clock."""
@@ -159,18 +169,6 @@ class Reader:
     def clouds(self) -> list[Row]:
         """Return the clouds that the refresh token may use, by a token without a cloud."""
         return list(self.rows("clouds"))
-
-    def _drive(
-        self, found: Entity, stream: Stream, window: windows.Window, path: str, include: str | None
-    ) -> Iterator[Batch]:
-        steps = walk(found, stream, window)
-        step = next(steps, None)
-        while step is not None:
-            if isinstance(step, Query):
-                step = steps.send(self._confirmed(found, step, path, include, stream.cursor))
-            else:
-                yield step
-                step = next(steps, None)
 
     def _confirmed(self, found: Entity, query: Query, path: str, include: str | None, cursor: str | None) -> Page:
         """Answer a walk's query.
@@ -196,7 +194,7 @@ class Reader:
         return self._page(path, params, cursor)
 
     def _page(self, path: str, params: Mapping[str, str | None], cursor: str | None) -> Page:
-        self.requests += 1
+        self.requests = next(self._requests)  # several threads may count
         try:
             return self._client.call(
                 "GET",
@@ -218,17 +216,18 @@ class Reader:
         if found.placeholders:
             self.get("warehouses", str(placeholders["warehouse_id"]))
 
-    def _parents(self, found: Entity, placeholders: Mapping[str, object]) -> Iterator[tuple[str | None, str]]:
-        """Yield what the entity lies below (a warehouse, each one unless it is named) and its path there."""
+    def _parents(self, found: Entity, placeholders: Mapping[str, object]) -> Iterator[str | None]:
+        """Yield what the entity lies below (a warehouse, each one unless it is named)."""
         missing = [name for name in found.placeholders if placeholders.get(name) in (None, "")]
         if missing == ["warehouse_id"]:
             rows = [*self.rows("warehouses"), *self.rows("warehouses", filter="deleted|eq|1")]
-            for id in {str(row["id"]): None for row in rows}:
-                yield id, _path(found, {**placeholders, "warehouse_id": id})
+            yield from {str(row["id"]): None for row in rows}
+        elif found.placeholders:
+            self._check_place(found, placeholders)
+            yield str(placeholders["warehouse_id"])
         else:
-            if found.placeholders:
-                self._check_place(found, placeholders)
-            yield str(placeholders["warehouse_id"]) if found.placeholders else None, _path(found, placeholders)
+            _path(found, placeholders)  # there are none to name
+            yield None
 
 
 def _listed(name: str) -> Entity:

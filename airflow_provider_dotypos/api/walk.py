@@ -19,6 +19,10 @@ and the next page number skips a row. So every query here starts at a *value* (k
 5. Rows that are wrong under these rules (out of order, outside the window, excluded yet there) are an error, not a
    guess.
 
+6. A stream may be walked in *pieces*, ``[lo, hi)`` each, by several threads at once. A piece's owner *claims* a range
+   before it delivers it, and a piece is split only above what is claimed, at a whole second, which no tick crosses. A
+   page that was on its way while its piece was split is delivered up to the new end only.
+
 A walk is made of *streams*, disjoint sets of rows: live and deleted rows apart (what ``deleted|in|0,1`` does with rows
 whose marker is null is unknown, and lists without a filter on ``deleted`` are documented to hold those), rows without
 a cursor apart, and for an entity with two cursors each row under the first of them that lies in the window.
@@ -26,6 +30,7 @@ a cursor apart, and for an entity with two cursors each row under the first of t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -133,62 +138,113 @@ def _outside(cursor: str, window: Window) -> list[Triple]:
     return [*before, (cursor, "gteq", str(window.until)), (cursor, "eq", "null")]
 
 
-def walk(entity: Entity, stream: Stream, window: Window) -> Walk:
-    """Walk one stream: yields a `Query` to be answered with a `Page`, and a `Batch` of rows to deliver.
+class Piece:
+    """A stretch of a stream's cursors that one thread walks: ``[lo, hi)``, in epoch milliseconds.
+
+    The owner moves `lo` up by claiming; whoever splits the piece moves `hi` down.
+
+    :param lo: ``None`` from the beginning. :param parent: what the rows lie below (a warehouse), or ``None``.
+    :ivar rate: rows in a millisecond, as the last full page showed; 0 as long as nothing is known.
+    """
+
+    def __init__(self, stream: Stream, lo: int | None, hi: int, parent: str | None = None, rate: float = 0.0) -> None:
+        self.stream = stream
+        self.parent = parent
+        self.lo = lo
+        self.hi = hi
+        self.rate = rate
+        self._lock = threading.Lock()
+
+    @property
+    def pages_left(self) -> float:
+        """About how many full pages are still to be read, if rows go on coming as thick as they did."""
+        return 0.0 if self.lo is None else (self.hi - self.lo) * self.rate / MAX_LIMIT
+
+    def claim(self, end: int | None = None) -> int:
+        """Take everything before `end` (``None``: all there is), and return how far that goes.
+
+        That is less than asked for if the piece was split meanwhile.
+        """
+        with self._lock:
+            self.lo = self.hi if end is None else min(end, self.hi)
+            return self.lo
+
+    def split(self) -> Piece | None:
+        """Part with the upper half of what isn't claimed; ``None`` if there is no whole second to part at."""
+        with self._lock:
+            if self.lo is None:
+                return None
+            middle = (self.lo + self.hi) // 2
+            middle -= middle % SECOND
+            if middle <= self.lo:
+                return None
+            upper = Piece(self.stream, middle, self.hi, self.parent, self.rate)
+            self.hi = middle
+            return upper
+
+
+def walk(entity: Entity, piece: Piece) -> Walk:
+    """Walk one piece: yields a `Query` to be answered with a `Page`, and a `Batch` of rows to deliver.
 
     :raises DotyposWalkError: the answers can't be walked without losing rows.
     """
-    walker = _Walker(entity, stream)
-    if stream.cursor is None:
+    walker = _Walker(entity, piece)
+    if piece.stream.cursor is None:
         yield from walker.whole(None, None)
-        yield Batch((), (), window.until)
+        yield Batch((), (), piece.claim())
     elif entity.cursor_sortable:
-        yield from walker.sorted(window.since, window.until)
+        yield from walker.sorted()
     else:
-        yield from walker.halved(window.since or 0, window.until)
+        yield from walker.halved()
 
 
 class _Walker:
-    """One stream's walk: what it has learned of the tick, and the four ways to read a range."""
+    """One piece's walk: what it has learned of the tick, and the four ways to read a range."""
 
-    def __init__(self, entity: Entity, stream: Stream) -> None:
+    def __init__(self, entity: Entity, piece: Piece) -> None:
         self._entity = entity
-        self._stream = stream
+        self._piece = piece
+        self._stream = piece.stream
         self._tick = SECOND
 
-    def sorted(self, lo: int | None, hi: int) -> Walk:
-        """Read ``[lo, hi)`` from page to page by the cursor's value."""
-        while lo is None or lo < hi:
-            page = yield from self._ask(lo, hi, self._order())
+    def sorted(self) -> Walk:
+        """Read the piece from page to page by the cursor's value."""
+        piece = self._piece
+        while piece.lo is None or piece.lo < piece.hi:
+            lo = piece.lo
+            page = yield from self._ask(lo, piece.hi, self._order())
             self._check_order(page)
             if not page.is_full(MAX_LIMIT):
-                yield self._batch(page, hi)
+                end = piece.claim()
+                yield self._batch(page, end, before=end)
                 return
-            last = self._floor(_cursor(page, -1))
+            first, last = self._floor(_cursor(page, 0)), self._floor(_cursor(page, -1))
+            if first < last:
+                # From where it was asked for, not from the first row: that nothing lies between is known as well.
+                piece.rate = len(page.rows) / (last - (first if lo is None else min(lo, first)))
+                end = piece.claim(last)
+                yield self._batch(page, end, before=end)
+                continue
             start = last if lo is None else max(lo, last)
-            if self._floor(_cursor(page, 0)) < last:
-                yield self._batch(page, start, before=last)
-                lo = start
-            else:
-                end = min(last + self._tick, hi)
+            end = piece.claim(last + self._tick)
+            if start < end:
                 yield from self.whole(start, end, page)
-                yield Batch((), (), end)
-                lo = end
+            yield Batch((), (), end)
 
-    def halved(self, lo: int, hi: int) -> Walk:
-        """Read ``[lo, hi)`` without an order: halves of halves, each one short page."""
-        pieces = [(lo, hi)]
+    def halved(self) -> Walk:
+        """Read the piece without an order: halves of halves, each one short page."""
+        pieces = [(self._piece.lo or 0, self._piece.hi)]
         while pieces:
             start, end = pieces.pop()
             page = yield from self._ask(start, end, ())
             middle = self._floor((start + end) // 2)
             if not page.is_full(MAX_LIMIT):
-                yield self._batch(page, end)
+                yield self._batch(page, self._piece.claim(end))
             elif start < middle < end and len(page.rows) >= page.size(MAX_LIMIT):
                 pieces += [(middle, end), (start, middle)]
             else:
                 yield from self.whole(start, end, page)
-                yield Batch((), (), end)
+                yield Batch((), (), self._piece.claim(end))
 
     def whole(self, lo: int | None, hi: int | None, first: Page | None = None) -> Walk:
         """Read all of a range that has no order, by excluding what was seen; `first` is a page of it already read."""

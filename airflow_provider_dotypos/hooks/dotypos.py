@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ class DotyposHook(BaseHook):
 
     :param dotypos_conn_id: the Airflow connection.
     :param cloud_id: the cloud to work in, in place of the connection's Cloud ID.
+    :param max_concurrency: most requests under way at once, in place of the connection's.
 
     https://docs.api.dotypos.com/authorization
     """
@@ -35,10 +37,16 @@ class DotyposHook(BaseHook):
     conn_type = CONN_TYPE
     hook_name = HOOK_NAME
 
-    def __init__(self, dotypos_conn_id: str = default_conn_name, cloud_id: int | str | None = None) -> None:
+    def __init__(
+        self,
+        dotypos_conn_id: str = default_conn_name,
+        cloud_id: int | str | None = None,
+        max_concurrency: int | None = None,
+    ) -> None:
         super().__init__()
         self.dotypos_conn_id = dotypos_conn_id
         self.cloud_id = cloud_id
+        self.max_concurrency = max_concurrency
         self._client: DotyposClient | None = None
         self._cancelled = False
 
@@ -177,6 +185,8 @@ class DotyposHook(BaseHook):
 
         conn = self.get_connection(self.dotypos_conn_id)
         settings = Settings.from_fields(host=conn.host, port=conn.port, extra=conn.extra_dejson, cloud_id=self.cloud_id)
+        if self.max_concurrency is not None:
+            settings = replace(settings, max_concurrency=self.max_concurrency)
         for secret in (settings.refresh_token, conn.password):
             if secret:
                 _compat.mask_secret(secret)

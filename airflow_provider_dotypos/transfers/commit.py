@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from airflow_provider_dotypos.api.walk import Stream
+from airflow_provider_dotypos.api.walk import Piece
 from airflow_provider_dotypos.api.window import compact
 from airflow_provider_dotypos.transfers.manifest import (
     Manifest,
@@ -39,29 +39,62 @@ class Attempt:
     """One attempt to commit a window's set; use it as ``attempt = Attempt.begin(…)`` and see ``finished`` first.
 
     :ivar finished: the manifest of a set that is already there and is to be kept; nothing is to be done then.
-    :ivar parts: the parts put so far.
     """
 
-    def __init__(self, store: Store, generation: int, finished: Manifest | None, try_number: int) -> None:
+    def __init__(self, store: Store, generation: int, finished: Manifest | None, try_number: int, origin: str) -> None:
         self._store = store
         self._generation = generation
+        self._origin = origin
         self._label = f"t{try_number}{secrets.token_hex(3)}"  # see _OURS
         store.staging_prefix = f".staging-g{generation:04d}-"
         self.finished = finished
-        self.parts: list[Part] = []
+        self._earlier: list[Part] = []
+        self._kept: list[Part] = []
+        self._put: list[Part] = []
 
     @classmethod
-    def begin(cls, store: Store, *, overwrite: bool, try_number: int = 1) -> Attempt:
-        """Look at what is there, and aim at the next generation, or find the window finished."""
+    def begin(cls, store: Store, *, overwrite: bool, try_number: int = 1, origin: str = "") -> Attempt:
+        """Look at what is there, and aim at the next generation, or find the window finished.
+
+        :param origin: what tries of one task instance have in common. With `overwrite` only parts of these are
+            resumed: what somebody else left may be as old as the set that is to be replaced.
+        """
         found = newest_manifest(store)
         if found is not None and not overwrite:
-            attempt = cls(store, found.generation, found, try_number)
+            attempt = cls(store, found.generation, found, try_number, origin)
             attempt._clean(found)
             return attempt
-        newest = found.generation if found is not None else newest_generation(store.list())
+        names = store.list()
+        newest = found.generation if found is not None else newest_generation(names)
         if newest and found is None:
             log.warning("The set of %s is not whole any more; it is extracted anew.", store.folder)
-        return cls(store, newest + 1, None, try_number)
+        attempt = cls(store, newest + 1, None, try_number, origin)
+        attempt._earlier = [
+            part
+            for part in attempt._sidecars(names)
+            if names.get(part.name) == part.bytes and (not overwrite or (origin and part.origin == origin))
+        ]
+        return attempt
+
+    def keep(self, stream: str, low: int | None, high: int) -> list[Part]:
+        """Return the parts of earlier attempts that are whole and lie in ``[low, high)``, in order, none over another.
+
+        They become part of this attempt's set.
+        """
+        inside = [
+            part
+            for part in self._earlier
+            if part.stream == stream
+            and part.high is not None
+            and part.high <= high
+            and (low is None or (part.low is not None and part.low >= low))
+        ]
+        kept: list[Part] = []
+        for part in sorted(inside, key=lambda part: (_start(part), -_end(part))):
+            if (not kept or _start(part) >= _end(kept[-1])) and self._is_whole(part):
+                kept.append(part)
+        self._kept += kept
+        return kept
 
     def put(self, writer: PartWriter, stream: str, low: int | None, high: int | None, suffix: str) -> Part:
         """Put a written part under its final name, then its sidecar.
@@ -70,8 +103,8 @@ class Attempt:
         """
         digest = writer.close()
         name = f"g{self._generation:04d}-{stream}-{_range(low, high)}-{self._label}{suffix}"
-        part = Part(name, stream, low, high, writer.rows, writer.bytes, digest)
-        self.parts.append(part)
+        part = Part(name, stream, low, high, writer.rows, writer.bytes, digest, self._origin)
+        self._put.append(part)
         try:
             self._store.put(writer.path, name)
             self._store.put_bytes(msgspec.json.encode(part), name + SIDECAR_SUFFIX)
@@ -86,7 +119,8 @@ class Attempt:
 
         :param manifest: makes the manifest of a generation and its parts.
         """
-        mine = manifest(self._generation, tuple(self.parts))
+        parts = sorted(self._kept + self._put, key=lambda part: (part.stream, _start(part), part.name))
+        mine = manifest(self._generation, tuple(parts))
         data = msgspec.json.format(msgspec.json.encode(mine), indent=2)
         try:
             created = self._store.create(data, manifest_name(self._generation))
@@ -102,20 +136,43 @@ class Attempt:
     def give_way(self) -> Manifest:
         """Remove this attempt's own files and return the manifest of the one that committed instead.
 
+        What the other has taken into its set stays: it may have resumed where this one was thought to be dead.
+
         :raises FileNotFoundError: that set isn't whole any more either.
         """
-        for part in self.parts:
-            self._store.delete(part.name + SIDECAR_SUFFIX)
-            self._store.delete(part.name)
         theirs = newest_manifest(self._store)
         if theirs is None:
             raise FileNotFoundError(
                 f"another run committed {self._store.folder} meanwhile, and its files are gone again"
             )
+        taken = {part.name for part in theirs.parts}
+        for part in self._put:
+            if part.name not in taken:
+                self._store.delete(part.name + SIDECAR_SUFFIX)
+                self._store.delete(part.name)
         log.warning(
             "Another run has committed this window meanwhile; its set is kept, and this run's files are removed."
         )
         return theirs
+
+    def _sidecars(self, names: Iterable[str]) -> Iterator[Part]:
+        """Yield the parts of this generation that are said to be whole."""
+        prefix = f"g{self._generation:04d}-"
+        for name in names:
+            if name.startswith(prefix) and name.endswith(SIDECAR_SUFFIX) and _OURS.fullmatch(name):
+                try:
+                    part = msgspec.json.decode(self._store.read(name), type=Part)
+                except (FileNotFoundError, msgspec.MsgspecError):
+                    continue  # being removed, or cut off: what it tells of doesn't exist
+                if name == part.name + SIDECAR_SUFFIX:
+                    yield part
+
+    def _is_whole(self, part: Part) -> bool:
+        """Return whether a part's bytes are those that were written."""
+        try:
+            return self._store.sha256(part.name) == part.sha256
+        except FileNotFoundError:
+            return False
 
     def _is_superseded(self) -> bool:
         return newest_generation(self._store.list()) >= self._generation
@@ -131,9 +188,31 @@ class Attempt:
                 self._store.delete(name)
 
 
-def stream_name(parent: str | None, stream: Stream) -> str:
+def stream_name(piece: Piece) -> str:
     """Return a stream's name in names of parts: with the warehouse that it lies below."""
-    return f"{parent}-{stream.name}" if parent else stream.name
+    return f"{piece.parent}-{piece.stream.name}" if piece.parent else piece.stream.name
+
+
+def gaps(piece: Piece, parts: Iterable[Part]) -> Iterator[Piece]:
+    """Yield what of a piece none of the parts covers.
+
+    :param parts: in order, inside the piece, none over another.
+    """
+    low = piece.lo
+    for part in parts:
+        if part.low is not None and (low is None or low < part.low):
+            yield Piece(piece.stream, low, part.low, piece.parent)
+        low = part.high
+    if low is None or low < piece.hi:
+        yield Piece(piece.stream, low, piece.hi, piece.parent)
+
+
+def _start(part: Part) -> float:
+    return float("-inf") if part.low is None else part.low
+
+
+def _end(part: Part) -> float:
+    return float("inf") if part.high is None else part.high
 
 
 def _range(low: int | None, high: int | None) -> str:

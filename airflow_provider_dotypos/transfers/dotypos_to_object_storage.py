@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
     :param overwrite: replace the window's set as a whole, once the new one is complete.
     :param settle: seconds that a change may need to show in the API.
     :param max_part_bytes: size in bytes at which a part ends.
+    :param concurrency: threads that walk the window at once, from 1; left out, the connection's *Max concurrency*.
     :param destination_conn_id: Airflow connection of the store, where `destination` doesn't name one. (templated)
     :param cloud_id: the cloud, in place of the connection's. (templated)
     :param dotypos_conn_id: the Airflow connection. (templated)
@@ -92,6 +94,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
         overwrite: bool = False,
         settle: float = 60.0,
         max_part_bytes: int = 64 * 2**20,
+        concurrency: int | None = None,
         destination_conn_id: str | None = None,
         cloud_id: int | str | None = None,
         dotypos_conn_id: str = "dotypos_default",
@@ -106,6 +109,8 @@ class DotyposToObjectStorageOperator(BaseOperator):
             raise ValueError(f"compression_level must be 1, 2 or 3, not {compression_level!r}")
         if isinstance(max_part_bytes, bool) or not isinstance(max_part_bytes, int) or max_part_bytes < 1:
             raise ValueError(f"max_part_bytes must be a whole number of bytes, 1 or more, not {max_part_bytes!r}")
+        if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
+            raise ValueError(f"concurrency must be a whole number of threads, 1 or more, not {concurrency!r}")
         if isinstance(settle, bool) or not isinstance(settle, (int, float)) or not 0 <= settle < float("inf"):
             raise ValueError(f"settle must be a number of seconds, 0 or more, not {settle!r}")
         self.entity = entity
@@ -122,6 +127,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
         self.overwrite = overwrite
         self.settle = settle
         self.max_part_bytes = max_part_bytes
+        self.concurrency = concurrency
         self.destination_conn_id = destination_conn_id
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
@@ -136,7 +142,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
         from airflow_provider_dotypos.transfers.store import Store, object_path
 
         with _compat.airflow_failures(self.dotypos_conn_id):
-            self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
+            self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency)
             client = self._hook.get_conn()
             extraction = Extraction.of(
                 self.entity,
@@ -148,6 +154,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
                 gzip_level=self.compression_level if self.compression else None,
                 max_part_bytes=self.max_part_bytes,
                 settle=self.settle,
+                concurrency=client.settings.max_concurrency,
             )
             store = Store(object_path(self.destination, self.destination_conn_id) / extraction.folder)
             manifest = extract(
@@ -156,6 +163,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
                 store,
                 overwrite=self.overwrite,
                 try_number=getattr(context.get("ti"), "try_number", 1),
+                origin=_origin(context),
             )
             path = str(store.folder / manifest_name(manifest.generation))
             self.log.info(
@@ -196,6 +204,13 @@ def _cloud(client: DotyposClient) -> int:
             "Cloud ID is missing in the Airflow connection; give it there, or pass cloud_id"
         )
     return client.settings.cloud_id
+
+
+def _origin(context: Context) -> str:
+    """Return what all tries of this task instance have in common, in short."""
+    ti: Any = context.get("ti")
+    names = [str(getattr(ti, name, "")) for name in ("dag_id", "task_id", "run_id", "map_index")]
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def _summary(manifest: Manifest, path: str) -> dict[str, Any]:

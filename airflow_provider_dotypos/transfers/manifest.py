@@ -24,6 +24,7 @@ class Part(msgspec.Struct, frozen=True):
     :param low: :param high: the cursors that it covers completely, ``[low, high)`` in epoch milliseconds; ``None``
         means from the beginning, and both ``None`` rows without a cursor.
     :param rows: rows in it. :param bytes: its size. :param sha256: of its bytes, in hex.
+    :param origin: the task instance that wrote it, in short.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Part(msgspec.Struct, frozen=True):
     rows: int
     bytes: int
     sha256: str
+    origin: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,13 +44,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     :param since: :param until: the window, in ISO 8601 (``None``: from the beginning).
     :param rows: rows in all parts. :param distinct_ids: different ids among them (of rows below different warehouses:
         summed), which equals `rows` unless rows changed during the walk.
-    :param requests: list calls it took. :param bytes: size of all parts.
+    :param tail_until: for a set from the beginning: rows that changed while it was read, up to this moment, are in it
+        as well, so it can hold two versions of a row; ``None`` if there is no such tail.
+    :param requests: list calls that the attempt which committed it took. :param bytes: size of all parts.
     """
 
     entity: str
     cloud_id: int
     since: str | None
     until: str
+    tail_until: str | None = None
     filter: str
     include: str
     file_format: str

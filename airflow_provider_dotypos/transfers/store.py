@@ -7,6 +7,7 @@ object; so everything is written on the worker first and put in one step.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -14,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 
@@ -56,6 +57,25 @@ class Store:
         """
         data: bytes = self._fs.cat_file(self._at(name))
         return data
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading.
+
+        :raises FileNotFoundError: there is no such file.
+        """
+        file: BinaryIO = self._fs.open(self._at(name), "rb")
+        return file
+
+    def sha256(self, name: str) -> str:
+        """Return the SHA-256 of a file's bytes, in hex.
+
+        :raises FileNotFoundError: there is no such file.
+        """
+        digest = hashlib.sha256()
+        with self.open(name) as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
 
     def put(self, staged: Path, name: str) -> None:
         """Give a staged file its final name, whole and durable; the staged file is gone afterwards."""

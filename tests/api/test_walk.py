@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.api.entities import entities, entity
 from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposWalkError
 from airflow_provider_dotypos.api.page import Page, read_page
-from airflow_provider_dotypos.api.walk import Query, streams, walk
+from airflow_provider_dotypos.api.walk import Piece, Query, streams, walk
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
-from tests.api.walking import NOW_MS, SINCE, UNTIL, Drift, drive, empty_shop
+from tests.api.walking import NOW_MS, SINCE, UNTIL, Drift, drive, drive_together, empty_shop
 
 WINDOW = Window(SINCE, UNTIL)
 
@@ -101,6 +101,39 @@ def test_under_drift_no_row_is_lost_or_doubled(
     later = drive(shop, name, Window(UNTIL, shop.now()), behaviour)
     missing = before - drift.gone - set(walked.ids) - set(later.ids)
     assert missing == set()
+
+
+@pytest.mark.parametrize("name", KINDS)
+@given(
+    behaviour=behaviours,
+    tied=ties,
+    singles=st.sampled_from([0, 30, 150, 900, 2500]),
+    rate=st.sampled_from([0.0, 0.5, 5.0]),
+    workers=st.integers(2, 9),
+    seed=st.integers(0, 2**32),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_of_several_workers_none_loses_or_doubles_a_row_at_the_seams(
+    name: str, behaviour: Behaviour, tied: list[int], singles: int, rate: float, workers: int, seed: int
+) -> None:
+    shop = empty_shop()
+    fill(shop, name, tied, singles, seed)
+    before = inside(shop, name)
+    without_cursor = {
+        str(row["id"]) for row in shop.rows(shop.cloud_ids[0], name) if row[entity(name).cursors[0]] is None
+    }
+    drift = Drift(shop, name, seed, rate)
+
+    chance = random.Random(seed)
+    walked = drive_together(shop, name, WINDOW, behaviour, workers=workers, chance=chance, between=drift)
+
+    unchanged = before - drift.touched
+    lost = {id for id in unchanged if walked.counts[id] == 0}
+    doubled = {id for id in unchanged - without_cursor if walked.counts[id] > 1}
+    assert (lost, doubled) == (set(), set())
+    shop.advance(60)
+    later = drive(shop, name, Window(UNTIL, shop.now()), behaviour)
+    assert before - drift.gone - set(walked.ids) - set(later.ids) == set()
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -243,7 +276,7 @@ def page_of(*cursors: int | None, full: bool = False) -> Page:
 )
 def test_rows_that_break_the_rules_are_an_error(page: Page, message: str) -> None:
     found = entity("orders")
-    steps = walk(found, streams(found, WINDOW)[0], WINDOW)
+    steps = walk(found, Piece(streams(found, WINDOW)[0], WINDOW.since, WINDOW.until))
     next(steps)
     with pytest.raises(DotyposWalkError, match=message):
         steps.send(page)
@@ -251,7 +284,7 @@ def test_rows_that_break_the_rules_are_an_error(page: Page, message: str) -> Non
 
 def test_a_server_that_ignores_an_exclusion_is_noticed() -> None:
     found = entity("orders")
-    steps = walk(found, streams(found, WINDOW)[0], WINDOW)
+    steps = walk(found, Piece(streams(found, WINDOW)[0], WINDOW.since, WINDOW.until))
     next(steps)
     tie = page_of(*[SINCE + 1] * 100, full=True)
     step = steps.send(tie)
@@ -267,7 +300,7 @@ def test_a_server_that_caps_pages_lower_than_asked_loses_nothing() -> None:
     for i in range(120):
         shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 10_000 * i})
     found = entity("orders")
-    steps = walk(found, streams(found, WINDOW)[0], WINDOW)
+    steps = walk(found, Piece(streams(found, WINDOW)[0], WINDOW.since, WINDOW.until))
     ids: list[str] = []
     step = next(steps, None)
     while step is not None:

@@ -12,8 +12,9 @@ import msgspec
 
 from airflow_provider_dotypos.api.entities import entity
 from airflow_provider_dotypos.api.page import EMPTY, Page, read_page
+from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.query import Filter, filter_text
-from airflow_provider_dotypos.api.walk import Query, streams, walk
+from airflow_provider_dotypos.api.walk import Batch, Piece, Query, streams, walk
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Shop
 
@@ -32,6 +33,10 @@ class Walked:
     queries: list[Query] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
 
+    def take(self, batch: Batch) -> None:
+        assert [str(msgspec.json.decode(row)["id"]) for row in batch.rows] == list(batch.ids)
+        self.ids += batch.ids
+
     @property
     def counts(self) -> Counter[str]:
         return Counter(self.ids)
@@ -41,6 +46,42 @@ def empty_shop() -> Shop:
     shop = Shop.empty(now=NOW)
     shop.ticking = False
     return shop
+
+
+class Server:
+    """Answers a walk's queries from a shop's own lists; `between` is called before each."""
+
+    def __init__(
+        self,
+        shop: Shop,
+        name: str,
+        behaviour: Behaviour | None = None,
+        between: Callable[[], None] = lambda: None,
+        **placeholders: int,
+    ) -> None:
+        self.shop = shop
+        self.entity = entity(name)
+        self.behaviour = behaviour or Behaviour()
+        self.between = between
+        self.placeholders = placeholders
+        self.walked = Walked()
+
+    def answer(self, query: Query, cursor: str | None) -> Page:
+        self.between()
+        params = {"limit": "100", "page": str(query.page)} if self.entity.paged else {}
+        if query.conditions:
+            params["filter"] = filter_text(query.conditions)
+        if query.sort:
+            params["sort"] = ",".join(query.sort)
+        self.walked.queries.append(query)
+        self.walked.lengths.append(len(params.get("filter", "")))
+        headers = {"Allow-Version": "BC1"}
+        cloud, name = self.shop.cloud_ids[0], self.entity.name
+        status, body = self.shop.list(cloud, name, params, self.behaviour, headers, **self.placeholders)
+        if status == 404 and not body:
+            return EMPTY
+        assert status == 200, body
+        return read_page(body, cursor)
 
 
 def drive(
@@ -54,36 +95,77 @@ def drive(
     **placeholders: int,
 ) -> Walked:
     """Walk every stream of an entity against the shop's own lists; `between` is called before each request."""
-    found = entity(name)
-    walked = Walked()
-
-    def answer(query: Query, cursor: str | None) -> Page:
-        between()
-        params = {"limit": "100", "page": str(query.page)} if found.paged else {}
-        if query.conditions:
-            params["filter"] = filter_text(query.conditions)
-        if query.sort:
-            params["sort"] = ",".join(query.sort)
-        walked.queries.append(query)
-        walked.lengths.append(len(params.get("filter", "")))
-        headers = {"Allow-Version": "BC1"}
-        status, body = shop.list(shop.cloud_ids[0], name, params, behaviour or Behaviour(), headers, **placeholders)
-        if status == 404 and not body:
-            return EMPTY
-        assert status == 200, body
-        return read_page(body, cursor)
-
-    for stream in streams(found, window, filter):
-        steps = walk(found, stream, window)
+    server = Server(shop, name, behaviour, between, **placeholders)
+    for stream in streams(server.entity, window, filter):
+        steps = walk(server.entity, Piece(stream, window.since, window.until))
         step = next(steps, None)
         while step is not None:
             if isinstance(step, Query):
-                step = steps.send(answer(step, stream.cursor))
+                step = steps.send(server.answer(step, stream.cursor))
             else:
-                walked.ids += step.ids
-                assert [str(msgspec.json.decode(row)["id"]) for row in step.rows] == list(step.ids)
+                server.walked.take(step)
                 step = next(steps, None)
-    return walked
+    return server.walked
+
+
+def drive_together(
+    shop: Shop,
+    name: str,
+    window: Window,
+    behaviour: Behaviour | None = None,
+    *,
+    workers: int,
+    chance: random.Random,
+    between: Callable[[], None] = lambda: None,
+) -> Walked:
+    """Walk an entity by several workers in a random order of events: a request answered, an answer arrived, a piece
+    taken or split."""
+    server = Server(shop, name, behaviour, between)
+    pieces = Pieces(Piece(stream, window.since, window.until) for stream in streams(server.entity, window))
+    crew = [Worker(server, pieces) for _ in range(workers)]
+    while ready := [worker for worker in crew if worker.may_act()]:
+        chance.choice(ready).act()
+    return server.walked
+
+
+class Worker:
+    """One of several that walk together; each act is one event."""
+
+    def __init__(self, server: Server, pieces: Pieces) -> None:
+        self.server = server
+        self.pieces = pieces
+        self.piece: Piece | None = None
+        self.query: Query | None = None
+        self.page: Page | None = None
+
+    def may_act(self) -> bool:
+        if self.piece is None:
+            self.piece = self.pieces.next()
+            if self.piece is not None:
+                self.steps = walk(self.server.entity, self.piece)
+                self.go_on(next(self.steps, None))
+        return self.piece is not None
+
+    def act(self) -> None:
+        """Have the server answer what was asked, or take in its answer."""
+        assert self.piece is not None
+        assert self.query is not None
+        if self.page is None:
+            self.page = self.server.answer(self.query, self.piece.stream.cursor)
+        else:
+            page, self.page = self.page, None
+            self.go_on(self.steps.send(page))
+
+    def go_on(self, step: Query | Batch | None) -> None:
+        """Deliver what there is, up to the next query or the piece's end."""
+        assert self.piece is not None
+        while isinstance(step, Batch):
+            self.server.walked.take(step)
+            step = next(self.steps, None)
+        self.query = step
+        if step is None:
+            self.pieces.done(self.piece)
+            self.piece = None
 
 
 class Drift:

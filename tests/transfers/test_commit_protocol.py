@@ -1,7 +1,7 @@
-"""The commit protocol as a state machine: writers crash anywhere, zombies write on, runs interleave.
+"""The commit protocol as a state machine: writers crash anywhere, are resumed, write on as zombies, and interleave.
 
-Each writer is a thread that stops before every operation on the store; the machine decides who moves next, and after
-every single operation checks what a reader would see.
+The window has a few cells, which a set must hold once each. Each writer is a thread that stops before every operation
+on the store; the machine decides who moves next, and after every single operation checks what a reader would see.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 from airflow.sdk import ObjectStoragePath
@@ -20,10 +21,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from airflow_provider_dotypos.transfers.commit import Attempt, SupersededError
+from airflow_provider_dotypos.api.walk import Piece, Stream
+from airflow_provider_dotypos.transfers.commit import Attempt, SupersededError, gaps, stream_name
 from airflow_provider_dotypos.transfers.manifest import Manifest, Part, newest_generation, whole_manifest
 from airflow_provider_dotypos.transfers.parts import PartWriter
 from airflow_provider_dotypos.transfers.store import Store
+
+CELLS = 4
+STREAM = Stream("rows", (), "versionDate")
 
 
 class Killed(BaseException):
@@ -45,6 +50,10 @@ class SteppedStore(Store):
         self._writer.wait()
         return super().read(name)
 
+    def open(self, name: str) -> BinaryIO:
+        self._writer.wait()
+        return super().open(name)
+
     def put(self, staged: Path, name: str) -> None:
         self._writer.wait()
         super().put(staged, name)
@@ -64,13 +73,13 @@ class SteppedStore(Store):
 
 
 class Writer(threading.Thread):
-    """One attempt: writes `parts` parts of rows that carry its number, then commits."""
+    """One attempt: keeps what it finds, writes the other cells in parts of `width`, then commits."""
 
-    def __init__(self, folder: Path, number: int, parts: int, overwrite: bool) -> None:
+    def __init__(self, folder: Path, width: int, overwrite: bool, origin: str) -> None:
         super().__init__(daemon=True)
-        self.number = number
-        self.parts = parts
+        self.width = width
         self.overwrite = overwrite
+        self.origin = origin
         self.result: Manifest | None = None
         self.error: BaseException | None = None
         self.done = False
@@ -104,22 +113,27 @@ class Writer(threading.Thread):
         self._stopped.release()
 
     def _write(self) -> Manifest:
-        attempt = Attempt.begin(self._store, overwrite=self.overwrite)
+        attempt = Attempt.begin(self._store, overwrite=self.overwrite, origin=self.origin)
         if attempt.finished is not None:
             return attempt.finished
+        piece = Piece(STREAM, 0, CELLS)
         try:
-            for number in range(self.parts):
-                with self._store.staging() as directory:
-                    writer = PartWriter(directory / self._store.staging_name(), None)
-                    writer.write([msgspec.Raw(b'{"writer":%d,"part":%d}' % (self.number, number))])
-                    attempt.put(writer, "rows", number, number + 1, ".jsonl")
+            for gap in list(gaps(piece, attempt.keep(stream_name(piece), 0, CELLS))):
+                for low in range(gap.lo or 0, gap.hi, self.width):
+                    self._put(attempt, low, min(low + self.width, gap.hi))
         except SupersededError:
             return attempt.give_way()
         return attempt.commit(self._manifest)
 
+    def _put(self, attempt: Attempt, low: int, high: int) -> None:
+        with self._store.staging() as directory:
+            writer = PartWriter(directory / self._store.staging_name(), None)
+            writer.write([msgspec.Raw(b"%d" % cell) for cell in range(low, high)])
+            attempt.put(writer, STREAM.name, low, high, ".jsonl")
+
     def _manifest(self, generation: int, parts: tuple[Part, ...]) -> Manifest:
         return Manifest(
-            entity=f"writer-{self.number}",
+            entity="cells",
             cloud_id=1,
             since=None,
             until="",
@@ -128,8 +142,8 @@ class Writer(threading.Thread):
             file_format="jsonl",
             compression=None,
             generation=generation,
-            rows=self.parts,
-            distinct_ids=self.parts,
+            rows=CELLS,
+            distinct_ids=CELLS,
             requests=0,
             bytes=0,
             parts=parts,
@@ -147,10 +161,17 @@ class CommitProtocol(RuleBasedStateMachine):
         self.all: list[Writer] = []
         self.newest = 0
 
-    @rule(target=writers, parts=st.integers(0, 3), overwrite=st.booleans())
-    def begin(self, parts: int, overwrite: bool) -> Writer:
-        writer = Writer(self.folder, len(self.all), parts, overwrite)
+    @rule(
+        target=writers,
+        width=st.integers(1, 3),
+        overwrite=st.booleans(),
+        origin=st.sampled_from("ab"),
+        steps=st.integers(0, 12),
+    )
+    def begin(self, width: int, overwrite: bool, origin: str, steps: int) -> Writer:
+        writer = Writer(self.folder, width, overwrite, origin)
         self.all.append(writer)
+        self.go_on(writer, steps)
         return writer
 
     @rule(writer=writers, steps=st.integers(1, 12))
@@ -159,6 +180,12 @@ class CommitProtocol(RuleBasedStateMachine):
             if not writer.done:
                 writer.step()
                 self.check()
+
+    @rule(writer=consumes(writers))
+    def finish(self, writer: Writer) -> None:
+        while not writer.done:
+            writer.step()
+            self.check()
 
     @rule(writer=consumes(writers))
     def crash(self, writer: Writer) -> None:
@@ -177,12 +204,12 @@ class CommitProtocol(RuleBasedStateMachine):
             self.check_set(manifest)
 
     def check_set(self, manifest: Manifest) -> None:
-        number = int(manifest.entity.removeprefix("writer-"))
-        assert len(manifest.parts) == self.all[number].parts
-        for index, part in enumerate(manifest.parts):
+        cells: list[int] = []
+        for part in manifest.parts:
             data = (self.folder / part.name).read_bytes()
             assert hashlib.sha256(data).hexdigest() == part.sha256
-            assert msgspec.json.decode(data) == {"writer": number, "part": index}
+            cells += map(int, data.split())
+        assert cells == list(range(CELLS)), "a row is lost or doubled"
 
     def teardown(self) -> None:
         try:
@@ -199,7 +226,7 @@ class CommitProtocol(RuleBasedStateMachine):
 
     def check_left_overs(self) -> None:
         """Whoever finds the window done next leaves nothing in the folder but the set."""
-        last = Writer(self.folder, len(self.all), 1, overwrite=False)
+        last = Writer(self.folder, 1, overwrite=False, origin="last")
         self.all.append(last)
         while not last.done:
             last.step()
@@ -212,6 +239,6 @@ class CommitProtocol(RuleBasedStateMachine):
 
 
 CommitProtocol.TestCase.settings = settings(
-    max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestCommitProtocol = CommitProtocol.TestCase

@@ -114,9 +114,9 @@ def test_after_a_fault_the_files_are_those_of_a_quiet_run(
     connection = sandbox.connection(sandbox.cloud_ids[0])
     connection["extra"]["timeout"] = 1
     monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(connection))
-    quiet = extract(destination=f"file://{tmp_path}/quiet")
+    quiet = extract(destination=f"file://{tmp_path}/quiet", concurrency=1)
     sandbox.faults.append(Fault(fault.kind, retry_after=fault.retry_after, path="orders", skip=3, times=2))
-    faulty = extract(destination=f"file://{tmp_path}/faulty")
+    faulty = extract(destination=f"file://{tmp_path}/faulty", concurrency=1)
     parts = [
         [(part.stream, part.low, part.high, part.rows, part.sha256) for part in read_manifest(path).manifest.parts]
         for path in (quiet["manifest"], faulty["manifest"])
@@ -134,7 +134,7 @@ def test_an_expired_token_in_the_middle_costs_nothing(extract: Extract, orders: 
 
 class TestParts:
     def test_parts_end_at_their_size_and_cover_ranges_that_meet(self, extract: Extract, orders: list[str]) -> None:
-        result = extract(max_part_bytes=50_000)
+        result = extract(max_part_bytes=50_000, concurrency=1)
         parts = read_manifest(result["manifest"]).manifest.parts
         assert len(parts) > 3
         assert parts[0].low == SINCE_MS

@@ -1,0 +1,212 @@
+"""Which columns there are, which are wanted, and what a row is like when it is cut or split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_dotypos.api.entities import entities
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.transfers.children import split_children
+from airflow_provider_dotypos.transfers.columns import columns_of
+from airflow_provider_dotypos.transfers.parts import PartWriter
+from tests.transfers.rows import ITEM, ORDER, PAYMENT, encoded, members, order, raw
+
+ORDERS = columns_of("orders", include="orderItems,moneyLogs")
+
+
+def names(name: str, **selection: Any) -> list[str]:
+    return list(columns_of(name, **selection).names_in_order)
+
+
+def child(name: str, **selection: Any) -> list[str]:
+    columns = columns_of("orders", include="orderItems,moneyLogs", **selection).columns
+    rows = next(column.rows for column in columns if column.name == name)
+    assert rows is not None
+    return list(rows.names_in_order)
+
+
+# --- which there are -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(entities()))
+def test_the_columns_of_an_entity_are_its_fields_in_the_tables_order(name: str) -> None:
+    assert names(name) == list(entities()[name].fields)
+    assert columns_of(name).whole
+
+
+def test_kinds_follow_the_documented_types() -> None:
+    kinds = {column.name: column.kind for column in columns_of("products").columns}
+    assert kinds["id"] == kinds["_cloudId"] == kinds["flags"] == kinds["sortOrder"] == "long"  # an id is never short
+    assert kinds["minCustomerAge"] == "int"
+    assert kinds["priceWithVat"] == "decimal"
+    assert kinds["versionDate"] == "timestamp"
+    assert kinds["unit"] == kinds["name"] == "text"
+    assert (kinds["tags"], kinds["allergens"], kinds["translatedName"]) == ("texts", "ints", "json")
+
+
+def test_child_lists_have_the_columns_of_their_entity() -> None:
+    assert names("orders", include="orderItems,moneyLogs")[-2:] == ["orderItems", "moneyLogs"]
+    assert child("orderItems") == names("order-items")
+    assert child("moneyLogs") == names("money-logs")
+
+
+# --- which are wanted ----------------------------------------------------------------------------------------------
+
+
+def test_what_a_table_needs_comes_along_unasked() -> None:
+    assert names("orders", columns="totalValueRounded, status") == ["id", "status", "totalValueRounded", "versionDate"]
+    assert set(names("warehouse-products", columns=["name"])) == {
+        *("id", "_warehouseId", "name", "versionDate", "stockStatusVersiondate")
+    }
+    assert names("customer-accounts", columns=["balance"]) == ["id", "balance", "modified"]
+
+
+def test_fields_of_child_lists_are_chosen_below_them() -> None:
+    only = columns_of("orders", include="orderItems,moneyLogs", columns="paid,orderItems.name")
+    assert only.names_in_order == ("id", "paid", "versionDate", "orderItems")
+    assert child("orderItems", columns="orderItems.name") == ["id", "name"]
+    assert child("orderItems", columns="orderItems") == names("order-items")
+    assert "note" not in child("orderItems", exclude="orderItems.note")
+    assert "note" in child("moneyLogs", exclude="orderItems.note")
+
+
+@pytest.mark.parametrize("selection", ["columns", "exclude"])
+def test_an_unknown_name_lists_what_there_is(selection: str) -> None:
+    with pytest.raises(DotyposInputError, match=r"no field 'orderItems.nam' \(did you mean.*There are: id, .*flags"):
+        columns_of("orders", include="orderItems", **{selection: "orderItems.nam"})
+
+
+@pytest.mark.parametrize("name", ["id", "versionDate", "orderItems.id"])
+def test_what_a_table_needs_cant_be_excluded(name: str) -> None:
+    with pytest.raises(DotyposInputError, match=f"exclude can't name {name}"):
+        columns_of("orders", include="orderItems", exclude=["note", name])
+
+
+def test_columns_and_exclude_are_alternatives() -> None:
+    with pytest.raises(DotyposInputError, match="not both"):
+        columns_of("orders", columns="note", exclude="paid")
+
+
+# --- personal data -------------------------------------------------------------------------------------------------
+
+
+def test_without_personal_data_nobody_is_named_or_reached() -> None:
+    left = set(names("customers", personal_data=False))
+    assert left == {
+        *("id", "_cloudId", "_discountGroupId", "_sellerId", "country", "expireDate", "created", "versionDate"),
+        *("points", "flags", "tags", "display", "deleted", "hexColor"),
+    }
+    assert {"name", "email", "phone", "barcode"}.isdisjoint(names("employees", personal_data=False))
+    assert {"note", "printData", "locationLatitude"}.isdisjoint(names("orders", personal_data=False))
+    assert "note" not in child("orderItems", personal_data=False)
+    assert "note" not in child("moneyLogs", personal_data=False)
+
+
+@pytest.mark.parametrize("name", list(entities()))
+def test_fields_that_tell_of_people_by_their_names_are_marked(name: str) -> None:
+    telling = {"email", "phone", "firstName", "lastName", "birthday", "internalNote", "vatId", "modifiedBy"}
+    for field in entities()[name].fields.values():
+        assert field.personal or field.name not in telling
+
+
+def test_no_key_and_no_cursor_is_personal_data() -> None:
+    for entity in entities().values():
+        assert not any(entity.fields[name].personal for name in {*entity.cursors, "id"} & set(entity.fields))
+
+
+# --- cutting rows --------------------------------------------------------------------------------------------------
+
+
+@given(row=members(ORDERS))
+def test_without_a_selection_a_rows_bytes_are_untouched(row: dict[str, str]) -> None:
+    given_row = encoded(row)
+    assert ORDERS.cut([given_row])[0] is given_row
+
+
+@given(row=members(ORDERS), data=st.data())
+def test_what_is_wanted_keeps_its_bytes_and_the_rest_is_gone(row: dict[str, str], data: st.DataObject) -> None:
+    out = data.draw(st.sets(st.sampled_from(["paid", "note", "tags", "created", "moneyLogs"]), min_size=1))
+    without = columns_of("orders", include="orderItems,moneyLogs", exclude=list(out))
+    assert told(without.cut([encoded(row)])[0]) == [(name, value) for name, value in row.items() if name not in out]
+    only = columns_of("orders", columns=list(out - {"moneyLogs"} or {"paid"}))
+    assert told(only.cut([encoded(row)])[0]) == [(name, value) for name, value in row.items() if name in only.names]
+
+
+def told(row: msgspec.Raw) -> list[tuple[str, str]]:
+    """Return a row's members, their values' bytes as they stand there."""
+    return [(k, bytes(v).decode()) for k, v in msgspec.json.decode(row, type=dict[str, msgspec.Raw]).items()]
+
+
+def test_child_rows_are_cut_too_and_strange_ones_give_nothing_away() -> None:
+    columns = columns_of("orders", include="orderItems", personal_data=False)
+    cut = msgspec.json.decode(columns.cut([order(orderItems=[ITEM], new="Jana")])[0])
+    assert set(cut) == set(ORDER) - {"note", "printData", "locationLatitude"} | {"orderItems"}
+    assert cut["orderItems"] == [{name: value for name, value in ITEM.items() if name != "note"}]
+    assert msgspec.json.decode(columns.cut([order(orderItems="Jana")])[0])["orderItems"] is None
+    assert msgspec.json.decode(columns.cut([order(orderItems=None)])[0])["orderItems"] is None
+
+
+def test_jsonl_holds_rows_as_they_came_or_cut(tmp_path: Path) -> None:
+    given_row = msgspec.Raw(b'{"id": "1",  "note":"x", "totalValueRounded": 1.50}')
+    whole = PartWriter(tmp_path / "whole", None, columns_of("orders"))
+    cut = PartWriter(tmp_path / "cut", None, columns_of("orders", exclude="note"))
+    for writer in (whole, cut):
+        writer.write([given_row])
+        writer.close()
+    assert whole.path.read_bytes() == bytes(given_row) + b"\n"
+    assert cut.path.read_bytes() == b'{"id":"1","totalValueRounded":1.50}\n'
+
+
+# --- splitting rows ------------------------------------------------------------------------------------------------
+
+
+def test_one_pass_over_orders_feeds_three_tables() -> None:
+    orphan = {name: value for name, value in PAYMENT.items() if name != "_orderId"}
+    parents, children = split_children(
+        "orders",
+        [order(orderItems=[ITEM, ITEM], moneyLogs=[orphan]), order(orderItems=None, moneyLogs=[]), order()],
+        "orderItems,moneyLogs",
+    )
+    assert [bytes(row) for row in parents] == [bytes(order())] * 3
+    assert [bytes(row) for row in children["order-items"]] == [bytes(raw(ITEM))] * 2
+    assert [msgspec.json.decode(row) for row in children["money-logs"]] == [{**orphan, "_orderId": ORDER["id"]}]
+
+
+def test_ingredients_belong_to_the_dish() -> None:
+    _, children = split_children(
+        "products", [raw({"id": "1", "ingredients": [{"id": "2", "_productId": "3"}]})], "ingredients"
+    )
+    assert msgspec.json.decode(children["product-ingredients"][0]) == {
+        "id": "2",
+        "_productId": "3",
+        "_parentProductId": "1",
+    }
+
+
+@pytest.mark.parametrize("value", ["x", {"id": "1"}, [1], [ITEM, None]])
+def test_what_is_no_list_of_rows_stays_where_it_is(value: object) -> None:
+    parents, children = split_children("orders", [order(orderItems=value)], ["orderItems"])
+    assert bytes(parents[0]) == bytes(order(orderItems=value))
+    assert children == {"order-items": []}
+
+
+@given(row=members(ORDERS))
+def test_nothing_is_lost_by_splitting(row: dict[str, str]) -> None:
+    row = {**row, "id": '"7"'}
+    parents, children = split_children("orders", [encoded(row)], "orderItems,moneyLogs")
+    left = msgspec.json.decode(parents[0], type=dict[str, msgspec.Raw])
+    for key, entity in (("orderItems", "order-items"), ("moneyLogs", "money-logs")):
+        if key in row and key not in left and row[key] != "null":
+            sent = msgspec.json.decode(row[key], type=list[dict[str, msgspec.Raw]])
+            found = [msgspec.json.decode(one, type=dict[str, msgspec.Raw]) for one in children[entity]]
+            for before, after in zip(sent, found, strict=True):
+                there = {name: bytes(value) for name, value in after.items()}
+                assert there == {"_orderId": b'"7"', **{name: bytes(value) for name, value in before.items()}}
+    assert {name: bytes(value).decode() for name, value in left.items()} == {k: v for k, v in row.items() if k in left}
+    assert set(row) - set(left) <= {"orderItems", "moneyLogs"}
