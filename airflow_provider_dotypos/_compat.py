@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib import import_module
@@ -131,3 +131,30 @@ def base_url() -> str | None:
     from airflow.configuration import conf
 
     return conf.get("api", "base_url", fallback=None) or None
+
+
+def skip_exception(message: str) -> Exception:
+    """Return the exception that skips a task."""
+    return _exception("AirflowSkipException")(message)
+
+
+def state_stores(context: Any, outlets: Sequence[Any]) -> tuple[Any, Any]:
+    """Return the state store of the task's first outlet asset, and that of the task instance (both since 3.3).
+
+    :raises DotyposConfigurationError: this Airflow has none, or the task has no such outlet.
+    """
+    from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+
+    if "task_state_store" not in context:
+        raise DotyposConfigurationError(
+            "going on from the last success needs Airflow 3.3, which keeps a watermark on an asset; here, give a "
+            "window: since='{{ (dag_run.run_after - macros.timedelta(days=1)).isoformat() }}', "
+            "until='{{ dag_run.run_after.isoformat() }}'"
+        )
+    asset = next((outlet for outlet in outlets if hasattr(outlet, "uri") and hasattr(outlet, "name")), None)
+    if asset is None:
+        raise DotyposConfigurationError(
+            "going on from the last success needs an asset to keep the watermark on: give outlets=[Asset(...)] (of a "
+            "mapped task in .partial()), or give a window with since and until"
+        )
+    return context["asset_state_store"][asset], context["task_state_store"]

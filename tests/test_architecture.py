@@ -62,7 +62,15 @@ def test_only_one_file_knows_airflow_versions(path: Path) -> None:
         assert not outer
     if path.name not in ("_compat.py", "cli.py") and str(path.relative_to(PACKAGE)) not in MODELS:
         assert {name for name in outer if not name.startswith("airflow.sdk")} == set()
-        stable = {"BaseHook", "BaseOperator", "BaseSensorOperator", "ObjectStoragePath", "Context", "Connection"}
+        stable = {
+            "BaseHook",
+            "BaseOperator",
+            "BaseSensorOperator",
+            "ObjectStoragePath",
+            "Context",
+            "Connection",
+            "Asset",
+        }
         assert {name for name in outer if name != "airflow.sdk"} <= {f"airflow.sdk.{name}" for name in stable}
 
 

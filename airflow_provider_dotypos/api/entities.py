@@ -149,6 +149,11 @@ def entities() -> Mapping[str, Entity]:
     return MappingProxyType({row.name: row for row in sorted(table, key=lambda row: row.name)})
 
 
+def cloud_lists() -> list[str]:
+    """Return the names of all entities that a cloud has a list of: whatever can be extracted of it."""
+    return [name for name, found in entities().items() if found.listed and not found.path.startswith("/")]
+
+
 def nearest(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known name nearest to `name`, or nothing when none is near."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)

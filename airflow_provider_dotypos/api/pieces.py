@@ -27,14 +27,16 @@ class Pieces:
         self._changed = threading.Condition()
         self._idle = 0
         self._stopped = False
-        self._width = self._left()
+        self._walked = 0
 
     @property
     def share_walked(self) -> float | None:
-        """How much of the windows is walked, by their length in time, 0 to 1; ``None`` if that can't be told."""
+        """How much of the pieces is walked, by their length in time, 0 to 1; ``None`` if that can't be told."""
         with self._changed:
-            left = self._left()
-        return 1 - left / self._width if self._width and left < self._width else None
+            begun = [piece for piece in (*self._waiting, *self._under_way) if piece.lo is not None]
+            walked = self._walked + sum(map(_walked, begun))
+            whole = walked + sum(piece.hi - (piece.lo or 0) for piece in begun)
+        return walked / whole if walked else None
 
     def take(self) -> Piece | None:
         """Return a piece to walk, as soon as there is one; ``None`` once all is walked, or the walk was stopped."""
@@ -69,6 +71,7 @@ class Pieces:
         """Tell that a piece is walked to its end."""
         with self._changed:
             self._under_way.discard(piece)
+            self._walked += _walked(piece)
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -77,12 +80,12 @@ class Pieces:
             self._stopped = True
             self._changed.notify_all()
 
-    def _left(self) -> float:
-        pieces = [*self._waiting, *self._under_way]
-        return sum(piece.hi - piece.lo for piece in pieces if piece.lo is not None)
-
     def _half_of_the_widest(self) -> Piece | None:
         widest = max(self._under_way, key=lambda piece: piece.pages_left, default=None)
         if widest is None or widest.pages_left < WORTH_SPLITTING:
             return None
         return widest.split()
+
+
+def _walked(piece: Piece) -> int:
+    return 0 if piece.lo is None or piece.start is None else piece.lo - piece.start

@@ -106,7 +106,7 @@ class Reader:
         **placeholders: object,
     ) -> Iterator[Row]:
         """Yield every row that changed in `window`, deleted ones included: the loss-free walk, row by row."""
-        for piece in self.pieces(name, window, filter=filter, settle=settle, **placeholders):
+        for piece in self.pieces(name, window, filter=filter, settle=settle, without_cursor=True, **placeholders):
             for batch in self.walk(name, piece, include=include):
                 for row in batch.rows:
                     yield msgspec.json.decode(row)
@@ -118,6 +118,7 @@ class Reader:
         *,
         filter: Filter = None,
         settle: float = windows.SETTLE,
+        without_cursor: bool = True,
         **placeholders: object,
     ) -> Iterator[Piece]:
         """Yield what is to be walked for a window: each stream whole, below each parent.
@@ -125,9 +126,10 @@ class Reader:
         First it is checked that the cloud is there, and waited until the window's end has settled.
 
         :param settle: seconds that a change may need to show in the API.
+        :param without_cursor: also rows that have none, and so belong to no window, or to each.
         """
         found = _listed(name)
-        parts = streams(found, window, filter)
+        parts = [part for part in streams(found, window, filter) if without_cursor or part.cursor is not None]
         self.check_cloud()  # a wrong cloud isn't an empty one; and the answer tells the server's clock
         if found.cursors:
             seconds = windows.seconds_until_settled(window.until, self._client.now(), settle)
@@ -137,6 +139,11 @@ class Reader:
         for parent in self._parents(found, placeholders):
             for stream in parts:
                 yield Piece(stream, window.since, window.until, parent)
+
+    def since(self, until: int, settle: float = windows.SETTLE) -> windows.Window | None:
+        """Return the window from `until` up to the latest second that has settled; ``None`` if that isn't later."""
+        settled = int(self._client.now().timestamp() - settle) * 1000
+        return windows.Window(until, settled) if settled > until else None
 
     def walk(self, name: str, piece: Piece, *, include: str | Sequence[str] | None = None) -> Iterator[Batch]:
         """Walk a piece; safe to be called by several threads, for a piece each."""

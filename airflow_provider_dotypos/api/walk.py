@@ -144,13 +144,14 @@ class Piece:
     The owner moves `lo` up by claiming; whoever splits the piece moves `hi` down.
 
     :param lo: ``None`` from the beginning. :param parent: what the rows lie below (a warehouse), or ``None``.
+    :ivar start: where it began; for one from the beginning, where its first page ended.
     :ivar rate: rows in a millisecond, as the last full page showed; 0 as long as nothing is known.
     """
 
     def __init__(self, stream: Stream, lo: int | None, hi: int, parent: str | None = None, rate: float = 0.0) -> None:
         self.stream = stream
         self.parent = parent
-        self.lo = lo
+        self.start = self.lo = lo
         self.hi = hi
         self.rate = rate
         self._lock = threading.Lock()
@@ -167,6 +168,7 @@ class Piece:
         """
         with self._lock:
             self.lo = self.hi if end is None else min(end, self.hi)
+            self.start = self.lo if self.start is None else self.start
             return self.lo
 
     def split(self) -> Piece | None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
 from airflow_provider_dotypos.api.walk import Piece
 from airflow_provider_dotypos.api.window import compact
+from airflow_provider_dotypos.transfers.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.manifest import (
+    ChildFile,
     Manifest,
     Part,
     manifest_name,
     newest_generation,
     newest_manifest,
 )
-from airflow_provider_dotypos.transfers.parts import PartWriter
 from airflow_provider_dotypos.transfers.store import Store
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,8 @@ SIDECAR_SUFFIX = ".meta"
 
 #: Every name that this package gives, and its generation; nothing else in a folder is ours to remove.
 _OURS = re.compile(
-    r"manifest-(\d{4,})\.json|\.staging-g(\d{4,})-[0-9a-f]{16}|g(\d{4,})-.+-t\d+[0-9a-f]{6}\.jsonl(?:\.gz)?(?:\.meta)?"
+    r"manifest-(\d{4,})\.json|\.staging-g(\d{4,})-[0-9a-f]{16}|g(\d{4,})-.+-t\d+[0-9a-f]{6}"
+    r"\.(?:jsonl|csv|parquet)(?:\.gz)?(?:\.meta)?"
 )
 
 
@@ -72,7 +74,7 @@ class Attempt:
         attempt._earlier = [
             part
             for part in attempt._sidecars(names)
-            if names.get(part.name) == part.bytes and (not overwrite or (origin and part.origin == origin))
+            if part.sizes.items() <= names.items() and (not overwrite or (origin and part.origin == origin))
         ]
         return attempt
 
@@ -96,16 +98,33 @@ class Attempt:
         self._kept += kept
         return kept
 
-    def put(self, writer: PartWriter, stream: str, low: int | None, high: int | None, suffix: str) -> Part:
+    def put(
+        self,
+        writer: RowWriter,
+        stream: str,
+        low: int | None,
+        high: int | None,
+        suffix: str,
+        children: Mapping[str, RowWriter] | None = None,
+    ) -> Part:
         """Put a written part under its final name, then its sidecar.
 
+        :param children: writers of flattened child lists that belong to it, by their entity's name.
         :raises SupersededError: the staging file is gone, because another attempt has committed.
         """
-        digest = writer.close()
-        name = f"g{self._generation:04d}-{stream}-{_range(low, high)}-{self._label}{suffix}"
-        part = Part(name, stream, low, high, writer.rows, writer.bytes, digest, self._origin)
+        children = children or {}
+        name = self._name(stream, low, high, suffix)
+        size, digest = _closed(writer)
+        files = {
+            child: ChildFile(self._name(f"{child}-{stream}", low, high, suffix), its.rows, *_closed(its))
+            for child, its in children.items()
+        }
+        misfits = dict(sum((its.misfits for its in children.values()), +writer.misfits))
+        part = Part(name, stream, low, high, writer.rows, size, digest, self._origin, misfits, files)
         self._put.append(part)
         try:
+            for child, its in children.items():
+                self._store.put(its.path, files[child].name)
             self._store.put(writer.path, name)
             self._store.put_bytes(msgspec.json.encode(part), name + SIDECAR_SUFFIX)
         except FileNotFoundError as error:
@@ -148,12 +167,15 @@ class Attempt:
         taken = {part.name for part in theirs.parts}
         for part in self._put:
             if part.name not in taken:
-                self._store.delete(part.name + SIDECAR_SUFFIX)
-                self._store.delete(part.name)
+                for name in (part.name + SIDECAR_SUFFIX, *part.sizes):
+                    self._store.delete(name)
         log.warning(
             "Another run has committed this window meanwhile; its set is kept, and this run's files are removed."
         )
         return theirs
+
+    def _name(self, stream: str, low: int | None, high: int | None, suffix: str) -> str:
+        return f"g{self._generation:04d}-{stream}-{_range(low, high)}-{self._label}{suffix}"
 
     def _sidecars(self, names: Iterable[str]) -> Iterator[Part]:
         """Yield the parts of this generation that are said to be whole."""
@@ -168,9 +190,9 @@ class Attempt:
                     yield part
 
     def _is_whole(self, part: Part) -> bool:
-        """Return whether a part's bytes are those that were written."""
+        """Return whether the bytes of a part's files are those that were written."""
         try:
-            return self._store.sha256(part.name) == part.sha256
+            return all(self._store.sha256(name) == digest for name, digest in part.digests.items())
         except FileNotFoundError:
             return False
 
@@ -181,7 +203,7 @@ class Attempt:
         """Remove what is left of this and earlier generations: nobody can commit them any more."""
         keep = {manifest_name(committed.generation)}
         for part in committed.parts:
-            keep |= {part.name, part.name + SIDECAR_SUFFIX}
+            keep |= {*part.sizes, part.name + SIDECAR_SUFFIX}
         for name in self._store.list():
             match = _OURS.fullmatch(name)
             if match and int(match[match.lastindex or 0]) <= committed.generation and name not in keep:
@@ -213,6 +235,12 @@ def _start(part: Part) -> float:
 
 def _end(part: Part) -> float:
     return float("inf") if part.high is None else part.high
+
+
+def _closed(writer: RowWriter) -> tuple[int, str]:
+    """Finish a writer's file; return its size and its SHA-256."""
+    digest = writer.close()
+    return writer.bytes, digest
 
 
 def _range(low: int | None, high: int | None) -> str:

@@ -26,23 +26,23 @@ class DistinctIds(ExitStack):
         self._ids = array("q")
         self._runs: list[IO[bytes]] = []
 
-    def add(self, ids: Iterable[str]) -> None:
-        """Count these ids in; ids are whole numbers of 64 bits, as text."""
+    def add(self, ids: Iterable[str | int]) -> None:
+        """Count these ids in: whole numbers of 64 bits, as text or numbers."""
         self._ids.extend(map(int, ids))
         if len(self._ids) >= RUN_LENGTH:
             self._spill()
 
     def count(self) -> int:
         """Return how many different ids there were."""
-        if not self._runs:
-            return len(set(self._ids))
-        self._spill()
-        different = 0
+        return sum(1 for _ in self) if self._runs else len(set(self._ids))
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the different ids in ascending order."""
         previous: int | None = None
-        for id in heapq.merge(*map(_read, self._runs)):
-            different += id != previous
+        for id in heapq.merge(*map(_read, self._runs), sorted(self._ids)):
+            if id != previous:
+                yield id
             previous = id
-        return different
 
     def _spill(self) -> None:
         run = tempfile.TemporaryFile(prefix="dotypos-ids-")  # noqa: SIM115 (closed with the stack)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 
@@ -13,14 +14,17 @@ from airflow_provider_dotypos import _compat
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from airflow.sdk import Context
+    from airflow.sdk import Asset, Context
 
     from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.api.query import Filter
+    from airflow_provider_dotypos.api.window import Window
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+    from airflow_provider_dotypos.transfers.extraction import Extraction
     from airflow_provider_dotypos.transfers.manifest import Manifest
+    from airflow_provider_dotypos.transfers.watermark import Watermark
 
-FILE_FORMATS = ("jsonl",)
+FILE_FORMATS = ("jsonl", "parquet", "csv")
 COMPRESSIONS = (None, "gzip")
 
 
@@ -30,10 +34,12 @@ class DotyposToObjectStorageOperator(BaseOperator):
     Every row inside the window that doesn't change during the walk is delivered exactly once; a row that changes
     meanwhile is delivered, or belongs to the next window, or both. The files count once their manifest is there: read
     them through ``airflow_provider_dotypos.transfers.manifest.read_manifest``. A window that is done is kept, also
-    when the task is run again, unless `overwrite`.
+    when the task is run again, unless `overwrite`; one that was broken off is gone on with.
 
-    Rows are the API's bytes, a JSON object a line. Memory stays flat however many there are; the worker's disk holds
-    one part at a time (`max_part_bytes` and one page, more only while rows of one instant are read).
+    Without `since` and `until` the task goes on from where its last success ended (Airflow 3.3: the watermark is kept
+    in the state store of its first outlet asset).
+
+    Memory stays flat however many rows there are. The worker's disk holds a part under way for each thread.
 
     :param entity: its name in the API's paths, such as ``orders``. (templated)
     :param destination: folder below which ``{cloud}/{entity}/{window}/`` is written: any ``ObjectStoragePath``, such as
@@ -41,13 +47,25 @@ class DotyposToObjectStorageOperator(BaseOperator):
     :param since: first instant inside the window: a datetime with a zone, ISO 8601 text with one, or a bare date with
         `timezone`; leave it out (and give `until`) for everything up to `until`. (templated)
     :param until: first instant after it; left out, the time at which the DAG run was to start, which retries don't
-        move. The task waits until it is `settle` seconds ago. (templated)
+        move. The task waits until it is `settle` seconds ago. Without `since` as well, the window ends `settle` seconds
+        before that time, and nothing is waited for. (templated)
+    :param start: without a window: where the first run begins, like `since`; left out, at the beginning. (templated)
+    :param lookback: without a window: how far before the watermark to read again.
     :param filter: further conditions, in the API's grammar or as ``(field, operator, value)`` triples; one on
         ``deleted`` replaces ours (live and deleted rows). (templated)
     :param include: child lists to nest in each row, comma-separated, such as ``orderItems,moneyLogs``. (templated)
+    :param flatten: write the included child lists into files of their own, beside those of `entity`.
     :param warehouse_id: for ``warehouse-products``: which warehouse; left out, all. (templated)
     :param timezone: IANA zone in which bare dates begin.
-    :param file_format: ``jsonl``. :param compression: ``None`` or ``gzip``.
+    :param columns: only these fields, comma-separated or a list, a child's as ``orderItems.name``; ids and the fields
+        that order changes are always there. (templated)
+    :param exclude: all fields but these, such as ``printData``. (templated)
+    :param personal_data: ``False`` leaves out fields that hold personal data, and such as the entity table doesn't
+        know.
+    :param snapshot: write the ids of all rows there are, and nothing else of them: two snapshots tell what was removed
+        (``airflow_provider_dotypos.transfers.snapshots.removed_ids``).
+    :param file_format: ``jsonl`` (the API's bytes), ``parquet`` (typed; needs the extra ``parquet``) or ``csv``.
+    :param compression: ``None`` or ``gzip``; Parquet compresses by itself.
     :param compression_level: of gzip, 1 to 3 (higher costs more time than it saves space).
     :param overwrite: replace the window's set as a whole, once the new one is complete.
     :param settle: seconds that a change may need to show in the API.
@@ -59,6 +77,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
     :return: ``{"manifest", "entity", "cloud_id", "since", "until", "rows", "files", "bytes"}``: the manifest's path,
         the window in ISO 8601, and how much there is.
     :raises AirflowFailException: what a retry can't cure: a refused token, a forbidden cloud, a bad window or filter.
+    :raises AirflowSkipException: without a window: later runs have read beyond this one's time already.
 
     https://docs.api.dotypos.com/api-reference/general/paging
     """
@@ -68,8 +87,11 @@ class DotyposToObjectStorageOperator(BaseOperator):
         "destination",
         "since",
         "until",
+        "start",
         "filter",
         "include",
+        "columns",
+        "exclude",
         "warehouse_id",
         "destination_conn_id",
         "cloud_id",
@@ -84,11 +106,18 @@ class DotyposToObjectStorageOperator(BaseOperator):
         destination: str,
         since: str | datetime | None = None,
         until: str | datetime | None = None,
+        start: str | datetime | None = None,
+        lookback: timedelta = timedelta(0),
         filter: Filter = None,
         include: str | None = None,
+        flatten: bool = False,
         warehouse_id: int | str | None = None,
         timezone: str | None = None,
-        file_format: str = "jsonl",
+        columns: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] | None = None,
+        personal_data: bool = True,
+        snapshot: bool = False,
+        file_format: Literal["jsonl", "parquet", "csv"] = "jsonl",
         compression: str | None = None,
         compression_level: int = 1,
         overwrite: bool = False,
@@ -100,11 +129,16 @@ class DotyposToObjectStorageOperator(BaseOperator):
         dotypos_conn_id: str = "dotypos_default",
         **kwargs: Any,
     ) -> None:
+        self.goes_on = since is None and until is None and not snapshot
+        if self.goes_on and not kwargs.get("outlets"):
+            kwargs["outlets"] = _outlets(destination, cloud_id, entity)
         super().__init__(**kwargs)
         if file_format not in FILE_FORMATS:
             raise ValueError(f"file_format must be one of {', '.join(FILE_FORMATS)}, not {file_format!r}")
         if compression not in COMPRESSIONS:
             raise ValueError(f"compression must be None or 'gzip', not {compression!r}")
+        if compression and file_format == "parquet":
+            raise ValueError("compression must be None for parquet, which compresses its columns by itself (zstd)")
         if compression_level not in (1, 2, 3):
             raise ValueError(f"compression_level must be 1, 2 or 3, not {compression_level!r}")
         if isinstance(max_part_bytes, bool) or not isinstance(max_part_bytes, int) or max_part_bytes < 1:
@@ -113,14 +147,25 @@ class DotyposToObjectStorageOperator(BaseOperator):
             raise ValueError(f"concurrency must be a whole number of threads, 1 or more, not {concurrency!r}")
         if isinstance(settle, bool) or not isinstance(settle, (int, float)) or not 0 <= settle < float("inf"):
             raise ValueError(f"settle must be a number of seconds, 0 or more, not {settle!r}")
+        if not isinstance(lookback, timedelta) or lookback < timedelta(0):
+            raise ValueError(f"lookback must be a timedelta, 0 or more, not {lookback!r}")
+        if not self.goes_on and (start is not None or lookback):
+            raise ValueError("start and lookback are for tasks without since, until and snapshot; leave them out")
         self.entity = entity
         self.destination = destination
         self.since = since
         self.until = until
+        self.start = start
+        self.lookback = lookback
         self.filter = filter
         self.include = include
+        self.flatten = flatten
         self.warehouse_id = warehouse_id
         self.timezone = timezone
+        self.columns = columns
+        self.exclude = exclude
+        self.personal_data = personal_data
+        self.snapshot = snapshot
         self.file_format = file_format
         self.compression = compression
         self.compression_level = compression_level
@@ -137,26 +182,22 @@ class DotyposToObjectStorageOperator(BaseOperator):
         """Extract the window, unless it is done already, and return where and how much."""
         from airflow_provider_dotypos.api.reading import Reader
         from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-        from airflow_provider_dotypos.transfers.extraction import Extraction, extract
+        from airflow_provider_dotypos.transfers.extract import extract
         from airflow_provider_dotypos.transfers.manifest import manifest_name
         from airflow_provider_dotypos.transfers.store import Store, object_path
+        from airflow_provider_dotypos.transfers.watermark import NothingNewError
 
         with _compat.airflow_failures(self.dotypos_conn_id):
             self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency)
             client = self._hook.get_conn()
-            extraction = Extraction.of(
-                self.entity,
-                cloud_id=_cloud(client),
-                window=self._window(context),
-                filter=self.filter,
-                include=self.include,
-                warehouse_id=self.warehouse_id,
-                gzip_level=self.compression_level if self.compression else None,
-                max_part_bytes=self.max_part_bytes,
-                settle=self.settle,
-                concurrency=client.settings.max_concurrency,
-            )
-            store = Store(object_path(self.destination, self.destination_conn_id) / extraction.folder)
+            destination = object_path(self.destination, self.destination_conn_id)
+            watermark = self._watermark(context, _cloud(client), str(destination))
+            try:
+                window = self._window(context, watermark)
+            except NothingNewError as error:
+                raise _compat.skip_exception(str(error)) from None
+            extraction = self._extraction(client, window)
+            store = Store(destination / extraction.folder)
             manifest = extract(
                 extraction,
                 Reader(client),
@@ -165,35 +206,86 @@ class DotyposToObjectStorageOperator(BaseOperator):
                 try_number=getattr(context.get("ti"), "try_number", 1),
                 origin=_origin(context),
             )
+            if watermark is not None:
+                watermark.move(window.until)
             path = str(store.folder / manifest_name(manifest.generation))
-            self.log.info(
-                "%d rows in %d files (%d bytes): %s", manifest.rows, len(manifest.parts), manifest.bytes, path
-            )
-            return _summary(manifest, path)
+            result = _summary(manifest, path)
+            self.log.info("%d rows in %d files (%d bytes): %s", result["rows"], result["files"], result["bytes"], path)
+            return result
 
     def on_kill(self) -> None:
-        """End every wait at once; what was put so far no manifest lists, and the next attempt removes it."""
+        """End every wait at once; parts that were put so far no manifest lists, and the next attempt goes on there."""
         if self._hook is not None:
             self._hook.cancel()
 
-    def _window(self, context: Context) -> Any:
+    def _extraction(self, client: DotyposClient, window: Window) -> Extraction:
+        from airflow_provider_dotypos.transfers.extraction import Extraction
+        from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
+
+        threads = client.settings.max_concurrency
+        return Extraction.of(
+            self.entity,
+            cloud_id=_cloud(client),
+            window=window,
+            filter=self.filter,
+            include=self.include,
+            flatten=self.flatten,
+            warehouse_id=self.warehouse_id,
+            file_format=FileFormat.of(self.file_format, self.compression_level if self.compression else None, threads),
+            columns=self.columns,
+            exclude=self.exclude,
+            personal_data=self.personal_data,
+            snapshot=self.snapshot,
+            max_part_bytes=self.max_part_bytes,
+            settle=self.settle,
+            concurrency=threads,
+        )
+
+    def _watermark(self, context: Context, cloud_id: int, destination: str) -> Watermark | None:
+        """Return the watermark to go on from, if there is no window."""
+        from airflow_provider_dotypos.api.entities import entity
+        from airflow_provider_dotypos.api.query import conditions, filter_text
+        from airflow_provider_dotypos.transfers.watermark import Watermark, watermark_key
+
+        found = entity(self.entity)
+        if not self.goes_on or not found.cursors:
+            return None
+        asset, task = _compat.state_stores(context, self.outlets)
+        terms = filter_text(conditions(found, self.filter))
+        return Watermark(asset, task, watermark_key(cloud_id, self.entity, destination, terms, self.warehouse_id))
+
+    def _window(self, context: Context, watermark: Watermark | None) -> Window:
         from airflow_provider_dotypos.api.entities import entity
         from airflow_provider_dotypos.api.errors import DotyposInputError
-        from airflow_provider_dotypos.api.window import Window
+        from airflow_provider_dotypos.api.window import Window, instant
 
-        since, until = self.since, self.until
         found = entity(self.entity)
         if not found.listed:
             raise DotyposInputError(f"{self.entity} is one object, not a list: read it with DotyposOperator")
-        has_cursor = bool(found.cursors)
-        if has_cursor and since is None and until is None:
-            raise DotyposInputError(
-                "give a window: since and until, or until alone for everything up to it, e.g. "
-                "until='{{ dag_run.run_after.isoformat() }}'"
-            )
-        if not has_cursor and since is not None:
+        if not found.cursors and self.since is not None:
             raise DotyposInputError(f"{self.entity} has no field that tells changes; leave since out, it is read whole")
-        return Window.of(since, until if until is not None else context["dag_run"].run_after, timezone=self.timezone)
+        run_after = context["dag_run"].run_after
+        if watermark is None:
+            until = self.until if self.until is not None else run_after
+            return Window.of(self.since, until, timezone=self.timezone)
+        return watermark.window(
+            instant(run_after, "run_after") - round(self.settle * 1000),  # so that nobody has to wait
+            start=None if self.start is None else instant(self.start, "start", self.timezone),
+            lookback=self.lookback // timedelta(milliseconds=1),
+        )
+
+
+def _outlets(destination: object, cloud_id: object, entity: object) -> list[Asset]:
+    """Return the asset that files of an entity below a destination are, unless a template decides which."""
+    from airflow.sdk import Asset
+
+    named = [str(one) for one in (destination, cloud_id, entity) if one is not None]
+    if not isinstance(destination, str) or not isinstance(entity, str) or any("{" in name for name in named):
+        return []
+    scheme, found, place = destination.rpartition("://")
+    # A connection's name in front of a bucket's is none of the asset's identity.
+    address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}" if found else place
+    return [Asset(uri="/".join([(address if found else f"file://{address}").rstrip("/"), *named[1:]]))]
 
 
 def _cloud(client: DotyposClient) -> int:
@@ -221,6 +313,6 @@ def _summary(manifest: Manifest, path: str) -> dict[str, Any]:
         "since": manifest.since,
         "until": manifest.until,
         "rows": manifest.rows,
-        "files": len(manifest.parts),
+        "files": sum(len(part.sizes) for part in manifest.parts),
         "bytes": manifest.bytes,
     }

@@ -17,14 +17,25 @@ FORMAT_VERSION = 1
 _MANIFEST = re.compile(r"manifest-(\d{4,})\.json")
 
 
+class ChildFile(msgspec.Struct, frozen=True):
+    """The rows of a child list that came with a part's rows, flattened into a file of their own."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
 class Part(msgspec.Struct, frozen=True):
-    """One file of a set.
+    """One file of a set, and the files of children that belong to it.
 
     :param stream: which disjoint part of the rows it belongs to, such as ``live`` or ``deleted``.
     :param low: :param high: the cursors that it covers completely, ``[low, high)`` in epoch milliseconds; ``None``
         means from the beginning, and both ``None`` rows without a cursor.
     :param rows: rows in it. :param bytes: its size. :param sha256: of its bytes, in hex.
     :param origin: the task instance that wrote it, in short.
+    :param misfits: how many values didn't fit their column and are in ``_unknown``, by field.
+    :param children: files of flattened child lists, by their entity's name.
     """
 
     name: str
@@ -35,6 +46,18 @@ class Part(msgspec.Struct, frozen=True):
     bytes: int
     sha256: str
     origin: str = ""
+    misfits: dict[str, int] = {}
+    children: dict[str, ChildFile] = {}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """All its files, with their sizes in bytes."""
+        return {self.name: self.bytes, **{file.name: file.bytes for file in self.children.values()}}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """All its files, with their SHA-256."""
+        return {self.name: self.sha256, **{file.name: file.sha256 for file in self.children.values()}}
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +65,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     :param generation: counts the replacements of this window's set, from 1.
     :param since: :param until: the window, in ISO 8601 (``None``: from the beginning).
-    :param rows: rows in all parts. :param distinct_ids: different ids among them (of rows below different warehouses:
-        summed), which equals `rows` unless rows changed during the walk.
+    :param rows: rows in all parts (not counting children in files of their own). :param distinct_ids: different ids
+        among them (of rows below different warehouses: summed), which equals `rows` unless rows changed meanwhile.
     :param tail_until: for a set from the beginning: rows that changed while it was read, up to this moment, are in it
         as well, so it can hold two versions of a row; ``None`` if there is no such tail.
-    :param requests: list calls that the attempt which committed it took. :param bytes: size of all parts.
+    :param requests: list calls that the attempt which committed it took. :param bytes: size of all files.
+    :param columns: the columns of each table, by its entity, where the format has any, or a selection was asked for.
+    :param children: rows in the files of flattened child lists, by entity.
+    :param misfits: how many values didn't fit their column and are in ``_unknown``, by field.
     """
 
     entity: str
@@ -65,6 +91,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     parts: tuple[Part, ...]
     package_version: str
+    columns: dict[str, list[str]] = {}
+    children: dict[str, int] = {}
+    misfits: dict[str, int] = {}
+    schema_version: int | None = None
+    snapshot: bool = False
     format_version: int = FORMAT_VERSION
     complete: bool = True
 
@@ -73,11 +104,13 @@ class Set(msgspec.Struct, frozen=True):
     """A committed set.
 
     :param manifest: what it holds. :param path: the manifest's path. :param files: its files, ready to be opened.
+    :param children: the files of flattened child lists, by entity.
     """
 
     manifest: Manifest
     path: ObjectStoragePath
     files: list[ObjectStoragePath]
+    children: dict[str, list[ObjectStoragePath]]
 
 
 def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None) -> Set:
@@ -93,8 +126,15 @@ def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None) -> 
     found = whole_manifest(store, int(named[1])) if named else newest_manifest(store)
     if found is None:
         raise FileNotFoundError(f"no whole set at {path}: nothing was committed there, or a file of it is gone")
-    files = [store.folder / part.name for part in found.parts]
-    return Set(found, store.folder / manifest_name(found.generation), files)
+    return Set(
+        found,
+        store.folder / manifest_name(found.generation),
+        [store.folder / part.name for part in found.parts],
+        {
+            child: [store.folder / part.children[child].name for part in found.parts if child in part.children]
+            for child in found.children
+        },
+    )
 
 
 def manifest_name(generation: int) -> str:
@@ -129,4 +169,4 @@ def whole_manifest(store: Store, generation: int) -> Manifest | None:
             f"{FORMAT_VERSION}; use a newer airflow-provider-dotypos"
         )
     names = store.list()
-    return manifest if all(names.get(part.name) == part.bytes for part in manifest.parts) else None
+    return manifest if all(part.sizes.items() <= names.items() for part in manifest.parts) else None

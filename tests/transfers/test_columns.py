@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.transfers.children import split_children
-from airflow_provider_dotypos.transfers.columns import columns_of
-from airflow_provider_dotypos.transfers.parts import PartWriter
+from airflow_provider_dotypos.transfers.formats.children import split_children
+from airflow_provider_dotypos.transfers.formats.columns import columns_of
+from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
 from tests.transfers.rows import ITEM, ORDER, PAYMENT, encoded, members, order, raw
 
 ORDERS = columns_of("orders", include="orderItems,moneyLogs")
@@ -70,7 +70,7 @@ def test_what_a_table_needs_comes_along_unasked() -> None:
 def test_fields_of_child_lists_are_chosen_below_them() -> None:
     only = columns_of("orders", include="orderItems,moneyLogs", columns="paid,orderItems.name")
     assert only.names_in_order == ("id", "paid", "versionDate", "orderItems")
-    assert child("orderItems", columns="orderItems.name") == ["id", "name"]
+    assert child("orderItems", columns="orderItems.name") == ["id", "_orderId", "name"]
     assert child("orderItems", columns="orderItems") == names("order-items")
     assert "note" not in child("orderItems", exclude="orderItems.note")
     assert "note" in child("moneyLogs", exclude="orderItems.note")
@@ -154,8 +154,8 @@ def test_child_rows_are_cut_too_and_strange_ones_give_nothing_away() -> None:
 
 def test_jsonl_holds_rows_as_they_came_or_cut(tmp_path: Path) -> None:
     given_row = msgspec.Raw(b'{"id": "1",  "note":"x", "totalValueRounded": 1.50}')
-    whole = PartWriter(tmp_path / "whole", None, columns_of("orders"))
-    cut = PartWriter(tmp_path / "cut", None, columns_of("orders", exclude="note"))
+    whole = JsonLinesWriter(tmp_path / "whole", None, columns_of("orders"))
+    cut = JsonLinesWriter(tmp_path / "cut", None, columns_of("orders", exclude="note"))
     for writer in (whole, cut):
         writer.write([given_row])
         writer.close()

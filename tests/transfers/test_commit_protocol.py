@@ -23,8 +23,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from airflow_provider_dotypos.api.walk import Piece, Stream
 from airflow_provider_dotypos.transfers.commit import Attempt, SupersededError, gaps, stream_name
+from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.manifest import Manifest, Part, newest_generation, whole_manifest
-from airflow_provider_dotypos.transfers.parts import PartWriter
 from airflow_provider_dotypos.transfers.store import Store
 
 CELLS = 4
@@ -127,7 +127,7 @@ class Writer(threading.Thread):
 
     def _put(self, attempt: Attempt, low: int, high: int) -> None:
         with self._store.staging() as directory:
-            writer = PartWriter(directory / self._store.staging_name(), None)
+            writer = JsonLinesWriter(directory / self._store.staging_name(), None)
             writer.write([msgspec.Raw(b"%d" % cell) for cell in range(low, high)])
             attempt.put(writer, STREAM.name, low, high, ".jsonl")
 

@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.entities import entities
-from airflow_provider_dotypos.transfers.columns import Columns, columns_of
-from airflow_provider_dotypos.transfers.delimited import CsvWriter
-from airflow_provider_dotypos.transfers.parquet import ParquetWriter
-from airflow_provider_dotypos.transfers.part_ids import part_ids
-from airflow_provider_dotypos.transfers.parts import PartWriter, RowWriter
+from airflow_provider_dotypos.transfers.formats.columns import Columns, columns_of
+from airflow_provider_dotypos.transfers.formats.delimited import CsvWriter
+from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
+from airflow_provider_dotypos.transfers.formats.parquet import ParquetWriter
+from airflow_provider_dotypos.transfers.formats.part_ids import part_ids
+from airflow_provider_dotypos.transfers.formats.writer import RowWriter
 from tests.transfers.rows import ITEM, encoded, members, order, raw
 
 ORDERS = columns_of("orders", include="orderItems")
@@ -107,8 +108,8 @@ def test_a_part_without_rows_has_the_header(tmp_path: Path, name: str) -> None:
 
 Make = Callable[[Path], RowWriter]
 FORMATS: dict[str, tuple[Make, str, str | None]] = {
-    "jsonl": (lambda path: PartWriter(path, None), "jsonl", None),
-    "jsonl.gz": (lambda path: PartWriter(path, 1), "jsonl", "gzip"),
+    "jsonl": (lambda path: JsonLinesWriter(path, None), "jsonl", None),
+    "jsonl.gz": (lambda path: JsonLinesWriter(path, 1), "jsonl", "gzip"),
     "csv": (lambda path: CsvWriter(path, ORDERS), "csv", None),
     "csv.gz": (lambda path: CsvWriter(path, ORDERS, 1), "csv", "gzip"),
     "parquet": (lambda path: ParquetWriter(path, ORDERS), "parquet", None),

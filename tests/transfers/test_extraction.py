@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.sandbox import Sandbox
-from airflow_provider_dotypos.transfers import distinct, extraction
+from airflow_provider_dotypos.transfers import distinct, progress
 from airflow_provider_dotypos.transfers.distinct import DistinctIds
 
 
@@ -24,8 +24,8 @@ def test_progress_is_told_at_a_human_pace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = iter(range(0, 100_000, 3))  # each look at the clock is three seconds after the last
-    monkeypatch.setattr(extraction, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-    caplog.set_level("INFO", logger=extraction.__name__)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    caplog.set_level("INFO", logger=progress.__name__)
     extract()
     lines = [record.getMessage() for record in caplog.records if "rows/s" in record.getMessage()]
     assert 1 <= len(lines) <= 4

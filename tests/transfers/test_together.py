@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.api.walk import Piece, Stream
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.transfers.commit import Attempt, gaps
+from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.manifest import Manifest, Part, read_manifest
-from airflow_provider_dotypos.transfers.parts import PartWriter
 from airflow_provider_dotypos.transfers.store import Store
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 
@@ -183,7 +183,7 @@ class TestAnEarlierAttempt:
         parts = []
         for low, high in ranges:
             with store.staging() as directory:
-                writer = PartWriter(directory / store.staging_name(), None)
+                writer = JsonLinesWriter(directory / store.staging_name(), None)
                 writer.write([msgspec.Raw(b'{"id":"%d"}' % cell) for cell in range(low, high)])
                 parts.append(attempt.put(writer, stream, low, high, ".jsonl"))
         return parts
@@ -237,7 +237,7 @@ class TestAnEarlierAttempt:
         zombie = Attempt.begin(store, overwrite=False)
         with store.staging() as directory:
             for low in (0, 5):
-                writer = PartWriter(directory / store.staging_name(), None)
+                writer = JsonLinesWriter(directory / store.staging_name(), None)
                 writer.write([msgspec.Raw(b'{"id":"1"}')])
                 zombie.put(writer, "rows", low, low + 5, ".jsonl")
         heir = Attempt.begin(store, overwrite=False)

@@ -21,9 +21,9 @@ import msgspec
 
 from airflow_provider_dotypos.api.page import one_line
 from airflow_provider_dotypos.api.window import iso
-from airflow_provider_dotypos.transfers import odd_values
-from airflow_provider_dotypos.transfers.columns import NULL, UNKNOWN, Columns
-from airflow_provider_dotypos.transfers.parts import TextWriter
+from airflow_provider_dotypos.transfers.formats import odd_values
+from airflow_provider_dotypos.transfers.formats.columns import NULL, UNKNOWN, Columns
+from airflow_provider_dotypos.transfers.formats.writer import TextWriter
 
 
 class CsvWriter(TextWriter):

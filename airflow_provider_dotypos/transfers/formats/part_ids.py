@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 import msgspec
 
-from airflow_provider_dotypos.transfers.parquet import require_pyarrow
+from airflow_provider_dotypos.transfers.formats.parquet import require_pyarrow
 
 ROWS_AT_ONCE = 2000
 

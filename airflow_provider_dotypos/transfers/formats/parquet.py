@@ -24,7 +24,6 @@ came.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -33,13 +32,13 @@ import msgspec
 
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.errors import DotyposError
-from airflow_provider_dotypos.transfers.columns import SCHEMA_VERSION, Columns
-from airflow_provider_dotypos.transfers.parts import RowWriter
+from airflow_provider_dotypos.transfers.formats.columns import SCHEMA_VERSION, Columns
+from airflow_provider_dotypos.transfers.formats.writer import RowWriter
 
 ROW_GROUP_ROWS = 65_536
 ROW_GROUP_BYTES = 16 * 2**20
-"""What a row group holds at most, in rows and in bytes of memory, give or take one batch. A writer holds one row group,
-and while it writes it as much again."""
+"""What a row group holds at most, in rows and (unless told otherwise) in bytes of memory, give or take one batch. A
+writer holds one row group, and while it writes it as much again."""
 
 BATCH_ROWS = 500
 BATCH_BYTES = 2**20
@@ -56,14 +55,16 @@ class ParquetWriter(RowWriter):
     """A staging file of Parquet, compressed by zstd. ``bytes`` grows by whole row groups.
 
     :param path: where to write. :param columns: which columns, see ``columns_of``.
+    :param row_group_bytes: memory that the rows of a row group take at most, about.
     :raises PyarrowMissingError: pyarrow isn't installed.
     """
 
-    def __init__(self, path: Path, columns: Columns) -> None:
+    def __init__(self, path: Path, columns: Columns, row_group_bytes: int = ROW_GROUP_BYTES) -> None:
         arrow, parquet = require_pyarrow()
         super().__init__(path)
         self._table = arrow.Table(columns)
-        self._misfits: Counter[str] = self._table.misfits
+        self._row_group_bytes = row_group_bytes
+        self.misfits = self._table.misfits  # child lists' fields as ``orderItems.name``
         schema = self._table.schema.with_metadata(
             {
                 "dotypos.entity": columns.entity,
@@ -80,16 +81,6 @@ class ParquetWriter(RowWriter):
         self._pending_bytes = 0
         self._batches: list[Any] = []
         self._held_rows = self._held_bytes = 0
-
-    @property
-    def misfits(self) -> int:
-        """How many values didn't fit their column (of the rows that were looked at: all, once it is closed)."""
-        return self._misfits.total()
-
-    @property
-    def misfits_by_field(self) -> Counter[str]:
-        """The same by field; a child list's fields as ``orderItems.name``."""
-        return +self._misfits
 
     def write(self, rows: Iterable[msgspec.Raw]) -> None:
         """Append rows."""
@@ -118,7 +109,7 @@ class ParquetWriter(RowWriter):
         self._batches.append(batch)
         self._held_rows += batch.num_rows
         self._held_bytes += batch.nbytes
-        if self._held_rows >= ROW_GROUP_ROWS or self._held_bytes >= ROW_GROUP_BYTES:
+        if self._held_rows >= ROW_GROUP_ROWS or self._held_bytes >= self._row_group_bytes:
             self._write_row_group()
 
     def _write_row_group(self) -> None:
@@ -135,7 +126,7 @@ def require_pyarrow() -> tuple[Any, Any]:
     try:
         import pyarrow.parquet
 
-        from airflow_provider_dotypos.transfers import arrow
+        from airflow_provider_dotypos.transfers.formats import arrow
     except ImportError as error:
         raise PyarrowMissingError(
             f"file_format='parquet' needs pyarrow ({error}): pip install 'airflow-provider-dotypos[parquet]'"

@@ -21,8 +21,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_dotypos.transfers import odd_values
-from airflow_provider_dotypos.transfers.columns import NULL, UNKNOWN, Column, Columns, Kind
+from airflow_provider_dotypos.transfers.formats import odd_values
+from airflow_provider_dotypos.transfers.formats.columns import NULL, UNKNOWN, Column, Columns, Kind
 
 MILLISECONDS = pa.timestamp("ms", "UTC")
 DECIMAL = pa.decimal128(odd_values.DECIMAL_DIGITS, odd_values.DECIMAL_PLACES)

@@ -1,4 +1,4 @@
-"""Writing one part: rows into a staging file, counted and digested as they pass. Here as JSON lines."""
+"""Writing one part: rows into a staging file, counted and digested as they pass."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import hashlib
 import io
 import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-
-from airflow_provider_dotypos.api.page import one_line
-from airflow_provider_dotypos.transfers.columns import Columns
 
 
 class RowWriter(ABC):
     """A staging file that takes rows; each format is a subclass.
 
     :param path: where to write.
-    :ivar rows: rows written.
+    :ivar rows: rows written. :ivar misfits: how many values didn't fit their column, by field (of the rows that were
+        looked at: all, once it is closed).
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows = 0
+        self.misfits: Counter[str] = Counter()
         self._staging = StagingFile(path)
 
     @property
@@ -105,27 +105,3 @@ class TextWriter(RowWriter):
     def _finish(self) -> None:
         if isinstance(self._text, gzip.GzipFile):
             self._text.close()
-
-
-class PartWriter(TextWriter):
-    """A staging file of JSON lines: rows as they came, byte for byte, or cut down to some columns.
-
-    :param path: where to write. :param gzip_level: 1 to 9, or ``None`` to leave it uncompressed.
-    :param columns: what to keep of each row; left out, everything.
-    """
-
-    def __init__(self, path: Path, gzip_level: int | None, columns: Columns | None = None) -> None:
-        super().__init__(path, gzip_level)
-        self._columns = columns
-
-    def write(self, rows: Iterable[msgspec.Raw]) -> None:
-        """Append rows, a line each, their bytes as they came."""
-        lines = list(rows) if self._columns is None else self._columns.cut(rows)
-        if not lines:
-            return
-        data = b"\n".join(lines)
-        if b"\r" in data or data.count(b"\n") >= len(lines):
-            data = b"\n".join(one_line(row) for row in lines)
-        self._text.write(data)
-        self._text.write(b"\n")
-        self.rows += len(lines)

@@ -129,7 +129,7 @@ def columns_of(
         ``orderItems.name``.
     :param include: child lists that the rows nest.
     :param columns: only these; with them always ``id``, the key and the fields that order changes, of child lists
-        ``id``. :param exclude: all but these.
+        ``id`` and the parent's id. :param exclude: all but these.
     :param personal_data: ``False`` leaves out every field marked as personal data in the entity table, and fields that
         it doesn't know (nobody can vouch for these).
     :raises DotyposInputError: an unknown name (the message lists what there is), one that can't be left out, or both
@@ -142,7 +142,8 @@ def columns_of(
         raise DotyposInputError("give columns or exclude, not both")
     _check_names(found, included, only + without)
     needed = {"id", *found.primary_key, *found.cursors} & set(found.fields)
-    if kept := (needed | {f"{child}.id" for child in included}) & set(without):
+    below = {f"{name}.{key}" for name in included for key in ("id", found.includes[name].parent)}
+    if kept := (needed | below) & set(without):
         raise DotyposInputError(f"exclude can't name {', '.join(sorted(kept))}: rows are told apart and ordered by it")
     return _select(found, included, only, without, personal_data, needed)
 
@@ -170,8 +171,9 @@ def _column(f: Field) -> Column:
 
 
 def _child(found: Entity, name: str, only: list[str], without: list[str], personal_data: bool) -> Column:
-    below = entity(found.includes[name].entity)
-    return Column(name, "rows", rows=_select(below, (), only, without, personal_data, {"id"}))
+    child = found.includes[name]
+    needed = {"id", child.parent}
+    return Column(name, "rows", rows=_select(entity(child.entity), (), only, without, personal_data, needed))
 
 
 def _below(name: str, names: Iterable[str]) -> list[str]:

@@ -1,0 +1,121 @@
+"""The threads that walk a window together, each writing the pieces that it walks into parts of their own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+
+from airflow_provider_dotypos.api.entities import entity
+from airflow_provider_dotypos.api.pieces import Pieces
+from airflow_provider_dotypos.api.reading import Reader
+from airflow_provider_dotypos.api.walk import Piece
+from airflow_provider_dotypos.api.window import Window, iso
+from airflow_provider_dotypos.transfers.commit import Attempt, gaps, stream_name
+from airflow_provider_dotypos.transfers.distinct import DistinctIds
+from airflow_provider_dotypos.transfers.extraction import Extraction
+from airflow_provider_dotypos.transfers.progress import Progress
+from airflow_provider_dotypos.transfers.store import Store
+from airflow_provider_dotypos.transfers.writing import Writing
+
+log = logging.getLogger(__name__)
+
+
+class Crew(ExitStack):
+    """Walks what an attempt is to extract. A context manager: afterwards no thread and no staging file is left.
+
+    :ivar tail: what was read on top of a window from the beginning: what changed meanwhile.
+    """
+
+    def __init__(self, extraction: Extraction, attempt: Attempt, reader: Reader, store: Store) -> None:
+        super().__init__()
+        self._extraction = extraction
+        self._attempt = attempt
+        self._reader = reader
+        self._store = store
+        self._staging = self.enter_context(store.staging())
+        self._ids: dict[str | None, DistinctIds] = {}
+        self._ids_lock = threading.Lock()
+        self._progress = Progress(f"{extraction.entity} of cloud {extraction.cloud_id}")
+        self.tail: Window | None = None
+
+    @property
+    def requests(self) -> int:
+        """List calls made."""
+        return self._reader.requests
+
+    def work(self) -> None:
+        """Walk all that isn't there yet, and put it.
+
+        :raises SupersededError: another attempt has committed meanwhile.
+        """
+        whole = self._pieces(self._extraction.window)
+        self._walk_all(Pieces(gap for piece in whole for gap in self._missing(piece)))
+        if self._extraction.window.since is None and entity(self._extraction.entity).cursors:
+            self.tail = self._reader.since(self._extraction.window.until, self._extraction.settle)
+        if self.tail is not None:
+            log.info("What has changed from %s to %s is read as well.", iso(self.tail.since or 0), iso(self.tail.until))
+            self._walk_all(Pieces(self._pieces(self.tail, without_cursor=False)))
+
+    def distinct_ids(self) -> int:
+        """Return how many different ids there are (summed over warehouses)."""
+        return sum(ids.count() for ids in self._ids.values())
+
+    def _pieces(self, window: Window, *, without_cursor: bool = True) -> Iterator[Piece]:
+        placeholders = {"warehouse_id": self._extraction.warehouse_id} if self._extraction.warehouse_id else {}
+        return self._reader.pieces(
+            self._extraction.entity,
+            window,
+            filter=self._extraction.conditions,
+            settle=self._extraction.settle,
+            without_cursor=without_cursor,
+            **placeholders,
+        )
+
+    def _missing(self, piece: Piece) -> Iterator[Piece]:
+        """Yield what of a piece isn't in the parts of an earlier attempt, and count those parts' ids."""
+        kept = self._attempt.keep(stream_name(piece), piece.lo, piece.hi)
+        for part in kept:
+            with self._store.open(part.name) as file:
+                for ids in self._extraction.file_format.ids(file):
+                    self._note_ids(piece.parent, ids)
+        if kept:
+            rows = sum(part.rows for part in kept)
+            log.info("%d rows in %d parts of %s are there already.", rows, len(kept), stream_name(piece))
+        yield from gaps(piece, kept)
+
+    def _walk_all(self, pieces: Pieces) -> None:
+        threads = self._extraction.concurrency
+        if threads == 1:
+            self._walk(pieces)
+            return
+        with ThreadPoolExecutor(threads, "dotypos-walk") as pool:
+            walks = [pool.submit(self._walk, pieces) for _ in range(threads)]
+            try:
+                for walk in as_completed(walks):
+                    walk.result()
+            except BaseException:
+                # The others finish nothing that could count any more: end their waits, too.
+                pieces.stop()
+                self._reader.cancel()
+                raise
+
+    def _walk(self, pieces: Pieces) -> None:
+        """Walk piece after piece, until there is none left."""
+        while (piece := pieces.take()) is not None:
+            with Writing(piece, self._extraction, self._attempt, self._staging, self._store) as writing:
+                for batch in self._reader.walk(self._extraction.entity, piece, include=self._extraction.include):
+                    writing.take(batch)
+                    self._note_ids(piece.parent, batch.ids)
+                    self._progress.tell(len(batch.rows), self._reader.requests, pieces)
+                    pieces.moved()
+                writing.end_part()
+            pieces.done(piece)
+
+    def _note_ids(self, parent: str | None, ids: Iterable[str | int]) -> None:
+        with self._ids_lock:
+            if parent not in self._ids:
+                self._ids[parent] = self.enter_context(DistinctIds())
+            self._ids[parent].add(ids)

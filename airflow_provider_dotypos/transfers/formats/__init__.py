@@ -1,0 +1,1 @@
+"""The files that rows go into: their columns, and a writer for each format."""

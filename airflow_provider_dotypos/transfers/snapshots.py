@@ -1,0 +1,106 @@
+"""What was removed between two snapshots of an entity: for entities that don't show removals."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from airflow_provider_dotypos.api.entities import entity
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.transfers.distinct import DistinctIds
+from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.manifest import Manifest, Set, read_manifest
+from airflow_provider_dotypos.transfers.store import Store
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+    from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+
+#: Ids asked for at once; they go into the address.
+_ASKED_AT_ONCE = 100
+
+
+def removed_ids(
+    before: str | ObjectStoragePath,
+    after: str | ObjectStoragePath,
+    *,
+    hook: DotyposHook | None = None,
+    conn_id: str | None = None,
+) -> Iterator[int]:
+    """Yield the ids that are in one snapshot and not in a later one, in ascending order, in little memory.
+
+    Any two sets from the beginning (without `since`) will do, in any format, if they are of the same entity, cloud and
+    filter.
+
+    :param before: :param after: manifests' paths, or windows' folders. :param conn_id: the Airflow connection of the
+        store, where the paths don't name one.
+    :param hook: asks the API for each id that seems removed, and leaves out those that are still there. Without it a
+        row that changed just while the later snapshot ended (within its `settle` seconds) can be among them.
+    :raises DotyposInputError: the sets can't be compared.
+    :raises FileNotFoundError: one of them isn't there.
+    """
+    earlier, later = read_manifest(before, conn_id), read_manifest(after, conn_id)
+    _check(earlier.manifest, later.manifest)
+    with DistinctIds() as old, DistinctIds() as new:
+        _collect(earlier, old)
+        _collect(later, new)
+        missing = _without(old, new)
+        yield from missing if hook is None else _confirmed(missing, earlier.manifest.entity, hook)
+
+
+def _check(before: Manifest, after: Manifest) -> None:
+    for field in ("entity", "cloud_id", "filter"):
+        one, other = getattr(before, field), getattr(after, field)
+        if one != other:
+            raise DotyposInputError(f"the two sets are of different {field}: {one!r} and {other!r}")
+    for manifest in (before, after):
+        if manifest.since is not None:
+            raise DotyposInputError(
+                f"a set of changes since {manifest.since} doesn't tell what is gone; extract with snapshot=True"
+            )
+    if before.until >= after.until:
+        raise DotyposInputError(f"the first set, up to {before.until}, isn't older than the second, {after.until}")
+    if entity(before.entity).primary_key != ("id",):
+        raise DotyposInputError(f"rows of {before.entity} aren't told apart by their id alone; merge by `deleted`")
+
+
+def _collect(found: Set, ids: DistinctIds) -> None:
+    form = FileFormat.read(found.manifest.file_format, found.manifest.compression)
+    store = Store(found.path.parent)
+    for file in found.manifest.parts:
+        with store.open(file.name) as part:
+            for some in form.ids(part):
+                ids.add(some)
+
+
+def _without(old: Iterable[int], new: Iterable[int]) -> Iterator[int]:
+    """Yield what is in `old` and not in `new`, both ascending."""
+    marked = heapq.merge(((id, True) for id in old), ((id, False) for id in new), key=itemgetter(0))
+    for id, where in groupby(marked, itemgetter(0)):
+        if all(is_old for _, is_old in where):
+            yield id
+
+
+def _confirmed(ids: Iterable[int], name: str, hook: DotyposHook) -> Iterator[int]:
+    """Yield the ids that the API doesn't show any more."""
+    chunk: list[int] = []
+    for id in ids:
+        chunk.append(id)
+        if len(chunk) == _ASKED_AT_ONCE:
+            yield from _gone(chunk, name, hook)
+            chunk = []
+    yield from _gone(chunk, name, hook)
+
+
+def _gone(ids: list[int], name: str, hook: DotyposHook) -> Iterator[int]:
+    if not ids:
+        return
+    found = entity(name)
+    terms = ["id|in|" + ",".join(map(str, ids))] if "in" in found.fields["id"].operators else []
+    terms += ["deleted|in|0,1"] if found.deleted_filterable else []
+    there = {int(row["id"]) for row in hook.rows(name, filter=";".join(terms) or None)}
+    yield from (id for id in ids if id not in there)

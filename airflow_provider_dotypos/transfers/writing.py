@@ -1,0 +1,86 @@
+"""A piece's rows on their way into parts: when a part ends, which cursors it covers, and which files belong to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import msgspec
+
+from airflow_provider_dotypos.api.walk import Batch, Piece
+from airflow_provider_dotypos.transfers.commit import Attempt, stream_name
+from airflow_provider_dotypos.transfers.extraction import Extraction
+from airflow_provider_dotypos.transfers.formats.children import split_children
+from airflow_provider_dotypos.transfers.formats.columns import Columns
+from airflow_provider_dotypos.transfers.formats.writer import RowWriter
+from airflow_provider_dotypos.transfers.store import Store
+
+#: A part ends after this time as well: it bounds what a crash can lose where rows come slowly, or in a format that
+#: packs many of them into few bytes.
+MAX_PART_SECONDS = 120.0
+
+
+class Writing(AbstractContextManager["Writing"]):
+    """Writes one piece. A part under way is discarded unless it was ended.
+
+    :param staging: where parts under way are written.
+    """
+
+    def __init__(self, piece: Piece, extraction: Extraction, attempt: Attempt, staging: Path, store: Store) -> None:
+        self._piece = piece
+        self._extraction = extraction
+        self._attempt = attempt
+        self._staging = staging
+        self._store = store
+        self._tables: dict[str, Columns] = {extraction.entity: extraction.columns, **extraction.children}
+        self._writers: dict[str, RowWriter] = {}
+        self._low = self._high = piece.lo
+        self._begun = time.monotonic()
+
+    def take(self, batch: Batch) -> None:
+        """Write a batch's rows; end the part if it is large enough and may end here."""
+        if batch.rows:
+            self._write(batch.rows)
+        if batch.covered is not None:
+            self._high = batch.covered
+            if self._is_due():
+                self.end_part()
+
+    def end_part(self) -> None:
+        """Put the part under way, if there is one."""
+        if self._writers:
+            ordered = self._piece.stream.cursor is not None
+            low, high = (self._low, self._high) if ordered else (None, None)
+            children = dict(self._writers)
+            writer = children.pop(self._extraction.entity)
+            suffix = self._extraction.file_format.suffix
+            self._attempt.put(writer, stream_name(self._piece), low, high, suffix, children)
+            self._writers = {}
+        self._low = self._high
+        self._begun = time.monotonic()
+
+    def __exit__(self, *exception: object) -> None:
+        for writer in self._writers.values():
+            writer.discard()
+
+    def _is_due(self) -> bool:
+        size = sum(writer.bytes for writer in self._writers.values())
+        return size >= self._extraction.max_part_bytes or time.monotonic() - self._begun >= MAX_PART_SECONDS
+
+    def _write(self, rows: Iterable[msgspec.Raw]) -> None:
+        extraction = self._extraction
+        children: dict[str, list[msgspec.Raw]] = {}
+        if extraction.children:
+            rows, children = split_children(extraction.entity, rows, extraction.include)
+        self._writer(extraction.entity).write(rows)
+        for child, its in children.items():
+            if its and child in self._tables:
+                self._writer(child).write(its)
+
+    def _writer(self, table: str) -> RowWriter:
+        if table not in self._writers:
+            path = self._staging / self._store.staging_name()
+            self._writers[table] = self._extraction.file_format.writer(path, self._tables[table])
+        return self._writers[table]
