@@ -264,12 +264,11 @@ class DotyposToObjectStorageOperator(BaseOperator):
             raise DotyposInputError(f"{self.entity} is one object, not a list: read it with DotyposOperator")
         if not found.cursors and self.since is not None:
             raise DotyposInputError(f"{self.entity} has no field that tells changes; leave since out, it is read whole")
-        run_after = context["dag_run"].run_after
+        until = self.until if self.until is not None else context["dag_run"].run_after
         if watermark is None:
-            until = self.until if self.until is not None else run_after
             return Window.of(self.since, until, timezone=self.timezone)
         return watermark.window(
-            instant(run_after, "run_after") - round(self.settle * 1000),  # so that nobody has to wait
+            instant(until, "run_after") - round(self.settle * 1000),  # so that nobody has to wait
             start=None if self.start is None else instant(self.start, "start", self.timezone),
             lookback=self.lookback // timedelta(milliseconds=1),
         )
