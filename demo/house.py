@@ -73,7 +73,7 @@ class House:
 
         :raises CommandError: it failed.
         """
-        log = self.folder / f"{command[0]}-{command[1]}.log"
+        log = self.folder / f"{'-'.join(command[:3])}.log"
         with log.open("wb") as output:
             argv = [sys.executable, "-m", "airflow", *command]
             status = subprocess.run(

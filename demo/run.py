@@ -1,5 +1,5 @@
 # ruff: noqa: T201
-"""``make demo``: a Dotypos, an Airflow, an example DAG, and what landed."""
+"""``make demo``: a Dotypos, an Airflow, two example DAGs, and what landed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -17,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from house import CHECKOUT, CommandError, House, connection, shop
 
+from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.manifest import Set
 
 DAG = "example_dotypos_first_orders"
+EVERYTHING = "example_dotypos_everything"
 SHOWN_DAYS = 7
+SHOWN_ENTITIES = 6
 
 
 def main(folder: Path, days: int) -> int:
@@ -44,10 +48,13 @@ def main(folder: Path, days: int) -> int:
             command = ["dags", "test", DAG, "--conf", json.dumps({"days": days})]
             log = _step(f"airflow dags test {DAG}", lambda: house.run(command, environment))
             calls = len(sandbox.requests)
+            everything = _everything(house, environment)
     except CommandError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     _show(house, log, sandbox, calls)
+    _show_everything(everything)
+    _show_how_to_go_on(house, log)
     print(f"All of it took {time.monotonic() - started:.0f} s.\n")
     return 0
 
@@ -81,10 +88,45 @@ What landed{" (by an earlier run today; a window that is done is kept)" if kept 
   one row    {_excerpt(landed)}
 """)
     _sales(landed)
+
+
+def _everything(house: House, environment: dict[str, str]) -> list[Set]:
+    """Run the DAG of all entities and clouds; return what landed. It needs the watermarks of Airflow 3.3."""
+    from airflow_provider_dotypos.transfers.manifest import read_manifest
+
+    if not has_state_store():
+        print(f"  airflow dags test {EVERYTHING}: needs Airflow 3.3, left out")
+        return []
+    pool = ["pools", "set", "dotypos", "4", "calls to Dotypos"]
+    _step("airflow pools set dotypos", lambda: house.run(pool, environment))
+    command = ["dags", "test", EVERYTHING]
+    log = _step(f"airflow dags test {EVERYTHING}", lambda: house.run(command, environment))
+    told = log.read_text(errors="replace")
+    return [read_manifest(path) for path in sorted(set(re.findall(r"file://\S+/manifest-\d+\.json", told)))]
+
+
+def _show_everything(landed: list[Set]) -> None:
+    rows: Counter[str] = Counter()
+    for one in landed:
+        rows[one.manifest.entity] += one.manifest.rows
+    if not landed:
+        return
+    clouds = len({one.manifest.cloud_id for one in landed})
+    print(
+        f"\nEverything, from where the last run ended: {len(rows)} entities of {clouds} clouds, {len(landed)} tasks\n"
+    )
+    most = [(name, count) for name, count in rows.most_common(SHOWN_ENTITIES) if count]
+    for name, count in most:
+        print(f"  {name:<22} {count:>7,} rows")
+    others = rows.total() - sum(count for _, count in most)
+    print(f"  {'the others':<22} {others:>7,} rows" + ("" if most else "   (nothing has changed since the last run)"))
+
+
+def _show_how_to_go_on(house: House, log: Path) -> None:
     print(f"""
 How to go on
 
-  make ui        Airflow's UI with the four example DAGs and the connection, on this sandbox
+  make ui        Airflow's UI with the example DAGs and the connection, on this sandbox
   make sandbox   the sandbox alone, to test your own DAGs against
   README.md      a connection to your own Dotypos cloud
   less {house.shown(log)}   what Airflow said

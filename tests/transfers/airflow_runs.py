@@ -1,0 +1,53 @@
+"""Run a DAG again and again through Airflow itself, in a process of its own, as it is told on its standard input.
+
+``airflow_runs.py folder``; a JSON object a line in, one out:
+
+- ``{"do": "run", "dag": …}`` runs the DAG, and tells its state, its tasks' states, and what the task returned;
+- ``{"do": "get" | "put" | "delete", "path": …, "body": …}`` calls Airflow's REST API, and tells status and answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+
+def main(folder: str) -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # Airflow logs to its standard output
+
+    from airflow.api_fastapi.app import create_app
+    from airflow.dag_processing.dagbag import DagBag
+    from fastapi.testclient import TestClient
+
+    bag = DagBag(folder)
+    assert not bag.import_errors, bag.import_errors
+    with TestClient(create_app()) as client:
+        client.headers["Authorization"] = f"Bearer {client.get('/auth/token').json()['access_token']}"
+        for line in sys.stdin:
+            command = json.loads(line)
+            if command["do"] == "run":
+                answer = run(bag.dags[command["dag"]])
+            else:
+                got = client.request(command["do"], f"/api/v2/{command['path']}", json=command.get("body"))
+                answer = {"status": got.status_code, "answer": got.json() if got.content else None}
+            print(json.dumps(answer), file=answers, flush=True)
+
+
+def run(dag: Any) -> dict[str, Any]:
+    """Run the DAG now."""
+    from airflow.models.xcom import XComModel
+    from airflow.settings import Session
+    from sqlalchemy import select
+
+    done = dag.test()
+    found = Session().scalars(select(XComModel).where(XComModel.run_id == done.run_id, XComModel.dag_id == done.dag_id))
+    results = [XComModel.deserialize_value(one) for one in found if one.key == "return_value"]
+    states = {ti.task_id: str(ti.state) for ti in done.get_task_instances()}
+    return {"state": str(done.state), "tasks": states, "result": results[0] if results else None}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,175 @@
+"""Runs without a window, through Airflow itself: the watermark in its state store, seen and set over its REST API."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from airflow_provider_dotypos._compat import has_state_store
+from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
+from airflow_provider_dotypos.transfers.manifest import read_manifest
+
+DAGS = """
+from datetime import timedelta
+from airflow.sdk import DAG, Asset
+from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+
+given = dict(task_id="extract", entity="orders", destination="{place}", settle=0)
+with DAG("plain"):
+    DotyposToObjectStorageOperator(**given)
+with DAG("looking_back"):
+    DotyposToObjectStorageOperator(
+        **given, outlets=[Asset("others")], start="2026-01-01T00:00:00Z", lookback=timedelta(days=1)
+    )
+with DAG("templated"):
+    DotyposToObjectStorageOperator(**given | {"destination": "{place}/{{ ds }}"})
+with DAG("mapped"):
+    del given["entity"]
+    DotyposToObjectStorageOperator.partial(**given).expand(entity=["orders"])
+"""
+
+
+class Airflow:
+    """An Airflow of its own, and what it is told."""
+
+    def __init__(self, home: Path, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.asset = f"file://{home}/lake/orders"
+        (home / "dags").mkdir()
+        (home / "dags" / "dags.py").write_text(DAGS.replace("{place}", f"file://{home}/lake"))
+        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")} | {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW_CONN_DOTYPOS_DEFAULT": json.dumps(sandbox.connection(sandbox.cloud_ids[0])),
+            "NO_PROXY": "127.0.0.1",
+        }
+        self.log = home / "log"
+        with self.log.open("w") as log:
+            migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+            subprocess.run(migrate, env=self._environment, cwd=home, check=True, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("airflow_runs.py")), str(home / "dags")],
+                env=self._environment,
+                cwd=home,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def tell(self, **command: Any) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, self.log.read_text()[-4000:]
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def run(self, dag: str = "plain") -> dict[str, Any]:
+        return self.tell(do="run", dag=dag)
+
+    def extracted(self, dag: str = "plain") -> tuple[dict[str, Any], list[str]]:
+        """Run a DAG; return what its task returned, and the ids in its files."""
+        done = self.run(dag)
+        assert done["state"] == "success", self.log.read_text()[-6000:]
+        files = read_manifest(done["result"]["manifest"]).files
+        ids = [json.loads(line)["id"] for file in files for line in file.read_text().splitlines()]
+        return done["result"], ids
+
+    def watermarks(self, name: str = "") -> str:
+        """Return the path of an asset's state store in the REST API."""
+        found = self.tell(do="get", path="assets?limit=100")["answer"]["assets"]
+        (asset,) = [one for one in found if one["name"] == (name or self.asset)]
+        return f"assets/{asset['id']}/state-store"
+
+    def watermark(self, name: str = "") -> tuple[str, str]:
+        """Return the watermark's path in the REST API, and its value."""
+        path = self.watermarks(name)
+        (entry,) = self.tell(do="get", path=path)["answer"]["asset_state_store"]
+        return f"{path}/{quote(entry['key'])}", entry["value"]
+
+    def insert(self, rows: int) -> list[str]:
+        now = int(time.time() * 1000)
+        cloud = self.sandbox.cloud_ids[0]
+        made = [self.sandbox.shop.insert(cloud, "orders", {"versionDate": now - rows + i}) for i in range(rows)]
+        return [str(row["id"]) for row in made]
+
+
+pytestmark = pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    with Sandbox(Shop.empty()) as sandbox:
+        one = Airflow(tmp_path_factory.mktemp("airflow"), sandbox)
+        yield one
+        assert one.process.stdin is not None
+        one.process.stdin.close()
+        one.process.wait(30)
+
+
+def test_runs_go_on_where_the_last_success_ended_and_people_can_see_and_set_that(airflow: Airflow) -> None:
+    first = airflow.insert(120)
+    result, ids = airflow.extracted()
+    assert sorted(ids) == sorted(first)
+    assert result["since"] is None
+    path, value = airflow.watermark()
+    assert value == result["until"]
+    assert "/orders/" in path
+
+    second = airflow.insert(5)
+    result, ids = airflow.extracted()
+    assert ids == second
+    assert result["since"] == value
+
+    airflow.sandbox.faults.append(Fault("redirect", path="/orders"))
+    third = airflow.insert(3)
+    assert airflow.run()["state"] == "failed"
+    assert airflow.watermark()[1] == result["until"]
+    assert airflow.extracted()[1] == third
+
+    back = "2026-01-01T00:00:00+01:00"
+    assert airflow.tell(do="put", path=path, body={"value": back})["status"] == 204
+    result, ids = airflow.extracted()
+    assert result["since"] == "2025-12-31T23:00:00.000Z"
+    assert sorted(ids) == sorted(first + second + third)
+
+    assert airflow.tell(do="delete", path=path)["status"] == 204
+    assert airflow.extracted()[0]["since"] is None
+
+    assert airflow.tell(do="put", path=path, body={"value": "yesterday"})["status"] == 204
+    assert airflow.run()["state"] == "failed"
+    assert "was set to 'yesterday': it must be a datetime, or ISO 8601 text" in airflow.log.read_text()
+    airflow.tell(do="delete", path=path)
+
+
+def test_start_and_lookback(airflow: Airflow) -> None:
+    first = airflow.insert(4)
+    result, ids = airflow.extracted("looking_back")
+    assert result["since"] == "2026-01-01T00:00:00.000Z"
+    assert set(first) <= set(ids)
+    again, ids = airflow.extracted("looking_back")
+    assert again["since"] < result["until"]
+    assert set(first) <= set(ids)
+    assert airflow.watermark("others")[1] == again["until"]
+
+
+@pytest.mark.parametrize("dag", ["templated", "mapped"])
+def test_without_an_asset_the_error_says_what_to_give(airflow: Airflow, dag: str) -> None:
+    start = airflow.log.stat().st_size
+    assert airflow.run(dag)["state"] == "failed"
+    assert "give outlets=[Asset(...)] (of a mapped task in .partial())" in airflow.log.read_text()[start:]
