@@ -32,7 +32,8 @@ def main(folder: Path) -> int:
     house = House(folder)
     print("\nGetting ready ...", flush=True)
     try:
-        house.migrate()
+        if house.migrate():
+            house.run(["pools", "set", "dotypos", "4", "calls to Dotypos"], house.environment())
         with Sandbox(shop(DAYS), port=_free_port(8765)) as sandbox:
             _put_connection(house, sandbox)
             return _serve(house, sandbox)
