@@ -90,6 +90,8 @@ def read_page(body: bytes, cursor: str | None) -> Page:
         envelope = _Envelope(_bare_lists.decode(body)) if bare else _envelopes.decode(body)
         keys = _keys(cursor).decode(b"[" + b",".join(envelope.data) + b"]")
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        if (mended := _without_half_characters(body)) != body:
+            return read_page(mended, cursor)
         kind = {b"<": "a web page", b"{": "a JSON object", b"[": "a JSON list"}.get(body.lstrip()[:1], "no JSON")
         raise DotyposResponseError(
             f"answered {kind} ({len(body)} bytes) that is not a Dotypos list: {type(error).__name__} "
@@ -113,6 +115,18 @@ def read_page(body: bytes, cursor: str | None) -> Page:
         next_page=envelope.nextPage is not None,
         tick=tick,
     )
+
+
+def _without_half_characters(body: bytes) -> bytes:
+    """Return JSON with U+FFFD for escapes that are half of a character, as a text cut off within an emoji ends with.
+
+    No decoder takes these, so one such note would keep its page from ever being read.
+    """
+    return _ESCAPES.sub(lambda escape: rb"\ufffd" if _HALF.fullmatch(escape[0]) else escape[0], body)
+
+
+_ESCAPES = re.compile(rb"\\(?:u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|u\w{4}|.)", re.DOTALL)
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]\w\w")
 
 
 def one_line(row: msgspec.Raw) -> bytes | msgspec.Raw:

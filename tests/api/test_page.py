@@ -70,3 +70,18 @@ def test_a_pretty_printed_row_becomes_one_line_with_the_same_content(row: dict[s
     assert b"\n" not in line
     assert b"\r" not in line
     assert msgspec.json.decode(line) == row
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (r"cut \ud83d", "cut \ufffd"),
+        (r"\ude00 begun late", "\ufffd begun late"),
+        (r"\ud83d\ud83d\ude00 twice", "\ufffd😀 twice"),
+        (r"whole \uD83D\uDE00, and \\ud83d is text, \ud83d", "whole 😀, and \\ud83d is text, \ufffd"),
+    ],
+)
+def test_half_a_character_in_a_text_does_not_keep_its_page_from_being_read(sent: str, read: str) -> None:
+    page = read_page(b'{"data":[{"id":"1","note":"%s"},{"id":"2"}],"perPage":"100"}' % sent.encode(), None)
+    assert page.ids == ["1", "2"]
+    assert msgspec.json.decode(page.rows[0])["note"] == read
