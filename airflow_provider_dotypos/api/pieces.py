@@ -23,7 +23,7 @@ class Pieces:
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
         self._waiting = deque(pieces)
-        self._under_way: set[Piece] = set()
+        self._under_way: dict[Piece, None] = {}  # in the order in which they were taken
         self._changed = threading.Condition()
         self._idle = 0
         self._stopped = False
@@ -58,7 +58,7 @@ class Pieces:
         with self._changed:
             piece = self._waiting.popleft() if self._waiting else self._half_of_the_widest()
             if piece is not None:
-                self._under_way.add(piece)
+                self._under_way[piece] = None
             return piece
 
     def moved(self) -> None:
@@ -70,7 +70,7 @@ class Pieces:
     def done(self, piece: Piece) -> None:
         """Tell that a piece is walked to its end."""
         with self._changed:
-            self._under_way.discard(piece)
+            self._under_way.pop(piece, None)
             self._walked += _walked(piece)
             self._changed.notify_all()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -41,7 +41,7 @@ class Reader:
 
     def __init__(self, client: DotyposClient) -> None:
         self._client = client
-        self._requests = itertools.count(1)
+        self._counting = threading.Lock()
         self.requests = 0
 
     def get(
@@ -201,7 +201,8 @@ class Reader:
         return self._page(path, params, cursor)
 
     def _page(self, path: str, params: Mapping[str, str | None], cursor: str | None) -> Page:
-        self.requests = next(self._requests)  # several threads may count
+        with self._counting:
+            self.requests += 1
         try:
             return self._client.call(
                 "GET",

@@ -61,12 +61,12 @@ class Attempt:
         :param origin: what tries of one task instance have in common. With `overwrite` only parts of these are
             resumed: what somebody else left may be as old as the set that is to be replaced.
         """
+        names = store.list()  # before the manifests: one that is created in between is a finished set, not a broken one
         found = newest_manifest(store)
         if found is not None and not overwrite:
             attempt = cls(store, found.generation, found, try_number, origin)
             attempt._clean(found)
             return attempt
-        names = store.list()
         newest = found.generation if found is not None else newest_generation(names)
         if newest and found is None:
             log.warning("The set of %s is not whole any more; it is extracted anew.", store.folder)
@@ -128,7 +128,7 @@ class Attempt:
             self._store.put(writer.path, name)
             self._store.put_bytes(msgspec.json.encode(part), name + SIDECAR_SUFFIX)
         except FileNotFoundError as error:
-            if not self._is_superseded():
+            if not self.is_superseded():
                 raise
             raise SupersededError from error
         return part
@@ -144,8 +144,12 @@ class Attempt:
         try:
             created = self._store.create(data, manifest_name(self._generation))
         except FileNotFoundError:
-            if not self._is_superseded():
+            if not self.is_superseded():
                 raise
+            created = False
+        if created and newest_generation(self._store.list()) > self._generation:
+            # This generation's manifest was there, and was removed with its parts when a newer one replaced it.
+            self._store.delete(manifest_name(self._generation))
             created = False
         if not created:
             return self.give_way()
@@ -196,7 +200,8 @@ class Attempt:
         except FileNotFoundError:
             return False
 
-    def _is_superseded(self) -> bool:
+    def is_superseded(self) -> bool:
+        """Return whether another attempt has committed this generation, or a later one."""
         return newest_generation(self._store.list()) >= self._generation
 
     def _clean(self, committed: Manifest) -> None:

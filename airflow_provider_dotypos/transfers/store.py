@@ -89,7 +89,11 @@ class Store:
     def put_bytes(self, data: bytes, name: str) -> None:
         """Write a small file, whole and durable."""
         with self.staging() as directory:
-            self.put(self._written(directory, data), name)
+            staged = self._written(directory, data)
+            try:
+                self.put(staged, name)
+            finally:
+                staged.unlink(missing_ok=True)
 
     def create(self, data: bytes, name: str) -> bool:
         """Write a small file unless the name is taken; return whether the file there is now ours."""

@@ -1,0 +1,305 @@
+"""One storm over an extraction: a shop that changes, requests that fail, and tries that get in each other's way.
+
+What is promised is checked here: of a set when it is committed, and of the windows when all is over.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import random
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_dotypos.api import auth
+from airflow_provider_dotypos.api.entities import entity
+from airflow_provider_dotypos.api.errors import DotyposCancelledError
+from airflow_provider_dotypos.api.page import timestamp
+from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.transfers.extraction import Extraction
+from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.manifest import Manifest, manifest_name, newest_manifest
+from airflow_provider_dotypos.transfers.store import Store
+from tests.api.walking import HOUR, SINCE, UNTIL, Drift, empty_shop
+from tests.transfers.turns import BrokenDiskError, Death, Killed, Try, Turns
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Burst:
+    """Rows around a moment of the window: `spread` 0 makes them a tie."""
+
+    second: int
+    rows: int
+    spread: int
+
+
+@dataclass
+class Plan:
+    """One try of a storm.
+
+    :param after: turns that the try before gets until this one begins; ``None``: it ends first.
+    :param stall: from this step on it waits until nobody else can move: a zombie.
+    :param rot: damage a part before it begins. :param origin: whose try it is.
+    """
+
+    concurrency: int
+    part_bytes: int
+    after: int | None
+    stall: int | None
+    death: Death | None
+    rot: bool
+    overwrite: bool = False
+    origin: str = ""
+
+
+QUIET = Plan(concurrency=1, part_bytes=10**9, after=None, stall=None, death=None, rot=False)
+
+
+@dataclass
+class Weather:
+    """All that a storm is made of but its tries.
+
+    :param grain: of rows' times, in milliseconds. :param edge: milliseconds by which the window begins and ends later.
+    :param rate: changes per request. :param faults: kind, requests that pass before, and requests that meet it.
+    """
+
+    name: str
+    behaviour: Behaviour
+    bursts: list[Burst]
+    grain: int
+    rate: float
+    faults: list[tuple[str, int, int]]
+    gzip_level: int | None
+    worth_splitting: float
+    seed: int
+    edge: int = 0
+
+
+class Wind(Fault):
+    """Lets the shop change before each request is answered, and harms none."""
+
+    def __init__(self, drift: Drift) -> None:
+        super().__init__("500")
+        self.drift = drift
+
+    def strikes(self, method: str, path: str) -> bool:
+        self.drift()
+        return False
+
+
+class Storm:
+    """One storm: a shop that changes, a folder, and the tries that fill it."""
+
+    def __init__(self, api: Sandbox, weather: Weather, lake: Path) -> None:
+        auth.forget_tokens()
+        self.weather = weather
+        self.lake = lake
+        self.since, self.until = SINCE + weather.edge, UNTIL + weather.edge
+        self.window = Window(self.since, self.until)
+        self.chance = random.Random(weather.seed)
+        self.tick = 1000 if weather.behaviour.timestamp_precision == "s" else 1
+        self.shop = api.shop = empty_shop()
+        self.cloud = self.shop.cloud_ids[0]
+        self.cursor = entity(weather.name).cursors[0]
+        self.drift = Drift(self.shop, weather.name, weather.seed, weather.rate)
+        api.behaviour = weather.behaviour
+        self._fill()
+        self.before = {str(row["id"]): row for row in self.rows()}
+        faults = [Fault(kind, retry_after="0", skip=skip, times=times) for kind, skip, times in weather.faults]
+        api.faults[:] = [Wind(self.drift), *faults]
+        extra = {"refresh_token": api.refresh_token, "cloud_id": self.cloud, "timeout": 5}
+        self._settings = Settings.from_fields(host=api.url, extra=extra)
+        self._turns = Turns()
+        self._tries: list[Try] = []
+        self._committed: list[Manifest] = []
+
+    def rows(self) -> list[Row]:
+        return self.shop.rows(self.cloud, self.weather.name)
+
+    def _fill(self) -> None:
+        found = entity(self.weather.name)
+        moments: list[int | None] = [SINCE, UNTIL - 1, UNTIL, SINCE - 1]
+        for burst in self.weather.bursts:
+            at = SINCE + burst.second * 1000
+            for _ in range(burst.rows):
+                later = at + self.chance.randrange(burst.spread + 1) - SINCE
+                moments.append(SINCE + later % HOUR // self.weather.grain * self.weather.grain)
+        if found.fields[self.cursor].nullable:
+            moments += [None] * self.chance.choice([0, 3, 120])
+        for moment in moments:
+            row: Row = {self.cursor: moment}
+            if found.has_deleted:
+                row["deleted"] = self.chance.choice([False, False, True, None])
+            self.shop.insert(self.cloud, self.weather.name, row)
+
+    def extraction(self, window: Window, plan: Plan) -> Extraction:
+        return Extraction.of(
+            self.weather.name,
+            cloud_id=self.cloud,
+            window=window,
+            file_format=FileFormat(gzip_level=self.weather.gzip_level),
+            max_part_bytes=plan.part_bytes,
+            concurrency=plan.concurrency,
+        )
+
+    def folder(self, window: Window) -> Path:
+        return self.lake / self.extraction(window, QUIET).folder
+
+    def run(self, window: Window, plans: list[Plan]) -> None:
+        """Run tries by turns, until the last has ended."""
+        coming = list(plans)
+        given = 0
+        while True:
+            waiting = self._turns.waiting()
+            fit = [key for key in waiting if not self._tries[key[0] - 1].stalled]
+            if coming and (not fit or (coming[0].after is not None and given >= coming[0].after)):
+                self._begin(window, coming.pop(0), alone=not waiting)
+                given = 0
+            elif fit:
+                self._turns.let(self.chance.choice(fit))
+                given += 1
+            elif waiting:
+                self._tries[self.chance.choice(waiting)[0] - 1].wake()
+            else:
+                break
+        for tried in self._tries:
+            tried.join()
+
+    def _begin(self, window: Window, plan: Plan, alone: bool) -> None:
+        folder = self.folder(window)
+        if plan.rot and alone:
+            self._rot(folder)
+        number = len(self._tries) + 1
+        death = replace(plan.death) if plan.death else None
+        tried = Try(
+            self._turns, number, self.extraction(window, plan), folder, self._settings,
+            stall=plan.stall, death=death, overwrite=plan.overwrite, origin=plan.origin, created=self._commit,
+        )  # fmt: skip
+        self._tries.append(tried)
+        tried.go()
+
+    def _rot(self, folder: Path) -> None:
+        """Turn a digit of an id in a part that no manifest lists (of a compressed part, any bit), or cut it off."""
+        parts = sorted(path for path in folder.glob("g*") if path.suffix != ".meta")
+        if not parts or any(folder.glob("manifest-*")):
+            return
+        path = self.chance.choice(parts)
+        data = bytearray(path.read_bytes())
+        data[max(data.find(b"4100"), len(data) // 2 * (self.weather.gzip_level or 0)) + 8] ^= 1
+        path.write_bytes(data if self.chance.random() < 0.8 else data[: len(data) // 2])
+
+    def _commit(self, path: Path) -> None:
+        """Check a set at the moment in which it becomes one (a newer one may be there already, and is the set then)."""
+        folder = Store(ObjectStoragePath(f"file://{path.parent}"))
+        manifest = newest_manifest(folder)
+        assert manifest is not None
+        if manifest_name(manifest.generation) == path.name:
+            self.read(path.parent, manifest)
+            self._committed.append(manifest)
+
+    def read(self, folder: Path, manifest: Manifest) -> list[Row]:
+        """Return the rows of a set, checked: whole parts that don't overlap, and counts that are true."""
+        found: list[Row] = []
+        ranges: dict[str, list[tuple[int, int]]] = {}
+        for part in manifest.parts:
+            data = (folder / part.name).read_bytes()
+            assert (len(data), hashlib.sha256(data).hexdigest()) == (part.bytes, part.sha256)
+            lines = (gzip.decompress(data) if self.weather.gzip_level else data).splitlines()
+            rows = [msgspec.json.decode(line) for line in lines]
+            assert len(rows) == part.rows
+            if part.high is not None:
+                assert part.low is not None
+                ranges.setdefault(part.stream, []).append((part.low, part.high))
+                for row in rows:
+                    assert part.low - part.low % self.tick <= timestamp(row[self.cursor]) < part.high
+            found += rows
+        for stream in ranges.values():
+            assert all(one[1] <= other[0] for one, other in pairwise(sorted(stream)))
+        ids = {row["id"] for row in found}
+        assert (manifest.rows, manifest.distinct_ids) == (len(found), len(ids))
+        assert manifest.bytes == sum(part.bytes for part in manifest.parts)
+        return found
+
+    def finish(self, window: Window, plans: list[Plan]) -> list[Row]:
+        """Run tries, and one more to the end; return the rows of the set, which alone is left in the folder."""
+        before = len(self._tries)
+        self.run(window, plans)
+        self.run(window, [QUIET])
+        for tried in self._tries[before:]:
+            self._check_end(tried)
+        last = self._tries[-1].result
+        assert last is not None
+        assert last.generation <= 1 + sum(plan.overwrite for plan in plans)
+        folder = self.folder(window)
+        listed = {part.name for part in last.parts}
+        expected = listed | {f"{name}.meta" for name in listed} | {manifest_name(last.generation)}
+        # What a replacement left that nobody has finished is its own generation's business.
+        ahead = {path.name for path in folder.iterdir() if f"g{last.generation + 1:04d}-" in path.name}
+        assert {path.name for path in folder.iterdir()} - ahead == expected
+        return self.read(folder, last)
+
+    def _check_end(self, tried: Try) -> None:
+        if tried.death is None:
+            assert tried.error is None, tried.error
+        elif tried.error is not None:
+            assert isinstance(tried.error, (Killed, BrokenDiskError, DotyposCancelledError)), tried.error
+        assert tried.error is not None or tried.result in self._committed
+        assert tried.dead or not tried.left
+
+
+def check_promises(storm: Storm, plans: list[Plan]) -> None:
+    """Fill the window by these tries, then two later ones, the last in a shop at rest; check what is promised."""
+    stormy = storm.finish(storm.window, plans)
+    check_unchanged_rows(storm, stormy)
+    storm.shop.advance(60)
+    middle = Window(storm.until, storm.shop.now())
+    later = storm.finish(middle, [replace(plans[-1], overwrite=False)])
+    storm.drift.rate = 0
+    storm.shop.advance(60)
+    last = Window(middle.until, storm.shop.now())
+    check_merged(storm, [stormy, later, storm.finish(last, [])], last.until)
+
+
+def check_unchanged_rows(storm: Storm, rows: list[Row]) -> None:
+    """Every row of the window that didn't change is there once (one without a cursor, at least once)."""
+    counts = Counter(str(row["id"]) for row in rows)
+    for id, row in storm.before.items():
+        moment = row[storm.cursor]
+        if id in storm.drift.touched:
+            continue
+        if moment is None:
+            assert counts[id] >= 1, "lost"
+        else:
+            assert counts[id] == (storm.since <= moment < storm.until), "lost or doubled"
+
+
+def check_merged(storm: Storm, windows: list[list[Row]], end: int) -> None:
+    """Merged by id, the newest version winning, the windows make what the shop holds."""
+    merged: dict[str, tuple[int, int, Row]] = {}
+    for number, rows in enumerate(windows):
+        for row in rows:
+            version = (_version(storm, row), number, row)
+            merged[str(row["id"])] = max(merged.get(str(row["id"]), (-1, -1, row)), version, key=lambda v: v[:2])
+    there = {str(row["id"]): row for row in storm.rows()}
+    for id, row in there.items():
+        moment = row[storm.cursor]
+        if moment is None or storm.since <= moment < end:
+            assert id in merged, "in no window"
+            found = merged[id][2]
+            assert merged[id][0] == (-1 if moment is None else moment - moment % storm.tick), "an old version wins"
+            assert bool(found.get("deleted")) == bool(row.get("deleted"))
+    assert merged.keys() - there.keys() <= storm.drift.gone
+
+
+def _version(storm: Storm, row: Row) -> int:
+    return -1 if row[storm.cursor] is None else timestamp(row[storm.cursor])

@@ -1,0 +1,347 @@
+"""Extractions whose threads move one at a time, as a test decides: races and crashes that can be run again.
+
+A thread stops before every call, at its answer, and before every operation on the store. Nothing else is changed: the
+operations are the package's own, on a real disk and over real sockets.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+from unittest.mock import patch
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.pieces import Pieces
+from airflow_provider_dotypos.api.reading import Reader
+from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.walk import Piece
+from airflow_provider_dotypos.transfers import crew
+from airflow_provider_dotypos.transfers.extract import extract
+from airflow_provider_dotypos.transfers.extraction import Extraction
+from airflow_provider_dotypos.transfers.manifest import Manifest
+from airflow_provider_dotypos.transfers.store import Store
+
+T = TypeVar("T")
+
+#: Who waits for a turn: the try's number, and the number of its thread.
+Key = tuple[int, int]
+
+#: No test waits this long unless threads wait for each other.
+_STUCK = 60.0
+
+
+class Killed(BaseException):
+    """What a crashed try dies of: nothing that it does afterwards touches a file."""
+
+
+class BrokenDiskError(OSError):
+    """What an operation on the store fails with."""
+
+
+class Here(threading.local):
+    """Which try and which of its threads the present thread is."""
+
+    tried: Try
+    key: Key
+
+
+here = Here()
+
+
+class Turns:
+    """Lets one of many threads go on, and waits until it stops again."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running = 0
+        self._waiting: dict[Key, threading.Semaphore] = {}
+
+    def start(self) -> None:
+        """Count one more thread that runs."""
+        with self._changed:
+            self._running += 1
+
+    def end(self) -> None:
+        """Count one less."""
+        with self._changed:
+            self._running -= 1
+            self._changed.notify()
+
+    def pause(self) -> None:
+        """Stop until it is this thread's turn."""
+        turn = threading.Semaphore(0)
+        with self._changed:
+            self._waiting[here.key] = turn
+            self._running -= 1
+            self._changed.notify()
+        assert turn.acquire(timeout=_STUCK), "threads wait for each other"
+
+    def waiting(self) -> list[Key]:
+        """Return who waits, once nobody runs."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._running == 0, _STUCK), "threads wait for each other"
+            return sorted(self._waiting)
+
+    def let(self, key: Key) -> None:
+        """Let one go on."""
+        with self._changed:
+            self._running += 1
+            self._waiting.pop(key).release()
+
+
+@dataclass
+class Death:
+    """How a try ends before it is done: at which of its steps, by what."""
+
+    how: str  # crash, error (before an operation), late (after it), or cancel
+    step: int
+
+
+class Try(threading.Thread):
+    """One run of `extract`, moved by turns.
+
+    :param stall: the step at which it stalls. :param death: what befalls it, if anything.
+    :param created: told of each manifest that it creates, before anything else moves.
+    :ivar result: what it returned. :ivar error: what it raised. :ivar left: staging files that it left.
+    """
+
+    def __init__(
+        self,
+        turns: Turns,
+        number: int,
+        extraction: Extraction,
+        folder: Path,
+        settings: Settings,
+        *,
+        stall: int | None = None,
+        death: Death | None = None,
+        overwrite: bool = False,
+        origin: str = "",
+        created: Callable[[Path], None] = lambda manifest: None,
+    ) -> None:
+        super().__init__(daemon=True)
+        self.turns = turns
+        self.number = number
+        self.extraction = extraction
+        self._stall = stall
+        self.death = death
+        self.result: Manifest | None = None
+        self.error: BaseException | None = None
+        self.left: list[Path] = []
+        self.steps = 0
+        self.dead = False
+        self.pool: SteppedPool | None = None
+        self.store = SteppedStore(ObjectStoragePath(f"file://{folder}"), self)
+        self.client = SteppedClient(settings, self)
+        self._folder = folder
+        self._overwrite = overwrite
+        self._origin = origin
+        self._created = created
+
+    def run(self) -> None:
+        here.tried, here.key = self, (self.number, 0)
+        try:
+            self.step()
+            self.result = extract(
+                self.extraction,
+                Reader(self.client),
+                self.store,
+                overwrite=self._overwrite,
+                try_number=self.number,
+                origin=self._origin,
+            )
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.client.close()
+            self.left = [path for path in self.store.staged if path.exists()]
+            self.turns.end()
+
+    def go(self) -> None:
+        """Begin, up to the first stop."""
+        self.turns.start()
+        self.start()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it is to wait until it is woken."""
+        return self._stall is not None and self.steps >= self._stall
+
+    def wake(self) -> None:
+        """Let it move on."""
+        self._stall = None
+
+    def step(self, operation: bool = False) -> None:
+        """Wait for a turn; meet one's death, if this is the step."""
+        self.turns.pause()
+        self.steps += 1
+        if self.death is not None and self.steps >= self.death.step:
+            if self.death.how == "crash":
+                self.crash()
+            elif self.death.how == "cancel":
+                self.client.cancel()
+            elif self.death.how == "error" and operation:
+                raise BrokenDiskError("the disk broke")
+        if self.dead:
+            raise Killed
+
+    def done(self) -> None:
+        """After an operation: it may have been carried out, and be said to have failed."""
+        if self.death is not None and self.steps >= self.death.step and self.death.how == "late":
+            raise BrokenDiskError("the answer got lost")
+
+    def committed(self, name: str) -> None:
+        """Tell of a manifest just created, before anything else moves."""
+        self._created(self._folder / name)
+
+    def crash(self) -> None:
+        """Die: from now on no operation is carried out, and files that clean-ups would remove stay."""
+        if not self.dead:
+            self.dead = True
+            for staged in self._folder.glob(".staging-*"):
+                os.link(staged, staged.with_name(staged.name[:-16] + secrets.token_hex(8)))
+
+
+class SteppedStore(Store):
+    """A store whose every operation waits for its turn."""
+
+    def __init__(self, folder: ObjectStoragePath, tried: Try) -> None:
+        super().__init__(folder)
+        self._try = tried
+        self.staged: list[Path] = []
+
+    def staging_name(self) -> str:
+        name = super().staging_name()
+        self.staged.append(Path(str(self.folder.path)) / name)
+        return name
+
+    def _stepped(self, operation: Callable[..., T], *arguments: Any) -> T:
+        self._try.step(operation=True)
+        result = operation(*arguments)
+        self._try.done()
+        return result
+
+    def list(self) -> dict[str, int]:
+        return self._stepped(super().list)
+
+    def read(self, name: str) -> bytes:
+        return self._stepped(super().read, name)
+
+    def open(self, name: str) -> BinaryIO:
+        return self._stepped(super().open, name)
+
+    def put(self, staged: Path, name: str) -> None:
+        self._stepped(super().put, staged, name)
+
+    def create(self, data: bytes, name: str) -> bool:
+        return self._stepped(self._create, data, name)
+
+    def _create(self, data: bytes, name: str) -> bool:
+        created = super().create(data, name)
+        if created:
+            self._try.committed(name)
+        return created
+
+    def delete(self, name: str) -> None:
+        self._stepped(super().delete, name)
+
+
+class SteppedClient(DotyposClient):
+    """A client whose every call and every answer wait for their turn; it tries again at once."""
+
+    def __init__(self, settings: Settings, tried: Try) -> None:
+        super().__init__(settings)
+        self._try = tried
+
+    def call(self, *arguments: Any, **named: Any) -> Any:
+        self._try.step()
+        answer = super().call(*arguments, **named)
+        self._try.step()
+        return answer
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(0)
+
+    def cancel(self) -> None:
+        super().cancel()
+        if self._try.pool is not None:
+            self._try.pool.told()
+
+
+class SteppedPool(ThreadPoolExecutor):
+    """The threads of a try, each moved by turns; the try's own thread rests while they are there."""
+
+    def __init__(self, workers: int, prefix: str) -> None:
+        super().__init__(workers, prefix)
+        self._try = here.tried
+        self._try.pool = self
+        self._missing = self._alive = workers
+        self._failed = self._owed = False
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        self._try.turns.start()
+        future = super().submit(self._run, (self._try.number, self._missing), fn, *args, **kwargs)
+        self._missing -= 1
+        if not self._missing:
+            self._try.turns.end()
+        return future
+
+    def _run(self, key: Key, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        here.tried, here.key = self._try, key
+        failed = True
+        try:
+            self._try.turns.pause()
+            result = fn(*args, **kwargs)
+            failed = False
+            return result
+        finally:
+            self._leave(failed)
+
+    def _leave(self, failed: bool) -> None:
+        """Hand the turn on: after the last thread, and the first that failed, the try's own thread moves next."""
+        self._alive -= 1
+        if not self._alive:
+            self._try.pool = None
+        elif failed and not self._failed:
+            self._failed = self._owed = True
+        else:
+            self._try.turns.end()
+
+    def told(self) -> None:
+        """Note that the try's own thread has told the others of a failure, and rests again."""
+        if self._owed:
+            self._owed = False
+            self._try.turns.end()
+
+
+class SteppedPieces(Pieces):
+    """Pieces for which idle threads wait by turns."""
+
+    def __init__(self, pieces: Iterable[Piece]) -> None:
+        super().__init__(pieces)
+        self._changed = _Yielding()
+
+
+class _Yielding(threading.Condition):
+    """A condition that wakes whoever waits at their every turn, as conditions may."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.release()
+        try:
+            here.tried.turns.pause()
+        finally:
+            self.acquire()
+        return True
+
+
+def by_turns() -> Any:
+    """Return a context in which extractions take turns."""
+    return patch.multiple(crew, Pieces=SteppedPieces, ThreadPoolExecutor=SteppedPool)
