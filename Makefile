@@ -32,7 +32,7 @@ sandbox: $(VENV)/.ready ## Run a Dotypos API with invented data on this machine
 setup: $(VENV)/.ready-dev ## Install the package and what its tests need, here in this folder
 
 test: $(VENV)/.ready-dev chromium ## Run the tests (PYTEST="-k walk" for some of them)
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 lint: $(VENV)/.ready-dev ## Run ruff (with Airflow's rules, and its formatter) and mypy --strict
 	@$(BIN)/python -m ruff check .
@@ -40,7 +40,8 @@ lint: $(VENV)/.ready-dev ## Run ruff (with Airflow's rules, and its formatter) a
 	@$(BIN)/python -m mypy
 
 bench: $(VENV)/.ready-dev ## Measure speed and memory
-	@for one in extraction imports tokens retries; do $(BIN)/python -m benchmarks.$$one || exit 1; done
+	@for one in extraction together waste memory kills imports tokens retries; do \
+	  $(BIN)/python -m benchmarks.$$one || exit 1; done
 
 wheel: $(VENV)/.ready-dev ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist

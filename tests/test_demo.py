@@ -34,7 +34,7 @@ class Shown:
             cwd=self.home,
             capture_output=True,
             text=True,
-            timeout=140,
+            timeout=280,
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout
