@@ -9,17 +9,16 @@ same moment sends far more than it must.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from urllib.request import urlopen
 
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.settings import Settings
 from benchmarks.machine import machine
-from benchmarks.server import CLOUD_ID, serving
+from benchmarks.orders import CLOUD_ID
+from benchmarks.server import serving, told
 
 
 def main() -> None:
@@ -31,7 +30,7 @@ def main() -> None:
     asked = parser.parse_args()
     logging.disable()
     print(machine())
-    with serving(0, asked.latency_ms, asked.per_second) as url:
+    with serving(0, asked.latency_ms, per_second=asked.per_second) as url:
         client = DotyposClient(Settings(url, "0" * 32, cloud_id=CLOUD_ID, max_concurrency=asked.workers))
 
         def call(_: int) -> bool:
@@ -46,8 +45,7 @@ def main() -> None:
             succeeded = sum(pool.map(call, range(asked.calls)))
         seconds = time.monotonic() - started
         client.close()
-        with urlopen(f"{url}/counts") as answer:
-            sent = json.load(answer)["calls"] - 1  # without the sign-in
+        sent = told(url)["calls"] - 1  # without the sign-in
     print("\n| workers | calls | allowed per s | failed | requests per success | seconds; at best |")
     print("|---|---|---|---|---|---|")
     best = asked.calls / asked.per_second

@@ -1,0 +1,85 @@
+"""Our operator beside dlt, Airbyte's low-code CDK and a Singer tap: the same server, the same rows, through to files.
+
+Each of them at its best: the settings in ``peers`` are those that did best of what was tried, see
+``docs/benchmarks.md``. At a network's latency dlt and Airbyte are run twice: as one describes a paged list, which they
+read one page after another, and with the window cut into 16 by hand, which they read at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks.machine import machine
+from benchmarks.peers.setup import NAMES, python, requirements
+from benchmarks.turns import Contender, compare
+
+WORKERS = 16
+COMPARISONS = ("one-worker", "parquet", "latency")
+
+
+def ours(name: str, **arguments: object) -> Contender:
+    return Contender(name, "benchmarks.contenders:ours", arguments)
+
+
+def peer(label: str, name: str, rows: int | None = None, **options: object) -> Contender:
+    return Contender(label, f"benchmarks.peers.{name}_files:extract", options, python(name), rows)
+
+
+def at_latency(rounds: int, rows: int, latency_ms: float) -> None:
+    """Many threads at a network's latency; who reads page after page gets fewer rows, its rate is the same."""
+    few, some = rows // 15, rows // 5
+    contenders = [
+        ours("ours x 16", concurrency=WORKERS),
+        Contender("ours x 16, few rows", "benchmarks.contenders:ours", {"concurrency": WORKERS}, rows=few),
+        peer("dlt", "dlt", few),
+        peer("dlt, 16 windows by hand", "dlt", some, windows=WORKERS),
+        peer("Airbyte", "airbyte", few),
+        peer("Airbyte, 16 windows by hand", "airbyte", some, windows=WORKERS, workers=2 * WORKERS),
+        peer("Singer tap", "singer", few),
+        peer("Singer tap, tuned", "singer", few, fast=True),
+    ]
+    title = f"beside peers at {latency_ms:g} ms"
+    compare(title, contenders, rows=rows, latency_ms=latency_ms, rounds=rounds, own=["ours x 16"])
+
+
+def one_worker(rounds: int, rows: int) -> None:
+    """Without latency, one worker: what each of them costs."""
+    contenders = [
+        ours("ours", concurrency=1),
+        peer("dlt", "dlt"),
+        peer("Airbyte", "airbyte"),
+        peer("Singer tap", "singer"),
+        peer("Singer tap, tuned", "singer", fast=True),
+    ]
+    compare("beside peers at 0 ms", contenders, rows=rows, latency_ms=0, rounds=rounds, own=["ours"])
+
+
+def parquet(rounds: int, rows: int) -> None:
+    """The same to Parquet, for those who write it."""
+    contenders = [
+        ours("ours", concurrency=1, file_format="parquet"),
+        peer("dlt", "dlt", file_format="parquet"),
+    ]
+    compare("Parquet beside dlt at 0 ms", contenders, rows=rows, latency_ms=0, rounds=rounds, own=["ours"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Beside dlt, Airbyte's low-code CDK and a Singer tap.")
+    parser.add_argument("--only", nargs="+", choices=COMPARISONS, default=COMPARISONS, help="some of the comparisons")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=60_000, help="rows without latency")
+    parser.add_argument("--latency-rows", type=int, default=300_000, help="rows with latency, for ours")
+    parser.add_argument("--latency-ms", type=float, default=50)
+    asked = parser.parse_args()
+    print(machine())
+    print("; ".join(", ".join(requirements(name).split()) for name in NAMES))
+    if "one-worker" in asked.only:
+        one_worker(asked.rounds, asked.rows)
+    if "parquet" in asked.only:
+        parquet(asked.rounds, asked.rows)
+    if "latency" in asked.only:
+        at_latency(asked.rounds, asked.latency_rows, asked.latency_ms)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""One contender's run in a process of its own: warm it up, put it on the clock, and look at what it wrote.
+
+Every contender is first run on one page in a scratch folder, so that imports, Airflow's look for providers and the
+first connection are over when memory is read and the clock is started. What it wrote is on the disk (``fsync``) when
+the clock stops, and is then read back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import importlib
+import json
+import os
+import resource
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from benchmarks.orders import FIRST_ID, PAGE, moment
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a contender is to fetch, and where it is to write it.
+
+    :param url: the server. :param since, until: the window, in epoch milliseconds. :param rows: how many lie in it.
+    :param folder: an empty folder.
+    """
+
+    url: str
+    since: int
+    until: int
+    rows: int
+    folder: Path
+
+    @classmethod
+    def first(cls, rows: int, url: str, folder: Path) -> Job:
+        """Return a job for the first of the even rows."""
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(url, moment(0), moment(rows), rows, folder)
+
+    def query(self) -> dict[str, str]:
+        """Return the query of the window's pages, without the page."""
+        return {**window_query(self.since, self.until), "sort": "versionDate", "limit": str(PAGE)}
+
+    def cut(self, parts: int) -> list[tuple[int, int]]:
+        """Return the window cut into as many windows of one length."""
+        edges = [self.since + (self.until - self.since) * number // parts for number in range(parts + 1)]
+        return list(pairwise(edges))
+
+
+def window_query(since: int, until: int) -> dict[str, str]:
+    return {"filter": f"versionDate|gteq|{since};versionDate|lt|{until}"}
+
+
+def measure(extract: Callable[[Job], None], url: str, rows: int, folder: Path) -> dict[str, float]:
+    """Run a contender and return what it took.
+
+    :raises AssertionError: it didn't write each row once.
+    """
+    extract(Job.first(PAGE, url, folder / "warm"))
+    job = Job.first(rows, url, folder / "work")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far was the imports'
+    baseline = _status("VmRSS")
+    cpu = _cpu()
+    started = time.perf_counter()
+    extract(job)
+    _on_disk(job.folder)
+    seconds = time.perf_counter() - started
+    cpu = _cpu() - cpu
+    peak = _status("VmHWM")
+    check(job)
+    return {"rows": rows, "seconds": seconds, "cpu": cpu, "peak": peak, "above": peak - baseline}
+
+
+def check(job: Job) -> None:
+    """Read back what was written.
+
+    :raises AssertionError: it isn't each row once.
+    """
+    found = sorted(ids(job.folder))
+    assert found == list(range(FIRST_ID, FIRST_ID + job.rows)), f"{len(found)} rows, not {job.rows} once each"
+
+
+def ids(folder: Path) -> Iterator[int]:
+    """Yield the ids in what a contender wrote: ours through the manifest, otherwise every file."""
+    manifests = list(folder.glob("*/*/*/manifest-*.json"))
+    files = [path for manifest in manifests for path in parts(manifest)] if manifests else folder.rglob("*")
+    for path in files:
+        yield from ids_of(path)
+
+
+def ids_of(path: Path) -> Iterator[int]:
+    """Yield the ids in one file; none, if it isn't one of rows."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        yield from (int(id.as_py()) for id in pq.read_table(path, columns=["id"]).column("id"))
+    elif path.name.endswith(".jsonl.gz"):
+        with gzip.open(path) as lines:
+            yield from (int(row["id"]) for row in _rows(lines))
+    elif path.suffix == ".jsonl":
+        with path.open("rb") as lines:
+            yield from (int(row["id"]) for row in _rows(lines))
+
+
+def parts(manifest: Path) -> Iterator[Path]:
+    """Yield the files that one of our manifests lists."""
+    for part in json.loads(manifest.read_bytes())["parts"]:
+        yield manifest.parent / part["name"]
+
+
+def _rows(lines: Iterable[bytes]) -> Iterator[Row]:
+    """Yield the rows of a file: a line is a row, an answer with its page of rows, or a Singer message."""
+    for line in lines:
+        found = json.loads(line)
+        if "data" in found:
+            yield from found["data"]
+        elif found.get("type") == "RECORD":
+            yield found["record"]
+        elif "id" in found:
+            yield found
+
+
+def _on_disk(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _cpu() -> float:
+    """Return the seconds of processor time of this process, and of those it started that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def _status(name: str) -> float:
+    """Return a line of this process's memory in MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) / 1024
+    raise LookupError(name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("extract", help="module:function")
+    parser.add_argument("options", type=json.loads)
+    parser.add_argument("url")
+    parser.add_argument("rows", type=int)
+    parser.add_argument("folder", type=Path)
+    asked = parser.parse_args()
+    module, _, name = asked.extract.partition(":")
+    extract = partial(getattr(importlib.import_module(module), name), **asked.options)
+    result = measure(extract, asked.url, asked.rows, asked.folder)
+    (asked.folder / "result.json").write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What kill -9 costs: an extraction by several threads is killed at a random moment, and the next try finishes it.
+
+The server tells which rows it sent to the second try. Counted: its answers that hold rows of parts which the first try
+had finished (they should be kept), rows lost and rows doubled in what the second try commits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import multiprocessing
+import os
+import random
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks.child import Job, ids, ids_of
+from benchmarks.contenders import environment, ours
+from benchmarks.machine import machine
+from benchmarks.orders import DAY, FIRST_ID, PAGE
+from benchmarks.server import serving, told
+from benchmarks.turns import keep
+
+_fork = multiprocessing.get_context("fork")
+
+#: Small parts, so that some are finished at most moments.
+SMALL: dict[str, object] = {"max_part_bytes": 100_000}
+
+FORMATS: dict[str, dict[str, object]] = {
+    "jsonl": SMALL,
+    "jsonl, gzip": {"compression": "gzip", "max_part_bytes": 5_000},
+    "parquet": {"file_format": "parquet", "max_part_bytes": 5_000},
+}
+
+
+@dataclass(frozen=True)
+class Kill:
+    """What one kill led to.
+
+    :param at: when, as a share of what a whole run takes.
+    :param kept: rows in parts that were finished. :param again: answers of the next try with such rows.
+    :param repeated: rows outside of them that were sent to both tries: what was in flight.
+    :param requests: list calls of the next try. :param pages: those that its rows need at least.
+    :param lost: rows missing in the end. :param doubled: rows that are there more than once.
+    """
+
+    at: float
+    kept: int
+    again: int
+    repeated: int
+    requests: int
+    pages: int
+    lost: int
+    doubled: int
+
+
+def finished(folder: Path) -> set[int]:
+    """Return the numbers of the rows in parts that are whole: those with a sidecar."""
+    sidecars = [path for path in folder.rglob("*.meta") if not path.name.startswith(".")]
+    return {id - FIRST_ID for path in sidecars for id in ids_of(path.with_suffix(""))}
+
+
+def run(job: Job, arguments: Mapping[str, object], seconds: float | None = None) -> float:
+    """Extract in a process of its own, kill it after some seconds if it still runs, and return how long it took."""
+    process = _fork.Process(target=ours, args=(job,), kwargs=dict(arguments))
+    started = time.perf_counter()
+    process.start()
+    process.join(seconds)
+    took = time.perf_counter() - started
+    process.kill()
+    process.join()
+    if process.exitcode not in (0, -signal.SIGKILL):
+        raise RuntimeError(f"an extraction failed, with exit code {process.exitcode}")
+    return took
+
+
+def kill_once(job: Job, arguments: Mapping[str, object], whole: float) -> Kill:
+    """Kill an extraction at a random moment of what a whole one takes, let the next try finish, and look."""
+    at = random.random()
+    told(job.url)
+    run(job, arguments, at * whole)
+    first = {row for rows in told(job.url)["sent"] for row in rows}
+    kept = finished(job.folder)
+    run(job, arguments)
+    answers = told(job.url)["sent"]
+    second = {row for rows in answers for row in rows}
+    found = list(ids(job.folder))
+    return Kill(
+        at=at,
+        kept=len(kept),
+        again=sum(not kept.isdisjoint(rows) for rows in answers),
+        repeated=len(first & second - kept),
+        requests=len(answers),
+        pages=-(-(job.rows - len(kept)) // PAGE),
+        lost=job.rows - len(set(found)),
+        doubled=len(found) - len(set(found)),
+    )
+
+
+def kill_often(url: str, rows: int, kills: int, arguments: Mapping[str, object]) -> list[Kill]:
+    """Kill so many extractions, each in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folders = [Path(name) / str(number) for number in range(kills + 1)]
+        jobs = [Job(url, *DAY, rows, folder) for folder in folders]
+        whole = run(jobs[0], arguments)
+        return [kill_once(job, arguments, whole) for job in jobs[1:]]
+
+
+def print_kills(name: str, found: list[Kill]) -> None:
+    """Print a row of the table."""
+    partly = [kill for kill in found if kill.kept > 0 and kill.requests]
+    more = sum(kill.requests for kill in partly) / max(1, sum(kill.pages for kill in partly)) - 1
+    sums = [sum(getattr(kill, what) for kill in found) for what in ("again", "lost", "doubled")]
+    cells = [len(found), len(partly), *sums, f"{median(kill.repeated for kill in found):,.0f}", f"{more:.0%}"]
+    print(f"| {name} | {' | '.join(map(str, cells))} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What kill -9 costs an extraction by several threads.")
+    parser.add_argument("--kills", type=int, default=50, help="for each format")
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--latency-ms", type=float, default=5)
+    parser.add_argument("--only", nargs="+", choices=FORMATS, help="some of the formats")
+    asked = parser.parse_args()
+    print(machine())
+    print(f"\n### kill -9: {asked.rows:,} rows of an uneven day, {asked.workers} threads\n")
+    print(
+        "| | kills | with parts kept, not all | answers with rows of kept parts | rows lost | rows doubled | "
+        "rows in flight, fetched again (median) | requests above pages needed |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    results = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-") as home,
+        serving(asked.rows, asked.latency_ms, uneven=True) as url,
+    ):
+        os.environ.update(environment(url, Path(home)))
+        for module in ("dotypos_to_object_storage", "extract", "crew"):  # once, not in every process
+            importlib.import_module(f"airflow_provider_dotypos.transfers.{module}")
+        for name in asked.only or FORMATS:
+            found = kill_often(url, asked.rows, asked.kills, {"concurrency": asked.workers, **FORMATS[name]})
+            print_kills(name, found)
+            results[name] = [vars(kill) for kill in found]
+    keep("kills", {"results": results})
+
+
+if __name__ == "__main__":
+    main()
