@@ -60,6 +60,11 @@ class Table:
         """Return batches as one table, without copying them."""
         return pa.Table.from_batches(batches, self.schema)
 
+    @staticmethod
+    def release_memory() -> None:
+        """Give back what Arrow's allocator keeps for later; it keeps some for each thread."""
+        pa.default_memory_pool().release_unused()
+
 
 def leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
     """Yield the paths by which Parquet knows columns that hold values, such as ``orderItems.list.element.id``."""

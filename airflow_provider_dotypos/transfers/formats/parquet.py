@@ -116,6 +116,7 @@ class ParquetWriter(RowWriter):
         if self._batches:
             self._file.write_table(self._table.together(self._batches), row_group_size=self._held_rows)
             self._batches, self._held_rows, self._held_bytes = [], 0, 0
+            self._table.release_memory()
 
 
 def require_pyarrow() -> tuple[Any, Any]:
