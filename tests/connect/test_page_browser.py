@@ -388,6 +388,8 @@ def test_a_connection_is_made_by_keyboard_alone(ada: Visitor):
 
 def press_tab_to(page: playwright.Page, name: str) -> None:
     """Press Tab until a control of this name has the focus, and see that it shows."""
+    page.wait_for_load_state("load")
+    page.bring_to_front()
     for _ in range(200):
         page.keyboard.press("Tab")
         if focused(page) == name:
