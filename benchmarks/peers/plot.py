@@ -33,11 +33,13 @@ def draw(axes: Any, title: str, found: Rates) -> None:
     names = sorted(found, key=lambda name: median(found[name]))
     middles = [median(found[name]) for name in names]
     colours = [OURS if name.startswith("ours") else LIMIT if name.startswith("raw") else OTHERS for name in names]
-    bars = axes.barh(names, middles, color=colours, height=0.62)
+    axes.barh(names, middles, color=colours, height=0.62)
     axes.hlines(names, [min(found[name]) for name in names], [max(found[name]) for name in names], color=TEXT)
-    axes.bar_label(bars, [f"{middle:,.0f}" for middle in middles], padding=8, color=TEXT, fontsize=9)
+    furthest = max(max(found[name]) for name in names)
+    for name, middle in zip(names, middles, strict=True):
+        axes.text(max(found[name]) + furthest / 60, name, f"{middle:,.0f}", color=TEXT, fontsize=9, va="center")
     axes.set_title(title, loc="left", color=TEXT, fontsize=10)
-    axes.set_xlim(0, max(middles) * 1.18)
+    axes.set_xlim(0, furthest * 1.15)
     axes.set_xticks([])
     axes.tick_params(axis="y", length=0, labelcolor=TEXT, labelsize=9)
     for side in axes.spines.values():

@@ -47,7 +47,10 @@ def _parquet_ids(file: BinaryIO) -> Iterator[Sequence[int]]:
 
 def _line_ids(lines: Iterator[bytes]) -> Iterator[Sequence[int]]:
     while some := list(itertools.islice(lines, ROWS_AT_ONCE)):
-        yield [row.id for row in _KEYS.decode(b"[" + b",".join(some) + b"]")]
+        try:
+            yield [row.id for row in _KEYS.decode(b"[" + b",".join(some) + b"]")]
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"a row of the part has no id: {error}") from None
 
 
 def _csv_ids(lines: Iterator[bytes]) -> Iterator[Sequence[int]]:
