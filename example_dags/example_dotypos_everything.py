@@ -4,9 +4,9 @@
 Every entity of every cloud of a connection, one task each. There is no window: each task goes on from where its last
 success ended, and the first run takes everything there is. A night on which Airflow was down needs nothing special.
 
-The watermarks are kept on the asset below (**Assets → dotypos lake** shows them), so this needs Airflow 3.3. The pool
-keeps all tasks together from asking too much of the API: make it once, with
-`airflow pools set dotypos 4 "calls to Dotypos"`.
+The watermarks are kept on an asset of their own (**Assets → dotypos watermarks**, on the tab *Asset State Store*, shows them
+and lets you set them), so this needs Airflow 3.3. The pool keeps all tasks together from asking too much of the API: make
+it once, with `airflow pools set dotypos 4 "calls to Dotypos"`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from airflow_provider_dotypos.api.entities import cloud_lists
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 
 # [START dotypos_everything]
+WATERMARKS = Asset("dotypos watermarks")
 LAKE = Asset("dotypos lake")
 
 
@@ -46,13 +47,13 @@ def everything() -> None:
     extracted = DotyposToObjectStorageOperator.partial(
         task_id="extract",
         destination="{{ var.value.get('dotypos_destination', 'file:///tmp/dotypos') }}",
-        outlets=[LAKE],  # the watermarks are kept here, and whoever is scheduled on it starts when all is there
+        outlets=[WATERMARKS],  # kept here; each mapped task updates it
         pool="dotypos",
         map_index_template="{{ task.cloud_id }} {{ task.entity }}",
         retries=2,
     ).expand(cloud_id=clouds(), entity=cloud_lists())
 
-    @task
+    @task(outlets=[LAKE])  # updated once all is there: schedule on this
     def summary(extracted: list[dict[str, Any]]) -> dict[str, int]:
         """Return how many rows of each entity there were in all clouds."""
         rows: Counter[str] = Counter()
