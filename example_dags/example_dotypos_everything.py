@@ -4,8 +4,8 @@
 Every entity of every cloud of a connection, one task each. There is no window: each task goes on from where its last
 success ended, and the first run takes everything there is. A night on which Airflow was down needs nothing special.
 
-The watermarks are kept on an asset of their own (**Assets → dotypos watermarks**, on the tab *Asset State Store*, shows
-them and lets you set them), so this needs Airflow 3.3. The pool keeps all tasks together from asking too much of the API:
+The watermarks are kept on an asset of their own (**Assets → dotypos watermarks**, tab *Asset State Store*, shows them
+and lets you set them), so this needs Airflow 3.3. The pool keeps all tasks together from asking too much of the API:
 make it once, with `airflow pools set dotypos 4 "calls to Dotypos"`.
 """
 
