@@ -23,12 +23,12 @@ import msgspec
 
 from airflow_provider_dotypos.api import auth, retry
 from airflow_provider_dotypos.api.errors import (
+    DotyposApiError,
     DotyposAuthenticationError,
     DotyposCancelledError,
     DotyposConnectionError,
     DotyposError,
     DotyposInputError,
-    DotyposRateLimitError,
     DotyposResponseError,
     DotyposUncertainWriteError,
     error_for,
@@ -274,9 +274,10 @@ class DotyposClient:
 
     def _retrying(self, what: str, attempt: Callable[[], T]) -> T:
         def before_sleep(error: DotyposError, seconds: float, tries: int) -> None:
-            if isinstance(error, DotyposRateLimitError):
+            if isinstance(error, DotyposApiError) and error.status in (429, 503):
                 # What was asked for, without this thread's jitter: everybody adds their own.
-                self._gate.close(seconds if error.retry_after is None else error.retry_after)
+                told = error.refusal.retry_after
+                self._gate.close(seconds if told is None else told)
             log.warning("%s Trying %s again in %.1f s (try %d).", error, what, seconds, tries + 1)
 
         return retry.policy(self._patience, sleep=self.sleep, before_sleep=before_sleep)(attempt)

@@ -37,7 +37,7 @@ def worth_another_try(error: BaseException) -> bool:
 class Gate:
     """When the next request may leave: one for all threads of a process that talk to the same server.
 
-    A 429 closes it for everybody (``close``); slots space requests evenly, ``requests_per_minute``.
+    A 429 or 503 closes it for everybody (``close``); slots space requests evenly, ``requests_per_minute``.
     """
 
     def __init__(self) -> None:

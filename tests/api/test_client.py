@@ -180,11 +180,12 @@ class TestRetries:
         get(client)
         assert time.monotonic() - started >= 1
 
-    def test_one_throttled_thread_holds_back_all(self, sandbox: Sandbox, new_client: NewClient) -> None:
+    @pytest.mark.parametrize("kind", ["429", "503"])
+    def test_one_throttled_thread_holds_back_all(self, sandbox: Sandbox, new_client: NewClient, kind: str) -> None:
         client = new_client(Patience(20, 20), max_concurrency=8)
         get(client)
         sandbox.requests.clear()
-        sandbox.faults.append(Fault("429", retry_after="1", path="branches"))
+        sandbox.faults.append(Fault(kind, retry_after="1", path="branches"))
         thread = threading.Thread(target=get, args=(client,))
         thread.start()
         while retry.gate(sandbox.url).delay(0.0) == 0:
