@@ -49,11 +49,12 @@ def everything() -> None:
         destination="{{ var.value.get('dotypos_destination', 'file:///tmp/dotypos') }}",
         outlets=[WATERMARKS],  # kept here; each mapped task updates it
         pool="dotypos",
+        concurrency=1,  # there are enough tasks at once
         map_index_template="{{ task.cloud_id }} {{ task.entity }}",
         retries=2,
     ).expand(cloud_id=clouds(), entity=cloud_lists())
 
-    @task(outlets=[LAKE])  # updated once all is there: schedule on this
+    @task(outlets=[LAKE], trigger_rule="none_failed")  # updated once all is there: schedule on this
     def summary(extracted: list[dict[str, Any]]) -> dict[str, int]:
         """Return how many rows of each entity there were in all clouds."""
         rows: Counter[str] = Counter()

@@ -92,8 +92,8 @@ class Crew(ExitStack):
             self._walk(pieces)
             return
         with ThreadPoolExecutor(threads, "dotypos-walk") as pool:
-            walks = [pool.submit(self._walk, pieces) for _ in range(threads)]
             try:
+                walks = [pool.submit(self._walk, pieces) for _ in range(threads)]
                 for walk in as_completed(walks):
                     walk.result()
             except BaseException:

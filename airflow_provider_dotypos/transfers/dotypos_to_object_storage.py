@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -129,7 +130,8 @@ class DotyposToObjectStorageOperator(BaseOperator):
         dotypos_conn_id: str = "dotypos_default",
         **kwargs: Any,
     ) -> None:
-        self.goes_on = since is None and until is None and not snapshot
+        self._given = (since is not None, until is not None)
+        self.goes_on = not any(self._given) and not snapshot
         if self.goes_on and not kwargs.get("outlets"):
             kwargs["outlets"] = _outlets(destination, cloud_id, entity)
         super().__init__(**kwargs)
@@ -191,12 +193,18 @@ class DotyposToObjectStorageOperator(BaseOperator):
             self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency)
             client = self._hook.get_conn()
             destination = object_path(self.destination, self.destination_conn_id)
-            watermark = self._watermark(context, _cloud(client), str(destination))
-            try:
-                window = self._window(context, watermark)
-            except NothingNewError as error:
-                raise _compat.skip_exception(str(error)) from None
-            extraction = self._extraction(client, window)
+            extraction = self._extraction(client, self._window(context))
+            watermark = self._watermark(context, extraction, str(destination))
+            if watermark is not None:
+                try:
+                    window = watermark.window(
+                        extraction.window.until,
+                        start=self._start(),
+                        lookback=self.lookback // timedelta(milliseconds=1),
+                    )
+                except NothingNewError as error:
+                    raise _compat.skip_exception(str(error)) from None
+                extraction = replace(extraction, window=window)
             store = Store(destination / extraction.folder)
             manifest = extract(
                 extraction,
@@ -207,7 +215,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
                 origin=_origin(context),
             )
             if watermark is not None:
-                watermark.move(window.until)
+                watermark.move(extraction.window, start=self._start())
             path = str(store.folder / manifest_name(manifest.generation))
             result = _summary(manifest, path)
             self.log.info("%d rows in %d files (%d bytes): %s", result["rows"], result["files"], result["bytes"], path)
@@ -241,20 +249,8 @@ class DotyposToObjectStorageOperator(BaseOperator):
             concurrency=threads,
         )
 
-    def _watermark(self, context: Context, cloud_id: int, destination: str) -> Watermark | None:
-        """Return the watermark to go on from, if there is no window."""
-        from airflow_provider_dotypos.api.entities import entity
-        from airflow_provider_dotypos.api.query import conditions, filter_text
-        from airflow_provider_dotypos.transfers.watermark import Watermark, watermark_key
-
-        found = entity(self.entity)
-        if not self.goes_on or not found.cursors:
-            return None
-        asset, task = _compat.state_stores(context, self.outlets)
-        terms = filter_text(conditions(found, self.filter))
-        return Watermark(asset, task, watermark_key(cloud_id, self.entity, destination, terms, self.warehouse_id))
-
-    def _window(self, context: Context, watermark: Watermark | None) -> Window:
+    def _window(self, context: Context) -> Window:
+        """Return the window; of a task without one: all up to the end of this run's."""
         from airflow_provider_dotypos.api.entities import entity
         from airflow_provider_dotypos.api.errors import DotyposInputError
         from airflow_provider_dotypos.api.window import Window, instant
@@ -264,14 +260,30 @@ class DotyposToObjectStorageOperator(BaseOperator):
             raise DotyposInputError(f"{self.entity} is one object, not a list: read it with DotyposOperator")
         if not found.cursors and self.since is not None:
             raise DotyposInputError(f"{self.entity} has no field that tells changes; leave since out, it is read whole")
+        if self._given != (self.since is not None, self.until is not None):
+            raise DotyposInputError(
+                "since or until rendered to nothing; to read everything up to until, leave since out"
+            )
         until = self.until if self.until is not None else context["dag_run"].run_after
-        if watermark is None:
-            return Window.of(self.since, until, timezone=self.timezone)
-        return watermark.window(
-            instant(until, "run_after") - round(self.settle * 1000),  # so that nobody has to wait
-            start=None if self.start is None else instant(self.start, "start", self.timezone),
-            lookback=self.lookback // timedelta(milliseconds=1),
-        )
+        if self.goes_on and found.cursors:
+            # So early that nobody has to wait until it has settled.
+            return Window(None, instant(until, "run_after") - round(self.settle * 1000))
+        return Window.of(self.since, until, timezone=self.timezone)
+
+    def _watermark(self, context: Context, extraction: Extraction, destination: str) -> Watermark | None:
+        """Return the watermark to go on from, if there is no window."""
+        from airflow_provider_dotypos.api.entities import entity
+        from airflow_provider_dotypos.transfers.watermark import Watermark, watermark_key
+
+        if not self.goes_on or not entity(self.entity).cursors:
+            return None
+        asset, task = _compat.state_stores(context, self.outlets)
+        return Watermark(asset, task, watermark_key(extraction.cloud_id, self.entity, destination, extraction.shape))
+
+    def _start(self) -> int | None:
+        from airflow_provider_dotypos.api.window import instant
+
+        return None if self.start is None else instant(self.start, "start", self.timezone)
 
 
 def _outlets(destination: object, cloud_id: object, entity: object) -> list[Asset]:
@@ -282,6 +294,8 @@ def _outlets(destination: object, cloud_id: object, entity: object) -> list[Asse
     if not isinstance(destination, str) or not isinstance(entity, str) or any("{" in name for name in named):
         return []
     scheme, found, place = destination.rpartition("://")
+    if not found and not place.startswith("/"):
+        return []  # refused when the task runs
     # A connection's name in front of a bucket's is none of the asset's identity.
     address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}" if found else place
     return [Asset(uri="/".join([(address if found else f"file://{address}").rstrip("/"), *named[1:]]))]
@@ -298,8 +312,10 @@ def _cloud(client: DotyposClient) -> int:
 
 
 def _origin(context: Context) -> str:
-    """Return what all tries of this task instance have in common, in short."""
+    """Return what all tries of this task instance have in common, in short; nothing outside of a DAG run."""
     ti: Any = context.get("ti")
+    if getattr(ti, "run_id", None) is None:
+        return ""
     names = [str(getattr(ti, name, "")) for name in ("dag_id", "task_id", "run_id", "map_index")]
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 

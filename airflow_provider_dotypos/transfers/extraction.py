@@ -84,11 +84,11 @@ class Extraction:
         warehouse = None if warehouse_id is None or warehouse_id == "" else str(warehouse_id)
         included = list_params(found, include=include).get("include", "")
         chosen = columns_of(name, include=include, columns=columns, exclude=exclude, personal_data=personal_data)
+        if lost := set(split_names(included)) - chosen.names:
+            raise DotyposInputError(f"include asks for {', '.join(sorted(lost))}, which columns or exclude leaves out")
         children: dict[str, Columns] = {}
         if flatten:
             children = {column.rows.entity: column.rows for column in chosen.columns if column.rows is not None}
-            if not children:
-                raise DotyposInputError("flatten: there is nothing to flatten; columns and exclude leave no child list")
             plain = tuple(column for column in chosen.columns if column.rows is None)
             chosen = dataclasses.replace(chosen, columns=plain)
         selected = [sorted(split_names(columns)), sorted(split_names(exclude)), personal_data, flatten, snapshot]
@@ -113,8 +113,12 @@ class Extraction:
     @property
     def folder(self) -> str:
         """Where the set lies below its destination; the digest tells extractions of different shape apart."""
-        digest = hashlib.sha256(self.asked_for).hexdigest()[:8]
-        return f"{self.cloud_id}/{self.entity}/{self.window.name}_{digest}"
+        return f"{self.cloud_id}/{self.entity}/{self.window.name}_{self.shape}"
+
+    @property
+    def shape(self) -> str:
+        """What tells sets of different shape apart: a digest of filter, include, columns, format and the like."""
+        return hashlib.sha256(self.asked_for).hexdigest()[:8]
 
     @property
     def filter(self) -> str:

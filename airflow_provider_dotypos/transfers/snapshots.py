@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,11 @@ def removed_ids(
     """
     earlier, later = read_manifest(before, conn_id), read_manifest(after, conn_id)
     _check(earlier.manifest, later.manifest)
+    cloud_id = earlier.manifest.cloud_id
+    if hook is not None and hook.get_conn().settings.cloud_id != cloud_id:
+        raise DotyposInputError(
+            f"the sets are of cloud {cloud_id}, which hook doesn't ask: DotyposHook(cloud_id={cloud_id})"
+        )
     with DistinctIds() as old, DistinctIds() as new:
         _collect(earlier, old)
         _collect(later, new)
@@ -85,22 +90,12 @@ def _without(old: Iterable[int], new: Iterable[int]) -> Iterator[int]:
             yield id
 
 
-def _confirmed(ids: Iterable[int], name: str, hook: DotyposHook) -> Iterator[int]:
+def _confirmed(ids: Iterator[int], name: str, hook: DotyposHook) -> Iterator[int]:
     """Yield the ids that the API doesn't show any more."""
-    chunk: list[int] = []
-    for id in ids:
-        chunk.append(id)
-        if len(chunk) == _ASKED_AT_ONCE:
-            yield from _gone(chunk, name, hook)
-            chunk = []
-    yield from _gone(chunk, name, hook)
-
-
-def _gone(ids: list[int], name: str, hook: DotyposHook) -> Iterator[int]:
-    if not ids:
-        return
     found = entity(name)
-    terms = ["id|in|" + ",".join(map(str, ids))] if "in" in found.fields["id"].operators else []
-    terms += ["deleted|in|0,1"] if found.deleted_filterable else []
-    there = {int(row["id"]) for row in hook.rows(name, filter=";".join(terms) or None)}
-    yield from (id for id in ids if id not in there)
+    at_once = _ASKED_AT_ONCE if "in" in found.fields["id"].operators else None  # or read the list once
+    while some := list(islice(ids, at_once)):
+        terms = ["id|in|" + ",".join(map(str, some))] if at_once else []
+        terms += ["deleted|in|0,1"] if found.deleted_filterable else []
+        there = {int(row["id"]) for row in hook.rows(name, filter=";".join(terms) or None)}
+        yield from (id for id in some if id not in there)

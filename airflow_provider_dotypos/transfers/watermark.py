@@ -80,18 +80,25 @@ class Watermark:
         except DotyposInputError as error:
             raise DotyposInputError(f"the watermark {self.key} was set to {kept!r}: {error}") from None
 
-    def move(self, until: int) -> None:
-        """Move it up to `until`, never back."""
+    def move(self, window: Window, *, start: int | None = None) -> None:
+        """Move it up to the end of a window that was extracted: never back, and never past what nobody has read.
+
+        :param start: where a first run begins: where the watermark is, if there is none.
+        """
         reached = self.read()
-        if reached is None or reached < until:
-            self._asset.set(self.key, iso(until))
-            log.info("The watermark %s is at %s now.", self.key, iso(until))
+        at = start if reached is None else reached
+        if window.since is not None and (at is None or at < window.since):
+            where = "removed" if reached is None else f"set back to {iso(reached)}"
+            log.warning("The watermark %s was %s meanwhile; it stays so.", self.key, where)
+        elif reached is None or reached < window.until:
+            self._asset.set(self.key, iso(window.until))
+            log.info("The watermark %s is at %s now.", self.key, iso(window.until))
 
 
 def watermark_key(cloud_id: int, entity: str, *identity: object) -> str:
     """Return what a watermark is called.
 
-    :param identity: what else tells extractions apart that go on each for itself: destination, filter, warehouse.
+    :param identity: what else tells apart what goes on each for itself: the destination, and the shape of sets.
     """
     digest = hashlib.sha256("\n".join(str(one or "") for one in identity).encode()).hexdigest()[:8]
     return f"dotypos/{cloud_id}/{entity}/{digest}"

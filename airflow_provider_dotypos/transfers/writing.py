@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import msgspec
@@ -62,8 +62,9 @@ class Writing(AbstractContextManager["Writing"]):
         self._begun = time.monotonic()
 
     def __exit__(self, *exception: object) -> None:
-        for writer in self._writers.values():
-            writer.discard()
+        with ExitStack() as all_of_them:
+            for writer in self._writers.values():
+                all_of_them.callback(writer.discard)
 
     def _is_due(self) -> bool:
         size = sum(writer.bytes for writer in self._writers.values())

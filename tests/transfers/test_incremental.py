@@ -26,6 +26,8 @@ from airflow_provider_dotypos.transfers.dotypos_to_object_storage import Dotypos
 given = dict(task_id="extract", entity="orders", destination="{place}", settle=0)
 with DAG("plain"):
     DotyposToObjectStorageOperator(**given)
+with DAG("typed"):
+    DotyposToObjectStorageOperator(**given, file_format="parquet")
 with DAG("looking_back"):
     DotyposToObjectStorageOperator(
         **given, outlets=[Asset("others")], start="2026-01-01T00:00:00Z", lookback=timedelta(days=1)
@@ -155,6 +157,16 @@ def test_runs_go_on_where_the_last_success_ended_and_people_can_see_and_set_that
     assert airflow.run()["state"] == "failed"
     assert "was set to 'yesterday': it must be a datetime, or ISO 8601 text" in airflow.log.read_text()
     airflow.tell(do="delete", path=path)
+
+
+def test_tasks_of_different_shape_go_on_each_for_itself(airflow: Airflow) -> None:
+    airflow.insert(2)
+    airflow.extracted("plain")
+    assert airflow.run("typed")["state"] == "success"
+    keys = [entry["key"] for entry in airflow.tell(do="get", path=airflow.watermarks())["answer"]["asset_state_store"]]
+    assert len(keys) == 2
+    for key in keys:
+        airflow.tell(do="delete", path=f"{airflow.watermarks()}/{quote(key)}")
 
 
 def test_start_and_lookback(airflow: Airflow) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -16,7 +17,7 @@ import pytest
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
-from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator, _origin
 from airflow_provider_dotypos.transfers.manifest import read_manifest
 from airflow_provider_dotypos.transfers.snapshots import removed_ids
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
@@ -119,6 +120,21 @@ class TestSelecting:
         assert "jana@example.com" not in without
         assert "Jana" not in without
         assert "id" in json.loads(without)
+
+    @pytest.mark.parametrize(
+        ("selection", "message"),
+        [
+            ({"include": "orderItems", "columns": "note"}, "include asks for orderItems"),
+            ({"include": "orderItems", "exclude": "orderItems"}, "include asks for orderItems"),
+            ({"columns": "note", "personal_data": False}, "holds personal data"),
+            ({"columns": ""}, "columns is empty"),
+        ],
+    )
+    def test_what_contradicts_itself_is_refused(
+        self, extract: Extract, selection: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(Exception, match=message):
+            extract(**selection)
 
     def test_sets_of_different_shape_lie_apart(self, extract: Extract, sales: list[dict[str, Any]]) -> None:
         shapes: list[dict[str, Any]] = [
@@ -229,6 +245,13 @@ class TestSnapshots:
         with pytest.raises(DotyposInputError, match="different entity: 'tables' and 'orders'"):
             list(removed_ids(before["manifest"], other["manifest"]))
 
+    def test_a_hook_for_another_cloud_is_refused(self, extract: Extract, sandbox: Sandbox) -> None:
+        other = sandbox.cloud_ids[-1]
+        mode: dict[str, Any] = {"entity": "tables", "since": None, "snapshot": True, "cloud_id": other}
+        before, after = extract(**mode), extract(**mode, until=UNTIL + timedelta(hours=1))
+        with pytest.raises(DotyposInputError, match=rf"DotyposHook\(cloud_id={other}\)"):
+            list(removed_ids(before["manifest"], after["manifest"], hook=DotyposHook()))
+
     def test_a_window_or_columns_contradict_it(self, extract: Extract) -> None:
         with pytest.raises(Exception, match="leave since out"):
             extract(snapshot=True, since=SINCE)
@@ -278,3 +301,18 @@ class TestFromTheBeginning:
 def test_what_contradicts_itself_fails_when_the_dag_is_read(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DotyposToObjectStorageOperator(task_id="x", entity="orders", destination="/lake", **arguments)
+
+
+@pytest.mark.parametrize("lost", ["since", "until"])
+def test_a_template_that_renders_to_nothing_is_no_window_from_the_beginning(extract: Extract, lost: str) -> None:
+    operator = DotyposToObjectStorageOperator(
+        task_id="x", entity="orders", destination="/lake", since=SINCE, until=UNTIL
+    )
+    setattr(operator, lost, None)
+    with pytest.raises(Exception, match="rendered to nothing"):
+        operator.execute({})  # type: ignore[arg-type]
+
+
+def test_outside_of_a_dag_run_nobodys_parts_are_ones_own() -> None:
+    given: list[Any] = [{}, {"ti": SimpleNamespace(try_number=1)}, {"ti": SimpleNamespace(run_id="a", task_id="b")}]
+    assert [bool(_origin(context)) for context in given] == [False, False, True]

@@ -36,22 +36,21 @@ def test_the_first_run_begins_at_the_beginning_or_at_start() -> None:
 def test_later_ones_go_on_where_it_ended_and_look_back_if_told_to() -> None:
     asset = Kept()
     first = watermark(asset)
-    first.window(5 * HOUR)
-    first.move(5 * HOUR)
+    first.move(first.window(5 * HOUR))
     assert watermark(asset).window(7 * HOUR, start=HOUR) == Window(5 * HOUR, 7 * HOUR)
     assert watermark(asset).window(7 * HOUR, lookback=2 * HOUR) == Window(3 * HOUR, 7 * HOUR)
 
 
 def test_it_never_moves_back() -> None:
     asset = Kept()
-    watermark(asset).move(7 * HOUR)
-    watermark(asset).move(5 * HOUR)
+    watermark(asset).move(Window(None, 7 * HOUR))
+    watermark(asset).move(Window(None, 5 * HOUR))
     assert watermark(asset).read() == 7 * HOUR
 
 
 def test_a_run_that_comes_too_late_has_nothing_to_do() -> None:
     asset = Kept()
-    watermark(asset).move(7 * HOUR)
+    watermark(asset).move(Window(None, 7 * HOUR))
     with pytest.raises(NothingNewError, match="set the watermark back"):
         watermark(asset).window(6 * HOUR)
 
@@ -59,16 +58,30 @@ def test_a_run_that_comes_too_late_has_nothing_to_do() -> None:
 def test_a_retry_after_the_commit_finds_its_window_again() -> None:
     asset, task = Kept(), Kept()
     window = watermark(asset, task).window(5 * HOUR)
-    watermark(asset, task).move(5 * HOUR)
+    watermark(asset, task).move(window)
     assert watermark(asset, task).window(5 * HOUR) == window
 
 
 def test_setting_it_back_makes_a_cleared_task_read_again_from_there() -> None:
     asset, task = Kept(), Kept()
-    watermark(asset, task).window(5 * HOUR)
-    watermark(asset, task).move(5 * HOUR)
+    watermark(asset, task).move(watermark(asset, task).window(5 * HOUR))
     asset[watermark(asset).key] = "1970-01-01T02:00:00+00:00"
     assert watermark(asset, task).window(5 * HOUR) == Window(2 * HOUR, 5 * HOUR)
+
+
+@pytest.mark.parametrize("to", [None, "1970-01-01T01:00:00Z"])
+@pytest.mark.parametrize("start", [None, 0])
+def test_a_hand_that_sets_it_back_during_a_run_is_heeded(to: str | None, start: int | None) -> None:
+    asset = Kept()
+    watermark(asset).move(Window(None, 3 * HOUR))
+    run = watermark(asset)
+    window = run.window(5 * HOUR, start=start)
+    del asset[run.key]
+    if to is not None:
+        asset[run.key] = to
+    run.move(window, start=start)
+    assert asset.get(run.key) == to
+    assert watermark(asset).window(6 * HOUR, start=start) == Window(HOUR if to else start, 6 * HOUR)
 
 
 @pytest.mark.parametrize("value", ["yesterday", 17, "2026-01-01T00:00:00", ["a"]])
@@ -112,7 +125,7 @@ class Histories(RuleBasedStateMachine):
             assert self.asset_reached() >= until
             return
         if end in ("after the watermark", "well"):
-            mark.move(window.until)
+            mark.move(window, start=self.start)
         if end == "well" or (end == "after the watermark" and data.draw(st.booleans())):
             retried = watermark(self.asset, self.runs[until]).window(until * HOUR, start=self.start)
             assert retried == window

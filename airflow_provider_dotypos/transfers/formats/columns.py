@@ -138,6 +138,8 @@ def columns_of(
     found = entity(name)
     included = split_names(list_params(found, include=include).get("include"))
     only, without = split_names(columns), split_names(exclude)
+    if columns is not None and not only:
+        raise DotyposInputError("columns is empty; leave it out to have all")
     if only and without:
         raise DotyposInputError("give columns or exclude, not both")
     _check_names(found, included, only + without)
@@ -145,7 +147,19 @@ def columns_of(
     below = {f"{name}.{key}" for name in included for key in ("id", found.includes[name].parent)}
     if kept := (needed | below) & set(without):
         raise DotyposInputError(f"exclude can't name {', '.join(sorted(kept))}: rows are told apart and ordered by it")
-    return _select(found, included, only, without, personal_data, needed)
+    chosen = _select(found, included, only, without, personal_data, needed)
+    _check_chosen(chosen, only)
+    return chosen
+
+
+def _check_chosen(chosen: Columns, only: Iterable[str]) -> None:
+    """Raise if a column was asked for that is left out as personal data."""
+    names = set(chosen.names)
+    names |= {f"{column.name}.{name}" for column in chosen.columns if column.rows for name in column.rows.names}
+    if lost := set(only) - names:
+        raise DotyposInputError(
+            f"columns asks for {', '.join(sorted(lost))}, which holds personal data, and personal_data is False"
+        )
 
 
 def _select(
