@@ -182,9 +182,9 @@ def starter(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Connect:
 
 @contextmanager
 def database_like(home: AirflowHome, folder: Path) -> Iterator[Path]:
-    """Let this process use a copy of a home's metadata database."""
+    """Let this process use a metadata database like a home's, as it was when nobody had used it yet."""
     path = folder / "airflow.db"
-    shutil.copy(home.path / "airflow.db", path)
+    shutil.copy(home.path / "empty.db", path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{path}")
         _use_configured_database()

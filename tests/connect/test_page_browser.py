@@ -390,7 +390,7 @@ def press_tab_to(page: playwright.Page, name: str) -> None:
     """Press Tab until a control of this name has the focus, and see that it shows."""
     page.wait_for_load_state("load")
     page.bring_to_front()
-    for _ in range(200):
+    for _ in range(2000):
         page.keyboard.press("Tab")
         if focused(page) == name:
             outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,9 +58,10 @@ class AirflowHome:
 
 @cache
 def airflow_home(folder: Path) -> AirflowHome:
-    """Return the home of Airflow in a folder, migrated at the first call."""
+    """Return the home of Airflow in a folder, migrated at the first call; ``empty.db`` keeps how it was then."""
     home = AirflowHome(folder / "airflow")
     home.cli("db", "migrate")
+    shutil.copy(home.path / "airflow.db", home.path / "empty.db")
     return home
 
 
