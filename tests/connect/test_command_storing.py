@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -203,8 +204,11 @@ def test_an_id_that_airflow_could_not_edit_is_refused_before_anybody_leaves(conn
     assert not sandbox.requests
 
 
-def test_a_process_stores_what_airflow_then_finds(home: AirflowHome, sandbox: Sandbox) -> None:
-    environment = home.environment(DOTYPOS_CLIENT_SECRET=sandbox.client_secret)
+def test_a_process_stores_what_airflow_then_finds(home: AirflowHome, sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "airflow.db"  # in the home's, other tests may have left the sandbox's secrets
+    shutil.copy(home.path / "empty.db", path)
+    database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{path}"}
+    environment = home.environment(DOTYPOS_CLIENT_SECRET=sandbox.client_secret, **database)
     process = subprocess.Popen(
         [*PROCESS, "--conn-id", "from_a_process", *options_for(sandbox)],
         env=environment,
@@ -225,8 +229,8 @@ def test_a_process_stores_what_airflow_then_finds(home: AirflowHome, sandbox: Sa
         "held = Connection.get_connection_from_secrets('from_a_process')\n"
         "print(held.login, held.extra_dejson['cloud_id'])"
     )
-    assert f"{sandbox.client_id} {sandbox.cloud_ids[0]}" in home.python("-c", code)
-    stored = (home.path / "airflow.db").read_bytes()
+    assert f"{sandbox.client_id} {sandbox.cloud_ids[0]}" in home.python("-c", code, **database)
+    stored = path.read_bytes()
     for secret in (sandbox.client_secret, *sandbox.tokens.refresh):
         assert secret.encode() not in stored
 
