@@ -16,6 +16,7 @@ from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.commit import Attempt, gaps, stream_name
 from airflow_provider_dotypos.transfers.distinct import DistinctIds
 from airflow_provider_dotypos.transfers.extraction import Extraction
+from airflow_provider_dotypos.transfers.formats.encoder import Encoder
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.store import Store
 from airflow_provider_dotypos.transfers.writing import Writing
@@ -36,6 +37,7 @@ class Crew(ExitStack):
         self._reader = reader
         self._store = store
         self._staging = self.enter_context(store.staging())
+        self._encoder = self.enter_context(Encoder())
         self._ids: dict[str | None, DistinctIds] = {}
         self._ids_lock = threading.Lock()
         self._progress = Progress(f"{extraction.entity} of cloud {extraction.cloud_id}")
@@ -105,7 +107,7 @@ class Crew(ExitStack):
     def _walk(self, pieces: Pieces) -> None:
         """Walk piece after piece, until there is none left."""
         while (piece := pieces.take()) is not None:
-            with Writing(piece, self._extraction, self._attempt, self._staging, self._store) as writing:
+            with Writing(piece, self._extraction, self._attempt, self._staging, self._store, self._encoder) as writing:
                 for batch in self._reader.walk(self._extraction.entity, piece, include=self._extraction.include):
                     writing.take(batch)
                     self._note_ids(piece.parent, batch.ids)

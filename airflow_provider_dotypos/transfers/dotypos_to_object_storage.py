@@ -230,7 +230,6 @@ class DotyposToObjectStorageOperator(BaseOperator):
         from airflow_provider_dotypos.transfers.extraction import Extraction
         from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
 
-        threads = client.settings.max_concurrency
         return Extraction.of(
             self.entity,
             cloud_id=_cloud(client),
@@ -239,14 +238,14 @@ class DotyposToObjectStorageOperator(BaseOperator):
             include=self.include,
             flatten=self.flatten,
             warehouse_id=self.warehouse_id,
-            file_format=FileFormat.of(self.file_format, self.compression_level if self.compression else None, threads),
+            file_format=FileFormat(self.file_format, self.compression_level if self.compression else None),
             columns=self.columns,
             exclude=self.exclude,
             personal_data=self.personal_data,
             snapshot=self.snapshot,
             max_part_bytes=self.max_part_bytes,
             settle=self.settle,
-            concurrency=threads,
+            concurrency=client.settings.max_concurrency,
         )
 
     def _window(self, context: Context) -> Window:

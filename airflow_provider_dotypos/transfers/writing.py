@@ -14,6 +14,7 @@ from airflow_provider_dotypos.transfers.commit import Attempt, stream_name
 from airflow_provider_dotypos.transfers.extraction import Extraction
 from airflow_provider_dotypos.transfers.formats.children import split_children
 from airflow_provider_dotypos.transfers.formats.columns import Columns
+from airflow_provider_dotypos.transfers.formats.encoder import Encoder
 from airflow_provider_dotypos.transfers.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.store import Store
 
@@ -25,15 +26,18 @@ MAX_PART_SECONDS = 120.0
 class Writing(AbstractContextManager["Writing"]):
     """Writes one piece. A part under way is discarded unless it was ended.
 
-    :param staging: where parts under way are written.
+    :param staging: where parts under way are written. :param encoder: where their writers do their work.
     """
 
-    def __init__(self, piece: Piece, extraction: Extraction, attempt: Attempt, staging: Path, store: Store) -> None:
+    def __init__(
+        self, piece: Piece, extraction: Extraction, attempt: Attempt, staging: Path, store: Store, encoder: Encoder
+    ) -> None:
         self._piece = piece
         self._extraction = extraction
         self._attempt = attempt
         self._staging = staging
         self._store = store
+        self._encoder = encoder
         self._tables: dict[str, Columns] = {extraction.entity: extraction.columns, **extraction.children}
         self._writers: dict[str, RowWriter] = {}
         self._low = self._high = piece.lo
@@ -83,5 +87,5 @@ class Writing(AbstractContextManager["Writing"]):
     def _writer(self, table: str) -> RowWriter:
         if table not in self._writers:
             path = self._staging / self._store.staging_name()
-            self._writers[table] = self._extraction.file_format.writer(path, self._tables[table])
+            self._writers[table] = self._extraction.file_format.writer(path, self._tables[table], self._encoder)
         return self._writers[table]

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.transfers.formats.columns import Columns, columns_of
 from airflow_provider_dotypos.transfers.formats.delimited import CsvWriter
+from airflow_provider_dotypos.transfers.formats.encoder import Encoder
 from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.formats.parquet import ParquetWriter
 from airflow_provider_dotypos.transfers.formats.part_ids import part_ids
@@ -112,7 +113,7 @@ FORMATS: dict[str, tuple[Make, str, str | None]] = {
     "jsonl.gz": (lambda path: JsonLinesWriter(path, 1), "jsonl", "gzip"),
     "csv": (lambda path: CsvWriter(path, ORDERS), "csv", None),
     "csv.gz": (lambda path: CsvWriter(path, ORDERS, 1), "csv", "gzip"),
-    "parquet": (lambda path: ParquetWriter(path, ORDERS), "parquet", None),
+    "parquet": (lambda path: ParquetWriter(path, ORDERS, Encoder()), "parquet", None),
 }
 
 

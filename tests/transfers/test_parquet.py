@@ -20,6 +20,7 @@ import pytest
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.transfers.formats import parquet
 from airflow_provider_dotypos.transfers.formats.columns import Columns, columns_of
+from airflow_provider_dotypos.transfers.formats.encoder import HELD_BYTES, Encoder
 from airflow_provider_dotypos.transfers.formats.parquet import ParquetWriter
 from tests.transfers.rows import ITEM, PAYMENT, order, raw
 
@@ -27,11 +28,12 @@ ORDERS = columns_of("orders", include="orderItems,moneyLogs")
 
 
 def written(
-    path: Path, some: list[msgspec.Raw], columns: Columns = ORDERS, row_group_bytes: int = parquet.ROW_GROUP_BYTES
+    path: Path, some: list[msgspec.Raw], columns: Columns = ORDERS, held_bytes: int = HELD_BYTES
 ) -> tuple[pa.Table, ParquetWriter]:
-    writer = ParquetWriter(path / "part.parquet", columns, row_group_bytes)
-    writer.write(some)
-    writer.close()
+    with Encoder(held_bytes) as encoder:
+        writer = ParquetWriter(path / "part.parquet", columns, encoder)
+        writer.write(some)
+        writer.close()
     return pq.read_table(writer.path), writer
 
 
@@ -211,20 +213,21 @@ def test_duckdb_and_pandas_read_it(tmp_path: Path) -> None:
 
 def test_row_groups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1000)
-    _, writer = written(tmp_path, [order(id=str(i)) for i in range(2200)], row_group_bytes=10**9)
+    _, writer = written(tmp_path, [order(id=str(i)) for i in range(2200)], held_bytes=10**9)
     found = pq.ParquetFile(writer.path).metadata
     assert [found.row_group(i).num_rows for i in range(found.num_row_groups)] == [1000, 1000, 200]
     assert found.row_group(0).column(0).compression == "ZSTD"
-    _, writer = written(tmp_path, [order(id=str(i)) for i in range(2200)], row_group_bytes=100_000)
+    _, writer = written(tmp_path, [order(id=str(i)) for i in range(2200)], held_bytes=100_000)
     assert pq.ParquetFile(writer.path).metadata.num_row_groups > 3
 
 
 def test_bytes_and_digest_are_those_of_the_file_and_the_same_each_time(tmp_path: Path) -> None:
     digests = set()
     for _ in range(2):
-        writer = ParquetWriter(tmp_path / "part.parquet", ORDERS)
-        writer.write([order()])
-        digests.add(writer.close())
+        with Encoder() as encoder:
+            writer = ParquetWriter(tmp_path / "part.parquet", ORDERS, encoder)
+            writer.write([order()])
+            digests.add(writer.close())
         data = writer.path.read_bytes()
         assert (writer.rows, writer.bytes) == (1, len(data))
         digests.add(hashlib.sha256(data).hexdigest())
@@ -232,9 +235,10 @@ def test_bytes_and_digest_are_those_of_the_file_and_the_same_each_time(tmp_path:
 
 
 def test_discarding_leaves_nothing_behind(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
-    writer = ParquetWriter(tmp_path / "part.parquet", ORDERS)
-    writer.write([order(id=str(i)) for i in range(700)])
-    writer.discard()
+    with Encoder() as encoder:
+        writer = ParquetWriter(tmp_path / "part.parquet", ORDERS, encoder)
+        writer.write([order(id=str(i)) for i in range(700)])
+        writer.discard()
     del writer
     assert list(tmp_path.iterdir()) == []
     assert not recwarn.list
@@ -245,10 +249,12 @@ def test_memory_stays_flat() -> None:
 import resource, sys, tempfile, msgspec
 from pathlib import Path
 from airflow_provider_dotypos.transfers.formats.columns import columns_of
+from airflow_provider_dotypos.transfers.formats.encoder import HELD_BYTES, Encoder
+from airflow_provider_dotypos.transfers.formats.encoder import Encoder
 from airflow_provider_dotypos.transfers.formats.parquet import ParquetWriter
 from tests.transfers.rows import order
 text = bytes(order(note="x" * 300))
-writer = ParquetWriter(Path(tempfile.mkdtemp()) / "part.parquet", columns_of("orders"))
+writer = ParquetWriter(Path(tempfile.mkdtemp()) / "part.parquet", columns_of("orders"), Encoder())
 peaks = []
 for count in (80_000, 200_000):
     while writer.rows < count:
@@ -268,9 +274,9 @@ def test_without_pyarrow_the_error_says_what_to_install(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 sys.modules["pyarrow"] = None
-from airflow_provider_dotypos.transfers.formats import columns, delimited, file_format, jsonl, parquet, part_ids
+from airflow_provider_dotypos.transfers.formats import columns, delimited, encoder, file_format, parquet
 try:
-    parquet.ParquetWriter(Path(sys.argv[1]), columns.columns_of("orders"))
+    parquet.ParquetWriter(Path(sys.argv[1]), columns.columns_of("orders"), encoder.Encoder())
 except parquet.PyarrowMissingError as error:
     print(error)
 """

@@ -9,6 +9,7 @@ from typing import BinaryIO, Literal, TypeAlias, cast
 
 from airflow_provider_dotypos.transfers.formats.columns import Columns
 from airflow_provider_dotypos.transfers.formats.delimited import CsvWriter
+from airflow_provider_dotypos.transfers.formats.encoder import Encoder
 from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.formats.parquet import ParquetWriter, require_pyarrow
 from airflow_provider_dotypos.transfers.formats.part_ids import part_ids
@@ -16,29 +17,16 @@ from airflow_provider_dotypos.transfers.formats.writer import RowWriter
 
 Name: TypeAlias = Literal["jsonl", "parquet", "csv"]
 
-#: Memory for the row groups of all threads together; each gets its share, but enough for some thousand rows.
-ROW_GROUPS_BYTES = 32 * 2**20
-LEAST_ROW_GROUP_BYTES = 2 * 2**20
-
 
 @dataclass(frozen=True)
 class FileFormat:
     """A format, and how it is compressed.
 
     :param gzip_level: 1 to 9, or ``None`` for no gzip (Parquet compresses by itself, with zstd).
-    :param row_group_bytes: of Parquet: memory that the rows of a row group take at most, about.
     """
 
     name: Name = "jsonl"
     gzip_level: int | None = None
-    row_group_bytes: int = ROW_GROUPS_BYTES // 2
-
-    @classmethod
-    def of(cls, name: Name, gzip_level: int | None, threads: int) -> FileFormat:
-        """Return a format for several threads that write at once."""
-        return cls(
-            name, gzip_level, max(LEAST_ROW_GROUP_BYTES, min(ROW_GROUPS_BYTES // threads, ROW_GROUPS_BYTES // 2))
-        )
 
     @classmethod
     def read(cls, name: str, compression: str | None) -> FileFormat:
@@ -63,10 +51,10 @@ class FileFormat:
         if self.name == "parquet":
             require_pyarrow()
 
-    def writer(self, path: Path, columns: Columns) -> RowWriter:
-        """Return a writer of one part."""
+    def writer(self, path: Path, columns: Columns, encoder: Encoder) -> RowWriter:
+        """Return a writer of one part, which may do its work in the encoder."""
         if self.name == "parquet":
-            return ParquetWriter(path, columns, self.row_group_bytes)
+            return ParquetWriter(path, columns, encoder)
         if self.name == "csv":
             return CsvWriter(path, columns, self.gzip_level)
         return JsonLinesWriter(path, self.gzip_level, columns)

@@ -33,12 +33,12 @@ import msgspec
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.transfers.formats.columns import SCHEMA_VERSION, Columns
+from airflow_provider_dotypos.transfers.formats.encoder import Encoder
 from airflow_provider_dotypos.transfers.formats.writer import RowWriter
 
 ROW_GROUP_ROWS = 65_536
-ROW_GROUP_BYTES = 16 * 2**20
-"""What a row group holds at most, in rows and (unless told otherwise) in bytes of memory, give or take one batch. A
-writer holds one row group, and while it writes it as much again."""
+"""Rows that a row group holds at most, give or take one batch; `Encoder` bounds its memory. While a row group is
+written, it takes as much memory again."""
 
 BATCH_ROWS = 500
 BATCH_BYTES = 2**20
@@ -55,32 +55,20 @@ class ParquetWriter(RowWriter):
     """A staging file of Parquet, compressed by zstd. ``bytes`` grows by whole row groups.
 
     :param path: where to write. :param columns: which columns, see ``columns_of``.
-    :param row_group_bytes: memory that the rows of a row group take at most, about.
+    :param encoder: does all that concerns Arrow; shared by the writers of an extraction.
     :raises PyarrowMissingError: pyarrow isn't installed.
     """
 
-    def __init__(self, path: Path, columns: Columns, row_group_bytes: int = ROW_GROUP_BYTES) -> None:
-        arrow, parquet = require_pyarrow()
+    def __init__(self, path: Path, columns: Columns, encoder: Encoder) -> None:
+        self._arrow, self._parquet = require_pyarrow()
         super().__init__(path)
-        self._table = arrow.Table(columns)
-        self._row_group_bytes = row_group_bytes
-        self.misfits = self._table.misfits  # child lists' fields as ``orderItems.name``
-        schema = self._table.schema.with_metadata(
-            {
-                "dotypos.entity": columns.entity,
-                "dotypos.schema_version": str(SCHEMA_VERSION),
-                "dotypos.package_version": __version__,
-            }
-        )
-        # Ids differ in every row: a dictionary of them would only be in the way.
-        dictionaries = [path for path in arrow.leaves(schema) if path.split(".")[-1] != "id"]
-        self._file = parquet.ParquetWriter(
-            arrow.file(self._staging), schema, compression="zstd", use_dictionary=dictionaries
-        )
+        self._columns = columns
+        self._encoder = encoder
         self._pending: list[msgspec.Raw] = []
         self._pending_bytes = 0
         self._batches: list[Any] = []
-        self._held_rows = self._held_bytes = 0
+        self._held_rows = self.held_bytes = 0
+        encoder.run(self._open)
 
     def write(self, rows: Iterable[msgspec.Raw]) -> None:
         """Append rows."""
@@ -89,34 +77,63 @@ class ParquetWriter(RowWriter):
             self._pending.append(row)
             self._pending_bytes += len(row)
             if len(self._pending) >= BATCH_ROWS or self._pending_bytes >= BATCH_BYTES:
-                self._decode()
+                self._encoder.run(self._encode)
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        super().discard()
-        self._file.close()  # or it would write its end when it is collected
+        self._encoder.run(self._abandon)
 
     def _finish(self) -> None:
-        self._decode()
-        self._write_row_group()
-        self._file.close()
+        self._encoder.run(self._complete)
 
-    def _decode(self) -> None:
+    # What follows runs in the encoder's thread.
+
+    def write_held(self) -> None:
+        """Write the rows held as a row group."""
+        if self._batches:
+            self._file.write_table(self._table.together(self._batches), row_group_size=self._held_rows)
+            self._batches, self._held_rows, self.held_bytes = [], 0, 0
+            self._table.release_memory()
+
+    def _open(self) -> None:
+        self._table = self._arrow.Table(self._columns)
+        self.misfits = self._table.misfits  # child lists' fields as ``orderItems.name``
+        schema = self._table.schema.with_metadata(
+            {
+                "dotypos.entity": self._columns.entity,
+                "dotypos.schema_version": str(SCHEMA_VERSION),
+                "dotypos.package_version": __version__,
+            }
+        )
+        # Ids differ in every row: a dictionary of them would only be in the way.
+        dictionaries = [path for path in self._arrow.leaves(schema) if path.split(".")[-1] != "id"]
+        self._file = self._parquet.ParquetWriter(
+            self._arrow.file(self._staging), schema, compression="zstd", use_dictionary=dictionaries
+        )
+        self._encoder.add(self)
+
+    def _encode(self) -> None:
         if not self._pending:
             return
         batch = self._table.batch(self._pending)
         self._pending, self._pending_bytes = [], 0
         self._batches.append(batch)
         self._held_rows += batch.num_rows
-        self._held_bytes += batch.nbytes
-        if self._held_rows >= ROW_GROUP_ROWS or self._held_bytes >= self._row_group_bytes:
-            self._write_row_group()
+        self.held_bytes += batch.nbytes
+        if self._held_rows >= ROW_GROUP_ROWS:
+            self.write_held()
+        self._encoder.make_room()
 
-    def _write_row_group(self) -> None:
-        if self._batches:
-            self._file.write_table(self._table.together(self._batches), row_group_size=self._held_rows)
-            self._batches, self._held_rows, self._held_bytes = [], 0, 0
-            self._table.release_memory()
+    def _complete(self) -> None:
+        self._encode()
+        self._encoder.remove(self)
+        self.write_held()
+        self._file.close()
+
+    def _abandon(self) -> None:
+        self._encoder.remove(self)
+        super().discard()
+        self._file.close()  # or it would write its end when it is collected
 
 
 def require_pyarrow() -> tuple[Any, Any]:
