@@ -78,10 +78,12 @@ class Attempt:
         ]
         return attempt
 
-    def keep(self, stream: str, low: int | None, high: int) -> list[Part]:
+    def keep(self, stream: str, low: int | None, high: int, count_rows: Callable[[Part], int]) -> list[Part]:
         """Return the parts of earlier attempts that are whole and lie in ``[low, high)``, in order, none over another.
 
         They become part of this attempt's set.
+
+        :param count_rows: reads a part and returns its number of rows.
         """
         inside = [
             part
@@ -93,7 +95,7 @@ class Attempt:
         ]
         kept: list[Part] = []
         for part in sorted(inside, key=lambda part: (_start(part), -_end(part))):
-            if (not kept or _start(part) >= _end(kept[-1])) and self._is_whole(part):
+            if (not kept or _start(part) >= _end(kept[-1])) and self._is_whole(part, count_rows):
                 kept.append(part)
         self._kept += kept
         return kept
@@ -193,10 +195,11 @@ class Attempt:
                 if name == part.name + SIDECAR_SUFFIX:
                     yield part
 
-    def _is_whole(self, part: Part) -> bool:
-        """Return whether the bytes of a part's files are those that were written."""
+    def _is_whole(self, part: Part, count_rows: Callable[[Part], int]) -> bool:
+        """Return whether the bytes of a part's files are those that were written, and it has the rows that it says."""
         try:
-            return all(self._store.sha256(name) == digest for name, digest in part.digests.items())
+            digests = all(self._store.sha256(name) == digest for name, digest in part.digests.items())
+            return digests and count_rows(part) == part.rows
         except FileNotFoundError:
             return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from airflow_provider_dotypos.transfers.commit import Attempt, gaps, stream_name
 from airflow_provider_dotypos.transfers.distinct import DistinctIds
 from airflow_provider_dotypos.transfers.extraction import Extraction
 from airflow_provider_dotypos.transfers.formats.encoder import Encoder
+from airflow_provider_dotypos.transfers.manifest import Part
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.store import Store
 from airflow_provider_dotypos.transfers.writing import Writing
@@ -77,16 +79,22 @@ class Crew(ExitStack):
         )
 
     def _missing(self, piece: Piece) -> Iterator[Piece]:
-        """Yield what of a piece isn't in the parts of an earlier attempt, and count those parts' ids."""
-        kept = self._attempt.keep(stream_name(piece), piece.lo, piece.hi)
-        for part in kept:
-            with self._store.open(part.name) as file:
-                for ids in self._extraction.file_format.ids(file):
-                    self._note_ids(piece.parent, ids)
+        """Yield what of a piece isn't in the parts of an earlier attempt."""
+        count_rows = functools.partial(self._note_ids_of_part, piece.parent)
+        kept = self._attempt.keep(stream_name(piece), piece.lo, piece.hi, count_rows)
         if kept:
             rows = sum(part.rows for part in kept)
             log.info("%d rows in %d parts of %s are there already.", rows, len(kept), stream_name(piece))
         yield from gaps(piece, kept)
+
+    def _note_ids_of_part(self, parent: str | None, part: Part) -> int:
+        """Note the ids of a part's rows; return how many rows it has."""
+        rows = 0
+        with self._store.open(part.name) as file:
+            for ids in self._extraction.file_format.ids(file):
+                self._note_ids(parent, ids)
+                rows += len(ids)
+        return rows
 
     def _walk_all(self, pieces: Pieces) -> None:
         threads = self._extraction.concurrency

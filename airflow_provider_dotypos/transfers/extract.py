@@ -44,10 +44,6 @@ def extract(
             crew.work()
         except SupersededError:
             return attempt.give_way()
-        except FileNotFoundError:  # a part that was to be kept
-            if not attempt.is_superseded():
-                raise
-            return attempt.give_way()
         manifest = attempt.commit(lambda generation, parts: _manifest(extraction, generation, parts, crew))
     if manifest.misfits:
         told = ", ".join(f"{field} ({count})" for field, count in sorted(manifest.misfits.items()))

@@ -118,12 +118,15 @@ class Writer(threading.Thread):
             return attempt.finished
         piece = Piece(STREAM, 0, CELLS)
         try:
-            for gap in list(gaps(piece, attempt.keep(stream_name(piece), 0, CELLS))):
+            for gap in list(gaps(piece, attempt.keep(stream_name(piece), 0, CELLS, self._rows_in))):
                 for low in range(gap.lo or 0, gap.hi, self.width):
                     self._put(attempt, low, min(low + self.width, gap.hi))
         except SupersededError:
             return attempt.give_way()
         return attempt.commit(self._manifest)
+
+    def _rows_in(self, part: Part) -> int:
+        return len(self._store.read(part.name).splitlines())
 
     def _put(self, attempt: Attempt, low: int, high: int) -> None:
         with self._store.staging() as directory:

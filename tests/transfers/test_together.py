@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,10 @@ def test_parts_and_gaps_cover_a_piece_once(cuts: list[int], taken: list[bool], l
     assert all(one[1] == other[0] for one, other in pairwise(together))
 
 
+def rows_in(store: Store, part: Part) -> int:
+    return len(store.read(part.name).splitlines())
+
+
 class TestAnEarlierAttempt:
     """What is kept of it."""
 
@@ -190,7 +195,7 @@ class TestAnEarlierAttempt:
 
     def kept(self, store: Store, *, overwrite: bool = False, origin: str = "") -> list[tuple[int | None, int | None]]:
         attempt = Attempt.begin(store, overwrite=overwrite, origin=origin)
-        return [(part.low, part.high) for part in attempt.keep("rows", 0, 10)]
+        return [(part.low, part.high) for part in attempt.keep("rows", 0, 10, partial(rows_in, store))]
 
     def test_is_kept_where_it_is_whole(self, store: Store) -> None:
         self.put(store, (0, 3), (5, 7))
@@ -206,6 +211,12 @@ class TestAnEarlierAttempt:
         part, _ = self.put(store, (0, 3), (3, 5))
         path = tmp_path / "set" / part.name
         path.write_bytes(path.read_bytes().replace(b"1", b"7"))
+        assert self.kept(store) == [(3, 5)]
+
+    def test_is_not_kept_if_it_has_other_rows_than_it_says(self, store: Store, tmp_path: Path) -> None:
+        part, _ = self.put(store, (0, 3), (3, 5))
+        path = tmp_path / "set" / f"{part.name}.meta"
+        path.write_bytes(path.read_bytes().replace(b'"rows":3', b'"rows":4'))
         assert self.kept(store) == [(3, 5)]
 
     def test_is_not_kept_without_its_sidecar_or_in_part(self, store: Store, tmp_path: Path) -> None:
@@ -241,7 +252,7 @@ class TestAnEarlierAttempt:
                 writer.write([msgspec.Raw(b'{"id":"1"}')])
                 zombie.put(writer, "rows", low, low + 5, ".jsonl")
         heir = Attempt.begin(store, overwrite=False)
-        assert len(heir.keep("rows", 0, 5)) == 1
+        assert len(heir.keep("rows", 0, 5, partial(rows_in, store))) == 1
         committed = heir.commit(manifest)
 
         assert zombie.commit(manifest) == committed
