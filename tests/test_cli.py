@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import airflow
 import pytest
 from packaging.version import Version
 
-from airflow_provider_dotypos.cli import COMMANDS, airflow_commands
+from airflow_provider_dotypos.cli import COMMANDS, airflow_commands, main
 from airflow_provider_dotypos.sandbox.tokens import CLIENT_ID, CLIENT_SECRET
 
 
@@ -37,6 +38,24 @@ def test_the_sandbox_tells_how_to_reach_it_and_ends_with_ctrl_c() -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 0
     process.stdout.close()
+
+
+class Interrupting(io.StringIO):
+    """An output whose reader presses Ctrl-C as soon as it has read of it."""
+
+    def write(self, text: str) -> int:
+        if "Ctrl-C" in text:
+            raise KeyboardInterrupt
+        return super().write(text)
+
+
+def test_the_sandbox_ends_with_a_ctrl_c_that_comes_while_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Interrupting())
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        assert main(["sandbox", "--port", "0", "--days", "1"]) == 0
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def test_both_parsers_offer_the_table_of_commands() -> None:

@@ -80,8 +80,8 @@ def serve(args: argparse.Namespace) -> int:
     except OSError as error:
         print(f"Port {args.port} can't be used ({error}). Choose another with --port, or 0 for any.")
         return 1
-    print(introduction(sandbox), flush=True)
     try:
+        print(introduction(sandbox), flush=True)
         while True:
             time.sleep(1)
             if shop.lively:
