@@ -265,8 +265,7 @@ class DotyposClient:
         timeout: float,
     ) -> Answer:
         self.sleep(0)  # a killed task starts no further request
-        slot = self._gate.slot(self.settings.requests_per_minute)
-        while (seconds := self._gate.delay(slot)) > 0:
+        for seconds in self._gate.waits(self.settings.requests_per_minute):
             self.sleep(seconds)
         answer = transport.send(method, url, headers, body, timeout)
         self._note_date(answer.headers.get("Date"))

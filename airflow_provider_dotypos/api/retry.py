@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
@@ -37,7 +37,8 @@ def worth_another_try(error: BaseException) -> bool:
 class Gate:
     """When the next request may leave: one for all threads of a process that talk to the same server.
 
-    A 429 or 503 closes it for everybody (``close``); slots space requests evenly, ``requests_per_minute``.
+    A 429 or 503 closes it for everybody (``close``); slots space requests evenly, ``requests_per_minute``, also those
+    that have waited while it was closed.
     """
 
     def __init__(self) -> None:
@@ -54,7 +55,27 @@ class Gate:
         with self._lock:
             self._opens = max(self._opens, time.monotonic() + seconds)
 
-    def slot(self, requests_per_minute: float | None) -> float:
+    def waits(self, requests_per_minute: float | None) -> Iterator[float]:
+        """Yield the seconds to wait, again and again, until one more request may leave."""
+        slot = self._slot(requests_per_minute)
+        while (seconds := self.delay(slot)) > 0:
+            yield seconds
+            if slot < self._opens:
+                # It closed over this slot: all that waited would leave at once, above the ceiling.
+                slot = self._slot(requests_per_minute)
+
+    def delay(self, slot: float = 0.0) -> float:
+        """Return the seconds until a request with this slot may leave; it may have closed anew then.
+
+        Those who wait at a closed gate don't all leave at once.
+        """
+        now = time.monotonic()
+        if slot >= self._opens:
+            return max(slot - now, 0.0)
+        closed = max(self._opens - now, 0.0)
+        return closed + random.uniform(0, min(1.0, closed / 4))
+
+    def _slot(self, requests_per_minute: float | None) -> float:
         """Take the earliest moment (monotonic seconds) at which one more request keeps to the ceiling."""
         if requests_per_minute is None:
             return 0.0
@@ -62,15 +83,6 @@ class Gate:
             slot = max(time.monotonic(), self._next_slot)
             self._next_slot = slot + 60.0 / requests_per_minute
             return slot
-
-    def delay(self, slot: float) -> float:
-        """Return the seconds until a request with this slot may leave; ask again then, it may have closed anew.
-
-        Those who wait at a closed gate don't all leave at once.
-        """
-        now = time.monotonic()
-        closed = self._opens - now
-        return max(slot - now, closed + random.uniform(0, min(1.0, closed / 4)) if closed > 0 else 0.0, 0.0)
 
 
 _gates: dict[str, Gate] = {}

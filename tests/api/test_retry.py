@@ -1,0 +1,57 @@
+"""The gate in simulated time: when requests of many threads may leave, whatever closes it meanwhile."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_dotypos.api import retry
+from airflow_provider_dotypos.api.retry import Gate
+
+SPACING = 0.5
+PER_MINUTE = 60 / SPACING
+
+#: When it closes, and for how long, in seconds.
+closings = st.lists(st.tuples(st.floats(0, 10), st.floats(0.1, 8)), max_size=4)
+
+
+class Clock:
+    """Stands in for the module's clock."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def leave(gate: Gate, clock: Clock, threads: int, requests: int, closed: list[tuple[float, float]]) -> Iterator[float]:
+    """Run threads that send request after request; yield when each leaves."""
+    begun = clock.now
+    events: list[tuple[float, int, object]] = [(begun + at, -1 - i, lasts) for i, (at, lasts) in enumerate(closed)]
+    events += [(begun, number, gate.waits(PER_MINUTE)) for number in range(threads)]
+    heapq.heapify(events)
+    while requests:
+        clock.now, number, what = heapq.heappop(events)
+        if number < 0:
+            gate.close(what)  # type: ignore[arg-type]
+        elif (seconds := next(what, None)) is not None:  # type: ignore[call-overload]
+            heapq.heappush(events, (clock.now + seconds, number, what))
+        else:
+            yield clock.now
+            requests -= 1
+            heapq.heappush(events, (clock.now, number, gate.waits(PER_MINUTE)))
+
+
+@given(threads=st.integers(1, 16), closed=closings)
+def test_the_ceiling_holds_also_when_a_closed_gate_opens(threads: int, closed: list[tuple[float, float]]) -> None:
+    clock, gate = Clock(), Gate()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retry, "time", clock)
+        times = list(leave(gate, clock, threads, 40, closed))
+    assert all(later - earlier > SPACING - 1e-6 for earlier, later in zip(times, times[1:], strict=False))
+    shut = [(1000 + at, 1000 + at + lasts) for at, lasts in closed]
+    assert not [moment for moment in times for begin, end in shut if begin < moment < end]
