@@ -40,20 +40,18 @@ def airflow_failures(conn_id: str) -> Iterator[None]:
     :param conn_id: the connection used, named where it may be what is wrong.
     """
     from airflow_provider_dotypos.api.errors import (
+        DotyposApiError,
         DotyposAuthenticationError,
         DotyposConfigurationError,
         DotyposError,
         DotyposPermissionError,
-        DotyposRateLimitError,
     )
 
     try:
         yield
-    except DotyposRateLimitError as error:
-        if error.retry_at is None or not error.too_long_to_wait:
-            raise
-        raise reschedule_exception(error.retry_at) from error
     except DotyposError as error:
+        if isinstance(error, DotyposApiError) and error.retry_at is not None and error.too_long_to_wait:
+            raise reschedule_exception(error.retry_at) from error
         if error.permanent:
             its_fault = (DotyposAuthenticationError, DotyposConfigurationError, DotyposPermissionError)
             named = f" (connection {conn_id!r})" if isinstance(error, its_fault) else ""

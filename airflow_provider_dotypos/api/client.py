@@ -275,11 +275,10 @@ class DotyposClient:
         def before_sleep(error: DotyposError, seconds: float, tries: int) -> None:
             if isinstance(error, DotyposApiError) and error.status in (429, 503):
                 # What was asked for, without this thread's jitter: everybody adds their own.
-                told = error.refusal.retry_after
-                self._gate.close(seconds if told is None else told)
+                self._gate.close(seconds if error.retry_after is None else error.retry_after)
             log.warning("%s Trying %s again in %.1f s (try %d).", error, what, seconds, tries + 1)
 
-        return retry.policy(self._patience, sleep=self.sleep, before_sleep=before_sleep)(attempt)
+        return retry.policy(self._patience, self._gate, sleep=self.sleep, before_sleep=before_sleep)(attempt)
 
     def _note_date(self, value: str | None) -> None:
         known = self._server_date

@@ -116,6 +116,9 @@ class DotyposApiError(DotyposError):
 
     :ivar method: HTTP method. :ivar path: path below the API's host. :ivar status: HTTP status.
     :ivar reason: the API's reason code, such as ``CLOUD_FORBIDDEN``, or ``None``.
+    :ivar retry_after: seconds the API asks to wait, or ``None``.
+    :ivar retry_at: when that is over (UTC), or ``None``.
+    :ivar too_long_to_wait: whether it is longer than is worth holding a worker slot for.
     """
 
     cure = "See the API's message."
@@ -126,6 +129,11 @@ class DotyposApiError(DotyposError):
         self.status = refusal.status
         self.reason = refusal.reason
         self.refusal = refusal
+        self.retry_after = refusal.retry_after
+        self.retry_at = (
+            None if refusal.retry_after is None else datetime.now(timezone.utc) + timedelta(seconds=refusal.retry_after)
+        )
+        self.too_long_to_wait = (refusal.retry_after or 0.0) > LONGEST_RETRY_AFTER
         told = f" {refusal.reason}" if refusal.reason else ""
         said = f": {refusal.message}" if refusal.message else ""
         super().__init__(f"{refusal.method} {refusal.path} answered {refusal.status}{told}{said}. {cure or self.cure}")
@@ -201,25 +209,13 @@ class DotyposPreconditionError(DotyposConflictError):
 
 
 class DotyposRateLimitError(DotyposApiError):
-    """429: too many requests.
-
-    :ivar retry_after: seconds the API asks to wait, or ``None``.
-    :ivar retry_at: when that is over (UTC), or ``None``.
-    :ivar too_long_to_wait: whether it is longer than is worth holding a worker slot for.
-    """
+    """429: too many requests."""
 
     cure = "Wait; set Requests per minute or lower Max concurrency in the Airflow connection."
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal)
-        self.retry_after = refusal.retry_after
-        self.too_long_to_wait = (refusal.retry_after or 0.0) > LONGEST_RETRY_AFTER
         self.passing = not self.too_long_to_wait
-        self.retry_at = (
-            datetime.now(timezone.utc) + timedelta(seconds=refusal.retry_after)
-            if refusal.retry_after is not None
-            else None
-        )
 
 
 class DotyposServerError(DotyposApiError):
@@ -229,7 +225,7 @@ class DotyposServerError(DotyposApiError):
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal)
-        self.passing = refusal.status not in (501, 505)
+        self.passing = refusal.status not in (501, 505) and not self.too_long_to_wait
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
-from airflow_provider_dotypos.api.errors import DotyposError, DotyposRateLimitError
+from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposError, DotyposRateLimitError
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Gate:
         self.renew_lock()
         self._opens = 0.0
         self._next_slot = 0.0
+        self._passed = threading.local()
 
     def renew_lock(self) -> None:
         """Take a fresh lock (in a forked child)."""
@@ -55,14 +56,20 @@ class Gate:
         with self._lock:
             self._opens = max(self._opens, time.monotonic() + seconds)
 
+    @property
+    def passed_at(self) -> float:
+        """When this thread's last request left (monotonic seconds)."""
+        return getattr(self._passed, "at", 0.0)
+
     def waits(self, requests_per_minute: float | None) -> Iterator[float]:
-        """Yield the seconds to wait, again and again, until one more request may leave."""
+        """Yield the seconds to wait, again and again, until one more request of this thread may leave."""
         slot = self._slot(requests_per_minute)
         while (seconds := self.delay(slot)) > 0:
             yield seconds
             if slot < self._opens:
                 # It closed over this slot: all that waited would leave at once, above the ceiling.
                 slot = self._slot(requests_per_minute)
+        self._passed.at = time.monotonic()
 
     def delay(self, slot: float = 0.0) -> float:
         """Return the seconds until a request with this slot may leave; it may have closed anew then.
@@ -113,34 +120,46 @@ class _wait_as_told(wait_base):  # noqa: N801 (tenacity's waits are named like t
 
 
 class _stop_out_of_budget(stop_base):  # noqa: N801
-    """Stops when the next wait would overdraw the budget of the kind of failure just seen."""
+    """Stops when the next wait would overdraw the budget of the kind of failure just seen.
 
-    def __init__(self, patience: Patience) -> None:
+    Booked are the call's own waits between its tries, and how long a request took to fail. That a call had to wait for
+    its turn, at a gate that others closed or for its slot, isn't held against it.
+    """
+
+    def __init__(self, patience: Patience, gate: Gate) -> None:
         self._patience = patience
+        self._gate = gate
         self._spent = {True: 0.0, False: 0.0}
-        self._booked = 0.0
+        self._tried_at = 0.0
 
     def __call__(self, retry_state: RetryCallState) -> bool:
-        throttled = isinstance(_error(retry_state), DotyposRateLimitError)
-        elapsed = retry_state.seconds_since_start or 0.0
-        self._spent[throttled] += elapsed - self._booked
-        self._booked = elapsed
+        error = _error(retry_state)
+        throttled = isinstance(error, DotyposRateLimitError) or _retry_after(error) is not None
         budget = self._patience.throttling if throttled else self._patience.faults
-        return self._spent[throttled] + retry_state.upcoming_sleep > budget
+        failed_at, sent_at = time.monotonic(), self._gate.passed_at
+        if sent_at > self._tried_at:  # otherwise it failed with another thread's sign-in, and sent nothing
+            self._spent[throttled] += failed_at - sent_at
+        self._tried_at = failed_at
+        self._spent[throttled] += retry_state.upcoming_sleep
+        return self._spent[throttled] > budget
 
 
 def policy(
-    patience: Patience, *, sleep: Callable[[float], None], before_sleep: Callable[[DotyposError, float, int], None]
+    patience: Patience,
+    gate: Gate,
+    *,
+    sleep: Callable[[float], None],
+    before_sleep: Callable[[DotyposError, float, int], None],
 ) -> Retrying:
     """Return the retry policy of one call: try while it is worth it and the budget lasts, then raise the last error.
 
-    :param sleep: waits, and raises when the task is killed meanwhile.
+    :param gate: what the call's requests pass. :param sleep: waits, and raises when the task is killed meanwhile.
     :param before_sleep: told of each failure: the error, the seconds until the next try, and the tries so far.
     """
     return Retrying(
         retry=retry_if_exception(worth_another_try),
         wait=_wait_as_told(),
-        stop=_stop_out_of_budget(patience),
+        stop=_stop_out_of_budget(patience, gate),
         sleep=sleep,
         before_sleep=lambda state: before_sleep(_error(state), state.upcoming_sleep, state.attempt_number),
         retry_error_callback=_give_up,
@@ -164,6 +183,4 @@ def _error(retry_state: RetryCallState) -> DotyposError:
 
 
 def _retry_after(error: DotyposError) -> float | None:
-    refusal = getattr(error, "refusal", None)
-    told: float | None = refusal.retry_after if refusal is not None else None
-    return told
+    return error.retry_after if isinstance(error, DotyposApiError) else None

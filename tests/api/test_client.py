@@ -188,6 +188,24 @@ class TestRetries:
         assert time.monotonic() - started >= 1
 
     @pytest.mark.parametrize("kind", ["429", "503"])
+    def test_what_the_server_asks_to_wait_counts_as_throttling(
+        self, sandbox: Sandbox, new_client: NewClient, kind: str
+    ) -> None:
+        sandbox.faults.append(Fault(kind, retry_after="1", path="branches"))
+        get(new_client(Patience(faults=0.5, throttling=20)))
+
+    @pytest.mark.parametrize("settings", [{}, {"requests_per_minute": 60}], ids=["gate", "ceiling"])
+    def test_waiting_for_its_turn_is_not_held_against_a_call(
+        self, sandbox: Sandbox, new_client: NewClient, settings: dict[str, object]
+    ) -> None:
+        client = new_client(Patience(faults=1.5, throttling=1.5), **settings)
+        get(client)
+        gate = retry.gate(sandbox.url)
+        gate.close(2)
+        sandbox.faults.append(Fault("reset", path="branches"))
+        get(client)
+
+    @pytest.mark.parametrize("kind", ["429", "503"])
     def test_one_throttled_thread_holds_back_all(self, sandbox: Sandbox, new_client: NewClient, kind: str) -> None:
         client = new_client(Patience(20, 20), max_concurrency=8)
         get(client)
@@ -202,12 +220,15 @@ class TestRetries:
         assert time.monotonic() - started > 0.5
         thread.join()
 
+    @pytest.mark.parametrize("kind", ["429", "503"])
     def test_a_wait_too_long_for_a_slot_is_an_error_that_tells_when(
-        self, sandbox: Sandbox, new_client: NewClient
+        self, sandbox: Sandbox, new_client: NewClient, kind: str
     ) -> None:
-        sandbox.faults.append(Fault("429", retry_after="3600", path="branches"))
-        with pytest.raises(errors.DotyposRateLimitError) as caught:
+        sandbox.faults.append(Fault(kind, retry_after="3600", path="branches"))
+        with pytest.raises(errors.DotyposApiError) as caught:
             get(new_client())
+        assert caught.value.status == int(kind)
+        assert caught.value.too_long_to_wait
         assert caught.value.retry_at is not None
         assert abs((caught.value.retry_at - datetime.now(timezone.utc)).total_seconds() - 3600) < 30
 

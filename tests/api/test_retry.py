@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -52,6 +53,6 @@ def test_the_ceiling_holds_also_when_a_closed_gate_opens(threads: int, closed: l
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retry, "time", clock)
         times = list(leave(gate, clock, threads, 40, closed))
-    assert all(later - earlier > SPACING - 1e-6 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier > SPACING - 1e-6 for earlier, later in pairwise(times))
     shut = [(1000 + at, 1000 + at + lasts) for at, lasts in closed]
     assert not [moment for moment in times for begin, end in shut if begin < moment < end]
