@@ -12,6 +12,7 @@ import logging
 import re
 import threading
 import time
+from _thread import start_new_thread
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -85,7 +86,8 @@ class DotyposClient:
         self._on_token = on_token
         self._patience = patience or retry.Patience()
         self._gate = retry.gate(settings.base_url)
-        self._cancelled = threading.Event()
+        self._cancelled = False
+        self._wake = threading.Event()
         self._calls = Transport(settings.base_url, settings.max_concurrency, (settings.refresh_token,))
         self._sign_ins = Transport(settings.base_url, 1, (settings.refresh_token,))
         self._server_date: tuple[str, datetime, float] | None = None
@@ -127,12 +129,17 @@ class DotyposClient:
 
         :raises DotyposCancelledError: the task is killed; the wait ends at once.
         """
-        if self._cancelled.wait(max(0.0, seconds)):
+        if self._cancelled or (seconds > 0 and self._wake.wait(seconds)):
             raise DotyposCancelledError("the task was killed while it waited for Dotypos")
 
     def cancel(self) -> None:
-        """End every wait at once and start no further request (for ``on_kill``)."""
-        self._cancelled.set()
+        """End every wait at once and start no further request.
+
+        Safe in a signal's handler, where Airflow calls ``on_kill``: the handler breaks in upon the main thread, which
+        may hold the event's lock just then, so another thread sets it.
+        """
+        self._cancelled = True
+        start_new_thread(self._wake.set, ())
 
     def close(self) -> None:
         """Close idle connections."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -240,6 +241,23 @@ class TestRetries:
         with pytest.raises(errors.DotyposCancelledError):
             get(client)
         assert time.monotonic() - started < 5
+
+    def test_a_signal_may_cancel_whatever_the_main_thread_does(self, new_client: NewClient) -> None:
+        client = new_client()
+
+        def kill(*_: object) -> None:
+            client.cancel()
+
+        with client._wake._cond:  # type: ignore[attr-defined]  # as in the middle of a wait
+            before = signal.signal(signal.SIGUSR1, kill)
+            try:
+                signal.raise_signal(signal.SIGUSR1)
+            finally:
+                signal.signal(signal.SIGUSR1, before)
+        with pytest.raises(errors.DotyposCancelledError):
+            client.sleep(0)
+        with pytest.raises(errors.DotyposCancelledError):
+            client.sleep(60)
 
     def test_requests_per_minute_is_a_ceiling_across_threads(self, sandbox: Sandbox, new_client: NewClient) -> None:
         client = new_client(requests_per_minute=600, max_concurrency=8)
