@@ -144,19 +144,19 @@ def has_state_store() -> bool:
 def state_stores(context: Any, outlets: Sequence[Any]) -> tuple[Any, Any]:
     """Return the state store of the task's first outlet asset, and that of the task instance (both since 3.3).
 
-    :raises DotyposConfigurationError: this Airflow has none, or the task has no such outlet.
+    :raises DotyposInputError: this Airflow has none, or the task has no such outlet.
     """
-    from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+    from airflow_provider_dotypos.api.errors import DotyposInputError
 
     if not has_state_store():
-        raise DotyposConfigurationError(
+        raise DotyposInputError(
             "going on from the last success needs Airflow 3.3, which keeps a watermark on an asset; here, give a "
             "window: since='{{ (dag_run.run_after - macros.timedelta(days=1)).isoformat() }}', "
             "until='{{ dag_run.run_after.isoformat() }}'"
         )
     asset = next((outlet for outlet in outlets if hasattr(outlet, "uri") and hasattr(outlet, "name")), None)
     if asset is None or "asset_state_store" not in context:
-        raise DotyposConfigurationError(
+        raise DotyposInputError(
             "going on from the last success needs an asset to keep the watermark on: give outlets=[Asset(...)] (of a "
             "mapped task in .partial()), or give a window with since and until"
         )

@@ -130,11 +130,13 @@ class DotyposToObjectStorageOperator(BaseOperator):
         dotypos_conn_id: str = "dotypos_default",
         **kwargs: Any,
     ) -> None:
-        self._given = (since is not None, until is not None)
-        self.goes_on = not any(self._given) and not snapshot
-        if self.goes_on and not kwargs.get("outlets"):
-            kwargs["outlets"] = _outlets(destination, cloud_id, entity)
         super().__init__(**kwargs)
+        self._given = (since is not None, until is not None)
+        self.goes_on = not any(self._given) and snapshot is not True
+        switches = {"flatten": flatten, "personal_data": personal_data, "snapshot": snapshot, "overwrite": overwrite}
+        for name, switch in switches.items():
+            if not isinstance(switch, bool):  # a text, "False" among them, would count as yes
+                raise ValueError(f"{name} must be True or False, not {type(switch).__name__} {switch!r} (no template)")
         if file_format not in FILE_FORMATS:
             raise ValueError(f"file_format must be one of {', '.join(FILE_FORMATS)}, not {file_format!r}")
         if compression not in COMPRESSIONS:
@@ -151,8 +153,19 @@ class DotyposToObjectStorageOperator(BaseOperator):
             raise ValueError(f"settle must be a number of seconds, 0 or more, not {settle!r}")
         if not isinstance(lookback, timedelta) or lookback < timedelta(0):
             raise ValueError(f"lookback must be a timedelta, 0 or more, not {lookback!r}")
+        if timezone is not None:
+            _check_timezone(timezone)
+        # Of templated arguments only whether they are there can be told before they are rendered.
         if not self.goes_on and (start is not None or lookback):
             raise ValueError("start and lookback are for tasks without since, until and snapshot; leave them out")
+        if flatten and include is None:
+            raise ValueError("flatten: there is nothing to flatten; name child lists in include, too")
+        if columns is not None and exclude is not None:
+            raise ValueError("give columns or exclude, not both")
+        if snapshot and any(one is not None for one in (since, include, columns, exclude)):
+            raise ValueError("snapshot writes the ids of all rows: leave since, include, columns and exclude out")
+        if self.goes_on and not self.outlets:
+            self.add_outlets(_outlets(destination, cloud_id, entity))
         self.entity = entity
         self.destination = destination
         self.since = since
@@ -298,6 +311,15 @@ def _outlets(destination: object, cloud_id: object, entity: object) -> list[Asse
     # A connection's name in front of a bucket's is none of the asset's identity.
     address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}" if found else place
     return [Asset(uri="/".join([(address if found else f"file://{address}").rstrip("/"), *named[1:]]))]
+
+
+def _check_timezone(name: str) -> None:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        raise ValueError(f"timezone must be an IANA time zone such as 'Europe/Prague', not {name!r}") from None
 
 
 def _cloud(client: DotyposClient) -> int:

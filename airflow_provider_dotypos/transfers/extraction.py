@@ -78,7 +78,6 @@ class Extraction:
         if flatten and not split_names(include):
             raise DotyposInputError("flatten: there is nothing to flatten; name child lists in include, too")
         if snapshot:
-            _check_snapshot(window, include, columns, exclude)
             columns = ["id"]  # and with it the key, and the fields that order changes
         terms = conditions(found, filter)
         warehouse = None if warehouse_id is None or warehouse_id == "" else str(warehouse_id)
@@ -124,10 +123,3 @@ class Extraction:
     def filter(self) -> str:
         """The filter in the API's grammar."""
         return filter_text(self.conditions)
-
-
-def _check_snapshot(window: Window, include: object, columns: Names, exclude: Names) -> None:
-    if window.since is not None:
-        raise DotyposInputError("snapshot tells which rows there are of all: leave since out")
-    if include or columns or exclude:
-        raise DotyposInputError("snapshot writes ids only: leave include, columns and exclude out")

@@ -194,10 +194,11 @@ def object_path(path: str | ObjectStoragePath, conn_id: str | None = None) -> Ob
         return path
     text = path.strip() if isinstance(path, str) else ""
     scheme, found, rest = text.partition("://")
-    if not (text.startswith("/") or (found and rest)):
+    absolute = text.startswith("/") or (found and (rest.startswith("/") if scheme in _LOCAL else rest))
+    if not absolute:
         raise DotyposInputError(
-            f"destination must be an absolute path or an address, such as file:///data/dotypos or s3://bucket/dotypos, "
-            f"not {path!r}"
+            f"destination must be an absolute path or an address, such as file:///data/dotypos (three slashes) or "
+            f"s3://bucket/dotypos, not {path!r}"
         )
     try:
         # Airflow 3.1 takes conn_id=None for "none at all", and forgets the one in the path.
@@ -209,6 +210,9 @@ def object_path(path: str | ObjectStoragePath, conn_id: str | None = None) -> Ob
         raise DotyposInputError(f"destination: no file system for {scheme + '://'!r} ({error}); {cure}") from None
     return place
 
+
+#: Schemes of the worker's own disk.
+_LOCAL = ("file", "local")
 
 #: What brings Airflow the file system of a scheme.
 _PACKAGES = {

@@ -242,6 +242,7 @@ class TestWindows:
             ({"destination": ""}, "absolute path or an address"),
             ({"destination": "None/x"}, "absolute path or an address"),
             ({"destination": "lake"}, "absolute path or an address"),
+            ({"destination": "file://lake/dotypos"}, "three slashes"),  # it would be below the worker's own folder
             ({"destination": "ftpx://x/y"}, "no file system for 'ftpx://'"),
             ({"since": "None"}, "since must be"),
             ({"cloud_id": 999}, "sign-in for cloud 999.*connection 'dotypos_default'"),
@@ -264,6 +265,15 @@ class TestWindows:
             {"max_part_bytes": 0},
             {"settle": -1},
             {"settle": "60"},
+            {"timezone": "Europe/Nowhere"},
+            {"overwrite": "{{ params.overwrite }}"},
+            {"personal_data": "False"},
+            {"flatten": "no", "include": "orderItems"},
+            {"snapshot": 1},
+            {"flatten": True},
+            {"snapshot": True, "include": "orderItems"},
+            {"snapshot": True, "since": "2026-01-01T00:00:00Z"},
+            {"columns": "note", "exclude": "printData"},
         ],
         ids=str,
     )
@@ -281,8 +291,9 @@ class TestFailures:
         with pytest.raises(fail_exception(), match="Cloud ID"):
             extract()
 
-    def test_a_long_retry_after_puts_the_task_off(self, extract: Extract, sandbox: Sandbox) -> None:
-        sandbox.faults.append(Fault("429", retry_after="3600", path="orders"))
+    @pytest.mark.parametrize("kind", ["429", "503"])
+    def test_a_long_retry_after_puts_the_task_off(self, extract: Extract, sandbox: Sandbox, kind: str) -> None:
+        sandbox.faults.append(Fault(kind, retry_after="3600", path="orders"))
         with pytest.raises(type(reschedule_exception(UNTIL))):
             extract()
 

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+from airflow.sdk import DAG, Asset
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
@@ -252,12 +253,6 @@ class TestSnapshots:
         with pytest.raises(DotyposInputError, match=rf"DotyposHook\(cloud_id={other}\)"):
             list(removed_ids(before["manifest"], after["manifest"], hook=DotyposHook()))
 
-    def test_a_window_or_columns_contradict_it(self, extract: Extract) -> None:
-        with pytest.raises(Exception, match="leave since out"):
-            extract(snapshot=True, since=SINCE)
-        with pytest.raises(Exception, match="ids only"):
-            extract(snapshot=True, since=None, columns="note")
-
 
 class TestFromTheBeginning:
     """Without `since`: the whole entity, and what changed while it was read."""
@@ -301,6 +296,15 @@ class TestFromTheBeginning:
 def test_what_contradicts_itself_fails_when_the_dag_is_read(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DotyposToObjectStorageOperator(task_id="x", entity="orders", destination="/lake", **arguments)
+
+
+def test_without_a_window_the_outlet_is_the_authors_or_else_ones_own() -> None:
+    given: dict[str, Any] = {"entity": "orders", "destination": "s3://aws@bucket/lake"}
+    with DAG("own", schedule=None):
+        assert DotyposToObjectStorageOperator(task_id="x", **given).outlets == [Asset(uri="s3://bucket/lake/orders")]
+        assert DotyposToObjectStorageOperator(task_id="y", outlets=[Asset("mine")], **given).outlets == [Asset("mine")]
+    with DAG("defaults", schedule=None, default_args={"outlets": [Asset("mine")]}):
+        assert DotyposToObjectStorageOperator(task_id="x", **given).outlets == [Asset("mine")]
 
 
 @pytest.mark.parametrize("lost", ["since", "until"])
