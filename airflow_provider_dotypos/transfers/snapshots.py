@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_dotypos.api.entities import entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.walk import Triple
 from airflow_provider_dotypos.transfers.distinct import DistinctIds
 from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.manifest import Manifest, Set, read_manifest
@@ -38,8 +39,9 @@ def removed_ids(
 
     :param before: :param after: manifests' paths, or windows' folders. :param conn_id: the Airflow connection of the
         store, where the paths don't name one.
-    :param hook: asks the API for each id that seems removed, and leaves out those that are still there. Without it a
-        row that changed just while the later snapshot ended (within its `settle` seconds) can be among them.
+    :param hook: asks the API for each id that seems removed, and leaves out those that are still there (whether or not
+        the sets' filter fits them). Without it a row that changed just while the later snapshot ended (within its
+        `settle` seconds) can be among them.
     :raises DotyposInputError: the sets can't be compared.
     :raises FileNotFoundError: one of them isn't there.
     """
@@ -94,8 +96,9 @@ def _confirmed(ids: Iterator[int], name: str, hook: DotyposHook) -> Iterator[int
     """Yield the ids that the API doesn't show any more."""
     found = entity(name)
     at_once = _ASKED_AT_ONCE if "in" in found.fields["id"].operators else None  # or read the list once
+    # As the walk does: what a filter for both, live and deleted, does with rows whose marker is null is unknown.
+    markers: list[list[Triple]] = [[], [("deleted", "eq", "1")]] if found.deleted_filterable else [[]]
     while some := list(islice(ids, at_once)):
-        terms = ["id|in|" + ",".join(map(str, some))] if at_once else []
-        terms += ["deleted|in|0,1"] if found.deleted_filterable else []
-        there = {int(row["id"]) for row in hook.rows(name, filter=";".join(terms) or None)}
+        named: list[Triple] = [("id", "in", ",".join(map(str, some)))] if at_once else []
+        there = {int(row["id"]) for marker in markers for row in hook.rows(name, filter=[*named, *marker] or None)}
         yield from (id for id in some if id not in there)

@@ -17,7 +17,7 @@ from airflow.sdk import DAG, Asset
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator, _origin
 from airflow_provider_dotypos.transfers.manifest import read_manifest
 from airflow_provider_dotypos.transfers.snapshots import removed_ids
@@ -235,6 +235,23 @@ class TestSnapshots:
         assert list(removed_ids(before["manifest"], after["manifest"])) == [tables[3]]
         assert list(removed_ids(before["manifest"], after["manifest"], hook=DotyposHook())) == []
 
+    @pytest.mark.parametrize("deleted_null", ["live", "excluded"])
+    def test_what_is_there_as_deleted_or_without_a_marker_is_not_gone(
+        self, extract: Extract, sandbox: Sandbox, deleted_null: str
+    ) -> None:
+        sandbox.behaviour = Behaviour(deleted_null=deleted_null)
+        cloud = sandbox.cloud_ids[0]
+        rows = [{"versionDate": SINCE_MS, "deleted": marker} for marker in (None, False, True, False)]
+        unmarked, live, deleted, removed = (sandbox.shop.insert(cloud, "tags", row)["id"] for row in rows)
+        mode: dict[str, Any] = {"entity": "tags", "since": None, "snapshot": True}
+        before = extract(**mode)
+        for id in (unmarked, live, deleted):
+            sandbox.shop.update(cloud, "tags", id, {})  # now: not settled yet
+        sandbox.shop.remove(cloud, "tags", removed)
+        after = extract(**mode, until=UNTIL + timedelta(hours=1))
+        assert set(removed_ids(before["manifest"], after["manifest"])) >= {unmarked, live, deleted, removed}
+        assert list(removed_ids(before["manifest"], after["manifest"], hook=DotyposHook())) == [removed]
+
     def test_sets_that_cannot_be_compared_are_refused(self, extract: Extract, tables: list[int]) -> None:
         day = extract(entity="tables")
         before = extract(entity="tables", since=None, snapshot=True)
@@ -245,6 +262,14 @@ class TestSnapshots:
         other = extract(since=None)
         with pytest.raises(DotyposInputError, match="different entity: 'tables' and 'orders'"):
             list(removed_ids(before["manifest"], other["manifest"]))
+        some = extract(entity="tables", since=None, snapshot=True, filter="enabled|eq|true")
+        with pytest.raises(DotyposInputError, match="different filter"):
+            list(removed_ids(before["manifest"], some["manifest"]))
+        stock = [
+            extract(entity="warehouse-products", since=None, until=UNTIL + timedelta(hours=hours)) for hours in (0, 1)
+        ]
+        with pytest.raises(DotyposInputError, match="merge by `deleted`"):
+            list(removed_ids(stock[0]["manifest"], stock[1]["manifest"]))
 
     def test_a_hook_for_another_cloud_is_refused(self, extract: Extract, sandbox: Sandbox) -> None:
         other = sandbox.cloud_ids[-1]
