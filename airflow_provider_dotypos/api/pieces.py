@@ -6,7 +6,7 @@ No totals are needed: how thick rows lie is known from the pages read so far.
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 
 from airflow_provider_dotypos.api.walk import Piece
@@ -27,16 +27,26 @@ class Pieces:
         self._changed = threading.Condition()
         self._idle = 0
         self._stopped = False
-        self._walked = 0
+        # Of pieces that are done, by stream: their length in milliseconds, and their rows.
+        self._length: Counter[str] = Counter()
+        self._rows: Counter[str] = Counter()
 
     @property
-    def share_walked(self) -> float | None:
-        """How much of the pieces is walked, by their length in time, 0 to 1; ``None`` if that can't be told."""
+    def rows_left(self) -> float | None:
+        """About how many rows are still to come, if they lie as thick as those that came; ``None`` if nothing tells.
+
+        Streams of which nothing came yet (deleted rows are walked last) are left out: most have few rows.
+        """
+        left: Counter[str] = Counter()
         with self._changed:
-            begun = [piece for piece in (*self._waiting, *self._under_way) if piece.lo is not None]
-            walked = self._walked + sum(map(_walked, begun))
-            whole = walked + sum(piece.hi - (piece.lo or 0) for piece in begun)
-        return walked / whole if walked else None
+            length, rows = self._length.copy(), self._rows.copy()
+            for piece in (*self._waiting, *self._under_way):
+                stream = _stream(piece)
+                length[stream] += _walked(piece)
+                rows[stream] += piece.rows
+                left[stream] += 0 if piece.lo is None else piece.hi - piece.lo
+        known = [left[stream] * rows[stream] / length[stream] for stream in left if length[stream]]
+        return sum(known) if known else None
 
     def take(self) -> Piece | None:
         """Return a piece to walk, as soon as there is one; ``None`` once all is walked, or the walk was stopped."""
@@ -71,7 +81,8 @@ class Pieces:
         """Tell that a piece is walked to its end."""
         with self._changed:
             self._under_way.pop(piece, None)
-            self._walked += _walked(piece)
+            self._length[_stream(piece)] += _walked(piece)
+            self._rows[_stream(piece)] += piece.rows
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -81,10 +92,16 @@ class Pieces:
             self._changed.notify_all()
 
     def _half_of_the_widest(self) -> Piece | None:
-        widest = max(self._under_way, key=lambda piece: piece.pages_left, default=None)
-        if widest is None or widest.pages_left < WORTH_SPLITTING:
-            return None
-        return widest.split()
+        for piece in sorted(self._under_way, key=lambda piece: piece.pages_left, reverse=True):
+            if piece.pages_left < WORTH_SPLITTING:
+                break
+            if (half := piece.split()) is not None:
+                return half
+        return None  # or what is left lies within a second, which can't be parted
+
+
+def _stream(piece: Piece) -> str:
+    return f"{piece.parent}-{piece.stream.name}"
 
 
 def _walked(piece: Piece) -> int:

@@ -163,6 +163,13 @@ class Reader:
         """End every wait at once and start no further request."""
         self._client.cancel()
 
+    def check_cancelled(self) -> None:
+        """Raise if the task was killed.
+
+        :raises DotyposCancelledError: it was.
+        """
+        self._client.sleep(0)
+
     def check_cloud(self) -> Row:
         """Return the cloud's row: a wrong cloud shows here, not as an empty list. It also tells the server's clock."""
         cloud_id = self._client.settings.cloud_id

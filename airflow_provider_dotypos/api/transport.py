@@ -74,7 +74,7 @@ class Transport:
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float) -> Answer:
         """Send a request once and return its answer, whatever its status; redirects are answers like any other.
 
-        :param timeout: for the whole answer, in seconds.
+        :param timeout: for the whole answer, in seconds; until its body begins, between any two reads.
         :raises DotyposTlsError: no trusted connection. :raises DotyposConnectionError: no whole answer.
         """
         request = _prepared(method, url, headers, body)

@@ -146,6 +146,7 @@ class Piece:
     :param lo: ``None`` from the beginning. :param parent: what the rows lie below (a warehouse), or ``None``.
     :ivar start: where it began; for one from the beginning, where its first page ended.
     :ivar rate: rows in a millisecond, as the last full page showed; 0 as long as nothing is known.
+    :ivar rows: rows delivered so far, for whoever tells how far it is.
     """
 
     def __init__(self, stream: Stream, lo: int | None, hi: int, parent: str | None = None, rate: float = 0.0) -> None:
@@ -154,6 +155,7 @@ class Piece:
         self.start = self.lo = lo
         self.hi = hi
         self.rate = rate
+        self.rows = 0
         self._lock = threading.Lock()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import secrets
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
+from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.walk import Piece
 from airflow_provider_dotypos.api.window import compact
 from airflow_provider_dotypos.transfers.formats.writer import RowWriter
@@ -53,6 +55,7 @@ class Attempt:
         self._earlier: list[Part] = []
         self._kept: list[Part] = []
         self._put: list[Part] = []
+        self._numbers = itertools.count(1)  # of parts that no range tells apart
 
     @classmethod
     def begin(cls, store: Store, *, overwrite: bool, try_number: int = 1, origin: str = "") -> Attempt:
@@ -74,8 +77,13 @@ class Attempt:
         attempt._earlier = [
             part
             for part in attempt._sidecars(names)
-            if part.sizes.items() <= names.items() and (not overwrite or (origin and part.origin == origin))
+            if part.sizes.items() <= names.items()
+            and part.package_version == __version__  # another one may have had other columns
+            and (not overwrite or (origin and part.origin == origin))
         ]
+        if attempt._earlier:
+            size = sum(sum(part.sizes.values()) for part in attempt._earlier) / 1e6
+            log.info("An earlier attempt has left %d parts (%.0f MB); they are checked.", len(attempt._earlier), size)
         return attempt
 
     def keep(self, stream: str, low: int | None, high: int, count_rows: Callable[[Part], int]) -> list[Part]:
@@ -115,14 +123,15 @@ class Attempt:
         :raises SupersededError: the staging file is gone, because another attempt has committed.
         """
         children = children or {}
-        name = self._name(stream, low, high, suffix)
+        ending = f"{self._covered(low, high)}-{self._label}{suffix}"
+        name = f"g{self._generation:04d}-{stream}-{ending}"
         size, digest = _closed(writer)
         files = {
-            child: ChildFile(self._name(f"{child}-{stream}", low, high, suffix), its.rows, *_closed(its))
+            child: ChildFile(f"g{self._generation:04d}-{child}-{stream}-{ending}", its.rows, *_closed(its))
             for child, its in children.items()
         }
         misfits = dict(sum((its.misfits for its in children.values()), +writer.misfits))
-        part = Part(name, stream, low, high, writer.rows, size, digest, self._origin, misfits, files)
+        part = Part(name, stream, low, high, writer.rows, size, digest, self._origin, __version__, misfits, files)
         self._put.append(part)
         try:
             for child, its in children.items():
@@ -180,8 +189,11 @@ class Attempt:
         )
         return theirs
 
-    def _name(self, stream: str, low: int | None, high: int | None, suffix: str) -> str:
-        return f"g{self._generation:04d}-{stream}-{_range(low, high)}-{self._label}{suffix}"
+    def _covered(self, low: int | None, high: int | None) -> str:
+        """Return what a part covers, for its name: a range of cursors, or the rest of what no range tells apart."""
+        if high is None:
+            return f"unordered-{next(self._numbers):04d}"
+        return f"{'start' if low is None else compact(low)}-{compact(high)}"
 
     def _sidecars(self, names: Iterable[str]) -> Iterator[Part]:
         """Yield the parts of this generation that are said to be whole."""
@@ -249,7 +261,3 @@ def _closed(writer: RowWriter) -> tuple[int, str]:
     """Finish a writer's file; return its size and its SHA-256."""
     digest = writer.close()
     return writer.bytes, digest
-
-
-def _range(low: int | None, high: int | None) -> str:
-    return f"{'start' if low is None else compact(low)}-{'end' if high is None else compact(high)}"

@@ -21,7 +21,7 @@ from airflow_provider_dotypos.transfers.formats.encoder import Encoder
 from airflow_provider_dotypos.transfers.manifest import Part
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.store import Store
-from airflow_provider_dotypos.transfers.writing import Writing
+from airflow_provider_dotypos.transfers.writing import PartAge, Writing
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Crew(ExitStack):
         self._encoder = self.enter_context(Encoder())
         self._ids: dict[str | None, DistinctIds] = {}
         self._ids_lock = threading.Lock()
-        self._progress = Progress(f"{extraction.entity} of cloud {extraction.cloud_id}")
+        self._kept_rows = 0
         self.tail: Window | None = None
 
     @property
@@ -56,7 +56,11 @@ class Crew(ExitStack):
         :raises SupersededError: another attempt has committed meanwhile.
         """
         whole = self._pieces(self._extraction.window)
-        self._walk_all(Pieces(gap for piece in whole for gap in self._missing(piece)))
+        pieces = Pieces(gap for piece in whole for gap in self._missing(piece))
+        # Begun now: waiting for the window to settle, and checking what is there already, are no walking.
+        self._age = PartAge()
+        self._progress = Progress(f"{self._extraction.entity} of cloud {self._extraction.cloud_id}", self._kept_rows)
+        self._walk_all(pieces)
         if self._extraction.window.since is None and entity(self._extraction.entity).cursors:
             self.tail = self._reader.since(self._extraction.window.until, self._extraction.settle)
         if self.tail is not None:
@@ -84,11 +88,13 @@ class Crew(ExitStack):
         kept = self._attempt.keep(stream_name(piece), piece.lo, piece.hi, count_rows)
         if kept:
             rows = sum(part.rows for part in kept)
+            self._kept_rows += rows
             log.info("%d rows in %d parts of %s are there already.", rows, len(kept), stream_name(piece))
         yield from gaps(piece, kept)
 
     def _note_ids_of_part(self, parent: str | None, part: Part) -> int:
         """Note the ids of a part's rows; return how many rows it has."""
+        self._reader.check_cancelled()
         rows = 0
         with self._store.open(part.name) as file:
             for ids in self._extraction.file_format.ids(file):
@@ -115,9 +121,12 @@ class Crew(ExitStack):
     def _walk(self, pieces: Pieces) -> None:
         """Walk piece after piece, until there is none left."""
         while (piece := pieces.take()) is not None:
-            with Writing(piece, self._extraction, self._attempt, self._staging, self._store, self._encoder) as writing:
+            with Writing(
+                piece, self._extraction, self._attempt, self._staging, self._store, self._encoder, self._age
+            ) as writing:
                 for batch in self._reader.walk(self._extraction.entity, piece, include=self._extraction.include):
                     writing.take(batch)
+                    piece.rows += len(batch.rows)
                     self._note_ids(piece.parent, batch.ids)
                     self._progress.tell(len(batch.rows), self._reader.requests, pieces)
                     pieces.moved()

@@ -33,7 +33,7 @@ class Part(msgspec.Struct, frozen=True):
     :param low: :param high: the cursors that it covers completely, ``[low, high)`` in epoch milliseconds; ``None``
         means from the beginning, and both ``None`` rows without a cursor.
     :param rows: rows in it. :param bytes: its size. :param sha256: of its bytes, in hex.
-    :param origin: the task instance that wrote it, in short.
+    :param origin: the task instance that wrote it, in short. :param package_version: the package that wrote it.
     :param misfits: how many values didn't fit their column and are in ``_unknown``, by field.
     :param children: files of flattened child lists, by their entity's name.
     """
@@ -46,6 +46,7 @@ class Part(msgspec.Struct, frozen=True):
     bytes: int
     sha256: str
     origin: str = ""
+    package_version: str = ""
     misfits: dict[str, int] = {}
     children: dict[str, ChildFile] = {}
 

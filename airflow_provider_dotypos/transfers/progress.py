@@ -14,11 +14,12 @@ log = logging.getLogger(__name__)
 class Progress:
     """Tells how far an extraction is, at a human pace: after 5 s, and ever more seldom, up to once a minute.
 
-    :param what: what is extracted.
+    :param what: what is extracted. :param kept: rows of it that an earlier try has left.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, kept: int = 0) -> None:
         self._what = what
+        self._kept = kept
         self._lock = threading.Lock()
         self._rows = 0
         self._started = time.monotonic()
@@ -35,14 +36,18 @@ class Progress:
             if elapsed < self._next:
                 return
             self._next = min(elapsed * 2, elapsed + 60)
-        share = pieces.share_walked
-        left = f", {share:.0%} of the window, about {elapsed / share - elapsed:.0f} s left" if share else ""
+        rate = self._rows / elapsed
+        left = pieces.rows_left
+        ahead = ""
+        if left is not None and rate:
+            there = self._kept + self._rows
+            ahead = f", about {there / (there + left):.0%} of the window, about {left / rate:.0f} s left"
         log.info(
             "%s: %d rows from %d pages in %.0f s (%.0f rows/s)%s",
             self._what,
             self._rows,
             requests,
             elapsed,
-            self._rows / elapsed,
-            left,
+            rate,
+            ahead,
         )

@@ -18,19 +18,42 @@ from airflow_provider_dotypos.transfers.formats.encoder import Encoder
 from airflow_provider_dotypos.transfers.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.store import Store
 
-#: A part ends after this time as well: it bounds what a crash can lose where rows come slowly, or in a format that
-#: packs many of them into few bytes.
-MAX_PART_SECONDS = 120.0
+
+class PartAge:
+    """How old a part may get: a tenth of the time that the extraction has taken, from 5 s to two minutes.
+
+    Size alone would let a crash lose much where rows come slowly, or in a format that packs many of them into few
+    bytes; and a fixed age would let a short extraction lose all, or a long one end in a great many small files.
+    """
+
+    SHARE = 0.1
+    LEAST, MOST = 5.0, 120.0
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def is_over(self, since: float) -> bool:
+        """Return whether a part that was begun at `since` (monotonic seconds) is old enough to end."""
+        now = time.monotonic()
+        return now - since >= min(max(self.LEAST, (now - self._began) * self.SHARE), self.MOST)
 
 
 class Writing(AbstractContextManager["Writing"]):
     """Writes one piece. A part under way is discarded unless it was ended.
 
     :param staging: where parts under way are written. :param encoder: where their writers do their work.
+    :param age: how old a part may get.
     """
 
     def __init__(
-        self, piece: Piece, extraction: Extraction, attempt: Attempt, staging: Path, store: Store, encoder: Encoder
+        self,
+        piece: Piece,
+        extraction: Extraction,
+        attempt: Attempt,
+        staging: Path,
+        store: Store,
+        encoder: Encoder,
+        age: PartAge,
     ) -> None:
         self._piece = piece
         self._extraction = extraction
@@ -38,8 +61,10 @@ class Writing(AbstractContextManager["Writing"]):
         self._staging = staging
         self._store = store
         self._encoder = encoder
+        self._age = age
         self._tables: dict[str, Columns] = {extraction.entity: extraction.columns, **extraction.children}
         self._writers: dict[str, RowWriter] = {}
+        self._ordered = piece.stream.cursor is not None
         self._low = self._high = piece.lo
         self._begun = time.monotonic()
 
@@ -49,14 +74,14 @@ class Writing(AbstractContextManager["Writing"]):
             self._write(batch.rows)
         if batch.covered is not None:
             self._high = batch.covered
-            if self._is_due():
-                self.end_part()
+        # Within a tie no part may end: its range would say nothing of the rest. Rows without a cursor have no range.
+        if (batch.covered is not None or not self._ordered) and self._is_due():
+            self.end_part()
 
     def end_part(self) -> None:
         """Put the part under way, if there is one."""
         if self._writers:
-            ordered = self._piece.stream.cursor is not None
-            low, high = (self._low, self._high) if ordered else (None, None)
+            low, high = (self._low, self._high) if self._ordered else (None, None)
             children = dict(self._writers)
             writer = children.pop(self._extraction.entity)
             suffix = self._extraction.file_format.suffix
@@ -72,7 +97,7 @@ class Writing(AbstractContextManager["Writing"]):
 
     def _is_due(self) -> bool:
         size = sum(writer.bytes for writer in self._writers.values())
-        return size >= self._extraction.max_part_bytes or time.monotonic() - self._begun >= MAX_PART_SECONDS
+        return size >= self._extraction.max_part_bytes or self._age.is_over(self._begun)
 
     def _write(self, rows: Iterable[msgspec.Raw]) -> None:
         extraction = self._extraction

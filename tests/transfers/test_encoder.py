@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.transfers.formats import parquet
 from airflow_provider_dotypos.transfers.formats.columns import columns_of
 from airflow_provider_dotypos.transfers.formats.encoder import Encoder
+from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.formats.parquet import ParquetWriter
 from tests.transfers.rows import order, raw
 
@@ -89,6 +90,15 @@ def test_a_discarded_writer_holds_nothing_and_makes_no_file(tmp_path: Path) -> N
         other.close()
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
     assert pq.read_table(tmp_path / "other").num_rows == 900
+
+
+def test_of_lines_that_a_full_disk_does_not_take_nothing_is_left(tmp_path: Path) -> None:
+    lines = JsonLinesWriter(tmp_path / "lines", None)
+    lines._staging._file.close()
+    lines._staging._file = open("/dev/full", "wb")  # noqa: SIM115
+    lines.write([raw({"id": "1"})])  # which waits in a buffer
+    lines.discard()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_told_and_the_rest_can_be_discarded(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_dotypos.api.pieces import Pieces
+from airflow_provider_dotypos.api.walk import Piece, Stream
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers import distinct, progress
 from airflow_provider_dotypos.transfers.distinct import DistinctIds
@@ -31,6 +33,67 @@ def test_progress_is_told_at_a_human_pace(
     assert 1 <= len(lines) <= 4
     assert "orders of cloud" in lines[0]
     assert "pages" in lines[0]
+
+
+class TestWhatIsLeft:
+    """How many rows are still to come, judged by those that came."""
+
+    def piece(self, name: str, cursor: str | None, lo: int | None = 0) -> Piece:
+        return Piece(Stream(name, (), cursor), lo, 1_000_000)
+
+    def walk(self, pieces: Pieces, piece: Piece, end: int | None, rows: int) -> None:
+        piece.claim(end)
+        piece.rows += rows
+
+    def test_is_unknown_before_anything_came(self) -> None:
+        assert Pieces([self.piece("live", "versionDate")]).rows_left is None
+
+    def test_is_as_thick_as_what_came(self) -> None:
+        pieces = Pieces([self.piece("live", "versionDate")])
+        live = pieces.next()
+        assert live is not None
+        self.walk(pieces, live, 100_000, 50)
+        assert pieces.rows_left == 450
+        half = live.split()
+        assert half is not None
+        assert pieces.rows_left == pytest.approx((live.hi - 100_000) * 50 / 100_000)  # the half is nobody's yet
+
+    def test_does_not_count_streams_with_few_rows_for_a_whole_window(self) -> None:
+        names = ("live", "versionDate"), ("live-null", None), ("deleted", "versionDate"), ("deleted-null", None)
+        pieces = Pieces([self.piece(*name) for name in names])
+        live, unordered, deleted = (pieces.next() for _ in range(3))
+        assert live is not None
+        assert unordered is not None
+        assert deleted is not None
+        self.walk(pieces, live, 100_000, 1000)
+        for ended in (unordered, deleted):
+            self.walk(pieces, ended, None, 1)
+            pieces.done(ended)
+        assert pieces.rows_left == 9000
+
+    def test_from_the_beginning_waits_for_a_first_page(self) -> None:
+        pieces = Pieces([self.piece("live", "versionDate", None), self.piece("deleted", "versionDate", None)])
+        live = pieces.next()
+        assert live is not None
+        self.walk(pieces, live, 200_000, 100)
+        assert pieces.rows_left is None
+        self.walk(pieces, live, 600_000, 400)
+        assert pieces.rows_left == pytest.approx(500)
+
+    def test_of_a_resumed_extraction_is_told_with_what_was_there(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = iter([0.0, 10.0])
+        monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+        caplog.set_level("INFO", logger=progress.__name__)
+        pieces = Pieces([self.piece("live", "versionDate")])
+        live = pieces.next()
+        assert live is not None
+        self.walk(pieces, live, 500_000, 100)
+        progress.Progress("orders", kept=800).tell(100, 2, pieces)
+        assert caplog.messages == [
+            "orders: 100 rows from 2 pages in 10 s (10 rows/s), about 90% of the window, about 10 s left"
+        ]
 
 
 @given(ids=st.lists(st.integers(-(2**60), 2**60), max_size=300), length=st.integers(1, 50), batch=st.integers(1, 40))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -21,8 +22,10 @@ from airflow.sdk import ObjectStoragePath
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.walk import Piece, Stream
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from airflow_provider_dotypos.transfers import commit, writing
 from airflow_provider_dotypos.transfers.commit import Attempt, gaps
 from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.manifest import Manifest, Part, read_manifest
@@ -83,6 +86,44 @@ def test_few_requests_are_wasted_on_an_uneven_day(extract: Extract, sandbox: San
 
     assert result["rows"] == 12_000
     assert list_calls(sandbox) <= 120 * 1.25
+
+
+def test_rows_without_a_cursor_are_parted_too(extract: Extract, sandbox: Sandbox) -> None:
+    cloud = sandbox.cloud_ids[0]
+    unordered = [sandbox.shop.insert(cloud, "tags", {"versionDate": None})["id"] for _ in range(700)]
+    ordered = sandbox.shop.insert(cloud, "tags", {"versionDate": SINCE_MS})["id"]
+
+    result = extract(entity="tags", max_part_bytes=10_000)
+
+    assert sorted(ids_in(result)) == sorted(map(str, [*unordered, ordered]))
+    parts = read_manifest(result["manifest"]).manifest.parts
+    assert len([part for part in parts if part.high is None]) > 2
+    assert all(part.bytes < 40_000 for part in parts)
+
+
+def test_a_part_ends_at_a_tenth_of_the_time_that_an_extraction_takes(
+    extract: Extract, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = fill(sandbox, 4000)
+    clock = iter(range(0, 100_000, 3))  # each look at the clock is three seconds after the last
+    monkeypatch.setattr(writing, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+
+    result = extract(concurrency=1)
+
+    assert sorted(ids_in(result)) == sorted(orders)
+    pages = [part.rows / 100 for part in read_manifest(result["manifest"]).manifest.parts]
+    assert pages[0] <= 3  # after 5 s
+    assert 3 < pages[-2] <= 7  # after 12 s of two minutes
+
+
+def test_half_of_another_piece_is_taken_if_the_widest_cannot_be_parted() -> None:
+    instant = Piece(STREAM, 0, 1000, rate=1.0)  # a bulk change within a second: ten pages
+    day = Piece(STREAM, 10_000, 90_000, rate=0.01)  # eight
+    pieces = Pieces([instant, day])
+    assert [pieces.next(), pieces.next()] == [instant, day]
+    half = pieces.next()
+    assert half is not None
+    assert (day.hi, half.lo, half.hi) == (50_000, 50_000, 90_000)
 
 
 def test_a_small_window_is_not_split(extract: Extract, sandbox: Sandbox) -> None:
@@ -236,6 +277,16 @@ class TestAnEarlierAttempt:
         assert self.kept(store, overwrite=True, origin="mine") == [(0, 3)]
         assert self.kept(store, overwrite=True) == []
         assert self.kept(store) == [(0, 3), (3, 5)]
+
+    def test_is_not_kept_if_another_version_of_the_package_wrote_it(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may have had other columns, and written what is personal data by now."""
+        with monkeypatch.context() as patch:
+            patch.setattr(commit, "__version__", "0.0.1")
+            self.put(store, (0, 3))
+        self.put(store, (3, 5))
+        assert self.kept(store) == [(3, 5)]
 
     def test_is_left_to_whoever_took_it_over(self, store: Store) -> None:
         def manifest(generation: int, parts: tuple[Part, ...]) -> Manifest:

@@ -9,6 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -85,7 +86,8 @@ class StagingFile(io.RawIOBase):
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
+        with suppress(OSError):  # a full disk takes no last bytes, which nobody wants
+            self._file.close()
         self._path.unlink(missing_ok=True)
 
 
