@@ -28,21 +28,21 @@ from benchmarks.turns import keep
 
 _fork = multiprocessing.get_context("fork")
 
-#: Small parts, so that some are finished at most moments.
-SMALL: dict[str, object] = {"max_part_bytes": 100_000}
-
 FORMATS: dict[str, dict[str, object]] = {
-    "jsonl": SMALL,
-    "jsonl, gzip": {"compression": "gzip", "max_part_bytes": 5_000},
-    "parquet": {"file_format": "parquet", "max_part_bytes": 5_000},
+    "jsonl": {},
+    "jsonl, gzip": {"compression": "gzip"},
+    "parquet": {"file_format": "parquet"},
 }
+
+#: Sizes in bytes of parts so small that some are finished at most moments of a run of a second or two.
+SMALL = {"jsonl": 100_000, "jsonl, gzip": 5_000, "parquet": 5_000}
 
 
 @dataclass(frozen=True)
 class Kill:
     """What one kill led to.
 
-    :param at: when, as a share of what a whole run takes.
+    :param at: when, as a share of what a whole run takes. :param sent: rows that it had been sent by then.
     :param kept: rows in parts that were finished. :param again: answers of the next try with such rows.
     :param repeated: rows outside of them that were sent to both tries: what was in flight.
     :param requests: list calls of the next try. :param pages: those that its rows need at least.
@@ -50,6 +50,7 @@ class Kill:
     """
 
     at: float
+    sent: int
     kept: int
     again: int
     repeated: int
@@ -92,6 +93,7 @@ def kill_once(job: Job, arguments: Mapping[str, object], whole: float) -> Kill:
     found = list(ids(job.folder))
     return Kill(
         at=at,
+        sent=len(first),
         kept=len(kept),
         again=sum(not kept.isdisjoint(rows) for rows in answers),
         repeated=len(first & second - kept),
@@ -116,7 +118,9 @@ def print_kills(name: str, found: list[Kill]) -> None:
     partly = [kill for kill in found if kill.kept > 0 and kill.requests]
     more = sum(kill.requests for kill in partly) / max(1, sum(kill.pages for kill in partly)) - 1
     sums = [sum(getattr(kill, what) for kill in found) for what in ("again", "lost", "doubled")]
-    cells = [len(found), len(partly), *sums, f"{median(kill.repeated for kill in found):,.0f}", f"{more:.0%}"]
+    again = [kill.repeated / kill.sent for kill in found if kill.sent and kill.requests]
+    shares = [f"{median(again):.0%}", f"{max(again):.0%}", f"{more:.0%}"]
+    cells = [len(found), len(partly), *sums, f"{median(kill.repeated for kill in found):,.0f}", *shares]
     print(f"| {name} | {' | '.join(map(str, cells))} |", flush=True)
 
 
@@ -127,14 +131,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--latency-ms", type=float, default=5)
     parser.add_argument("--only", nargs="+", choices=FORMATS, help="some of the formats")
+    parser.add_argument("--default-parts", action="store_true", help="parts of the usual size; takes runs of some time")
     asked = parser.parse_args()
     print(machine())
     print(f"\n### kill -9: {asked.rows:,} rows of an uneven day, {asked.workers} threads\n")
     print(
         "| | kills | with parts kept, not all | answers with rows of kept parts | rows lost | rows doubled | "
-        "rows in flight, fetched again (median) | requests above pages needed |"
+        "rows in flight, fetched again (median) | of those sent, % (median) | (most) | requests above pages needed |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     results = {}
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-") as home,
@@ -144,7 +149,8 @@ def main() -> None:
         for module in ("dotypos_to_object_storage", "extract", "crew"):  # once, not in every process
             importlib.import_module(f"airflow_provider_dotypos.transfers.{module}")
         for name in asked.only or FORMATS:
-            found = kill_often(url, asked.rows, asked.kills, {"concurrency": asked.workers, **FORMATS[name]})
+            parts = {} if asked.default_parts else {"max_part_bytes": SMALL[name]}
+            found = kill_often(url, asked.rows, asked.kills, {"concurrency": asked.workers, **FORMATS[name], **parts})
             print_kills(name, found)
             results[name] = [vars(kill) for kill in found]
     keep("kills", {"results": results})
