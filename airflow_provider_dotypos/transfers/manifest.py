@@ -113,6 +113,17 @@ class Set(msgspec.Struct, frozen=True):
     files: list[ObjectStoragePath]
     children: dict[str, list[ObjectStoragePath]]
 
+    @property
+    def uris(self) -> list[str]:
+        """The addresses of its files as other tools take them (DuckDB, Spark, pandas): without Airflow's connection."""
+        return [uri(file) for file in self.files]
+
+
+def uri(file: ObjectStoragePath) -> str:
+    """Return a file's address as other tools take it: without the connection that Airflow puts into it."""
+    address: str = file.fs.unstrip_protocol(file.path)
+    return address
+
 
 def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None) -> Set:
     """Return the committed set of a window.

@@ -65,6 +65,7 @@ def test_a_window_lands_whole(extract: Extract, orders: list[str], bucket: str, 
     assert sorted(ids) == sorted(orders)
     assert len(keys(s3_url)) == 2 * result["files"] + 1
     assert extract(destination=bucket, max_part_bytes=100_000) == result
+    assert all(address.startswith("s3://lake/dotypos/") for address in found.uris)
 
 
 def test_overwrite_replaces_it(extract: Extract, orders: list[str], bucket: str, s3_url: str, sandbox: Sandbox) -> None:

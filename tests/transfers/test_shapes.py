@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import duckdb
+import pandas
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG, Asset
@@ -53,14 +54,14 @@ class TestParquet:
         found = read_manifest(result["manifest"])
         (types,) = duckdb.sql(
             f"select typeof(id), typeof(versionDate), typeof(totalValueRounded), typeof(tags) "
-            f"from read_parquet({[str(file.path) for file in found.files]}) limit 1"
+            f"from read_parquet({found.uris}) limit 1"
         ).fetchall()
         assert types == ("BIGINT", "TIMESTAMP WITH TIME ZONE", "DECIMAL(38,18)", "VARCHAR[]")
         total = duckdb.sql(
-            f"select count(*), sum(totalValueRounded), sum(len(orderItems)) "
-            f"from read_parquet({[str(file.path) for file in found.files]})"
+            f"select count(*), sum(totalValueRounded), sum(len(orderItems)) from read_parquet({found.uris})"
         ).fetchall()
         assert [tuple(map(float, row)) for row in total] == [(240, 240 * 100.5, 480)]
+        assert len(pandas.concat(map(pandas.read_parquet, found.uris))) == 240
         assert found.manifest.file_format == "parquet"
         assert found.manifest.schema_version == 1
         assert "orderItems" in found.manifest.columns["orders"]
