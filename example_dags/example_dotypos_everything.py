@@ -7,6 +7,10 @@ success ended, and the first run takes everything there is. A night on which Air
 The watermarks are kept on an asset of their own (**Assets → dotypos watermarks**, tab *Asset State Store*, shows them
 and lets you set them), so this needs Airflow 3.3. The pool keeps all tasks together from asking too much of the API:
 make it once, with `airflow pools set dotypos 4 "calls to Dotypos"`.
+
+The asset of the lake is updated once everything is there. Name in `LEFT_OUT` what your licence doesn't include (its
+tasks fail, and then the asset isn't updated) and what you don't want there, such as `webhooks`, whose addresses may
+hold secrets.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from airflow_provider_dotypos.transfers.dotypos_to_object_storage import Dotypos
 # [START dotypos_everything]
 WATERMARKS = Asset("dotypos watermarks")
 LAKE = Asset("dotypos lake")
+LEFT_OUT: set[str] = set()
 
 
 @dag(
@@ -39,10 +44,10 @@ def everything() -> None:
 
     @task
     def clouds() -> list[str]:
-        """Return the ids of the clouds that the connection's token may use."""
+        """Return the ids of the clouds that the connection's token may use, and whose licence hasn't expired."""
         from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 
-        return [cloud["id"] for cloud in DotyposHook().clouds()]
+        return [cloud["id"] for cloud in DotyposHook().clouds() if not cloud.get("expired")]
 
     extracted = DotyposToObjectStorageOperator.partial(
         task_id="extract",
@@ -52,7 +57,7 @@ def everything() -> None:
         concurrency=1,  # there are enough tasks at once
         map_index_template="{{ task.cloud_id }} {{ task.entity }}",
         retries=2,
-    ).expand(cloud_id=clouds(), entity=cloud_lists())
+    ).expand(cloud_id=clouds(), entity=[name for name in cloud_lists() if name not in LEFT_OUT])
 
     @task(outlets=[LAKE], trigger_rule="none_failed")  # updated once all is there: schedule on this
     def summary(extracted: list[dict[str, Any]]) -> dict[str, int]:
