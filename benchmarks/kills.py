@@ -62,8 +62,8 @@ class Kill:
 
 def finished(folder: Path) -> set[int]:
     """Return the numbers of the rows in parts that are whole: those with a sidecar."""
-    sidecars = [path for path in folder.rglob("*.meta") if not path.name.startswith(".")]
-    return {id - FIRST_ID for path in sidecars for id in ids_of(path.with_suffix(""))}
+    sidecars = folder.rglob("_sidecar-*")
+    return {id - FIRST_ID for path in sidecars for id in ids_of(path.with_name(path.name.removeprefix("_sidecar-")))}
 
 
 def run(job: Job, arguments: Mapping[str, object], seconds: float | None = None) -> float:

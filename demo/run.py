@@ -72,7 +72,7 @@ def _show(house: House, log: Path, sandbox: Sandbox, calls: int) -> None:
     from airflow_provider_dotypos.transfers.manifest import read_manifest
 
     told = log.read_text(errors="replace")
-    landed = read_manifest(re.findall(r"file://\S+/manifest-\d+\.json", told)[-1])
+    landed = read_manifest(re.findall(r"file://\S+/_manifest-\d+\.json", told)[-1])
     manifest = landed.manifest
     kept = "is there already" in told
     place = Path(landed.path.path).parent
@@ -102,7 +102,7 @@ def _everything(house: House, environment: dict[str, str]) -> list[Set]:
     command = ["dags", "test", EVERYTHING]
     log = _step(f"airflow dags test {EVERYTHING}", lambda: house.run(command, environment))
     told = log.read_text(errors="replace")
-    return [read_manifest(path) for path in sorted(set(re.findall(r"file://\S+/manifest-\d+\.json", told)))]
+    return [read_manifest(path) for path in sorted(set(re.findall(r"file://\S+/_manifest-\d+\.json", told)))]
 
 
 def _show_everything(landed: list[Set]) -> None:

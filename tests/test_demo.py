@@ -53,7 +53,7 @@ def test_it_shows_as_many_rows_as_the_shop_holds_and_the_files_have(shown: Shown
         )
         assert rows == held == distinct > 100
         (folder,) = re.findall(r"^  folder +(\S+)$", output, re.MULTILINE)
-        manifest = Path(folder) / "manifest-0001.json"
+        manifest = Path(folder) / "_manifest-0001.json"
         assert json.loads(manifest.read_text())["rows"] == rows
         assert sum(part.read_bytes().count(b"\n") for part in manifest.parent.glob("*.jsonl")) == rows
 

@@ -26,12 +26,10 @@ from airflow_provider_dotypos.transfers.store import Store
 
 log = logging.getLogger(__name__)
 
-SIDECAR_SUFFIX = ".meta"
-
 #: Every name that this package gives, and its generation; nothing else in a folder is ours to remove.
 _OURS = re.compile(
-    r"manifest-(\d{4,})\.json|\.staging-g(\d{4,})-[0-9a-f]{16}|g(\d{4,})-.+-t\d+[0-9a-f]{6}"
-    r"\.(?:jsonl|csv|parquet)(?:\.gz)?(?:\.meta)?"
+    r"_manifest-(\d{4,})\.json|\.staging-g(\d{4,})-[0-9a-f]{16}"
+    r"|(?:_sidecar-)?g(\d{4,})-.+-t\d+[0-9a-f]{6}\.(?:jsonl|csv|parquet)(?:\.gz)?"
 )
 
 
@@ -137,7 +135,7 @@ class Attempt:
             for child, its in children.items():
                 self._store.put(its.path, files[child].name)
             self._store.put(writer.path, name)
-            self._store.put_bytes(msgspec.json.encode(part), name + SIDECAR_SUFFIX)
+            self._store.put_bytes(msgspec.json.encode(part), sidecar_name(name))
         except FileNotFoundError as error:
             if not self.is_superseded():
                 raise
@@ -182,7 +180,7 @@ class Attempt:
         taken = {part.name for part in theirs.parts}
         for part in self._put:
             if part.name not in taken:
-                for name in (part.name + SIDECAR_SUFFIX, *part.sizes):
+                for name in (sidecar_name(part.name), *part.sizes):
                     self._store.delete(name)
         log.warning(
             "Another run has committed this window meanwhile; its set is kept, and this run's files are removed."
@@ -197,14 +195,14 @@ class Attempt:
 
     def _sidecars(self, names: Iterable[str]) -> Iterator[Part]:
         """Yield the parts of this generation that are said to be whole."""
-        prefix = f"g{self._generation:04d}-"
+        prefix = sidecar_name(f"g{self._generation:04d}-")
         for name in names:
-            if name.startswith(prefix) and name.endswith(SIDECAR_SUFFIX) and _OURS.fullmatch(name):
+            if name.startswith(prefix) and _OURS.fullmatch(name):
                 try:
                     part = msgspec.json.decode(self._store.read(name), type=Part)
                 except (FileNotFoundError, msgspec.MsgspecError):
                     continue  # being removed, or cut off: what it tells of doesn't exist
-                if name == part.name + SIDECAR_SUFFIX:
+                if name == sidecar_name(part.name):
                     yield part
 
     def _is_whole(self, part: Part, count_rows: Callable[[Part], int]) -> bool:
@@ -223,11 +221,16 @@ class Attempt:
         """Remove what is left of this and earlier generations: nobody can commit them any more."""
         keep = {manifest_name(committed.generation)}
         for part in committed.parts:
-            keep |= {*part.sizes, part.name + SIDECAR_SUFFIX}
+            keep |= {*part.sizes, sidecar_name(part.name)}
         for name in self._store.list():
             match = _OURS.fullmatch(name)
             if match and int(match[match.lastindex or 0]) <= committed.generation and name not in keep:
                 self._store.delete(name)
+
+
+def sidecar_name(part: str) -> str:
+    """Return the name of a part's sidecar."""
+    return f"_sidecar-{part}"
 
 
 def stream_name(piece: Piece) -> str:

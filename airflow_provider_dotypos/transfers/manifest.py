@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 
-_MANIFEST = re.compile(r"manifest-(\d{4,})\.json")
+# An underscore in front hides what isn't data from engines that read a folder whole (Spark, Hive, Athena).
+_MANIFEST = re.compile(r"_manifest-(\d{4,})\.json")
 
 
 class ChildFile(msgspec.Struct, frozen=True):
@@ -151,7 +152,7 @@ def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None) -> 
 
 def manifest_name(generation: int) -> str:
     """Return the name of a generation's manifest."""
-    return f"manifest-{generation:04d}.json"
+    return f"_manifest-{generation:04d}.json"
 
 
 def newest_generation(names: dict[str, int]) -> int:

@@ -24,6 +24,7 @@ from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.transfers.commit import sidecar_name
 from airflow_provider_dotypos.transfers.extraction import Extraction
 from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.manifest import Manifest, manifest_name, newest_manifest
@@ -190,8 +191,8 @@ class Storm:
 
     def _rot(self, folder: Path) -> None:
         """Turn a digit of an id in a part that no manifest lists (of a compressed part, any bit), or cut it off."""
-        parts = sorted(path for path in folder.glob("g*") if path.suffix != ".meta")
-        if not parts or any(folder.glob("manifest-*")):
+        parts = sorted(path for path in folder.glob("g*"))
+        if not parts or any(folder.glob("_manifest-*")):
             return
         path = self.chance.choice(parts)
         data = bytearray(path.read_bytes())
@@ -242,7 +243,7 @@ class Storm:
         assert last.generation <= 1 + sum(plan.overwrite for plan in plans)
         folder = self.folder(window)
         listed = {part.name for part in last.parts}
-        expected = listed | {f"{name}.meta" for name in listed} | {manifest_name(last.generation)}
+        expected = listed | {sidecar_name(name) for name in listed} | {manifest_name(last.generation)}
         # What a replacement left that nobody has finished is its own generation's business.
         ahead = {path.name for path in folder.iterdir() if f"g{last.generation + 1:04d}-" in path.name}
         assert {path.name for path in folder.iterdir()} - ahead == expected

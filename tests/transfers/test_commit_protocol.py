@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from airflow_provider_dotypos.api.walk import Piece, Stream
-from airflow_provider_dotypos.transfers.commit import Attempt, SupersededError, gaps, stream_name
+from airflow_provider_dotypos.transfers.commit import Attempt, SupersededError, gaps, sidecar_name, stream_name
 from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.manifest import Manifest, Part, newest_generation, whole_manifest
 from airflow_provider_dotypos.transfers.store import Store
@@ -236,7 +236,7 @@ class CommitProtocol(RuleBasedStateMachine):
         assert last.error is None
         assert last.result is not None
         listed = {part.name for part in last.result.parts}
-        expected = listed | {f"{name}.meta" for name in listed} | {f"manifest-{last.result.generation:04d}.json"}
+        expected = listed | {sidecar_name(name) for name in listed} | {f"_manifest-{last.result.generation:04d}.json"}
         ahead = {name for name in self.reader.list() if f"g{last.result.generation + 1:04d}-" in name}
         assert set(self.reader.list()) - ahead == expected
 

@@ -23,6 +23,7 @@ from airflow_provider_dotypos._compat import fail_exception, reschedule_exceptio
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.transfers.commit import sidecar_name
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.manifest import read_manifest
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
@@ -184,7 +185,7 @@ class TestWindows:
         assert second["rows"] == first["rows"] + 1
         names = {Path(name).name for name in names_in(tmp_path)}
         listed = {part.name for part in read_manifest(second["manifest"]).manifest.parts}
-        assert names == {*listed, *(f"{name}.meta" for name in listed), Path(second["manifest"]).name}
+        assert names == {*listed, *(sidecar_name(name) for name in listed), Path(second["manifest"]).name}
         with pytest.raises(FileNotFoundError):
             read_manifest(first["manifest"])
 
@@ -348,6 +349,15 @@ def test_under_every_switch_of_the_sandbox_the_rows_are_the_same(
         sandbox.behaviour = behaviour
         result = extract(destination=f"file://{tmp_path}/{number}")
         assert sorted(str(id) for id in ids_in(result)) == sorted(orders)
+
+
+def test_engines_that_read_a_folder_whole_see_its_parts_alone(extract: Extract, orders: list[str]) -> None:
+    """Spark's convention: names that begin with an underscore or a dot aren't data."""
+    result = extract(max_part_bytes=100_000)
+    folder = Path(result["manifest"].removeprefix("file://")).parent
+    seen = {path.name for path in folder.iterdir() if not path.name.startswith(("_", "."))}
+    assert seen == {file.name for file in read_manifest(result["manifest"]).files}
+    assert len(seen) > 2
 
 
 def test_it_reads_like_any_object_storage_path(extract: Extract, orders: list[str]) -> None:

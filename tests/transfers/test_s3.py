@@ -100,7 +100,7 @@ def test_of_two_writers_of_one_name_one_creates_it(bucket: str) -> None:
     def create(number: int) -> None:
         data = b"writer %d" % number
         barrier.wait()
-        if store.create(data, "manifest-0001.json"):
+        if store.create(data, "_manifest-0001.json"):
             created.append(data)
 
     threads = [threading.Thread(target=create, args=(number,)) for number in range(4)]
@@ -108,4 +108,4 @@ def test_of_two_writers_of_one_name_one_creates_it(bucket: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert created == [store.read("manifest-0001.json")]
+    assert created == [store.read("_manifest-0001.json")]

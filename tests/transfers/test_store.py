@@ -31,11 +31,11 @@ def test_a_name_is_created_once(store: Store, links: bool, monkeypatch: pytest.M
             raise PermissionError(errno.EPERM, "no hard links here")
 
         monkeypatch.setattr(os, "link", refuse)
-    assert store.create(b"one", "manifest-0001.json")
-    assert store.create(b"one", "manifest-0001.json")  # ours, asked for again after an answer was lost
-    assert not store.create(b"two", "manifest-0001.json")
-    assert store.read("manifest-0001.json") == b"one"
-    assert set(store.list()) == {"manifest-0001.json"}
+    assert store.create(b"one", "_manifest-0001.json")
+    assert store.create(b"one", "_manifest-0001.json")  # ours, asked for again after an answer was lost
+    assert not store.create(b"two", "_manifest-0001.json")
+    assert store.read("_manifest-0001.json") == b"one"
+    assert set(store.list()) == {"_manifest-0001.json"}
 
 
 def test_a_folder_that_is_not_there_is_empty(store: Store) -> None:
@@ -45,12 +45,12 @@ def test_a_folder_that_is_not_there_is_empty(store: Store) -> None:
 
 def test_cleaning_leaves_what_is_not_ours(extract: Extract, orders: list[str], tmp_path: Path) -> None:
     folder = Path(extract()["manifest"].removeprefix("file://")).parent
-    for name in ("g0001-notes.txt", "g0001.csv", "README.md", "manifest-copy.json"):
+    for name in ("g0001-notes.txt", "g0001.csv", "README.md", "_manifest-copy.json"):
         (folder / name).write_text("somebody's")
     (folder / "g0001-live-x-t1abcdef.jsonl").write_text("a part of a dead attempt")
     extract()
     names = set(os.listdir(folder))
-    assert {"g0001-notes.txt", "g0001.csv", "README.md", "manifest-copy.json"} <= names
+    assert {"g0001-notes.txt", "g0001.csv", "README.md", "_manifest-copy.json"} <= names
     assert "g0001-live-x-t1abcdef.jsonl" not in names
 
 

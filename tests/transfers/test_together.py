@@ -26,7 +26,7 @@ from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.walk import Piece, Stream
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.transfers import commit, writing
-from airflow_provider_dotypos.transfers.commit import Attempt, gaps
+from airflow_provider_dotypos.transfers.commit import Attempt, gaps, sidecar_name
 from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.manifest import Manifest, Part, read_manifest
 from airflow_provider_dotypos.transfers.store import Store
@@ -180,7 +180,7 @@ def test_after_kill_9_only_what_was_in_flight_is_fetched_again(
     kept = {
         path.name: path.stat().st_ino
         for path in tmp_path.rglob("*.jsonl")
-        if path.with_name(path.name + ".meta").exists()
+        if path.with_name(sidecar_name(path.name)).exists()
     }
     assert kept
     sandbox.requests.clear()
@@ -256,13 +256,13 @@ class TestAnEarlierAttempt:
 
     def test_is_not_kept_if_it_has_other_rows_than_it_says(self, store: Store, tmp_path: Path) -> None:
         part, _ = self.put(store, (0, 3), (3, 5))
-        path = tmp_path / "set" / f"{part.name}.meta"
+        path = tmp_path / "set" / sidecar_name(part.name)
         path.write_bytes(path.read_bytes().replace(b'"rows":3', b'"rows":4'))
         assert self.kept(store) == [(3, 5)]
 
     def test_is_not_kept_without_its_sidecar_or_in_part(self, store: Store, tmp_path: Path) -> None:
         one, two, _ = self.put(store, (0, 3), (3, 5), (5, 6))
-        (tmp_path / "set" / f"{one.name}.meta").unlink()
+        (tmp_path / "set" / sidecar_name(one.name)).unlink()
         os.truncate(tmp_path / "set" / two.name, 5)
         assert self.kept(store) == [(5, 6)]
 
@@ -307,6 +307,6 @@ class TestAnEarlierAttempt:
         committed = heir.commit(manifest)
 
         assert zombie.commit(manifest) == committed
-        assert set(store.list()) == {name for part in committed.parts for name in (part.name, f"{part.name}.meta")} | {
-            "manifest-0001.json"
-        }
+        assert set(store.list()) == {
+            name for part in committed.parts for name in (part.name, sidecar_name(part.name))
+        } | {"_manifest-0001.json"}
