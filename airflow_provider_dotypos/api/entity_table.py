@@ -142,7 +142,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         name="daily-menu-products",
         fields="""
         id:long/EM _cloudId:long _dailyMenuId:long/EM _productId:long/EM dailyMenuSection:string?/EM
-        note:string? prefix:string deleted:boolean/EM validFrom:timestamp/ENM^ validUntil:timestamp/ENM
+        note:string?! prefix:string deleted:boolean/EM validFrom:timestamp/ENM^ validUntil:timestamp/ENM
         versionDate:timestamp?/ENM
         """,
         cursor_sortable=False,
@@ -155,7 +155,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         fields="""
         id:long/EM _branchId:int/EM _cloudId:int currency:string created:timestamp?/ENM^
         deleted:boolean/EM^ documentId:string/ESM documentNumber:string expeditionDate:timestamp?/ENM^
-        status:int/EM supplierName:string text:string! type:enum url:string! versionDate:timestamp?/ENM^
+        status:int/EM supplierName:string! text:string! type:enum url:string! versionDate:timestamp?/ENM^
         """,
         mark="D2",
         docs="/entity/delivery-note",
@@ -310,10 +310,10 @@ ROWS: tuple[dict[str, Any], ...] = (
     dict(
         name="suppliers",
         fields="""
-        id:long/EM _cloudId:int addressLine1:string/ES! addressLine2:string?/ES! city:string/ES
+        id:long/EM _cloudId:int addressLine1:string/ES! addressLine2:string?/ES! city:string/ES!
         companyId:string/EM! country:string?/EM deleted:boolean/EM^ deliveryNoteIds:string?
-        display:boolean/EM^ email:string! externalId:string?/EM name:string/ES^ phone:string!
-        vatId:string/EM! versionDate:timestamp?/ENM^ zip:string/EM websiteUrl:string?
+        display:boolean/EM^ email:string! externalId:string?/EM name:string/ES^! phone:string!
+        vatId:string/EM! versionDate:timestamp?/ENM^ zip:string/EM! websiteUrl:string?!
         """,
         writes="POST array, PUT array, PUT one, PATCH one, DELETE one",
         mark="D2",

@@ -159,6 +159,7 @@ def timestamp(value: str | int | float) -> int:
 
 
 _ID = re.compile(r"-?\d{1,19}")
+_SURELY_64_BITS = 18  # characters
 _TRUE = (True, "true", "1")
 _DIGITS = re.compile(r"-?\d+")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:[Zz]|([+-])(\d\d):?(\d\d)?)")
@@ -173,7 +174,7 @@ def _keys(cursor: str | None) -> msgspec.json.Decoder[Any]:
         "Key",
         [
             ("id", str | int | None, None),
-            ("deleted", bool | str | int | None, None),
+            ("deleted", bool | str | int | float | None, None),
             ("cursor", str | int | float | None, None),
         ],
         rename={"cursor": cursor or "versionDate"},
@@ -184,7 +185,7 @@ def _keys(cursor: str | None) -> msgspec.json.Decoder[Any]:
 def _id(value: str | int | None) -> str:
     """Return a row's id as text; every id is a whole number of at most 64 bits."""
     text = str(value)
-    if not _ID.fullmatch(text):
+    if not _ID.fullmatch(text) or (len(text) > _SURELY_64_BITS and not -(2**63) <= int(text) < 2**63):
         raise DotyposResponseError(f"answered with a row whose id is no whole number ({type(value).__name__})")
     return text
 

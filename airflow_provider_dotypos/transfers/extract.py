@@ -47,7 +47,12 @@ def extract(
         manifest = attempt.commit(lambda generation, parts: _manifest(extraction, generation, parts, crew))
     if manifest.misfits:
         told = ", ".join(f"{field} ({count})" for field, count in sorted(manifest.misfits.items()))
-        log.warning("Values that don't fit their column are in %s, as they came: %s.", UNKNOWN, told)
+        log.warning(
+            "Values didn't fit their columns: %s. They are kept as they came (where there are columns, in %s), but for "
+            "what may hold fields that weren't wanted.",
+            told,
+            UNKNOWN,
+        )
     return manifest
 
 

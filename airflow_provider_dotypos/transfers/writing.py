@@ -63,6 +63,7 @@ class Writing(AbstractContextManager["Writing"]):
         self._encoder = encoder
         self._age = age
         self._tables: dict[str, Columns] = {extraction.entity: extraction.columns, **extraction.children}
+        self._cut = {name for name, columns in extraction.children.items() if not columns.whole}
         self._writers: dict[str, RowWriter] = {}
         self._ordered = piece.stream.cursor is not None
         self._low = self._high = piece.lo
@@ -101,10 +102,12 @@ class Writing(AbstractContextManager["Writing"]):
 
     def _write(self, rows: Iterable[msgspec.Raw]) -> None:
         extraction = self._extraction
+        writer = self._writer(extraction.entity)
         children: dict[str, list[msgspec.Raw]] = {}
         if extraction.children:
-            rows, children = split_children(extraction.entity, rows, extraction.include)
-        self._writer(extraction.entity).write(rows)
+            rows, children, misfits = split_children(extraction.entity, rows, extraction.include, self._cut)
+            writer.misfits.update(misfits)
+        writer.write(rows)
         for child, its in children.items():
             if its and child in self._tables:
                 self._writer(child).write(its)

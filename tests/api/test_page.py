@@ -50,7 +50,15 @@ def test_what_is_no_list_is_an_error_without_its_content(body: bytes) -> None:
         read_page(body, None)
 
 
-@pytest.mark.parametrize("id", [None, "abc", "", 1.5, "9" * 25])
+@pytest.mark.parametrize("marker", [True, 1, 1.0, "1", "true"])
+def test_a_deleted_row_is_marked_in_any_kind(marker: object) -> None:
+    assert read_page(msgspec.json.encode([{"id": 1, "deleted": marker}, {"id": 2, "deleted": None}]), None).deleted == [
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("id", [None, "abc", "", 1.5, "9" * 25, "9" * 19])
 def test_a_row_without_a_proper_id_is_an_error(id: object) -> None:
     with pytest.raises(DotyposResponseError):
         read_page(msgspec.json.encode([{"id": id}]), None)

@@ -155,6 +155,7 @@ def test_bytes_that_are_no_text_are_not_fatal(tmp_path: Path) -> None:
     )
     assert (row["id"], row["note"], row["_unknown"]) == (1, None, '{"note":"�"}')
     assert row["orderItems"][0]["orderItemCustomizations"] == '["�"]'
+    assert one(tmp_path, msgspec.Raw(b'{"id":"1","\xff":2}'))["_unknown"] == '{"�":2}'
 
 
 # --- selections ----------------------------------------------------------------------------------------------------

@@ -14,15 +14,23 @@ import duckdb
 import pandas
 import pyarrow.parquet as pq
 import pytest
-from airflow.sdk import DAG, Asset
+from airflow.sdk import DAG, Asset, ObjectStoragePath
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.walk import Batch, Piece, Stream
+from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.transfers.commit import Attempt
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator, _origin
+from airflow_provider_dotypos.transfers.extraction import Extraction
+from airflow_provider_dotypos.transfers.formats.encoder import Encoder
 from airflow_provider_dotypos.transfers.manifest import read_manifest
 from airflow_provider_dotypos.transfers.snapshots import removed_ids
+from airflow_provider_dotypos.transfers.store import Store
+from airflow_provider_dotypos.transfers.writing import PartAge, Writing
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
+from tests.transfers.rows import ITEM, order
 
 Extract = Callable[..., dict[str, Any]]
 
@@ -191,6 +199,30 @@ class TestFlattening:
         assert found.manifest.rows == 240
         assert found.manifest.children == {"order-items": 480}
         assert victim.name not in [file.name for file in found.children["order-items"]]
+
+    @pytest.mark.parametrize("exclude", [None, "orderItems.note"])
+    def test_what_is_no_item_does_not_take_the_others_with_it_and_is_counted(
+        self, tmp_path: Path, exclude: str | None
+    ) -> None:
+        extraction = Extraction.of(
+            "orders", cloud_id=1, window=Window(0, 10), include="orderItems", flatten=True, exclude=exclude
+        )
+        store = Store(ObjectStoragePath(f"file://{tmp_path}/set"))
+        attempt = Attempt.begin(store, overwrite=False)
+        piece = Piece(Stream("rows", (), "versionDate"), 0, 10)
+        row = order(orderItems=[ITEM, None, "Jana", ITEM])
+        with (
+            Encoder() as encoder,
+            store.staging() as staging,
+            Writing(piece, extraction, attempt, staging, store, encoder, PartAge()) as writing,
+        ):
+            writing.take(Batch([row], ["1"], 10))
+            writing.end_part()
+        (part,) = attempt._put
+        assert part.misfits == {"orderItems": 2}
+        assert part.children["order-items"].rows == 2
+        left = json.loads(store.read(part.name)).get("orderItems")
+        assert left == (None if exclude else [None, "Jana"])
 
     def test_without_children_there_is_nothing_to_flatten(self, extract: Extract) -> None:
         with pytest.raises(Exception, match="flatten: there is nothing to flatten"):

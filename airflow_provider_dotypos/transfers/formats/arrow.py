@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_dotypos.transfers.formats import odd_values
-from airflow_provider_dotypos.transfers.formats.columns import NULL, UNKNOWN, Column, Columns, Kind
+from airflow_provider_dotypos.transfers.formats.columns import NULL, UNKNOWN, Column, Columns, Kind, members
 
 MILLISECONDS = pa.timestamp("ms", "UTC")
 DECIMAL = pa.decimal128(odd_values.DECIMAL_DIGITS, odd_values.DECIMAL_PLACES)
@@ -53,7 +53,7 @@ class Table:
         try:
             arrays = self._level.quick(self._records.decode(data))
         except _UNUSUAL:
-            arrays = self._level.careful(_OBJECTS.decode(data))
+            arrays = self._level.careful([members(row) for row in rows])
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def together(self, batches: Sequence[pa.RecordBatch]) -> pa.Table:
@@ -344,7 +344,6 @@ _UNUSUAL = (ValueError, OverflowError, msgspec.MsgspecError)
 #: Characters of a number that has no more digits before the point than a decimal column.
 _SURELY_EXACT = odd_values.DECIMAL_DIGITS - odd_values.DECIMAL_PLACES
 
-_OBJECTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _OBJECTS_OR_NULL = msgspec.json.Decoder(list[dict[str, msgspec.Raw]] | None)
 
 _SHAPES: dict[Kind, _Shape] = {

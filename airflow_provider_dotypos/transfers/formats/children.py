@@ -3,68 +3,65 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from airflow_provider_dotypos.api.entities import entity
 from airflow_provider_dotypos.api.query import list_params, split_names
+from airflow_provider_dotypos.transfers.formats.columns import child_rows, members
 
 Rows = list[msgspec.Raw]
 
 
 def split_children(
-    name: str, rows: Iterable[msgspec.Raw], include: str | Sequence[str]
-) -> tuple[Rows, dict[str, Rows]]:
-    """Return rows without their child lists, and the children by the name of their entity.
+    name: str, rows: Iterable[msgspec.Raw], include: str | Sequence[str], cut: Container[str] = ()
+) -> tuple[Rows, dict[str, Rows], Counter[str]]:
+    """Return rows without their child lists, the children by the name of their entity, and counts of what is neither.
 
     All bytes stay as they came, but for a child that doesn't name its parent: it gets the parent's id, in the field
-    that is for it (``_orderId``). A value that is no list of objects stays in its parent.
+    that is for it (``_orderId``). What is no row of a child list stays in its parent, counted by the list's name.
 
     :param name: the entity of `rows`. :param include: the child lists, as a comma-separated text or a sequence.
+    :param cut: entities of which only some fields are wanted: what is no row of them doesn't stay, as nothing tells
+        what in it isn't wanted.
     :raises DotyposInputError: the entity has no such child list.
     """
     found = entity(name)
     included = {key: found.includes[key] for key in split_names(list_params(found, include=include).get("include"))}
     parents: Rows = []
     children: dict[str, Rows] = {child.entity: [] for child in included.values()}
+    misfits: Counter[str] = Counter()
     for row in rows:
-        members = _MEMBERS.decode(row)
+        fields = members(row)
         taken = False
         for key, child in included.items():
-            listed = _listed(members[key]) if key in members else None
-            if listed is not None:
-                children[child.entity] += (_with_parent(one, child.parent, members["id"]) for one in listed)
-                del members[key]
-                taken = True
-        parents.append(msgspec.Raw(msgspec.json.encode(members)) if taken else row)
-    return parents, children
-
-
-def _listed(value: msgspec.Raw) -> Rows | None:
-    """Return the objects of a list, none of a null, or ``None`` if it isn't a list of objects."""
-    try:
-        rows = _LISTS.decode(value) or []
-    except msgspec.MsgspecError:
-        return None
-    return rows if all(bytes(row).startswith(b"{") for row in rows) else None
+            if key not in fields:
+                continue
+            objects, others = child_rows(fields[key])
+            children[child.entity] += (_with_parent(one, child.parent, fields["id"]) for one in objects)
+            misfits[key] += len(others)
+            if not others or child.entity in cut:
+                del fields[key]
+            elif objects:
+                fields[key] = msgspec.Raw(b"[" + b",".join(others) + b"]")
+            else:
+                continue
+            taken = True
+        parents.append(msgspec.Raw(msgspec.json.encode(fields)) if taken else row)
+    return parents, children, misfits
 
 
 def _with_parent(row: msgspec.Raw, field: str, parent: msgspec.Raw) -> msgspec.Raw:
-    if _parents(field).decode(row).parent is not msgspec.UNSET:
+    if _parents(field).decode(row).parent is not None:
         return row
-    return msgspec.Raw(msgspec.json.encode({**_MEMBERS.decode(row), field: parent}))
+    return msgspec.Raw(msgspec.json.encode({**members(row), field: parent}))
 
 
 @functools.cache
 def _parents(field: str) -> msgspec.json.Decoder[Any]:
-    """Return a decoder of one field of a row."""
-    row = msgspec.defstruct(
-        "Row", [("parent", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET)], rename={"parent": field}
-    )
+    """Return a decoder of one field of a row, ``None`` where it is null or missing."""
+    row = msgspec.defstruct("Row", [("parent", Any, None)], rename={"parent": field})
     return msgspec.json.Decoder(row)
-
-
-_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_LISTS = msgspec.json.Decoder(list[msgspec.Raw] | None)

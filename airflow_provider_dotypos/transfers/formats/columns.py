@@ -7,6 +7,7 @@ part of a set, whatever rows come.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -97,22 +98,47 @@ class Columns:
         """Whether the field called `name` is wanted."""
         return name in self.names or (self.others and name not in self.left_out)
 
-    def cut(self, rows: Iterable[msgspec.Raw]) -> list[msgspec.Raw]:
-        """Return rows with the wanted fields only, each with its bytes and in its order as it came."""
+    def cut(self, rows: Iterable[msgspec.Raw], misfits: Counter[str]) -> list[msgspec.Raw]:
+        """Return rows with the wanted fields only, each with its bytes and in its order as it came.
+
+        :param misfits: counts, by child list, what is no row of it: nothing tells what in it isn't wanted.
+        """
         if self.whole:
             return list(rows)
-        return [msgspec.Raw(self._cut(row)) for row in map(_MEMBERS.decode, rows)]
+        return [msgspec.Raw(self._cut(members(row), misfits)) for row in rows]
 
     @functools.cached_property
     def _children(self) -> dict[str, Columns]:
         return {column.name: column.rows for column in self.columns if column.rows is not None}
 
-    def _cut(self, row: dict[str, msgspec.Raw]) -> bytes:
+    def _cut(self, row: dict[str, msgspec.Raw], misfits: Counter[str]) -> bytes:
         kept = {name: value for name, value in row.items() if self.wants(name)}
         for name, child in self._children.items():
             if name in kept and not child.whole:
-                kept[name] = _cut_list(kept[name], child)
+                objects, others = child_rows(kept[name])
+                misfits[name] += len(others)
+                rows = [child._cut(members(one), misfits) for one in objects]
+                is_list = bytes(kept[name]).startswith(b"[")
+                kept[name] = msgspec.Raw(b"[" + b",".join(rows) + b"]") if is_list else NULL
         return msgspec.json.encode(kept)
+
+
+def members(row: msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """Return a row's fields, each value's bytes as they came; names that aren't UTF-8 are mended."""
+    try:
+        return _MEMBERS.decode(row)
+    except UnicodeDecodeError:
+        return _MEMBERS.decode(bytes(row).decode("utf-8", "replace").encode())
+
+
+def child_rows(value: msgspec.Raw) -> tuple[list[msgspec.Raw], list[msgspec.Raw]]:
+    """Return the rows of a child list, and what in it is no row (all of a value that is no list; nothing of null)."""
+    try:
+        items = _LISTS.decode(value) or []
+    except msgspec.MsgspecError:
+        return [], [value]
+    objects = [item for item in items if bytes(item).startswith(b"{")]
+    return objects, [] if len(objects) == len(items) else [item for item in items if not bytes(item).startswith(b"{")]
 
 
 def columns_of(
@@ -179,7 +205,7 @@ def _select(
 
 def _column(f: Field) -> Column:
     # Ids are 64 bits wide even where the documents say int (attendances), and so are flags, which are open [A].
-    wide = f.name in ("id", "flags") or (f.name.startswith("_") and f.name.endswith("Id"))
+    wide = f.name in ("id", "flags") or f.name.endswith("Id")
     kind = _KINDS[f.type]
     return Column(f.name, "long" if kind == "int" and wide else kind, f.nullable, f.personal)
 
@@ -206,13 +232,5 @@ def _check_names(found: Entity, included: Sequence[str], names: Iterable[str]) -
             )
 
 
-def _cut_list(value: msgspec.Raw, child: Columns) -> msgspec.Raw:
-    try:
-        rows = _LISTS.decode(value)
-    except msgspec.MsgspecError:
-        return NULL  # it isn't the list that it should be, so nothing tells what in it isn't wanted
-    return value if rows is None else msgspec.Raw(b"[" + b",".join(map(child._cut, rows)) + b"]")
-
-
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_LISTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]] | None)
+_LISTS = msgspec.json.Decoder(list[msgspec.Raw] | None)

@@ -22,7 +22,7 @@ import msgspec
 from airflow_provider_dotypos.api.page import one_line
 from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.transfers.formats import odd_values
-from airflow_provider_dotypos.transfers.formats.columns import NULL, UNKNOWN, Columns
+from airflow_provider_dotypos.transfers.formats.columns import NULL, UNKNOWN, Columns, members
 from airflow_provider_dotypos.transfers.formats.writer import TextWriter
 
 
@@ -41,7 +41,7 @@ class CsvWriter(TextWriter):
 
     def write(self, rows: Iterable[msgspec.Raw]) -> None:
         """Append rows, a record each."""
-        records = [self._record(_MEMBERS.decode(row)) for row in self._columns.cut(rows)]
+        records = [self._record(members(row)) for row in self._columns.cut(rows, self.misfits)]
         self._put(records)
         self.rows += len(records)
 
@@ -79,6 +79,3 @@ def _utc(cell: str) -> str:
     except odd_values.MisfitError:
         return cell
     return iso(milliseconds) if complete else cell
-
-
-_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])

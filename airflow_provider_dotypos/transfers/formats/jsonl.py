@@ -25,7 +25,7 @@ class JsonLinesWriter(TextWriter):
 
     def write(self, rows: Iterable[msgspec.Raw]) -> None:
         """Append rows, a line each, their bytes as they came."""
-        lines = list(rows) if self._columns is None else self._columns.cut(rows)
+        lines = list(rows) if self._columns is None else self._columns.cut(rows, self.misfits)
         if not lines:
             return
         data = b"\n".join(lines)
