@@ -17,8 +17,8 @@ WORKERS = 16
 COMPARISONS = ("one-worker", "parquet", "latency")
 
 
-def ours(name: str, **arguments: object) -> Contender:
-    return Contender(name, "benchmarks.contenders:ours", arguments)
+def ours(name: str, rows: int | None = None, **arguments: object) -> Contender:
+    return Contender(name, "benchmarks.contenders:ours", arguments, rows=rows)
 
 
 def peer(label: str, name: str, rows: int | None = None, **options: object) -> Contender:
@@ -26,11 +26,16 @@ def peer(label: str, name: str, rows: int | None = None, **options: object) -> C
 
 
 def at_latency(rounds: int, rows: int, latency_ms: float) -> None:
-    """Many threads at a network's latency; who reads page after page gets fewer rows, its rate is the same."""
+    """Many threads at a network's latency; slow ones get fewer rows, and so does ours for each ratio: starting and
+    ending count for more there.
+    """
     few, some = rows // 15, rows // 5
+    with_few, with_some = (f"ours x {WORKERS}, {count:,} rows" for count in (few, some))
     contenders = [
-        ours("ours x 16", concurrency=WORKERS),
-        Contender("ours x 16, few rows", "benchmarks.contenders:ours", {"concurrency": WORKERS}, rows=few),
+        Contender(f"raw sockets x {WORKERS}", "benchmarks.contenders:raw_sockets", {"connections": WORKERS}),
+        ours(f"ours x {WORKERS}", concurrency=WORKERS),
+        ours(with_some, some, concurrency=WORKERS),
+        ours(with_few, few, concurrency=WORKERS),
         peer("dlt", "dlt", few),
         peer("dlt, 16 windows by hand", "dlt", some, windows=WORKERS),
         peer("Airbyte", "airbyte", few),
@@ -39,7 +44,7 @@ def at_latency(rounds: int, rows: int, latency_ms: float) -> None:
         peer("Singer tap, tuned", "singer", few, fast=True),
     ]
     title = f"beside peers at {latency_ms:g} ms"
-    compare(title, contenders, rows=rows, latency_ms=latency_ms, rounds=rounds, own=["ours x 16"])
+    compare(title, contenders, rows=rows, latency_ms=latency_ms, rounds=rounds, own=[with_few, with_some])
 
 
 def one_worker(rounds: int, rows: int) -> None:

@@ -1,4 +1,4 @@
-"""Draw the rates that ``beside_peers`` and ``together`` kept; run by the environment that has matplotlib.
+"""Draw the rates that ``beside_peers`` kept; run by the environment that has matplotlib.
 
 ``.work/peers/plot/bin/python -m benchmarks.peers.plot docs/images/benchmarks.svg``
 """
@@ -50,10 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Draw rows a second beside the peers.")
     parser.add_argument("path", type=Path)
     asked = parser.parse_args()
-    sockets = rates("together at 50 ms")
     at_latency = rates("beside peers at 50 ms")
-    at_latency.pop("ours x 16, few rows")
-    at_latency["raw sockets x 16"] = sockets["raw sockets x 16"]
     one_worker = rates("beside peers at 0 ms")
     mpl.rcParams["svg.fonttype"] = "none"
     mpl.rcParams["svg.hashsalt"] = "benchmarks"
