@@ -91,7 +91,7 @@ def check(job: Job) -> None:
 
 def ids(folder: Path) -> Iterator[int]:
     """Yield the ids in what a contender wrote: ours through the manifest, otherwise every file."""
-    manifests = list(folder.glob("*/*/*/manifest-*.json"))
+    manifests = list(folder.glob("*/*/*/_manifest-*.json"))
     files = [path for manifest in manifests for path in parts(manifest)] if manifests else folder.rglob("*")
     for path in files:
         yield from ids_of(path)

@@ -62,8 +62,8 @@ class Kill:
 
 def finished(folder: Path) -> set[int]:
     """Return the numbers of the rows in parts that are whole: those with a sidecar."""
-    sidecars = folder.rglob("_sidecar-*")
-    return {id - FIRST_ID for path in sidecars for id in ids_of(path.with_name(path.name.removeprefix("_sidecar-")))}
+    parts = [path.with_name(path.name[1:]).with_suffix("") for path in folder.rglob("_*.meta")]
+    return {id - FIRST_ID for path in parts for id in ids_of(path)}
 
 
 def run(job: Job, arguments: Mapping[str, object], seconds: float | None = None) -> float:

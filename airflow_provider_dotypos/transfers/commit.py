@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 #: Every name that this package gives, and its generation; nothing else in a folder is ours to remove.
 _OURS = re.compile(
     r"_manifest-(\d{4,})\.json|\.staging-g(\d{4,})-[0-9a-f]{16}"
-    r"|(?:_sidecar-)?g(\d{4,})-.+-t\d+[0-9a-f]{6}\.(?:jsonl|csv|parquet)(?:\.gz)?"
+    r"|(_)?g(\d{4,})-.+-t\d+[0-9a-f]{6}\.(?:jsonl|csv|parquet)(?:\.gz)?(?(3)\.meta)"
 )
 
 
@@ -195,7 +195,7 @@ class Attempt:
 
     def _sidecars(self, names: Iterable[str]) -> Iterator[Part]:
         """Yield the parts of this generation that are said to be whole."""
-        prefix = sidecar_name(f"g{self._generation:04d}-")
+        prefix = f"_g{self._generation:04d}-"
         for name in names:
             if name.startswith(prefix) and _OURS.fullmatch(name):
                 try:
@@ -229,8 +229,8 @@ class Attempt:
 
 
 def sidecar_name(part: str) -> str:
-    """Return the name of a part's sidecar."""
-    return f"_sidecar-{part}"
+    """Return the name of a part's sidecar: neither engines that read folders nor globs by suffix take it for data."""
+    return f"_{part}.meta"
 
 
 def stream_name(piece: Piece) -> str:
