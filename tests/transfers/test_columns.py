@@ -229,6 +229,21 @@ def test_one_pass_over_orders_feeds_three_tables() -> None:
     assert [msgspec.json.decode(row) for row in children["money-logs"]] == [{**orphan, "_orderId": ORDER["id"]}] * 2
 
 
+def test_a_name_that_is_no_text_is_not_fatal() -> None:
+    given_row = msgspec.Raw(b'{"id":"1","\xff":1,"orderItems":[{"id":"2","\xff":1}]}')
+    (parent,), children, _ = split_children("orders", [given_row], "orderItems")
+    assert bytes(parent).decode() == '{"id":"1","�":1}'
+    assert bytes(children["order-items"][0]).decode() == '{"id":"2","�":1,"_orderId":"1"}'
+    cut = columns_of("orders", include="orderItems", exclude="orderItems.note").cut([given_row], Counter())
+    assert bytes(cut[0]).decode() == '{"id":"1","�":1,"orderItems":[{"id":"2","�":1}]}'
+
+
+def test_a_parents_id_that_is_no_text_is_not_fatal() -> None:
+    item = b'{"id":"2","_orderId":"\xff"}'
+    _, children, _ = split_children("orders", [msgspec.Raw(b'{"id":"1","orderItems":[%s]}' % item)], "orderItems")
+    assert bytes(children["order-items"][0]) == item
+
+
 def test_ingredients_belong_to_the_dish() -> None:
     _, children, _ = split_children(
         "products", [raw({"id": "1", "ingredients": [{"id": "2", "_productId": "3"}]})], "ingredients"

@@ -11,7 +11,7 @@ import msgspec
 
 from airflow_provider_dotypos.api.entities import entity
 from airflow_provider_dotypos.api.query import list_params, split_names
-from airflow_provider_dotypos.transfers.formats.columns import child_rows, members
+from airflow_provider_dotypos.transfers.formats.columns import NULL, child_rows, members
 
 Rows = list[msgspec.Raw]
 
@@ -55,13 +55,13 @@ def split_children(
 
 
 def _with_parent(row: msgspec.Raw, field: str, parent: msgspec.Raw) -> msgspec.Raw:
-    if _parents(field).decode(row).parent is not None:
+    if _parents(field).decode(row).parent != NULL:
         return row
     return msgspec.Raw(msgspec.json.encode({**members(row), field: parent}))
 
 
 @functools.cache
 def _parents(field: str) -> msgspec.json.Decoder[Any]:
-    """Return a decoder of one field of a row, ``None`` where it is null or missing."""
-    row = msgspec.defstruct("Row", [("parent", Any, None)], rename={"parent": field})
+    """Return a decoder of one field's bytes, those of null where it is missing: no value is read, so none can fail."""
+    row = msgspec.defstruct("Row", [("parent", msgspec.Raw, NULL)], rename={"parent": field})
     return msgspec.json.Decoder(row)
