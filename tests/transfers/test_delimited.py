@@ -87,6 +87,12 @@ def test_a_time_that_would_lose_something_stays_as_it_came(tmp_path: Path) -> No
     assert written(tmp_path, [order(created=1768478280000)])[0]["created"] == "2026-01-15T11:58:00.000Z"
 
 
+@pytest.mark.parametrize("columns", [ORDERS, columns_of("orders", exclude="printData")])
+def test_a_name_that_is_no_text_is_not_fatal(tmp_path: Path, columns: Columns) -> None:
+    row = written(tmp_path, [msgspec.Raw(b'{"id":"1","\xff":1,"note":"a"}')], columns)[0]
+    assert (row["id"], row["note"], row["_unknown"]) == ("1", "a", '{"�":1}')
+
+
 def test_it_can_be_compressed_and_is_the_same_each_time(tmp_path: Path) -> None:
     digests = set()
     for name in ("a", "b"):

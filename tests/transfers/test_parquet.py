@@ -158,6 +158,20 @@ def test_bytes_that_are_no_text_are_not_fatal(tmp_path: Path) -> None:
     assert one(tmp_path, msgspec.Raw(b'{"id":"1","\xff":2}'))["_unknown"] == '{"�":2}'
 
 
+@pytest.mark.parametrize("selection", [{}, {"exclude": "orderItems.note"}])
+def test_a_name_that_is_no_text_takes_nothing_else_with_it(tmp_path: Path, selection: dict[str, Any]) -> None:
+    some = [
+        msgspec.Raw(b'{"id":"1","orderItems":[{"id":"2","\xff":1},{"id":"3","name":"\xff"}]}'),
+        msgspec.Raw(b'{"id":"4","\xff":1}'),
+        msgspec.Raw(b'{"id":"5","status":"\xff"}'),
+    ]
+    table, writer = written(tmp_path, some, columns_of("orders", include="orderItems", **selection))
+    first, second, third = table.to_pylist()
+    assert [(item["id"], item["_unknown"]) for item in first["orderItems"]] == [(2, '{"�":1}'), (3, '{"name":"�"}')]
+    assert (first["_unknown"], second["_unknown"], third["_unknown"]) == (None, '{"�":1}', '{"status":"�"}')
+    assert +writer.misfits == {"orderItems.name": 1, "status": 1}
+
+
 # --- selections ----------------------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_dotypos.transfers.formats import odd_values
-from airflow_provider_dotypos.transfers.formats.columns import NULL, UNKNOWN, Column, Columns, Kind, members
+from airflow_provider_dotypos.transfers.formats.columns import NULL, UNKNOWN, Column, Columns, Kind, members, objects
 
 MILLISECONDS = pa.timestamp("ms", "UTC")
 DECIMAL = pa.decimal128(odd_values.DECIMAL_DIGITS, odd_values.DECIMAL_PLACES)
@@ -191,7 +191,7 @@ class _Nested(_Shape):
         return self._lists(values, self._level.quick)
 
     def each(self, values: _Raws) -> _Fitted:
-        found, misfits = _read(_OBJECTS_OR_NULL.decode, values)
+        found, misfits = _read(objects, values)
         return self._lists(found, self._level.careful), misfits
 
     def _lists(self, lists: Sequence[list[_T] | None], arrays: Callable[[list[_T]], list[pa.Array]]) -> pa.Array:
@@ -343,8 +343,6 @@ _UNUSUAL = (ValueError, OverflowError, msgspec.MsgspecError)
 
 #: Characters of a number that has no more digits before the point than a decimal column.
 _SURELY_EXACT = odd_values.DECIMAL_DIGITS - odd_values.DECIMAL_PLACES
-
-_OBJECTS_OR_NULL = msgspec.json.Decoder(list[dict[str, msgspec.Raw]] | None)
 
 _SHAPES: dict[Kind, _Shape] = {
     "long": _whole(pa.int64(), 64),

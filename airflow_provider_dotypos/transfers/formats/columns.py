@@ -115,12 +115,17 @@ class Columns:
         kept = {name: value for name, value in row.items() if self.wants(name)}
         for name, child in self._children.items():
             if name in kept and not child.whole:
-                objects, others = child_rows(kept[name])
-                misfits[name] += len(others)
-                rows = [child._cut(members(one), misfits) for one in objects]
-                is_list = bytes(kept[name]).startswith(b"[")
-                kept[name] = msgspec.Raw(b"[" + b",".join(rows) + b"]") if is_list else NULL
+                kept[name] = child._cut_list(kept[name], name, misfits)
         return msgspec.json.encode(kept)
+
+    def _cut_list(self, value: msgspec.Raw, name: str, misfits: Counter[str]) -> msgspec.Raw:
+        try:
+            rows = objects(value)
+        except msgspec.MsgspecError:
+            found, others = child_rows(value)
+            misfits[name] += len(others)
+            rows = [members(one) for one in found] if bytes(value).startswith(b"[") else None
+        return NULL if rows is None else msgspec.Raw(b"[" + b",".join(self._cut(row, misfits) for row in rows) + b"]")
 
 
 def members(row: msgspec.Raw) -> dict[str, msgspec.Raw]:
@@ -129,6 +134,17 @@ def members(row: msgspec.Raw) -> dict[str, msgspec.Raw]:
         return _MEMBERS.decode(row)
     except UnicodeDecodeError:
         return _MEMBERS.decode(bytes(row).decode("utf-8", "replace").encode())
+
+
+def objects(value: msgspec.Raw) -> list[dict[str, msgspec.Raw]] | None:
+    """Return the fields of a child list's rows, or ``None`` of a null: all at once, if all is as it should be.
+
+    :raises msgspec.MsgspecError: it is neither a list of objects nor null.
+    """
+    try:
+        return _OBJECTS.decode(value)
+    except UnicodeDecodeError:  # row by row, so that what is mended in one changes nothing in another
+        return [members(item) for item in _LISTS.decode(value) or []]
 
 
 def child_rows(value: msgspec.Raw) -> tuple[list[msgspec.Raw], list[msgspec.Raw]]:
@@ -233,4 +249,7 @@ def _check_names(found: Entity, included: Sequence[str], names: Iterable[str]) -
 
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_LISTS = msgspec.json.Decoder(list[msgspec.Raw] | None)
+_LISTS: msgspec.json.Decoder[list[msgspec.Raw] | None] = msgspec.json.Decoder(list[msgspec.Raw] | None)
+_OBJECTS: msgspec.json.Decoder[list[dict[str, msgspec.Raw]] | None] = msgspec.json.Decoder(
+    list[dict[str, msgspec.Raw]] | None
+)
