@@ -58,10 +58,15 @@ def test_a_deleted_row_is_marked_in_any_kind(marker: object) -> None:
     ]
 
 
-@pytest.mark.parametrize("id", [None, "abc", "", 1.5, "9" * 25, "9" * 19])
+@pytest.mark.parametrize("id", [None, "abc", "", 1.5, "9" * 25, "9" * 19, 2**63, -(2**63) - 1])
 def test_a_row_without_a_proper_id_is_an_error(id: object) -> None:
     with pytest.raises(DotyposResponseError):
         read_page(msgspec.json.encode([{"id": id}]), None)
+
+
+@pytest.mark.parametrize("id", [2**63 - 1, -(2**63), 0, -401])
+def test_an_id_may_have_64_bits(id: int) -> None:
+    assert read_page(msgspec.json.encode([{"id": id}, {"id": str(id)}]), None).ids == [str(id)] * 2
 
 
 def test_envelopes_and_bare_arrays_numbers_and_texts_are_read_alike() -> None:

@@ -183,8 +183,11 @@ def test_a_selection_leaves_nothing_of_the_rest(tmp_path: Path) -> None:
     assert "note" not in row["orderItems"][0]
     assert row["_unknown"] == '{"itemCount":"?"}'
     assert row["orderItems"][0]["_unknown"] == '{"quantity":"viele"}'
-    odd = one(tmp_path, order(orderItems={"note": "Jana"}), columns)
-    assert (odd["orderItems"], odd["_unknown"]) == (None, None)
+    for value in ({"note": "Jana"}, [ITEM, None]):
+        table, writer = written(tmp_path, [order(orderItems=value)], columns)
+        odd = table.to_pylist()[0]
+        assert (odd["orderItems"], odd["_unknown"]) == (None, None)
+        assert +writer.misfits == {"orderItems": 1}
 
 
 def test_what_is_excluded_is_not_unknown(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.walk import Batch, Piece, Stream
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox, lists
 from airflow_provider_dotypos.transfers.commit import Attempt
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator, _origin
 from airflow_provider_dotypos.transfers.extraction import Extraction
@@ -223,6 +223,38 @@ class TestFlattening:
         assert part.children["order-items"].rows == 2
         left = json.loads(store.read(part.name)).get("orderItems")
         assert left == (None if exclude else [None, "Jana"])
+
+    @pytest.mark.parametrize("file_format", ["parquet", "csv"])
+    @pytest.mark.parametrize("selection", [{}, {"exclude": "orderItems.note"}, {"personal_data": False}])
+    def test_what_is_no_item_is_in_unknown_and_told(
+        self,
+        extract: Extract,
+        sandbox: Sandbox,
+        sales: list[dict[str, Any]],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        file_format: str,
+        selection: dict[str, Any],
+    ) -> None:
+        whole = lists.with_children
+
+        def odd(*arguments: Any) -> dict[str, Any]:
+            row = whole(*arguments)
+            return {**row, "orderItems": [*row["orderItems"], "Jana"]}
+
+        monkeypatch.setattr(lists, "with_children", odd)
+        result = extract(include="orderItems", flatten=True, file_format=file_format, concurrency=1, **selection)
+        found = read_manifest(result["manifest"])
+        assert found.manifest.children == {"order-items": 480}
+        assert found.manifest.misfits == {"orderItems": 240}
+        assert "orderItems (240)" in caplog.text
+        for file in found.files:
+            if file_format == "parquet":
+                unknown = pq.read_table(str(file.path))["_unknown"].to_pylist()
+            else:
+                unknown = [row["_unknown"] for row in csv.DictReader(file.read_text().splitlines())]
+            left = {str(json.loads(text or "{}").get("orderItems")) for text in unknown}
+            assert left == {"None" if selection else "['Jana']"}
 
     def test_without_children_there_is_nothing_to_flatten(self, extract: Extract) -> None:
         with pytest.raises(Exception, match="flatten: there is nothing to flatten"):
