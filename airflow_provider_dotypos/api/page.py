@@ -186,7 +186,9 @@ def _id(value: str | int | None) -> str:
     """Return a row's id as text; every id is a whole number of at most 64 bits."""
     text = str(value)
     if not _ID.fullmatch(text) or (len(text) > _SURELY_64_BITS and not -(2**63) <= int(text) < 2**63):
-        raise DotyposResponseError(f"answered with a row whose id is no whole number ({type(value).__name__})")
+        raise DotyposResponseError(
+            f"answered with a row whose id is no whole number of 64 bits ({type(value).__name__})"
+        )
     return text
 
 

@@ -19,7 +19,8 @@ everything else     ``_unknown``: per row one JSON object, as text, of the field
 
 A value that is no such value at all leaves a null in its column. One that is only finer than its column (a time with
 microseconds, a number with 20 decimals) is cut there. Both are counted as misfits, and are in ``_unknown`` as they
-came.
+came. Only of a child list whose fields are wanted in part, and that holds anything but objects, nothing is kept: there
+is no telling what in it isn't wanted.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class RowWriter(ABC):
 
     :param path: where to write.
     :ivar rows: rows written. :ivar misfits: how many values didn't fit their column, by field (of the rows that were
-        looked at: all, once it is closed).
+        looked at: all, once it is closed; whoever takes children out of rows adds what is none).
     """
 
     def __init__(self, path: Path) -> None:
