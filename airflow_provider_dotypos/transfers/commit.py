@@ -128,7 +128,9 @@ class Attempt:
             child: ChildFile(f"g{self._generation:04d}-{child}-{stream}-{ending}", its.rows, *_closed(its))
             for child, its in children.items()
         }
-        misfits = dict(sum((its.misfits for its in children.values()), +writer.misfits))
+        misfits = dict(+writer.misfits)
+        for child, its in children.items():
+            misfits |= {f"{child}.{field}": count for field, count in (+its.misfits).items()}
         part = Part(name, stream, low, high, writer.rows, size, digest, self._origin, __version__, misfits, files)
         self._put.append(part)
         try:

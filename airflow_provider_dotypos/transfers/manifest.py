@@ -35,8 +35,9 @@ class Part(msgspec.Struct, frozen=True):
         means from the beginning, and both ``None`` rows without a cursor.
     :param rows: rows in it. :param bytes: its size. :param sha256: of its bytes, in hex.
     :param origin: the task instance that wrote it, in short. :param package_version: the package that wrote it.
-    :param misfits: how many values didn't fit their column, by field: they are kept as they came (where there are
-        columns, in ``_unknown``), but for what may hold fields that weren't wanted.
+    :param misfits: how many values didn't fit their column, by field (of children in files of their own as
+        ``order-items.quantity``): they are kept as they came (where there are columns, in ``_unknown``), but for what
+        may hold fields that weren't wanted.
     :param children: files of flattened child lists, by their entity's name.
     """
 
@@ -75,8 +76,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     :param requests: list calls that the attempt which committed it took. :param bytes: size of all files.
     :param columns: the columns of each table, by its entity, where the format has any, or a selection was asked for.
     :param children: rows in the files of flattened child lists, by entity.
-    :param misfits: how many values didn't fit their column, by field: they are kept as they came (where there are
-        columns, in ``_unknown``), but for what may hold fields that weren't wanted.
+    :param misfits: how many values didn't fit their column in all parts, see `Part`.
     """
 
     entity: str
