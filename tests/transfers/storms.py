@@ -5,16 +5,20 @@ What is promised is checked here: of a set when it is committed, and of the wind
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
+import io
 import random
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow.parquet as pq
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api import auth
@@ -71,6 +75,7 @@ class Weather:
     """All that a storm is made of but its tries.
 
     :param grain: of rows' times, in milliseconds. :param edge: milliseconds by which the window begins and ends later.
+    :param from_the_beginning: the first window has no beginning, and its set a tail of what changed meanwhile.
     :param rate: changes per request. :param faults: kind, requests that pass before, and requests that meet it.
     """
 
@@ -80,10 +85,11 @@ class Weather:
     grain: int
     rate: float
     faults: list[tuple[str, int, int]]
-    gzip_level: int | None
+    form: FileFormat
     worth_splitting: float
     seed: int
     edge: int = 0
+    from_the_beginning: bool = False
 
 
 class Wind(Fault):
@@ -107,6 +113,9 @@ class Storm:
         self.lake = lake
         self.since, self.until = SINCE + weather.edge, UNTIL + weather.edge
         self.window = Window(self.since, self.until)
+        if weather.from_the_beginning:
+            self.since = -HOUR  # before every row
+            self.window = Window(None, self.until)
         self.chance = random.Random(weather.seed)
         self.tick = 1000 if weather.behaviour.timestamp_precision == "s" else 1
         self.shop = api.shop = empty_shop()
@@ -148,7 +157,7 @@ class Storm:
             self.weather.name,
             cloud_id=self.cloud,
             window=window,
-            file_format=FileFormat(gzip_level=self.weather.gzip_level),
+            file_format=self.weather.form,
             max_part_bytes=plan.part_bytes,
             concurrency=plan.concurrency,
         )
@@ -196,7 +205,8 @@ class Storm:
             return
         path = self.chance.choice(parts)
         data = bytearray(path.read_bytes())
-        data[max(data.find(b"4100"), len(data) // 2 * (self.weather.gzip_level or 0)) + 8] ^= 1
+        packed = self.weather.form.gzip_level or self.weather.form.name == "parquet"
+        data[max(data.find(b"4100"), len(data) // 2 if packed else 0) + 8] ^= 1
         path.write_bytes(data if self.chance.random() < 0.8 else data[: len(data) // 2])
 
     def _commit(self, path: Path) -> None:
@@ -215,14 +225,13 @@ class Storm:
         for part in manifest.parts:
             data = (folder / part.name).read_bytes()
             assert (len(data), hashlib.sha256(data).hexdigest()) == (part.bytes, part.sha256)
-            lines = (gzip.decompress(data) if self.weather.gzip_level else data).splitlines()
-            rows = [msgspec.json.decode(line) for line in lines]
+            rows = list(rows_of(data, self.weather.form, self.cursor))
             assert len(rows) == part.rows
             if part.high is not None:
-                assert part.low is not None
-                ranges.setdefault(part.stream, []).append((part.low, part.high))
+                low = -HOUR if part.low is None else part.low
+                ranges.setdefault(part.stream, []).append((low, part.high))
                 for row in rows:
-                    assert part.low - part.low % self.tick <= timestamp(row[self.cursor]) < part.high
+                    assert low - low % self.tick <= timestamp(row[self.cursor]) < part.high
             found += rows
         for stream in ranges.values():
             assert all(one[1] <= other[0] for one, other in pairwise(sorted(stream)))
@@ -258,6 +267,22 @@ class Storm:
         assert tried.dead or not tried.left
 
 
+def rows_of(data: bytes, form: FileFormat, cursor: str) -> Iterator[Row]:
+    """Yield the rows of a part in any format, with their id, cursor and marker as JSON lines have them."""
+    if form.name == "parquet":
+        for row in pq.read_table(io.BytesIO(data)).to_pylist():
+            moment = row[cursor]
+            yield row | {"id": str(row["id"]), cursor: moment and round(moment.timestamp() * 1000)}
+        return
+    text = (gzip.decompress(data) if form.gzip_level else data).decode()
+    if form.name == "jsonl":
+        for line in text.splitlines():
+            yield {cursor: None} | msgspec.json.decode(line)
+        return
+    for record in csv.DictReader(io.StringIO(text, newline="")):
+        yield record | {cursor: record[cursor] or None, "deleted": record.get("deleted") == "true"}
+
+
 def check_promises(storm: Storm, plans: list[Plan]) -> None:
     """Fill the window by these tries, then two later ones, the last in a shop at rest; check what is promised."""
     stormy = storm.finish(storm.window, plans)
@@ -272,7 +297,9 @@ def check_promises(storm: Storm, plans: list[Plan]) -> None:
 
 
 def check_unchanged_rows(storm: Storm, rows: list[Row]) -> None:
-    """Every row of the window that didn't change is there once (one without a cursor, at least once)."""
+    """Every row of the window that didn't change is there once (one without a cursor, at least once; one after a window
+    from the beginning, with what changed meanwhile).
+    """
     counts = Counter(str(row["id"]) for row in rows)
     for id, row in storm.before.items():
         moment = row[storm.cursor]
@@ -280,8 +307,10 @@ def check_unchanged_rows(storm: Storm, rows: list[Row]) -> None:
             continue
         if moment is None:
             assert counts[id] >= 1, "lost"
+        elif moment >= storm.until:
+            assert counts[id] == storm.weather.from_the_beginning, "lost or doubled"
         else:
-            assert counts[id] == (storm.since <= moment < storm.until), "lost or doubled"
+            assert counts[id] == (storm.since <= moment), "lost or doubled"
 
 
 def check_merged(storm: Storm, windows: list[list[Row]], end: int) -> None:

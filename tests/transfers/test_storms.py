@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -26,6 +27,7 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.api import pieces
 from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
 from tests.api.walking import HOUR, empty_shop
 from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_promises
 from tests.transfers.turns import Death, by_turns
@@ -50,6 +52,11 @@ weathers = st.builds(
         timestamp_precision=st.sampled_from(["ms", "s"]),
         next_page=st.sampled_from(["filled", "null"]),
         numbers=st.sampled_from(["text", "number"]),
+        nulls=st.sampled_from(["null", "omitted"]),
+        ties=st.sampled_from(["stable", "shuffled"]),
+        deleted_null=st.sampled_from(["live", "excluded"]),
+        timestamp_zone=st.sampled_from(["Z", "+0000", "+01:00"]),
+        allow_version=st.sampled_from(["honoured", "ignored"]),
     ),
     bursts=bursts,
     grain=st.sampled_from([1, 1000]),
@@ -60,10 +67,11 @@ weathers = st.builds(
         ),
         max_size=4,
     ),
-    gzip_level=st.sampled_from([None, None, 1]),
+    form=st.sampled_from([FileFormat(), FileFormat(gzip_level=1), FileFormat("parquet"), FileFormat("csv")]),
     worth_splitting=st.sampled_from([0.3, 3.0]),
     seed=st.integers(0, 2**32),
     edge=st.sampled_from([0, 500]),
+    from_the_beginning=st.booleans(),
 )
 
 deaths = st.builds(Death, st.sampled_from(["crash", "crash", "crash", "error", "late", "cancel"]), st.integers(4, 70))
@@ -91,7 +99,7 @@ def api() -> Iterator[Sandbox]:
         yield running
 
 
-CALM = Weather("orders", Behaviour(), [Burst(1000, 300, HOUR)], 1, 0.0, [], None, 3.0, 1)
+CALM = Weather("orders", Behaviour(), [Burst(1000, 300, HOUR)], 1, 0.0, [], FileFormat(), 3.0, 1)
 
 
 @pytest.mark.timeout(900)  # for shrinking what fails
@@ -122,10 +130,15 @@ def test_the_promises_hold_in_any_storm(api: Sandbox, weather: Weather, plans: l
         shutil.rmtree(lake)
 
 
-@pytest.mark.parametrize(("requests", "concurrency"), [(7, 1), (11, 4), (20, 8)])
-def test_the_promises_hold_after_kill_9(api: Sandbox, tmp_path: Path, requests: int, concurrency: int) -> None:
+@pytest.mark.parametrize(
+    ("requests", "concurrency", "changes"),
+    [(7, 1, {}), (11, 4, {"from_the_beginning": True}), (20, 8, {"form": FileFormat("parquet")})],
+)
+def test_the_promises_hold_after_kill_9(
+    api: Sandbox, tmp_path: Path, requests: int, concurrency: int, changes: dict[str, Any]
+) -> None:
     bursts = [Burst(1000, 1400, HOUR), Burst(600, 230, 0), Burst(2400, 340, 900)]
-    storm = Storm(api, replace(CALM, bursts=bursts, rate=2.0), tmp_path)
+    storm = Storm(api, replace(CALM, bursts=bursts, rate=2.0, **changes), tmp_path)
     plan = replace(QUIET, concurrency=concurrency, part_bytes=1)
     process = apart(api, storm, plan)
     api.faults.append(Reaper(process, requests))
@@ -153,8 +166,9 @@ def apart(api: Sandbox, storm: Storm, plan: Plan) -> subprocess.Popen[bytes]:
         "task_id": "x",
         "entity": storm.weather.name,
         "destination": f"file://{storm.lake}",
-        "since": iso(storm.since),
+        "since": storm.window.since and iso(storm.window.since),
         "until": iso(storm.until),
+        "file_format": storm.weather.form.name,
         "max_part_bytes": plan.part_bytes,
         "concurrency": plan.concurrency,
     }
