@@ -10,8 +10,8 @@ import gzip
 import hashlib
 import io
 import random
+import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -75,8 +75,8 @@ class Weather:
     """All that a storm is made of but its tries.
 
     :param grain: of rows' times, in milliseconds. :param edge: milliseconds by which the window begins and ends later.
-    :param from_the_beginning: the first window has no beginning, and its set a tail of what changed meanwhile.
     :param rate: changes per request. :param faults: kind, requests that pass before, and requests that meet it.
+    :param from_the_beginning: whether the first window has no `since`, so that its set has a tail.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Weather:
     grain: int
     rate: float
     faults: list[tuple[str, int, int]]
-    form: FileFormat
+    file_format: FileFormat
     worth_splitting: float
     seed: int
     edge: int = 0
@@ -93,14 +93,17 @@ class Weather:
 
 
 class Wind(Fault):
-    """Lets the shop change before each request is answered, and harms none."""
+    """Lets the shop change before each request is answered, which tells the shop's time, and harms none."""
 
-    def __init__(self, drift: Drift) -> None:
+    def __init__(self, drift: Drift, api: Sandbox) -> None:
         super().__init__("500")
         self.drift = drift
+        self.api = api
 
     def strikes(self, method: str, path: str) -> bool:
         self.drift()
+        # By any other clock, the tail's end wouldn't lie in the shop's past.
+        self.api.date_offset = self.drift.shop.now() / 1000 - time.time()
         return False
 
 
@@ -111,11 +114,7 @@ class Storm:
         auth.forget_tokens()
         self.weather = weather
         self.lake = lake
-        self.since, self.until = SINCE + weather.edge, UNTIL + weather.edge
-        self.window = Window(self.since, self.until)
-        if weather.from_the_beginning:
-            self.since = -HOUR  # before every row
-            self.window = Window(None, self.until)
+        self.window = Window(None if weather.from_the_beginning else SINCE + weather.edge, UNTIL + weather.edge)
         self.chance = random.Random(weather.seed)
         self.tick = 1000 if weather.behaviour.timestamp_precision == "s" else 1
         self.shop = api.shop = empty_shop()
@@ -124,9 +123,8 @@ class Storm:
         self.drift = Drift(self.shop, weather.name, weather.seed, weather.rate)
         api.behaviour = weather.behaviour
         self._fill()
-        self.before = {str(row["id"]): row for row in self.rows()}
         faults = [Fault(kind, retry_after="0", skip=skip, times=times) for kind, skip, times in weather.faults]
-        api.faults[:] = [Wind(self.drift), *faults]
+        api.faults[:] = [Wind(self.drift, api), *faults]
         extra = {"refresh_token": api.refresh_token, "cloud_id": self.cloud, "timeout": 5}
         self._settings = Settings.from_fields(host=api.url, extra=extra)
         self._turns = Turns()
@@ -157,7 +155,7 @@ class Storm:
             self.weather.name,
             cloud_id=self.cloud,
             window=window,
-            file_format=self.weather.form,
+            file_format=self.weather.file_format,
             max_part_bytes=plan.part_bytes,
             concurrency=plan.concurrency,
         )
@@ -199,14 +197,14 @@ class Storm:
         tried.go()
 
     def _rot(self, folder: Path) -> None:
-        """Turn a digit of an id in a part that no manifest lists (of a compressed part, any bit), or cut it off."""
+        """Turn a digit of an id in a part that no manifest lists (of a packed one, any bit), or cut it off."""
         parts = sorted(path for path in folder.glob("g*"))
         if not parts or any(folder.glob("_manifest-*")):
             return
         path = self.chance.choice(parts)
         data = bytearray(path.read_bytes())
-        packed = self.weather.form.gzip_level or self.weather.form.name == "parquet"
-        data[max(data.find(b"4100"), len(data) // 2 if packed else 0) + 8] ^= 1
+        packed = path.suffix in (".gz", ".parquet")
+        data[len(data) // 2 if packed else data.find(b"4100") + 8] ^= 1
         path.write_bytes(data if self.chance.random() < 0.8 else data[: len(data) // 2])
 
     def _commit(self, path: Path) -> None:
@@ -219,25 +217,27 @@ class Storm:
             self._committed.append(manifest)
 
     def read(self, folder: Path, manifest: Manifest) -> list[Row]:
-        """Return the rows of a set, checked: whole parts that don't overlap, and counts that are true."""
+        """Return the rows of a set, checked: whole parts that don't overlap, true counts, and what it has to hold."""
         found: list[Row] = []
         ranges: dict[str, list[tuple[int, int]]] = {}
         for part in manifest.parts:
             data = (folder / part.name).read_bytes()
             assert (len(data), hashlib.sha256(data).hexdigest()) == (part.bytes, part.sha256)
-            rows = list(rows_of(data, self.weather.form, self.cursor))
+            rows = rows_of(data, self.weather.file_format, self.cursor)
             assert len(rows) == part.rows
             if part.high is not None:
-                low = -HOUR if part.low is None else part.low
+                assert part.low is not None or manifest.since is None
+                low = part.low or 0
                 ranges.setdefault(part.stream, []).append((low, part.high))
                 for row in rows:
-                    assert low - low % self.tick <= timestamp(row[self.cursor]) < part.high
+                    assert low - low % self.tick <= row[self.cursor] < part.high
             found += rows
         for stream in ranges.values():
             assert all(one[1] <= other[0] for one, other in pairwise(sorted(stream)))
         ids = {row["id"] for row in found}
         assert (manifest.rows, manifest.distinct_ids) == (len(found), len(ids))
         assert manifest.bytes == sum(part.bytes for part in manifest.parts)
+        check_set(self, manifest, found)
         return found
 
     def finish(self, window: Window, plans: list[Plan]) -> list[Row]:
@@ -267,50 +267,59 @@ class Storm:
         assert tried.dead or not tried.left
 
 
-def rows_of(data: bytes, form: FileFormat, cursor: str) -> Iterator[Row]:
-    """Yield the rows of a part in any format, with their id, cursor and marker as JSON lines have them."""
-    if form.name == "parquet":
-        for row in pq.read_table(io.BytesIO(data)).to_pylist():
-            moment = row[cursor]
-            yield row | {"id": str(row["id"]), cursor: moment and round(moment.timestamp() * 1000)}
-        return
-    text = (gzip.decompress(data) if form.gzip_level else data).decode()
-    if form.name == "jsonl":
-        for line in text.splitlines():
-            yield {cursor: None} | msgspec.json.decode(line)
-        return
-    for record in csv.DictReader(io.StringIO(text, newline="")):
-        yield record | {cursor: record[cursor] or None, "deleted": record.get("deleted") == "true"}
+def rows_of(data: bytes, file_format: FileFormat, cursor: str) -> list[Row]:
+    """Return what counts of a part's rows, the same from every format: id, cursor in epoch ms, and whether deleted."""
+    rows: list[Row]
+    if file_format.name == "parquet":
+        file = pq.ParquetFile(io.BytesIO(data))
+        table = file.read([name for name in ("id", cursor, "deleted") if name in file.schema_arrow.names])
+        times = table.column(cursor).cast("int64")
+        rows = table.set_column(table.schema.get_field_index(cursor), cursor, times).to_pylist()
+    else:
+        data = gzip.decompress(data) if file_format.gzip_level else data
+        if file_format.name == "csv":
+            rows = list(csv.DictReader(io.StringIO(data.decode(), newline="")))
+        else:
+            rows = [msgspec.json.decode(line) for line in data.splitlines()]
+        for row in rows:
+            row[cursor] = timestamp(row[cursor]) if row.get(cursor) else None
+    return [
+        {"id": str(row["id"]), cursor: row[cursor], "deleted": row.get("deleted") in (True, "true")} for row in rows
+    ]
 
 
 def check_promises(storm: Storm, plans: list[Plan]) -> None:
     """Fill the window by these tries, then two later ones, the last in a shop at rest; check what is promised."""
     stormy = storm.finish(storm.window, plans)
-    check_unchanged_rows(storm, stormy)
+    # What ends now has settled in a minute.
+    middle = Window(storm.window.until, storm.shop.now())
     storm.shop.advance(60)
-    middle = Window(storm.until, storm.shop.now())
     later = storm.finish(middle, [replace(plans[-1], overwrite=False)])
     storm.drift.rate = 0
-    storm.shop.advance(60)
     last = Window(middle.until, storm.shop.now())
+    storm.shop.advance(60)
     check_merged(storm, [stormy, later, storm.finish(last, [])], last.until)
 
 
-def check_unchanged_rows(storm: Storm, rows: list[Row]) -> None:
-    """Every row of the window that didn't change is there once (one without a cursor, at least once; one after a window
-    from the beginning, with what changed meanwhile).
+def check_set(storm: Storm, manifest: Manifest, rows: list[Row]) -> None:
+    """Every row that last changed in the window, or its tail, is there once as it is, whatever it was before.
+
+    What has changed since may be there as it was. Rows without a cursor are there at least once, others not at all.
     """
-    counts = Counter(str(row["id"]) for row in rows)
-    for id, row in storm.before.items():
-        moment = row[storm.cursor]
-        if id in storm.drift.touched:
-            continue
+    assert (manifest.tail_until is None) == (manifest.since is not None)
+    since = 0 if manifest.since is None else timestamp(manifest.since)
+    end = timestamp(manifest.tail_until or manifest.until)
+    counts = Counter(row["id"] for row in rows)
+    versions = Counter((row["id"], row[storm.cursor]) for row in rows)
+    for row in storm.rows():
+        id, moment = str(row["id"]), row[storm.cursor]
         if moment is None:
             assert counts[id] >= 1, "lost"
-        elif moment >= storm.until:
-            assert counts[id] == storm.weather.from_the_beginning, "lost or doubled"
-        else:
-            assert counts[id] == (storm.since <= moment), "lost or doubled"
+        elif since <= moment < end:
+            assert versions[id, moment - moment % storm.tick] == 1, "lost or doubled"
+            assert counts[id] == 1 or id in storm.drift.touched, "doubled"
+        elif id not in storm.drift.touched:
+            assert counts[id] == 0, "of another window"
 
 
 def check_merged(storm: Storm, windows: list[list[Row]], end: int) -> None:
@@ -318,18 +327,13 @@ def check_merged(storm: Storm, windows: list[list[Row]], end: int) -> None:
     merged: dict[str, tuple[int, int, Row]] = {}
     for number, rows in enumerate(windows):
         for row in rows:
-            version = (_version(storm, row), number, row)
-            merged[str(row["id"])] = max(merged.get(str(row["id"]), (-1, -1, row)), version, key=lambda v: v[:2])
+            version = (-1 if row[storm.cursor] is None else row[storm.cursor], number, row)
+            merged[row["id"]] = max(merged.get(row["id"], (-1, -1, row)), version, key=lambda v: v[:2])
     there = {str(row["id"]): row for row in storm.rows()}
     for id, row in there.items():
         moment = row[storm.cursor]
-        if moment is None or storm.since <= moment < end:
+        if moment is None or (storm.window.since or 0) <= moment < end:
             assert id in merged, "in no window"
-            found = merged[id][2]
             assert merged[id][0] == (-1 if moment is None else moment - moment % storm.tick), "an old version wins"
-            assert bool(found.get("deleted")) == bool(row.get("deleted"))
+            assert merged[id][2]["deleted"] == bool(row.get("deleted"))
     assert merged.keys() - there.keys() <= storm.drift.gone
-
-
-def _version(storm: Storm, row: Row) -> int:
-    return -1 if row[storm.cursor] is None else timestamp(row[storm.cursor])

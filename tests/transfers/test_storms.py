@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.api import pieces
 from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.sandbox.behaviour import CHOICES
 from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
 from tests.api.walking import HOUR, empty_shop
 from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_promises
@@ -49,14 +50,8 @@ weathers = st.builds(
     name=st.sampled_from(["orders", "products", "courses"]),
     behaviour=st.builds(
         Behaviour,
-        timestamp_precision=st.sampled_from(["ms", "s"]),
-        next_page=st.sampled_from(["filled", "null"]),
-        numbers=st.sampled_from(["text", "number"]),
-        nulls=st.sampled_from(["null", "omitted"]),
-        ties=st.sampled_from(["stable", "shuffled"]),
-        deleted_null=st.sampled_from(["live", "excluded"]),
-        timestamp_zone=st.sampled_from(["Z", "+0000", "+01:00"]),
-        allow_version=st.sampled_from(["honoured", "ignored"]),
+        **{name: st.sampled_from(positions) for name, positions in CHOICES.items()},
+        commit_lag=st.sampled_from([0.0, 0.0, 30.0]),
     ),
     bursts=bursts,
     grain=st.sampled_from([1, 1000]),
@@ -67,7 +62,7 @@ weathers = st.builds(
         ),
         max_size=4,
     ),
-    form=st.sampled_from([FileFormat(), FileFormat(gzip_level=1), FileFormat("parquet"), FileFormat("csv")]),
+    file_format=st.sampled_from([FileFormat(), FileFormat(gzip_level=1), FileFormat("parquet"), FileFormat("csv")]),
     worth_splitting=st.sampled_from([0.3, 3.0]),
     seed=st.integers(0, 2**32),
     edge=st.sampled_from([0, 500]),
@@ -132,7 +127,8 @@ def test_the_promises_hold_in_any_storm(api: Sandbox, weather: Weather, plans: l
 
 @pytest.mark.parametrize(
     ("requests", "concurrency", "changes"),
-    [(7, 1, {}), (11, 4, {"from_the_beginning": True}), (20, 8, {"form": FileFormat("parquet")})],
+    [(7, 1, {}), (11, 4, {"from_the_beginning": True}), (20, 8, {"file_format": FileFormat("parquet")})],
+    ids=str,
 )
 def test_the_promises_hold_after_kill_9(
     api: Sandbox, tmp_path: Path, requests: int, concurrency: int, changes: dict[str, Any]
@@ -167,8 +163,8 @@ def apart(api: Sandbox, storm: Storm, plan: Plan) -> subprocess.Popen[bytes]:
         "entity": storm.weather.name,
         "destination": f"file://{storm.lake}",
         "since": storm.window.since and iso(storm.window.since),
-        "until": iso(storm.until),
-        "file_format": storm.weather.form.name,
+        "until": iso(storm.window.until),
+        "file_format": storm.weather.file_format.name,
         "max_part_bytes": plan.part_bytes,
         "concurrency": plan.concurrency,
     }
