@@ -50,12 +50,12 @@ def airflow_failures(conn_id: str) -> Iterator[None]:
     try:
         yield
     except DotyposError as error:
-        if isinstance(error, DotyposApiError) and error.retry_at is not None and error.too_long_to_wait:
-            raise reschedule_exception(error.retry_at) from error
         if error.permanent:
             its_fault = (DotyposAuthenticationError, DotyposConfigurationError, DotyposPermissionError)
             named = f" (connection {conn_id!r})" if isinstance(error, its_fault) else ""
             raise fail_exception()(f"{error}{named}") from error
+        if isinstance(error, DotyposApiError) and error.retry_at is not None and error.too_long_to_wait:
+            raise reschedule_exception(error.retry_at) from error
         raise
 
 

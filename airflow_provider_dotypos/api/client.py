@@ -14,6 +14,7 @@ import threading
 import time
 from _thread import start_new_thread
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -139,7 +140,8 @@ class DotyposClient:
         may hold the event's lock just then, so another thread sets it.
         """
         self._cancelled = True
-        start_new_thread(self._wake.set, ())
+        with suppress(RuntimeError):  # no thread can be started: waits go on to their end, and nothing after them
+            start_new_thread(self._wake.set, ())
 
     def close(self) -> None:
         """Close idle connections."""

@@ -130,7 +130,7 @@ class _stop_out_of_budget(stop_base):  # noqa: N801
         self._patience = patience
         self._gate = gate
         self._spent = {True: 0.0, False: 0.0}
-        self._tried_at = 0.0
+        self._tried_at = time.monotonic()
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         error = _error(retry_state)

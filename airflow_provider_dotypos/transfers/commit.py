@@ -75,7 +75,8 @@ class Attempt:
         attempt._earlier = [
             part
             for part in attempt._sidecars(names)
-            if part.sizes.items() <= names.items()
+            if part.high is not None  # rows without a cursor are read again
+            and part.sizes.items() <= names.items()
             and part.package_version == __version__  # another one may have had other columns
             and (not overwrite or (origin and part.origin == origin))
         ]
@@ -95,7 +96,7 @@ class Attempt:
             part
             for part in self._earlier
             if part.stream == stream
-            and part.high is not None
+            and part.high is not None  # see `begin`
             and part.high <= high
             and (low is None or (part.low is not None and part.low >= low))
         ]

@@ -118,12 +118,12 @@ class Set(msgspec.Struct, frozen=True):
 
     @property
     def uris(self) -> list[str]:
-        """The addresses of its files as other tools take them (DuckDB, Spark, pandas): without Airflow's connection."""
+        """The addresses of its files for other tools (DuckDB, Spark, pandas): without Airflow's connection in them."""
         return [uri(file) for file in self.files]
 
 
 def uri(file: ObjectStoragePath) -> str:
-    """Return a file's address as other tools take it: without the connection that Airflow puts into it."""
+    """Return a file's address for other tools: without the connection that Airflow puts into it."""
     address: str = file.fs.unstrip_protocol(file.path)
     return address
 

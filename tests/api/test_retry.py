@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api import retry
-from airflow_provider_dotypos.api.retry import Gate
+from airflow_provider_dotypos.api.errors import error_for
+from airflow_provider_dotypos.api.retry import Gate, Patience
 
 SPACING = 0.5
 PER_MINUTE = 60 / SPACING
@@ -45,6 +46,28 @@ def leave(gate: Gate, clock: Clock, threads: int, requests: int, closed: list[tu
             yield clock.now
             requests -= 1
             heapq.heappush(events, (clock.now, number, gate.waits(PER_MINUTE)))
+
+
+def test_what_a_thread_did_before_a_call_is_not_held_against_it() -> None:
+    """A first try that sends nothing, as it shares another thread's failed sign-in, ends no budget."""
+    clock, gate = Clock(), Gate()
+    failure = error_for("POST", "/v2/signin/token", 503, {}, b"")
+    tries: list[int] = []
+
+    def fail() -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise failure
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retry, "time", clock)
+        assert list(gate.waits(None)) == []  # a request leaves
+        clock.now += 1000  # then its thread uploads a part
+        retry.policy(Patience(), gate, sleep=sleep, before_sleep=lambda *_: None)(fail)
+    assert len(tries) == 3
 
 
 @given(threads=st.integers(1, 16), closed=closings)

@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_dotypos._compat import fail_exception, reschedule_exception
+from airflow_provider_dotypos._compat import airflow_failures, fail_exception, reschedule_exception
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import entities
+from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.transfers.commit import sidecar_name
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
@@ -297,6 +298,12 @@ class TestFailures:
         sandbox.faults.append(Fault(kind, retry_after="3600", path="orders"))
         with pytest.raises(type(reschedule_exception(UNTIL))):
             extract()
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404])
+    def test_what_a_retry_cannot_cure_is_not_put_off(self, status: int) -> None:
+        error = error_for("GET", "/v2/orders", status, {"Retry-After": "3600"}, b"")
+        with pytest.raises(fail_exception()), airflow_failures("dotypos_default"):
+            raise error
 
     def test_a_killed_task_stops_waiting_and_commits_nothing(
         self, connection: None, sandbox: Sandbox, orders: list[str], tmp_path: Path
