@@ -45,10 +45,13 @@ class CsvWriter(TextWriter):
         self._put(records)
         self.rows += len(records)
 
-    def _put(self, records: Iterable[Iterable[str]]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(records)
-        self._text.write(text.getvalue().encode())
+    def _put(self, records: list[list[str]]) -> None:
+        try:
+            text = _csv(records)
+        except csv.Error:  # Python 3.10 writes no NUL; later versions write it as it is
+            marked = [[cell.replace("\0", _NO_CHARACTER) for cell in record] for record in records]
+            text = _csv(marked).replace(_NO_CHARACTER, "\0")
+        self._text.write(text.encode())
 
     def _record(self, row: dict[str, msgspec.Raw]) -> list[str]:
         record = []
@@ -57,6 +60,16 @@ class CsvWriter(TextWriter):
             record.append(_utc(cell) if column.name in self._times else cell)
         record.append(_json(msgspec.Raw(msgspec.json.encode(row))) if row else "")
         return record
+
+
+def _csv(records: list[list[str]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(records)
+    return text.getvalue()
+
+
+#: Half of a character, which no text that was read as UTF-8 holds.
+_NO_CHARACTER = "\ud800"
 
 
 def _cell(value: msgspec.Raw) -> str:
