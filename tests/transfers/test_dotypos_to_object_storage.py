@@ -27,6 +27,7 @@ from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.transfers.commit import sidecar_name
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.manifest import read_manifest
+from airflow_provider_dotypos.transfers.writing import PartAge
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 
 Extract = Callable[..., dict[str, Any]]
@@ -116,6 +117,7 @@ def test_after_a_fault_the_files_are_those_of_a_quiet_run(
     connection = sandbox.connection(sandbox.cloud_ids[0])
     connection["extra"]["timeout"] = 1
     monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(connection))
+    monkeypatch.setattr(PartAge, "LEAST", 120.0)  # the faults take longer than a part may get old
     quiet = extract(destination=f"file://{tmp_path}/quiet", concurrency=1)
     sandbox.faults.append(Fault(fault.kind, retry_after=fault.retry_after, path="orders", skip=3, times=2))
     faulty = extract(destination=f"file://{tmp_path}/faulty", concurrency=1)
