@@ -68,12 +68,7 @@ def instant(value: str | datetime, name: str, timezone_name: str | None = None) 
                 f"{name}={text!r} is a bare date: say where it begins with timezone=, such as 'Europe/Prague', or give "
                 "a time with an offset"
             )
-        try:
-            zone = ZoneInfo(timezone_name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise DotyposInputError(
-                f"timezone {timezone_name!r} is not an IANA time zone such as 'Europe/Prague'"
-            ) from None
+        zone = time_zone(timezone_name)
         try:
             return milliseconds(datetime.fromisoformat(text).replace(tzinfo=zone), name)
         except ValueError:
@@ -87,6 +82,17 @@ def instant(value: str | datetime, name: str, timezone_name: str | None = None) 
             f"{type(value).__name__} {str(value)[:60]!r}"
         ) from None
     return milliseconds(moment, name)
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """Return a time zone by its IANA name, such as ``Europe/Prague``.
+
+    :raises DotyposInputError: there is none of that name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        raise DotyposInputError(f"timezone {name!r} is not an IANA time zone such as 'Europe/Prague'") from None
 
 
 def seconds_until_settled(until: int, now: datetime, settle: float = SETTLE) -> float:

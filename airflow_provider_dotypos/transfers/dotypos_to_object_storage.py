@@ -154,7 +154,9 @@ class DotyposToObjectStorageOperator(BaseOperator):
         if not isinstance(lookback, timedelta) or lookback < timedelta(0):
             raise ValueError(f"lookback must be a timedelta, 0 or more, not {lookback!r}")
         if timezone is not None:
-            _check_timezone(timezone)
+            from airflow_provider_dotypos.api.window import time_zone
+
+            time_zone(timezone)
         # Of templated arguments only whether they are there can be told before they are rendered.
         if not self.goes_on and (start is not None or lookback):
             raise ValueError("start and lookback are for tasks without since, until and snapshot; leave them out")
@@ -311,15 +313,6 @@ def _outlets(destination: object, cloud_id: object, entity: object) -> list[Asse
     # A connection's name in front of a bucket's is none of the asset's identity.
     address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}" if found else place
     return [Asset(uri="/".join([(address if found else f"file://{address}").rstrip("/"), *named[1:]]))]
-
-
-def _check_timezone(name: str) -> None:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        raise ValueError(f"timezone must be an IANA time zone such as 'Europe/Prague', not {name!r}") from None
 
 
 def _cloud(client: DotyposClient) -> int:
