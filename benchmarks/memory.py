@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.machine import machine
+from benchmarks.orders import MAKES
 from benchmarks.turns import Contender, compare
 
 FORMATS: dict[str, dict[str, object]] = {
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--makes", nargs="+", choices=MAKES, default=list(MAKES), help="what rows look like")
     parser.add_argument("--only", nargs="+", choices=FORMATS, help="some of the formats")
     asked = parser.parse_args()
     print(machine())
@@ -31,8 +33,9 @@ def main() -> None:
         for name, arguments in FORMATS.items()
         if not asked.only or name in asked.only
     ]
-    title = f"memory of {asked.workers} threads"
-    compare(title, contenders, rows=asked.rows, latency_ms=asked.latency_ms, rounds=asked.rounds)
+    for make in asked.makes:
+        title = f"memory of {asked.workers} threads, {make} rows"
+        compare(title, contenders, rows=asked.rows, latency_ms=asked.latency_ms, rounds=asked.rounds, make=make)
 
 
 if __name__ == "__main__":

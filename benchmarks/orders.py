@@ -5,6 +5,7 @@ Rows differ in id, number and times alone. They lie evenly in time, or as on a d
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from bisect import bisect_left, bisect_right
@@ -99,16 +100,41 @@ def encoded_row(index: int, changed: int) -> bytes:
     ).encode()
 
 
+def encoded_other_row(index: int, changed: int) -> bytes:
+    """Return an order of another make: about 2 kB, texts that no two rows share, and fields that we don't know."""
+    row = json.loads(encoded_row(index, changed))
+    digest = hashlib.sha256(str(index).encode()).hexdigest()
+    row.update(
+        documentNumber=f"{digest[:12]}-{index}",
+        externalId=digest,
+        bkp="-".join((digest[:8], digest[8:16], digest[16:24], digest[24:32], digest[32:40])).upper(),
+        fik=f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}-03",
+        pkp=digest * 5,
+        note=f"stůl {digest[40:44]}, účet zvlášť, {digest[44:]}",
+        printData=digest * 5,
+        _customerId=str(4_000_000_000_000_000 + int(digest[:8], 16)),
+        totalValueRounded=f"{int(digest[:4], 16)}.{int(digest[4:6], 16)}",
+        fiscalNumber=digest[:24],
+        channel={"name": digest[:8], "order": digest[8:40]},
+    )
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+#: The makes that rows can be of.
+MAKES = {"usual": encoded_row, "other": encoded_other_row}
+
+
 class Orders:
     """The rows, and which of them were sent.
 
     :param moments: their ``versionDate``, in order.
+    :param make: one of ``MAKES``.
     :ivar sent: for each list answer so far the numbers of its rows.
     """
 
-    def __init__(self, moments: Sequence[int]) -> None:
+    def __init__(self, moments: Sequence[int], make: str = "usual") -> None:
         self._moments = moments
-        self._rows = [encoded_row(index, changed) for index, changed in enumerate(moments)]
+        self._rows = [MAKES[make](index, changed) for index, changed in enumerate(moments)]
         self.sent: list[Sequence[int]] = []
 
     def page(self, query: dict[str, list[str]]) -> bytes:

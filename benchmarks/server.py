@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
-from benchmarks.orders import CLOUD_ID, PATH, Orders, even, uneven
+from benchmarks.orders import CLOUD_ID, MAKES, PATH, Orders, even, uneven
 
 
 class Shop:
@@ -131,9 +131,12 @@ def _token() -> str:
 
 
 @contextmanager
-def serving(rows: int, latency_ms: float = 0, *, per_second: int | None = None, uneven: bool = False) -> Iterator[str]:
+def serving(
+    rows: int, latency_ms: float = 0, *, per_second: int | None = None, uneven: bool = False, make: str = "usual"
+) -> Iterator[str]:
     """Serve in a process of its own; give the base URL."""
     command = [sys.executable, "-m", "benchmarks.server", "--rows", str(rows), "--latency-ms", str(latency_ms)]
+    command += ["--make", make]
     if per_second is not None:
         command += ["--per-second", str(per_second)]
     if uneven:
@@ -177,10 +180,11 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--per-second", type=int, help="answer 429 to calls beyond this many a second")
     parser.add_argument("--uneven", action="store_true", help="a day with a lunch and an evening, and a tie")
+    parser.add_argument("--make", choices=MAKES, default="usual", help="what rows look like")
     parser.add_argument("--port", type=int, default=0)
     asked = parser.parse_args()
     moments = uneven(asked.rows) if asked.uneven else even(asked.rows)
-    asyncio.run(_serve(Shop(Orders(moments), asked.per_second), asked.latency_ms / 1000, asked.port))
+    asyncio.run(_serve(Shop(Orders(moments, asked.make), asked.per_second), asked.latency_ms / 1000, asked.port))
 
 
 if __name__ == "__main__":

@@ -59,10 +59,15 @@ class Contender:
             return result
 
 
-def take_turns(contenders: Sequence[Contender], rows: int, latency_ms: float, rounds: int) -> Results:
-    """Run the rounds on one server and return what each contender's runs took."""
+def take_turns(
+    contenders: Sequence[Contender], rows: int, latency_ms: float, rounds: int, make: str = "usual"
+) -> Results:
+    """Run the rounds on one server and return what each contender's runs took.
+
+    :param make: what rows look like, see ``benchmarks.orders.MAKES``.
+    """
     results: Results = {contender.name: [] for contender in contenders}
-    with serving(rows, latency_ms) as url:
+    with serving(rows, latency_ms, make=make) as url:
         for number in range(rounds):
             turn = number % len(contenders)
             for contender in [*contenders[turn:], *contenders[:turn]]:
@@ -99,13 +104,21 @@ def print_ratios(results: Results, own: str) -> None:
 
 
 def compare(
-    title: str, contenders: Sequence[Contender], *, rows: int, latency_ms: float, rounds: int, own: Iterable[str] = ()
+    title: str,
+    contenders: Sequence[Contender],
+    *,
+    rows: int,
+    latency_ms: float,
+    rounds: int,
+    own: Iterable[str] = (),
+    make: str = "usual",
 ) -> Results:
     """Run the rounds, print the tables, and keep the results under the title.
 
     :param own: whose ratios to print.
+    :param make: what rows look like, see ``benchmarks.orders.MAKES``.
     """
-    results = take_turns(contenders, rows, latency_ms, rounds)
+    results = take_turns(contenders, rows, latency_ms, rounds, make)
     print(f"\n### {title}: {rows:,} rows, {latency_ms:g} ms latency, {rounds} rounds\n")
     print_results(results)
     for name in own:

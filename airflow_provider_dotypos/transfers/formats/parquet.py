@@ -42,8 +42,9 @@ ROW_GROUP_ROWS = 65_536
 written, it takes as much memory again."""
 
 BATCH_ROWS = 500
-BATCH_BYTES = 2**20
-"""Rows, and bytes of JSON, that are decoded at once: few enough to stay in a processor's cache."""
+BATCH_BYTES = 2**19
+"""Rows, and bytes of JSON, that are decoded at once: few enough to stay in a processor's cache. Until then each writer keeps
+them, and with them the answers that they came in: the bound on bytes is one on memory, too, for large rows."""
 
 
 class PyarrowMissingError(DotyposError, ImportError):
