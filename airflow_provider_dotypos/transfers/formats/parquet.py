@@ -43,8 +43,8 @@ written, it takes as much memory again."""
 
 BATCH_ROWS = 500
 BATCH_BYTES = 2**19
-"""Rows, and bytes of JSON, that are decoded at once: few enough to stay in a processor's cache. Until then each writer keeps
-them, and with them the answers that they came in: the bound on bytes is one on memory, too, for large rows."""
+"""Rows, and bytes of JSON, that are decoded at once: few enough to stay in a processor's cache. Until then each writer
+keeps them, and the answers that they came in, so the bound on bytes bounds memory where rows are large."""
 
 
 class PyarrowMissingError(DotyposError, ImportError):
