@@ -62,7 +62,7 @@ class Sandbox:
         self.date_offset = 0.0
         self.behaviour = behaviour
         self.visits: dict[str, Visit] = {}
-        self.stock_taking_results: dict[int, dict[str, str | None]] = {}
+        self.stock_taking_results: dict[int, list[dict[str, str | None]]] = {}
         self._port = port
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
