@@ -7,9 +7,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from airflow_provider_dotypos.api import window as windows
+from airflow_provider_dotypos.api.characters import decode_json
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import Entity, entity
 from airflow_provider_dotypos.api.errors import (
@@ -90,7 +89,7 @@ class Reader:
             if number > 1 and page.ids and page.ids == last:
                 raise DotyposWalkError(f"GET {path}: page {number} repeats page {number - 1}; stopped")
             for row in page.rows:
-                yield msgspec.json.decode(row)
+                yield decode_json(row)
             if not found.paged or not page.is_full(limit, number):
                 return
             last = page.ids
@@ -109,7 +108,7 @@ class Reader:
         for piece in self.pieces(name, window, filter=filter, settle=settle, without_cursor=True, **placeholders):
             for batch in self.walk(name, piece, include=include):
                 for row in batch.rows:
-                    yield msgspec.json.decode(row)
+                    yield decode_json(row)
 
     def pieces(
         self,

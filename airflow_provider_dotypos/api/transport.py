@@ -14,6 +14,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
+from airflow_provider_dotypos.api.characters import decode_json
 from airflow_provider_dotypos.api.errors import (
     DotyposConnectionError,
     DotyposResponseError,
@@ -40,8 +41,8 @@ class Answer:
         if not self.body.strip():
             return None
         try:
-            return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            return decode_json(self.body)
+        except msgspec.DecodeError:
             raise DotyposResponseError(
                 f"answered {self.status} with {self.headers.get('Content-Type') or 'no content type'} "
                 f"({len(self.body)} bytes) that is not JSON: API base URL may not be Dotypos's, or a proxy answers "

@@ -102,12 +102,12 @@ def _create(shop: Shop, cloud_id: int, body: Row) -> dict[str, Any]:
         "_tableId": _reference(shop, cloud_id, body, "table-id", "tables", 1011),
         "externalId": body.get("external-id"),
         "note": body.get("note") or "",
-        "guestCount": body.get("guest-count") or 0,
+        "guestCount": _guests(body),
     }
-    picks = _picks(shop, cloud_id, body)
-    if body["action"].endswith("pay"):
-        _method(body)
-    order = Bistro(shop, cloud_id).order(shop.now(), shop.now(), picks, **fields)
+    order = Bistro(shop, cloud_id).order(shop.now(), shop.now(), _picks(shop, cloud_id, body), **fields)
+    if "issue" in body["action"]:
+        _method(body)  # the order stays open if there is no such method [D2]
+        shop.issued_orders.add(order["id"])
     if body["action"].endswith("pay"):
         order = Bistro(shop, cloud_id).pay(order, shop.now(), shop.now())
     return _shown(shop, cloud_id, order)
@@ -118,7 +118,10 @@ def _update(shop: Shop, cloud_id: int, body: Row) -> dict[str, Any]:
     changes: Row = {}
     if "customer-id" in body:
         changes["_customerId"] = _reference(shop, cloud_id, body, "customer-id", "customers", 1010)
-    changes |= {to: body[name] for name, to in (("note", "note"), ("guest-count", "guestCount")) if name in body}
+    if "note" in body:
+        changes["note"] = body["note"] or ""
+    if "guest-count" in body:
+        changes["guestCount"] = _guests(body)
     return _shown(shop, cloud_id, shop.update(cloud_id, "orders", order["id"], changes))
 
 
@@ -129,12 +132,24 @@ def _add_item(shop: Shop, cloud_id: int, body: Row) -> dict[str, Any]:
 
 def _pay(shop: Shop, cloud_id: int, body: Row) -> dict[str, Any]:
     order = _order(shop, cloud_id, body)
+    if body["action"] == "order/issue-and-pay":
+        _set_issued(shop, order)
+    elif order["id"] not in shop.issued_orders:
+        raise _FailedError(2006, "order not issued")
     _method(body)
     return _shown(shop, cloud_id, Bistro(shop, cloud_id).pay(order, shop.now(), shop.now()))
 
 
 def _issue(shop: Shop, cloud_id: int, body: Row) -> dict[str, Any]:
-    return _shown(shop, cloud_id, _order(shop, cloud_id, body))
+    order = _order(shop, cloud_id, body)
+    _set_issued(shop, order)
+    return _shown(shop, cloud_id, order)
+
+
+def _set_issued(shop: Shop, order: Row) -> None:
+    if order["id"] in shop.issued_orders:
+        raise _FailedError(2005, "order already issued")
+    shop.issued_orders.add(order["id"])
 
 
 def _cancel(shop: Shop, cloud_id: int, body: Row) -> dict[str, Any]:
@@ -210,9 +225,19 @@ def _picks(shop: Shop, cloud_id: int, body: Row) -> list[tuple[Row, float]]:
         if quantity <= 0:
             raise _FailedError(5003, "qty must be positive")
         if item.get("manual-price") is not None:
-            product = product | {"priceWithVat": float(item["manual-price"])}
+            price = item["manual-price"]
+            if isinstance(price, bool) or not isinstance(price, (int, float)):
+                raise _FailedError(1005, "manual-price must be a number")
+            product = product | {"priceWithVat": float(price)}
         picks.append((product, float(quantity)))
     return picks
+
+
+def _guests(body: Row) -> int:
+    count = body.get("guest-count") or 0
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise _FailedError(2012, "guest-count must be a whole number, 0 or more")
+    return count
 
 
 def _method(body: Row) -> None:

@@ -31,16 +31,25 @@ _EXEMPTED_RATE = 1 << 1  # flag bit of taxes
 _WEBHOOK_ENTITIES = ("STOCKLOG", "POINTSLOG", "PRODUCT", "ORDERBEAN", "RESERVATION", "CUSTOMER")
 
 
-def complete(entity: str, given: Row, base: Row | None) -> None:
-    """Add to a product what follows from what was given: the other price [A], the other external id [D]."""
+def complete(entity: str, given: Row, present: Row) -> None:
+    """Add to a product what follows from what was given, and drop what the API ignores.
+
+    That is the other price [A], the other form of the external id, of which only the old one can be written without
+    BC2 [D], and the image, which can only be cleared [D2].
+
+    :param present: the stored row that is changed or replaced. Empty for a new one.
+    """
     if entity != "products":
         return
-    vat = given.get("vat", (base or {}).get("vat"))
+    vat = given.get("vat", present.get("vat"))
     if vat and given.get("priceWithoutVat") is not None and given.get("priceWithVat") is None:
         given["priceWithVat"] = round(given["priceWithoutVat"] * vat, 4)
     elif vat and given.get("priceWithVat") is not None and "priceWithoutVat" not in given:
         given["priceWithoutVat"] = given["priceWithVat"] / vat
     given.pop("purchasePriceWithoutVat", None)  # ignored here [D2]
+    if given.get("imageUrl") is not None:
+        given["imageUrl"] = present.get("imageUrl")
+    given.pop("externalIds", None)
     if "externalId" in given:
         given["externalIds"] = [given["externalId"]] if given["externalId"] is not None else []
 
@@ -65,6 +74,27 @@ def check(shop: Shop, cloud_id: int, entity: str, id: int | None, row: Row, give
         faults += rule(shop, cloud_id, id, row, given)
     if faults:
         raise RefusedError(400, violations=faults)
+
+
+#: Fields by which no two rows may be alike [D2].
+_UNIQUE: Mapping[str, tuple[str, ...]] = {
+    "tags": ("name",),
+    "taxes": ("value",),
+    "warehouse-branches": ("_branchId", "_warehouseId"),
+}
+
+
+def check_together(entity: str, rows: list[Row]) -> None:
+    """Refuse rows of one call of which only one could be stored: 409. Each was checked alone already."""
+    names = _UNIQUE.get(entity, ())
+    keys = [tuple(row[name] for name in names) for row in rows if not _exempted(entity, row)]
+    if names and len(set(keys)) < len(keys):
+        raise RefusedError(409, "DUPLICATE", f"Two rows of this call have the same {', '.join(names)}")
+
+
+def _exempted(entity: str, row: Row) -> bool:
+    """Tell whether a row is a rate that taxes may have more than once."""
+    return entity == "taxes" and bool((row.get("flags") or 0) & _EXEMPTED_RATE)
 
 
 def _vat(shop: Shop, cloud_id: int, id: int | None, row: Row, given: Row) -> Violations:
@@ -105,8 +135,8 @@ def _employee(shop: Shop, cloud_id: int, id: int | None, row: Row, given: Row) -
 
 
 def _tax(shop: Shop, cloud_id: int, id: int | None, row: Row, given: Row) -> Violations:
-    value, exempted = row.get("value") or 0, bool((row.get("flags") or 0) & _EXEMPTED_RATE)
-    if exempted:
+    value = row.get("value") or 0
+    if _exempted("taxes", row):
         return [] if value == 0 else [("value", "must be 0 with EXEMPTED_RATE")]
     if not 0 < value <= 100:
         return [("value", "must be a percentage above 0, up to 100")]
@@ -184,15 +214,36 @@ _RULES: Mapping[str, Any] = {
 _HELD_BY: Mapping[str, tuple[str, str]] = {
     "categories": ("products", "_categoryId"),
     "discount-groups": ("customers", "_discountGroupId"),
-    "products": ("product-ingredients", "_productId"),
 }
+#: What to do with the ingredients that name a deleted product: option -> their field that names it [D2].
+_INGREDIENTS: Mapping[str, str] = {"productIsIngredient": "_productId", "productHasIngredients": "_parentProductId"}
 
 
-def may_delete(shop: Shop, cloud_id: int, entity: str, row: Row) -> None:
-    """Refuse to delete what is in use (409), and the administrator (403) [D2]."""
+def may_delete(shop: Shop, cloud_id: int, entity: str, row: Row, options: Row) -> None:
+    """Refuse to delete what is in use (409), and the administrator (403) [D2].
+
+    :param options: for a product: ``ERROR`` (default), ``PRESERVE`` or ``DELETE`` for either kind of ingredient.
+    """
     if entity == "employees" and row["id"] == 0:
         raise RefusedError(403, "ACCESS_DENIED", "The administrator can't be deleted")
     if entity in _HELD_BY:
         other, field = _HELD_BY[entity]
         if any(r[field] == row["id"] and not r["deleted"] for r in shop.rows(cloud_id, other)):
             raise RefusedError(409, "REFERENCED", f"{other} still refer to it")
+    if entity == "products":
+        _settle_ingredients(shop, cloud_id, row["id"], options)
+
+
+def _settle_ingredients(shop: Shop, cloud_id: int, product: int, options: Row) -> None:
+    live = [r for r in shop.rows(cloud_id, "product-ingredients") if not r["deleted"]]
+    doomed: list[Row] = []
+    for option, field in _INGREDIENTS.items():
+        wish = options.get(option, "ERROR")
+        if wish not in ("ERROR", "PRESERVE", "DELETE"):
+            raise RefusedError(400, violations=[(option, "must be ERROR, PRESERVE or DELETE")])
+        related = [r for r in live if r[field] == product]
+        if related and wish == "ERROR":
+            raise RefusedError(409, "REFERENCED", f"product-ingredients still refer to it ({field})")
+        doomed += related if wish == "DELETE" else []
+    for ingredient in doomed:
+        shop.delete(cloud_id, "product-ingredients", ingredient["id"])

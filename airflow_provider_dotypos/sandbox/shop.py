@@ -46,6 +46,7 @@ class Shop:
         self.lock = threading.RLock()
         self.random = random.Random(seed)
         self.stock_takings: dict[tuple[int, int, int], int] = {}  # (cloud, warehouse, product): when counted
+        self.issued_orders: set[int] = set()  # their documents were issued by a POS action
         self.lively = False
         self.orders_per_day = 120
         self._lived_until = self.now()

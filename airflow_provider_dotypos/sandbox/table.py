@@ -48,6 +48,8 @@ _USUAL: Mapping[str, Any] = {
     "payloadVersion": "V1",
     "method": "POST",
 }
+#: What nullable fields are when a create or a replacement doesn't name them [D2]; all others are null.
+_DEFAULTS: Mapping[str, Any] = {"display": True, "maxItemQuantity": 1}
 _USUAL_STATUS = {"orders": "closed", "reservations": "NEW"}
 _USUAL_TYPE = {"tables": "SQUARE", "delivery-notes": "DELIVERY_NOTE", "customer-account-logs": "top-up"}
 
@@ -154,7 +156,7 @@ class Table:
 
 
 def blank(entity: Entity, cloud_id: int, currency: str, now: int) -> Row:
-    """Return a row of `entity` with every field, filled with something usual where it can't be null."""
+    """Return a row of `entity` with every field: null or its documented default, or something usual."""
     return {
         field.name: _usual(entity, field, cloud_id, currency, now)
         for field in entity.fields.values()
@@ -174,7 +176,7 @@ def _usual(entity: Entity, field: Field, cloud_id: int, currency: str, now: int)
     if name == "versionDate":
         return now
     if field.nullable:
-        return _USUAL.get(name) if name == "display" else None
+        return _DEFAULTS.get(name)
     if name == "status":
         return _USUAL_STATUS.get(entity.name, 0 if kind == "int" else "NEW")
     if name == "type":

@@ -9,17 +9,21 @@ from fastapi import Request, Response
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.sandbox import lists, rules, wire
-from airflow_provider_dotypos.sandbox.calls import answer, body_json, sandbox_of
+from airflow_provider_dotypos.sandbox.calls import answer, body_json, body_object, sandbox_of
 from airflow_provider_dotypos.sandbox.errors import RefusedError, invalid, not_found
 from airflow_provider_dotypos.sandbox.query import Row
+from airflow_provider_dotypos.sandbox.table import blank
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.sandbox.server import Sandbox
 
 BATCH = 100  # [D2 on eight entities, taken for all: A]
 
-#: Fields that a create may leave out although they can't be null: the server knows them.
-_KNOWN_BY_SERVER = frozenset({"id", "_cloudId", "deleted", "created", "modified", "versionDate", "balance"})
+#: Fields that only the server sets. A body may name them, for clients send back what they read, but doesn't change
+#: them [A].
+_SET_BY_SERVER = frozenset({"id", "_cloudId", "created", "modified", "modifiedBy", "version", "versionDate"})
+#: Fields that a body needn't name although they can't be null.
+_KNOWN_BY_SERVER = _SET_BY_SERVER | {"deleted", "balance"}
 
 
 async def write(request: Request, cloud_id: int, entity: Entity, id: int | None) -> Response:
@@ -32,7 +36,8 @@ async def write(request: Request, cloud_id: int, entity: Entity, id: int | None)
             return writer.put_all(body, if_match)
         return writer.create_all(body) if "POST array" in entity.writes else writer.create_one(body)
     if request.method == "DELETE":  # If-Match is ignored for now [D2]; a body only matters on products
-        return writer.delete(id)
+        options = await body_object(request) if entity.name == "products" and await request.body() else {}
+        return writer.delete(id, options)
     body = await body_json(request)
     return writer.put(id, body, if_match) if request.method == "PUT" else writer.patch(id, body, if_match)
 
@@ -69,7 +74,7 @@ class _Writer:
             if present:
                 self._check_tag(if_match, lists.list_etag(self._encoded(present)))
             rows = self._read_all(body, creating=False)
-            stored = [self._store(id, row) for id, row in zip(ids, rows, strict=True)]
+            stored = [self._replace(id, row) for id, row in zip(ids, rows, strict=True)]
             bodies = list(self._encoded(stored))
             return answer(b"[" + b",".join(bodies) + b"]", headers={"ETag": lists.list_etag(bodies)})
 
@@ -79,34 +84,40 @@ class _Writer:
             present = self._present(id)
             if present is not None:
                 self._check_tag(if_match, self._tag(present))
-            row = self._read(self._object(body) | {"id": id}, creating=False)
-            return self._one(self._store(id, row), 200 if present is not None else 201)
+            row = self._read(self._object_at(id, body), creating=False)
+            return self._one(self._replace(id, row), 200 if present is not None else 201)
 
     def patch(self, id: int, body: Any, if_match: str | None) -> Response:
-        """PATCH of one row: change some of its fields."""
+        """PATCH of one row: change the fields that the body names, and leave the others."""
         with self.shop.lock:
             present = self._present(id)
             if present is None:
                 raise not_found(f"{self.entity.name} {id}")
             self._check_tag(if_match, self._tag(present))
-            changes = self._read(self._object(body) | {"id": id}, creating=False, base=present)
-            return self._one(self._store(id, changes))
+            changes = self._read(self._object_at(id, body), creating=False, merging=True)
+            return self._one(self.shop.update(self.cloud_id, self.entity.name, id, changes))
 
-    def delete(self, id: int) -> Response:
-        """DELETE: mark the row as deleted, and return it [D2]; rows that can't be marked go for good [U]."""
+    def delete(self, id: int, options: Row) -> Response:
+        """DELETE: mark the row as deleted, and return it [D2]; rows that can't be marked go for good [U].
+
+        :param options: the request's body: what happens to the ingredients of a product.
+        """
         with self.shop.lock:
             present = self._present(id)
             if present is None:
                 raise not_found(f"{self.entity.name} {id}")
-            rules.may_delete(self.shop, self.cloud_id, self.entity.name, present)
+            rules.may_delete(self.shop, self.cloud_id, self.entity.name, present, options)
             if not present.get("deleted"):
                 present = self.shop.delete(self.cloud_id, self.entity.name, id)
             return answer(wire.encode_row(present, self.behaviour))
 
-    def _store(self, id: int, row: Row) -> Row:
+    def _replace(self, id: int, row: Row) -> Row:
+        """Store what a create with the same body would store. Only what the server sets outlives it [D]."""
         if self._present(id) is None:
             return self.shop.insert(self.cloud_id, self.entity.name, row | {"id": id})
-        return self.shop.update(self.cloud_id, self.entity.name, id, row)
+        empty = blank(self.entity, self.cloud_id, self.shop.currency(self.cloud_id), self.shop.now())
+        whole = {name: value for name, value in (empty | row).items() if name not in _SET_BY_SERVER}
+        return self.shop.update(self.cloud_id, self.entity.name, id, whole)
 
     def _one(self, row: Row, status: int = 200) -> Response:
         return answer(self.table.encoded(row, self.behaviour), status, {"ETag": self._tag(row)})
@@ -139,6 +150,13 @@ class _Writer:
             raise invalid(None, "must be an object")
         return body
 
+    def _object_at(self, id: int, body: Any) -> Row:
+        """Return a body with the id of its path; another one in it is refused [A]."""
+        row = self._object(body)
+        if "id" in row and self._id(row) != id:
+            raise invalid("id", "must be the id of the path")
+        return row | {"id": id}
+
     def _id(self, body: Row) -> int:
         try:
             number = wire.read_json(body.get("id"), "long")
@@ -159,12 +177,13 @@ class _Writer:
                 faults += [(f"[{number}].{name}" if name else None, text) for name, text in refusal.violations]
         if faults:
             raise RefusedError(400, violations=faults)
+        rules.check_together(self.entity.name, rows)
         return rows
 
-    def _read(self, body: Row, *, creating: bool, base: Row | None = None) -> Row:
+    def _read(self, body: Row, *, creating: bool, merging: bool = False) -> Row:
         """Return the fields of a body, read and checked.
 
-        :param base: the row that a PATCH changes; without it every mandatory field must be there.
+        :param merging: whether the body changes a present row; otherwise it must name every mandatory field.
         :raises RefusedError: 400 with all violations, or 409.
         """
         faults: list[tuple[str | None, str]] = []
@@ -183,7 +202,7 @@ class _Writer:
                 faults.append((name, "must not be null"))
         if creating and row.get("id") is not None:
             faults.append(("id", "must not be given: the server assigns it"))  # [D]
-        if base is None:
+        if not merging:
             faults += [
                 (field.name, "must not be null")
                 for field in self.entity.fields.values()
@@ -196,16 +215,18 @@ class _Writer:
             faults.append(("_cloudId", "must be the cloud of the path"))
         if faults:
             raise RefusedError(400, violations=faults)
-        self._check_version(row)
-        given = {name: value for name, value in row.items() if name not in ("id", "_cloudId", "versionDate")}
-        rules.complete(self.entity.name, given, base)
-        rules.check(self.shop, self.cloud_id, self.entity.name, row.get("id"), (base or {}) | given, given)
+        present = self._present(row["id"]) if row.get("id") is not None else None
+        if present is not None:
+            self._check_version(row, present)
+        given = {name: value for name, value in row.items() if name not in _SET_BY_SERVER}
+        rules.complete(self.entity.name, given, present or {})
+        whole = (present or {}) | given if merging else given
+        rules.check(self.shop, self.cloud_id, self.entity.name, row.get("id"), whole, given)
         return given
 
-    def _check_version(self, row: Row) -> None:
+    def _check_version(self, row: Row, present: Row) -> None:
         """Refuse a change of another state of the row than the stored one: 409 [D2]."""
-        present = self._present(row["id"]) if row.get("id") is not None else None
-        if present is None or row.get("versionDate") is None or present.get("versionDate") is None:
+        if row.get("versionDate") is None or present.get("versionDate") is None:
             return
         step = 1000 if self.behaviour.timestamp_precision == "s" else 1
         if row["versionDate"] // step != present["versionDate"] // step:

@@ -48,8 +48,9 @@ def extract(
     if manifest.misfits:
         told = ", ".join(f"{field} ({count})" for field, count in sorted(manifest.misfits.items()))
         log.warning(
-            "Values didn't fit their columns: %s. They are kept as they came (where there are columns, in %s), but for "
-            "what may hold fields that weren't wanted.",
+            "Values didn't fit their columns, or weren't UTF-8: %s. They are kept as they came (where there are "
+            "columns, in %s), but for U+FFFD in place of what isn't UTF-8, and for what may hold fields that weren't "
+            "wanted.",
             told,
             UNKNOWN,
         )

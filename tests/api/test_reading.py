@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
+from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, wire
 from tests.conftest import NewClient
 
 
@@ -89,3 +89,15 @@ def test_included_lists_are_nested(sandbox: Sandbox, reader: Reader) -> None:
     row = next(reader.rows("orders", include=["orderItems", "moneyLogs"]))
     assert len(row["orderItems"]) == 1
     assert row["moneyLogs"] == []
+
+
+def test_bytes_that_are_not_utf_8_do_not_keep_a_row_from_being_read(
+    sandbox: Sandbox, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = wire.encode_row
+    monkeypatch.setattr(wire, "encode_row", lambda *given: encode(*given).replace(b"ODD", b"\xe9"))
+    then = int((datetime.now(timezone.utc) - timedelta(hours=1)).timestamp() * 1000)
+    id = sandbox.shop.insert(sandbox.cloud_ids[0], "products", {"name": "cafODD", "versionDate": then})["id"]
+    assert [row["name"] for row in reader.rows("products")] == ["caf�"]
+    assert [row["name"] for row in reader.changes("products", Window(then, then + 1))] == ["caf�"]
+    assert reader.get("products", id)["name"] == "caf�"

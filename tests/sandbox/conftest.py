@@ -26,6 +26,7 @@ def sandbox(_running: Sandbox) -> Sandbox:
     _running.faults.clear()
     _running.requests.clear()
     _running.sign_ins = 0
+    _running.limit = None
     _running.latency = _running.date_offset = 0.0
     return _running
 
@@ -54,3 +55,8 @@ def api(sandbox: Sandbox, cloud: int) -> Iterator[Api]:
             return session.request(method, f"{sandbox.url}/v2/clouds/{cloud}/{path}", **options)  # type: ignore[arg-type]
 
         yield call
+
+
+def complaints(answer: requests.Response) -> str:
+    assert answer.status_code == 400, answer.text
+    return ", ".join(f"{v['fieldName']}: {v['message']}" for v in answer.json()["violations"])

@@ -1,4 +1,4 @@
-"""Writing through the API: rows, stock, webhooks and POS actions."""
+"""Writing rows through the API."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
-from tests.sandbox.conftest import Api
+from tests.sandbox.conftest import Api, complaints
 
 
 @pytest.fixture
@@ -40,11 +40,6 @@ def product(category: int, **fields: Any) -> dict[str, Any]:
         "stockOverdraft": "ALLOW",
         "features": [],
     } | fields
-
-
-def complaints(answer: Any) -> str:
-    assert answer.status_code == 400, answer.text
-    return ", ".join(f"{v['fieldName']}: {v['message']}" for v in answer.json()["violations"])
 
 
 def test_post_takes_an_array_and_answers_in_its_order(api: Api, category: int) -> None:
@@ -123,6 +118,111 @@ def test_put_replaces_or_creates(api: Api, category: int) -> None:
     assert api("PUT", "products/77", json=product(category, name="b"), headers=headers).json()["name"] == "b"
 
 
+def test_put_of_one_forgets_what_it_does_not_name(api: Api, sandbox: Sandbox, cloud: int, category: int) -> None:
+    supplier = sandbox.shop.insert(cloud, "suppliers", {"name": "S"})["id"]
+    extras = {"description": "strong", "externalId": "E-1", "tags": ["a"], "sortOrder": 3, "_supplierId": supplier}
+    (row,) = api("POST", "products", json=[product(category, allergens=[7], **extras)]).json()
+    sandbox.shop.update(cloud, "products", int(row["id"]), {"modifiedBy": "till", "created": 1_700_000_000_000})
+    before = api("GET", f"products/{row['id']}")
+    assert before.json()["externalIds"] == ["E-1"]
+    body = product(category, name="b", modifiedBy="me", created=0)
+    headers = {"If-Match": before.headers["ETag"]}
+    after = api("PUT", f"products/{row['id']}", json=body, headers=headers).json()
+    assert api("GET", f"products/{row['id']}").json() == after
+    assert {name: after[name] for name in extras} == dict.fromkeys(extras)
+    assert (after["externalIds"], after["allergens"], after["name"]) == (None, [], "b")
+    for name in ("id", "_cloudId", "created", "modifiedBy"):
+        assert after[name] == before.json()[name]
+    assert after["versionDate"] >= before.json()["versionDate"]
+
+
+def test_put_stores_what_a_create_would_store(api: Api, category: int) -> None:
+    (fresh,) = api("POST", "products", json=[product(category)]).json()
+    rich = product(category, description="x", ean=["1"], priceWithVatB=3, translatedName={"cs": "y"}, plu=["4"])
+    (row,) = api("POST", "products", json=[rich]).json()
+    headers = {"If-Match": api("GET", f"products/{row['id']}").headers["ETag"]}
+    put = api("PUT", f"products/{row['id']}", json=product(category), headers=headers).json()
+    assert {**put, "id": None, "versionDate": None} == {**fresh, "id": None, "versionDate": None}
+
+
+def test_put_of_an_array_forgets_what_it_does_not_name(api: Api, category: int) -> None:
+    api("POST", "products", json=[product(category, description=name, externalId=name) for name in "ab"])
+    page = api("GET", "products")
+    rows = [product(category) | {"id": row["id"]} for row in page.json()["data"]]
+    rows[1]["description"] = "kept"
+    answer = api("PUT", "products", json=rows, headers={"If-Match": page.headers["ETag"]}).json()
+    assert [(row["description"], row["externalId"]) for row in answer] == [(None, None), ("kept", None)]
+    assert api("GET", "products").json()["data"] == answer
+
+
+def test_what_only_the_server_sets(api: Api, category: int) -> None:
+    body = product(category, modifiedBy="me", created=0, imageUrl="https://example.invalid/x.png", externalIds=["X"])
+    created = api("PUT", "products/77", json=body)
+    row = created.json()
+    assert [row[name] for name in ("modifiedBy", "created", "imageUrl", "externalIds")] == [None] * 4
+    etag = {"If-Match": created.headers["ETag"]}
+    changed = api("PATCH", "products/77", json={"modifiedBy": "me", "externalIds": ["X"]}, headers=etag).json()
+    assert (changed["modifiedBy"], changed["externalIds"]) == (None, None)
+
+
+def test_an_image_can_only_be_cleared(api: Api, sandbox: Sandbox, cloud: int, category: int) -> None:
+    url = "https://example.invalid/x.png"
+    (row,) = api("POST", "products", json=[product(category)]).json()
+    sandbox.shop.update(cloud, "products", int(row["id"]), {"imageUrl": url})
+
+    def put(**fields: Any) -> Any:
+        headers = {"If-Match": api("GET", f"products/{row['id']}").headers["ETag"]}
+        return api("PUT", f"products/{row['id']}", json=product(category, **fields), headers=headers).json()["imageUrl"]
+
+    assert put(imageUrl="https://example.invalid/other.png") == url
+    assert put() is None
+
+
+def test_documented_defaults(api: Api, sandbox: Sandbox, cloud: int, category: int) -> None:
+    dish = sandbox.shop.insert(cloud, "products", {"name": "Dish", "_categoryId": category})["id"]
+    body = {"_categoryId": category, "_productId": dish, "flags": 0, "maxSelected": 1, "minSelected": 0, "sortOrder": 1}
+    (row,) = api("POST", "product-customizations", json=[body | {"maxItemQuantity": 5}]).json()
+    path = f"product-customizations/{row['id']}"
+    headers = {"If-Match": api("GET", path).headers["ETag"]}
+    assert api("PUT", path, json=body, headers=headers).json()["maxItemQuantity"] == "1"
+
+
+def test_a_body_of_one_row_has_the_id_of_its_path(api: Api, category: int) -> None:
+    created = api("PUT", "products/77", json=product(category) | {"id": "77"})
+    headers = {"If-Match": created.headers["ETag"]}
+    for method, body in (("PUT", product(category)), ("PATCH", {"name": "b"})):
+        refused = api(method, "products/77", json=body | {"id": 78}, headers=headers)
+        assert "id: must be the id of the path" in complaints(refused)
+
+
+@pytest.mark.parametrize(
+    ("entity", "body"),
+    [
+        ("tags", {"name": "new", "display": True}),
+        ("taxes", {"name": "new", "value": 3, "flags": 0}),
+    ],
+)
+def test_two_rows_of_one_call_may_not_clash(
+    api: Api, sandbox: Sandbox, cloud: int, entity: str, body: dict[str, Any]
+) -> None:
+    before = sandbox.shop.rows(cloud, entity)
+    assert api("POST", entity, json=[body, body]).status_code == 409
+    assert sandbox.shop.rows(cloud, entity) == before
+
+
+@pytest.mark.parametrize(("option", "field"), [("productIsIngredient", 0), ("productHasIngredients", 1)])
+def test_ingredients_hold_a_product(
+    api: Api, sandbox: Sandbox, cloud: int, category: int, option: str, field: int
+) -> None:
+    ids = [sandbox.shop.insert(cloud, "products", {"name": name, "_categoryId": category})["id"] for name in "ab"]
+    sandbox.shop.insert(cloud, "product-ingredients", {"_productId": ids[0], "_parentProductId": ids[1]})
+    path = f"products/{ids[field]}"
+    assert api("DELETE", path).status_code == 409
+    assert option in complaints(api("DELETE", path, json={option: "MAYBE"}))
+    assert api("DELETE", path, json={option: "DELETE"}).status_code == 200
+    assert [row["deleted"] for row in sandbox.shop.rows(cloud, "product-ingredients")] == [True]
+
+
 def test_put_of_an_array_wants_the_etag_of_the_same_rows_in_the_same_order(api: Api, category: int) -> None:
     api("POST", "products", json=[product(category, name=name) for name in "ab"])
     page = api("GET", "products")
@@ -177,113 +277,3 @@ def test_a_portion_exists_once(api: Api) -> None:
     assert api("POST", "portions", json={"portion": 50, "price": "60.5"}).json()["price"] == "60.5"
     again = api("POST", "portions", json={"portion": "50", "price": 60.5})
     assert (again.status_code, again.json()["reason"]) == (409, "PORTION_ALREADY_EXISTS")
-
-
-class TestStock:
-    @pytest.fixture
-    def warehouse(self, sandbox: Sandbox, cloud: int) -> int:
-        id: int = sandbox.shop.rows(cloud, "warehouses")[0]["id"]
-        return id
-
-    @pytest.fixture
-    def tea(self, sandbox: Sandbox, cloud: int) -> int:
-        id: int = sandbox.shop.insert(cloud, "products", {"name": "Tea", "externalId": "TEA"})["id"]
-        return id
-
-    def level(self, api: Api, warehouse: int) -> str:
-        return str(api("GET", f"warehouses/{warehouse}/products").json()["data"][0]["stockQuantityStatus"])
-
-    def test_stock_up_sell_and_count(self, api: Api, warehouse: int, tea: int) -> None:
-        base = f"warehouses/{warehouse}"
-        assert api("GET", f"{base}/products/{tea}").status_code == 404
-        items = [
-            {"_productId": tea, "quantity": 10, "purchasePrice": 2.5},
-            {"externalId": "TEA", "quantity": "-1"},
-        ]
-        up = api(
-            "POST",
-            f"{base}/stockups",
-            json={"invoiceNumber": "1", "updatePurchasePrice": True, "items": items},
-        )
-        assert up.status_code == 201
-        assert self.level(api, warehouse) == "9"
-        assert api("GET", f"{base}/products/{tea}").json()["purchasePriceWithoutVat"] == "2.5"
-        api("POST", f"{base}/sales", json={"items": [{"_productId": tea, "quantity": 4}]})
-        assert self.level(api, warehouse) == "5"
-        counted = api(
-            "POST",
-            f"{base}/stock-takings",
-            json={"stockTakingDate": 1772366400000, "items": [{"_productId": tea, "quantity": 7.5}]},
-        ).json()
-        assert self.level(api, warehouse) == "7.5"
-        assert api("GET", f"../../..{counted['statusWebhookUrl'].partition('1:')[2].lstrip('0123456789')}").json() == {
-            "status": "FINISHED",
-            "reason": None,
-            "message": None,
-        }
-        dates = api("POST", f"{base}/stock-taking-dates", json={"_productIds": [tea]}).json()
-        assert dates == [{"_productId": str(tea), "lastStockTakingDate": "2026-03-01T12:00:00.000Z"}]
-
-    def test_one_bad_item_stops_them_all(self, api: Api, warehouse: int, tea: int) -> None:
-        items = [{"_productId": tea, "quantity": 1}, {"_productId": 5, "quantity": 1}]
-        body = {"invoiceNumber": "1", "updatePurchasePrice": False, "items": items}
-        assert "items[1]" in complaints(api("POST", f"warehouses/{warehouse}/stockups", json=body))
-        assert api("GET", f"warehouses/{warehouse}/products").status_code == 404
-
-    def test_transfer(self, api: Api, sandbox: Sandbox, cloud: int, warehouse: int, tea: int) -> None:
-        other = sandbox.shop.insert(cloud, "warehouses", {"name": "Cellar"})["id"]
-        body = {
-            "invoiceNumber": "1",
-            "_originWarehouseId": warehouse,
-            "items": [{"_productId": tea, "quantity": 3}],
-        }
-        assert api("POST", f"warehouses/{other}/transfers", json=body).status_code == 201
-        assert (self.level(api, warehouse), self.level(api, other)) == ("-3", "3")
-
-
-class TestPosActions:
-    def act(self, api: Api, cloud: int, **body: Any) -> dict[str, Any]:
-        answer = api("POST", f"branches/{cloud + 100_000_000}/pos-actions", json=body)
-        assert answer.status_code == 200
-        result: dict[str, Any] = answer.json()
-        return result
-
-    def test_create_and_pay_an_order(self, api: Api, sandbox: Sandbox, cloud: int) -> None:
-        tea = sandbox.shop.insert(cloud, "products", {"name": "Tea", "priceWithVat": 40.0})["id"]
-        hello = self.act(api, cloud, action="order/hello")
-        assert (hello["code"], hello["timezone"]) == (0, "Europe/Prague")
-        items = [{"id": tea, "qty": 2}]
-        created = self.act(api, cloud, **{"action": "order/create", "external-id": "web-1", "items": items})
-        order = created["order"]
-        assert (created["code"], order["total"], order["paid"]) == (0, 80, False)
-        assert [o["id"] for o in self.act(api, cloud, action="order/list")["orders"]] == [order["id"]]
-        more = self.act(api, cloud, **{"action": "order/add-item", "order-id": order["id"], "items": items})
-        assert more["order"]["total"] == 160
-        pay = {"action": "order/pay", "order-id": order["id"], "payment-method-id": 900000001}
-        assert self.act(api, cloud, **pay)["order"]["paid"] is True
-        assert self.act(api, cloud, **pay)["code"] == 2004
-        row = api("GET", f"orders/{order['id']}", params={"include": "orderItems,moneyLogs"}).json()
-        assert (row["externalId"], row["paid"], row["itemCount"]) == ("web-1", True, "2")
-        assert sum(float(log["amount"]) for log in row["moneyLogs"]) == 160
-        assert len(row["orderItems"]) == 2
-
-    @pytest.mark.parametrize(
-        ("body", "code"),
-        [
-            ({}, 1003),
-            ({"action": "order/dance"}, 1004),
-            ({"action": "order/hello", "validity": 1}, 1007),
-            ({"action": "order/hello", "user-id": 5}, 1008),
-            ({"action": "order/create", "table-id": 5}, 1011),
-            ({"action": "order/create", "items": [{"id": 5}]}, 4001),
-            ({"action": "order/pay", "order-id": 5}, 2002),
-            ({"action": "order/pay", "order-id": "x"}, 1005),
-        ],
-    )
-    def test_a_refusal_is_a_code_not_a_status(self, api: Api, cloud: int, body: dict[str, Any], code: int) -> None:
-        assert self.act(api, cloud, **body)["code"] == code
-
-    def test_with_a_webhook_the_answer_is_empty(self, api: Api, cloud: int) -> None:
-        body = {"action": "order/hello", "webhook": "https://example.invalid/x"}
-        answer = api("POST", f"branches/{cloud + 100_000_000}/pos-actions", json=body)
-        assert (answer.status_code, answer.content) == (200, b"")

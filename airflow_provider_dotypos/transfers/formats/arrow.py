@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_dotypos.transfers.formats import odd_values
 from airflow_provider_dotypos.transfers.formats.columns import NULL, UNKNOWN, Column, Columns, Kind, members, objects
+from airflow_provider_dotypos.transfers.formats.readable import readable
 
 MILLISECONDS = pa.timestamp("ms", "UTC")
 DECIMAL = pa.decimal128(odd_values.DECIMAL_DIGITS, odd_values.DECIMAL_PLACES)
@@ -43,6 +44,7 @@ class Table:
 
     def __init__(self, columns: Columns) -> None:
         self.misfits: Counter[str] = Counter()
+        self._columns = columns
         self._level = _Level(columns, "", self.misfits)
         self._records = msgspec.json.Decoder(list[self._level.record])  # type: ignore[name-defined]
         self.schema = pa.schema(self._level.fields)
@@ -53,7 +55,8 @@ class Table:
         try:
             arrays = self._level.quick(self._records.decode(data))
         except _UNUSUAL:
-            arrays = self._level.careful([members(row) for row in rows])
+            mended = readable(rows, self._columns, self.misfits, typed=True)
+            arrays = self._level.careful([members(row, self.misfits) for row in mended])
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def together(self, batches: Sequence[pa.RecordBatch]) -> pa.Table:
@@ -175,8 +178,7 @@ class _Json(_Shape):
         return pa.array([None if text == "null" else text for text in texts], self.arrow)
 
     def each(self, values: _Raws) -> _Fitted:
-        # Not UTF-8, so not JSON: the one thing that can't be kept to the byte.
-        return pa.array([bytes(value).decode("utf-8", "replace") for value in values], self.arrow), ()
+        return self.quick(values), ()
 
 
 class _Nested(_Shape):
@@ -191,7 +193,7 @@ class _Nested(_Shape):
         return self._lists(values, self._level.quick)
 
     def each(self, values: _Raws) -> _Fitted:
-        found, misfits = _read(objects, values)
+        found, misfits = _read(self._level.rows, values)
         return self._lists(found, self._level.careful), misfits
 
     def _lists(self, lists: Sequence[list[_T] | None], arrays: Callable[[list[_T]], list[pa.Array]]) -> pa.Array:
@@ -224,6 +226,10 @@ class _Level:
         values = zip(*map(msgspec.structs.astuple, records), strict=True) if records else itertools.repeat(())
         arrays = [shape.quick(column) for shape, column in zip(self._shapes, values, strict=False)]
         return [*arrays, pa.nulls(len(records), pa.string())]
+
+    def rows(self, value: msgspec.Raw) -> list[dict[str, msgspec.Raw]] | None:
+        """Return the fields of a child list's rows."""
+        return objects(value, self._misfits, self._prefix)
 
     def careful(self, rows: Sequence[dict[str, msgspec.Raw]]) -> list[pa.Array]:
         """Return the columns of any rows; what isn't in its column, or has none, is in the last one."""
@@ -335,7 +341,7 @@ def _read(read: Callable[[msgspec.Raw], _T | None], values: _Raws) -> tuple[list
 
 
 def _object_text(members: dict[str, msgspec.Raw]) -> str | None:
-    return msgspec.json.encode(members).decode("utf-8", "replace") if members else None
+    return msgspec.json.encode(members).decode() if members else None
 
 
 #: What decoding and Arrow raise for values in another form than expected.

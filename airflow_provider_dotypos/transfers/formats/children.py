@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_dotypos.api.entities import entity
+from airflow_provider_dotypos.api.entities import Child, entity
 from airflow_provider_dotypos.api.query import list_params, split_names
 from airflow_provider_dotypos.transfers.formats.columns import NULL, child_rows, members
 
@@ -35,13 +35,13 @@ def split_children(
     children: dict[str, Rows] = {child.entity: [] for child in included.values()}
     misfits: Counter[str] = Counter()
     for row in rows:
-        fields = members(row)
+        fields = members(row, misfits)
         taken = False
         for key, child in included.items():
             if key not in fields:
                 continue
             objects, others = child_rows(fields[key])
-            children[child.entity] += (_with_parent(one, child.parent, fields["id"]) for one in objects)
+            children[child.entity] += (_with_parent(one, child, fields["id"], misfits) for one in objects)
             misfits[key] += len(others)
             if not others or child.entity in cut:
                 del fields[key]
@@ -54,10 +54,10 @@ def split_children(
     return parents, children, misfits
 
 
-def _with_parent(row: msgspec.Raw, field: str, parent: msgspec.Raw) -> msgspec.Raw:
-    if _parents(field).decode(row).parent != NULL:
+def _with_parent(row: msgspec.Raw, child: Child, parent: msgspec.Raw, misfits: Counter[str]) -> msgspec.Raw:
+    if _parents(child.parent).decode(row).parent != NULL:
         return row
-    return msgspec.Raw(msgspec.json.encode({**members(row), field: parent}))
+    return msgspec.Raw(msgspec.json.encode({**members(row, misfits, f"{child.entity}."), child.parent: parent}))
 
 
 @functools.cache

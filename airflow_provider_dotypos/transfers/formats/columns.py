@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from airflow_provider_dotypos.api.characters import REPLACEMENT
 from airflow_provider_dotypos.api.entities import Entity, Field, entity, nearest
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.query import list_params, split_names
@@ -105,7 +106,7 @@ class Columns:
         """
         if self.whole:
             return list(rows)
-        return [msgspec.Raw(self._cut(members(row), misfits)) for row in rows]
+        return [msgspec.Raw(self._cut(members(row, misfits), misfits)) for row in rows]
 
     @functools.cached_property
     def _children(self) -> dict[str, Columns]:
@@ -120,31 +121,51 @@ class Columns:
 
     def _cut_list(self, value: msgspec.Raw, name: str, misfits: Counter[str]) -> msgspec.Raw:
         try:
-            rows = objects(value)
+            rows = objects(value, misfits, f"{name}.")
         except msgspec.MsgspecError:
             found, others = child_rows(value)
             misfits[name] += len(others)
-            rows = [members(one) for one in found] if bytes(value).startswith(b"[") else None
+            rows = [members(one, misfits, f"{name}.") for one in found] if bytes(value).startswith(b"[") else None
         return NULL if rows is None else msgspec.Raw(b"[" + b",".join(self._cut(row, misfits) for row in rows) + b"]")
 
 
-def members(row: msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """Return a row's fields, each value's bytes as they came; names that aren't UTF-8 are mended."""
+def members(row: msgspec.Raw, misfits: Counter[str], prefix: str = "") -> dict[str, msgspec.Raw]:
+    """Return a row's fields, each value's bytes as they came; names that aren't UTF-8 are mended.
+
+    :param misfits: counts mended names as ``_unknown``.
+    :param prefix: what the names of the row's fields are counted with, such as ``orderItems.``.
+    """
     try:
         return _MEMBERS.decode(row)
     except UnicodeDecodeError:
-        return _MEMBERS.decode(bytes(row).decode("utf-8", "replace").encode())
+        return _with_mended_names(row, misfits, prefix)
 
 
-def objects(value: msgspec.Raw) -> list[dict[str, msgspec.Raw]] | None:
+def _with_mended_names(row: msgspec.Raw, misfits: Counter[str], prefix: str) -> dict[str, msgspec.Raw]:
+    # Odd bytes stand as private characters until the names are taken apart; then values get theirs back.
+    text = bytes(row).decode("utf-8", "surrogateescape").translate(_PRIVATE)
+    fields: dict[str, msgspec.Raw] = {}
+    for spelled, value in _MEMBERS.decode(text.encode()).items():
+        name = spelled.translate(_LOST)
+        if name != spelled:
+            misfits[prefix + UNKNOWN] += 1
+        while name in fields:  # two names that differed in lost characters only
+            name += REPLACEMENT
+        fields[name] = msgspec.Raw(bytes(value).decode().translate(_ESCAPED).encode("utf-8", "surrogateescape"))
+    return fields
+
+
+def objects(value: msgspec.Raw, misfits: Counter[str], prefix: str = "") -> list[dict[str, msgspec.Raw]] | None:
     """Return the fields of a child list's rows, or ``None`` of a null: all at once, if all is as it should be.
 
+    :param misfits: see `members`.
+    :param prefix: see `members`.
     :raises msgspec.MsgspecError: it is neither a list of objects nor null.
     """
     try:
         return _OBJECTS.decode(value)
     except UnicodeDecodeError:  # row by row, so that what is mended in one changes nothing in another
-        return [members(item) for item in _LISTS.decode(value) or []]
+        return [members(item, misfits, prefix) for item in _LISTS.decode(value) or []]
 
 
 def child_rows(value: msgspec.Raw) -> tuple[list[msgspec.Raw], list[msgspec.Raw]]:
@@ -249,6 +270,11 @@ def _check_names(found: Entity, included: Sequence[str], names: Iterable[str]) -
 
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+#: Python's escapes of odd bytes as characters of the last private plane, which no text holds; the way back; and to what
+#: is lost for good.
+_PRIVATE = {0xDC00 + byte: 0x10FE00 + byte for byte in range(0x80, 0x100)}
+_ESCAPED = {private: escape for escape, private in _PRIVATE.items()}
+_LOST = dict.fromkeys(_ESCAPED, REPLACEMENT)
 _LISTS: msgspec.json.Decoder[list[msgspec.Raw] | None] = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _OBJECTS: msgspec.json.Decoder[list[dict[str, msgspec.Raw]] | None] = msgspec.json.Decoder(
     list[dict[str, msgspec.Raw]] | None

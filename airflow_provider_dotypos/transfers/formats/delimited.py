@@ -23,6 +23,7 @@ from airflow_provider_dotypos.api.page import one_line
 from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.transfers.formats import odd_values
 from airflow_provider_dotypos.transfers.formats.columns import NULL, UNKNOWN, Columns, members
+from airflow_provider_dotypos.transfers.formats.readable import readable
 from airflow_provider_dotypos.transfers.formats.writer import TextWriter
 
 
@@ -41,7 +42,8 @@ class CsvWriter(TextWriter):
 
     def write(self, rows: Iterable[msgspec.Raw]) -> None:
         """Append rows, a record each."""
-        records = [self._record(members(row)) for row in self._columns.cut(rows, self.misfits)]
+        wanted = readable(self._columns.cut(rows, self.misfits), self._columns, self.misfits)
+        records = [self._record(members(row, self.misfits)) for row in wanted]
         self._put(records)
         self.rows += len(records)
 
@@ -80,7 +82,7 @@ def _cell(value: msgspec.Raw) -> str:
 
 
 def _json(value: msgspec.Raw) -> str:
-    return bytes(one_line(value)).decode("utf-8", "replace")
+    return bytes(one_line(value)).decode()
 
 
 def _utc(cell: str) -> str:

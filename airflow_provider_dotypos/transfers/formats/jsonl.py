@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
+from airflow_provider_dotypos.api.characters import is_text
 from airflow_provider_dotypos.api.page import one_line
 from airflow_provider_dotypos.transfers.formats.columns import Columns
+from airflow_provider_dotypos.transfers.formats.readable import readable
 from airflow_provider_dotypos.transfers.formats.writer import TextWriter
 
 
 class JsonLinesWriter(TextWriter):
     """A staging file of JSON lines: rows as they came, byte for byte, or cut down to some columns.
 
-    :param path: where to write. :param gzip_level: 1 to 9, or ``None`` to leave it uncompressed.
-    :param columns: what to keep of each row; left out, everything.
+    :param path: where to write.
+    :param gzip_level: 1 to 9, or ``None`` to leave it uncompressed.
+    :param columns: what to keep of each row. Defaults to everything.
     """
 
     def __init__(self, path: Path, gzip_level: int | None, columns: Columns | None = None) -> None:
         super().__init__(path, gzip_level)
-        self._columns = None if columns is None or columns.whole else columns
+        self._columns = columns or Columns("", ())
 
     def write(self, rows: Iterable[msgspec.Raw]) -> None:
-        """Append rows, a line each, their bytes as they came."""
-        lines = list(rows) if self._columns is None else self._columns.cut(rows, self.misfits)
+        """Append rows, a line each, their bytes as they came; what isn't UTF-8 is mended, or no reader takes it."""
+        lines: Sequence[msgspec.Raw] = self._columns.cut(rows, self.misfits)
         if not lines:
             return
         data = b"\n".join(lines)
+        if not is_text(data):
+            lines = readable(lines, self._columns, self.misfits)
+            data = b"\n".join(lines)
         if b"\r" in data or data.count(b"\n") >= len(lines):
             data = b"\n".join(one_line(row) for row in lines)
         self._text.write(data)

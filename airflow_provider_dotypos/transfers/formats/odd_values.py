@@ -115,7 +115,7 @@ def _number(value: str) -> Decimal:
 def _decoded(data: bytes) -> str:
     try:
         return _STRINGS.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):  # not UTF-8, so no text
+    except msgspec.MsgspecError:  # half of a character, as an escape
         raise MisfitError from None
 
 

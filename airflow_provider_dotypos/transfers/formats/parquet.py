@@ -17,6 +17,7 @@ everything else     ``_unknown``: per row one JSON object, as text, of the field
                     of values that don't fit their column, as they came; structs have one of their own
 ==================  ==========================================================================================
 
+Text that isn't UTF-8 is kept in its column, with U+FFFD for what is lost, and counted as a misfit.
 A value that is no such value at all leaves a null in its column. One that is only finer than its column (a time with
 microseconds, a number with 20 decimals) is cut there. Both are counted as misfits, and are in ``_unknown`` as they
 came. Only of a child list whose fields are wanted in part, and that holds anything but objects, nothing is kept: there

@@ -1,0 +1,38 @@
+"""What is UTF-8, and what becomes of the rest."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_dotypos.api import characters
+from airflow_provider_dotypos.api.characters import as_text, decode_json, is_text
+
+
+def as_python_sees_it(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@given(
+    st.lists(st.sampled_from([b"a", "č".encode(), "😀".encode(), b"\xe9", b"\xf0\x9f", b"\xed\xa0\x80"]), max_size=9)
+)
+def test_utf_8_is_told_from_the_rest_in_pieces_of_any_size(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+    with pytest.MonkeyPatch.context() as patch:
+        for size in range(4, 9):  # a character has up to four bytes
+            patch.setattr(characters, "_PIECE", size)
+            assert is_text(data) == as_python_sees_it(data)
+    assert is_text(as_text(data))
+    assert is_text(data) == (as_text(data) == data)
+
+
+def test_json_is_read_whatever_its_texts_hold() -> None:
+    assert decode_json(msgspec.Raw(b'{"a":"caf\xe9"}')) == {"a": "caf�"}
+    with pytest.raises(msgspec.DecodeError):
+        decode_json(b"<html>\xe9")
