@@ -54,6 +54,9 @@ _STALE_TOKEN = frozenset({"ACCESS_TOKEN_EXPIRED", "INVALID_ACCESS_TOKEN"})
 
 _SIGN_IN_TIMEOUT = 30.0
 
+#: The largest answer to a sign-in that is read, in bytes; one that is meant holds a token of some kilobytes at most.
+_LARGEST_SIGN_IN = 2**20
+
 
 @dataclass(frozen=True)
 class _Request:
@@ -91,7 +94,7 @@ class DotyposClient:
         self._cancelled = False
         self._wake = threading.Event()
         self._calls = Transport(settings.base_url, settings.max_concurrency, (settings.refresh_token,))
-        self._sign_ins = Transport(settings.base_url, 1, (settings.refresh_token,))
+        self._sign_ins = Transport(settings.base_url, 1, (settings.refresh_token,), _LARGEST_SIGN_IN)
         self._server_date: tuple[str, datetime, float] | None = None
 
     def call(
