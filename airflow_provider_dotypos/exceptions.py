@@ -1,12 +1,15 @@
 """The errors a DAG author can catch, in one place. ``DotyposError`` is the root of them all."""
 
 from airflow_provider_dotypos.api.errors import (
+    DotyposAnswerTooLargeError,
     DotyposApiError,
     DotyposAuthenticationError,
     DotyposCancelledError,
+    DotyposClockError,
     DotyposConfigurationError,
     DotyposConflictError,
     DotyposConnectionError,
+    DotyposEnvironmentError,
     DotyposError,
     DotyposInputError,
     DotyposMissingTokenError,
@@ -23,12 +26,15 @@ from airflow_provider_dotypos.api.errors import (
 )
 
 __all__ = [
+    "DotyposAnswerTooLargeError",
     "DotyposApiError",
     "DotyposAuthenticationError",
     "DotyposCancelledError",
+    "DotyposClockError",
     "DotyposConfigurationError",
     "DotyposConflictError",
     "DotyposConnectionError",
+    "DotyposEnvironmentError",
     "DotyposError",
     "DotyposInputError",
     "DotyposMissingTokenError",

@@ -47,18 +47,18 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     },
     "timeout": {
         "label": "Timeout",
-        "description": "Longest wait for one whole answer, in seconds. Empty: 60.",
-        "schema": {"type": ["number", "null"], "minimum": 0.1, "section": "Advanced"},
+        "description": "Longest wait for one whole answer, in seconds, up to 3600. Empty: 60.",
+        "schema": {"type": ["number", "null"], "minimum": 0.1, "maximum": 3600, "section": "Advanced"},
     },
     "requests_per_minute": {
         "label": "Requests per minute",
         "description": "Ceiling for each task; an Airflow pool limits across tasks. Empty: no limit.",
-        "schema": {"type": ["number", "null"], "minimum": 0.01, "section": "Advanced"},
+        "schema": {"type": ["number", "null"], "minimum": 0.01, "maximum": 60000, "section": "Advanced"},
     },
     "max_concurrency": {
         "label": "Max concurrency",
-        "description": "Most requests under way at once, for each task. Empty: 4.",
-        "schema": {"type": ["integer", "null"], "minimum": 1, "section": "Advanced"},
+        "description": "Most requests under way at once, for each task, up to 64. Empty: 4.",
+        "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 64, "section": "Advanced"},
     },
 }
 

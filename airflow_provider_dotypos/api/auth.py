@@ -26,6 +26,9 @@ from airflow_provider_dotypos.api.settings import is_loopback
 #: Assumed life of a token that doesn't tell its own, in seconds: "one hour by default, not guaranteed" [D2].
 DEFAULT_LIFE = 3600.0
 
+#: The longest life that is believed, in seconds: a year.
+_LONGEST_LIFE = 366 * 86_400.0
+
 
 def connector(base_url: str) -> str:
     """Return where the legacy connector to an API is; the current one is ``/v2`` below it [D].
@@ -178,8 +181,8 @@ def _life(token: str) -> float:
         claims = msgspec.json.decode(
             base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims, strict=False
         )
-    except (IndexError, ValueError, msgspec.MsgspecError):
+    except (IndexError, ValueError, RecursionError, msgspec.MsgspecError):
         return DEFAULT_LIFE
-    if claims.exp is None or claims.iat is None or claims.exp <= claims.iat:
+    if claims.exp is None or claims.iat is None or not 0 < claims.exp - claims.iat <= _LONGEST_LIFE:
         return DEFAULT_LIFE
     return claims.exp - claims.iat

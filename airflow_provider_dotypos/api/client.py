@@ -40,6 +40,7 @@ from airflow_provider_dotypos.api.paths import resolve
 from airflow_provider_dotypos.api.query import encode
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.transport import Answer, Transport
+from airflow_provider_dotypos.api.window import Clocks
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,9 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _STALE_TOKEN = frozenset({"ACCESS_TOKEN_EXPIRED", "INVALID_ACCESS_TOKEN"})
 
 _SIGN_IN_TIMEOUT = 30.0
+
+#: The largest answer to a sign-in that is read, in bytes; one that is meant holds a token of some kilobytes at most.
+_LARGEST_SIGN_IN = 2**20
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class DotyposClient:
         self._cancelled = False
         self._wake = threading.Event()
         self._calls = Transport(settings.base_url, settings.max_concurrency, (settings.refresh_token,))
-        self._sign_ins = Transport(settings.base_url, 1, (settings.refresh_token,))
+        self._sign_ins = Transport(settings.base_url, 1, (settings.refresh_token,), _LARGEST_SIGN_IN)
         self._server_date: tuple[str, datetime, float] | None = None
 
     def call(
@@ -118,12 +122,16 @@ class DotyposClient:
         return self._retrying(what, lambda: self._decoded(request, self._authorized(request), decode))
 
     def now(self) -> datetime:
-        """Return the earlier of the local clock and the server's, as its answers' ``Date`` tells it (UTC)."""
+        """Return the earlier of the local clock and the server's (UTC)."""
+        return self.clocks().now
+
+    def clocks(self) -> Clocks:
+        """Return what the time is here, and at the server, as its answers' ``Date`` tells it."""
         local = datetime.now(timezone.utc)
         if self._server_date is None:
-            return local
+            return Clocks(local)
         _, date, arrived = self._server_date
-        return min(local, date + timedelta(seconds=time.monotonic() - arrived))
+        return Clocks(local, date + timedelta(seconds=time.monotonic() - arrived))
 
     def sleep(self, seconds: float) -> None:
         """Wait.
@@ -293,11 +301,8 @@ class DotyposClient:
         known = self._server_date
         if value is None or (known is not None and known[0] == value):
             return
-        try:
-            date = parsedate_to_datetime(value)
-        except ValueError:
-            return
-        if date.tzinfo is not None:
+        date = _server_time(value)
+        if date is not None:
             self._server_date = (value, date, time.monotonic())
 
 
@@ -308,6 +313,15 @@ def _decoded(request: _Request, answer: Answer, decode: Callable[[Answer], T]) -
         raise DotyposResponseError(
             f"{request.method} {request.path} {error}.", passing=error.passing, permanent=error.permanent
         ) from None
+
+
+def _server_time(value: str) -> datetime | None:
+    """Return the time that a ``Date`` header tells (UTC); ``None`` if it tells none, or none that a clock may show."""
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return date.astimezone(timezone.utc) if date.tzinfo is not None and 1970 <= date.year < 9999 else None
 
 
 def _target(answer: Answer) -> str:

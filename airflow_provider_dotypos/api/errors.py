@@ -93,6 +93,22 @@ class DotyposTlsError(DotyposConnectionError):
     passing = False
 
 
+class DotyposAnswerTooLargeError(DotyposConnectionError):
+    """An answer was larger than any that Dotypos means to give, and wasn't read to its end."""
+
+    passing = False
+
+
+class DotyposEnvironmentError(DotyposError):
+    """The worker's environment allows no call: its proxy or certificates; the message names the variable."""
+
+    permanent = True
+
+
+class DotyposClockError(DotyposError):
+    """The clocks of this machine and of the server differ too much to tell whether a window is over."""
+
+
 class DotyposUncertainWriteError(DotyposError):
     """A write went out and no answer came back: it may or may not have been carried out. Look before you repeat it."""
 

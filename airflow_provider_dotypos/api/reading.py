@@ -131,7 +131,7 @@ class Reader:
         parts = [part for part in streams(found, window, filter) if without_cursor or part.cursor is not None]
         self.check_cloud()  # a wrong cloud isn't an empty one; and the answer tells the server's clock
         if found.cursors:
-            seconds = windows.seconds_until_settled(window.until, self._client.now(), settle)
+            seconds = windows.seconds_until_settled(window.until, self._client.clocks(), settle)
             if seconds > 1:
                 log.info("Waiting %.0f s until changes up to %s show in the API.", seconds, windows.iso(window.until))
             self._client.sleep(seconds)

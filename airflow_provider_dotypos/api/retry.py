@@ -116,7 +116,8 @@ class _wait_as_told(wait_base):  # noqa: N801 (tenacity's waits are named like t
         told = _retry_after(_error(retry_state))
         if told is not None:
             return told + random.uniform(0, 1 + told / 10)
-        return random.uniform(0, min(30.0, 0.5 * 2**retry_state.attempt_number))
+        # A server that asks for no wait at all can be tried more often than a float has exponents for.
+        return random.uniform(0, min(30.0, 0.5 * 2 ** min(retry_state.attempt_number, 10)))
 
 
 class _stop_out_of_budget(stop_base):  # noqa: N801

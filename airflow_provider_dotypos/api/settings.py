@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from airflow_provider_dotypos.api.errors import CONNECT_ANEW, DotyposConfigurationError, DotyposMissingTokenError
@@ -18,6 +19,25 @@ DEFAULT_BASE_URL = "https://api.dotykacka.cz"
 
 #: Cloud ids are 32-bit integers [D].
 _LARGEST_CLOUD_ID = 2**31 - 1
+
+
+class Limits(NamedTuple):
+    """What a number may be."""
+
+    least: float
+    most: float
+    whole: bool = False
+
+
+#: What each number of a connection may be, by its field; the form says the same.
+LIMITS: Mapping[str, Limits] = {
+    "timeout": Limits(0.1, 3600),
+    "requests_per_minute": Limits(0.01, 60_000),
+    "max_concurrency": Limits(1, 64, whole=True),
+}
+
+#: Airflow's Test button sends port 0 for "none".
+_PORTS = Limits(0, 65535, whole=True)
 
 
 @dataclass(frozen=True)
@@ -41,21 +61,34 @@ class Settings:
 
     @classmethod
     def from_fields(
-        cls, *, host: object = None, port: object = None, extra: Mapping[str, object], cloud_id: object = None
+        cls,
+        *,
+        host: object = None,
+        port: object = None,
+        extra: Mapping[str, object],
+        cloud_id: object = None,
+        max_concurrency: object = None,
     ) -> Settings:
         """Return the settings in a connection's fields.
 
         :param cloud_id: takes the place of the connection's own Cloud ID.
+        :param max_concurrency: takes the place of the connection's own Max concurrency.
         :raises DotyposConfigurationError: a field is missing or unusable; the message names it and the cure.
         """
-        timeout = _number(extra.get("timeout"), "Timeout", least=0.1)
-        concurrency = _number(extra.get("max_concurrency"), "Max concurrency", least=1, whole=True)
+        timeout = _number(extra.get("timeout"), "Timeout", LIMITS["timeout"])
+        concurrency = _number(extra.get("max_concurrency"), "Max concurrency", LIMITS["max_concurrency"])
+        if max_concurrency is not None:
+            concurrency = _number(
+                max_concurrency, "Max concurrency", LIMITS["max_concurrency"], ", given as max_concurrency,"
+            )
         return cls(
             base_url=read_base_url(host, port),
             refresh_token=_refresh_token(extra.get("refresh_token")),
             cloud_id=_cloud_id(extra.get("cloud_id") if cloud_id is None or cloud_id == "" else _given(cloud_id)),
             timeout=60.0 if timeout is None else timeout,
-            requests_per_minute=_number(extra.get("requests_per_minute"), "Requests per minute", least=0.01),
+            requests_per_minute=_number(
+                extra.get("requests_per_minute"), "Requests per minute", LIMITS["requests_per_minute"]
+            ),
             max_concurrency=4 if concurrency is None else int(concurrency),
         )
 
@@ -104,17 +137,23 @@ def _cloud_id(value: object) -> int | None:
     return number
 
 
-def _number(value: object, name: str, *, least: float, whole: bool = False) -> float | None:
+def _number(value: object, name: str, limits: Limits, place: str = " in the Airflow connection") -> float | None:
+    """Return a number as it was meant; ``None`` if there is none.
+
+    :param name: the field's label.
+    :param place: where the value was given, as it follows the label.
+    """
     if _absent(value):
         return None
     try:
         number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
     except (ValueError, OverflowError):
         number = None
-    if number is None or not least <= number < float("inf") or (whole and not number.is_integer()):
-        kind = "a whole number" if whole else "a number"
+    fits = number is not None and limits.least <= number <= limits.most
+    if number is None or not fits or (limits.whole and not number.is_integer()):
+        kind = "a whole number" if limits.whole else "a number"
         raise DotyposConfigurationError(
-            f"{name} in the Airflow connection must be {kind}, at least {least:g}, not {_shown(value)}"
+            f"{name}{place} must be {kind} from {limits.least:g} to {limits.most:g}, not {_shown(value)}"
         )
     return number
 
@@ -126,7 +165,9 @@ def read_base_url(host: object, port: object) -> str:
     """
     if _absent(host):
         host = DEFAULT_BASE_URL
-    text = str(host).strip()
+    if not isinstance(host, str):
+        raise _bad_base_url(f"is {_shown(host)}")
+    text = host.strip()
     try:
         # A host without a scheme is what a connection URI leaves of an address.
         split = urlsplit(text if "://" in text else f"https://{text}")
@@ -150,10 +191,7 @@ def read_base_url(host: object, port: object) -> str:
             f"API base URL must start with https:// (http would send tokens in the clear to {split.hostname}); "
             "http:// is accepted for this machine only, such as http://127.0.0.1:8765 for the sandbox"
         )
-    number = _number(port, "Port", least=0, whole=True)
-    if number is not None and number > 65535:
-        raise DotyposConfigurationError(f"Port in the Airflow connection must be 1 to 65535, not {number:g}")
-    # Airflow's Test button sends port 0 for "none".
+    number = _number(port, "Port", _PORTS)
     chosen = own_port or (int(number) if number else None)
     name = f"[{split.hostname}]" if ":" in split.hostname else split.hostname
     netloc = f"{name}:{chosen}" if chosen and chosen != {"https": 443, "http": 80}[split.scheme] else name

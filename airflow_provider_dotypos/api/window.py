@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.errors import DotyposClockError, DotyposInputError
 from airflow_provider_dotypos.api.query import milliseconds
 
 #: A change shows in the API only some seconds after it happened [C2]; a window's end is never read earlier than this.
 SETTLE = 60.0
 
+#: The longest `settle`, in seconds: a day.
+LONGEST_SETTLE = 86_400.0
+
 #: Clocks differ by seconds; a window that ends further ahead than this is a mistake, not a clock.
 _FURTHEST_AHEAD = timedelta(minutes=5)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -95,19 +100,62 @@ def time_zone(name: str) -> ZoneInfo:
         raise DotyposInputError(f"timezone {name!r} is not an IANA time zone such as 'Europe/Prague'") from None
 
 
-def seconds_until_settled(until: int, now: datetime, settle: float = SETTLE) -> float:
+@dataclass(frozen=True)
+class Clocks:
+    """What the time is here and, once an answer has told it, at the server (UTC)."""
+
+    local: datetime
+    server: datetime | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The earlier of both: what neither clock calls the future is over."""
+        return self.local if self.server is None else min(self.local, self.server)
+
+    @property
+    def told(self) -> str:
+        """Both, for a message."""
+        here = f"{self.local:%Y-%m-%dT%H:%M:%S}Z here"
+        return here if self.server is None else f"{here}, {self.server:%Y-%m-%dT%H:%M:%S}Z at Dotypos"
+
+
+def seconds_until_settled(until: int, clocks: Clocks, settle: float = SETTLE) -> float:
     """Return how long to wait before a window that ends at `until` can be read (never clamped: that leaves a gap).
 
-    :param now: the earlier of the local and the server's clock.
-    :raises DotyposInputError: the window ends more than some minutes in the future.
+    :param until: in epoch milliseconds.
+    :param clocks: what the time is.
+    :param settle: seconds that a change may need to show in the API.
+    :raises DotyposInputError: the window ends more than some minutes in the future, or `settle` can't be waited.
+    :raises DotyposClockError: it does so by one of both clocks only.
     """
-    ahead = until / 1000 - now.timestamp()
-    if ahead > _FURTHEST_AHEAD.total_seconds():
-        raise DotyposInputError(
-            f"until={iso(until)} lies {ahead / 60:.0f} minutes in the future (it is {now:%Y-%m-%dT%H:%M:%S}Z here and "
-            "at Dotypos): what is yet to come can't be extracted"
+    if not 0 <= settle <= LONGEST_SETTLE:
+        raise DotyposInputError(f"settle must be a number of seconds from 0 to {LONGEST_SETTLE:g}, not {settle:g}")
+    ahead = _ahead(until, clocks.now)
+    if ahead <= _FURTHEST_AHEAD:
+        return max(0.0, ahead.total_seconds() + settle)
+    if clocks.server is not None and _ahead(until, max(clocks.local, clocks.server)) <= _FURTHEST_AHEAD:
+        apart = abs(clocks.local - clocks.server).total_seconds()
+        behind = "Dotypos's clock" if clocks.server < clocks.local else "this machine's clock"
+        raise DotyposClockError(
+            f"until={iso(until)} is over by one clock only. It is {clocks.told}: {behind} is {_duration(apart)} "
+            "behind. Have the clock that is wrong set, or try again later (a cache may have answered with an old Date)"
         )
-    return max(0.0, ahead + settle)
+    raise DotyposInputError(
+        f"until={iso(until)} lies {_duration(ahead.total_seconds())} in the future (it is {clocks.told}): what is yet "
+        "to come can't be extracted"
+    )
+
+
+def _ahead(until: int, now: datetime) -> timedelta:
+    return timedelta(milliseconds=until) - (now - _EPOCH)
+
+
+def _duration(seconds: float) -> str:
+    """Return a number of seconds for a message, in minutes, hours or days once there are some."""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def iso(moment: int) -> str:

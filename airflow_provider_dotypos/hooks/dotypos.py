@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ class DotyposHook(BaseHook):
 
     :param dotypos_conn_id: the Airflow connection.
     :param cloud_id: the cloud to work in, in place of the connection's Cloud ID.
-    :param max_concurrency: most requests under way at once, in place of the connection's.
+    :param max_concurrency: most requests under way at once, 1 to 64, in place of the connection's.
 
     https://docs.api.dotypos.com/authorization
     """
@@ -184,9 +183,13 @@ class DotyposHook(BaseHook):
         from airflow_provider_dotypos.api.settings import Settings
 
         conn = self.get_connection(self.dotypos_conn_id)
-        settings = Settings.from_fields(host=conn.host, port=conn.port, extra=conn.extra_dejson, cloud_id=self.cloud_id)
-        if self.max_concurrency is not None:
-            settings = replace(settings, max_concurrency=self.max_concurrency)
+        settings = Settings.from_fields(
+            host=conn.host,
+            port=conn.port,
+            extra=conn.extra_dejson,
+            cloud_id=self.cloud_id,
+            max_concurrency=self.max_concurrency,
+        )
         for secret in (settings.refresh_token, conn.password):
             if secret:
                 _compat.mask_secret(secret)

@@ -71,7 +71,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
     :param overwrite: replace the window's set as a whole, once the new one is complete.
     :param settle: seconds that a change may need to show in the API.
     :param max_part_bytes: size in bytes at which a part ends.
-    :param concurrency: threads that walk the window at once, from 1; left out, the connection's *Max concurrency*.
+    :param concurrency: threads that walk the window at once, 1 to 64; left out, the connection's *Max concurrency*.
     :param destination_conn_id: Airflow connection of the store, where `destination` doesn't name one. (templated)
     :param cloud_id: the cloud, in place of the connection's. (templated)
     :param dotypos_conn_id: the Airflow connection. (templated)
@@ -147,10 +147,10 @@ class DotyposToObjectStorageOperator(BaseOperator):
             raise ValueError(f"compression_level must be 1, 2 or 3, not {compression_level!r}")
         if isinstance(max_part_bytes, bool) or not isinstance(max_part_bytes, int) or max_part_bytes < 1:
             raise ValueError(f"max_part_bytes must be a whole number of bytes, 1 or more, not {max_part_bytes!r}")
-        if concurrency is not None and (type(concurrency) is not int or concurrency < 1):
-            raise ValueError(f"concurrency must be a whole number of threads, 1 or more, not {concurrency!r}")
-        if isinstance(settle, bool) or not isinstance(settle, (int, float)) or not 0 <= settle < float("inf"):
-            raise ValueError(f"settle must be a number of seconds, 0 or more, not {settle!r}")
+        if concurrency is not None and (type(concurrency) is not int or not 1 <= concurrency <= 64):
+            raise ValueError(f"concurrency must be a whole number of threads, 1 to 64, not {concurrency!r}")
+        if isinstance(settle, bool) or not isinstance(settle, (int, float)) or not 0 <= settle <= 86_400:
+            raise ValueError(f"settle must be a number of seconds, 0 to 86400 (a day), not {settle!r}")
         if not isinstance(lookback, timedelta) or lookback < timedelta(0):
             raise ValueError(f"lookback must be a timedelta, 0 or more, not {lookback!r}")
         if timezone is not None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api import retry
-from airflow_provider_dotypos.api.errors import error_for
+from airflow_provider_dotypos.api.errors import DotyposServerError, error_for
 from airflow_provider_dotypos.api.retry import Gate, Patience
 
 SPACING = 0.5
@@ -68,6 +68,28 @@ def test_what_a_thread_did_before_a_call_is_not_held_against_it() -> None:
         clock.now += 1000  # then its thread uploads a part
         retry.policy(Patience(), gate, sleep=sleep, before_sleep=lambda *_: None)(fail)
     assert len(tries) == 3
+
+
+def test_a_server_that_never_asks_to_wait_can_be_tried_for_as_long_as_the_budget_lasts() -> None:
+    """Waits of no time at all end no budget, and the next one still has to be told."""
+    clock, tries = Clock(), 0
+
+    def fail() -> None:
+        nonlocal tries
+        tries += 1
+        raise error_for("GET", "/v2/clouds", 503, {"Retry-After": "0"} if tries < 1200 else {}, b"")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retry, "time", clock)
+        patch.setattr(retry.random, "uniform", lambda low, high: low)
+        policy = retry.policy(Patience(), Gate(), sleep=lambda seconds: None, before_sleep=lambda *_: None)
+        with pytest.raises(DotyposServerError):
+            policy(lambda: fail() if tries < 1300 else _refuse())
+    assert tries == 1300
+
+
+def _refuse() -> None:
+    raise error_for("GET", "/v2/clouds", 501, {}, b"")
 
 
 @given(threads=st.integers(1, 16), closed=closings)

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError
-from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.settings import LIMITS, Settings
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.provider_info import CONN_FIELDS
+from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from tests.ui.airflow_server import AirflowHome
 
 TOKEN = "fa4e70cefa4e70cefa4e70cefa4e70ce"
@@ -144,9 +145,9 @@ def test_command_line_environment_and_secrets_backend_give_the_same_settings(hom
 HUGE = 10**5000
 BAD = [("cloud_id", value, "Cloud ID") for value in ("abc", 0, -1, 2**31, True, 1.5, "1.5", "12 3", [], "0", 10**5000)]
 BAD += [("refresh_token", value, "Refresh Token") for value in (12345, True, 1.5, "a\nb", "a b", "dvě", "", None, {})]
-BAD += [("timeout", value, "Timeout") for value in ("x", 0, -1, True, "nan", "inf", [], HUGE)]
-BAD += [("max_concurrency", value, "Max concurrency") for value in (1.5, 0, "0", -4, "four", True)]
-BAD += [("requests_per_minute", value, "Requests per minute") for value in (0, "0", -1, "some", False)]
+BAD += [("timeout", value, "Timeout") for value in ("x", 0, -1, True, "nan", "inf", [], HUGE, 3601, 1e308, "9" * 5000)]
+BAD += [("max_concurrency", value, "Max concurrency") for value in (1.5, 0, "0", -4, "four", True, 65, "1e9", HUGE)]
+BAD += [("requests_per_minute", value, "Requests per minute") for value in (0, "0", -1, "some", False, 60_001, HUGE)]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +156,43 @@ BAD += [("requests_per_minute", value, "Requests per minute") for value in (0, "
 def test_what_a_field_can_not_hold_is_told_by_the_fields_name(field: str, value: object, label: str):
     with pytest.raises(DotyposConfigurationError, match=f"^{label}"):
         Settings.from_fields(extra={"refresh_token": TOKEN, field: value})
+
+
+@pytest.mark.parametrize("field", LIMITS)
+def test_the_bounds_of_a_number_are_told_and_the_form_has_the_same(field: str):
+    least, most, whole = LIMITS[field]
+    schema = CONN_FIELDS[field]["schema"]
+    assert (schema["minimum"], schema["maximum"], schema["type"][0] == "integer") == (least, most, whole)
+    for value in (least, most):
+        assert getattr(Settings.from_fields(extra={"refresh_token": TOKEN, field: value}), field) == value
+    for value in (least - 1, most + 1):
+        with pytest.raises(DotyposConfigurationError, match=rf" from {least:g} to {most:g}, not "):
+            Settings.from_fields(extra={"refresh_token": TOKEN, field: value})
+
+
+def test_every_number_of_the_form_has_bounds():
+    numbers = {name for name, declared in CONN_FIELDS.items() if declared["schema"]["type"][0] in ("number", "integer")}
+    assert numbers == set(LIMITS)
+
+
+@pytest.mark.parametrize("threads", [0, 65, 1.5, True, "many", 10**400], ids=lambda given: repr(given)[:20])
+def test_what_takes_the_place_of_max_concurrency_has_its_bounds(monkeypatch: pytest.MonkeyPatch, threads: Any):
+    extra = {"refresh_token": TOKEN, "max_concurrency": 2}
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps({"conn_type": "dotypos", "extra": extra}))
+    with pytest.raises(DotyposConfigurationError, match=r"^Max concurrency, given as max_concurrency, .* from 1 to 64"):
+        DotyposHook(max_concurrency=threads).get_conn()
+    assert DotyposHook(max_concurrency=64).get_conn().settings.max_concurrency == 64
+    assert DotyposHook().get_conn().settings.max_concurrency == 2
+    with pytest.raises(ValueError, match="concurrency must be a whole number of threads, 1 to 64"):
+        DotyposToObjectStorageOperator(task_id="t", entity="orders", destination="file:///x", concurrency=threads)
+
+
+@pytest.mark.parametrize(
+    "host", [10**5000, 5, True, ["https://api.dotykacka.cz"]], ids=lambda given: type(given).__name__
+)
+def test_a_base_url_that_is_no_text_is_told(host: object):
+    with pytest.raises(DotyposConfigurationError, match=r"^API base URL must look like"):
+        Settings.from_fields(host=host, extra={"refresh_token": TOKEN})
 
 
 @pytest.mark.parametrize(
@@ -285,6 +323,6 @@ def test_any_fields_give_settings_or_an_error_that_names_one_and_shows_no_token(
         assert found.base_url.startswith(("https://", "http://"))
         assert not found.base_url.endswith("/")
         assert found.cloud_id is None or 0 < found.cloud_id < 2**31
-        assert found.timeout > 0
+        assert 0 < found.timeout <= 3600
         assert found.max_concurrency >= 1
         assert found.requests_per_minute is None or found.requests_per_minute > 0

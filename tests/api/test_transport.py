@@ -1,0 +1,438 @@
+"""One request and its answer over real sockets, whatever the server, the environment and the process do."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import ipaddress
+import json
+import multiprocessing
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_dotypos import exceptions as errors
+from airflow_provider_dotypos.api import auth, transport
+from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.retry import Patience
+from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.transport import LARGEST_ANSWER, Answer, Transport
+from tests.api.hostile import DRIPS, FLOODS, HEAD, MIB, RawServer, Script, bomb, cost_of, endlessly, whole
+
+TIMEOUT = 0.5
+#: A busy machine's slack.
+SLACK = 3.0
+
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+PASSWORD = "pr0xy-pa55word"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*PROXY_VARIABLES, "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for 127.0.0.1 in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path_factory.mktemp("tls") / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + built.public_bytes(serialization.Encoding.PEM)
+    )
+    return pem
+
+
+@pytest.fixture(params=["plain", "tls"])
+def server_for(
+    request: pytest.FixtureRequest, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Script], RawServer]:
+    if request.param == "plain":
+        return RawServer
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return partial(RawServer, tls=context)
+
+
+def ask(url: str, *, method: str = "GET", body: bytes | None = None, timeout: float = TIMEOUT) -> Answer:
+    return Transport(url, 1, ()).send(method, f"{url}/v2/x?y=z", {}, body, timeout)
+
+
+def answering(answer: bytes) -> Script:
+    return lambda server, head: [answer]
+
+
+class TestDeadline:
+    @pytest.mark.parametrize("name", DRIPS)
+    def test_whatever_drips_in_a_call_ends_in_its_time(
+        self, server_for: Callable[[Script], RawServer], name: str
+    ) -> None:
+        with server_for(DRIPS[name]) as server:
+            started = time.monotonic()
+            with pytest.raises(errors.DotyposConnectionError, match="it took too long") as caught:
+                ask(server.url)
+            assert time.monotonic() - started < TIMEOUT + SLACK
+        assert caught.value.sent
+        assert caught.value.passing
+
+    def test_a_server_that_reads_nothing_ends_a_call_in_its_time(
+        self, server_for: Callable[[Script], RawServer], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(RawServer, "_read_request", lambda self, connection: self.pause(60))
+        with server_for(answering(b"")) as server:
+            started = time.monotonic()
+            with pytest.raises(errors.DotyposConnectionError) as caught:
+                ask(server.url, method="POST", body=bytes(64 * MIB))
+            assert time.monotonic() - started < TIMEOUT + SLACK
+        assert caught.value.sent
+
+    def test_a_handshake_that_is_never_answered_ends_in_time_with_nothing_sent(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            started = time.monotonic()
+            with pytest.raises(errors.DotyposConnectionError) as caught:
+                ask(f"https://127.0.0.1:{silent.getsockname()[1]}", method="POST", body=b"{}")
+            assert time.monotonic() - started < TIMEOUT + SLACK
+        assert not caught.value.sent
+
+    def test_a_short_time_left_of_one_call_is_not_held_against_the_next(self) -> None:
+        def script(server: RawServer, head: bytes) -> Iterable[bytes]:
+            server.pause(0.8)
+            return [whole(b"1")]
+
+        with RawServer(script) as server:
+            one = Transport(server.url, 1, ())
+            for timeout in (1.0, 3.0):
+                assert one.send("POST", f"{server.url}/v2/x", {}, b"{}", timeout).body == b"1"
+            assert server.connections == 1
+
+
+class TestSize:
+    @pytest.mark.parametrize("name", FLOODS)
+    def test_whatever_comes_memory_and_time_are_bounded(self, name: str) -> None:
+        cost = cost_of(FLOODS[name], timeout=2.0)
+        assert cost.seconds < 2.0 + SLACK
+        assert cost.mib < LARGEST_ANSWER / MIB * 1.5
+        assert cost.outcome.startswith("Dotypos") or name == "gzip in gzip of 1.5 GB"
+
+    def test_the_bound_is_told_and_trying_again_does_not_help(self) -> None:
+        zipped = HEAD + b"Content-Encoding: gzip\r\n"
+        with (
+            RawServer(answering(whole(bomb(LARGEST_ANSWER * 2), zipped))) as server,
+            pytest.raises(errors.DotyposAnswerTooLargeError, match="larger than 64 MiB") as caught,
+        ):
+            ask(server.url, timeout=20)
+        assert not caught.value.passing
+
+    @pytest.mark.parametrize("packed", [False, True], ids=["as it is", "zipped"])
+    def test_an_answer_up_to_the_bound_is_read_whole(self, packed: bool) -> None:
+        body = bytes(LARGEST_ANSWER)
+        sent = gzip.compress(body, 1) if packed else body
+        head = HEAD + b"Content-Encoding: gzip\r\n" if packed else HEAD
+        with RawServer(answering(whole(sent, head))) as server:
+            assert ask(server.url, timeout=20).body == body
+
+    def test_zipped_answers_may_come_in_several_members(self) -> None:
+        members = gzip.compress(b"[1,") + gzip.compress(b"2]")
+        with RawServer(answering(whole(members, HEAD + b"Content-Encoding: GZIP\r\n"))) as server:
+            assert ask(server.url).json() == [1, 2]
+
+    def test_a_token_needs_no_such_room(self) -> None:
+        auth.forget_tokens()
+        endless = HEAD + b"\r\n"
+
+        def script(server: RawServer, head: bytes) -> Iterator[bytes]:
+            yield endless
+            yield from endlessly(b" " * 65536)
+
+        with RawServer(script) as server:
+            client = DotyposClient(Settings(f"{server.url}/x", "r" * 32), patience=Patience(1, 1))
+            with pytest.raises(errors.DotyposAnswerTooLargeError, match="larger than 1 MiB"):
+                client._sign_ins.send("POST", f"{server.url}/x/v2", {}, b"{}", 5)
+
+
+class TestAnswers:
+    def test_interim_answers_are_not_taken_for_the_answer(self) -> None:
+        hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+        count = iter(range(100))
+
+        def script(server: RawServer, head: bytes) -> Iterator[bytes]:
+            yield hints
+            server.pause(0.05)
+            yield whole(b"%d" % next(count))
+
+        with RawServer(script) as server:
+            one = Transport(server.url, 1, ())
+            bodies = [one.send("GET", f"{server.url}/v2/x", {}, None, 5).body for _ in range(4)]
+        assert bodies == [b"0", b"1", b"2", b"3"]
+
+    @pytest.mark.parametrize("body", [b'{"a": 1}', b"[]", b"", b"  "])
+    def test_a_byte_order_mark_changes_nothing(self, body: bytes) -> None:
+        assert Answer(200, {}, b"\xef\xbb\xbf" + body).json() == Answer(200, {}, body).json()
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000, b"[" + b"9" * 5000 + b"]", b"1e999", b"\xff", b'"\\ud800"'],
+        ids=["deep", "deep objects", "digits", "digits within", "exponent", "no utf-8", "half a character"],
+    )
+    def test_what_can_not_be_held_is_an_error_of_the_family(self, body: bytes) -> None:
+        with pytest.raises(errors.DotyposResponseError, match="not JSON"):
+            Answer(200, {}, body).json()
+
+    def test_an_error_holds_little_of_a_foreign_header_and_no_secret(self) -> None:
+        kind = "text/html; token=abcdefghijklmnop " + "x" * 60_000
+        with pytest.raises(errors.DotyposResponseError) as caught:
+            Answer(200, {"Content-Type": kind}, b"<").json()
+        assert len(str(caught.value)) < 400
+        assert "abcdefgh" not in str(caught.value)
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        status=st.sampled_from([b"200 OK", b"000", b"-1", b"99999", b"204 ", b"304 x", b"101 y", b"2e2", b"\xff", b""]),
+        headers=st.lists(
+            st.tuples(
+                st.sampled_from(
+                    [b"Content-Length", b"Transfer-Encoding", b"Content-Encoding", b"Connection", b"X", b""]
+                ),
+                st.one_of(
+                    st.sampled_from([b"0", b"-5", b"9" * 5000, b"3, 3", b"3, 4", b"chunked", b"gzip", b"br", b"close"]),
+                    st.binary(max_size=20),
+                ),
+            ),
+            max_size=4,
+        ),
+        body=st.one_of(
+            st.binary(max_size=40), st.sampled_from([b"-5\r\nabc", b"f" * 70_000, b"ffffffffffffffffff\r\n1"])
+        ),
+    )
+    def test_any_bytes_are_an_answer_or_an_error_of_the_family(
+        self, status: bytes, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> None:
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+
+        def script(server: RawServer, head: bytes) -> Iterator[bytes]:
+            yield b"HTTP/1.1 " + status + b"\r\n" + lines + b"\r\n" + body
+            raise ConnectionAbortedError
+
+        with RawServer(script) as server:
+            told = ""
+            try:
+                assert ask(server.url, timeout=1).status >= 200
+            except errors.DotyposConnectionError as error:
+                told = str(error)
+            assert len(told) < 500
+
+
+def numbered(server: RawServer, head: bytes) -> Iterator[bytes]:
+    """Answer with what was asked for, a little late, so that an answer read by another would be noticed."""
+    path = head.split(b" ", 2)[1]
+    yield HEAD + b"Content-Length: %d\r\n\r\n" % len(path)
+    server.pause(0.001)
+    yield path
+
+
+def wrong_answers(one: Transport, url: str, who: str, calls: int = 40) -> int:
+    """Return how many answers were meant for somebody else."""
+    paths = [f"/v2/{who}/{number}" for number in range(calls)]
+    return sum(one.send("GET", url + path, {}, None, 5).body != path.encode() for path in paths)
+
+
+#: What a forked worker has of its parent, without pickling.
+inherited: list[tuple[Transport, str]] = []
+
+
+def wrong_answers_of_a_worker(who: str) -> int:
+    one, url = inherited[0]
+    return wrong_answers(one, url, who)
+
+
+class TestForks:
+    def test_parent_and_children_read_their_own_answers(self, server_for: Callable[[Script], RawServer]) -> None:
+        with server_for(numbered) as server:
+            one = Transport(server.url, 4, ())
+            assert wrong_answers(one, server.url, "before") == 0
+            children = []
+            for number in range(3):
+                child = os.fork()
+                if child == 0:
+                    wrong = 99
+                    try:
+                        wrong = wrong_answers(one, server.url, f"child{number}")
+                    finally:
+                        os._exit(wrong)
+                children.append(child)
+            assert wrong_answers(one, server.url, "parent") == 0
+            assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+            connected = server.connections
+            assert wrong_answers(one, server.url, "afterwards") == 0
+            assert server.connections == connected  # the parent's own connection outlived its children
+
+    def test_a_pool_of_forked_workers_reads_its_own_answers(self) -> None:
+        with RawServer(numbered) as server:
+            one = Transport(server.url, 4, ())
+            with ThreadPoolExecutor(4) as threads:  # several idle connections to inherit
+                assert sum(threads.map(lambda who: wrong_answers(one, server.url, f"thread{who}"), range(4))) == 0
+            with multiprocessing.get_context("fork").Pool(4, inherited.append, ((one, server.url),)) as workers:
+                parts = [workers.apply_async(wrong_answers_of_a_worker, (f"worker{n}",)) for n in range(8)]
+                assert wrong_answers(one, server.url, "parent") == 0
+                assert [part.get(60) for part in parts] == [0] * 8
+
+    def test_a_child_waits_for_no_lock_of_another_thread(self) -> None:
+        with RawServer(numbered) as server:
+            one = Transport(server.url, 4, ())
+            with one._idle.mutex:
+                child = os.fork()
+                if child == 0:
+                    wrong = 99
+                    try:
+                        wrong = wrong_answers(one, server.url, "child")
+                    finally:
+                        os._exit(wrong)
+                _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+
+    def test_transports_that_are_gone_are_not_kept(self) -> None:
+        before = len(transport._transports)
+        one = Transport("http://127.0.0.1:9", 1, ())
+        assert len(transport._transports) == before + 1
+        del one
+        assert len(transport._transports) == before
+
+
+@pytest.fixture
+def proxy() -> Iterator[tuple[str, list[bytes]]]:
+    """A proxy that refuses everybody's password; its address, and the requests that came."""
+    seen: list[bytes] = []
+
+    def script(server: RawServer, head: bytes) -> Iterator[bytes]:
+        seen.append(head)
+        yield b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
+
+    with RawServer(script) as server:
+        yield f"http://user:{PASSWORD}@127.0.0.1:{server.port}", seen
+
+
+class TestEnvironment:
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
+    @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+    def test_this_machine_is_never_asked_through_a_proxy(
+        self, proxy: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, host: str, variable: str
+    ) -> None:
+        address, seen = proxy
+        monkeypatch.setenv(variable, address)
+        with RawServer(answering(whole(b"1")), interface="0.0.0.0") as server:
+            assert ask(f"http://{host}:{server.port}").body == b"1"
+        assert seen == []
+
+    def test_a_password_that_a_proxy_refuses_is_permanent_and_names_the_variable(
+        self, proxy: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        address, seen = proxy
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        with pytest.raises(errors.DotyposEnvironmentError, match=r"HTTPS_PROXY.*407") as caught:
+            ask("https://api.example.invalid")
+        assert caught.value.permanent
+        assert PASSWORD not in str(caught.value)
+        assert len(seen) == 1
+
+    def test_a_proxy_that_is_away_may_come_back_and_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            monkeypatch.setenv("https_proxy", f"http://user:{PASSWORD}@127.0.0.1:{taken.getsockname()[1]}")
+            with pytest.raises(errors.DotyposConnectionError, match="through the proxy in https_proxy") as caught:
+                ask("https://api.example.invalid", method="POST", body=b"{}")
+        assert caught.value.passing
+        assert not caught.value.sent
+        assert PASSWORD not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("address", "cure"),
+        [
+            (f"socks5://user:{PASSWORD}@127.0.0.1:9", "PySocks"),
+            (f"http://user:{PASSWORD}@proxy host:x", "must look like"),
+            (f"http://user:{PASSWORD}@:3128", "must look like"),
+            (f"http://user:{PASSWORD}@[::1", "must look like"),
+            (f"http://user:{PASSWORD}@proxy:99999", "must look like"),
+            (f"ftp://user:{PASSWORD}@proxy", "must look like"),
+        ],
+    )
+    @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+    def test_a_proxy_that_can_not_be_used_is_permanent_and_names_the_variable(
+        self, monkeypatch: pytest.MonkeyPatch, address: str, cure: str, variable: str
+    ) -> None:
+        monkeypatch.setenv(variable, address)
+        with pytest.raises(errors.DotyposEnvironmentError, match=variable) as caught:
+            Transport("https://api.example.invalid", 1, ())
+        assert caught.value.permanent
+        assert cure in str(caught.value)
+        assert PASSWORD not in str(caught.value)
+        assert Transport("http://127.0.0.1:9", 1, ())  # where it isn't needed it does no harm
+
+    @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+    @pytest.mark.parametrize("kind", ["absent", "empty", "no certificates"])
+    def test_certificates_that_can_not_be_read_are_permanent_and_name_the_variable(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, kind: str
+    ) -> None:
+        path = tmp_path / "ca.pem"
+        if kind != "absent":
+            path.write_text("" if kind == "empty" else "certificates")
+        monkeypatch.setenv(variable, str(path))
+        with pytest.raises(errors.DotyposEnvironmentError, match=rf"{variable} names .*ca\.pem") as caught:
+            Transport("https://api.example.invalid", 1, ())
+        assert caught.value.permanent
+        assert Transport("http://127.0.0.1:9", 1, ())
+
+    def test_a_certificate_that_nobody_vouches_for_sends_nothing(self, certificate: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        with (
+            RawServer(answering(whole(b"1")), context) as server,
+            pytest.raises(errors.DotyposTlsError, match="no trusted TLS connection") as caught,
+        ):
+            ask(server.url, method="POST", body=b"{}")
+        assert caught.value.permanent
+        assert not caught.value.sent
+
+    def test_a_worker_set_up_wrong_fails_an_extraction_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from airflow.sdk.exceptions import AirflowFailException
+
+        from airflow_provider_dotypos.operators.dotypos import DotyposOperator
+
+        extra = {"refresh_token": "r" * 32, "cloud_id": 1}
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_DOTYPOS_DEFAULT",
+            json.dumps({"conn_type": "dotypos", "host": "https://api.example.invalid", "extra": extra}),
+        )
+        monkeypatch.setenv("ALL_PROXY", f"socks5://user:{PASSWORD}@127.0.0.1:9")
+        with pytest.raises(AirflowFailException, match="ALL_PROXY") as caught:
+            DotyposOperator(task_id="t", method="GET", path="branches").execute({})
+        assert PASSWORD not in str(caught.value)
+        assert "connection 'dotypos_default'" not in str(caught.value)
