@@ -6,8 +6,11 @@ safe parts alone.
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from airflow_provider_dotypos.api.client import DotyposClient
@@ -28,6 +31,8 @@ from airflow_provider_dotypos.api.errors import (
 from airflow_provider_dotypos.api.reading import Reader, Row
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
+
+log = logging.getLogger(__name__)
 
 #: Somebody is looking at a spinning button.
 _PATIENCE = Patience(faults=4.0, throttling=8.0)
@@ -60,34 +65,55 @@ class Verdict:
 def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]) -> Verdict:
     """Sign in, read the cloud, and say what works or which field to correct.
 
-    :param read_settings: reads the connection. :param on_token: told of every access token, so that it can be masked.
+    :param read_settings: reads the connection.
+    :param on_token: receives every access token, so that it can be masked.
     """
-
-    def client(settings: Settings) -> DotyposClient:
-        return DotyposClient(settings, on_token=on_token, patience=_PATIENCE)
-
     try:
         given = read_settings()
-        # Neither a slow server nor the connection's own ceiling keeps a person waiting.
-        settings = replace(given, timeout=min(given.timeout, _LONGEST_ANSWER), requests_per_minute=None)
-        anywhere = client(replace(settings, cloud_id=None))
-        if settings.cloud_id is None:
-            return Verdict("not working", f"Signed in, but Cloud ID is missing. {_offer(Reader(anywhere).clouds())}")
-        try:
-            cloud = Reader(client(settings)).check_cloud()
-        except DotyposAuthenticationError:
-            # Sign-in answers 401 to a wrong token and to a wrong cloud alike, but needs no cloud to list the clouds.
-            offer = _offer(Reader(anywhere).clouds())
-            return Verdict("not working", f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {offer}")
-        notes = [note for note in ("expired", "restricted", "deleted") if cloud.get(note) is True]
-        aside = f"; Dotypos marks it {' and '.join(notes)}" if notes else ""
-        return Verdict("working", f"Connected to cloud {named(cloud)}{aside}", cloud)
     except DotyposMissingTokenError as error:
         return Verdict("never connected", str(error))
+    except DotyposError as error:
+        return Verdict("not working", str(error))
+    # Neither a slow server nor the connection's own ceiling keeps a person waiting.
+    settings = replace(given, timeout=min(given.timeout, _LONGEST_ANSWER), requests_per_minute=None)
+    try:
+        return _signed_in(settings, on_token)
     except DotyposAuthenticationError:
         return Verdict("token refused", _WRONG_TOKEN)
     except DotyposError as error:
         return Verdict("not working", _told(error))
+    except Exception as error:  # what a hostile server sets off must not reach what is checked besides it
+        log.error("A check failed by %s", place_of(error))
+        return Verdict(
+            "not working",
+            f"The check broke off ({type(error).__name__}): the server at API base URL doesn't answer like Dotypos; "
+            "check API base URL. The log says where.",
+        )
+
+
+def place_of(error: BaseException) -> str:
+    """Return an error's type and the line that raised it, for a log: its message may hold what came from outside."""
+    steps = traceback.extract_tb(error.__traceback__, limit=-1)
+    where = f" at {Path(steps[-1].filename).name}:{steps[-1].lineno}" if steps else ""
+    return f"{type(error).__name__}{where}"
+
+
+def _signed_in(settings: Settings, on_token: Callable[[str], None]) -> Verdict:
+    def client(settings: Settings) -> DotyposClient:
+        return DotyposClient(settings, on_token=on_token, patience=_PATIENCE)
+
+    anywhere = client(replace(settings, cloud_id=None))
+    if settings.cloud_id is None:
+        return Verdict("not working", f"Signed in, but Cloud ID is missing. {_offer(Reader(anywhere).clouds())}")
+    try:
+        cloud = Reader(client(settings)).check_cloud()
+    except DotyposAuthenticationError:
+        # Sign-in answers 401 to a wrong token and to a wrong cloud alike, but needs no cloud to list the clouds.
+        offer = _offer(Reader(anywhere).clouds())
+        return Verdict("not working", f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {offer}")
+    notes = [note for note in ("expired", "restricted", "deleted") if cloud.get(note) is True]
+    aside = f"; Dotypos marks it {' and '.join(notes)}" if notes else ""
+    return Verdict("working", f"Connected to cloud {named(cloud)}{aside}", cloud)
 
 
 def _told(error: DotyposError) -> str:
@@ -124,4 +150,4 @@ def _offer(clouds: list[Row]) -> str:
 
 def named(cloud: Row) -> str:
     """Return a cloud's name and id, as people are shown them."""
-    return f"{str(cloud.get('name') or 'without a name')[:60]} ({cloud.get('id')})"
+    return f"{str(cloud.get('name') or 'without a name')[:60]} ({str(cloud.get('id'))[:20]})"

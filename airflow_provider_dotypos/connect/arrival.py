@@ -48,40 +48,54 @@ def arrive(visit: Visitor, query: Mapping[str, str]) -> Outcome:
     if not journeys.end(journey["journey"], conn_id, visit.user_name):
         raise ConnectError(REPEATED)
     try:
-        return _tried(visit, conn_id, read_return(query), journey["journey"])
+        return _tried(visit, conn_id, read_return(query), journey["journey"], journey.get("at"))
     except (ConnectError, WrongConnectionError) as error:
         return {"kind": "failed", "message": str(error), "conn_id": conn_id}
 
 
-def _tried(visit: Visitor, conn_id: str, grant: Grant, journey: str) -> Outcome:
-    """Return what becomes of a grant: it is tried by signing in, and only then stored."""
+def _tried(visit: Visitor, conn_id: str, grant: Grant, journey: str, at: str | None) -> Outcome:
+    """Return what becomes of a grant: it is tried by signing in, and only then stored.
+
+    :param at: the API base URL that the visitor was shown.
+    """
     _compat.mask_secret(grant.refresh_token)
     found = find(visit, conn_id)
+    require_same_host(found, at)
     verdict = try_out(grant, host=found.host, port=found.port, extra=found.extra, on_token=_compat.mask_secret)
     if verdict.cloud is None:
         raise ConnectError(f"Dotypos gave a token, but it doesn't work, so nothing was stored. {verdict.message}")
     cloud = named(verdict.cloud)
-    held = {"conn_id": conn_id, "cloud": cloud, "grant": grant.extra, "journey": journey}
+    held = {"conn_id": conn_id, "cloud": cloud, "grant": grant.extra, "journey": journey, "at": at}
     if not found.writable:
         return {"kind": "held elsewhere", "held_in": found.held_in, **held}
     if found.cloud_id not in (None, str(grant.cloud_id)):
         return {"kind": "other cloud", "old": found.cloud_id, **held}
     try:
-        return store(visit, conn_id, grant, cloud)
+        return store(visit, conn_id, grant, cloud, at)
     except SQLAlchemyError as error:
         # The token is good, and asking for another one needs the person again.
         log.error("Airflow's database refused the connection %s: %s", conn_id, type(error).__name__)
         return {"kind": "held elsewhere", "held_in": f"{found.held_in}, which refused it", **held}
 
 
-def store(visit: Visitor, conn_id: str, grant: Grant, cloud: str) -> Outcome:
+def store(visit: Visitor, conn_id: str, grant: Grant, cloud: str, at: str | None) -> Outcome:
     """Put a grant into a connection of the database, and return that as an outcome.
 
-    :raises WrongConnectionError: the connection has been deleted meanwhile.
+    :param at: the API base URL at which the grant was tried.
+    :raises WrongConnectionError: the connection has been deleted meanwhile, or leads to another host.
     """
-    connections.update(conn_id, extra=grant.extra)
+    connections.update(conn_id, extra=grant.extra, at=at, user=visit.user_name)
     journeys.stored(conn_id, grant.cloud_id, visit.user_name)
     return {"kind": "connected", "conn_id": conn_id, "cloud": cloud}
+
+
+def require_same_host(found: Found, at: str | None) -> None:
+    """Refuse to let a token near a host other than the one that the visitor was shown.
+
+    :raises WrongConnectionError: the connection's API base URL has changed since.
+    """
+    if found.base_url != at:
+        raise WrongConnectionError(connections.MOVED)
 
 
 def granted(outcome: Outcome) -> Grant:

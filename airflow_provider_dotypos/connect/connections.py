@@ -19,12 +19,21 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+from airflow_provider_dotypos.api.settings import read_base_url
+from airflow_provider_dotypos.connect import journeys
+from airflow_provider_dotypos.connect.edits import edits
 from airflow_provider_dotypos.provider_info import CONN_TYPE
 
 log = logging.getLogger(__name__)
 
 DATABASE = "Airflow's database"
 _ENVIRONMENT = "AIRFLOW_CONN_"
+
+MOVED = (
+    "The connection's API base URL was changed meanwhile, so the new token was neither sent there nor stored; connect "
+    "again."
+)
 
 
 class WrongConnectionError(Exception):
@@ -36,6 +45,7 @@ class Found:
     """One connection's fields, and where they are held.
 
     :param held_in: ``DATABASE``, or what a person calls the place that comes before it and can't be written to here.
+    :param problem: why the other fields can't be read, if they can't.
     """
 
     conn_id: str
@@ -45,6 +55,12 @@ class Found:
     host: str | None
     port: int | None
     extra: Mapping[str, Any] = field(repr=False)
+    problem: str | None = None
+
+    @property
+    def base_url(self) -> str | None:
+        """The API that it leads to; ``None`` if its address is none."""
+        return _base_url(self.host, self.port)
 
     @property
     def writable(self) -> bool:
@@ -83,7 +99,7 @@ def listed() -> list[Found]:
     named = (name.removeprefix(_ENVIRONMENT) for name in os.environ if name.startswith(_ENVIRONMENT))
     # Airflow looks environment variables up in upper case; DAGs mostly write ids in lower case.
     ids += [name.lower() for name in named if name not in stored]
-    return [found for found in map(_readable, sorted(ids)) if found is not None]
+    return [found for found in map(_of_ours, sorted(ids)) if found is not None]
 
 
 def check_id(conn_id: str) -> None:
@@ -111,18 +127,21 @@ def check_new_id(conn_id: str) -> None:
 def find(conn_id: str) -> Found | None:
     """Return a connection from where Airflow would take it; ``None`` if there is none.
 
-    :raises WrongConnectionError: it is of another type, or its id can't be one.
+    :raises WrongConnectionError: it is of another type or can't be read, or its id can't be one.
     """
     check_id(conn_id)
     found = _first(conn_id)
     if isinstance(found, str):
         raise WrongConnectionError(f"The connection {conn_id} is of another type ({found}), not {CONN_TYPE}.")
+    if found is not None and found.problem is not None:
+        raise WrongConnectionError(found.problem)
     return found
 
 
-def create(conn_id: str, *, extra: Mapping[str, Any] | None = None, **fields: Any) -> None:
+def create(conn_id: str, *, extra: Mapping[str, Any] | None = None, user: str | None = None, **fields: Any) -> None:
     """Make a connection in the database.
 
+    :param user: whose edit this is in the audit log. Without one it isn't logged.
     :param fields: ``login``, ``password``, ``host``, ``port``.
     :raises WrongConnectionError: there is one of this id, or the id can't be one.
     """
@@ -132,26 +151,50 @@ def create(conn_id: str, *, extra: Mapping[str, Any] | None = None, **fields: An
             new = Connection(conn_id=conn_id, conn_type=CONN_TYPE, **fields)
             new.extra = json.dumps(extra) if extra else None
             session.add(new)
+            if user is not None:
+                journeys.edited(session, journeys.MADE, conn_id, edits({}, _fields(new)), user)
     except IntegrityError:
         raise WrongConnectionError(
             f"There is a connection {conn_id} already; choose another id, or connect that one."
         ) from None
 
 
-def update(conn_id: str, *, extra: Mapping[str, Any] | None = None, **fields: Any) -> None:
+def update(
+    conn_id: str,
+    *,
+    extra: Mapping[str, Any] | None = None,
+    at: str | None = None,
+    user: str | None = None,
+    **fields: Any,
+) -> None:
     """Write fields of a connection in the database; the others stay as they are.
 
-    :param extra: merged into what is there. :param fields: ``login``, ``password``, ``host``, ``port``.
-    :raises WrongConnectionError: there is no such connection.
+    A connection that is led to another host forgets its refresh token: otherwise whoever may edit a connection, but not
+    read its secrets, would get them sent to a host of theirs.
+
+    :param extra: merged into what is there.
+    :param at: the API base URL that the connection must have.
+    :param user: whose edit this is in the audit log. Without one it isn't logged.
+    :param fields: ``login``, ``password``, ``host``, ``port``.
+    :raises WrongConnectionError: there is no such connection, or it has another API base URL.
     """
     with create_session() as session:
         connection = session.scalar(select(Connection).where(Connection.conn_id == conn_id).with_for_update())
         if connection is None:
             raise WrongConnectionError(f"The connection {conn_id} has been deleted meanwhile.")
+        before, base_url = _fields(connection), _base_url(connection.host, connection.port)
+        if at not in (None, base_url):
+            raise WrongConnectionError(MOVED)
+        kept = _extra_of(connection)
         for name, value in fields.items():
             setattr(connection, name, value)
-        if extra:
-            connection.extra = json.dumps({**connection.extra_dejson, **extra})
+        if _base_url(connection.host, connection.port) != base_url:
+            kept.pop("refresh_token", None)
+        if (merged := {**kept, **(extra or {})}) != _extra_of(connection):
+            connection.extra = json.dumps(merged)
+        changed = edits(before, _fields(connection))
+        if user is not None and changed:
+            journeys.edited(session, journeys.CHANGED, conn_id, changed, user)
 
 
 def team_of(conn_id: str) -> str | None:
@@ -160,13 +203,8 @@ def team_of(conn_id: str) -> str | None:
     return team
 
 
-def _readable(conn_id: str) -> Found | None:
-    """Return a connection of ours, if it can be read: one that can't be decrypted must not hide the others."""
-    try:
-        found = _first(conn_id)
-    except WrongConnectionError as error:
-        log.warning("%s", error)
-        return None
+def _of_ours(conn_id: str) -> Found | None:
+    found = _first(conn_id)
     return found if isinstance(found, Found) else None
 
 
@@ -186,15 +224,53 @@ def _first(conn_id: str) -> Found | str | None:
                 client_secret=connection.password,
                 host=connection.host,
                 port=connection.port,
-                extra=connection.extra_dejson,
+                extra=_extra_of(connection),
             )
         except SQLAlchemyError:
             raise
+        except WrongConnectionError as error:
+            return _unreadable(conn_id, backend, str(error))
         except Exception as error:  # of the decryption; Airflow's versions differ in what they raise
-            raise WrongConnectionError(
-                f"The connection {conn_id} can't be decrypted ({type(error).__name__}); was the Fernet key changed?"
-            ) from None
+            kind = type(error).__name__
+            problem = f"The connection {conn_id} can't be decrypted ({kind}); was the Fernet key changed?"
+            return _unreadable(conn_id, backend, problem)
     return None
+
+
+def _unreadable(conn_id: str, backend: BaseSecretsBackend, problem: str) -> Found:
+    """Return a connection of which nothing is known but why: it must not hide the others."""
+    log.warning("%s", problem)
+    return Found(conn_id, _place(backend, conn_id), None, None, host=None, port=None, extra={}, problem=problem)
+
+
+def _extra_of(connection: Connection) -> dict[str, Any]:
+    """Return a connection's extras.
+
+    :raises WrongConnectionError: they are JSON of another kind; some of Airflow's ways in let it through.
+    """
+    try:
+        extra = connection.extra_dejson
+    except ValueError:  # of Airflow's own check, whose message may hold what can't be read
+        extra = None
+    if not isinstance(extra, dict):
+        raise WrongConnectionError(
+            f"Extra of the connection {connection.conn_id} must be a JSON object: correct it on Admin > Connections, "
+            "or where the connection is held."
+        )
+    return extra
+
+
+def _fields(connection: Connection) -> dict[str, Any]:
+    """Return a connection's fields by the names that people know."""
+    standard = {"client_id": connection.login, "client_secret": connection.password}
+    return {**_extra_of(connection), **standard, "host": connection.host, "port": connection.port}
+
+
+def _base_url(host: str | None, port: int | None) -> str | None:
+    try:
+        return read_base_url(host, port)
+    except DotyposConfigurationError:
+        return None
 
 
 def _from(backend: BaseSecretsBackend, conn_id: str) -> Connection | None:

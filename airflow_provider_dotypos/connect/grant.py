@@ -8,14 +8,15 @@ https://docs.api.dotypos.com/authorization
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_dotypos.api.auth import connector, connector_form, connector_link
 from airflow_provider_dotypos.api.check import Verdict, check
-from airflow_provider_dotypos.api.settings import DEFAULT_BASE_URL, Settings
+from airflow_provider_dotypos.api.settings import DEFAULT_BASE_URL, Settings, is_loopback
 
 #: Where the connector sends the person back to, below the page's or the listener's own address.
 CALLBACK = "callback"
@@ -25,6 +26,25 @@ TIME_TO_DECIDE = 16 * 60
 
 #: How long a signed form is offered before it is signed anew, in seconds: Dotypos takes it for about a minute [D2].
 SIGNATURE_LIFE = 50
+
+
+_LONGEST_CLIENT_ID = 128
+
+
+def is_dotypos(base_url: str) -> bool:
+    """Return whether an API is Dotypos's own, or on this machine as the sandbox is: tokens are safe there."""
+    host = urlsplit(base_url).hostname or ""
+    return host == urlsplit(DEFAULT_BASE_URL).hostname or is_loopback(host)
+
+
+def client_id_problem(client_id: str) -> str | None:
+    """Return what keeps a text from being a client id, or ``None``; for the page and the command."""
+    if re.fullmatch(rf"[\x21-\x7e]{{1,{_LONGEST_CLIENT_ID}}}", client_id):
+        return None
+    return (
+        f"Client ID must be 1 to {_LONGEST_CLIENT_ID} letters, digits and signs of ASCII, without blanks, as Dotypos "
+        f"gave it out; this one has {len(client_id)} characters, or others among them."
+    )
 
 
 class ConnectError(Exception):

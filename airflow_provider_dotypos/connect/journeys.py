@@ -7,6 +7,7 @@ UPDATE turns it from one step to the next, and whoever finds no ticket to turn c
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import cast
 
 from airflow.models.log import Log
@@ -18,6 +19,8 @@ from sqlalchemy.orm import Session
 GONE = "dotypos_connect_gone"
 BACK = "dotypos_connect_back"
 STORED = "dotypos_connect_stored"
+MADE = "dotypos_connect_made"
+CHANGED = "dotypos_connect_changed"
 
 #: The ticket's steps.
 _OUT, _HOME, _ANSWERED = (f"dotypos_connect_ticket_{step}" for step in ("out", "home", "answered"))
@@ -52,6 +55,15 @@ def stored(conn_id: str, cloud_id: int, user: str) -> None:
     """Note that a connection was given a token."""
     with create_session() as session:
         _note(session, STORED, user, conn_id=conn_id, cloud_id=cloud_id)
+
+
+def edited(session: Session, event: str, conn_id: str, fields: Mapping[str, object], user: str) -> None:
+    """Note an edit of a connection, in the transaction that makes it.
+
+    :param event: ``MADE`` or ``CHANGED``.
+    :param fields: what became of each field; holds no secret.
+    """
+    _note(session, event, user, conn_id=conn_id, fields=dict(fields))
 
 
 def _turn(session: Session, before: str, after: str, journey: str, conn_id: str) -> bool:

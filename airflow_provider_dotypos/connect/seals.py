@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import time
 from typing import Any
 
@@ -52,7 +53,13 @@ class Seals:
         content: dict[str, Any] = msgspec.json.decode(opened)
         return content
 
+    def digest(self, purpose: str, *values: str) -> str:
+        """Return a keyed digest, by which values can be compared with others later, and not be guessed."""
+        return hmac.new(self._key(purpose), msgspec.json.encode(values), hashlib.sha256).hexdigest()
+
     def _fernet(self, purpose: str) -> Fernet:
+        return Fernet(base64.urlsafe_b64encode(self._key(purpose)))
+
+    def _key(self, purpose: str) -> bytes:
         # A key for each purpose: what was sealed as one thing can't be opened as another.
-        key = hashlib.sha256(f"airflow-provider-dotypos {purpose} {self._secret_key}".encode()).digest()
-        return Fernet(base64.urlsafe_b64encode(key))
+        return hashlib.sha256(f"airflow-provider-dotypos {purpose} {self._secret_key}".encode()).digest()

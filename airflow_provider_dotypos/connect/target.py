@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from airflow_provider_dotypos.api.check import Verdict
@@ -112,12 +112,15 @@ class Target:
         from airflow_provider_dotypos.connect import connections
         from airflow_provider_dotypos.connect.lookup import kind_of
 
-        changes = {"login": client_id, "password": client_secret}
-        changes = {name: value for name, value in changes.items() if value}
-        place = {"host": self.held.host, "port": self.held.port} if self.other_host else {}
+        typed = {"login": client_id, "password": client_secret}
+        changes: dict[str, Any] = {name: value for name, value in typed.items() if value}
+        place: dict[str, Any] = {"host": self.held.host, "port": self.held.port} if self.other_host else {}
         try:
-            write = connections.create if self.is_new else connections.update
-            write(str(self.conn_id), **changes, **place, extra=grant.extra)
+            if self.is_new:
+                connections.create(str(self.conn_id), **changes, **place, extra=grant.extra)
+            else:
+                at = None if self.other_host else self.base_url  # where the token was tried
+                connections.update(str(self.conn_id), **changes, **place, extra=grant.extra, at=at)
         except connections.WrongConnectionError as error:
             raise ConnectError(str(error)) from None
         except Exception as error:  # of whatever driver the database has

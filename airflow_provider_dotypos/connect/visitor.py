@@ -23,6 +23,7 @@ from airflow_provider_dotypos.connect.seals import BrokenSealError, Seals
 
 BROWSER = "dotypos_connect_browser"
 RESULT = "dotypos_connect_result"
+NOTICE = "dotypos_connect_notice"
 #: How long a form may lie open, and how long a result can be looked at and answered, in seconds.
 _FORM_LIFE = 12 * 3600
 ANSWER_LIFE = 15 * 60
@@ -80,6 +81,10 @@ class Visitor:
             raise BrokenSealError(purpose)
         return content
 
+    def digest(self, purpose: str, *values: str) -> str:
+        """Return a digest by which this Airflow alone can compare values with others later."""
+        return self._seals.digest(purpose, *values)
+
     def page(self, name: str, status: int = 200, *, leaves: bool = False, **content: Any) -> Response:
         """Return a page made of a template."""
         html = pages.render(name, form=self.seal("form"), **content)
@@ -89,22 +94,42 @@ class Visitor:
 
     def conclude(self, outcome: dict[str, Any]) -> Response:
         """End a journey: keep its outcome in the browser, sealed, and go on to the page that shows it."""
-        # Without a user there is only a message to be shown, to whoever signs in next.
-        sealed = self.seal("result", **outcome) if self._user else self._seals.seal("message", outcome)
         response = RedirectResponse("result", 303)
-        if self._user:
-            self._set(response, BROWSER, self._browser, None)
-        self._set(response, RESULT, sealed, ANSWER_LIFE)
+        self._set(response, BROWSER, self._browser, None)
+        self._set(response, RESULT, self.seal("result", **outcome), ANSWER_LIFE)
         return response
 
-    def outcome(self) -> dict[str, Any] | None:
-        """Return the outcome of the last journey in this browser, if it is still there."""
-        kept = self.request.cookies.get(RESULT)
+    def notify(self, message: str) -> Response:
+        """Go on to the page that shows a message; the outcome of a journey in this browser waits behind it.
+
+        Anybody can send a browser to the callback, signed in or not. That must not cost what a journey brought home.
+        """
+        response = RedirectResponse("result", 303)
+        self._set(response, NOTICE, self._seals.seal("notice", {"message": message}), ANSWER_LIFE)
+        return response
+
+    @property
+    def kept_outcome(self) -> str:
+        """The outcome of the last journey in this browser, as it was sealed; empty if there is none."""
+        return self.request.cookies.get(RESULT, "")
+
+    def outcome(self, sealed: str) -> dict[str, Any] | None:
+        """Return an outcome of this visitor's, if it is not too old."""
         with suppress(BrokenSealError):
-            return self.open("result", kept, life=ANSWER_LIFE)
-        with suppress(BrokenSealError):
-            return self._seals.open("message", kept, life=ANSWER_LIFE)
+            return self.open("result", sealed, life=ANSWER_LIFE)
         return None
+
+    def notice(self) -> str | None:
+        """Return the message that this browser was sent on with, if there is one."""
+        with suppress(BrokenSealError):
+            kept = self._seals.open("notice", self.request.cookies.get(NOTICE), life=ANSWER_LIFE)
+            return str(kept["message"])
+        return None
+
+    def forget_notice(self, response: Response) -> Response:
+        """Let a message be shown once; returns the response."""
+        self._set(response, NOTICE, "", 0)
+        return response
 
     @property
     def _mark(self) -> str:

@@ -1,0 +1,38 @@
+"""What the audit log says of an edit: which fields, and of those that hold no secret, what they were and are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_dotypos.api.errors import redact
+
+#: The fields whose values may be read in the audit log, as they may in Airflow's list of connections.
+_SHOWN = frozenset({"client_id", "cloud_id", "host", "port"})
+
+_LONGEST = 200
+
+
+def edits(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what became of each field that differs: ``{"old": …, "new": …}``, or ``set``, ``changed``, ``removed``."""
+    names = sorted(before.keys() | after.keys())
+    return {
+        name: _edit(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
+    }
+
+
+def _edit(name: str, old: Any, new: Any) -> Any:
+    if name in _SHOWN:
+        return {"old": _shown(old), "new": _shown(new)}
+    if new in (None, ""):
+        return "removed"
+    return "set" if old in (None, "") else "changed"
+
+
+def _shown(value: Any) -> str | int | None:
+    """Return a value as it may be read: an address may hold a user and a password, which aren't part of it."""
+    if value is None or isinstance(value, int):
+        return value
+    text = redact(str(value)[:_LONGEST])
+    scheme, separator, place = text.rpartition("//")
+    return f"{scheme}{separator}***@{place.rpartition('@')[2]}" if "@" in place else text
