@@ -22,14 +22,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_provider_dotypos.sandbox.behaviour import Behaviour
     from airflow_provider_dotypos.sandbox.faults import Fault, Request
+    from airflow_provider_dotypos.sandbox.limit import Limit
     from airflow_provider_dotypos.sandbox.server import Sandbox
     from airflow_provider_dotypos.sandbox.shop import Shop
 
-__all__ = ["Behaviour", "Fault", "Request", "Sandbox", "Shop"]
+__all__ = ["Behaviour", "Fault", "Limit", "Request", "Sandbox", "Shop"]
 
 # Imported when asked for: Airflow's command line looks at the options alone, and whoever needs only the data shouldn't
 # wait for the server.
-_HOMES = {"Behaviour": "behaviour", "Fault": "faults", "Request": "faults", "Sandbox": "server", "Shop": "shop"}
+_HOMES = {
+    "Behaviour": "behaviour",
+    "Fault": "faults",
+    "Limit": "limit",
+    "Request": "faults",
+    "Sandbox": "server",
+    "Shop": "shop",
+}
 
 
 def __getattr__(name: str) -> Any:

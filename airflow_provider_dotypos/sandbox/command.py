@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES, Behaviour
+from airflow_provider_dotypos.sandbox.limit import Limit
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.sandbox.server import Sandbox
@@ -32,6 +33,7 @@ def options() -> list[Option]:
         (("--seed",), {"type": int, "default": 1, "help": "another number makes another history (1)"}),
         (("--lively",), {"action": "store_true", "help": "let guests come while it runs"}),
         (("--latency",), {"type": float, "default": 0.0, "help": "seconds added to each answer (0)"}),
+        (("--limit",), {"type": _limit, "help": "requests that a cloud may make in so many seconds, such as 150/1800"}),
     ]
     # What each switch is about stands in the docstring, once.
     told_of = dict(re.findall(r":param (\w+): (.*?)(?=\n\s+:param|\Z)", Behaviour.__doc__ or "", re.S))
@@ -73,6 +75,7 @@ def serve(args: argparse.Namespace) -> int:
     shop.lively = args.lively
     sandbox = Sandbox(shop, behaviour, args.port)
     sandbox.latency = args.latency
+    sandbox.limit = args.limit
     # Started in the background by a script, a process ignores Ctrl-C's signal unless told otherwise.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -91,6 +94,13 @@ def serve(args: argparse.Namespace) -> int:
     finally:
         sandbox.stop()
     return 0
+
+
+def _limit(text: str) -> Limit:
+    try:
+        return Limit.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def introduction(sandbox: Sandbox) -> str:

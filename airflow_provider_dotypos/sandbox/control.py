@@ -17,6 +17,7 @@ from airflow_provider_dotypos.sandbox.behaviour import Behaviour
 from airflow_provider_dotypos.sandbox.calls import answer, body_object, sandbox_of
 from airflow_provider_dotypos.sandbox.errors import invalid
 from airflow_provider_dotypos.sandbox.faults import CONTROL, Fault
+from airflow_provider_dotypos.sandbox.limit import Limit
 
 router = APIRouter(prefix=CONTROL)
 
@@ -24,7 +25,7 @@ router = APIRouter(prefix=CONTROL)
 @router.get("", response_model=None)
 @router.get("/state", response_model=None)
 async def state(request: Request) -> Response:
-    """Tell what there is: clouds, how many rows of what, the clock, the switches, and the faults to come."""
+    """Tell what there is: clouds, how many rows of what, the clock, the switches, the limit, and the faults to come."""
     sandbox = sandbox_of(request)
     counts: dict[str, dict[str, int]] = {}
     for cloud_id, entity, table in sandbox.shop.tables():
@@ -42,6 +43,7 @@ async def state(request: Request) -> Response:
             "lively": sandbox.shop.lively,
             "behaviour": dataclasses.asdict(sandbox.behaviour),
             "faults": [dataclasses.asdict(fault) for fault in sandbox.faults],
+            "limit": sandbox.limit.settings() if sandbox.limit else None,
             "sign_ins": sandbox.sign_ins,
             "requests": len(sandbox.requests),
         }
@@ -84,6 +86,24 @@ async def clear_faults(request: Request) -> Response:
     """Forget all faults."""
     sandbox_of(request).faults.clear()
     return answer([])
+
+
+@router.post("/limit", response_model=None)
+async def set_limit(request: Request) -> Response:
+    """Limit the requests, and count from none: ``{"requests": 150, "seconds": 1800, "window": "sliding"}``."""
+    body = await body_object(request)
+    if "clock" in body:
+        raise invalid("clock", "can be replaced in Python only")
+    limit: Limit = _made(Limit, **body)
+    sandbox_of(request).limit = limit
+    return answer(limit.settings(), 201)
+
+
+@router.delete("/limit", response_model=None)
+async def lift_limit(request: Request) -> Response:
+    """Let all requests in."""
+    sandbox_of(request).limit = None
+    return answer({})
 
 
 @router.get("/requests", response_model=None)

@@ -15,7 +15,10 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from airflow_provider_dotypos.sandbox.limit import SIGN_IN
+
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.sandbox.limit import Limit
     from airflow_provider_dotypos.sandbox.server import Sandbox
 
 Message = MutableMapping[str, Any]
@@ -121,6 +124,10 @@ class Door:
 
         if sandbox.latency:
             await asyncio.sleep(sandbox.latency)
+        if sandbox.limit is not None:
+            refused, receive = await _refused(sandbox.limit, scope, receive, answer)
+            if refused:
+                return
         fault = next((f for f in list(sandbox.faults) if f.strikes(scope["method"], path)), None)
         if fault is None:
             await self._app(scope, receive, answer)
@@ -207,6 +214,38 @@ def _request(scope: MutableMapping[str, Any], status: int) -> Request:
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     return Request(scope["method"], scope["path"], dict(query), status, headers)
+
+
+async def _refused(
+    limit: Limit, scope: MutableMapping[str, Any], receive: Receive, answer: Send
+) -> tuple[bool, Receive]:
+    """Answer 429 if the limit is reached; return whether it was, and how to read the request on."""
+    body = b""
+    if scope["path"] == SIGN_IN:
+        body, receive = await _read(receive)
+    authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+    seconds = limit.admit(limit.key(scope["path"], authorization, body))
+    if seconds is None:
+        return False, receive
+    content, headers = limit.refusal(seconds)
+    headers |= {"content-type": "application/json", "content-length": str(len(content))}
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await answer({"type": "http.response.start", "status": 429, "headers": pairs})
+    await answer({"type": "http.response.body", "body": content})
+    return True, receive
+
+
+async def _read(receive: Receive) -> tuple[bytes, Receive]:
+    """Read a request's body; return it, and a `receive` that gives the same messages once more."""
+    messages = [await receive()]
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+    body = b"".join(message.get("body", b"") for message in messages)
+
+    async def again() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return body, again
 
 
 async def _refuse(fault: Fault, answer: Send) -> None:

@@ -16,6 +16,7 @@ from airflow_provider_dotypos.sandbox.app import create_app
 from airflow_provider_dotypos.sandbox.behaviour import BEST_KNOWN, Behaviour
 from airflow_provider_dotypos.sandbox.connector import Visit
 from airflow_provider_dotypos.sandbox.faults import Door, Fault, Request
+from airflow_provider_dotypos.sandbox.limit import Limit
 from airflow_provider_dotypos.sandbox.shop import Shop
 
 __all__ = ["Sandbox"]
@@ -38,6 +39,7 @@ class Sandbox:
     :ivar cloud_ids: the two clouds that the token may use; ``foreign_cloud_id`` exists, but is not the
         token's.
     :ivar faults: failures to come, see ``Fault``.
+    :ivar limit: how many requests are let in, see ``Limit``; None: all of them.
     :ivar requests: every request so far, but those to the sandbox's own controls.
     :ivar sign_ins: how many access tokens were given out.
     :ivar latency: seconds added to each answer.
@@ -53,6 +55,7 @@ class Sandbox:
         self.cloud_ids = self.shop.cloud_ids
         self.foreign_cloud_id = self.shop.foreign_cloud_id
         self.faults: list[Fault] = []
+        self.limit: Limit | None = None
         self.requests: list[Request] = []
         self.sign_ins = 0
         self.latency = 0.0

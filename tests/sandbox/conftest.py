@@ -26,6 +26,7 @@ def sandbox(_running: Sandbox) -> Sandbox:
     _running.faults.clear()
     _running.requests.clear()
     _running.sign_ins = 0
+    _running.limit = None
     _running.latency = _running.date_offset = 0.0
     return _running
 
