@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from typing import Any, cast
 
 from airflow_provider_dotypos.provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
+
+log = logging.getLogger(__name__)
+
+#: How long a throttled task is put off that wasn't told how long.
+_LEAST_WAIT, _MOST_WAIT = timedelta(minutes=5), timedelta(minutes=30)
 
 
 def fail_exception() -> type[Exception]:
@@ -31,13 +38,14 @@ def _exception(name: str) -> type[Exception]:
 
 
 @contextmanager
-def airflow_failures(conn_id: str) -> Iterator[None]:
+def airflow_failures(conn_id: str, resumed: Any = None) -> Iterator[None]:
     """Turn errors into what Airflow should do about them.
 
     What trying again can't cure (a revoked token, a forbidden cloud, a bad request) fails the task at once; a
     ``Retry-After`` too long to hold a slot for puts the task off until then; the rest is left to Airflow's retries.
 
     :param conn_id: the connection used, named where it may be what is wrong.
+    :param resumed: the context of a task that goes on where it ended. Throttling of any kind puts it off.
     """
     from airflow_provider_dotypos.api.errors import (
         DotyposApiError,
@@ -45,6 +53,7 @@ def airflow_failures(conn_id: str) -> Iterator[None]:
         DotyposConfigurationError,
         DotyposError,
         DotyposPermissionError,
+        DotyposRateLimitError,
     )
 
     try:
@@ -54,9 +63,29 @@ def airflow_failures(conn_id: str) -> Iterator[None]:
             its_fault = (DotyposAuthenticationError, DotyposConfigurationError, DotyposPermissionError)
             named = f" (connection {conn_id!r})" if isinstance(error, its_fault) else ""
             raise fail_exception()(f"{error}{named}") from error
-        if isinstance(error, DotyposApiError) and error.retry_at is not None and error.too_long_to_wait:
-            raise reschedule_exception(error.retry_at) from error
+        at = error.retry_at if isinstance(error, DotyposApiError) else None
+        if at is None and resumed is not None and isinstance(error, DotyposRateLimitError):
+            at = datetime.now(timezone.utc) + _growing_wait(resumed)
+        if at is not None and (resumed is not None or getattr(error, "too_long_to_wait", False)):
+            raise _put_off(error, at) from error
         raise
+
+
+def _put_off(error: Exception, at: datetime) -> Exception:
+    log.warning("%s The task gives its slot back until %s. That takes none of its retries.", error, f"{at:%F %T %Z}")
+    return reschedule_exception(at)
+
+
+def _growing_wait(context: Any) -> timedelta:
+    """Return how long to put a task off: as long as it has been put off so far, within limits.
+
+    So the waits double, and soon pass half an hour together, which is the longest window that limits are known to have.
+    The jitter keeps tasks apart that were put off together.
+    """
+    first_date = getattr(context.get("ti"), "get_first_reschedule_date", None)
+    first = None if first_date is None else first_date(context)
+    waited = timedelta(0) if first is None else datetime.now(timezone.utc) - first
+    return min(max(waited, _LEAST_WAIT), _MOST_WAIT) * random.uniform(1, 1.1)
 
 
 def mask_secret(value: str) -> None:

@@ -285,6 +285,7 @@ class DotyposClient:
         for seconds in self._gate.waits(self.settings.requests_per_minute):
             self.sleep(seconds)
         answer = transport.send(method, url, headers, body, timeout)
+        self._gate.answered(throttled=answer.status in (429, 503))
         self._note_date(answer.headers.get("Date"))
         return answer
 

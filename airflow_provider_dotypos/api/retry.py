@@ -23,10 +23,20 @@ from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposError, D
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to go on trying, in seconds: after faults, and while throttled."""
+    """How long to go on trying.
+
+    :param faults: seconds after faults.
+    :param throttling: seconds while throttled.
+    :param blind: seconds while the server lets nothing through and doesn't say for how long. ``None``: `throttling`.
+    """
 
     faults: float = 120.0
     throttling: float = 900.0
+    blind: float | None = None
+
+
+#: Of a task that can be put off without its slot: a window of a minute is waited out, one of half an hour isn't.
+PUT_OFF_SOON = Patience(blind=120.0)
 
 
 def worth_another_try(error: BaseException) -> bool:
@@ -34,11 +44,18 @@ def worth_another_try(error: BaseException) -> bool:
     return isinstance(error, DotyposError) and error.passing
 
 
+#: Seconds after which another thread may probe a server that has throttled, if the first has had no answer yet.
+_PROBE = 5.0
+
+
 class Gate:
     """When the next request may leave: one for all threads of a process that talk to the same server.
 
-    A 429 or 503 closes it for everybody (``close``); slots space requests evenly, ``requests_per_minute``, also those
-    that have waited while it was closed.
+    A 429 or 503 closes it for everybody (``close``). When that is over, one request goes first: only when the server
+    takes it do the others follow, as a server that is still throttling would have to refuse, and may count, them all.
+    Slots space requests evenly, ``requests_per_minute``, also those that have waited while it was closed.
+
+    :ivar refusals: how often in a row the server has throttled, with nothing let through in between.
     """
 
     def __init__(self) -> None:
@@ -46,6 +63,11 @@ class Gate:
         self._opens = 0.0
         self._next_slot = 0.0
         self._passed = threading.local()
+        self._throttled_since: float | None = None
+        self._closed_at = 0.0
+        self._probe_ends = 0.0
+        self._closings = 0
+        self.refusals = 0
 
     def renew_lock(self) -> None:
         """Take a fresh lock (in a forked child)."""
@@ -54,7 +76,32 @@ class Gate:
     def close(self, seconds: float) -> None:
         """Let nothing through for the next `seconds`."""
         with self._lock:
-            self._opens = max(self._opens, time.monotonic() + seconds)
+            now = time.monotonic()
+            self._opens = max(self._opens, now + seconds)
+            self._probe_ends = 0.0
+            self._closings += 1
+            self._closed_at = now
+            if self._throttled_since is None:
+                self._throttled_since = now
+
+    def answered(self, *, throttled: bool) -> None:
+        """Note whether the server took this thread's last request, or throttled it."""
+        if not throttled and self._throttled_since is None and not self.refusals:
+            return  # as nearly always: no lock is needed
+        with self._lock:
+            if self.passed_at < self._closed_at:
+                return  # it left before the gate was closed, so it says nothing of what the server does since
+            if not throttled:
+                self._throttled_since, self.refusals = None, 0
+                return
+            self._closed_at = time.monotonic()
+            self.refusals += 1
+
+    @property
+    def throttled_for(self) -> float:
+        """For how many seconds the server has let nothing through; 0 if it isn't throttling."""
+        since = self._throttled_since
+        return 0.0 if since is None else time.monotonic() - since
 
     @property
     def passed_at(self) -> float:
@@ -63,24 +110,36 @@ class Gate:
 
     def waits(self, requests_per_minute: float | None) -> Iterator[float]:
         """Yield the seconds to wait, again and again, until one more request of this thread may leave."""
-        slot = self._slot(requests_per_minute)
-        while (seconds := self.delay(slot)) > 0:
-            yield seconds
-            if slot < self._opens:
-                # It closed over this slot: all that waited would leave at once, above the ceiling.
-                slot = self._slot(requests_per_minute)
+        while True:
+            while (seconds := self._closed_for()) > 0:
+                yield seconds
+            closings = self._closings
+            # Taken only now: all that waited at the gate would leave at once, above the ceiling.
+            slot = self._slot(requests_per_minute)
+            while (seconds := slot - time.monotonic()) > 0 and closings == self._closings:
+                yield seconds
+            if closings == self._closings:
+                break
         self._passed.at = time.monotonic()
 
-    def delay(self, slot: float = 0.0) -> float:
-        """Return the seconds until a request with this slot may leave; it may have closed anew then.
+    def _closed_for(self) -> float:
+        """Return the seconds until a request may leave; it may have closed anew then.
 
-        Those who wait at a closed gate don't all leave at once.
+        Those who wait at a closed gate don't all come back at once. Of those who find it just opened, one leaves.
         """
-        now = time.monotonic()
-        if slot >= self._opens:
-            return max(slot - now, 0.0)
-        closed = max(self._opens - now, 0.0)
-        return closed + random.uniform(0, min(1.0, closed / 4))
+        if self._throttled_since is None:
+            return 0.0  # as nearly always: no lock is needed
+        with self._lock:
+            now = time.monotonic()
+            if now < self._opens:
+                closed = self._opens - now
+                return closed + random.uniform(0, min(1.0, closed / 4))
+            if self._throttled_since is None:
+                return 0.0
+            if now < self._probe_ends:
+                return random.uniform(0.05, 0.2)
+            self._probe_ends = now + _PROBE
+            return 0.0
 
     def _slot(self, requests_per_minute: float | None) -> float:
         """Take the earliest moment (monotonic seconds) at which one more request keeps to the ceiling."""
@@ -110,21 +169,32 @@ os.register_at_fork(after_in_child=_renew_locks)
 
 
 class _wait_as_told(wait_base):  # noqa: N801 (tenacity's waits are named like this)
-    """``Retry-After`` plus jitter where the server said it; otherwise exponential with full jitter."""
+    """``Retry-After`` plus jitter where the server said it; otherwise exponential with full jitter.
+
+    What throttles one throttles all, so there the exponent counts the refusals that all have met.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        told = _retry_after(_error(retry_state))
+        error = _error(retry_state)
+        told = _retry_after(error)
         if told is not None:
             return told + random.uniform(0, 1 + told / 10)
+        tries = retry_state.attempt_number
+        if isinstance(error, DotyposRateLimitError):
+            tries = max(tries, self._gate.refusals)
         # A server that asks for no wait at all can be tried more often than a float has exponents for.
-        return random.uniform(0, min(30.0, 0.5 * 2 ** min(retry_state.attempt_number, 10)))
+        return random.uniform(0, min(30.0, 0.5 * 2 ** min(tries, 10)))
 
 
 class _stop_out_of_budget(stop_base):  # noqa: N801
     """Stops when the next wait would overdraw the budget of the kind of failure just seen.
 
     Booked are the call's own waits between its tries, and how long a request took to fail. That a call had to wait for
-    its turn, at a gate that others closed or for its slot, isn't held against it.
+    its turn, at a gate that others closed or for its slot, isn't held against it. But if the server lets nobody through
+    and doesn't say for how long, what counts is since when.
     """
 
     def __init__(self, patience: Patience, gate: Gate) -> None:
@@ -135,13 +205,18 @@ class _stop_out_of_budget(stop_base):  # noqa: N801
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         error = _error(retry_state)
-        throttled = isinstance(error, DotyposRateLimitError) or _retry_after(error) is not None
+        told = _retry_after(error) is not None
+        throttled = isinstance(error, DotyposRateLimitError) or told
         budget = self._patience.throttling if throttled else self._patience.faults
         failed_at, sent_at = time.monotonic(), self._gate.passed_at
         if sent_at > self._tried_at:  # otherwise it failed with another thread's sign-in, and sent nothing
             self._spent[throttled] += failed_at - sent_at
         self._tried_at = failed_at
         self._spent[throttled] += retry_state.upcoming_sleep
+        blind = self._patience.blind
+        if throttled and not told and blind is not None:
+            since = self._gate.throttled_for
+            return (since + retry_state.upcoming_sleep if since else self._spent[throttled]) > blind
         return self._spent[throttled] > budget
 
 
@@ -159,7 +234,7 @@ def policy(
     """
     return Retrying(
         retry=retry_if_exception(worth_another_try),
-        wait=_wait_as_told(),
+        wait=_wait_as_told(gate),
         stop=_stop_out_of_budget(patience, gate),
         sleep=sleep,
         before_sleep=lambda state: before_sleep(_error(state), state.upcoming_sleep, state.attempt_number),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.reading import Reader, Row
+    from airflow_provider_dotypos.api.retry import Patience
     from airflow_provider_dotypos.api.settings import Settings
 
 
@@ -27,6 +28,7 @@ class DotyposHook(BaseHook):
     :param dotypos_conn_id: the Airflow connection.
     :param cloud_id: the cloud to work in, in place of the connection's Cloud ID.
     :param max_concurrency: most requests under way at once, 1 to 64, in place of the connection's.
+    :param patience: how long to go on trying after faults and while throttled.
 
     https://docs.api.dotypos.com/authorization
     """
@@ -41,11 +43,13 @@ class DotyposHook(BaseHook):
         dotypos_conn_id: str = default_conn_name,
         cloud_id: int | str | None = None,
         max_concurrency: int | None = None,
+        patience: Patience | None = None,
     ) -> None:
         super().__init__()
         self.dotypos_conn_id = dotypos_conn_id
         self.cloud_id = cloud_id
         self.max_concurrency = max_concurrency
+        self.patience = patience
         self._client: DotyposClient | None = None
         self._cancelled = False
 
@@ -67,7 +71,7 @@ class DotyposHook(BaseHook):
         from airflow_provider_dotypos.api.client import DotyposClient
 
         if self._client is None:
-            self._client = DotyposClient(self._settings(), on_token=_compat.mask_secret)
+            self._client = DotyposClient(self._settings(), on_token=_compat.mask_secret, patience=self.patience)
             if self._cancelled:
                 self._client.cancel()
         return self._client

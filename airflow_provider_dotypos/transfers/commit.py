@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 #: Every name that this package gives, and its generation; nothing else in a folder is ours to remove.
 _OURS = re.compile(
     r"_manifest-(\d{4,})\.json|\.staging-g(\d{4,})-[0-9a-f]{16}"
-    r"|(_)?g(\d{4,})-.+-t\d+[0-9a-f]{6}\.(?:jsonl|csv|parquet)(?:\.gz)?(?(3)\.meta)"
+    r"|(_)?g(\d{4,})-.+-t\d+[0-9a-f]{6}\.(?:jsonl|csv|parquet|rowless)(?:\.gz)?(?(3)\.meta)"
 )
 
 
@@ -53,6 +53,7 @@ class Attempt:
         self._earlier: list[Part] = []
         self._kept: list[Part] = []
         self._put: list[Part] = []
+        self._rowless: list[tuple[str, int | None, int]] = []  # streams, and ranges that hold no rows
         self._numbers = itertools.count(1)  # of parts that no range tells apart
 
     @classmethod
@@ -80,9 +81,9 @@ class Attempt:
             and part.package_version == __version__  # another one may have had other columns
             and (not overwrite or (origin and part.origin == origin))
         ]
-        if attempt._earlier:
-            size = sum(sum(part.sizes.values()) for part in attempt._earlier) / 1e6
-            log.info("An earlier attempt has left %d parts (%.0f MB); they are checked.", len(attempt._earlier), size)
+        if files := [part for part in attempt._earlier if not part.is_rowless]:
+            size = sum(sum(part.sizes.values()) for part in files) / 1e6
+            log.info("An earlier attempt has left %d parts (%.0f MB); they are checked.", len(files), size)
         return attempt
 
     def keep(self, stream: str, low: int | None, high: int, count_rows: Callable[[Part], int]) -> list[Part]:
@@ -145,12 +146,32 @@ class Attempt:
             raise SupersededError from error
         return part
 
+    def note_rowless(self, stream: str, low: int | None, high: int) -> None:
+        """Note that a range of cursors was walked and holds no rows. It is written down only by `leave`."""
+        self._rowless.append((stream, low, high))
+
+    def leave(self) -> None:
+        """End without a set: write down which ranges hold no rows, so that the next attempt needn't walk them again.
+
+        If another attempt has committed, nothing is written. A failure here only costs the next attempt some calls.
+        """
+        try:
+            if not self._rowless or self.is_superseded():
+                return
+            for stream, low, high in _joined(self._rowless):
+                name = f"g{self._generation:04d}-{stream}-{self._covered(low, high)}-{self._label}.rowless"
+                part = Part(name, stream, low, high, 0, 0, "", self._origin, __version__)
+                self._store.put_bytes(msgspec.json.encode(part), sidecar_name(name))
+        except Exception as failure:
+            log.warning("Which ranges hold no rows couldn't be written down (%s); they will be walked again.", failure)
+
     def commit(self, manifest: Callable[[int, tuple[Part, ...]], Manifest]) -> Manifest:
         """Create the manifest, unless another attempt has committed this generation; return the one that counts.
 
         :param manifest: makes the manifest of a generation and its parts.
         """
-        parts = sorted(self._kept + self._put, key=lambda part: (part.stream, _start(part), part.name))
+        listed = [part for part in self._kept + self._put if not part.is_rowless]
+        parts = sorted(listed, key=lambda part: (part.stream, _start(part), part.name))
         mine = manifest(self._generation, tuple(parts))
         data = msgspec.json.format(msgspec.json.encode(mine), indent=2)
         try:
@@ -210,6 +231,8 @@ class Attempt:
 
     def _is_whole(self, part: Part, count_rows: Callable[[Part], int]) -> bool:
         """Return whether the bytes of a part's files are those that were written, and it has the rows that it says."""
+        if part.is_rowless:
+            return True
         try:
             digests = all(self._store.sha256(name) == digest for name, digest in part.digests.items())
             return digests and count_rows(part) == part.rows
@@ -253,6 +276,17 @@ def gaps(piece: Piece, parts: Iterable[Part]) -> Iterator[Piece]:
         low = part.high
     if low is None or low < piece.hi:
         yield Piece(piece.stream, low, piece.hi, piece.parent)
+
+
+def _joined(ranges: Iterable[tuple[str, int | None, int]]) -> list[tuple[str, int | None, int]]:
+    """Return ranges in order, those of one stream that touch made one."""
+    joined: list[tuple[str, int | None, int]] = []
+    for stream, low, high in sorted(ranges, key=lambda one: (one[0], float("-inf") if one[1] is None else one[1])):
+        if joined and (joined[-1][0], joined[-1][2]) == (stream, low):
+            joined[-1] = (stream, joined[-1][1], high)
+        else:
+            joined.append((stream, low, high))
+    return joined
 
 
 def _start(part: Part) -> float:

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 class Crew(ExitStack):
     """Walks what an attempt is to extract. A context manager: afterwards no thread and no staging file is left.
 
+    Whatever ends it early, each thread puts what it has read so far and is covered.
+
     :ivar tail: what was read on top of a window from the beginning: what changed meanwhile.
     """
 
@@ -55,8 +57,7 @@ class Crew(ExitStack):
 
         :raises SupersededError: another attempt has committed meanwhile.
         """
-        whole = self._pieces(self._extraction.window)
-        pieces = Pieces(gap for piece in whole for gap in self._missing(piece))
+        pieces = self._missing(self._pieces(self._extraction.window))
         # Begun now: waiting for the window to settle, and checking what is there already, are no walking.
         self._age = PartAge()
         self._progress = Progress(f"{self._extraction.entity} of cloud {self._extraction.cloud_id}", self._kept_rows)
@@ -65,7 +66,7 @@ class Crew(ExitStack):
             self.tail = self._reader.since(self._extraction.window.until, self._extraction.settle)
         if self.tail is not None:
             log.info("What has changed from %s to %s is read as well.", iso(self.tail.since or 0), iso(self.tail.until))
-            self._walk_all(Pieces(self._pieces(self.tail, without_cursor=False)))
+            self._walk_all(self._missing(self._pieces(self.tail, without_cursor=False)))
 
     def distinct_ids(self) -> int:
         """Return how many different ids there are (summed over warehouses)."""
@@ -82,25 +83,33 @@ class Crew(ExitStack):
             **placeholders,
         )
 
-    def _missing(self, piece: Piece) -> Iterator[Piece]:
-        """Yield what of a piece isn't in the parts of an earlier attempt."""
+    def _missing(self, pieces: Iterable[Piece]) -> Pieces:
+        """Return what of these pieces isn't in the parts of an earlier attempt."""
+        return Pieces(gap for piece in pieces for gap in gaps(piece, self._kept(piece)))
+
+    def _kept(self, piece: Piece) -> list[Part]:
+        """Return what an earlier attempt has left of a piece, checked."""
         count_rows = functools.partial(self._note_ids_of_part, piece.parent)
         kept = self._attempt.keep(stream_name(piece), piece.lo, piece.hi, count_rows)
-        if kept:
-            rows = sum(part.rows for part in kept)
+        if files := [part for part in kept if not part.is_rowless]:
+            rows = sum(part.rows for part in files)
             self._kept_rows += rows
-            log.info("%d rows in %d parts of %s are there already.", rows, len(kept), stream_name(piece))
-        yield from gaps(piece, kept)
+            log.info("%d rows in %d parts of %s are there already.", rows, len(files), stream_name(piece))
+        return kept
 
     def _note_ids_of_part(self, parent: str | None, part: Part) -> int:
         """Note the ids of a part's rows; return how many rows it has."""
         self._reader.check_cancelled()
-        rows = 0
-        with self._store.open(part.name) as file:
-            for ids in self._extraction.file_format.ids(file):
-                self._note_ids(parent, ids)
-                rows += len(ids)
-        return rows
+
+        def note_ids() -> int:
+            rows = 0
+            with self._store.open(part.name) as file:
+                for ids in self._extraction.file_format.ids(file):
+                    self._note_ids(parent, ids)
+                    rows += len(ids)
+            return rows
+
+        return self._store.patiently(note_ids)  # ids that are noted twice count once
 
     def _walk_all(self, pieces: Pieces) -> None:
         threads = self._extraction.concurrency
@@ -113,7 +122,7 @@ class Crew(ExitStack):
                 for walk in as_completed(walks):
                     walk.result()
             except BaseException:
-                # The others finish nothing that could count any more: end their waits, too.
+                # The others take in the answers that are on their way, and put what they have; they ask for no more.
                 pieces.stop()
                 self._reader.cancel()
                 raise

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
     from airflow_provider_dotypos.transfers.extraction import Extraction
     from airflow_provider_dotypos.transfers.manifest import Manifest
+    from airflow_provider_dotypos.transfers.store import Store
     from airflow_provider_dotypos.transfers.watermark import Watermark
 
 FILE_FORMATS = ("jsonl", "parquet", "csv")
@@ -194,18 +195,20 @@ class DotyposToObjectStorageOperator(BaseOperator):
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
         self._hook: DotyposHook | None = None
+        self._store: Store | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Extract the window, unless it is done already, and return where and how much."""
         from airflow_provider_dotypos.api.reading import Reader
+        from airflow_provider_dotypos.api.retry import PUT_OFF_SOON
         from airflow_provider_dotypos.hooks.dotypos import DotyposHook
         from airflow_provider_dotypos.transfers.extract import extract
         from airflow_provider_dotypos.transfers.manifest import manifest_name
         from airflow_provider_dotypos.transfers.store import Store, object_path
         from airflow_provider_dotypos.transfers.watermark import NothingNewError
 
-        with _compat.airflow_failures(self.dotypos_conn_id):
-            self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency)
+        with _compat.airflow_failures(self.dotypos_conn_id, resumed=context):
+            self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency, PUT_OFF_SOON)
             client = self._hook.get_conn()
             destination = object_path(self.destination, self.destination_conn_id)
             extraction = self._extraction(client, self._window(context))
@@ -220,26 +223,28 @@ class DotyposToObjectStorageOperator(BaseOperator):
                 except NothingNewError as error:
                     raise _compat.skip_exception(str(error)) from None
                 extraction = replace(extraction, window=window)
-            store = Store(destination / extraction.folder)
+            self._store = Store(destination / extraction.folder)
             manifest = extract(
                 extraction,
                 Reader(client),
-                store,
+                self._store,
                 overwrite=self.overwrite,
                 try_number=getattr(context.get("ti"), "try_number", 1),
                 origin=_origin(context),
             )
             if watermark is not None:
                 watermark.move(extraction.window, start=self._start())
-            path = str(store.folder / manifest_name(manifest.generation))
+            path = str(self._store.folder / manifest_name(manifest.generation))
             result = _summary(manifest, path)
             self.log.info("%d rows in %d files (%d bytes): %s", result["rows"], result["files"], result["bytes"], path)
             return result
 
     def on_kill(self) -> None:
-        """End every wait at once; parts that were put so far no manifest lists, and the next attempt goes on there."""
+        """End every wait at once. What was read by then is put, if the store takes it soon, for the next attempt."""
         if self._hook is not None:
             self._hook.cancel()
+        if self._store is not None:
+            self._store.hurry()
 
     def _extraction(self, client: DotyposClient, window: Window) -> Extraction:
         from airflow_provider_dotypos.transfers.extraction import Extraction

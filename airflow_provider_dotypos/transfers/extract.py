@@ -29,8 +29,8 @@ def extract(
 ) -> Manifest:
     """Extract a window and commit it; return its manifest (of the set that is there already, unless `overwrite`).
 
-    Nothing is half-written: readers see the old set or the new one. A failed attempt leaves parts that no manifest
-    lists; the next attempt keeps those that are whole, and fetches what is missing.
+    Nothing is half-written: readers see the old set or the new one. A failed attempt leaves what it has read as parts
+    that no manifest lists; the next attempt keeps those that are whole, and fetches what is missing.
 
     :param origin: what tries of one task instance have in common.
     :raises DotyposError: the API refused, or its answers can't be walked.
@@ -42,9 +42,12 @@ def extract(
     with Crew(extraction, attempt, reader, store) as crew:
         try:
             crew.work()
+            manifest = attempt.commit(lambda generation, parts: _manifest(extraction, generation, parts, crew))
         except SupersededError:
             return attempt.give_way()
-        manifest = attempt.commit(lambda generation, parts: _manifest(extraction, generation, parts, crew))
+        except BaseException:
+            attempt.leave()
+            raise
     if manifest.misfits:
         told = ", ".join(f"{field} ({count})" for field, count in sorted(manifest.misfits.items()))
         log.warning(

@@ -54,14 +54,23 @@ class Part(msgspec.Struct, frozen=True):
     children: dict[str, ChildFile] = {}
 
     @property
+    def is_rowless(self) -> bool:
+        """Whether it only says that its range holds no rows. It has no files then, and no manifest lists it."""
+        return not self.sha256
+
+    @property
     def sizes(self) -> dict[str, int]:
         """All its files, with their sizes in bytes."""
-        return {self.name: self.bytes, **{file.name: file.bytes for file in self.children.values()}}
+        return {file.name: file.bytes for file in self._files}
 
     @property
     def digests(self) -> dict[str, str]:
         """All its files, with their SHA-256."""
-        return {self.name: self.sha256, **{file.name: file.sha256 for file in self.children.values()}}
+        return {file.name: file.sha256 for file in self._files}
+
+    @property
+    def _files(self) -> tuple[Part | ChildFile, ...]:
+        return () if self.is_rowless else (self, *self.children.values())
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -214,7 +214,7 @@ class TestRetries:
         sandbox.faults.append(Fault(kind, retry_after="1", path="branches"))
         thread = threading.Thread(target=get, args=(client,))
         thread.start()
-        while retry.gate(sandbox.url).delay() == 0:
+        while retry.gate(sandbox.url).throttled_for == 0:
             assert thread.is_alive()
         started = time.monotonic()
         get(client, "taxes")

@@ -43,6 +43,7 @@ def leave(gate: Gate, clock: Clock, threads: int, requests: int, closed: list[tu
         elif (seconds := next(what, None)) is not None:  # type: ignore[call-overload]
             heapq.heappush(events, (clock.now + seconds, number, what))
         else:
+            gate.answered(throttled=False)
             yield clock.now
             requests -= 1
             heapq.heappush(events, (clock.now, number, gate.waits(PER_MINUTE)))

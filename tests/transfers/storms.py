@@ -23,7 +23,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api import auth
 from airflow_provider_dotypos.api.entities import entity
-from airflow_provider_dotypos.api.errors import DotyposCancelledError
+from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposRateLimitError
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window
@@ -262,7 +262,9 @@ class Storm:
         if tried.death is None:
             assert tried.error is None, tried.error
         elif tried.error is not None:
-            assert isinstance(tried.error, (Killed, BrokenDiskError, DotyposCancelledError)), tried.error
+            assert isinstance(tried.error, (Killed, BrokenDiskError, DotyposCancelledError, DotyposRateLimitError)), (
+                tried.error
+            )
         assert tried.error is not None or tried.result in self._committed
         assert tried.dead or not tried.left
 

@@ -1,7 +1,9 @@
-"""The commit protocol as a state machine: writers crash anywhere, are resumed, write on as zombies, and interleave.
+"""The commit protocol as a state machine: writers crash anywhere, end early, are resumed, write on as zombies, and
+interleave.
 
-The window has a few cells, which a set must hold once each. Each writer is a thread that stops before every operation
-on the store; the machine decides who moves next, and after every single operation checks what a reader would see.
+The window has a few cells, some of them without a row. A set must hold each row once. Each writer is a thread that stops
+before every operation on the store; the machine decides who moves next, and after every single operation checks what a
+reader would see.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import BinaryIO
 
 import msgspec
 from airflow.sdk import ObjectStoragePath
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
@@ -27,12 +29,18 @@ from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.manifest import Manifest, Part, newest_generation, whole_manifest
 from airflow_provider_dotypos.transfers.store import Store
 
-CELLS = 4
+CELLS = 6
+ROWLESS = {1, 2, 5}
+ROWS = [cell for cell in range(CELLS) if cell not in ROWLESS]
 STREAM = Stream("rows", (), "versionDate")
 
 
 class Killed(BaseException):
     """What a writer dies of: nothing of its own code runs after it."""
+
+
+class EndedError(Exception):
+    """What a writer ends by early, in good order: it is throttled, say."""
 
 
 class SteppedStore(Store):
@@ -73,7 +81,11 @@ class SteppedStore(Store):
 
 
 class Writer(threading.Thread):
-    """One attempt: keeps what it finds, writes the other cells in parts of `width`, then commits."""
+    """One attempt: keeps what it finds, walks the other cells, writes parts of `width` cells, then commits.
+
+    :ivar ends: whether its next look at a cell ends it.
+    :ivar walked: cells that it looked at.
+    """
 
     def __init__(self, folder: Path, width: int, overwrite: bool, origin: str) -> None:
         super().__init__(daemon=True)
@@ -83,6 +95,8 @@ class Writer(threading.Thread):
         self.result: Manifest | None = None
         self.error: BaseException | None = None
         self.done = False
+        self.ends = False
+        self.walked: list[int] = []
         self._store = SteppedStore(ObjectStoragePath(f"file://{folder}"), self)
         self._go = threading.Semaphore(0)
         self._stopped = threading.Semaphore(0)
@@ -119,19 +133,40 @@ class Writer(threading.Thread):
         piece = Piece(STREAM, 0, CELLS)
         try:
             for gap in list(gaps(piece, attempt.keep(stream_name(piece), 0, CELLS, self._rows_in))):
-                for low in range(gap.lo or 0, gap.hi, self.width):
-                    self._put(attempt, low, min(low + self.width, gap.hi))
+                self._walk(attempt, gap.lo or 0, gap.hi)
+            return attempt.commit(self._manifest)
         except SupersededError:
             return attempt.give_way()
-        return attempt.commit(self._manifest)
+        except EndedError:
+            attempt.leave()
+            raise
 
     def _rows_in(self, part: Part) -> int:
         return len(self._store.read(part.name).splitlines())
 
+    def _walk(self, attempt: Attempt, low: int, end: int) -> None:
+        """Look at cell after cell; whatever comes, put what was seen."""
+        for cell in range(low, end):
+            self.wait()
+            if self.ends:
+                self._put(attempt, low, cell)
+                raise EndedError
+            self.walked.append(cell)
+            if cell + 1 - low == self.width:
+                self._put(attempt, low, cell + 1)
+                low = cell + 1
+        self._put(attempt, low, end)
+
     def _put(self, attempt: Attempt, low: int, high: int) -> None:
+        if low == high:
+            return
+        rows = [msgspec.Raw(b"%d" % cell) for cell in range(low, high) if cell not in ROWLESS]
+        if not rows:
+            attempt.note_rowless(STREAM.name, low, high)
+            return
         with self._store.staging() as directory:
             writer = JsonLinesWriter(directory / self._store.staging_name(), None)
-            writer.write([msgspec.Raw(b"%d" % cell) for cell in range(low, high)])
+            writer.write(rows)
             attempt.put(writer, STREAM.name, low, high, ".jsonl")
 
     def _manifest(self, generation: int, parts: tuple[Part, ...]) -> Manifest:
@@ -145,8 +180,8 @@ class Writer(threading.Thread):
             file_format="jsonl",
             compression=None,
             generation=generation,
-            rows=CELLS,
-            distinct_ids=CELLS,
+            rows=len(ROWS),
+            distinct_ids=len(ROWS),
             requests=0,
             bytes=0,
             parts=parts,
@@ -190,6 +225,11 @@ class CommitProtocol(RuleBasedStateMachine):
             writer.step()
             self.check()
 
+    @rule(writer=writers)
+    def end(self, writer: Writer) -> None:
+        """It ends at the next cell; until it has, it can still crash."""
+        writer.ends = True
+
     @rule(writer=consumes(writers))
     def crash(self, writer: Writer) -> None:
         if not writer.done:
@@ -212,7 +252,7 @@ class CommitProtocol(RuleBasedStateMachine):
             data = (self.folder / part.name).read_bytes()
             assert hashlib.sha256(data).hexdigest() == part.sha256
             cells += map(int, data.split())
-        assert cells == list(range(CELLS)), "a row is lost or doubled"
+        assert cells == ROWS, "a row is lost or doubled"
 
     def teardown(self) -> None:
         try:
@@ -221,7 +261,7 @@ class CommitProtocol(RuleBasedStateMachine):
                     writer.step()
                     self.check()
                 writer.join()
-                assert isinstance(writer.error, (Killed, type(None))), writer.error
+                assert isinstance(writer.error, (Killed, EndedError, type(None))), writer.error
             if self.newest:
                 self.check_left_overs()
         finally:
@@ -245,3 +285,25 @@ CommitProtocol.TestCase.settings = settings(
     max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestCommitProtocol = CommitProtocol.TestCase
+
+
+@settings(max_examples=50, deadline=None)
+@given(ends=st.lists(st.integers(0, CELLS), max_size=4), width=st.integers(1, CELLS))
+def test_writers_that_end_in_good_order_look_at_each_cell_once(ends: list[int], width: int) -> None:
+    folder = Path(tempfile.mkdtemp())
+    walked: list[int] = []
+    try:
+        for looks in [*ends, CELLS + 1]:
+            writer = Writer(folder, width, overwrite=False, origin="")
+            while not writer.done:
+                writer.ends = len(writer.walked) >= looks
+                writer.step()
+            walked += writer.walked
+            if writer.result is not None:
+                break
+        assert writer.result is not None
+        assert sorted(walked) == list(range(CELLS))
+        cells = [cell for part in writer.result.parts for cell in map(int, (folder / part.name).read_bytes().split())]
+        assert cells == ROWS
+    finally:
+        shutil.rmtree(folder)

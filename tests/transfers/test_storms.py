@@ -69,7 +69,11 @@ weathers = st.builds(
     from_the_beginning=st.booleans(),
 )
 
-deaths = st.builds(Death, st.sampled_from(["crash", "crash", "crash", "error", "late", "cancel"]), st.integers(4, 70))
+deaths = st.builds(
+    Death,
+    st.sampled_from(["crash", "crash", "crash", "error", "late", "cancel", "throttled", "throttled"]),
+    st.integers(4, 70),
+)
 
 plans = st.lists(
     st.builds(
@@ -113,6 +117,19 @@ CALM = Weather("orders", Behaviour(), [Burst(1000, 300, HOUR)], 1, 0.0, [], File
 @example(replace(CALM, behaviour=Behaviour(timestamp_precision="s"), bursts=[Burst(0, 340, 900)], edge=500), [QUIET])
 # The disk fails while a sidecar is put.
 @example(CALM, [replace(QUIET, part_bytes=1, death=Death("error", 9))])
+# Threads end together, in the midst of a tie and where there are no rows, and one of them was a zombie.
+@example(
+    replace(CALM, name="products", bursts=[Burst(1000, 340, 0), Burst(2000, 900, HOUR)]),
+    [
+        replace(QUIET, concurrency=4, death=Death("throttled", 24)),
+        replace(QUIET, stall=9, death=Death("throttled", 20)),
+    ],
+)
+# A tail is resumed.
+@example(
+    replace(CALM, rate=3.0, from_the_beginning=True),
+    [replace(QUIET, death=Death("throttled", step)) for step in (18, 22, 26)],
+)
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_the_promises_hold_in_any_storm(api: Sandbox, weather: Weather, plans: list[Plan]) -> None:
     lake = Path(tempfile.mkdtemp(prefix="storm-"))

@@ -19,6 +19,7 @@ from unittest.mock import patch
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
@@ -101,7 +102,7 @@ class Turns:
 class Death:
     """How a try ends before it is done: at which of its steps, by what."""
 
-    how: str  # crash, error (before an operation), late (after it), or cancel
+    how: str  # crash, error (before an operation), late (after it), cancel, or throttled
     step: int
 
 
@@ -188,6 +189,8 @@ class Try(threading.Thread):
                 self.crash()
             elif self.death.how == "cancel":
                 self.client.cancel()
+            elif self.death.how == "throttled" and not operation:
+                raise error_for("GET", "/v2/orders", 429, {"Retry-After": "3600"}, b"")
             elif self.death.how == "error" and operation:
                 raise BrokenDiskError("the disk broke")
         if self.dead:

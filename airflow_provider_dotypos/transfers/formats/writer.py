@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from airflow_provider_dotypos.transfers.staging import open_private
+
 
 class RowWriter(ABC):
     """A staging file that takes rows; each format is a subclass.
@@ -61,7 +63,7 @@ class StagingFile(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("wb")
+        self._file = open_private(path)
         self._sha256 = hashlib.sha256()
         self.bytes = 0
 

@@ -1,0 +1,98 @@
+"""Which failures of an object store are worth another try, when, and for how long: as faults of the API are."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from typing import Any
+
+from tenacity import RetryCallState, Retrying, retry_if_exception
+from tenacity.wait import wait_random_exponential
+
+from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.api.retry import Patience
+
+log = logging.getLogger(__name__)
+
+#: Seconds for which a killed task goes on.
+HURRIED = 20.0
+
+#: What stays as it is: something isn't there, is there already, or may not be done; a disk is full.
+_LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+_LASTING_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG})
+
+#: What a mistake in a program raises.
+_MISTAKES = (
+    MemoryError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    NameError,
+    ImportError,
+    NotImplementedError,
+)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether the same operation on a store may succeed soon.
+
+    Stores have errors of their own (botocore's, gcsfs's, Azure's), which can't all be known. So what isn't known to
+    last is tried again.
+    """
+    if not isinstance(error, Exception) or isinstance(error, (DotyposError, *_LASTING)):
+        return False
+    if isinstance(error, OSError):
+        return error.errno not in _LASTING_ERRNOS
+    if isinstance(error, _MISTAKES):
+        return False
+    kind = type(error).__name__
+    return not any(word in kind for word in ("Credential", "Authentication", "Profile"))
+
+
+class StorePatience:
+    """How long operations on a store are tried again; shared by all threads that use it."""
+
+    def __init__(self) -> None:
+        self._ends: float | None = None
+
+    def hurry(self) -> None:
+        """Give all operations together a few seconds more, and no wait beyond (safe in a signal's handler)."""
+        self._ends = time.monotonic() + HURRIED
+
+    def policy(self) -> Retrying:
+        """Return the retry policy of one operation: then its last error is raised."""
+        begun = time.monotonic()
+
+        def is_over(state: RetryCallState) -> bool:
+            ends = begun + Patience().faults
+            if self._ends is not None:
+                ends = min(ends, self._ends)
+            return time.monotonic() + state.upcoming_sleep > ends
+
+        return Retrying(
+            retry=retry_if_exception(is_passing),
+            wait=wait_random_exponential(multiplier=0.5, max=30),
+            stop=is_over,
+            sleep=self._sleep,
+            before_sleep=_tell,
+            reraise=True,
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait; less, if there is hurry meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := min(until, self._ends or until) - time.monotonic()) > 0:
+            time.sleep(min(left, 0.5))
+
+
+def _tell(state: RetryCallState) -> None:
+    error: Any = state.outcome.exception() if state.outcome else None
+    log.warning(
+        "The store failed (%s: %s). Trying again in %.1f s (try %d).",
+        type(error).__name__,
+        error,
+        state.upcoming_sleep,
+        state.attempt_number + 1,
+    )
