@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from airflow_provider_dotypos.api.walk import Piece, Stream
+from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.commit import Attempt, SupersededError, gaps, sidecar_name, stream_name
 from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.manifest import Manifest, Part, newest_generation, whole_manifest
@@ -139,7 +140,7 @@ class Writer(threading.Thread):
             entity="cells",
             cloud_id=1,
             since=None,
-            until="",
+            until=iso(CELLS),
             filter="",
             include="",
             file_format="jsonl",
@@ -159,7 +160,8 @@ class CommitProtocol(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
+        self.lake = Path(tempfile.mkdtemp())
+        self.folder = self.lake / "1" / "cells" / f"{Window(None, CELLS).name}_00000000"
         self.reader = Store(ObjectStoragePath(f"file://{self.folder}"))
         self.all: list[Writer] = []
         self.newest = 0
@@ -225,7 +227,7 @@ class CommitProtocol(RuleBasedStateMachine):
             if self.newest:
                 self.check_left_overs()
         finally:
-            shutil.rmtree(self.folder)
+            shutil.rmtree(self.lake)
 
     def check_left_overs(self) -> None:
         """Whoever finds the window done next leaves nothing in the folder but the set."""
