@@ -80,7 +80,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     :param rows: rows in all parts (not counting children in files of their own). :param distinct_ids: different ids
         among them (of rows below different warehouses: summed), which equals `rows` unless rows changed meanwhile.
     :param tail_until: for a set from the beginning: rows that changed while it was read, up to this moment, are in it
-        as well, so it can hold two versions of a row; ``None`` if there is no such tail.
+        as well, so it can hold two versions of a row; ``None`` if there is no such tail. A snapshot also holds what
+        changed after it.
     :param requests: list calls that the attempt which committed it took. :param bytes: size of all files.
     :param columns: the columns of each table, by its entity, where the format has any, or a selection was asked for.
     :param children: rows in the files of flattened child lists, by entity.
