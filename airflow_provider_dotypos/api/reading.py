@@ -41,6 +41,7 @@ class Reader:
     def __init__(self, client: DotyposClient) -> None:
         self._client = client
         self._counting = threading.Lock()
+        self._cloud_exists = False
         self.requests = 0
 
     def get(
@@ -116,7 +117,7 @@ class Reader:
         window: windows.Window,
         *,
         filter: Filter = None,
-        settle: float = windows.SETTLE,
+        settle: float | None = windows.SETTLE,
         without_cursor: bool = True,
         **placeholders: object,
     ) -> Iterator[Piece]:
@@ -124,13 +125,13 @@ class Reader:
 
         First it is checked that the cloud is there, and waited until the window's end has settled.
 
-        :param settle: seconds that a change may need to show in the API.
+        :param settle: seconds that a change may need to show in the API; ``None``: don't wait for the window's end.
         :param without_cursor: also rows that have none, and so belong to no window, or to each.
         """
         found = _listed(name)
         parts = [part for part in streams(found, window, filter) if without_cursor or part.cursor is not None]
-        self.check_cloud()  # a wrong cloud isn't an empty one; and the answer tells the server's clock
-        if found.cursors:
+        self.meet()
+        if found.cursors and settle is not None:
             seconds = windows.seconds_until_settled(window.until, self._client.clocks(), settle)
             if seconds > 1:
                 log.info("Waiting %.0f s until changes up to %s show in the API.", seconds, windows.iso(window.until))
@@ -141,8 +142,15 @@ class Reader:
 
     def since(self, until: int, settle: float = windows.SETTLE) -> windows.Window | None:
         """Return the window from `until` up to the latest second that has settled; ``None`` if that isn't later."""
-        settled = int(self._client.now().timestamp() - settle) * 1000
+        settled = self.settled(settle)
         return windows.Window(until, settled) if settled > until else None
+
+    def settled(self, settle: float = windows.SETTLE) -> int:
+        """Return the latest second that has settled, in epoch milliseconds, by the earlier of both clocks.
+
+        The server's is known since its first answer: see `meet`.
+        """
+        return int(self._client.now().timestamp() - settle) * 1000
 
     def walk(self, name: str, piece: Piece, *, include: str | Sequence[str] | None = None) -> Iterator[Batch]:
         """Walk a piece; safe to be called by several threads, for a piece each."""
@@ -169,15 +177,22 @@ class Reader:
         """
         self._client.sleep(0)
 
+    def meet(self) -> None:
+        """Check that the cloud exists, unless an earlier answer has shown it. Its answer tells the server's clock."""
+        if not self._cloud_exists:
+            self.check_cloud()
+
     def check_cloud(self) -> Row:
         """Return the cloud's row: a wrong cloud shows here, not as an empty list. It also tells the server's clock."""
         cloud_id = self._client.settings.cloud_id
         if cloud_id is None:
             raise DotyposConfigurationError("Cloud ID is missing in the Airflow connection, or pass cloud_id")
         try:
-            return self._client.call("GET", f"/clouds/{cloud_id}", decode=_row)
+            row = self._client.call("GET", f"/clouds/{cloud_id}", decode=_row)
         except DotyposNotFoundError as error:
             raise DotyposNotFoundError(error.refusal, f"There is no cloud {cloud_id}: check Cloud ID.") from None
+        self._cloud_exists = True
+        return row
 
     def clouds(self) -> list[Row]:
         """Return the clouds that the refresh token may use, by a token without a cloud."""

@@ -69,7 +69,8 @@ class Attempt:
             attempt = cls(store, found.generation, found, try_number, origin)
             attempt._clean(found)
             return attempt
-        newest = found.generation if found is not None else newest_generation(names)
+        # What can't be read, or was copied there from elsewhere, takes its name all the same.
+        newest = max(found.generation if found is not None else 0, newest_generation(names))
         if newest and found is None:
             log.warning("The set of %s is not whole any more; it is extracted anew.", store.folder)
         attempt = cls(store, newest + 1, None, try_number, origin)
@@ -197,7 +198,7 @@ class Attempt:
         :raises FileNotFoundError: that set isn't whole any more either.
         """
         theirs = newest_manifest(self._store)
-        if theirs is None:
+        if theirs is None or theirs.generation < self._generation:
             raise FileNotFoundError(
                 f"another run committed {self._store.folder} meanwhile, and its files are gone again"
             )

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
+from dataclasses import replace
+from itertools import pairwise
 
 from airflow_provider_dotypos.api.entities import entity
 from airflow_provider_dotypos.api.pieces import Pieces
@@ -24,6 +26,11 @@ from airflow_provider_dotypos.transfers.store import Store
 from airflow_provider_dotypos.transfers.writing import PartAge, Writing
 
 log = logging.getLogger(__name__)
+
+#: Later than any cursor (the last day that Python knows), in epoch milliseconds.
+OPEN_END = 253_402_214_400_000
+
+DAY = 86_400_000
 
 
 class Crew(ExitStack):
@@ -57,31 +64,58 @@ class Crew(ExitStack):
 
         :raises SupersededError: another attempt has committed meanwhile.
         """
-        pieces = self._missing(self._pieces(self._extraction.window))
+        settle = self._extraction.settle
+        pieces = self._missing(self._pieces(self._extraction.window, settle=settle))
         # Begun now: waiting for the window to settle, and checking what is there already, are no walking.
         self._age = PartAge()
         self._progress = Progress(f"{self._extraction.entity} of cloud {self._extraction.cloud_id}", self._kept_rows)
         self._walk_all(pieces)
         if self._extraction.window.since is None and entity(self._extraction.entity).cursors:
-            self.tail = self._reader.since(self._extraction.window.until, self._extraction.settle)
+            self.tail = self._reader.since(self._extraction.window.until, settle)
         if self.tail is not None:
             log.info("What has changed from %s to %s is read as well.", iso(self.tail.since or 0), iso(self.tail.until))
-            self._walk_all(self._missing(self._pieces(self.tail, without_cursor=False)))
+            self._walk_all(self._missing(self._pieces(self.tail, settle=settle, without_cursor=False)))
+        if self._extraction.snapshot and entity(self._extraction.entity).cursors:
+            self._walk_to_the_open_end((self.tail or self._extraction.window).until)
+
+    def _walk_to_the_open_end(self, start: int) -> None:
+        """Read the ids of all rows from a cursor on, settled or not: a snapshot misses no row then.
+
+        A row's cursor, as the API shows it, only moves up, and this walk goes up from where the earlier ones ended. A
+        row that none of them showed lies ahead of it, therefore, and stays ahead, however often it changes, until a
+        page shows it. That a change may show late does no harm, for until then its row shows at its old place, and ids
+        may come twice. A second thread would break this: a row could change from its unread range into one that the
+        other has read already. So one thread reads all, in order: live rows first, as rows are deleted more often than
+        restored.
+        """
+        self._walk(Pieces(self._open_pieces(start)))
 
     def distinct_ids(self) -> int:
         """Return how many different ids there are (summed over warehouses)."""
         return sum(ids.count() for ids in self._ids.values())
 
-    def _pieces(self, window: Window, *, without_cursor: bool = True) -> Iterator[Piece]:
+    def _pieces(self, window: Window, *, settle: float | None, without_cursor: bool = True) -> Iterator[Piece]:
         placeholders = {"warehouse_id": self._extraction.warehouse_id} if self._extraction.warehouse_id else {}
         return self._reader.pieces(
             self._extraction.entity,
             window,
             filter=self._extraction.conditions,
-            settle=self._extraction.settle,
+            settle=settle,
             without_cursor=without_cursor,
             **placeholders,
         )
+
+    def _open_pieces(self, start: int) -> Iterator[Piece]:
+        """Yield each stream from a cursor on, without an end.
+
+        Where ranges are halved, the next day comes as a piece of its own: halving all time would take many requests.
+        The streams have names of their own, as no later attempt may keep what was read before it had settled.
+        """
+        sortable = entity(self._extraction.entity).cursor_sortable
+        for piece in self._pieces(Window(start, OPEN_END), settle=None, without_cursor=False):
+            stream = replace(piece.stream, name=f"{piece.stream.name}-latest")
+            cuts = (start, OPEN_END) if sortable else (start, start + DAY, OPEN_END)
+            yield from (Piece(stream, low, high, piece.parent) for low, high in pairwise(cuts))
 
     def _missing(self, pieces: Iterable[Piece]) -> Pieces:
         """Return what of these pieces isn't in the parts of an earlier attempt."""

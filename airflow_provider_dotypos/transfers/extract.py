@@ -89,5 +89,6 @@ def _manifest(extraction: Extraction, generation: int, parts: tuple[Part, ...], 
         misfits=dict(sum((Counter(part.misfits) for part in parts), Counter())),
         schema_version=SCHEMA_VERSION if typed else None,
         snapshot=extraction.snapshot,
+        shape=extraction.shape,
         package_version=__version__,
     )

@@ -35,13 +35,15 @@ def removed_ids(
     """Yield the ids that are in one snapshot and not in a later one, in ascending order, in little memory.
 
     Any two sets from the beginning (without `since`) will do, in any format, if they are of the same entity, cloud and
-    filter.
+    filter. Snapshots are better: each holds every row that existed as long as it was taken, also what changed in the
+    `settle` seconds before its end. So a removal between two snapshots of a chain is yielded by one comparison, and a
+    row that still exists by none.
 
     :param before: :param after: manifests' paths, or windows' folders. :param conn_id: the Airflow connection of the
         store, where the paths don't name one.
-    :param hook: asks the API for each id that seems removed, and leaves out those that are still there (whether or not
-        the sets' filter fits them). Without it a row that changed just while the later snapshot ended (within its
-        `settle` seconds) can be among them.
+    :param hook: asks the API for each id that seems removed, and leaves out those that still exist (whether or not the
+        sets' filter fits them). Needed for sets that aren't snapshots, where a row that changed in the last `settle`
+        seconds is missing, and for filters, which a row can leave. It also finds a row that was restored just then.
     :raises DotyposInputError: the sets can't be compared.
     :raises FileNotFoundError: one of them isn't there.
     """

@@ -1,9 +1,9 @@
 """The commit protocol as a state machine: writers crash anywhere, end early, are resumed, write on as zombies, and
 interleave.
 
-The window has a few cells, some of them without a row. A set must hold each row once. Each writer is a thread that stops
-before every operation on the store; the machine decides who moves next, and after every single operation checks what a
-reader would see.
+The window has a few cells, some of them without a row. A set must hold each row once. Each writer is a thread that
+stops before every operation on the store; the machine decides who moves next, and after every single operation checks
+what a reader would see.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from airflow_provider_dotypos.api.walk import Piece, Stream
+from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.commit import Attempt, SupersededError, gaps, sidecar_name, stream_name
 from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.manifest import Manifest, Part, newest_generation, whole_manifest
@@ -174,7 +175,7 @@ class Writer(threading.Thread):
             entity="cells",
             cloud_id=1,
             since=None,
-            until="",
+            until=iso(CELLS),
             filter="",
             include="",
             file_format="jsonl",
@@ -194,7 +195,8 @@ class CommitProtocol(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
+        self.lake = Path(tempfile.mkdtemp())
+        self.folder = self.lake / "1" / "cells" / f"{Window(None, CELLS).name}_00000000"
         self.reader = Store(ObjectStoragePath(f"file://{self.folder}"))
         self.all: list[Writer] = []
         self.newest = 0
@@ -265,7 +267,7 @@ class CommitProtocol(RuleBasedStateMachine):
             if self.newest:
                 self.check_left_overs()
         finally:
-            shutil.rmtree(self.folder)
+            shutil.rmtree(self.lake)
 
     def check_left_overs(self) -> None:
         """Whoever finds the window done next leaves nothing in the folder but the set."""

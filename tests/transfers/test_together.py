@@ -26,6 +26,7 @@ from airflow_provider_dotypos.api import reading
 from airflow_provider_dotypos.api.page import Page, read_page
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.walk import Piece, Stream
+from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.transfers import commit, writing
 from airflow_provider_dotypos.transfers.commit import Attempt, gaps, sidecar_name
@@ -308,10 +309,12 @@ class TestAnEarlierAttempt:
         self.put(store, (3, 5))
         assert self.kept(store) == [(3, 5)]
 
-    def test_is_left_to_whoever_took_it_over(self, store: Store) -> None:
+    def test_is_left_to_whoever_took_it_over(self, tmp_path: Path) -> None:
+        store = Store(ObjectStoragePath(f"file://{tmp_path}/1/orders/{Window(None, 10).name}_00000000"))
+
         def manifest(generation: int, parts: tuple[Part, ...]) -> Manifest:
             return Manifest(
-                entity="orders", cloud_id=1, since=None, until="", filter="", include="", file_format="jsonl",
+                entity="orders", cloud_id=1, since=None, until=iso(10), filter="", include="", file_format="jsonl",
                 compression=None, generation=generation, rows=0, distinct_ids=0, requests=0, bytes=0, parts=parts,
                 package_version="",
             )  # fmt: skip
