@@ -9,10 +9,11 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 AIRFLOW = tuple(int(part) for part in version("apache-airflow-core").split(".")[:2])
@@ -55,6 +56,16 @@ def test_the_wheel_holds_the_package_its_examples_and_its_licence(wheel: Path) -
         assert f"airflow_provider_dotypos/example_dags/{path.name}" in names
     assert "airflow_provider_dotypos/py.typed" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+@pytest.mark.parametrize("constraints", sorted((ROOT / "constraints").glob("*.txt")), ids=lambda path: path.stem)
+def test_what_the_tests_run_with_is_what_the_package_allows(constraints: Path) -> None:
+    """The floor of urllib3 is a matter of safety: see pyproject.toml."""
+    requirements = [Requirement(line) for line in requires("airflow-provider-dotypos") or () if "extra ==" not in line]
+    floors = {requirement.name: requirement.specifier for requirement in requirements}
+    pinned = dict(line.split(" ;")[0].split("==") for line in constraints.read_text().splitlines() if "==" in line)
+    assert floors.keys() <= pinned.keys()
+    assert not {name: pinned[name] for name, floor in floors.items() if pinned[name] not in floor}
 
 
 def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
