@@ -12,7 +12,8 @@ import argparse
 import os
 import secrets
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any
 
 from airflow_provider_dotypos.api.auth import connector
 from airflow_provider_dotypos.api.check import Verdict
-from airflow_provider_dotypos.connect import paste, prompt
+from airflow_provider_dotypos.connect import paste, prompt, redirect
 from airflow_provider_dotypos.connect.command import CLIENT_ID, CLIENT_SECRET
 from airflow_provider_dotypos.connect.grant import (
     TIME_TO_DECIDE,
@@ -29,6 +30,8 @@ from airflow_provider_dotypos.connect.grant import (
     ConnectError,
     Grant,
     WayOut,
+    client_id_problem,
+    is_dotypos,
     read_return,
 )
 from airflow_provider_dotypos.connect.listener import Listener
@@ -54,15 +57,14 @@ class Connecting:
 
         :raises ConnectError: nobody came back, or there was nowhere to come back to.
         """
-        client_id = self._client_id() or _asked("Client id", CLIENT_ID, prompt.ask)
+        client_id = self._client_id() or _checked(_asked("Client id", CLIENT_ID, prompt.ask))
         client_secret, source = self._client_secret(client_id)
         application = Application(client_id, client_secret, self.target.base_url)
 
         def way_out(redirect_uri: str, state: str) -> WayOut:
             return application.way_out(redirect_uri, state, legacy=self.args.legacy)
 
-        with Listener(self.args.port, way_out, self._first_page(client_id)) as listener:
-            self._introduce(listener)
+        with Listener(self.args.port, way_out, self._first_page(client_id)) as listener, self._introduced(listener):
             seconds = self.args.timeout or TIME_TO_DECIDE
             try:
                 query = listener.wait(seconds)
@@ -91,6 +93,7 @@ class Connecting:
             expected=target.expected,
             current=target.held.cloud_id,
         )
+        self._warn_of_host()
         with paste.written(self.args.page or Path(paste.PAGE), html) as path:
             self.say(
                 f"1. Copy {path} to a machine with a browser (it holds no secret), and open it there.\n"
@@ -105,7 +108,8 @@ class Connecting:
         return self._conclude(address, client_id if target.is_new else None, None)
 
     def _client_id(self) -> str | None:
-        return self.args.client_id or self.target.held.client_id or os.environ.get(CLIENT_ID) or None
+        client_id = self.args.client_id or self.target.held.client_id or os.environ.get(CLIENT_ID)
+        return _checked(client_id) if client_id else None
 
     def _client_secret(self, client_id: str) -> tuple[str, str]:
         """Return the client secret and where it is from. A connection's belongs to the connection's client id."""
@@ -125,27 +129,44 @@ class Connecting:
             "client_id": client_id,
             "connector": connector(target.base_url) + ("" if self.args.legacy else "/v2"),
             "back": redirect_uri,
+            "base_url": target.base_url,
+            "foreign": not is_dotypos(target.base_url),
             "destination": target.destination,
             "legacy": self.args.legacy,
         }
 
-    def _introduce(self, listener: Listener) -> None:
+    @contextmanager
+    def _introduced(self, listener: Listener) -> Iterator[None]:
+        """Say where to go, and open a browser there, by a page that is kept until the block ends."""
+        self._warn_of_host()
         if self.args.legacy:
             self.say(
                 "Warning: the deprecated connector's address holds the client secret; it stays in the browser's "
                 "history and in the logs of proxies. Change the secret afterwards."
             )
         if self.args.no_browser:
+            opened: AbstractContextManager[str | None] = nullcontext()
             self.say(f"Open this address in a browser:\n  {listener.address}\n{_tunnel(listener.port)}")
         else:
+            opened = redirect.leading_to(listener.address)
             self.say(f"A browser opens this address; if none does, open it yourself:\n  {listener.address}")
-            # A browser in the terminal keeps the call until it is left.
-            Thread(target=self._open_browser, args=(listener,), daemon=True).start()
-        self.say(f"When you have allowed access, {self.target.destination}\nCtrl-C ends it.")
+        with opened as page:
+            if page is not None:
+                # A browser in the terminal keeps the call until it is left.
+                Thread(target=self._open_browser, args=(page, listener.port), daemon=True).start()
+            self.say(f"When you have allowed access, {self.target.destination}\nCtrl-C ends it.")
+            yield
 
-    def _open_browser(self, listener: Listener) -> None:
-        if not webbrowser.open(listener.address):
-            self.say(_tunnel(listener.port))
+    def _open_browser(self, page: str, port: int) -> None:
+        if not webbrowser.open(page):
+            self.say(_tunnel(port))
+
+    def _warn_of_host(self) -> None:
+        if not is_dotypos(self.target.base_url):
+            self.say(
+                f"Warning: the new token will be sent to {self.target.base_url}, which is not Dotypos's own server. Go "
+                "on only if you know that it is a proxy of yours."
+            )
 
     def _conclude(self, query: Mapping[str, str], client_id: str | None, client_secret: str | None) -> Outcome:
         """Try what came back, store or print it, and say how it ended."""
@@ -184,6 +205,12 @@ def _asked(what: str, variable: str, ask: Callable[[str], str]) -> str:
     if not typed:
         raise UsageError(f"{what.partition(' (')[0]} is missing: set {variable}, or run on a terminal to be asked.")
     return typed
+
+
+def _checked(client_id: str) -> str:
+    if problem := client_id_problem(client_id):
+        raise UsageError(problem)
+    return client_id
 
 
 def _nobody_came(seconds: float, source: str) -> str:

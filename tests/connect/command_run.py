@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 import requests
@@ -163,6 +163,13 @@ def options_for(sandbox: Sandbox) -> list[str]:
 def application_of(sandbox: Sandbox) -> list[str]:
     """Return the options that name the sandbox and its client application."""
     return ["--host", sandbox.url, "--client-id", sandbox.client_id]
+
+
+def led_to(page: str) -> str:
+    """Return the address to which a page leads that a browser is started with."""
+    path = Path(unquote(urlsplit(page).path))
+    (address,) = re.findall(r'http-equiv="refresh" content="0; url=([^"]+)"', path.read_text())
+    return str(address)
 
 
 Connect = Callable[..., Run]

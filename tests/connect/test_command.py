@@ -273,8 +273,8 @@ def test_a_process_opens_the_browser_and_prints_nothing_but_the_connection(sandb
     # A browser that writes to standard output and stays, as those in a terminal do.
     script = tmp_path / "browser.py"
     script.write_text(
-        "import sys\nfrom tests.connect.command_run import Browser\nprint('noise', flush=True)\n"
-        f"Browser().connect(sys.argv[1], {sandbox.cloud_ids[0]})\n"
+        "import sys\nfrom tests.connect.command_run import Browser, led_to\nprint('noise', flush=True)\n"
+        f"Browser().connect(led_to(sys.argv[1]), {sandbox.cloud_ids[0]})\n"
     )
     environment = AirflowHome(tmp_path / "airflow").environment(
         BROWSER=f"{sys.executable} {script} %s",

@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_dotypos.connect import paste
 from airflow_provider_dotypos.sandbox import Sandbox
 from tests.connect.command_run import Connect, options_for, starter
+from tests.connect.test_command_opening import started
 
 playwright = pytest.importorskip("playwright.sync_api", reason="drives a browser by playwright")
 from tests.ui import test_connection_form  # noqa: E402 (it needs playwright)
@@ -74,6 +75,23 @@ def test_a_browser_goes_to_dotypos_and_comes_back(
     token = json.loads(capfd.readouterr().out)["extra"]["refresh_token"]
     assert token in sandbox.tokens.refresh
     assert token not in page.content()
+
+
+def test_the_page_that_the_browser_is_started_with_leads_on_by_itself(
+    page: playwright.Page, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    with started(sandbox, tmp_path, "--legacy") as run:
+        page.goto(run.arguments[-1])
+        expect(page.get_by_role("heading", name="Connect a Dotypos cloud")).to_be_visible()
+        assert page.url == run.address
+        assert page.evaluate("document.referrer") == ""
+        page.get_by_role("button", name="Continue to Dotypos").click()
+        allow(page, sandbox.cloud_ids[0])
+        expect(page.get_by_role("heading", name="Connected")).to_be_visible()
+        out, _ = run.process.communicate(timeout=30)
+
+    assert json.loads(out)["extra"]["refresh_token"] in sandbox.tokens.refresh
+    assert not run.page.exists()
 
 
 def test_whoever_goes_back_from_dotypos_can_go_again(page: playwright.Page, connect: Connect, sandbox: Sandbox) -> None:

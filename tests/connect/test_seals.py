@@ -48,6 +48,15 @@ def test_a_seal_is_good_with_its_key_alone() -> None:
         Seals("another key").open("state", SEALS.seal("state", {}), life=60)
 
 
+@given(st.lists(st.text(), max_size=3), st.lists(st.text(), max_size=3))
+def test_a_digest_tells_whether_values_are_the_same(values: list[str], others: list[str]) -> None:
+    digest = SEALS.digest("application", *values)
+
+    assert (SEALS.digest("application", *others) == digest) is (others == values)
+    assert SEALS.digest("another purpose", *values) != digest
+    assert Seals("another key").digest("application", *values) != digest
+
+
 def test_a_seal_ages() -> None:
     then = int(time.time()) - 100
     sealed = SEALS._fernet("state").encrypt_at_time(b"{}", then).decode()
