@@ -15,7 +15,7 @@ export PIP_CACHE_DIR ?= $(CURDIR)/.work/pip
 export AIRFLOW_HOME  := $(CURDIR)/.work/airflow-$(AIRFLOW)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sandbox test lint bench wheel clean chromium
+.PHONY: help setup demo ui sandbox test storms lint bench wheel clean chromium
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ setup: $(VENV)/.ready-dev ## Install the package and what its tests need, here i
 
 test: $(VENV)/.ready-dev chromium ## Run the tests (PYTEST="-k walk" for some of them)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
+
+storms: $(VENV)/.ready-dev ## Put the promises to the test for 12 minutes, by any seeds (STORMS="--minutes 2" for less)
+	@$(BIN)/python -m tests.storms $(STORMS)
 
 lint: $(VENV)/.ready-dev ## Run ruff (with Airflow's rules, and its formatter) and mypy --strict
 	@$(BIN)/python -m ruff check .

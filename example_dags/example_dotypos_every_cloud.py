@@ -44,7 +44,7 @@ def every_cloud() -> None:
         until="{{ dag_run.run_after | ds }}",
         timezone="Europe/Prague",
         compression="gzip",
-        map_index_template="{{ task.cloud_id }}",
+        map_index_template="cloud {{ task.cloud_id }}",  # a text also where templates render to numbers
         max_active_tis_per_dagrun=4,  # be kind to the API
         retries=2,
     ).expand(cloud_id=clouds())

@@ -192,4 +192,5 @@ def apart(api: Sandbox, storm: Storm, plan: Plan) -> subprocess.Popen[bytes]:
     )
     connection = json.dumps(api.connection(storm.cloud))
     environment = os.environ | {"AIRFLOW_CONN_DOTYPOS_DEFAULT": connection}
-    return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=environment)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, "-c", script], env=environment, **quiet)

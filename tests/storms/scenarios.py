@@ -1,0 +1,175 @@
+"""The scenarios: each makes a storm of a seed, and checks what is promised."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+from airflow_provider_dotypos.api import pieces
+from airflow_provider_dotypos.api.entities import entity
+from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
+from airflow_provider_dotypos.sandbox.behaviour import CHOICES
+from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
+from tests.api.test_walk import KINDS, WINDOW, fill, inside
+from tests.api.walking import HOUR, UNTIL, Drift, drive, drive_together, empty_shop
+from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_promises
+from tests.transfers.test_storms import Reaper, apart
+from tests.transfers.turns import Death
+
+FORMATS = (FileFormat(), FileFormat(gzip_level=1), FileFormat("parquet"), FileFormat("csv"))
+FAULTS = ("429", "500", "reset", "short-body", "cut-json")
+DEATHS = ("crash", "crash", "crash", "error", "late", "cancel")
+
+
+@dataclass
+class Figures:
+    """What one storm came to.
+
+    :param rows: rows that the shop held in the end.
+    :param requests: requests that were made.
+    :param lost: rows that should have come and didn't.
+    :param doubled: rows that came more than once.
+    """
+
+    rows: int = 0
+    requests: int = 0
+    lost: int = 0
+    doubled: int = 0
+
+    def __iadd__(self, other: Figures) -> Figures:
+        self.rows += other.rows
+        self.requests += other.requests
+        self.lost += other.lost
+        self.doubled += other.doubled
+        return self
+
+
+#: Makes a storm of a seed, against a sandbox of its own. Raises if a promise is broken in a way that has no count.
+Scenario = Callable[[int, Sandbox], Figures]
+
+
+def walk_storm(seed: int, api: Sandbox) -> Figures:
+    """Walk a window, by one worker or several, while the shop changes between the requests."""
+    chance = random.Random(seed)
+    name = chance.choice(KINDS)
+    tied = [chance.choice([1, 2, 60, 99, 100, 101, 350]) for _ in range(chance.randrange(5))]
+    behaviour = any_behaviour(chance, lags=[0.0, 5.0])
+    shop = empty_shop()
+    fill(shop, name, tied, chance.choice([0, 30, 150, 260, 900, 2500]), seed)
+    cursor = entity(name).cursors[0]
+    before = inside(shop, name)
+    repeatable = {str(row["id"]) for row in shop.rows(shop.cloud_ids[0], name) if row[cursor] is None}
+    drift = Drift(shop, name, seed, chance.choice([0.0, 0.5, 5.0]))
+    workers = chance.randint(1, 9)
+    if workers == 1:
+        walked = drive(shop, name, WINDOW, behaviour, between=drift)
+    else:
+        walked = drive_together(shop, name, WINDOW, behaviour, workers=workers, chance=chance, between=drift)
+    unchanged = before - drift.touched
+    lost = {id for id in unchanged if walked.counts[id] == 0}
+    doubled = {id for id in unchanged - repeatable if walked.counts[id] > 1}
+    shop.advance(60)
+    later = drive(shop, name, Window(UNTIL, shop.now()), behaviour)
+    lost |= before - drift.gone - set(walked.ids) - set(later.ids)
+    requests = len(walked.queries) + len(later.queries)
+    return Figures(len(shop.rows(shop.cloud_ids[0], name)), requests, len(lost), len(doubled))
+
+
+def sink_storm(seed: int, api: Sandbox) -> Figures:
+    """Extract by several tries that fail, crash, stall and overtake each other."""
+    chance = random.Random(seed)
+    weather = any_weather(chance, seed)
+    plans = [any_plan(chance) for _ in range(chance.randint(2, 4))]
+    with lake() as folder, patch.object(pieces, "WORTH_SPLITTING", weather.worth_splitting):
+        before = len(api.requests)
+        storm = Storm(api, weather, folder)
+        check_promises(storm, plans)
+        return Figures(len(storm.rows()), len(api.requests) - before)
+
+
+def kill_storm(seed: int, api: Sandbox) -> Figures:
+    """Kill a process in the midst of a request (``kill -9``), and let later tries finish."""
+    chance = random.Random(seed)
+    weather = any_weather(chance, seed)
+    weather.faults = []
+    weather.file_format = chance.choice([FileFormat(), FileFormat("parquet"), FileFormat("csv")])
+    weather.bursts.append(Burst(1000, 1400, HOUR))
+    weather.edge = 0
+    plan = Plan(chance.randint(1, 8), chance.choice([1, 30_000]), None, None, None, rot=False)
+    with lake() as folder:
+        before = len(api.requests)
+        storm = Storm(api, weather, folder)
+        process = apart(api, storm, plan)
+        api.faults.append(Reaper(process, chance.randint(2, 40)))
+        assert process.wait() in (0, -signal.SIGKILL)
+        del api.faults[-1]
+        check_promises(storm, [plan, QUIET])
+        return Figures(len(storm.rows()), len(api.requests) - before)
+
+
+#: All scenarios, by name. They share the time alike.
+SCENARIOS: dict[str, Scenario] = {"walk": walk_storm, "sink": sink_storm, "kill": kill_storm}
+
+
+def any_behaviour(chance: random.Random, lags: list[float]) -> Behaviour:
+    """Return the sandbox's switches in any position."""
+    positions = {name: chance.choice(choices) for name, choices in CHOICES.items()}
+    return Behaviour(**positions, commit_lag=chance.choice(lags))
+
+
+def any_weather(chance: random.Random, seed: int) -> Weather:
+    """Return any weather: ties and spreads of rows, faults, formats."""
+    bursts = []
+    for _ in range(chance.randint(1, 4)):
+        if chance.random() < 0.5:
+            size, spread = chance.choice([1, 60, 99, 100, 101, 230, 340]), chance.choice([0, 900])
+        else:
+            size, spread = chance.choice([30, 400, 1000]), chance.choice([120_000, HOUR])
+        bursts.append(Burst(chance.randrange(3600), size, spread))
+    return Weather(
+        name=chance.choice(["orders", "products", "courses"]),
+        behaviour=any_behaviour(chance, lags=[0.0, 0.0, 30.0]),
+        bursts=bursts,
+        grain=chance.choice([1, 1000]),
+        rate=chance.choice([0.0, 0.3, 3.0]),
+        faults=[
+            (chance.choice(FAULTS), chance.randrange(41), chance.randint(1, 3)) for _ in range(chance.randrange(5))
+        ],
+        file_format=chance.choice(FORMATS),
+        worth_splitting=chance.choice([0.3, 3.0]),
+        seed=seed,
+        edge=chance.choice([0, 500]),
+        from_the_beginning=chance.random() < 0.5,
+    )
+
+
+def any_plan(chance: random.Random) -> Plan:
+    """Return any try: how it begins, stalls and ends."""
+    return Plan(
+        concurrency=chance.randint(1, 8),
+        part_bytes=chance.choice([1, 1, 30_000, 10**9]),
+        after=chance.choice([None, chance.randrange(71)]),
+        stall=chance.choice([None, chance.randint(1, 40)]),
+        death=chance.choice([None, Death(chance.choice(DEATHS), chance.randint(4, 70))]),
+        rot=chance.random() < 0.5,
+        overwrite=chance.random() < 0.33,
+        origin=chance.choice("ab"),
+    )
+
+
+@contextmanager
+def lake() -> Iterator[Path]:
+    """Give a folder to extract to."""
+    folder = Path(tempfile.mkdtemp(prefix="storm-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
