@@ -171,7 +171,8 @@ os.register_at_fork(after_in_child=_renew_locks)
 class _wait_as_told(wait_base):  # noqa: N801 (tenacity's waits are named like this)
     """``Retry-After`` plus jitter where the server said it; otherwise exponential with full jitter.
 
-    What throttles one throttles all, so there the exponent counts the refusals that all have met.
+    What throttles one throttles all, so there the exponent counts the refusals that all have met; and as one goes first
+    when that is over, at least half of the time is waited.
     """
 
     def __init__(self, gate: Gate) -> None:
@@ -182,11 +183,16 @@ class _wait_as_told(wait_base):  # noqa: N801 (tenacity's waits are named like t
         told = _retry_after(error)
         if told is not None:
             return told + random.uniform(0, 1 + told / 10)
-        tries = retry_state.attempt_number
         if isinstance(error, DotyposRateLimitError):
-            tries = max(tries, self._gate.refusals)
-        # A server that asks for no wait at all can be tried more often than a float has exponents for.
-        return random.uniform(0, min(30.0, 0.5 * 2 ** min(tries, 10)))
+            longest = _backoff(max(retry_state.attempt_number, self._gate.refusals))
+            return random.uniform(longest / 2, longest)
+        return random.uniform(0, _backoff(retry_state.attempt_number))
+
+
+def _backoff(tries: int) -> float:
+    """Return the longest wait, in seconds, after so many tries."""
+    # A server that asks for no wait at all can be tried more often than a float has exponents for.
+    return min(30.0, 0.5 * 2.0 ** min(tries, 10))
 
 
 class _stop_out_of_budget(stop_base):  # noqa: N801

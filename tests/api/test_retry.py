@@ -5,10 +5,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tenacity import RetryCallState
 
 from airflow_provider_dotypos.api import retry
 from airflow_provider_dotypos.api.errors import DotyposServerError, error_for
@@ -102,3 +104,71 @@ def test_the_ceiling_holds_also_when_a_closed_gate_opens(threads: int, closed: l
     assert all(later - earlier > SPACING - 1e-6 for earlier, later in pairwise(times))
     shut = [(1000 + at, 1000 + at + lasts) for at, lasts in closed]
     assert not [moment for moment in times for begin, end in shut if begin < moment < end]
+
+
+THROTTLED = error_for("GET", "/v2/orders", 429, {}, b"")
+
+
+def call_in_threads(clock: Clock, gate: Gate, threads: int, opens: float) -> list[tuple[float, bool]]:
+    """Let threads make a call each, all at once, at a server that throttles until a moment, and answers in 0.1 s.
+
+    Return when their requests left, and whether the server took them.
+    """
+    sent: list[tuple[float, bool]] = []
+
+    # A thread is a generator that yields how long it waits.
+    def call() -> Iterator[float]:
+        state = retry.policy(retry.PUT_OFF_SOON, gate, sleep=lambda _: None, before_sleep=lambda *_: None)
+        trying = RetryCallState(state, None, (), {})
+        while True:
+            yield from gate.waits(None)
+            passed_at = clock.now
+            yield 0.1
+            gate._passed.at = passed_at  # as its own thread would have it
+            sent.append((passed_at, passed_at >= opens))
+            gate.answered(throttled=passed_at < opens)
+            if passed_at >= opens:
+                return
+            trying.set_exception((type(THROTTLED), THROTTLED, None))
+            trying.upcoming_sleep = state.wait(trying)  # type: ignore[operator, misc]
+            if state.stop(trying):  # type: ignore[operator, misc]
+                return
+            gate.close(trying.upcoming_sleep)
+            yield trying.upcoming_sleep
+            trying.prepare_for_next_attempt()
+
+    events = [(clock.now, number, call()) for number in range(threads)]
+    while events:
+        clock.now, number, thread = heapq.heappop(events)
+        if (seconds := next(thread, None)) is not None:
+            heapq.heappush(events, (clock.now + seconds, number, thread))
+    return sent
+
+
+@given(threads=st.sampled_from([1, 4, 16]), lasts=st.floats(1, 60), seed=st.integers())
+def test_a_throttling_server_is_asked_by_one_thread_at_a_time(threads: int, lasts: float, seed: int) -> None:
+    """Nor does a window of a minute, whose end isn't told, exhaust the patience of a task that could be put off."""
+    clock, gate = Clock(), Gate()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retry, "time", clock)
+        patch.setattr(retry, "random", Random(seed))
+        sent = call_in_threads(clock, gate, threads, clock.now + lasts)
+    refused = [at for at, taken in sent if not taken]
+    assert sum(taken for _, taken in sent) == threads
+    assert len(refused) <= threads + 12  # all that were under way, and then a probe each time
+    probes = refused[threads:]
+    assert all(later - earlier >= 0.1 for earlier, later in pairwise(probes))
+
+
+@given(threads=st.sampled_from([1, 4, 16]), seed=st.integers())
+def test_a_server_that_goes_on_throttling_is_given_up_within_the_patience(threads: int, seed: int) -> None:
+    clock, gate = Clock(), Gate()
+    began = clock.now
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retry, "time", clock)
+        patch.setattr(retry, "random", Random(seed))
+        sent = call_in_threads(clock, gate, threads, float("inf"))
+    # Each call gives up by itself; an extraction ends the others with the first.
+    first_to_give_up = sent[-threads][0] - began
+    assert 60 < first_to_give_up < 120
+    assert len(sent) <= 2 * threads + 12

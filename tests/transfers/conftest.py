@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,3 +56,37 @@ def orders(sandbox: Sandbox) -> list[str]:
         str(sandbox.shop.insert(cloud, "orders", {"versionDate": moment, "note": f"Příliš žluťoučký {moment}"})["id"])
         for moment in moments
     ]
+
+
+@pytest.fixture(scope="session")  # Airflow keeps its file systems, and with them the address
+def s3_url() -> Iterator[str]:
+    """Run an S3 server (moto's)."""
+    pytest.importorskip("moto.server")
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make an empty bucket, and Airflow's connection to it; return a destination there."""
+    import boto3
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "sandbox")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
+    connection = {
+        "conn_type": "aws",
+        "login": "sandbox",
+        "password": "sandbox",
+        "extra": {"endpoint_url": s3_url, "region_name": "us-east-1"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
+    client = boto3.client("s3", endpoint_url=s3_url, region_name="us-east-1")
+    client.create_bucket(Bucket="lake")
+    for found in client.list_objects_v2(Bucket="lake").get("Contents", []):
+        client.delete_object(Bucket="lake", Key=found["Key"])
+    return "s3://lake@lake/dotypos"

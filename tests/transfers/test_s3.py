@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,37 +18,6 @@ from tests.transfers.conftest import SINCE_MS, UNTIL
 pytest.importorskip("moto.server")
 
 Extract = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def s3_url() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    import boto3
-
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "sandbox")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
-    connection = {
-        "conn_type": "aws",
-        "login": "sandbox",
-        "password": "sandbox",
-        "extra": {"endpoint_url": s3_url, "region_name": "us-east-1"},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
-    client = boto3.client("s3", endpoint_url=s3_url, region_name="us-east-1")
-    client.create_bucket(Bucket="lake")
-    for found in client.list_objects_v2(Bucket="lake").get("Contents", []):
-        client.delete_object(Bucket="lake", Key=found["Key"])
-    return "s3://lake@lake/dotypos"
 
 
 def keys(s3_url: str) -> list[str]:
