@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from importlib import import_module
-from typing import Any, cast
+from itertools import islice
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from airflow_provider_dotypos.provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
 
 log = logging.getLogger(__name__)
+
+#: A task instance: its DAG, run, task and map index.
+TaskInstanceKey: TypeAlias = tuple[str, str, str, int]
+
+#: Runs whose states are asked for at once; their ids go into an address.
+_RUNS_AT_ONCE = 20
 
 #: How long a throttled task is put off that wasn't told how long.
 _LEAST_WAIT, _MOST_WAIT = timedelta(minutes=5), timedelta(minutes=30)
@@ -170,8 +178,21 @@ def has_state_store() -> bool:
     return hasattr(import_module("airflow.sdk.execution_time.context"), "AssetStateStoreAccessors")
 
 
-def state_stores(context: Any, outlets: Sequence[Any]) -> tuple[Any, Any]:
-    """Return the state store of the task's first outlet asset, and that of the task instance (both since 3.3).
+class StateStores(NamedTuple):
+    """Where a task keeps what outlives it.
+
+    :param asset: the state store of the task's first outlet asset.
+    :param asset_name: that asset's name.
+    :param task: the state store of the task instance.
+    """
+
+    asset: Any
+    asset_name: str
+    task: Any
+
+
+def state_stores(context: Any, outlets: Sequence[Any]) -> StateStores:
+    """Return the state stores of the task's first outlet asset and of the task instance (both since 3.3).
 
     :raises DotyposInputError: this Airflow has none, or the task has no such outlet.
     """
@@ -189,4 +210,32 @@ def state_stores(context: Any, outlets: Sequence[Any]) -> tuple[Any, Any]:
             "going on from the last success needs an asset to keep the watermark on: give outlets=[Asset(...)] (of a "
             "mapped task in .partial()), or give a window with since and until"
         )
-    return context["asset_state_store"][asset], context["task_state_store"]
+    return StateStores(context["asset_state_store"][asset], str(asset.name), context["task_state_store"])
+
+
+def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstanceKey]:
+    """Return which task instances have succeeded, as far as Airflow can say."""
+    by_task: defaultdict[tuple[str, str, int], list[str]] = defaultdict(list)
+    for dag_id, run_id, task_id, map_index in runs:
+        by_task[dag_id, task_id, map_index].append(run_id)
+    done: set[TaskInstanceKey] = set()
+    for (dag_id, task_id, map_index), run_ids in by_task.items():
+        name = task_id if map_index < 0 else f"{task_id}_{map_index}"
+        left = iter(run_ids)
+        while some := list(islice(left, _RUNS_AT_ONCE)):
+            try:
+                states = context["ti"].get_task_states(
+                    dag_id=dag_id, map_index=map_index, task_ids=[task_id], run_ids=some
+                )
+                well = [run_id for run_id in some if str(states.get(run_id, {}).get(name)) == "success"]
+            except Exception as error:  # whatever it is: without an answer they count as not succeeded
+                log.warning("Airflow didn't say whether earlier runs of %s have succeeded: %r", task_id, error)
+                well = []
+            done.update((dag_id, run_id, task_id, map_index) for run_id in well)
+    return done
+
+
+def task_instance(context: Any) -> TaskInstanceKey:
+    """Return which task instance runs."""
+    ti = context["ti"]
+    return ti.dag_id, ti.run_id, ti.task_id, ti.map_index

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,19 +16,23 @@ from airflow_provider_dotypos import _compat
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from airflow.sdk import Asset, Context
+    from airflow.sdk import Asset, Context, ObjectStoragePath
 
     from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.api.query import Filter
+    from airflow_provider_dotypos.api.reading import Reader
     from airflow_provider_dotypos.api.window import Window
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
     from airflow_provider_dotypos.transfers.extraction import Extraction
-    from airflow_provider_dotypos.transfers.manifest import Manifest
+    from airflow_provider_dotypos.transfers.pending import Committed
     from airflow_provider_dotypos.transfers.store import Store
     from airflow_provider_dotypos.transfers.watermark import Watermark
 
 FILE_FORMATS = ("jsonl", "parquet", "csv")
 COMPRESSIONS = (None, "gzip")
+
+#: By how much clocks may differ until a run without a window heeds it: less is waited out.
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 class DotyposToObjectStorageOperator(BaseOperator):
@@ -76,10 +81,13 @@ class DotyposToObjectStorageOperator(BaseOperator):
     :param destination_conn_id: Airflow connection of the store, where `destination` doesn't name one. (templated)
     :param cloud_id: the cloud, in place of the connection's. (templated)
     :param dotypos_conn_id: the Airflow connection. (templated)
-    :return: ``{"manifest", "entity", "cloud_id", "since", "until", "rows", "files", "bytes"}``: the manifest's path,
-        the window in ISO 8601, and how much there is.
+    :return: ``{"manifest", "manifests", "entity", "cloud_id", "since", "until", "rows", "files", "bytes"}``:
+        `manifest` is the path of the newest set, and the rest says what this one holds, its window in ISO 8601.
+        `manifests` lists all sets to be read, the oldest first: without a window also those of earlier runs whose tasks
+        didn't succeed.
     :raises AirflowFailException: what a retry can't cure: a refused token, a forbidden cloud, a bad window or filter.
-    :raises AirflowSkipException: without a window: later runs have read beyond this one's time already.
+    :raises AirflowSkipException: without a window: if later runs have read beyond this one's time, and no earlier set
+        is to be returned.
 
     https://docs.api.dotypos.com/api-reference/general/paging
     """
@@ -212,32 +220,35 @@ class DotyposToObjectStorageOperator(BaseOperator):
             client = self._hook.get_conn()
             destination = object_path(self.destination, self.destination_conn_id)
             extraction = self._extraction(client, self._window(context))
-            watermark = self._watermark(context, extraction, str(destination))
+            reader = Reader(client)
+            watermark = self._watermark(context, extraction, destination)
             if watermark is not None:
                 try:
                     window = watermark.window(
                         extraction.window.until,
                         start=self._start(),
                         lookback=self.lookback // timedelta(milliseconds=1),
+                        settled=functools.partial(self._settled, reader),
                     )
                 except NothingNewError as error:
-                    raise _compat.skip_exception(str(error)) from None
+                    if not (earlier := watermark.earlier_sets()):
+                        raise _compat.skip_exception(str(error)) from None
+                    self.log.info("%s.", error)
+                    return self._result(earlier)
                 extraction = replace(extraction, window=window)
             self._store = Store(destination / extraction.folder)
             manifest = extract(
                 extraction,
-                Reader(client),
+                reader,
                 self._store,
                 overwrite=self.overwrite,
                 try_number=getattr(context.get("ti"), "try_number", 1),
                 origin=_origin(context),
             )
+            earlier = []
             if watermark is not None:
-                watermark.move(extraction.window, start=self._start())
-            path = str(self._store.folder / manifest_name(manifest.generation))
-            result = _summary(manifest, path)
-            self.log.info("%d rows in %d files (%d bytes): %s", result["rows"], result["files"], result["bytes"], path)
-            return result
+                earlier = watermark.finish(extraction.window, self._store.folder.name, start=self._start())
+            return self._result([*earlier, (str(self._store.folder / manifest_name(manifest.generation)), manifest)])
 
     def on_kill(self) -> None:
         """End every wait at once. What was read by then is put, if the store takes it soon, for the next attempt."""
@@ -289,15 +300,64 @@ class DotyposToObjectStorageOperator(BaseOperator):
             return Window(None, instant(until, "run_after") - round(self.settle * 1000))
         return Window.of(self.since, until, timezone=self.timezone)
 
-    def _watermark(self, context: Context, extraction: Extraction, destination: str) -> Watermark | None:
+    def _watermark(self, context: Context, extraction: Extraction, destination: ObjectStoragePath) -> Watermark | None:
         """Return the watermark to go on from, if there is no window."""
         from airflow_provider_dotypos.api.entities import entity
+        from airflow_provider_dotypos.transfers.manifest import find_set
+        from airflow_provider_dotypos.transfers.pending import PendingSets, notes_folder
+        from airflow_provider_dotypos.transfers.store import Store
         from airflow_provider_dotypos.transfers.watermark import Watermark, watermark_key
 
         if not self.goes_on or not entity(self.entity).cursors:
             return None
-        asset, task = _compat.state_stores(context, self.outlets)
-        return Watermark(asset, task, watermark_key(extraction.cloud_id, self.entity, destination, extraction.shape))
+        stores = _compat.state_stores(context, self.outlets)
+        key = watermark_key(extraction.cloud_id, self.entity, str(destination), extraction.shape)
+        sets = (destination / extraction.folder).parent
+        notes = Store(sets / notes_folder(stores.asset_name, key))
+        pending = PendingSets(
+            notes,
+            _compat.task_instance(context),
+            context["ti"].try_number,
+            find=lambda folder: find_set(Store(sets / folder)),
+            succeeded=functools.partial(_compat.succeeded, context),
+        )
+        return Watermark(stores.asset, stores.task, key, pending)
+
+    def _settled(self, reader: Reader, due: int) -> int:
+        """Return where a run's window can end: at its own time, unless the server's clock is far behind it."""
+        from airflow_provider_dotypos.api.window import iso
+
+        reader.meet()
+        settled = reader.settled(self.settle)
+        if due - settled <= _CLOCKS_DIFFER // timedelta(milliseconds=1):
+            return due
+        self.log.warning(
+            "The clock of Dotypos's server (or of this worker) is %.0f minutes behind the time of this run. The window "
+            "ends at %s, as far as changes have settled by that clock; the next run goes on from there.",
+            (due - settled) / 60_000,
+            iso(settled),
+        )
+        return settled
+
+    def _result(self, sets: Sequence[Committed]) -> dict[str, Any]:
+        """Return what the task returns: where the sets are, and how much the newest holds."""
+        if sets[:-1]:
+            paths = ", ".join(path for path, _ in sets[:-1])
+            self.log.info("Earlier sets are returned as well, as no task that returned them has succeeded: %s", paths)
+        path, manifest = sets[-1]
+        result = {
+            "manifest": path,
+            "manifests": [path for path, _ in sets],
+            "entity": manifest.entity,
+            "cloud_id": manifest.cloud_id,
+            "since": manifest.since,
+            "until": manifest.until,
+            "rows": manifest.rows,
+            "files": sum(len(part.sizes) for part in manifest.parts),
+            "bytes": manifest.bytes,
+        }
+        self.log.info("%d rows in %d files (%d bytes): %s", result["rows"], result["files"], result["bytes"], path)
+        return result
 
     def _start(self) -> int | None:
         from airflow_provider_dotypos.api.window import instant
@@ -337,16 +397,3 @@ def _origin(context: Context) -> str:
         return ""
     names = [str(getattr(ti, name, "")) for name in ("dag_id", "task_id", "run_id", "map_index")]
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
-
-
-def _summary(manifest: Manifest, path: str) -> dict[str, Any]:
-    return {
-        "manifest": path,
-        "entity": manifest.entity,
-        "cloud_id": manifest.cloud_id,
-        "since": manifest.since,
-        "until": manifest.until,
-        "rows": manifest.rows,
-        "files": sum(len(part.sizes) for part in manifest.parts),
-        "bytes": manifest.bytes,
-    }

@@ -181,6 +181,12 @@ def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None, *, 
     )
 
 
+def find_set(store: Store) -> tuple[str, Manifest] | None:
+    """Return the path and the manifest of a folder's newest set, if it is whole."""
+    manifest = newest_manifest(store)
+    return None if manifest is None else (str(store.folder / manifest_name(manifest.generation)), manifest)
+
+
 def manifest_name(generation: int) -> str:
     """Return the name of a generation's manifest."""
     return f"_manifest-{generation:04d}.json"

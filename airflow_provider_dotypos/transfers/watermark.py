@@ -1,18 +1,21 @@
-"""Where the last successful extraction ended: the watermark, kept in the state store of an asset (Airflow 3.3).
+"""Where the last committed extraction ended: the watermark, kept in the state store of an asset (Airflow 3.3).
 
-It moves only once a set is committed. A task that dies between the two finds its set again when it is retried, because
-the window that it began with is kept in its own state store; and a run of its own time, whatever happened before, reads
-from the watermark on. So no crash makes a gap.
+It moves only once a set is committed and noted (see `pending`). A task that dies before that finds its set again when
+it is retried, because the window that it began with is kept in its own state store; otherwise the next run reads from
+the watermark on. A task that dies after it leaves a note, and the next run returns its set. So no crash makes a gap,
+neither in what is read nor in what is returned.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, instant, iso
+from airflow_provider_dotypos.transfers.pending import Committed, Note, PendingSets
 
 log = logging.getLogger(__name__)
 
@@ -34,38 +37,74 @@ class NothingNewError(Exception):
 class Watermark:
     """The watermark of one stream of extractions.
 
-    :param asset: the state store of the asset. :param task: that of the task instance, which its retries share.
+    :param asset: the state store of the asset.
+    :param task: that of the task instance, which its retries share.
     :param key: what it is called there, see `watermark_key`.
+    :param pending: the sets that nobody was told of yet.
     """
 
-    def __init__(self, asset: StateStore, task: StateStore, key: str) -> None:
+    def __init__(self, asset: StateStore, task: StateStore, key: str, pending: PendingSets) -> None:
         self._asset = asset
         self._task = task
         self.key = key
+        self._pending = pending
+        self._began_at: int | None = None
 
-    def window(self, until: int, *, start: int | None = None, lookback: int = 0) -> Window:
-        """Return the window to extract: from the watermark to `until`; for a retry, the one that its first try began.
+    def window(
+        self,
+        due: int,
+        *,
+        start: int | None = None,
+        lookback: int = 0,
+        settled: Callable[[int], int] | None = None,
+    ) -> Window:
+        """Return the window to extract: from the watermark to `due`; for a retry, the one that its first try began.
 
-        :param until: epoch milliseconds. :param start: where the first run begins; ``None``: at the beginning.
+        It begins earlier where a set was lost that nobody was told of.
+
+        :param due: where this run's window should end, in epoch milliseconds.
+        :param start: where the first run begins; ``None``: at the beginning.
         :param lookback: milliseconds before the watermark to read again.
-        :raises NothingNewError: the watermark isn't before `until`.
-        :raises DotyposInputError: the watermark is no time, or `start` isn't before `until`.
+        :param settled: returns where the window can end, if that is earlier. Called only if there is one to begin.
+        :raises NothingNewError: the watermark isn't before the window's end.
+        :raises DotyposInputError: the watermark is no time, or `start` isn't before the window's end.
         """
-        reached = self.read()
+        notes = list(self._pending.read().values())
+        reached = self._roll_forward(notes)
         begun = self._task.get(self.key)
-        if begun is not None and _still_holds(begun, until, reached):
-            return Window(begun["since"], until)
-        if reached is not None and reached >= until:
+        if begun is not None and _still_holds(begun, due, reached):
+            self._began_at = begun["reached"]
+            return Window(begun["since"], begun["until"])
+        if reached is not None and reached >= due:
             raise NothingNewError(
-                f"what changed before {iso(until)} has been read by later runs: the watermark {self.key} is at "
+                f"what changed before {iso(due)} has been read by later runs: the watermark {self.key} is at "
                 f"{iso(reached)}. To read that time again, give since and until, or set the watermark back"
             )
+        until = due if settled is None else settled(due)
+        if reached is not None and reached >= until:
+            raise NothingNewError(f"nothing has settled since {iso(reached)}, where the watermark {self.key} is")
         since = start if reached is None else reached - lookback
         if since is not None and since >= until:
             raise DotyposInputError(f"start={iso(since)} is not before until={iso(until)}")
         log.info("The watermark %s is at %s.", self.key, "the beginning" if reached is None else iso(reached))
-        self._task.set(self.key, {"since": since, "until": until, "reached": reached})
+        since = self._before_what_was_lost(notes, since)
+        self._task.set(self.key, {"since": since, "until": until, "due": due, "reached": reached})
+        self._began_at = reached
         return Window(since, until)
+
+    def finish(self, window: Window, folder: str, *, start: int | None = None) -> list[Committed]:
+        """Note a committed set and move the watermark; return the earlier sets that the result is to hold as well.
+
+        :param folder: name of the set's folder.
+        :param start: see `move`.
+        """
+        earlier = self._pending.add(window, self._began_at, folder)
+        self.move(window, start=start)
+        return earlier
+
+    def earlier_sets(self) -> list[Committed]:
+        """Return the sets that nobody was told of, for a run that has nothing new."""
+        return self._pending.add(None, self._began_at)
 
     def read(self) -> int | None:
         """Return where it is, in epoch milliseconds; ``None`` before the first success.
@@ -81,7 +120,7 @@ class Watermark:
             raise DotyposInputError(f"the watermark {self.key} was set to {kept!r}: {error}") from None
 
     def move(self, window: Window, *, start: int | None = None) -> None:
-        """Move it up to the end of a window that was extracted: never back, and never past what nobody has read.
+        """Move the watermark up to the end of a window that was extracted: never back, never past what nobody has read.
 
         :param start: where a first run begins: where the watermark is, if there is none.
         """
@@ -94,6 +133,28 @@ class Watermark:
             self._asset.set(self.key, iso(window.until))
             log.info("The watermark %s is at %s now.", self.key, iso(window.until))
 
+    def _roll_forward(self, notes: list[Note]) -> int | None:
+        """Return where the watermark is, moved over sets whose runs died just before they moved it.
+
+        A watermark that was set by hand meanwhile stays where it is.
+        """
+        reached = self.read()
+        for note in notes:
+            ahead = note.folder and note.reached == reached and (reached is None or note.until > reached)
+            if ahead and self._pending.find(note.folder) is not None:
+                reached = note.until
+                self._asset.set(self.key, iso(reached))
+                log.info("The watermark %s is at %s now: an earlier run has read so far.", self.key, iso(reached))
+        return reached
+
+    def _before_what_was_lost(self, notes: list[Note], since: int | None) -> int | None:
+        """Return where to begin so that windows are read again whose sets aren't whole any more."""
+        for note in notes:
+            if note.folder and self._pending.find(note.folder) is None:
+                log.warning("The set %s is gone, and no task has returned it: it is read again.", note.folder)
+                since = None if since is None or note.since is None else min(since, note.since)
+        return since
+
 
 def watermark_key(cloud_id: int, entity: str, *identity: object) -> str:
     """Return what a watermark is called.
@@ -104,8 +165,10 @@ def watermark_key(cloud_id: int, entity: str, *identity: object) -> str:
     return f"dotypos/{cloud_id}/{entity}/{digest}"
 
 
-def _still_holds(begun: dict[str, Any], until: int, reached: int | None) -> bool:
+def _still_holds(begun: dict[str, Any], due: int, reached: int | None) -> bool:
     """Return whether the window of an earlier try is still the one to extract: nobody has set the watermark since, but
     for runs that got past it.
     """
-    return begun["until"] == until and (begun["reached"] == reached or (reached is not None and reached >= until))
+    until = begun["until"]
+    passed = reached is not None and reached >= until
+    return bool(begun.get("due", until) == due and (begun["reached"] == reached or passed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,11 +20,25 @@ from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
 from airflow_provider_dotypos.transfers.manifest import read_manifest
 
 DAGS = """
+import os
+import signal
 from datetime import timedelta
 from airflow.sdk import DAG, Asset
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 
+class Dying(DotyposToObjectStorageOperator):
+    def execute(self, context):
+        result = super().execute(context)
+        if os.environ.get("DIE"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
 given = dict(task_id="extract", entity="orders", destination="{place}", settle=0)
+with DAG("dying"):
+    Dying(**given, outlets=[Asset("dying")])
+with DAG("dying_mapped"):
+    others = {k: v for k, v in given.items() if k != "entity"}
+    Dying.partial(**others, outlets=[Asset("dying, mapped")]).expand(entity=["orders"])
 with DAG("plain"):
     DotyposToObjectStorageOperator(**given)
 with DAG("typed"):
@@ -61,15 +76,26 @@ class Airflow:
         with self.log.open("w") as log:
             migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
             subprocess.run(migrate, env=self._environment, cwd=home, check=True, stdout=log, stderr=log)
-            self.process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("airflow_runs.py")), str(home / "dags")],
-                env=self._environment,
-                cwd=home,
+        self._home = home
+        self.process = self._start()
+
+    def _start(self, **environment: str) -> subprocess.Popen[str]:
+        with self.log.open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("airflow_runs.py")), str(self._home / "dags")],
+                env=self._environment | environment,
+                cwd=self._home,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
             )
+
+    def die(self, dag: str) -> None:
+        """Run a DAG whose task's process is killed once ``execute`` is done, and isn't tried again."""
+        process = self._start(DIE="yes")
+        process.communicate(json.dumps({"do": "run", "dag": dag}) + "\n", timeout=120)
+        assert process.returncode == -signal.SIGKILL, self.log.read_text()[-4000:]
 
     def tell(self, **command: Any) -> dict[str, Any]:
         assert self.process.stdin is not None
@@ -88,7 +114,7 @@ class Airflow:
         """Run a DAG; return what its task returned, and the ids in its files."""
         done = self.run(dag)
         assert done["state"] == "success", self.log.read_text()[-6000:]
-        files = read_manifest(done["result"]["manifest"]).files
+        files = [file for path in done["result"]["manifests"] for file in read_manifest(path).files]
         ids = [json.loads(line)["id"] for file in files for line in file.read_text().splitlines()]
         return done["result"], ids
 
@@ -103,6 +129,10 @@ class Airflow:
         path = self.watermarks(name)
         (entry,) = self.tell(do="get", path=path)["answer"]["asset_state_store"]
         return f"{path}/{quote(entry['key'])}", entry["value"]
+
+    def lists(self) -> int:
+        """Return how many lists of orders were asked for so far."""
+        return sum(request.path.endswith("/orders") for request in self.sandbox.requests)
 
     def insert(self, rows: int) -> list[str]:
         now = int(time.time() * 1000)
@@ -185,3 +215,28 @@ def test_without_an_asset_the_error_says_what_to_give(airflow: Airflow, dag: str
     start = airflow.log.stat().st_size
     assert airflow.run(dag)["state"] == "failed"
     assert "give outlets=[Asset(...)] (of a mapped task in .partial())" in airflow.log.read_text()[start:]
+
+
+@pytest.mark.parametrize("dag", ["dying", "dying_mapped"])
+def test_a_set_whose_task_died_after_it_moved_the_watermark_is_returned_by_the_next(airflow: Airflow, dag: str) -> None:
+    airflow.insert(3)
+    _, known = airflow.extracted(dag)
+    asked = airflow.lists()
+
+    lost = airflow.insert(7)
+    airflow.die(dag)
+    _, moved = airflow.watermark(dag.replace("_", ", "))
+    new = airflow.insert(2)
+    result, ids = airflow.extracted(dag)
+    assert result["since"] == moved
+    assert len(result["manifests"]) == 2
+    assert result["manifests"][-1] == result["manifest"]
+    assert ids == lost + new
+    assert result["rows"] == 2
+    assert not set(ids) & set(known)
+    assert airflow.lists() - asked == 2
+
+    newer = airflow.insert(1)
+    result, ids = airflow.extracted(dag)
+    assert result["manifests"] == [result["manifest"]]
+    assert ids == newer

@@ -2,28 +2,77 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.window import Window, iso
+from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.transfers.pending import PendingSets, Run
 from airflow_provider_dotypos.transfers.watermark import NothingNewError, Watermark, watermark_key
 
 HOUR = 3_600_000
 
 
 class Kept(dict[str, Any]):
-    """What Airflow's state stores are to the watermark: values by key. (The real ones are used further below.)"""
+    """What Airflow's state stores and a folder are to the watermark: values by key. (The real ones are used elsewhere.)
+
+    `before` is called before each use.
+    """
+
+    def __init__(self, *values: Any, before: Callable[[], None] = lambda: None) -> None:
+        super().__init__(*values)
+        self.before = before
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.before()
+        return super().get(key, default)
 
     def set(self, key: str, value: Any) -> None:
+        self.before()
         self[key] = value
 
 
+class Notes:
+    """A folder that several runs use; `before` is called before each use."""
+
+    def __init__(self, files: dict[str, bytes], before: Callable[[], None] = lambda: None) -> None:
+        self._files = files
+        self._before = before
+
+    def list(self) -> dict[str, int]:
+        self._before()
+        return {name: len(data) for name, data in self._files.items()}
+
+    def read(self, name: str) -> bytes:
+        self._before()
+        if name not in self._files:
+            raise FileNotFoundError(name)
+        return self._files[name]
+
+    def put_bytes(self, data: bytes, name: str) -> None:
+        self._before()
+        self._files[name] = data
+
+    def delete(self, name: str) -> None:
+        self._before()
+        self._files.pop(name, None)
+
+
+def pending(notes: Notes | None = None) -> PendingSets:
+    """Return the pending sets of a run that is alone."""
+    return PendingSets(
+        notes or Notes({}), ("dag", "run", "task", -1), 1, find=lambda folder: None, succeeded=lambda runs: set()
+    )
+
+
 def watermark(asset: Kept, task: Kept | None = None) -> Watermark:
-    return Watermark(asset, Kept() if task is None else task, "dotypos/1/orders/0")
+    return Watermark(asset, Kept() if task is None else task, "dotypos/1/orders/0", pending())
 
 
 def test_the_first_run_begins_at_the_beginning_or_at_start() -> None:
@@ -98,52 +147,222 @@ def test_each_destination_and_filter_has_its_own() -> None:
     assert watermark_key(1, "orders", "a", None) == watermark_key(1, "orders", "a", "")
 
 
+def test_a_window_ends_earlier_if_that_has_not_settled_and_stays_so_for_all_tries() -> None:
+    asset, task = Kept(), Kept()
+    window = watermark(asset, task).window(5 * HOUR, settled=lambda due: due - HOUR)
+    assert window == Window(None, 4 * HOUR)
+    assert watermark(asset, task).window(5 * HOUR, settled=lambda due: pytest.fail("asked again")) == window
+    watermark(asset, task).move(window)
+    assert watermark(asset, task).window(5 * HOUR) == window
+    assert watermark(asset).window(5 * HOUR) == Window(4 * HOUR, 5 * HOUR)
+    with pytest.raises(NothingNewError, match="nothing has settled since 1970-01-01T04"):
+        watermark(asset).window(5 * HOUR, settled=lambda due: 3 * HOUR)
+
+
+def test_nobody_asks_what_has_settled_where_nothing_is_new() -> None:
+    asset = Kept()
+    watermark(asset).move(Window(None, 7 * HOUR))
+    with pytest.raises(NothingNewError, match="read by later runs"):
+        watermark(asset).window(7 * HOUR, settled=lambda due: pytest.fail("asked"))
+
+
+class Killed(BaseException):
+    """What a try dies of: nothing of its own code runs after it."""
+
+
+class Try(threading.Thread):
+    """One try of a run: stops before every use of a store, at its commit, and once it has a result."""
+
+    def __init__(self, airflow: Histories, run: Run, number: int) -> None:
+        super().__init__(daemon=True)
+        self.airflow = airflow
+        self.run_key = run
+        self.number = number
+        self.result: list[str] | None = None
+        self.error: BaseException | None = None
+        self.done = False
+        self._killed = False
+        self._go = threading.Semaphore(0)
+        self._stopped = threading.Semaphore(0)
+        self.start()
+        self._stopped.acquire()
+
+    def wait(self) -> None:
+        self._stopped.release()
+        self._go.acquire()
+        if self._killed:
+            raise Killed
+
+    def step(self) -> None:
+        self._go.release()
+        self._stopped.acquire()
+
+    def finish(self) -> None:
+        while not self.done:
+            self.step()
+
+    def kill(self) -> None:
+        if not self.done:
+            self._killed = True
+            self.step()
+
+    def run(self) -> None:
+        try:
+            self.wait()
+            self._execute()
+        except BaseException as error:
+            self.error = error
+        self.done = True
+        self._stopped.release()
+
+    def _execute(self) -> None:
+        """Do what the operator does."""
+        world = self.airflow
+        sets = PendingSets(
+            Notes(world.notes, self.wait), self.run_key, self.number, find=world.find, succeeded=world.succeeded
+        )
+        asset = Kept(before=self.wait)
+        asset.get = lambda key, default=None: (self.wait(), world.asset.get(key, default))[1]  # type: ignore[method-assign]
+        asset.set = lambda key, value: (self.wait(), world.asset.set(key, value))[1]  # type: ignore[method-assign,func-returns-value]
+        mark = Watermark(asset, world.tasks.setdefault(self.run_key, Kept()), "dotypos/1/orders/0", sets)
+        due = world.due[self.run_key]
+        try:
+            window = mark.window(due * HOUR, start=world.start)
+        except NothingNewError:
+            self.result = [path for path, _ in mark.earlier_sets()]
+            return
+        self.wait()
+        folder = f"{window.since}_{window.until}"
+        world.sets[folder] = window
+        self.result = [*(path for path, _ in mark.finish(window, folder, start=world.start)), folder]
+
+
 class Histories(RuleBasedStateMachine):
-    """Whatever runs, crashes and is retried in whatever order: what was told to be done covers all, without a gap."""
+    """Runs, retries, zombies, deaths at any instant, hands: whoever goes by results of successful tasks has every row.
+
+    A row is an hour here. When all is over one more run succeeds; together with what was returned before it must hold
+    every hour.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asset = Kept()
+        self.notes: dict[str, bytes] = {}
+        self.sets: dict[str, Window] = {}
+        self.tasks: dict[Run, Kept] = {}
+        self.due: dict[Run, int] = {}
+        self.latest: dict[Run, Try] = {}
+        self.states: dict[Run, str] = {}
+        self.under_way: list[Try] = []
+        self.told: list[Window] = []
+        self.airflow_answers = True
+        self.now = 0
 
     @initialize(start=st.sampled_from([None, 0]))
     def begin(self, start: int | None) -> None:
-        self.asset = Kept()
         self.start = start
-        self.now = 0
-        self.runs: dict[int, Kept] = {}
-        self.succeeded: list[tuple[int, int]] = []
 
-    @rule(hours=st.integers(1, 3))
-    def time_passes_and_a_run_is_due(self, hours: int) -> None:
+    def find(self, folder: str) -> Any:
+        return (folder, self.sets[folder]) if folder in self.sets else None
+
+    def succeeded(self, runs: set[Run]) -> set[Run]:
+        return {run for run in runs if self.airflow_answers and self.states.get(run) == "success"}
+
+    @rule(hours=st.integers(1, 3), steps=st.integers(0, 25))
+    def a_run_is_due(self, hours: int, steps: int) -> None:
         self.now += hours
-        self.runs[self.now] = Kept()
+        run = ("dag", f"run{self.now}", "task", -1)
+        self.due[run] = self.now
+        self._try(run, steps)
 
-    @precondition(lambda self: self.runs)
-    @rule(data=st.data(), end=st.sampled_from(["before the commit", "after it", "after the watermark", "well"]))
-    def one_is_tried(self, data: st.DataObject, end: str) -> None:
-        until = data.draw(st.sampled_from(sorted(self.runs)))
-        mark = watermark(self.asset, self.runs[until])
-        try:
-            window = mark.window(until * HOUR, start=self.start)
-        except NothingNewError:
-            assert self.asset_reached() >= until
+    @precondition(lambda self: self.due)
+    @rule(data=st.data(), steps=st.integers(0, 25))
+    def one_is_retried_or_cleared(self, data: st.DataObject, steps: int) -> None:
+        """Its earlier try may still be there, as a zombie."""
+        self._try(data.draw(st.sampled_from(sorted(self.due))), steps)
+
+    def _try(self, run: Run, steps: int) -> None:
+        tried = Try(self, run, self.latest[run].number + 1 if run in self.latest else 1)
+        self.latest[run] = tried
+        self.states[run] = "running"
+        self.under_way.append(tried)
+        self._step(tried, steps)
+
+    def _step(self, tried: Try, steps: int) -> None:
+        for _ in range(steps):
+            if not tried.done:
+                tried.step()
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data(), steps=st.integers(1, 25))
+    def one_goes_on(self, data: st.DataObject, steps: int) -> None:
+        self._step(data.draw(st.sampled_from(self.under_way)), steps)
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data())
+    def one_ends_well(self, data: st.DataObject) -> None:
+        self._end_well(data.draw(st.sampled_from(self.under_way)))
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data())
+    def one_dies(self, data: st.DataObject) -> None:
+        """Before a step, or with a result that nobody will see."""
+        tried = data.draw(st.sampled_from(self.under_way))
+        self.under_way.remove(tried)
+        tried.kill()
+        if self.latest[tried.run_key] is tried:
+            self.states[tried.run_key] = "failed"
+
+    def _end_well(self, tried: Try) -> None:
+        tried.finish()
+        assert tried.error is None, tried.error
+        self.under_way.remove(tried)
+        if self.latest[tried.run_key] is tried:  # Airflow takes no report from an earlier try
+            self.states[tried.run_key] = "success" if tried.result else "skipped"
+            self.told += [self.sets[folder] for folder in tried.result or () if folder in self.sets]
+
+    @precondition(lambda self: self.now)
+    @rule(data=st.data())
+    def somebody_sets_the_watermark_back(self, data: st.DataObject) -> None:
+        reached = self.asset.get("dotypos/1/orders/0")
+        if reached is not None:
+            hour = data.draw(st.integers(0, int(reached[11:13])))
+            self.asset.set("dotypos/1/orders/0", f"1970-01-01T{hour:02}:00:00Z")
+
+    @rule()
+    def somebody_removes_the_watermark(self) -> None:
+        self.asset.pop("dotypos/1/orders/0", None)
+
+    @precondition(lambda self: self.sets)
+    @rule(data=st.data())
+    def a_set_is_lost(self, data: st.DataObject) -> None:
+        """Not while somebody is about to return it: that is up to whoever removes sets."""
+        if not self.under_way:
+            del self.sets[data.draw(st.sampled_from(sorted(self.sets)))]
+
+    @rule(answers=st.booleans())
+    def airflow_tells_states_or_not(self, answers: bool) -> None:
+        self.airflow_answers = answers
+
+    def teardown(self) -> None:
+        if not hasattr(self, "start"):
             return
-        if end in ("after the watermark", "well"):
-            mark.move(window, start=self.start)
-        if end == "well" or (end == "after the watermark" and data.draw(st.booleans())):
-            retried = watermark(self.asset, self.runs[until]).window(until * HOUR, start=self.start)
-            assert retried == window
-        if end in ("after the watermark", "well"):  # its retry, or itself, has told its set to who reads it
-            self.succeeded.append((-1 if window.since is None else window.since // HOUR, until))
-
-    def asset_reached(self) -> int:
-        return (watermark(self.asset).read() or 0) // HOUR
-
-    @invariant()
-    def what_was_told_has_no_gap(self) -> None:
-        reached = -1 if getattr(self, "start", None) is None else 0
-        for since, until in sorted(getattr(self, "succeeded", [])):
-            assert since <= reached, f"nobody read {reached} to {since}"
+        for tried in self.under_way:
+            tried.kill()
+        self.under_way = []
+        self.now += 1
+        run = ("dag", "last", "task", -1)
+        self.due[run] = self.now
+        self._try(run, 0)
+        self._end_well(self.latest[run])
+        reached = -1 if self.start is None else 0
+        for since, until in sorted((-1 if told.since is None else told.since, told.until) for told in self.told):
+            assert since <= reached, f"nobody was told of {reached / HOUR} to {since / HOUR}"
             reached = max(reached, until)
-        if getattr(self, "succeeded", []):
-            assert self.asset_reached() == reached
-            assert watermark(self.asset).read() == reached * HOUR, iso(reached * HOUR)
+        assert reached == self.now * HOUR
 
 
+Histories.TestCase.settings = settings(
+    max_examples=200, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 TestHistories = Histories.TestCase
