@@ -164,6 +164,7 @@ class Crew(ExitStack):
     def _walk(self, pieces: Pieces) -> None:
         """Walk piece after piece, until there is none left."""
         while (piece := pieces.take()) is not None:
+            ahead = pieces if piece.hi < OPEN_END else Pieces(())  # how much of an open end is left nobody knows
             with Writing(
                 piece, self._extraction, self._attempt, self._staging, self._store, self._encoder, self._age
             ) as writing:
@@ -171,7 +172,7 @@ class Crew(ExitStack):
                     writing.take(batch)
                     piece.rows += len(batch.rows)
                     self._note_ids(piece.parent, batch.ids)
-                    self._progress.tell(len(batch.rows), self._reader.requests, pieces)
+                    self._progress.tell(len(batch.rows), self._reader.requests, ahead)
                     pieces.moved()
                 writing.end_part()
             pieces.done(piece)

@@ -166,6 +166,67 @@ def test_nobody_asks_what_has_settled_where_nothing_is_new() -> None:
         watermark(asset).window(7 * HOUR, settled=lambda due: pytest.fail("asked"))
 
 
+class TestPendingSets:
+    """What the histories below come upon too seldom."""
+
+    @staticmethod
+    def of(
+        files: dict[str, bytes], run: str, number: int = 1, sets: tuple[str, ...] = (), done: tuple[str, ...] = ()
+    ) -> PendingSets:
+        return PendingSets(
+            Notes(files),
+            ("dag", run, "task", -1),
+            number,
+            find=lambda folder: (folder, folder) if folder in sets else None,  # type: ignore[arg-type,return-value]
+            succeeded=lambda runs: {run for run in runs if run[1] in done},
+        )
+
+    def test_only_what_the_last_try_returned_was_told(self) -> None:
+        files: dict[str, bytes] = {}
+        retry = self.of(files, "retried", 2, ("a", "b"))
+        retry.add(Window(0, 2), 0, "b")
+        self.of(files, "other", 1, ("a", "b")).add(Window(0, 1), 0, "a")
+        self.of(files, "retried", 1, ("a", "b")).add(Window(0, 2), 0, "b")  # a zombie: it returns both
+        left = self.of(files, "next", 1, ("a", "b"), ("retried",)).read()
+        assert [note.folder for note in left.values()] == ["a"]
+
+    def test_one_that_is_lost_during_a_run_stays_for_the_next(self) -> None:
+        files: dict[str, bytes] = {}
+        self.of(files, "died").add(Window(0, 1), 0, "a")
+        assert self.of(files, "next").add(Window(1, 2), 1, "b") == []
+        left = self.of(files, "last", done=("next",)).read()
+        assert [note.folder for note in left.values()] == ["a"]
+        assert self.of(files, "last", done=("next",)).add(Window(0, 3), 2, "c") == []
+        assert self.of(files, "after", done=("last",)).read() == {}
+
+    def test_each_death_on_the_way_of_removing_notes_leaves_what_was_not_told(self) -> None:
+        """The note of a run's last try, which says what else was told, is removed last."""
+
+        class Dying(Notes):
+            left = 0
+
+            def delete(self, name: str) -> None:
+                if self.left == 0:
+                    raise Killed
+                self.left -= 1
+                super().delete(name)
+
+        for left in range(4):
+            files: dict[str, bytes] = {}
+            self.of(files, "run", 1, ("x", "y")).add(Window(0, 2), 0, "y")
+            self.of(files, "other", 1, ("x", "y")).add(Window(0, 1), 0, "x")
+            self.of(files, "run", 2, ("x", "y")).add(Window(0, 2), 0, "y")
+            self.of(files, "third", 1, ("x", "y", "z")).add(Window(2, 3), 0, "z")
+            reader = self.of(files, "next", 1, ("x", "y", "z"), ("run",))
+            reader._notes = Dying(files)
+            reader._notes.left = left
+            if left < 3:
+                with pytest.raises(Killed):
+                    reader.read()
+            rest = self.of(files, "next", 1, ("x", "y", "z"), ("run",)).read()
+            assert [note.folder for note in rest.values()] == ["z"]
+
+
 class Killed(BaseException):
     """What a try dies of: nothing of its own code runs after it."""
 
