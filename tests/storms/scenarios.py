@@ -111,6 +111,8 @@ def kill_storm(seed: int, api: Sandbox) -> Figures:
         api.faults.append(Reaper(process, chance.randint(2, 40)))
         assert process.wait() in (0, -signal.SIGKILL)
         del api.faults[-1]
+        for manifest in storm.folder(storm.window).glob("_manifest-*"):  # it had ended before
+            storm.check_commit(manifest)
         check_promises(storm, [plan, QUIET])
         return Figures(len(storm.rows()), len(api.requests) - before)
 

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_dotypos.sandbox import Limit, Sandbox
 from tests.storms import scenarios
-from tests.storms.__main__ import main
+from tests.storms.command import main
 from tests.storms.scenarios import Figures
 
 
@@ -22,6 +22,11 @@ def test_it_prints_what_the_storms_came_to(capsys: pytest.CaptureFixture[str]) -
     assert (storms, failed, lost, doubled) == ("2", "0", "0", "0")
     assert int(rows.replace(",", "")) > 0
     assert int(requests) > 0
+
+
+def test_it_shares_the_seeds_between_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--only", "walk", "--minutes", "0.02", "--seed", "5", "--jobs", "2"]) == 0
+    assert "| walk | " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("broken", ["raises", "loses"])

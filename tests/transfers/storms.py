@@ -191,7 +191,7 @@ class Storm:
         death = replace(plan.death) if plan.death else None
         tried = Try(
             self._turns, number, self.extraction(window, plan), folder, self._settings,
-            stall=plan.stall, death=death, overwrite=plan.overwrite, origin=plan.origin, created=self._commit,
+            stall=plan.stall, death=death, overwrite=plan.overwrite, origin=plan.origin, created=self.check_commit,
         )  # fmt: skip
         self._tries.append(tried)
         tried.go()
@@ -207,7 +207,7 @@ class Storm:
         data[len(data) // 2 if packed else data.find(b"4100") + 8] ^= 1
         path.write_bytes(data if self.chance.random() < 0.8 else data[: len(data) // 2])
 
-    def _commit(self, path: Path) -> None:
+    def check_commit(self, path: Path) -> None:
         """Check a set at the moment in which it becomes one (a newer one may be there already, and is the set then)."""
         folder = Store(ObjectStoragePath(f"file://{path.parent}"))
         manifest = newest_manifest(folder)

@@ -161,7 +161,16 @@ def test_names_are_kept_apart_and_values_to_the_byte() -> None:
     assert misfits == {"orderItems._unknown": 2}
 
 
-def test_what_is_not_wanted_is_not_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_no_number_either_counts_once(tmp_path: Path, name: Any) -> None:
+    with Encoder() as encoder:
+        writer = FileFormat(name).writer(tmp_path / "part", ORDERS, encoder)
+        writer.write([msgspec.Raw(b'{"id":"1","itemCount":"\xe9","orderItems":[{"id":"2","quantity":"\xe9"}]}')])
+        writer.close()
+    assert +writer.misfits == {"itemCount": 1, "orderItems.quantity": 1}
+
+
+def test_what_is_not_wanted_is_not_counted() -> None:
     misfits: Counter[str] = Counter()
     columns = columns_of("orders", exclude="note")
     readable([msgspec.Raw(b'{"id":"1","note":"\xe9"}')], columns, misfits)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider_dotypos.api.characters import decode_json
 from airflow_provider_dotypos.api.entities import entity
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.commands.probes.asking import NOBODY, Cloud, UnclearError, envelope_of
@@ -108,7 +109,7 @@ def shape(body: bytes) -> str:
     if not body.strip():
         return "without a body"
     try:
-        return _shape(msgspec.json.decode(body))
+        return _shape(decode_json(body))
     except msgspec.DecodeError:
         return "with a body that is no JSON"
 
