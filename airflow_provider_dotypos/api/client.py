@@ -97,6 +97,11 @@ class DotyposClient:
         self._sign_ins = Transport(settings.base_url, 1, (settings.refresh_token,), _LARGEST_SIGN_IN)
         self._server_date: tuple[str, datetime, float] | None = None
 
+    @property
+    def patience(self) -> retry.Patience:
+        """How long to go on trying after faults and while throttled."""
+        return self._patience
+
     def call(
         self,
         method: str,

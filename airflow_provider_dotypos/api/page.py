@@ -1,15 +1,18 @@
 """Reading a list answer: the envelope, the rows as untouched bytes, and of each row just what a walk needs to know.
 
-Tolerant where the API is undecided: numbers as text or as numbers, the envelope or a bare array, fields null or left
-out, timestamps with or without a fraction, in any zone, or as epoch milliseconds.
+Tolerant where the API is undecided: numbers as text or as numbers, the envelope or a bare array, fields null or
+missing, timestamps with or without a fraction, in any zone, or as epoch milliseconds. Strict where an answer
+contradicts itself: rows could be missing.
 
 https://docs.api.dotypos.com/api-reference/general/paging, …/data-types
 """
 
 from __future__ import annotations
 
+import codecs
 import functools
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -17,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider_dotypos.api.characters import decode_json
 from airflow_provider_dotypos.api.errors import DotyposResponseError
 
 SECOND = 1000
@@ -25,13 +29,18 @@ SECOND = 1000
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list.
+    """One page of a list. The counts are what the answer says, ``None`` where it says nothing.
 
     :param rows: each row's bytes, as they came.
-    :param ids: each row's id, as text. :param cursors: each row's cursor in epoch milliseconds.
+    :param ids: each row's id, as text.
+    :param cursors: each row's cursor in epoch milliseconds.
     :param deleted: whether each row is marked as deleted (a marker of null, or none, counts as not [D]).
-    :param per_page: rows a full page has, as the answer tells. :param total: rows in all, where it tells.
-    :param next_page: whether the answer names a next page.
+    :param number: which page this is.
+    :param rows_on_page: how many rows it has.
+    :param per_page: how many rows a full page has.
+    :param total: how many rows there are in all.
+    :param next_page: the number of the next page.
+    :param last_page: the number of the last page.
     :param tick: the finest step its cursors show, in milliseconds: 1, or 1000 if none shows a fraction.
     """
 
@@ -39,40 +48,61 @@ class Page:
     ids: Sequence[str]
     cursors: Sequence[int | None]
     deleted: Sequence[bool]
+    number: int | None = None
+    rows_on_page: int | None = None
     per_page: int | None = None
     total: int | None = None
-    next_page: bool = False
+    next_page: int | None = None
+    last_page: int | None = None
     tick: int = SECOND
 
     def size(self, asked: int) -> int:
         """Return how many rows a full page has: what was asked for, unless the server caps it lower."""
         return min(asked, self.per_page) if self.per_page else asked
 
+    def promises_more(self, asked: int, number: int = 1) -> bool:
+        """Whether the answer itself says that there are more rows than this page and those before it show.
+
+        :param asked: the limit asked for.
+        :param number: which page was asked for.
+        """
+        shown = (number - 1) * self.size(asked) + len(self.rows)
+        return max(self.next_page or 0, self.last_page or 0) > number or (self.total or 0) > shown
+
     def is_full(self, asked: int, number: int = 1) -> bool:
         """Whether there may be more rows than this page and those before it show.
 
-        A short page is the end [D], unless the answer itself says otherwise (a next page, a higher total) or says
-        nothing of pages at all (a bare list). A missing ``nextPage`` after a full page is no end: clients distrust it
-        [C2]. A page without rows always is.
+        A short page is the end [D], unless the answer itself promises more or says nothing of pages at all (a bare
+        list). A missing ``nextPage`` after a full page is no end: clients distrust it [C2]. A page without rows always
+        is (`check_page` refuses one that promises more).
 
-        :param asked: the limit asked for. :param number: which page this is.
+        :param asked: the limit asked for.
+        :param number: which page this is.
         """
         if not self.rows:
             return False
-        told = self.per_page is not None or self.total is not None
-        size = self.size(asked)
-        more = self.total is not None and self.total > (number - 1) * size + len(self.rows)
-        return len(self.rows) >= size or self.next_page or more or not told
+        says_nothing = self.per_page is None and self.total is None
+        return len(self.rows) >= self.size(asked) or self.promises_more(asked, number) or says_nothing
+
+    def contradicted_by(self, asked: int, number: int, after: Page) -> bool:
+        """Whether the next page, `number`, repeats this one, or is empty though this one promised more.
+
+        It can be right all the same: rows may have left in between.
+        """
+        return self.ids == after.ids if after.rows else self.promises_more(asked, number - 1)
 
 
 EMPTY = Page((), (), (), ())
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, rename="camel"):
     data: list[msgspec.Raw]
-    perPage: str | int | None = None  # noqa: N815 (the API's own names)
-    totalItemsCount: str | int | None = None  # noqa: N815
-    nextPage: str | int | None = None  # noqa: N815
+    current_page: str | int | float | None = None
+    total_items_on_page: str | int | float | None = None
+    per_page: str | int | float | None = None
+    total_items_count: str | int | float | None = None
+    next_page: str | int | float | None = None
+    last_page: str | int | float | None = None
 
 
 _envelopes = msgspec.json.Decoder(_Envelope)
@@ -85,12 +115,13 @@ def read_page(body: bytes, cursor: str | None) -> Page:
     :param cursor: the field whose values become ``Page.cursors``.
     :raises DotyposResponseError: the body isn't a list answer; the message holds none of its content.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         bare = body.lstrip()[:1] == b"["
         envelope = _Envelope(_bare_lists.decode(body)) if bare else _envelopes.decode(body)
         keys = _keys(cursor).decode(b"[" + b",".join(envelope.data) + b"]")
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        if (mended := _without_half_characters(body)) != body:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if not isinstance(error, RecursionError) and (mended := _without_half_characters(body)) != body:
             return read_page(mended, cursor)
         kind = {b"<": "a web page", b"{": "a JSON object", b"[": "a JSON list"}.get(body.lstrip()[:1], "no JSON")
         raise DotyposResponseError(
@@ -110,11 +141,49 @@ def read_page(body: bytes, cursor: str | None) -> Page:
         ids=[_id(key.id) for key in keys],
         cursors=cursors,
         deleted=[key.deleted in _TRUE for key in keys],
-        per_page=_count(envelope.perPage),
-        total=_count(envelope.totalItemsCount),
-        next_page=envelope.nextPage is not None,
+        number=_count(envelope.current_page),
+        rows_on_page=_count(envelope.total_items_on_page),
+        per_page=_count(envelope.per_page),
+        total=_count(envelope.total_items_count),
+        next_page=_next_page(envelope.next_page),
+        last_page=_count(envelope.last_page),
         tick=tick,
     )
+
+
+def check_page(page: Page, asked: int, number: int) -> Page:
+    """Return the page, unless its answer contradicts itself in what could hide rows.
+
+    A total lower than what is shown hides none, and it may have been counted at another moment. A short page that
+    promises more is asked on from, so it hides none either.
+
+    :param asked: the limit asked for.
+    :param number: which page was asked for.
+    :raises DotyposResponseError: if it does; a passing error, so the client asks again.
+    """
+    if page.rows_on_page not in (None, len(page.rows)):
+        why = f"says that it has {page.rows_on_page} rows, and has {len(page.rows)}"
+    elif not page.rows and page.promises_more(asked, number):
+        why = "has no rows, and says that there are more"
+    elif page.rows and page.number not in (None, number):
+        why = f"says that it is page {page.number}, and page {number} was asked for"
+    else:
+        return page
+    raise DotyposResponseError(f"answered with a list that contradicts itself: it {why}", passing=True)
+
+
+def decode_row(row: msgspec.Raw) -> dict[str, Any]:
+    """Return a row's values as the API gives them, with U+FFFD in place of what isn't UTF-8.
+
+    :raises DotyposResponseError: if it holds a number that is too large for any kind of number.
+    """
+    try:
+        found: dict[str, Any] = decode_json(row)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise DotyposResponseError(
+            f"answered with a row that can't be read: {type(error).__name__} ({_structure(error)})"
+        ) from None
+    return found
 
 
 def _without_half_characters(body: bytes) -> bytes:
@@ -138,9 +207,18 @@ def one_line(row: msgspec.Raw) -> bytes | msgspec.Raw:
 def timestamp(value: str | int | float) -> int:
     """Return a timestamp of an answer as epoch milliseconds, cut, not rounded.
 
-    :param value: ISO 8601 with ``Z``, ``+00:00`` or ``+0000``, with a fraction or without; or epoch milliseconds.
-    :raises DotyposResponseError: it is neither, or has no zone (guessing one would lose rows).
+    :param value: epoch milliseconds, or ISO 8601 with ``Z``, ``+00:00`` or ``+0000``, with a fraction or without. As
+        Java writes it, too: without seconds where they are zero, with the zone's name in brackets behind the offset.
+    :raises DotyposResponseError: it is neither, has no zone (guessing one would lose rows), or lies outside the years 1
+        to 9999.
     """
+    moment = _moment(value)
+    if moment is None or not _FIRST_MOMENT <= moment <= _LAST_MOMENT:
+        raise DotyposResponseError(f"answered with a timestamp that can't be read: {str(value)[:40]!r}")
+    return moment
+
+
+def _moment(value: str | int | float) -> int | None:
     if not isinstance(value, str):
         return int(value)
     if value[-1:] == "Z" and len(value) in (20, 24):
@@ -148,23 +226,31 @@ def timestamp(value: str | int | float) -> int:
     elif _DIGITS.fullmatch(value):
         return int(value)
     elif match := _ISO.fullmatch(value):
-        base, fraction, sign, hours, minutes = match.groups()
-        text = f"{base}.{(fraction or '').ljust(3, '0')[:3]}{sign or '+'}{hours or '00'}:{minutes or '00'}"
+        day, minute, second, fraction, sign, hours, minutes = match.groups()
+        millis = (fraction or "").ljust(3, "0")[:3]
+        text = f"{day}T{minute}:{second or '00'}.{millis}{sign or '+'}{hours or '00'}:{minutes or '00'}"
     else:
-        raise DotyposResponseError(f"answered with a timestamp that can't be read: {value[:40]!r}")
+        return None
     try:
         return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
     except ValueError:
-        raise DotyposResponseError(f"answered with a timestamp that can't be read: {value[:40]!r}") from None
+        return None
 
 
-_ID = re.compile(r"-?\d{1,19}")
+_ID = re.compile(r"-?\d{1,19}", re.ASCII)
 _SURELY_64_BITS = 18  # characters
 _TRUE = (True, "true", "1")
-_DIGITS = re.compile(r"-?\d+")
-_ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:[Zz]|([+-])(\d\d):?(\d\d)?)")
+_DIGITS = re.compile(r"-?\d{1,18}", re.ASCII)
+_COUNT = re.compile(r"(\d{1,18})(?:\.0+)?", re.ASCII)
+_ISO = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?"
+    r"(?:[Zz]|([+-])(\d\d):?(\d\d)?)(?:\[[^\[\]]*\])*",
+    re.ASCII,
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
+_FIRST_MOMENT = (datetime(1, 1, 1, tzinfo=timezone.utc) - _EPOCH) // _MILLISECOND
+_LAST_MOMENT = (datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=timezone.utc) - _EPOCH) // _MILLISECOND
 
 
 @functools.cache
@@ -192,10 +278,18 @@ def _id(value: str | int | None) -> str:
     return text
 
 
-def _count(value: str | int | None) -> int | None:
-    if isinstance(value, str):
-        return int(value) if _DIGITS.fullmatch(value) else None
-    return value
+def _count(value: str | int | float | None) -> int | None:
+    """Return a count, also one written as ``100.0``; ``None`` for what is none (-1 for "unknown", say)."""
+    match = None if value is None else _COUNT.fullmatch(str(value))
+    return int(match[1]) if match else None
+
+
+def _next_page(value: str | int | float | None) -> int | None:
+    """Return the number of the next page; one that is named by anything else (an address) lies beyond all others."""
+    if value is None or value == "":
+        return None
+    number = _count(value)
+    return sys.maxsize if number is None else number
 
 
 def _structure(error: Exception) -> str:

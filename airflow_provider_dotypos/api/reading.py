@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_dotypos.api import window as windows
-from airflow_provider_dotypos.api.characters import decode_json
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import Entity, entity
 from airflow_provider_dotypos.api.errors import (
@@ -16,12 +16,15 @@ from airflow_provider_dotypos.api.errors import (
     DotyposInputError,
     DotyposNotFoundError,
     DotyposResponseError,
+    DotyposValidationError,
     DotyposWalkError,
 )
-from airflow_provider_dotypos.api.page import EMPTY, Page, read_page
+from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page
+from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, filter_text, list_params
+from airflow_provider_dotypos.api.streams import streams
 from airflow_provider_dotypos.api.transport import Answer
-from airflow_provider_dotypos.api.walk import Batch, Piece, Query, streams, walk
+from airflow_provider_dotypos.api.walk import Batch, Piece, Query, walk
 
 #: Asks for 200 with an empty list instead of 404; whether every list honours it is unknown, so 404 is read as well.
 #: https://docs.api.dotypos.com/others/breaking-changes
@@ -81,19 +84,24 @@ class Reader:
         path = _path(found, placeholders)
         params = list_params(found, filter=filter, sort=sort, include=include, limit=limit)
         number = 0
-        last: Sequence[str] = ()
+        size = limit
+        before: Page | None = None
         while True:
             number += 1
-            page = self._page(path, params | {"page": str(number)} if found.paged else {}, None)
+            asked = params | {"page": str(number)} if found.paged else {}
+            page = self._page(path, asked, None)
             if page is EMPTY and number == 1:
                 self._check_place(found, placeholders)
-            if number > 1 and page.ids and page.ids == last:
+            if before is not None and before.contradicted_by(size, number, page):
+                page = self._page(path, asked, None)  # rows may have left meanwhile: the second answer is believed
+            if before is not None and page.ids and page.ids == before.ids:
                 raise DotyposWalkError(f"GET {path}: page {number} repeats page {number - 1}; stopped")
-            for row in page.rows:
-                yield decode_json(row)
-            if not found.paged or not page.is_full(limit, number):
+            yield from map(decode_row, page.rows)
+            if not found.paged or not page.is_full(size, number):
                 return
-            last = page.ids
+            if page.promises_more(size, number):
+                size = min(size, len(page.rows))  # the server caps pages, and may not say so
+            before = page
 
     def changes(
         self,
@@ -108,8 +116,7 @@ class Reader:
         """Yield every row that changed in `window`, deleted ones included: the loss-free walk, row by row."""
         for piece in self.pieces(name, window, filter=filter, settle=settle, without_cursor=True, **placeholders):
             for batch in self.walk(name, piece, include=include):
-                for row in batch.rows:
-                    yield decode_json(row)
+                yield from map(decode_row, batch.rows)
 
     def pieces(
         self,
@@ -157,14 +164,22 @@ class Reader:
         found = _listed(name)
         included = list_params(found, include=include).get("include")
         path = _path(found, {"warehouse_id": piece.parent} if piece.parent else {})
-        steps = walk(found, piece)
+        steps = walk(found, piece, self._client.patience.faults)
         step = next(steps, None)
         while step is not None:
             if isinstance(step, Query):
-                step = steps.send(self._confirmed(found, step, path, included, piece.stream.cursor))
+                try:
+                    page = self._confirmed(found, step, path, included, piece.stream.cursor)
+                except DotyposValidationError as refusal:
+                    step = steps.throw(refusal)
+                else:
+                    step = steps.send(page)
+                continue
+            if isinstance(step, Wait):
+                self._client.sleep(random.uniform(0.5, 1) * step.seconds)
             else:
                 yield step
-                step = next(steps, None)
+            step = next(steps, None)
 
     def cancel(self) -> None:
         """End every wait at once and start no further request."""
@@ -230,7 +245,9 @@ class Reader:
                 path,
                 params=params,
                 headers=_LIST_HEADERS,
-                decode=lambda answer: read_page(answer.body, cursor),
+                decode=lambda answer: check_page(
+                    read_page(answer.body, cursor), int(params.get("limit") or MAX_LIMIT), int(params.get("page") or 1)
+                ),
             )
         except DotyposNotFoundError as error:
             # An empty list is a 404 with an empty body, also past the last page. With a body, the path is wrong.

@@ -8,49 +8,53 @@ and the next page number skips a row. So every query here starts at a *value* (k
 1. A row that doesn't change keeps its cursor ``v``. A row that changes gets a cursor at or after ``hi`` and leaves the
    window for good: it belongs to a later one. So inside the window rows only ever vanish.
 2. The API shows ``v`` cut to a *tick* (1 ms, or 1 s where no fraction is shown), but filters and sorts by ``v`` itself.
-   A full page sorted by the cursor therefore holds every row of the ticks before its last row's tick, and perhaps only
-   some of that last tick. The rows before it are delivered; the walk goes on at the start of that tick and reads it
-   again. **A tick is delivered only from a query that shows it whole**, hence once, and nothing falls between queries.
-   (That texts are cut, not rounded, is assumed [A].)
+   A full page sorted by the cursor (and by nothing else: no more is needed) therefore holds every row of the ticks
+   before its last row's tick, and perhaps only some of that last tick. The rows before it are delivered; the walk goes
+   on at the start of that tick and reads it again. **A tick is delivered only from a query that shows it whole**, hence
+   once, and nothing falls between queries. (That texts are cut, not rounded, is assumed [A].)
 3. A tick with more rows than a page (a *tie*: a bulk change) can't be passed like this, and ``id`` can't be sorted by.
-   It can be excluded: ``id|notin|<seen>`` shows what is left, until a page is short. Where that address gets too long,
-   the tick is read by page numbers, again and again, until two passes in a row show the same rows, each once.
+   It can be excluded: ``id|notin|<seen>`` shows what is left, until a page is short. Rows that leave meanwhile hide
+   none: every query is for the first page of what is left. Where that address gets too long, what it can't exclude is
+   read by page numbers, to the last page and back, which misses no row that stays as long as the order of equal rows
+   is stable (``passes``; further fields to sort by help with that, as far as the API takes them). Where it isn't, and
+   where rows may come as well (there is no cursor), passes are repeated until two in a row agree, or it is an error.
 4. Where the cursor can't be sorted by, a range is halved until each piece is one short page: one atomic answer.
 5. Rows that are wrong under these rules (out of order, outside the window, excluded yet there) are an error, not a
-   guess.
-
+   guess. An answer that contradicts itself is none (``page.check_page``). One that contradicts only what is known, as
+   it lacks a row that another answer showed in the range asked for, or ends before as many rows came as were counted,
+   may be right, for such a row can have left (1): it is asked for once more, and then believed.
 6. A stream may be walked in *pieces*, ``[lo, hi)`` each, by several threads at once. A piece's owner *claims* a range
    before it delivers it, and a piece is split only above what is claimed, at a whole second, which no tick crosses. A
    page that was on its way while its piece was split is delivered up to the new end only.
 
-A walk is made of *streams*, disjoint sets of rows: live and deleted rows apart (what ``deleted|in|0,1`` does with rows
-whose marker is null is unknown, and lists without a filter on ``deleted`` are documented to hold those), rows without
-a cursor apart, and for an entity with two cursors each row under the first of them that lies in the window.
+A walk is made of streams, disjoint sets of rows (``streams``).
 """
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import TypeAlias
 
 import msgspec
 
 from airflow_provider_dotypos.api.entities import Entity
-from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposWalkError
+from airflow_provider_dotypos.api.errors import DotyposValidationError, DotyposWalkError
 from airflow_provider_dotypos.api.page import SECOND, Page
-from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, conditions
-from airflow_provider_dotypos.api.window import Window, iso
-
-#: Ids excluded in one address at most; the longest URL is unknown, and most servers take 8 KB.
-MAX_EXCLUDED_CHARACTERS = 6000
-
-#: Passes over a tie by page numbers before giving up.
-MAX_PASSES = 12
-
-Triple: TypeAlias = tuple[str, str, str]
+from airflow_provider_dotypos.api.passes import (
+    Plan,
+    Wait,
+    excludable,
+    excluding,
+    spared_fields,
+    there_and_back,
+    until_two_agree,
+)
+from airflow_provider_dotypos.api.query import MAX_LIMIT
+from airflow_provider_dotypos.api.streams import Stream, Triple
+from airflow_provider_dotypos.api.window import iso
 
 
 @dataclass(frozen=True)
@@ -75,67 +79,8 @@ class Batch:
     covered: int | None
 
 
-@dataclass(frozen=True)
-class Stream:
-    """A disjoint part of what a walk reads.
-
-    :param name: what it is called in names of parts: ``live``, ``deleted``, ``rows``; with ``-null`` for rows without
-        a cursor.
-    :param conditions: what its rows have in common. :param cursor: what orders it; ``None`` if nothing does.
-    :param deleted: the rows' soft-delete marker (null counts as not deleted); ``None`` if it doesn't matter.
-    """
-
-    name: str
-    conditions: tuple[Triple, ...]
-    cursor: str | None
-    deleted: bool | None = None
-
-
-Walk: TypeAlias = Generator["Query | Batch", "Page | None", None]
-
-
-def streams(entity: Entity, window: Window, filter: Filter = None) -> tuple[Stream, ...]:
-    """Return the streams that together hold every row of the window once.
-
-    :param filter: further conditions; one on ``deleted`` replaces the division into live and deleted rows.
-    :raises DotyposInputError: the filter names a cursor, or asks what the API doesn't allow.
-    """
-    own = conditions(entity, filter)
-    named = {field for field, _, _ in own}
-    for name in entity.cursors:
-        if name in named:
-            raise DotyposInputError(
-                f"filter: {name} is the cursor of {entity.name}; the window already filters by it (use since and until)"
-            )
-    # Live rows first: a row deleted in between is then found among the deleted ones.
-    markers: list[tuple[str, tuple[Triple, ...], bool | None]] = [("rows", (), None)]
-    if entity.deleted_filterable and "deleted" not in named:
-        markers = [("live", (), False), ("deleted", (("deleted", "eq", "1"),), True)]
-    found = []
-    for marker, terms, deleted in markers:
-        for suffix, cursor, apart in _by_cursor(entity, window):
-            found.append(Stream(marker + suffix, own + terms + apart, cursor, deleted))
-    return tuple(found)
-
-
-def _by_cursor(entity: Entity, window: Window) -> list[tuple[str, str | None, tuple[Triple, ...]]]:
-    """Divide rows by the first cursor that lies in the window, and those that have none."""
-    if not entity.cursors:
-        return [("", None, ())]
-    ways: list[tuple[str, str | None, tuple[Triple, ...]]] = []
-    for index, cursor in enumerate(entity.cursors):
-        elsewhere = [_outside(earlier, window) for earlier in entity.cursors[:index]]
-        for number, apart in enumerate(product(*elsewhere)):
-            suffix = "" if index == 0 else f"-{cursor}-{number}"
-            ways.append((suffix, cursor, apart))
-    if all(entity.fields[cursor].nullable for cursor in entity.cursors):
-        ways.append(("-null", None, tuple((cursor, "eq", "null") for cursor in entity.cursors)))
-    return ways
-
-
-def _outside(cursor: str, window: Window) -> list[Triple]:
-    before = [] if window.since is None else [(cursor, "lt", str(window.since))]
-    return [*before, (cursor, "gteq", str(window.until)), (cursor, "eq", "null")]
+Walk: TypeAlias = Generator["Query | Batch | Wait", "Page | None", None]
+Counting: TypeAlias = Generator["Query | Batch | Wait", "Page | None", int]
 
 
 class Piece:
@@ -187,12 +132,15 @@ class Piece:
             return upper
 
 
-def walk(entity: Entity, piece: Piece) -> Walk:
-    """Walk one piece: yields a `Query` to be answered with a `Page`, and a `Batch` of rows to deliver.
+def walk(entity: Entity, piece: Piece, patience: float = 120.0) -> Walk:
+    """Walk one piece: yields a `Query` to be answered with a `Page`, a `Batch` of rows to deliver, or a `Wait`.
 
+    A `Query` that the API finds invalid is answered by throwing the `DotyposValidationError` in.
+
+    :param patience: how many seconds to wait, in all, for a list to calm down that changes under each reading.
     :raises DotyposWalkError: the answers can't be walked without losing rows.
     """
-    walker = _Walker(entity, piece)
+    walker = _Walker(entity, piece, patience)
     if piece.stream.cursor is None:
         yield from walker.whole(None, None)
         yield Batch((), (), piece.claim())
@@ -205,99 +153,150 @@ def walk(entity: Entity, piece: Piece) -> Walk:
 class _Walker:
     """One piece's walk: what it has learned of the tick, and the four ways to read a range."""
 
-    def __init__(self, entity: Entity, piece: Piece) -> None:
+    def __init__(self, entity: Entity, piece: Piece, patience: float) -> None:
         self._entity = entity
         self._piece = piece
         self._stream = piece.stream
+        self._patience = patience
         self._tick = SECOND
+        self._tie_breakers = entity.tie_breakers
 
     def sorted(self) -> Walk:
         """Read the piece from page to page by the cursor's value."""
         piece = self._piece
+        seen: Mapping[str, int] = {}
+        left = 0
+        end = piece.hi
         while piece.lo is None or piece.lo < piece.hi:
-            lo = piece.lo
-            page = yield from self._ask(lo, piece.hi, self._order())
+            lo, hi = piece.lo, piece.hi
+            # What was counted up to where the piece ended before it was split says nothing of what is left of it.
+            doubt = functools.partial(self._lacks, seen, left if hi == end else 0)
+            page = yield from self._ask(lo, hi, self._order(), doubt=doubt)
             self._check_order(page)
             if not page.is_full(MAX_LIMIT):
-                end = piece.claim()
-                yield self._batch(page, end, before=end)
+                claimed = piece.claim()
+                yield self._batch(page, claimed, before=claimed)
                 return
+            end = hi
             first, last = self._floor(_cursor(page, 0)), self._floor(_cursor(page, -1))
             if first < last:
                 # From where it was asked for, not from the first row: that nothing lies between is known as well.
                 piece.rate = len(page.rows) / (last - (first if lo is None else min(lo, first)))
-                end = piece.claim(last)
-                yield self._batch(page, end, before=end)
+                claimed = piece.claim(last)
+                yield self._batch(page, claimed, before=claimed)
+                seen = {id: moment for id, moment in _shown(page).items() if moment >= last}
+                left = (page.total or 0) - len(page.rows) + len(seen)
                 continue
             start = last if lo is None else max(lo, last)
-            end = piece.claim(last + self._tick)
-            if start < end:
-                yield from self.whole(start, end, page)
-            yield Batch((), (), end)
+            claimed = piece.claim(last + self._tick)
+            if start < claimed:
+                left = (page.total or 0) - (yield from self.whole(start, claimed, page, seen))
+            seen = {}
+            yield Batch((), (), claimed)
 
     def halved(self) -> Walk:
         """Read the piece without an order: halves of halves, each one short page."""
-        pieces = [(self._piece.lo or 0, self._piece.hi)]
+        pieces: list[tuple[int, int, Mapping[str, int]]] = [(self._piece.lo or 0, self._piece.hi, {})]
         while pieces:
-            start, end = pieces.pop()
-            page = yield from self._ask(start, end, ())
+            start, end, seen = pieces.pop()
+            page = yield from self._ask(start, end, (), doubt=functools.partial(self._lacks, seen, 0))
             middle = self._floor((start + end) // 2)
             if not page.is_full(MAX_LIMIT):
                 yield self._batch(page, self._piece.claim(end))
             elif start < middle < end and len(page.rows) >= page.size(MAX_LIMIT):
-                pieces += [(middle, end), (start, middle)]
+                seen = {**seen, **_shown(page)}
+                for lo, hi in ((middle, end), (start, middle)):
+                    pieces.append((lo, hi, {id: moment for id, moment in seen.items() if lo <= moment < hi}))
             else:
-                yield from self.whole(start, end, page)
+                yield from self.whole(start, end, page, seen)
                 yield Batch((), (), self._piece.claim(end))
 
-    def whole(self, lo: int | None, hi: int | None, first: Page | None = None) -> Walk:
-        """Read all of a range that has no order, by excluding what was seen; `first` is a page of it already read."""
+    def whole(
+        self, lo: int | None, hi: int | None, first: Page | None = None, known: Mapping[str, int] | None = None
+    ) -> Counting:
+        """Read all of a range that has no order, by excluding what was seen; return how many rows that were.
+
+        :param first: a page of it that was read already.
+        :param known: rows that other answers showed in it.
+        """
+        seen: dict[str, None] = {}
         if "in" not in self._entity.fields["id"].operators:
-            yield from self._passes(lo, hi, set())
-            return
-        seen: set[str] = set()
+            return (yield from self._passes(lo, hi, seen))
         page = first or (yield from self._ask(lo, hi, self._order()))
+        left = 0
         while True:
-            if not seen.isdisjoint(page.ids):
+            if not seen.keys().isdisjoint(page.ids):
                 raise self._error("rows excluded by id|notin came back all the same")
             yield self._batch(page, None)
-            seen.update(page.ids)
+            seen.update(dict.fromkeys(page.ids))
             if not page.is_full(MAX_LIMIT):
-                return
-            excluded = ",".join(sorted(seen))
-            if len(excluded) > MAX_EXCLUDED_CHARACTERS:
-                break
-            page = yield from self._ask(lo, hi, self._order(), (("id", "notin", excluded),))
-        yield from self._passes(lo, hi, seen)
+                return len(seen)
+            excluded = excludable(seen)
+            if len(excluded) < len(seen):
+                return (yield from self._passes(lo, hi, seen))
+            missing = {id: moment for id, moment in (known or {}).items() if id not in seen}
+            doubt = functools.partial(self._lacks, missing, left)
+            page = yield from self._ask(lo, hi, self._order(), excluding(excluded), doubt=doubt)
+            left = (page.total or 0) - len(page.rows)
 
-    def _passes(self, lo: int | None, hi: int | None, delivered: set[str]) -> Walk:
-        """Read a range by page numbers, until two passes in a row hold the same rows, each once.
-
-        A row that leaves meanwhile can hide another from one pass. It can't from two: it is in the first pass's rows
-        (it was read before it left) and not in the second's, so the two differ.
-        """
-        previous: set[str] | None = None
-        for _ in range(MAX_PASSES):
-            ids: set[str] = set()
-            rows = 0
-            number = 0
-            full = True
-            while full:
-                number += 1
-                page = yield from self._ask(lo, hi, self._order(), page=number)
-                yield self._batch(page, None, without=delivered)
-                delivered.update(page.ids)
-                repeats = ids.issuperset(page.ids)
-                ids.update(page.ids)
-                rows += len(page.ids)
-                # A page of nothing new ends the pass (a server that ignores page numbers would go on for ever).
-                full = self._entity.paged and not repeats and page.is_full(MAX_LIMIT, number)
-            if (number == 1 and not repeats) or not ids or (rows == len(ids) and ids == previous):
-                return
-            previous = ids if rows == len(ids) else None
-        raise self._error(
-            f"{len(delivered)} rows share one instant, and {MAX_PASSES} passes over them by page number didn't agree"
+    def _passes(self, lo: int | None, hi: int | None, seen: dict[str, None]) -> Counting:
+        """Read a range by page numbers, but for those of the rows seen that an address can exclude."""
+        excluded = excludable(seen)
+        plans = [until_two_agree(self._patience, self._entity.paged)]
+        if hi is not None:  # inside the window rows only leave
+            plans.insert(0, there_and_back())
+        for plan in plans:
+            if (yield from self._carry_out(plan, lo, hi, excluded, seen)):
+                return len(seen)
+        what, why, cure = (
+            ("have no cursor", "their list changed whenever it was read", "run it when fewer of them change")
+            if hi is None
+            else ("share one instant", "the order of equal rows isn't stable", "divide them by a filter, or wait")
         )
+        raise self._error(f"{len(seen)} rows {what}, and page numbers can't show them all, as {why}; {cure}")
+
+    def _carry_out(
+        self, plan: Plan, lo: int | None, hi: int | None, excluded: Sequence[str], seen: dict[str, None]
+    ) -> Generator[Query | Batch | Wait, Page | None, bool]:
+        """Read the pages that a plan names, deliver what is new, and return what the plan makes of them."""
+        further = excluding(excluded)
+        before: tuple[int, Page] | None = None
+        step = next(plan)
+        while True:
+            if isinstance(step, Wait):
+                yield step
+                before, step = None, next(plan)
+                continue
+            earlier = before[1] if before is not None and before[0] == step - 1 else None
+            page = yield from self._ask_numbered(lo, hi, further, step, earlier)
+            if not set(excluded).isdisjoint(page.ids):
+                raise self._error("rows excluded by id|notin came back all the same")
+            if earlier is not None and page.ids and page.ids == earlier.ids:
+                raise self._error(f"page {step} repeats page {step - 1}")
+            yield self._batch(page, None, without=seen)
+            seen.update(dict.fromkeys(page.ids))
+            before = (step, page)
+            try:
+                step = plan.send(page)
+            except StopIteration as end:
+                return bool(end.value)
+
+    def _ask_numbered(
+        self, lo: int | None, hi: int | None, further: tuple[Triple, ...], number: int, before: Page | None
+    ) -> Generator[Query, Page | None, Page]:
+        """Ask for a page by its number, under an order that tells as many rows apart as the API allows.
+
+        :param before: the page before it, if that was read just now.
+        """
+        doubt = None if before is None else functools.partial(before.contradicted_by, MAX_LIMIT, number)
+        while True:
+            sort = self._order() + self._tie_breakers
+            try:
+                return (yield from self._ask(lo, hi, sort, further, number, doubt))
+            except DotyposValidationError as refusal:
+                if not self._tie_breakers:
+                    raise
+                self._tie_breakers = spared_fields(self._tie_breakers, refusal)
 
     def _ask(
         self,
@@ -306,29 +305,51 @@ class _Walker:
         sort: tuple[str, ...],
         further: tuple[Triple, ...] = (),
         page: int = 1,
+        doubt: Callable[[Page], bool] | None = None,
     ) -> Generator[Query, Page | None, Page]:
+        """Ask for a page of a range; an answer that raises a doubt is asked for once more, and then believed."""
         cursor = self._stream.cursor
         bounds: list[Triple] = []
         if cursor is not None and lo is not None:
             bounds.append((cursor, "gteq", str(lo)))
         if cursor is not None and hi is not None:
             bounds.append((cursor, "lt", str(hi)))
-        answer = yield Query(self._stream.conditions + tuple(bounds) + further, sort, page)
+        query = Query(self._stream.conditions + tuple(bounds) + further, sort, page)
+        answer = yield from self._put(query, lo, hi)
+        if doubt is not None and doubt(answer):
+            answer = yield from self._put(query, lo, hi)
+        return answer
+
+    def _put(self, query: Query, lo: int | None, hi: int | None) -> Generator[Query, Page | None, Page]:
+        answer = yield query
         if answer is None:
             raise TypeError("a walk's query must be answered with a page")
         self._tick = min(self._tick, answer.tick)
         self._check_inside(answer, lo, hi)
         return answer
 
+    def _lacks(self, known: Mapping[str, int], left: int, page: Page) -> bool:
+        """Whether an answer lacks what is known of its range.
+
+        :param known: rows that lie in it, and their cursors.
+        :param left: how many rows there are at least.
+        """
+        expected = known.keys()
+        if not page.is_full(MAX_LIMIT):
+            return len(page.rows) < left or not expected <= set(page.ids)
+        if not (known and self._entity.cursor_sortable):
+            return False  # a full page without an order may hold any of them
+        end = self._floor(_cursor(page, -1))
+        return not {id for id in expected if known[id] < end} <= set(page.ids)
+
     def _order(self) -> tuple[str, ...]:
-        by_cursor = (self._stream.cursor,) if self._stream.cursor and self._entity.cursor_sortable else ()
-        return by_cursor + self._entity.tie_breakers
+        return (self._stream.cursor,) if self._stream.cursor and self._entity.cursor_sortable else ()
 
     def _floor(self, moment: int) -> int:
         return moment - moment % self._tick
 
     def _batch(
-        self, page: Page, covered: int | None, *, before: int | None = None, without: set[str] | None = None
+        self, page: Page, covered: int | None, *, before: int | None = None, without: Mapping[str, None] | None = None
     ) -> Batch:
         """Return the page's rows that belong to the stream (and lie before a cursor, or aren't among `without`)."""
         wanted = [
@@ -361,8 +382,7 @@ class _Walker:
 
     def _error(self, what: str) -> DotyposWalkError:
         return DotyposWalkError(
-            f"walking {self._entity.name} ({self._stream.name}): {what}. Nothing was committed. The API doesn't behave "
-            "as documented here; going on could lose rows."
+            f"walking {self._entity.name} ({self._stream.name}): {what}. Nothing was committed, as rows could be lost."
         )
 
 
@@ -371,3 +391,8 @@ def _cursor(page: Page, index: int) -> int:
     if moment is None:
         raise TypeError("a page of a stream with a cursor was checked to have one in every row")
     return moment
+
+
+def _shown(page: Page) -> dict[str, int]:
+    """Return the cursors of a page's rows by their ids."""
+    return {id: moment for id, moment in zip(page.ids, page.cursors, strict=True) if moment is not None}

@@ -50,6 +50,8 @@ class Behaviour:
     :param over_limit: a ``limit`` above 100 is refused, or cut to 100 [C1, A]. Refusing is the strict choice.
     :param order_version_moves_with_items: whether an order's version date moves when one of its items or
         payments changes [U].
+    :param unsortable: fields by which lists refuse to be sorted (400), though they are documented to be sortable:
+        ``tables.locationName``. Whether the documents are right about each field is [U].
     """
 
     timestamp_precision: str = "ms"
@@ -63,6 +65,7 @@ class Behaviour:
     numbers: str = "text"
     over_limit: str = "refused"
     order_version_moves_with_items: bool = False
+    unsortable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, positions in CHOICES.items():

@@ -44,6 +44,8 @@ def options() -> list[Option]:
             told |= {"action": "store_true"}
         elif field.name in CHOICES:
             told |= {"choices": CHOICES[field.name], "default": field.default}
+        elif isinstance(field.default, tuple):
+            told |= {"nargs": "*", "default": field.default, "metavar": "FIELD"}
         else:
             told |= {"type": float, "default": field.default}
         found.append((("--" + field.name.replace("_", "-"),), told))

@@ -15,6 +15,8 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from airflow_provider_dotypos.sandbox.limit import SIGN_IN
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ KINDS = (
     "drip",
     "html-200",
     "redirect",
+    "empty",
+    "emptied",
 )
 CONTROL = "/_sandbox"
 _HTML = b"<html><head><title>Bad Gateway</title></head><body><h1>Something in between says no</h1></body></html>"
@@ -52,7 +56,8 @@ class Fault:
         that says 200; ``redirect``: 302 to another host; ``reset``: the connection is reset before any
         answer; ``reset-body``: in the middle of one; ``short-body``: less body than ``Content-Length`` says,
         then the end; ``cut-json``: a valid HTTP answer whose JSON is cut off; ``hang``: no answer until the
-        client goes; ``drip``: one byte per `interval`.
+        client goes; ``drip``: one byte per `interval`; ``empty``: an empty list, whatever there is; ``emptied``: a
+        list without its rows, whose envelope still says how many there are in all and which page is next.
     :param retry_after: value of a ``Retry-After`` header, sent as it is.
     :param times: how many requests meet it. :param skip: how many matching ones pass before.
     :param path: part of the path that a request must have. :param method: the method it must have.
@@ -181,6 +186,9 @@ class Door:
             # An empty list (404 without a body) has no JSON to cut off: there it is a list that breaks off.
             start["status"] = start["status"] if body else 200
             body = body[: max(1, len(body) * 2 // 3)] or b'{"data":['
+        elif fault.kind in ("empty", "emptied"):
+            start["status"] = 200
+            body = _without_rows(body, promising=fault.kind == "emptied")
         elif fault.kind != "drip":
             body = body or b"{}"
         length = len(body)
@@ -195,7 +203,7 @@ class Door:
                 await asyncio.sleep(fault.interval)
             await answer({"type": "http.response.body", "body": b""})
             return
-        if fault.kind == "cut-json":
+        if fault.kind in ("cut-json", "empty", "emptied"):
             await answer(start)
             await answer({"type": "http.response.body", "body": body})
             return
@@ -246,6 +254,16 @@ async def _read(receive: Receive) -> tuple[bytes, Receive]:
         return messages.pop(0) if messages else await receive()
 
     return body, again
+
+
+def _without_rows(body: bytes, *, promising: bool) -> bytes:
+    """Return a list without its rows: an empty one, or one whose envelope promises what isn't there."""
+    found = msgspec.json.decode(body) if body else {}
+    told = found if isinstance(found, dict) else {}
+    nothing = {"totalItemsOnPage": "0", "data": []}
+    return msgspec.json.encode(
+        told | nothing if promising else told | nothing | {"totalItemsCount": "0", "lastPage": "0", "nextPage": None}
+    )
 
 
 async def _refuse(fault: Fault, answer: Send) -> None:

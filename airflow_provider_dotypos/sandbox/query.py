@@ -80,7 +80,7 @@ def parse(entity: Entity, params: Mapping[str, str], behaviour: Behaviour) -> Qu
     page = read(_page_number, params.get("page", "1"))
     limit = read(_page_size, params.get("limit", str(DEFAULT_LIMIT)), behaviour)
     conditions = read(_conditions, entity, params.get("filter", ""), behaviour)
-    sort = read(_sort, entity, params.get("sort", ""))
+    sort = read(_sort, entity, params.get("sort", ""), behaviour)
     include = read(_names, "include", params.get("include", ""), ",", entity.includes)
     named = read(_names, "namedFilter", params.get("namedFilter", ""), ";", ("openOrders", "orderItems.openOrderItems"))
     if faults:
@@ -110,12 +110,13 @@ def _names(parameter: str, text: str, separator: str, known: Sequence[str]) -> t
     return names
 
 
-def _sort(entity: Entity, text: str) -> tuple[tuple[str, bool], ...]:
+def _sort(entity: Entity, text: str, behaviour: Behaviour) -> tuple[tuple[str, bool], ...]:
     keys = []
     for part in filter(None, text.split(",")):
         name = part.removeprefix("-")
         field = entity.fields.get(name)
-        if field is None or not field.sortable:  # id is sortable on no entity [D2]
+        refused = f"{entity.name}.{name}" in behaviour.unsortable
+        if field is None or not field.sortable or refused:  # id is sortable on no entity [D2]
             raise invalid("sort", f"can't sort by {name!r}")
         keys.append((name, part.startswith("-")))
     return tuple(keys)

@@ -11,7 +11,7 @@ import msgspec
 from airflow_provider_dotypos.api.entities import entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.query import Filter, conditions, filter_text, list_params, split_names
-from airflow_provider_dotypos.api.walk import Triple
+from airflow_provider_dotypos.api.streams import Triple
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.formats.columns import Columns, Names, columns_of
 from airflow_provider_dotypos.transfers.formats.file_format import FileFormat

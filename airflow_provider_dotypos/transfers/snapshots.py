@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_dotypos.api.entities import entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.walk import Triple
+from airflow_provider_dotypos.api.streams import Triple
 from airflow_provider_dotypos.transfers.distinct import DistinctIds
 from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.manifest import Manifest, Set, read_manifest

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.errors import DotyposResponseError
-from airflow_provider_dotypos.api.page import one_line, read_page, timestamp
+from airflow_provider_dotypos.api.page import check_page, decode_row, one_line, read_page, timestamp
 
 
 @given(
@@ -36,7 +36,36 @@ def test_a_timestamp_reads_the_same_however_it_is_written(
     assert timestamp(f"{shown:%Y-%m-%dT%H:%M:%S}{fraction}{suffix}") == ms - ms % tick
 
 
-@pytest.mark.parametrize("text", ["2026-01-15T12:00:00", "2026-13-01T00:00:00Z", "today", "", "2026-01-15"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-01T00:01Z",
+        "2026-01-01T00:01:00Z[UTC]",
+        "2026-01-01T01:01+01:00",
+        "2026-01-01T01:01+0100",
+        "2026-01-01T01:01:00+01:00[Europe/Prague]",
+        "2026-01-01T01:01:00.000+01:00[Europe/Prague][u-ca=iso8601]",
+        "2026-01-01t00:01:00.000000z",
+    ],
+)
+def test_a_time_may_be_written_as_java_or_iso_9557_do(text: str) -> None:
+    assert timestamp(text) == 1767225660000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-15T12:00:00",
+        "2026-01-15T12:00",
+        "2026-01-15T12:00[Europe/Prague]",
+        "2026-01-15T12Z",
+        "2026-13-01T00:00:00Z",
+        "2026-01-01T00:00:00+99:00",
+        "today",
+        "",
+        "2026-01-15",
+    ],
+)
 def test_a_time_without_a_zone_or_sense_is_an_error_not_a_guess(text: str) -> None:
     with pytest.raises(DotyposResponseError, match="can't be read"):
         timestamp(text)
@@ -48,6 +77,121 @@ def test_a_time_without_a_zone_or_sense_is_an_error_not_a_guess(text: str) -> No
 def test_what_is_no_list_is_an_error_without_its_content(body: bytes) -> None:
     with pytest.raises(DotyposResponseError, match="not a Dotypos list"):
         read_page(body, None)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [1e300, -1e300, 10**18, "9" * 18, "9" * 5000, "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.999-01:00", "٢٠٢٦"],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_time_outside_the_years_1_to_9999_is_an_error_of_ours(value: str | float) -> None:
+    with pytest.raises(DotyposResponseError, match="can't be read"):
+        read_page(msgspec.json.encode([{"id": "1", "versionDate": value}]), "versionDate")
+
+
+@pytest.mark.parametrize("moment", [-62135596800000, 253402300799999])
+def test_a_time_may_be_the_first_or_last_of_these_years(moment: int) -> None:
+    assert timestamp(moment) == timestamp(str(moment)) == moment
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+LONG = b"9" * 5000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        DEEP,
+        b'{"data": ' + DEEP + b"}",
+        b'{"extra": ' + DEEP + b', "data": []}',
+        b'[{"id": "1", "note": ' + DEEP + b"}]",
+        b'[{"id": "1", "note": "half of a character: \\ud83d", "x": ' + DEEP + b"}]",
+        b'[{"id": ' + LONG + b"}]",
+        b'[{"id": "1", "versionDate": ' + LONG + b"}]",
+        b'[{"id": "1", "deleted": ' + LONG + b"}]",
+        b'[{"id": "1", "versionDate": 1e400}]',
+        b'{"data": [], "totalItemsCount": ' + LONG + b"}",
+    ],
+    ids=lambda body: str(body[:30]),
+)
+def test_what_no_decoder_takes_is_an_error_of_ours_that_may_pass(body: bytes) -> None:
+    with pytest.raises(DotyposResponseError, match="not a Dotypos list") as caught:
+        read_page(body, "versionDate")
+    assert caught.value.passing
+    assert len(str(caught.value)) < 300
+
+
+def test_a_row_that_is_kept_but_has_no_values_in_python_is_an_error_of_ours() -> None:
+    (row,) = read_page(b'[{"id": "1", "note": ' + LONG + b"}]", None).rows
+    with pytest.raises(DotyposResponseError, match="row that can't be read"):
+        decode_row(row)
+
+
+@pytest.mark.parametrize("body", [b'[{"id": "1"}]', b'{"data": [{"id": "1"}], "perPage": "100"}'])
+def test_a_byte_order_mark_in_front_is_passed_over(body: bytes) -> None:
+    assert read_page(b"\xef\xbb\xbf" + body, None) == read_page(body, None)
+
+
+@pytest.mark.parametrize("value", ["100", 100, "100.0", 100.0, "100.00"])
+def test_counts_are_read_however_they_are_written(value: object) -> None:
+    names = ("currentPage", "totalItemsOnPage", "perPage", "totalItemsCount", "nextPage", "lastPage")
+    page = read_page(msgspec.json.encode({"data": [], **dict.fromkeys(names, value)}), None)
+    assert {page.number, page.rows_on_page, page.per_page, page.total, page.next_page, page.last_page} == {100}
+
+
+@pytest.mark.parametrize("value", [None, "", "-1", -1, "many", "1.5", 1.5, 1e300, "9" * 5000, "٣"])
+def test_a_count_that_is_none_says_nothing(value: object) -> None:
+    names = ("currentPage", "totalItemsOnPage", "perPage", "totalItemsCount", "lastPage")
+    page = read_page(msgspec.json.encode({"data": [], **dict.fromkeys(names, value)}), None)
+    assert {page.number, page.rows_on_page, page.per_page, page.total, page.last_page} == {None}
+    assert check_page(page, 100, 1) is page
+
+
+def envelope(rows: int, **told: object) -> bytes:
+    return msgspec.json.encode({"data": [{"id": str(i)} for i in range(rows)], **told})
+
+
+@pytest.mark.parametrize(
+    ("rows", "number", "told"),
+    [
+        (0, 1, {"nextPage": "2"}),
+        (0, 1, {"nextPage": "https://example.invalid/orders?page=2"}),
+        (0, 1, {"totalItemsCount": "250"}),
+        (0, 1, {"lastPage": "3"}),
+        (0, 3, {"totalItemsCount": "250", "perPage": "100", "currentPage": "3"}),
+        (0, 3, {"totalItemsCount": "120", "perPage": "50"}),
+        (0, 1, {"totalItemsOnPage": "5"}),
+        (4, 1, {"totalItemsOnPage": "5"}),
+        (6, 1, {"totalItemsOnPage": "5"}),
+        (5, 2, {"currentPage": "1"}),
+    ],
+)
+def test_an_answer_that_contradicts_itself_is_none(rows: int, number: int, told: dict[str, object]) -> None:
+    page = read_page(envelope(rows, **told), None)
+    with pytest.raises(DotyposResponseError, match="contradicts itself") as caught:
+        check_page(page, 100, number)
+    assert caught.value.passing
+
+
+@pytest.mark.parametrize(
+    ("rows", "number", "told"),
+    [
+        (0, 1, {}),
+        (0, 1, {"totalItemsCount": "0", "lastPage": "0", "nextPage": None, "currentPage": "1", "perPage": "100"}),
+        (0, 1, {"totalItemsCount": "0", "lastPage": "1", "firstPage": "1", "nextPage": "1", "currentPage": "0"}),
+        (0, 1, {"totalItemsCount": None, "lastPage": None, "currentPage": None}),
+        (0, 3, {"totalItemsCount": "200", "lastPage": "2", "currentPage": "2", "perPage": "100"}),  # past the end
+        (0, 3, {"totalItemsCount": "90", "lastPage": "1", "currentPage": "3"}),  # rows have left meanwhile
+        (50, 1, {"totalItemsCount": "250", "perPage": "50", "totalItemsOnPage": "50"}),  # pages are capped
+        (50, 1, {"totalItemsCount": "250", "perPage": "100", "nextPage": "2"}),  # capped without saying so
+        (100, 1, {"totalItemsCount": "99", "nextPage": None}),  # counted a moment later
+        (100, 3, {"currentPage": "3", "totalItemsCount": None, "nextPage": "4"}),
+        (120, 1, {"perPage": "100"}),
+    ],
+)
+def test_what_can_hide_no_row_contradicts_nothing(rows: int, number: int, told: dict[str, object]) -> None:
+    page = read_page(envelope(rows, **told), None)
+    assert check_page(page, 100, number) is page
 
 
 @pytest.mark.parametrize("marker", [True, 1, 1.0, "1", "true"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, wire
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox, wire
 from tests.conftest import NewClient
 
 
@@ -101,3 +102,89 @@ def test_bytes_that_are_not_utf_8_do_not_keep_a_row_from_being_read(
     assert [row["name"] for row in reader.rows("products")] == ["caf�"]
     assert [row["name"] for row in reader.changes("products", Window(then, then + 1))] == ["caf�"]
     assert reader.get("products", id)["name"] == "caf�"
+
+
+class TestAnswersThatLackRows:
+    """Answers without the rows that are there: such as say so themselves, and such as only the reader can know."""
+
+    THEN = int((datetime.now(timezone.utc) - timedelta(hours=2)).timestamp()) * 1000
+
+    @pytest.fixture(params=["orders", "tables"])  # without totals, and with
+    def name(self, request: pytest.FixtureRequest, sandbox: Sandbox) -> str:
+        for i in range(250):
+            sandbox.shop.insert(sandbox.cloud_ids[0], request.param, {"versionDate": self.THEN + 1000 * i})
+        return str(request.param)
+
+    def walk(self, reader: Reader, name: str) -> list[str]:
+        return [row["id"] for row in reader.changes(name, Window(self.THEN, self.THEN + 3_600_000))]
+
+    def lists(self, sandbox: Sandbox, name: str) -> int:
+        return sum(request.path.endswith(name) for request in sandbox.requests)
+
+    @pytest.mark.parametrize("kind", ["empty", "emptied"])
+    @pytest.mark.parametrize("page", [2, 3])
+    def test_a_walk_asks_again_and_loses_nothing(
+        self, sandbox: Sandbox, reader: Reader, name: str, kind: str, page: int
+    ) -> None:
+        assert len(set(self.walk(reader, name))) == 250
+        usual = self.lists(sandbox, name)
+        sandbox.requests.clear()
+        sandbox.faults.append(Fault(kind, path=f"/{name}", skip=page - 1))
+        assert len(set(self.walk(reader, name))) == 250
+        assert self.lists(sandbox, name) == usual + 1
+
+    @pytest.mark.parametrize("kind", ["empty", "emptied"])
+    @pytest.mark.parametrize("page", [2, 3])
+    def test_rows_are_asked_for_again(self, sandbox: Sandbox, reader: Reader, name: str, kind: str, page: int) -> None:
+        sandbox.faults.append(Fault(kind, path=f"/{name}", skip=page - 1))
+        assert len(list(reader.rows(name, sort="versionDate"))) == 250
+        assert self.lists(sandbox, name) == 4
+
+    def test_what_contradicts_itself_for_good_is_an_error(self, sandbox: Sandbox, reader: Reader, name: str) -> None:
+        sandbox.faults.append(Fault("emptied", path=f"/{name}", skip=1, times=1000))
+        with pytest.raises(errors.DotyposResponseError, match=r"no rows, and says that there are more\. \(gave up"):
+            self.walk(reader, name)
+
+    def test_what_only_the_reader_knows_is_believed_when_it_comes_twice(
+        self, sandbox: Sandbox, reader: Reader, name: str
+    ) -> None:
+        sandbox.faults.append(Fault("empty", path=f"/{name}", skip=1, times=2))
+        assert len(self.walk(reader, name)) == 99
+
+    def test_an_empty_window_costs_no_further_call(self, sandbox: Sandbox, reader: Reader) -> None:
+        assert self.walk(reader, "orders") == []
+        assert self.lists(sandbox, "orders") == 1
+
+    def test_a_first_page_that_says_that_it_is_not_empty_is_asked_for_again(
+        self, sandbox: Sandbox, reader: Reader
+    ) -> None:
+        sandbox.shop.insert(sandbox.cloud_ids[0], "tables", {"versionDate": self.THEN})
+        sandbox.faults.append(Fault("emptied", path="/tables"))
+        assert len(self.walk(reader, "tables")) == 1
+
+
+def test_a_field_that_only_helps_to_sort_stops_no_entity(sandbox: Sandbox, reader: Reader) -> None:
+    then = int((datetime.now(timezone.utc) - timedelta(hours=1)).timestamp() * 1000)
+    sandbox.behaviour = Behaviour(unsortable=("tables.locationName", "taxes.value"))
+    for _ in range(600):
+        sandbox.shop.insert(sandbox.cloud_ids[0], "tables", {"versionDate": then})
+    sandbox.shop.insert(sandbox.cloud_ids[0], "taxes", {"versionDate": then})
+    assert len({row["id"] for row in reader.changes("tables", Window(then, then + 1))}) == 600
+    assert len(list(reader.changes("taxes", Window(then, then + 1)))) == 1
+    refused = [request.query["sort"] for request in sandbox.requests if request.status == 400]
+    assert refused == ["versionDate,locationName,name,seats"]
+
+
+def test_an_order_that_is_never_the_same_is_waited_for_as_long_as_patience_lasts(
+    sandbox: Sandbox, reader: Reader
+) -> None:
+    then = int((datetime.now(timezone.utc) - timedelta(hours=1)).timestamp() * 1000)
+    sandbox.behaviour = Behaviour(ties="shuffled")
+    same = {"versionDate": then, "created": then, "updated": then}
+    for _ in range(600):
+        sandbox.shop.insert(sandbox.cloud_ids[0], "orders", same)
+    began = time.monotonic()
+    with pytest.raises(errors.DotyposWalkError, match="isn't stable"):
+        list(reader.changes("orders", Window(then, then + 1)))
+    assert 1 <= time.monotonic() - began < 20
+    assert not any(request.status >= 400 for request in sandbox.requests)

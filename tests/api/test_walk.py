@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -11,13 +12,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.entities import entities, entity
-from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposWalkError
+from airflow_provider_dotypos.api.errors import (
+    DotyposInputError,
+    DotyposValidationError,
+    DotyposWalkError,
+    error_for,
+)
 from airflow_provider_dotypos.api.page import Page, read_page
-from airflow_provider_dotypos.api.walk import Piece, Query, streams, walk
+from airflow_provider_dotypos.api.streams import streams
+from airflow_provider_dotypos.api.walk import Piece, Query, walk
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
-from tests.api.walking import NOW_MS, SINCE, UNTIL, Drift, drive, drive_together, empty_shop
+from tests.api.walking import (
+    NOW_MS,
+    SINCE,
+    UNTIL,
+    Drift,
+    Server,
+    Walked,
+    drive,
+    drive_together,
+    empty_shop,
+    follow,
+)
 
 WINDOW = Window(SINCE, UNTIL)
 
@@ -183,38 +201,211 @@ def test_a_row_with_two_cursors_comes_once_if_either_lies_in_the_window(behaviou
     assert walked.counts == dict.fromkeys(expected, 1)
 
 
-def test_ties_beyond_what_an_address_can_exclude_are_read_by_agreeing_passes() -> None:
+def tie(shop: Shop, name: str, rows: int) -> list[int]:
+    """Give an entity rows of one instant that nothing else tells apart, either."""
+    fields: dict[str, Any] = {"created": SINCE, "updated": SINCE, "modified": SINCE, "deleted": False}
+    row = {field: value for field, value in fields.items() if field in entity(name).fields}
+    row[entity(name).cursors[0]] = SINCE + 1000
+    return [shop.insert(shop.cloud_ids[0], name, row)["id"] for _ in range(rows)]
+
+
+class Leaving:
+    """Rows of a tie that change while they are read, some between any two requests, and so leave the window."""
+
+    def __init__(self, shop: Shop, name: str, ids: list[int], rate: float, seed: int) -> None:
+        self.shop = shop
+        self.name = name
+        self.staying = list(ids)
+        self.rate = rate
+        self.random = random.Random(seed)
+
+    def __call__(self) -> None:
+        self.shop.advance(0.1)
+        for _ in range(int(self.rate) + (self.random.random() < self.rate % 1)):
+            if self.staying:
+                id = self.staying.pop(self.random.randrange(len(self.staying)))
+                self.shop.update(self.shop.cloud_ids[0], self.name, id, {})
+
+
+def test_ties_beyond_what_an_address_can_exclude_are_read_by_page_numbers() -> None:
     shop = empty_shop()
-    for _ in range(900):
-        shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 1000})
+    tie(shop, "orders", 900)
     walked = drive(shop, "orders", WINDOW)
     assert len(walked.counts) == 900
     assert set(walked.counts.values()) == {1}
     assert max(walked.lengths) < 6500
+    assert len(walked.queries) <= 17  # six pages that can't be excluded, there and back; 23 by two whole passes
 
 
-def test_passes_that_never_agree_are_an_error_not_a_loss() -> None:
+def test_an_order_that_is_never_the_same_is_an_error_not_a_loss() -> None:
     shop = empty_shop()
-    for _ in range(900):
-        shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 1000, "created": SINCE, "updated": SINCE})
-    with pytest.raises(DotyposWalkError, match="share one instant"):
+    tie(shop, "orders", 900)
+    with pytest.raises(DotyposWalkError, match=r"share one instant.*order of equal rows isn't stable"):
         drive(shop, "orders", WINDOW, Behaviour(ties="shuffled"))
 
 
-def test_a_row_that_leaves_a_large_tie_hides_no_other() -> None:
+def test_an_order_that_becomes_stable_is_waited_for() -> None:
     shop = empty_shop()
-    cloud = shop.cloud_ids[0]
-    rows = [shop.insert(cloud, "orders", {"versionDate": SINCE + 1000})["id"] for _ in range(900)]
-    leaving = iter(rows[:60])
+    tie(shop, "orders", 900)
+    calm = shop.now() + 5000
+    shuffled = Behaviour(ties="shuffled")
+    walked = drive(shop, "orders", WINDOW, lambda: shuffled if shop.now() < calm else Behaviour())
+    assert set(walked.counts.values()) == {1}
+    assert len(walked.counts) == 900
+    assert walked.waits == [2.0, 6.0]
+
+
+@pytest.mark.parametrize("rate", [1 / 12, 1 / 2, 3, 40])
+@pytest.mark.parametrize("name", ["orders", "courses"])  # sorted by the cursor, and not
+def test_rows_that_leave_a_large_tie_hide_no_other(name: str, rate: float) -> None:
+    for seed in range(8):
+        shop = empty_shop()
+        leaving = Leaving(shop, name, tie(shop, name, 700), rate, seed)
+        walked = drive(shop, name, WINDOW, between=leaving)
+        assert all(walked.counts[str(id)] == 1 for id in leaving.staying)
+        assert not walked.waits
+        assert name != "orders" or len(walked.queries) <= 14
+
+
+@given(
+    rows=st.integers(90, 460) | st.integers(461, 1000),
+    rate=st.sampled_from([0.0, 0.1, 1.0, 10.0, 60.0]),
+    name=st.sampled_from(["orders", "products", "money-logs", "customer-account-logs"]),
+    behaviour=behaviours,
+    seed=st.integers(0, 2**32),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_of_a_tie_of_any_size_no_row_that_stays_is_lost(
+    rows: int, rate: float, name: str, behaviour: Behaviour, seed: int
+) -> None:
+    shop = empty_shop()
+    leaving = Leaving(shop, name, tie(shop, name, rows), rate, seed)
+    try:
+        walked = drive(shop, name, WINDOW, behaviour, between=leaving)
+    except DotyposWalkError:
+        assert behaviour.ties == "shuffled"
+        return
+    assert {walked.counts[str(id)] for id in leaving.staying} <= {1}
+
+
+@pytest.mark.parametrize("name", sorted(name for name, row in entities().items() if row.cursors and row.tie_breakers))
+@pytest.mark.parametrize("named", [True, False])
+def test_no_entity_depends_on_a_field_that_only_helps_to_sort(name: str, named: bool) -> None:
+    found = entity(name)
+    shop = empty_shop()
+    placeholders = {}
+    row: dict[str, Any] = dict.fromkeys(found.cursors, SINCE + 1000)
+    if found.placeholders:
+        placeholders = {"warehouse_id": shop.rows(shop.cloud_ids[0], "warehouses")[0]["id"]}
+        row["_warehouseId"] = placeholders["warehouse_id"]
+    for _ in range(640):
+        shop.insert(shop.cloud_ids[0], name, row)
+    refused = found.tie_breakers[-1:] if named else found.tie_breakers
+    behaviour = Behaviour(unsortable=tuple(f"{name}.{field}" for field in refused))
+
+    walked = drive(shop, name, WINDOW, behaviour, **placeholders)
+
+    assert set(walked.counts.values()) == {1}
+    assert len(walked.counts) >= 640
+    sorts = {query.sort for query in walked.queries if query.page > 1}
+    by_cursor = (found.cursors[0],) if found.cursor_sortable else ()
+    assert sorts == {by_cursor + tuple(name for name in found.tie_breakers if name not in refused)}
+    by_value = [query for query in walked.queries if any("gteq" in term for term in query.conditions)]
+    assert by_value[0].sort == by_cursor
+
+
+@pytest.mark.parametrize("said", ["", "can't sort like this"])
+def test_a_refusal_that_names_no_field_costs_all_that_only_help(said: str) -> None:
+    shop = empty_shop()
+    tie(shop, "tables", 640)
+    violations = [{"fieldName": None, "message": said}]
+    server = Server(shop, "tables")
+
+    def answer(query: Query, cursor: str | None) -> Page:
+        if len(query.sort) > 1:
+            refusal = error_for("GET", "tables", 400, {}, msgspec.json.encode({"violations": violations}))
+            raise cast("DotyposValidationError", refusal)
+        return server.answer(query, cursor)
+
+    assert len(walk_with(server, answer).counts) == 640
+
+
+def test_what_is_refused_without_them_stays_refused() -> None:
+    shop = empty_shop()
+    tie(shop, "tables", 640)
+    with pytest.raises(DotyposValidationError):
+        drive(shop, "tables", WINDOW, Behaviour(unsortable=("tables.versionDate",)))
+
+
+@given(
+    name=st.sampled_from(KINDS),
+    behaviour=behaviours,
+    rows=st.integers(101, 500),
+    seed=st.integers(0, 2**32),
+    data=st.data(),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_one_empty_answer_against_better_knowledge_loses_nothing(
+    name: str, behaviour: Behaviour, rows: int, seed: int, data: st.DataObject
+) -> None:
+    shop = empty_shop()
+    chance = random.Random(seed)
+    cursor = entity(name).cursors[0]
+    for moment in chance.sample(range(SINCE, UNTIL, 1000), rows):
+        shop.insert(shop.cloud_ids[0], name, {cursor: moment})
+    without = walk_with(server := Server(shop, name, behaviour), server.answer)
+    turn = data.draw(st.integers(1, len(without.queries) - 1))  # of the first answer nothing is known before
+
+    server = Server(shop, name, behaviour)
+    walked = walk_with(server, lambda query, moved: glitch(server, query, moved, turn))
+
+    assert walked.counts == without.counts
+    assert len(walked.queries) - len(without.queries) in (0, 1)
+
+
+def glitch(server: Server, query: Query, cursor: str | None, turn: int) -> Page:
+    page = server.answer(query, cursor)
+    return read_page(b'{"data": [], "perPage": "100"}', cursor) if len(server.walked.queries) - 1 == turn else page
+
+
+def test_a_row_held_back_that_left_is_asked_for_once_more_and_then_given_up() -> None:
+    shop = empty_shop()
+    ids = [shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 1000 * i})["id"] for i in range(100)]
+    server = Server(shop, "orders")
 
     def between() -> None:
-        if (id := next(leaving, None)) is not None:
-            shop.advance(0.1)
-            shop.update(cloud, "orders", id, {"note": "changed"})
+        if len(server.walked.queries) == 1:
+            shop.update(shop.cloud_ids[0], "orders", ids[-1], {})
 
-    walked = drive(shop, "orders", WINDOW, between=between)
-    assert {str(id) for id in rows[60:]} <= set(walked.ids)
-    assert all(count == 1 for id, count in walked.counts.items() if int(id) in rows[60:])
+    server.between = between
+    walked = walk_with(server, server.answer)
+    assert walked.ids == [str(id) for id in ids[:-1]]
+    assert len(walked.queries) == 3
+
+
+def test_a_list_that_ends_before_as_many_rows_as_were_counted_is_asked_for_once_more() -> None:
+    shop = empty_shop()
+    for i in range(250):
+        shop.insert(shop.cloud_ids[0], "tables", {"versionDate": SINCE + 1000 * i})
+    server = Server(shop, "tables")
+
+    def answer(query: Query, cursor: str | None) -> Page:
+        page = server.answer(query, cursor)
+        if len(server.walked.queries) != 2:
+            return page
+        first = msgspec.json.decode(page.rows[0])  # the row that was held back, and nothing else
+        return read_page(msgspec.json.encode({"data": [first], "perPage": "100", "totalItemsCount": "1"}), cursor)
+
+    walked = walk_with(server, answer)
+    assert len(walked.counts) == 250
+    assert len(walked.queries) == 5  # three pages, one of them twice, and the rows without a cursor
+
+
+def walk_with(server: Server, answer: Callable[[Query, str | None], Page]) -> Walked:
+    """Walk every stream of a server's entity, over answers of another making."""
+    for stream in streams(server.entity, WINDOW):
+        follow(server.walked, walk(server.entity, Piece(stream, SINCE, UNTIL)), stream.cursor, answer)
+    return server.walked
 
 
 def test_a_quiet_run_of_full_pages_asks_for_little_more_than_the_pages() -> None:

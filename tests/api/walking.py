@@ -11,10 +11,13 @@ from datetime import datetime, timezone
 import msgspec
 
 from airflow_provider_dotypos.api.entities import entity
-from airflow_provider_dotypos.api.page import EMPTY, Page, read_page
+from airflow_provider_dotypos.api.errors import DotyposValidationError, error_for
+from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, read_page
+from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.query import Filter, filter_text
-from airflow_provider_dotypos.api.walk import Batch, Piece, Query, streams, walk
+from airflow_provider_dotypos.api.streams import streams
+from airflow_provider_dotypos.api.walk import Batch, Piece, Query, Walk, walk
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Shop
 
@@ -32,6 +35,7 @@ class Walked:
     ids: list[str] = field(default_factory=list)
     queries: list[Query] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
 
     def take(self, batch: Batch) -> None:
         assert [str(msgspec.json.decode(row)["id"]) for row in batch.rows] == list(batch.ids)
@@ -55,7 +59,7 @@ class Server:
         self,
         shop: Shop,
         name: str,
-        behaviour: Behaviour | None = None,
+        behaviour: Behaviour | Callable[[], Behaviour] | None = None,
         between: Callable[[], None] = lambda: None,
         **placeholders: int,
     ) -> None:
@@ -77,18 +81,23 @@ class Server:
         self.walked.lengths.append(len(params.get("filter", "")))
         headers = {"Allow-Version": "BC1"}
         cloud, name = self.shop.cloud_ids[0], self.entity.name
-        status, body = self.shop.list(cloud, name, params, self.behaviour, headers, **self.placeholders)
+        behaviour = self.behaviour if isinstance(self.behaviour, Behaviour) else self.behaviour()
+        status, body = self.shop.list(cloud, name, params, behaviour, headers, **self.placeholders)
         if status == 404 and not body:
             return EMPTY
+        if status == 400:
+            refusal = error_for("GET", name, status, {}, body)
+            assert isinstance(refusal, DotyposValidationError)
+            raise refusal
         assert status == 200, body
-        return read_page(body, cursor)
+        return check_page(read_page(body, cursor), 100, query.page)
 
 
 def drive(
     shop: Shop,
     name: str,
     window: Window,
-    behaviour: Behaviour | None = None,
+    behaviour: Behaviour | Callable[[], Behaviour] | None = None,
     *,
     between: Callable[[], None] = lambda: None,
     filter: Filter = None,
@@ -97,15 +106,35 @@ def drive(
     """Walk every stream of an entity against the shop's own lists; `between` is called before each request."""
     server = Server(shop, name, behaviour, between, **placeholders)
     for stream in streams(server.entity, window, filter):
-        steps = walk(server.entity, Piece(stream, window.since, window.until))
-        step = next(steps, None)
-        while step is not None:
-            if isinstance(step, Query):
-                step = steps.send(server.answer(step, stream.cursor))
-            else:
-                server.walked.take(step)
-                step = next(steps, None)
+        piece = Piece(stream, window.since, window.until)
+        follow(server.walked, walk(server.entity, piece), stream.cursor, server.answer, shop.advance)
     return server.walked
+
+
+def follow(
+    walked: Walked,
+    steps: Walk,
+    cursor: str | None,
+    answer: Callable[[Query, str | None], Page],
+    sleep: Callable[[float], None] = lambda seconds: None,
+) -> None:
+    """Do what a walk wants, to its end."""
+    step = next(steps, None)
+    while step is not None:
+        if isinstance(step, Query):
+            try:
+                page = answer(step, cursor)
+            except DotyposValidationError as refusal:
+                step = steps.throw(refusal)
+            else:
+                step = steps.send(page)
+            continue
+        if isinstance(step, Wait):
+            walked.waits.append(step.seconds)
+            sleep(step.seconds)
+        else:
+            walked.take(step)
+        step = next(steps, None)
 
 
 def drive_together(
@@ -156,11 +185,12 @@ class Worker:
             page, self.page = self.page, None
             self.go_on(self.steps.send(page))
 
-    def go_on(self, step: Query | Batch | None) -> None:
+    def go_on(self, step: Query | Batch | Wait | None) -> None:
         """Deliver what there is, up to the next query or the piece's end."""
         assert self.piece is not None
-        while isinstance(step, Batch):
-            self.server.walked.take(step)
+        while isinstance(step, Batch | Wait):
+            if isinstance(step, Batch):
+                self.server.walked.take(step)
             step = next(self.steps, None)
         self.query = step
         if step is None:

@@ -180,6 +180,16 @@ def test_stop_cuts_hanging_and_dripping_requests_off() -> None:
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.parametrize(("kind", "total"), [("empty", "0"), ("emptied", "3")])
+def test_faults_that_take_a_lists_rows_away(api: Api, sandbox: Sandbox, kind: str, total: str) -> None:
+    for _ in range(3):
+        sandbox.shop.insert(sandbox.cloud_ids[0], "tables", {})
+    sandbox.faults.append(Fault(kind, path="/tables"))
+    found = api("GET", "tables").json()
+    assert (found["data"], found["totalItemsOnPage"], found["totalItemsCount"]) == ([], "0", total)
+    assert len(api("GET", "tables").json()["data"]) == 3
+
+
 def test_faults_choose_their_requests(api: Api, sandbox: Sandbox) -> None:
     sandbox.faults.append(Fault("503", path="/branches", method="GET", skip=1, times=2))
     assert api("GET", "taxes").status_code == 200

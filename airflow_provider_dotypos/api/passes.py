@@ -1,0 +1,131 @@
+"""Reading what no value divides: by excluding what was seen, and by page numbers what is too large for that.
+
+Pure: a plan yields the number of the page to be read next, receives that page, and returns whether it has surely seen
+every row that stayed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from airflow_provider_dotypos.api.errors import DotyposValidationError
+from airflow_provider_dotypos.api.page import Page
+from airflow_provider_dotypos.api.query import MAX_LIMIT
+from airflow_provider_dotypos.api.streams import Triple
+
+#: Ids excluded in one address at most; the longest URL is unknown, and most servers take 8 KB.
+MAX_EXCLUDED_CHARACTERS = 6000
+
+#: Seconds before a second pair of passes, and how much longer each further wait is.
+FIRST_PAUSE, GROWTH = 2.0, 3.0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to be read for some seconds."""
+
+    seconds: float
+
+
+Plan: TypeAlias = Generator["int | Wait", Page, bool]
+
+
+def there_and_back() -> Plan:
+    """Read rows that may leave, but never come: from the first page to the last, and back to the first.
+
+    In a stable order a row that stays moves up only, as rows before it leave, so the number of its page never grows.
+    When the last page, N, is read, every such row is on N or a page before it. Then the pages N, N-1, …, 1 are read. A
+    row that stays is on the page read or a page before it each time: so it was when N was read, and if it wasn't on
+    page k when k was read, it was before k, and hence still is when k-1 is read. On page 1 it can only be on it. So it
+    is met, however many rows leave meanwhile.
+
+    The order shows whether it is stable: no row comes twice on the way there, the rows of a page come back in the order
+    in which they went, and no more of them are new on the way back than are gone (each row that leaves hides at most
+    one). And the last page, read again, must still be the last.
+    """
+    ids, last = yield from _pass_through()
+    places = {id: place for place, id in enumerate(ids)}
+    if len(places) < len(ids):
+        return False
+    if last == 1:
+        return True  # one answer showed it all
+    met: set[str] = set()
+    for number in range(last, 0, -1):
+        page = yield number
+        order = [places[id] for id in page.ids if id in places]
+        if order != sorted(order) or (number == last and page.is_full(MAX_LIMIT, number)):
+            return False
+        met.update(page.ids)
+    return len(met - places.keys()) <= len(places.keys() - met)
+
+
+def until_two_agree(patience: float, paged: bool = True) -> Plan:
+    """Read rows that may come and leave, again and again, until two passes in a row show the same rows, each once.
+
+    A row that leaves can hide another from one pass. It can't from two: it is in the first pass's rows (it was read
+    before it left) and not in the second's, so the two differ. After two that differ, things are given time to calm
+    down.
+
+    :param patience: how many seconds to wait in all.
+    :param paged: whether the list has pages.
+    """
+    previous: set[str] | None = None
+    pause, waited = FIRST_PAUSE, 0.0
+    while True:
+        ids, last = yield from _pass_through(paged)
+        found = set(ids) if len(set(ids)) == len(ids) else None
+        if last == 1 or (found is not None and found == previous):
+            return True
+        if previous is None and found is not None:
+            previous = found
+            continue
+        waited += pause
+        if waited > patience:
+            return False
+        yield Wait(pause)
+        pause *= GROWTH
+        previous = None
+
+
+def _pass_through(paged: bool = True) -> Generator[int | Wait, Page, tuple[list[str], int]]:
+    """Read the pages up to a short one, or one of nothing new; return all ids, and the number of the last page."""
+    ids: list[str] = []
+    size = MAX_LIMIT
+    number = 0
+    while True:
+        number += 1
+        page = yield number
+        news = set(page.ids).difference(ids)
+        ids += page.ids
+        if not (paged and news and page.is_full(size, number)):
+            return ids, number
+        if page.promises_more(size, number):
+            size = min(size, len(page.rows))  # the server caps pages, and may not say so
+
+
+def excludable(ids: Iterable[str]) -> list[str]:
+    """Return as many of the ids as one address can exclude."""
+    room = MAX_EXCLUDED_CHARACTERS
+    excluded = []
+    for id in ids:
+        room -= len(id) + 1
+        if room < 0:
+            break
+        excluded.append(id)
+    return excluded
+
+
+def excluding(ids: Sequence[str]) -> tuple[Triple, ...]:
+    """Return the conditions that exclude the ids."""
+    return (("id", "notin", ",".join(ids)),) if ids else ()
+
+
+def spared_fields(names: tuple[str, ...], refusal: DotyposValidationError) -> tuple[str, ...]:
+    """Return the sort fields that a refusal doesn't name; none of them if it names none."""
+    said = [refusal.refusal.message, *(text for violation in refusal.violations for text in violation)]
+    named = set(re.findall(r"\w+", " ".join(filter(None, said))))
+    spared = tuple(name for name in names if name not in named)
+    return spared if len(spared) < len(names) else ()

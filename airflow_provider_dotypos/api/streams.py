@@ -1,0 +1,80 @@
+"""What a walk is made of: streams, disjoint sets of an entity's rows.
+
+Live and deleted rows are apart (what ``deleted|in|0,1`` does with rows whose marker is null is unknown, and lists
+without a filter on ``deleted`` are documented to hold those). Rows without a cursor are apart. For an entity with two
+cursors each row is under the first of them that lies in the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TypeAlias
+
+from airflow_provider_dotypos.api.entities import Entity
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.query import Filter, conditions
+from airflow_provider_dotypos.api.window import Window
+
+Triple: TypeAlias = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A disjoint part of what a walk reads.
+
+    :param name: what it is called in names of parts: ``live``, ``deleted``, ``rows``; with ``-null`` for rows without
+        a cursor.
+    :param conditions: what its rows have in common.
+    :param cursor: what orders it; ``None`` if nothing does.
+    :param deleted: the rows' soft-delete marker (null counts as not deleted); ``None`` if it doesn't matter.
+    """
+
+    name: str
+    conditions: tuple[Triple, ...]
+    cursor: str | None
+    deleted: bool | None = None
+
+
+def streams(entity: Entity, window: Window, filter: Filter = None) -> tuple[Stream, ...]:
+    """Return the streams that together hold every row of the window once.
+
+    :param filter: further conditions; one on ``deleted`` replaces the division into live and deleted rows.
+    :raises DotyposInputError: the filter names a cursor, or asks what the API doesn't allow.
+    """
+    own = conditions(entity, filter)
+    named = {field for field, _, _ in own}
+    for name in entity.cursors:
+        if name in named:
+            raise DotyposInputError(
+                f"filter: {name} is the cursor of {entity.name}; the window already filters by it (use since and until)"
+            )
+    # Live rows first: a row deleted in between is then found among the deleted ones.
+    markers: list[tuple[str, tuple[Triple, ...], bool | None]] = [("rows", (), None)]
+    if entity.deleted_filterable and "deleted" not in named:
+        markers = [("live", (), False), ("deleted", (("deleted", "eq", "1"),), True)]
+    found = []
+    for marker, terms, deleted in markers:
+        for suffix, cursor, apart in _by_cursor(entity, window):
+            found.append(Stream(marker + suffix, own + terms + apart, cursor, deleted))
+    return tuple(found)
+
+
+def _by_cursor(entity: Entity, window: Window) -> list[tuple[str, str | None, tuple[Triple, ...]]]:
+    """Divide rows by the first cursor that lies in the window, and those that have none."""
+    if not entity.cursors:
+        return [("", None, ())]
+    ways: list[tuple[str, str | None, tuple[Triple, ...]]] = []
+    for index, cursor in enumerate(entity.cursors):
+        elsewhere = [_outside(earlier, window) for earlier in entity.cursors[:index]]
+        for number, apart in enumerate(product(*elsewhere)):
+            suffix = "" if index == 0 else f"-{cursor}-{number}"
+            ways.append((suffix, cursor, apart))
+    if all(entity.fields[cursor].nullable for cursor in entity.cursors):
+        ways.append(("-null", None, tuple((cursor, "eq", "null") for cursor in entity.cursors)))
+    return ways
+
+
+def _outside(cursor: str, window: Window) -> list[Triple]:
+    before = [] if window.since is None else [(cursor, "lt", str(window.since))]
+    return [*before, (cursor, "gteq", str(window.until)), (cursor, "eq", "null")]
