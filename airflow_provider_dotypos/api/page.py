@@ -56,6 +56,11 @@ class Page:
     last_page: int | None = None
     tick: int = SECOND
 
+    @property
+    def moments(self) -> dict[str, int]:
+        """The rows' cursors by their ids."""
+        return {id: moment for id, moment in zip(self.ids, self.cursors, strict=True) if moment is not None}
+
     def size(self, asked: int) -> int:
         """Return how many rows a full page has: what was asked for, unless the server caps it lower."""
         return min(asked, self.per_page) if self.per_page else asked
@@ -68,6 +73,10 @@ class Page:
         """
         shown = (number - 1) * self.size(asked) + len(self.rows)
         return max(self.next_page or 0, self.last_page or 0) > number or (self.total or 0) > shown
+
+    def rows_left(self, asked: int) -> int:
+        """Return how many rows there are at least, by what the answer says, that this first page doesn't show."""
+        return max((self.total or 0) - len(self.rows), int(self.promises_more(asked)))
 
     def is_full(self, asked: int, number: int = 1) -> bool:
         """Whether there may be more rows than this page and those before it show.

@@ -93,12 +93,14 @@ def until_two_agree(patience: float, paged: bool = True) -> Plan:
 def _pass_through(paged: bool = True) -> Generator[int | Wait, Page, tuple[list[str], int]]:
     """Read the pages up to a short one, or one of nothing new; return all ids, and the number of the last page."""
     ids: list[str] = []
+    met: set[str] = set()
     size = MAX_LIMIT
     number = 0
     while True:
         number += 1
         page = yield number
-        news = set(page.ids).difference(ids)
+        news = not met.issuperset(page.ids)
+        met.update(page.ids)
         ids += page.ids
         if not (paged and news and page.is_full(size, number)):
             return ids, number

@@ -13,11 +13,11 @@ and the next page number skips a row. So every query here starts at a *value* (k
    on at the start of that tick and reads it again. **A tick is delivered only from a query that shows it whole**, hence
    once, and nothing falls between queries. (That texts are cut, not rounded, is assumed [A].)
 3. A tick with more rows than a page (a *tie*: a bulk change) can't be passed like this, and ``id`` can't be sorted by.
-   It can be excluded: ``id|notin|<seen>`` shows what is left, until a page is short. Rows that leave meanwhile hide
-   none: every query is for the first page of what is left. Where that address gets too long, what it can't exclude is
-   read by page numbers, to the last page and back, which misses no row that stays as long as the order of equal rows
-   is stable (``passes``; further fields to sort by help with that, as far as the API takes them). Where it isn't, and
-   where rows may come as well (there is no cursor), passes are repeated until two in a row agree, or it is an error.
+   It can be excluded: ``id|notin|<seen>`` shows what is left, until a later tick shows, or the end. Rows that leave
+   meanwhile hide none: every query is for the first page of what is left. Where that address gets too long, what it
+   can't exclude is read by page numbers, to the last page and back. That misses no row that stays, as long as the order
+   of equal rows is stable (``passes``; further fields to sort by help, as far as the API takes them). Where it isn't,
+   and where rows may come as well (there is no cursor), passes are repeated until two agree, or it is an error.
 4. Where the cursor can't be sorted by, a range is halved until each piece is one short page: one atomic answer.
 5. Rows that are wrong under these rules (out of order, outside the window, excluded yet there) are an error, not a
    guess. An answer that contradicts itself is none (``page.check_page``). One that contradicts only what is known, as
@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -80,7 +80,6 @@ class Batch:
 
 
 Walk: TypeAlias = Generator["Query | Batch | Wait", "Page | None", None]
-Counting: TypeAlias = Generator["Query | Batch | Wait", "Page | None", int]
 
 
 class Piece:
@@ -162,16 +161,17 @@ class _Walker:
         self._tie_breakers = entity.tie_breakers
 
     def sorted(self) -> Walk:
-        """Read the piece from page to page by the cursor's value."""
+        """Read the piece from page to page by the cursor's value; of a tie that is open, exclude what was delivered."""
         piece = self._piece
-        seen: Mapping[str, int] = {}
+        lo, end = piece.lo, piece.hi
+        held: Mapping[str, int] = {}
+        tied: dict[str, None] = {}
         left = 0
-        end = piece.hi
-        while piece.lo is None or piece.lo < piece.hi:
-            lo, hi = piece.lo, piece.hi
+        while lo is None or lo < piece.hi:
+            hi = piece.hi
             # What was counted up to where the piece ended before it was split says nothing of what is left of it.
-            doubt = functools.partial(self._lacks, seen, left if hi == end else 0)
-            page = yield from self._ask(lo, hi, self._order(), doubt=doubt)
+            doubt = functools.partial(self._lacks, held, left if hi == end else 0)
+            page = yield from self._ask(lo, hi, self._order(), [*tied], doubt=doubt)
             self._check_order(page)
             if not page.is_full(MAX_LIMIT):
                 claimed = piece.claim()
@@ -179,20 +179,28 @@ class _Walker:
                 return
             end = hi
             first, last = self._floor(_cursor(page, 0)), self._floor(_cursor(page, -1))
+            held = {id: moment for id, moment in page.moments.items() if first < last <= moment}
+            left = page.rows_left(MAX_LIMIT) + len(held)
             if first < last:
                 # From where it was asked for, not from the first row: that nothing lies between is known as well.
                 piece.rate = len(page.rows) / (last - (first if lo is None else min(lo, first)))
-                claimed = piece.claim(last)
-                yield self._batch(page, claimed, before=claimed)
-                seen = {id: moment for id, moment in _shown(page).items() if moment >= last}
-                left = (page.total or 0) - len(page.rows) + len(seen)
+                lo, tied = piece.claim(last), {}
+                yield self._batch(page, lo, before=lo)
                 continue
             start = last if lo is None else max(lo, last)
-            claimed = piece.claim(last + self._tick)
+            if start != lo:  # the tick before is complete
+                tied = {}
+                yield Batch((), (), piece.claim(start))
+            lo = claimed = piece.claim(last + self._tick)
             if start < claimed:
-                left = (page.total or 0) - (yield from self.whole(start, claimed, page, seen))
-            seen = {}
-            yield Batch((), (), claimed)
+                yield self._batch(page, None)
+                tied.update(dict.fromkeys(page.ids))
+                lo = start
+                if len(self._excludable(tied)) < len(tied):
+                    left += len(tied)
+                    yield from self._passes(start, claimed, tied)
+                    lo, tied, left = claimed, {}, left - len(tied)
+                    yield Batch((), (), claimed)
 
     def halved(self) -> Walk:
         """Read the piece without an order: halves of halves, each one short page."""
@@ -204,7 +212,7 @@ class _Walker:
             if not page.is_full(MAX_LIMIT):
                 yield self._batch(page, self._piece.claim(end))
             elif start < middle < end and len(page.rows) >= page.size(MAX_LIMIT):
-                seen = {**seen, **_shown(page)}
+                seen = {**seen, **page.moments}
                 for lo, hi in ((middle, end), (start, middle)):
                     pieces.append((lo, hi, {id: moment for id, moment in seen.items() if lo <= moment < hi}))
             else:
@@ -213,53 +221,49 @@ class _Walker:
 
     def whole(
         self, lo: int | None, hi: int | None, first: Page | None = None, known: Mapping[str, int] | None = None
-    ) -> Counting:
-        """Read all of a range that has no order, by excluding what was seen; return how many rows that were.
+    ) -> Walk:
+        """Read all of a range that has no order, by excluding what was seen.
 
         :param first: a page of it that was read already.
         :param known: rows that other answers showed in it.
         """
         seen: dict[str, None] = {}
         if "in" not in self._entity.fields["id"].operators:
-            return (yield from self._passes(lo, hi, seen))
+            yield from self._passes(lo, hi, seen)
+            return
         page = first or (yield from self._ask(lo, hi, self._order()))
-        left = 0
         while True:
-            if not seen.keys().isdisjoint(page.ids):
-                raise self._error("rows excluded by id|notin came back all the same")
             yield self._batch(page, None)
             seen.update(dict.fromkeys(page.ids))
             if not page.is_full(MAX_LIMIT):
-                return len(seen)
-            excluded = excludable(seen)
-            if len(excluded) < len(seen):
-                return (yield from self._passes(lo, hi, seen))
+                return
+            if len(self._excludable(seen)) < len(seen):
+                yield from self._passes(lo, hi, seen)
+                return
             missing = {id: moment for id, moment in (known or {}).items() if id not in seen}
-            doubt = functools.partial(self._lacks, missing, left)
-            page = yield from self._ask(lo, hi, self._order(), excluding(excluded), doubt=doubt)
-            left = (page.total or 0) - len(page.rows)
+            doubt = functools.partial(self._lacks, missing, page.rows_left(MAX_LIMIT))
+            page = yield from self._ask(lo, hi, self._order(), [*seen], doubt=doubt)
 
-    def _passes(self, lo: int | None, hi: int | None, seen: dict[str, None]) -> Counting:
+    def _passes(self, lo: int | None, hi: int | None, seen: dict[str, None]) -> Walk:
         """Read a range by page numbers, but for those of the rows seen that an address can exclude."""
-        excluded = excludable(seen)
+        excluded = self._excludable(seen)
         plans = [until_two_agree(self._patience, self._entity.paged)]
         if hi is not None:  # inside the window rows only leave
             plans.insert(0, there_and_back())
         for plan in plans:
             if (yield from self._carry_out(plan, lo, hi, excluded, seen)):
-                return len(seen)
-        what, why, cure = (
-            ("have no cursor", "their list changed whenever it was read", "run it when fewer of them change")
-            if hi is None
-            else ("share one instant", "the order of equal rows isn't stable", "divide them by a filter, or wait")
-        )
-        raise self._error(f"{len(seen)} rows {what}, and page numbers can't show them all, as {why}; {cure}")
+                return
+        what, why = "have no cursor", "their list changed whenever it was read; run it when fewer of them change"
+        if hi is not None:
+            what, why = "share one instant", "the order of equal rows isn't stable; divide them by a filter, or wait"
+        raise self._error(f"{len(seen)} rows {what}, and page numbers can't show them all, as {why}")
 
     def _carry_out(
         self, plan: Plan, lo: int | None, hi: int | None, excluded: Sequence[str], seen: dict[str, None]
     ) -> Generator[Query | Batch | Wait, Page | None, bool]:
         """Read the pages that a plan names, deliver what is new, and return what the plan makes of them."""
-        further = excluding(excluded)
+        # If page 1 is all there is, it shows what was seen and isn't excluded.
+        rest = functools.partial(self._lacks, dict.fromkeys(set(seen).difference(excluded), hi or 0), 0)
         before: tuple[int, Page] | None = None
         step = next(plan)
         while True:
@@ -268,9 +272,10 @@ class _Walker:
                 before, step = None, next(plan)
                 continue
             earlier = before[1] if before is not None and before[0] == step - 1 else None
-            page = yield from self._ask_numbered(lo, hi, further, step, earlier)
-            if not set(excluded).isdisjoint(page.ids):
-                raise self._error("rows excluded by id|notin came back all the same")
+            doubt: Callable[[Page], bool] | None = rest if step == 1 else None
+            if earlier is not None:
+                doubt = functools.partial(earlier.contradicted_by, MAX_LIMIT, step)
+            page = yield from self._ask_numbered(lo, hi, excluded, step, doubt)
             if earlier is not None and page.ids and page.ids == earlier.ids:
                 raise self._error(f"page {step} repeats page {step - 1}")
             yield self._batch(page, None, without=seen)
@@ -282,17 +287,18 @@ class _Walker:
                 return bool(end.value)
 
     def _ask_numbered(
-        self, lo: int | None, hi: int | None, further: tuple[Triple, ...], number: int, before: Page | None
+        self,
+        lo: int | None,
+        hi: int | None,
+        excluded: Sequence[str],
+        number: int,
+        doubt: Callable[[Page], bool] | None,
     ) -> Generator[Query, Page | None, Page]:
-        """Ask for a page by its number, under an order that tells as many rows apart as the API allows.
-
-        :param before: the page before it, if that was read just now.
-        """
-        doubt = None if before is None else functools.partial(before.contradicted_by, MAX_LIMIT, number)
+        """Ask for a page by its number, under an order that tells as many rows apart as the API allows."""
         while True:
             sort = self._order() + self._tie_breakers
             try:
-                return (yield from self._ask(lo, hi, sort, further, number, doubt))
+                return (yield from self._ask(lo, hi, sort, excluded, number, doubt))
             except DotyposValidationError as refusal:
                 if not self._tie_breakers:
                     raise
@@ -303,30 +309,25 @@ class _Walker:
         lo: int | None,
         hi: int | None,
         sort: tuple[str, ...],
-        further: tuple[Triple, ...] = (),
+        excluded: Sequence[str] = (),
         page: int = 1,
         doubt: Callable[[Page], bool] | None = None,
     ) -> Generator[Query, Page | None, Page]:
         """Ask for a page of a range; an answer that raises a doubt is asked for once more, and then believed."""
-        cursor = self._stream.cursor
-        bounds: list[Triple] = []
-        if cursor is not None and lo is not None:
-            bounds.append((cursor, "gteq", str(lo)))
-        if cursor is not None and hi is not None:
-            bounds.append((cursor, "lt", str(hi)))
-        query = Query(self._stream.conditions + tuple(bounds) + further, sort, page)
-        answer = yield from self._put(query, lo, hi)
-        if doubt is not None and doubt(answer):
-            answer = yield from self._put(query, lo, hi)
-        return answer
-
-    def _put(self, query: Query, lo: int | None, hi: int | None) -> Generator[Query, Page | None, Page]:
-        answer = yield query
-        if answer is None:
-            raise TypeError("a walk's query must be answered with a page")
-        self._tick = min(self._tick, answer.tick)
-        self._check_inside(answer, lo, hi)
-        return answer
+        cursor, edges = self._stream.cursor, (("gteq", lo), ("lt", hi))
+        bounds = tuple((cursor, operator, str(edge)) for operator, edge in edges if cursor and edge is not None)
+        query = Query(self._stream.conditions + bounds + excluding(excluded), sort, page)
+        while True:
+            answer = yield query
+            if answer is None:
+                raise TypeError("a walk's query must be answered with a page")
+            self._tick = min(self._tick, answer.tick)
+            self._check_inside(answer, lo, hi)
+            if not set(excluded).isdisjoint(answer.ids):
+                raise self._error("rows excluded by id|notin came back all the same")
+            if doubt is None or not doubt(answer):
+                return answer
+            doubt = None
 
     def _lacks(self, known: Mapping[str, int], left: int, page: Page) -> bool:
         """Whether an answer lacks what is known of its range.
@@ -337,10 +338,13 @@ class _Walker:
         expected = known.keys()
         if not page.is_full(MAX_LIMIT):
             return len(page.rows) < left or not expected <= set(page.ids)
-        if not (known and self._entity.cursor_sortable):
+        if not (known and self._order()):
             return False  # a full page without an order may hold any of them
         end = self._floor(_cursor(page, -1))
         return not {id for id in expected if known[id] < end} <= set(page.ids)
+
+    def _excludable(self, ids: Iterable[str]) -> list[str]:
+        return excludable(ids) if "in" in self._entity.fields["id"].operators else []
 
     def _order(self) -> tuple[str, ...]:
         return (self._stream.cursor,) if self._stream.cursor and self._entity.cursor_sortable else ()
@@ -391,8 +395,3 @@ def _cursor(page: Page, index: int) -> int:
     if moment is None:
         raise TypeError("a page of a stream with a cursor was checked to have one in every row")
     return moment
-
-
-def _shown(page: Page) -> dict[str, int]:
-    """Return the cursors of a page's rows by their ids."""
-    return {id: moment for id, moment in zip(page.ids, page.cursors, strict=True) if moment is not None}
