@@ -16,6 +16,7 @@ from typing import Literal
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import (
     CONNECT_ANEW,
+    DotyposAnswerTooLargeError,
     DotyposApiError,
     DotyposAuthenticationError,
     DotyposConnectionError,
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 #: Somebody is looking at a spinning button.
 _PATIENCE = Patience(faults=4.0, throttling=8.0)
 _LONGEST_ANSWER = 10.0
+#: In bytes. An API server must not run out of memory over a hostile one: decoded, an answer can take 25 times as much.
+_LARGEST_ANSWER = 4 * 2**20
 
 _LISTED_CLOUDS = 10
 
@@ -100,7 +103,7 @@ def place_of(error: BaseException) -> str:
 
 def _signed_in(settings: Settings, on_token: Callable[[str], None]) -> Verdict:
     def client(settings: Settings) -> DotyposClient:
-        return DotyposClient(settings, on_token=on_token, patience=_PATIENCE)
+        return DotyposClient(settings, on_token=on_token, patience=_PATIENCE, largest_answer=_LARGEST_ANSWER)
 
     anywhere = client(replace(settings, cloud_id=None))
     if settings.cloud_id is None:
@@ -127,9 +130,9 @@ def _told(error: DotyposError) -> str:
         return f"Reached the server, but it fails; try again later, or check API base URL: {error}"
     if isinstance(error, DotyposTlsError):
         return f"TLS failed: {error}"
-    if isinstance(error, DotyposConnectionError):
+    if isinstance(error, DotyposConnectionError) and not isinstance(error, DotyposAnswerTooLargeError):
         return f"Dotypos can't be reached; check API base URL, Port, and the network: {error}"
-    if isinstance(error, (DotyposResponseError, DotyposApiError)):
+    if isinstance(error, (DotyposResponseError, DotyposApiError, DotyposAnswerTooLargeError)):
         return f"The server at API base URL doesn't answer like Dotypos; check API base URL: {error}"
     return str(error)
 

@@ -39,7 +39,7 @@ from airflow_provider_dotypos.api.errors import (
 from airflow_provider_dotypos.api.paths import resolve
 from airflow_provider_dotypos.api.query import encode
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.transport import Answer, Transport
+from airflow_provider_dotypos.api.transport import LARGEST_ANSWER, Answer, Transport
 from airflow_provider_dotypos.api.window import Clocks
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ class DotyposClient:
     :param settings: where and as whom to call.
     :param on_token: told of every new access token, so that it can be masked in logs.
     :param patience: how long to go on trying after faults and while throttled.
+    :param largest_answer: size in bytes above which an answer is an error.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class DotyposClient:
         *,
         on_token: Callable[[str], None] | None = None,
         patience: retry.Patience | None = None,
+        largest_answer: int = LARGEST_ANSWER,
     ) -> None:
         self.settings = settings
         self._on_token = on_token
@@ -93,8 +95,9 @@ class DotyposClient:
         self._gate = retry.gate(settings.base_url)
         self._cancelled = False
         self._wake = threading.Event()
-        self._calls = Transport(settings.base_url, settings.max_concurrency, (settings.refresh_token,))
-        self._sign_ins = Transport(settings.base_url, 1, (settings.refresh_token,), _LARGEST_SIGN_IN)
+        secrets = (settings.refresh_token,)
+        self._calls = Transport(settings.base_url, settings.max_concurrency, secrets, largest_answer)
+        self._sign_ins = Transport(settings.base_url, 1, secrets, _LARGEST_SIGN_IN)
         self._server_date: tuple[str, datetime, float] | None = None
 
     @property

@@ -39,10 +39,14 @@ class RawServer:
 
     :param tls: makes it speak TLS.
     :param interface: where it listens.
+    :param tunnel: what a proxy in front of it answers to ``CONNECT``.
     """
 
-    def __init__(self, script: Script, tls: ssl.SSLContext | None = None, interface: str = "127.0.0.1") -> None:
+    def __init__(
+        self, script: Script, tls: ssl.SSLContext | None = None, interface: str = "127.0.0.1", tunnel: bytes = b""
+    ) -> None:
         self._script = script
+        self._tunnel = tunnel
         self._tls = tls
         self._stopped = threading.Event()
         self._listener = socket.create_server((interface, 0), backlog=64)
@@ -85,6 +89,9 @@ class RawServer:
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
+            if self._tunnel:
+                self._read_request(connection)
+                connection.sendall(self._tunnel)
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             with connection:

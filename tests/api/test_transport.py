@@ -48,7 +48,8 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate for 127.0.0.1 in one file."""
+    """A key and a certificate for 127.0.0.1 and api.example.invalid in one file."""
+    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("api.example.invalid")]
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -60,7 +61,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = tmp_path_factory.mktemp("tls") / "server.pem"
@@ -363,6 +364,28 @@ class TestEnvironment:
         assert PASSWORD not in str(caught.value)
         assert len(seen) == 1
 
+    def test_calls_go_through_a_proxy_to_a_server_that_is_trusted(
+        self, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        url = "https://api.example.invalid"
+        with RawServer(numbered, context, tunnel=b"HTTP/1.1 200 Connection established\r\n\r\n") as server:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://user:{PASSWORD}@127.0.0.1:{server.port}")
+            one = Transport(url, 1, ())
+            assert wrong_answers(one, url, "proxied", 5) == 0
+            assert server.connections == 1
+
+    def test_a_proxy_that_never_comes_to_an_end_ends_a_call_in_its_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with RawServer(DRIPS["header"]) as server:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.port}")
+            started = time.monotonic()
+            with pytest.raises(errors.DotyposConnectionError, match="it took too long") as caught:
+                ask("https://api.example.invalid", method="POST", body=b"{}")
+            assert time.monotonic() - started < TIMEOUT + SLACK
+        assert not caught.value.sent
+
     def test_a_proxy_that_is_away_may_come_back_and_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
@@ -422,8 +445,7 @@ class TestEnvironment:
         assert not caught.value.sent
 
     def test_a_worker_set_up_wrong_fails_an_extraction_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from airflow.sdk.exceptions import AirflowFailException
-
+        from airflow_provider_dotypos._compat import fail_exception
         from airflow_provider_dotypos.operators.dotypos import DotyposOperator
 
         extra = {"refresh_token": "r" * 32, "cloud_id": 1}
@@ -432,7 +454,7 @@ class TestEnvironment:
             json.dumps({"conn_type": "dotypos", "host": "https://api.example.invalid", "extra": extra}),
         )
         monkeypatch.setenv("ALL_PROXY", f"socks5://user:{PASSWORD}@127.0.0.1:9")
-        with pytest.raises(AirflowFailException, match="ALL_PROXY") as caught:
+        with pytest.raises(fail_exception(), match="ALL_PROXY") as caught:
             DotyposOperator(task_id="t", method="GET", path="branches").execute({})
         assert PASSWORD not in str(caught.value)
         assert "connection 'dotypos_default'" not in str(caught.value)

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_dotypos.api import check
+from airflow_provider_dotypos.api.auth import forget_tokens
 from airflow_provider_dotypos.api.errors import DotyposNotFoundError, DotyposPermissionError, Refusal
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from tests.api.hostile import FLOODS, RawServer
 
 
 @pytest.fixture
@@ -47,6 +49,19 @@ def test_a_server_in_trouble_is_told_apart_from_a_wrong_one(sandbox: Sandbox, fa
     assert status is False
     assert meaning in message
     assert sandbox.refresh_token not in message
+
+
+def test_a_hostile_server_fills_no_memory_of_the_one_who_tests_it(monkeypatch: pytest.MonkeyPatch):
+    forget_tokens()
+    with RawServer(FLOODS["body"]) as server:
+        extra = {"refresh_token": "r" * 32, "cloud_id": 1}
+        connection = {"conn_type": "dotypos", "host": server.url, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(connection))
+        status, message = DotyposHook().test_connection()
+
+    assert status is False
+    assert message.startswith("The server at API base URL doesn't answer like Dotypos")
+    assert "larger than 4 MiB" in message
 
 
 def test_a_passing_fault_does_not_fail_the_test(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
