@@ -189,6 +189,22 @@ def test_a_stretch_without_rows_is_not_walked_again(extract: Extract, sandbox: S
     assert len(sidecars(tmp_path / "lake")) == 1
 
 
+def test_the_tail_of_an_extraction_from_the_beginning_is_resumed(
+    extract: Extract, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    cloud = sandbox.cloud_ids[0]
+    day_later = SINCE_MS + 24 * HOUR_MS
+    moments = [SINCE_MS + 1000 * i for i in range(250)] + [day_later + 1000 * i for i in range(1, 951)]
+    ids = [str(sandbox.shop.insert(cloud, "orders", {"versionDate": moment})["id"]) for moment in moments]
+    sandbox.faults.append(Fault("429", retry_after="3600", path="/orders", skip=9))
+    with pytest.raises(PutOff):
+        extract(since=None, concurrency=1)
+    assert rows_kept(tmp_path) >= 800
+    sandbox.requests.clear()
+    assert sorted(ids_in(extract(since=None, concurrency=1))) == sorted(ids)
+    assert list_calls(sandbox) <= 7
+
+
 def test_a_run_that_succeeds_writes_nothing_of_stretches_without_rows(
     extract: Extract, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
