@@ -15,7 +15,7 @@ from airflow_provider_dotypos._compat import fail_exception, reschedule_exceptio
 from airflow_provider_dotypos.api import retry
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
-from airflow_provider_dotypos.transfers import crew
+from airflow_provider_dotypos.transfers import crew, writing
 from airflow_provider_dotypos.transfers.commit import Attempt, sidecar_name
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
@@ -31,6 +31,12 @@ PutOff = type(reschedule_exception(UNTIL))
 
 class TimeoutOfTaskError(BaseException):
     """As Airflow's: it may break in anywhere in the main thread."""
+
+
+@pytest.fixture(autouse=True)
+def no_part_ends_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine some would."""
+    monkeypatch.setattr(writing.PartAge, "is_over", lambda self, since: False)
 
 
 def sidecars(lake: Path) -> list[Part]:
