@@ -15,7 +15,7 @@ from airflow_provider_dotypos._compat import fail_exception, reschedule_exceptio
 from airflow_provider_dotypos.api import retry
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
-from airflow_provider_dotypos.transfers import crew
+from airflow_provider_dotypos.transfers import crew, writing
 from airflow_provider_dotypos.transfers.commit import Attempt, sidecar_name
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
@@ -31,6 +31,12 @@ PutOff = type(reschedule_exception(UNTIL))
 
 class TimeoutOfTaskError(BaseException):
     """As Airflow's: it may break in anywhere in the main thread."""
+
+
+@pytest.fixture(autouse=True)
+def no_part_ends_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine some would."""
+    monkeypatch.setattr(writing.PartAge, "is_over", lambda self, since: False)
 
 
 def sidecars(lake: Path) -> list[Part]:
@@ -161,32 +167,48 @@ def test_rows_without_a_cursor_are_read_again(extract: Extract, sandbox: Sandbox
     tags = [sandbox.shop.insert(cloud, "tags", {"versionDate": None})["id"] for _ in range(400)]
     sandbox.faults.append(Fault("429", retry_after="3600", path="/tags", skip=4))
     with pytest.raises(PutOff):
-        extract(entity="tags")
+        extract(entity="tags", concurrency=1)
     assert rows_kept(tmp_path) == 0
-    assert sorted(ids_in(extract(entity="tags"))) == sorted(map(str, tags))
+    assert sorted(ids_in(extract(entity="tags", concurrency=1))) == sorted(map(str, tags))
 
 
 def test_a_stretch_without_rows_is_not_walked_again(extract: Extract, sandbox: Sandbox, tmp_path: Path) -> None:
     product = sandbox.shop.insert(
         sandbox.cloud_ids[0], "products", {"versionDate": SINCE_MS + HOUR_MS, "deleted": True}
     )
-    extract(entity="products", destination=f"file://{tmp_path}/before")
+    extract(entity="products", concurrency=1, destination=f"file://{tmp_path}/before")
     calls = [request.query["filter"] for request in sandbox.requests if request.path.endswith("/products")]
     first = next(number for number, terms in enumerate(calls) if "deleted|eq|1" in terms)
     sandbox.requests.clear()
     sandbox.faults.append(Fault("429", retry_after="3600", path="/products", skip=first))
     with pytest.raises(PutOff):
-        extract(entity="products")
+        extract(entity="products", concurrency=1)
     assert [(part.stream, part.rows, part.sizes) for part in sidecars(tmp_path / "lake")] == [("live", 0, {})]
     sandbox.requests.clear()
 
-    result = extract(entity="products")
+    result = extract(entity="products", concurrency=1)
 
     assert ids_in(result) == [str(product["id"])]
     asked = [request.query["filter"] for request in sandbox.requests if request.path.endswith("/products")]
     assert not [terms for terms in asked if "deleted|eq|1" not in terms and "null" not in terms]
     assert {part.rows for part in read_manifest(result["manifest"]).manifest.parts} == {1}
     assert len(sidecars(tmp_path / "lake")) == 1
+
+
+def test_the_tail_of_an_extraction_from_the_beginning_is_resumed(
+    extract: Extract, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    cloud = sandbox.cloud_ids[0]
+    day_later = SINCE_MS + 24 * HOUR_MS
+    moments = [SINCE_MS + 1000 * i for i in range(250)] + [day_later + 1000 * i for i in range(1, 951)]
+    ids = [str(sandbox.shop.insert(cloud, "orders", {"versionDate": moment})["id"]) for moment in moments]
+    sandbox.faults.append(Fault("429", retry_after="3600", path="/orders", skip=9))
+    with pytest.raises(PutOff):
+        extract(since=None, concurrency=1)
+    assert rows_kept(tmp_path) >= 800
+    sandbox.requests.clear()
+    assert sorted(ids_in(extract(since=None, concurrency=1))) == sorted(ids)
+    assert list_calls(sandbox) <= 7
 
 
 def test_a_run_that_succeeds_writes_nothing_of_stretches_without_rows(
