@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dotypos._compat import reschedule_exception
+from airflow_provider_dotypos._compat import has_state_store, reschedule_exception
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.transfers.manifest import manifest_name, read_manifest
 from airflow_provider_dotypos.transfers.store import Store
 from tests.transfers.conftest import SINCE_MS, UNTIL
+from tests.transfers.test_without_a_window import Runs, ids
 
 pytest.importorskip("moto.server")
 
@@ -78,3 +79,16 @@ def test_of_two_writers_of_one_name_one_creates_it(bucket: str) -> None:
     for thread in threads:
         thread.join()
     assert created == [store.read("_manifest-0001.json")]
+
+
+@pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
+def test_pending_sets_are_returned_and_their_notes_removed(sandbox: Sandbox, bucket: str, connection: None) -> None:
+    runs = Runs(sandbox, bucket)
+    orders = [runs.insert()]
+    died = runs.run("died", dies=True)
+    orders.append(runs.insert())
+    result = runs.run("next")
+    assert result["manifests"] == [died["manifest"], result["manifest"]]
+    assert ids(result) == orders
+    runs.insert()
+    assert len(runs.run("last")["manifests"]) == 1

@@ -28,9 +28,9 @@ ASSET = Asset("orders")
 class Runs:
     """Runs of one task: their state stores, and which of them have succeeded."""
 
-    def __init__(self, sandbox: Sandbox, lake: Path) -> None:
+    def __init__(self, sandbox: Sandbox, destination: str) -> None:
         self.sandbox = sandbox
-        self.lake = lake
+        self.destination = destination
         self.asset = Kept()
         self.tasks: dict[str, Kept] = {}
         self.states: dict[str, str] = {}
@@ -58,7 +58,7 @@ class Runs:
             "task_state_store": self.tasks.setdefault(run_id, Kept()),
         }
         operator = DotyposToObjectStorageOperator(
-            task_id="task", entity="orders", destination=f"file://{self.lake}", outlets=[ASSET], **arguments
+            task_id="task", entity="orders", destination=self.destination, outlets=[ASSET], **arguments
         )
         result: dict[str, Any] = operator.execute(context)
         self.states[run_id] = "failed" if dies else "success"
@@ -68,6 +68,9 @@ class Runs:
         assert (dag_id, map_index, task_ids) == ("dag", -1, ["task"])
         assert len(run_ids) <= 20
         return {run_id: {"task": self.states[run_id]} for run_id in run_ids if run_id in self.states}
+
+    def notes(self) -> set[Path]:
+        return set(Path(self.destination.removeprefix("file://")).rglob("_pending_*/*.json"))
 
     def lists(self) -> int:
         return sum(request.path.endswith("/orders") for request in self.sandbox.requests)
@@ -80,7 +83,7 @@ def ids(result: dict[str, Any]) -> list[str]:
 
 @pytest.fixture
 def runs(connection: None, sandbox: Sandbox, tmp_path: Path) -> Runs:
-    return Runs(sandbox, tmp_path / "lake")
+    return Runs(sandbox, f"file://{tmp_path}/lake")
 
 
 def test_the_result_says_what_the_newest_set_holds_and_lists_all(runs: Runs) -> None:
@@ -110,7 +113,7 @@ def test_what_was_returned_is_not_returned_again(runs: Runs) -> None:
     assert len(both["manifests"]) == 2
     runs.insert()
     assert len(runs.run("last")["manifests"]) == 1
-    assert len(list(runs.lake.rglob("_pending_*/*.json"))) == 1
+    assert len(runs.notes()) == 1
 
 
 def test_if_the_next_dies_as_well_the_one_after_it_returns_all(runs: Runs) -> None:
@@ -224,17 +227,17 @@ def test_a_process_that_its_run_has_outlived_leaves_no_note(runs: Runs, monkeypa
     runs.insert()
     runs.run("other", dies=True)
     monkeypatch.setattr(runs, "_states", lambda **_: {"zombie": {"task": "success"}})
-    before = set(runs.lake.rglob("_pending_*/*.json"))
+    before = runs.notes()
     assert len(runs.run("zombie", runs.now + timedelta(minutes=5))["manifests"]) == 2
-    assert set(runs.lake.rglob("_pending_*/*.json")) == before
+    assert runs.notes() == before
 
 
 @pytest.mark.parametrize("note", [b"", b"{}", b'{"run":["a","b","c",1],"folder":"../x","since":1,"until":2}'])
 def test_notes_that_cannot_be_read_or_point_elsewhere_are_passed_over(runs: Runs, note: bytes) -> None:
     runs.run("first")
-    (folder,) = runs.lake.rglob("_pending_*")
-    (folder / "0123456789abcdef.json").write_bytes(note)
-    (folder / "README").write_text("somebody's")
+    (own,) = runs.notes()
+    own.with_name("0123456789abcdef.json").write_bytes(note)
+    own.with_name("README").write_text("somebody's")
     assert len(runs.run("next", runs.now + timedelta(minutes=5))["manifests"]) == 1
 
 
