@@ -582,7 +582,8 @@ def test_screenshots_for_the_documentation(ada: Visitor, page_world: PageWorld):
         """for (const code of document.querySelectorAll("code"))
                code.innerText = code.innerText
                    .replace(/^http:.*?\\/dotypos/, "https://airflow.example.com/dotypos")
-                   .replace(/^http:.*?\\/client/, "https://admin.dotykacka.cz/client")"""
+                   .replace(/^http:.*?\\/client/, "https://admin.dotykacka.cz/client")
+                   .replace(/^http:\\/\\/127[.\\d:]+$/, "https://api.dotykacka.cz")"""
     )
     take_screenshot(page, "connect-departure")
     ada.depart("dotypos_brno")
