@@ -1,4 +1,4 @@
-"""Whether connections work, many at once: whatever one of them does is told on its own line."""
+"""Check many connections at once: a fault of one of them shows on its own line alone."""
 
 from __future__ import annotations
 

@@ -169,8 +169,8 @@ def update(
 ) -> None:
     """Write fields of a connection in the database; the others stay as they are.
 
-    A connection that is led to another host forgets its refresh token: otherwise whoever may edit a connection, but not
-    read its secrets, would get them sent to a host of theirs.
+    A connection that is led to another host forgets its refresh token. Otherwise an editor, who can't read the token,
+    could have it sent to a host of theirs.
 
     :param extra: merged into what is there.
     :param at: the API base URL that the connection must have.
