@@ -19,6 +19,8 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+from airflow_provider_dotypos.api.extra import read_extra
 from airflow_provider_dotypos.provider_info import CONN_TYPE
 
 log = logging.getLogger(__name__)
@@ -111,7 +113,7 @@ def check_new_id(conn_id: str) -> None:
 def find(conn_id: str) -> Found | None:
     """Return a connection from where Airflow would take it; ``None`` if there is none.
 
-    :raises WrongConnectionError: it is of another type, or its id can't be one.
+    :raises WrongConnectionError: it is of another type, its extra isn't a JSON object, or its id can't be one.
     """
     check_id(conn_id)
     found = _first(conn_id)
@@ -142,7 +144,7 @@ def update(conn_id: str, *, extra: Mapping[str, Any] | None = None, **fields: An
     """Write fields of a connection in the database; the others stay as they are.
 
     :param extra: merged into what is there. :param fields: ``login``, ``password``, ``host``, ``port``.
-    :raises WrongConnectionError: there is no such connection.
+    :raises WrongConnectionError: there is no such connection, or its extra isn't a JSON object.
     """
     with create_session() as session:
         connection = session.scalar(select(Connection).where(Connection.conn_id == conn_id).with_for_update())
@@ -151,7 +153,7 @@ def update(conn_id: str, *, extra: Mapping[str, Any] | None = None, **fields: An
         for name, value in fields.items():
             setattr(connection, name, value)
         if extra:
-            connection.extra = json.dumps({**connection.extra_dejson, **extra})
+            connection.extra = json.dumps({**_extra_of(connection), **extra})
 
 
 def team_of(conn_id: str) -> str | None:
@@ -186,15 +188,22 @@ def _first(conn_id: str) -> Found | str | None:
                 client_secret=connection.password,
                 host=connection.host,
                 port=connection.port,
-                extra=connection.extra_dejson,
+                extra=_extra_of(connection),
             )
-        except SQLAlchemyError:
+        except (SQLAlchemyError, WrongConnectionError):
             raise
         except Exception as error:  # of the decryption; Airflow's versions differ in what they raise
             raise WrongConnectionError(
                 f"The connection {conn_id} can't be decrypted ({type(error).__name__}); was the Fernet key changed?"
             ) from None
     return None
+
+
+def _extra_of(connection: Connection) -> Mapping[str, Any]:
+    try:
+        return read_extra(connection)
+    except DotyposConfigurationError as error:
+        raise WrongConnectionError(f"The connection {connection.conn_id} can't be used: {error}.") from None
 
 
 def _from(backend: BaseSecretsBackend, conn_id: str) -> Connection | None:
