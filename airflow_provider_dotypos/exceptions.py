@@ -18,8 +18,10 @@ from airflow_provider_dotypos.api.errors import (
     DotyposServerError,
     DotyposTlsError,
     DotyposUncertainWriteError,
+    DotyposUnreadableAnswerError,
     DotyposValidationError,
     DotyposWalkError,
+    DotyposWriteError,
 )
 
 __all__ = [
@@ -40,6 +42,8 @@ __all__ = [
     "DotyposServerError",
     "DotyposTlsError",
     "DotyposUncertainWriteError",
+    "DotyposUnreadableAnswerError",
     "DotyposValidationError",
     "DotyposWalkError",
+    "DotyposWriteError",
 ]

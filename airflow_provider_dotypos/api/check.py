@@ -75,7 +75,9 @@ def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]
             return Verdict("not working", f"Signed in, but Cloud ID is missing. {_offer(Reader(anywhere).clouds())}")
         try:
             cloud = Reader(client(settings)).check_cloud()
-        except DotyposAuthenticationError:
+        except DotyposAuthenticationError as error:
+            if error.passing:
+                return Verdict("not working", _told(error))
             # Sign-in answers 401 to a wrong token and to a wrong cloud alike, but needs no cloud to list the clouds.
             offer = _offer(Reader(anywhere).clouds())
             return Verdict("not working", f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {offer}")
@@ -84,8 +86,8 @@ def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]
         return Verdict("working", f"Connected to cloud {named(cloud)}{aside}", cloud)
     except DotyposMissingTokenError as error:
         return Verdict("never connected", str(error))
-    except DotyposAuthenticationError:
-        return Verdict("token refused", _WRONG_TOKEN)
+    except DotyposAuthenticationError as error:
+        return Verdict("not working", _told(error)) if error.passing else Verdict("token refused", _WRONG_TOKEN)
     except DotyposError as error:
         return Verdict("not working", _told(error))
 
@@ -93,7 +95,8 @@ def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]
 def _told(error: DotyposError) -> str:
     """Return what a person can do about an error; sign-in and what comes after it need different things."""
     signed_in = isinstance(error, DotyposApiError) and "signin" not in error.path
-    if isinstance(error, (DotyposPermissionError, DotyposNotFoundError)) and signed_in:
+    refused = (DotyposAuthenticationError, DotyposPermissionError, DotyposNotFoundError)
+    if isinstance(error, refused) and signed_in:
         return f"Signed in, but refused: {error}"
     if isinstance(error, DotyposRateLimitError):
         return f"Reached the server, but it asks for fewer requests; try again in a while: {error}"

@@ -89,3 +89,21 @@ def test_included_lists_are_nested(sandbox: Sandbox, reader: Reader) -> None:
     row = next(reader.rows("orders", include=["orderItems", "moneyLogs"]))
     assert len(row["orderItems"]) == 1
     assert row["moneyLogs"] == []
+
+
+class TestGet:
+    def test_one_object_takes_no_id(self, sandbox: Sandbox, new_client: NewClient) -> None:
+        reader = Reader(new_client())
+        assert reader.get("manifest")
+        with pytest.raises(errors.DotyposInputError, match="manifest is one object"):
+            reader.get("manifest", 123)
+
+    @pytest.mark.parametrize("id", [None, True, "", "x", "1.0", 1.5, "--5", "٣", "²", "1" * 20, "1 2", "1/2"])
+    def test_a_row_is_named_by_a_whole_number(self, sandbox: Sandbox, new_client: NewClient, id: object) -> None:
+        with pytest.raises(errors.DotyposInputError, match="an id is a whole number"):
+            Reader(new_client()).get("taxes", id)  # type: ignore[arg-type]
+        assert not sandbox.requests
+
+    def test_ids_of_the_system_are_read(self, sandbox: Sandbox, new_client: NewClient) -> None:
+        with pytest.raises(errors.DotyposNotFoundError):
+            Reader(new_client()).get("taxes", " -401 ")
