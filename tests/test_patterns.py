@@ -161,7 +161,7 @@ def _growth(function: Callable[[str], object], seed: str, end: str) -> float:
     """
     length = 1_000
     before = _seconds(function, seed * (length // len(seed)) + end)
-    while length < 64_000:
+    while length < 32_000:
         length *= 2
         now = _seconds(function, seed * (length // len(seed)) + end)
         if before > 0.002:

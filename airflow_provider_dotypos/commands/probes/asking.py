@@ -165,7 +165,10 @@ class _Listening(DotyposClient):
 
     def _refused(self, request: Any, answer: Answer, token: str) -> DotyposError:
         self.refusal = self.heard(answer)
-        return super()._refused(request, answer, token)
+        error = super()._refused(request, answer, token)
+        if isinstance(error, DotyposResponseError):
+            error.passing = False  # an address may be too long for what is in between: that is an answer, too
+        return error
 
 
 def envelope_of(answer: Answer) -> Mapping[str, Any]:
