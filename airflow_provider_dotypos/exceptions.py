@@ -21,8 +21,10 @@ from airflow_provider_dotypos.api.errors import (
     DotyposServerError,
     DotyposTlsError,
     DotyposUncertainWriteError,
+    DotyposUnreadableAnswerError,
     DotyposValidationError,
     DotyposWalkError,
+    DotyposWriteError,
 )
 
 __all__ = [
@@ -46,6 +48,8 @@ __all__ = [
     "DotyposServerError",
     "DotyposTlsError",
     "DotyposUncertainWriteError",
+    "DotyposUnreadableAnswerError",
     "DotyposValidationError",
     "DotyposWalkError",
+    "DotyposWriteError",
 ]

@@ -9,6 +9,7 @@ https://docs.api.dotypos.com/authorization
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import hmac
 import os
@@ -28,6 +29,11 @@ DEFAULT_LIFE = 3600.0
 
 #: The longest life that is believed, in seconds: a year.
 _LONGEST_LIFE = 366 * 86_400.0
+
+#: A refused token is replaced at once. The one in its place, if it is refused as well, is replaced after a pause, which
+#: doubles: however many threads try again and again, they sign in about nine times in two minutes.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_FORGOTTEN_AFTER = 2 * _LONGEST_PAUSE
 
 
 def connector(base_url: str) -> str:
@@ -102,6 +108,8 @@ class TokenSource:
     def __init__(self) -> None:
         self._token: AccessToken | None = None
         self._failure: tuple[float, DotyposError] | None = None
+        self._replaced_at = -_FORGOTTEN_AFTER
+        self._pause = 0.0
         self._lock = threading.Lock()
 
     def current(self, sign_in: Callable[[], str]) -> AccessToken:
@@ -110,28 +118,45 @@ class TokenSource:
         return token if token and time.monotonic() < token.renew_at else self._renew(token, sign_in)
 
     def replace(self, refused: AccessToken, sign_in: Callable[[], str]) -> AccessToken:
-        """Return a token other than `refused`, which the API has just refused."""
-        token = self._token
-        return token if token and token is not refused else self._renew(refused, sign_in)
+        """Return a token other than `refused`, which the API has just refused; `refused` itself if it is too new.
 
-    def _renew(self, stale: AccessToken | None, sign_in: Callable[[], str]) -> AccessToken:
+        Signing in again and again for tokens that are refused is no cure, and each sign-in is a request.
+        """
+        token = self._token
+        if token and token is not refused:
+            return token
+        if time.monotonic() < self._replaced_at + self._pause:
+            return refused
+        return self._renew(refused, sign_in, replacing=True)
+
+    def _renew(self, stale: AccessToken | None, sign_in: Callable[[], str], *, replacing: bool = False) -> AccessToken:
         asked_at = time.monotonic()
         with self._lock:
             if self._token is not None and self._token is not stale:
                 return self._token
-            # Whoever waited while a sign-in failed shares its failure, and doesn't knock again at once.
+            # Whoever waited while a sign-in failed shares its failure, and doesn't knock again at once. Each raises an
+            # error of its own: a traceback grows with every raise.
             if self._failure and self._failure[0] >= asked_at:
-                raise self._failure[1]
+                raise copy.copy(self._failure[1]) from None
             started = time.monotonic()
             try:
-                self._token = AccessToken.issued(sign_in(), started)
+                token = AccessToken.issued(sign_in(), started)
             except DotyposCancelledError:
                 raise
             except DotyposError as error:
-                self._failure = (time.monotonic(), error)
+                self._failure = (time.monotonic(), copy.copy(error))
                 raise
             self._failure = None
-            return self._token
+            if replacing:
+                self._lengthen_pause()
+            self._token = token
+            return token
+
+    def _lengthen_pause(self) -> None:
+        now = time.monotonic()
+        in_a_row = now < self._replaced_at + _FORGOTTEN_AFTER
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE) if in_a_row else _FIRST_PAUSE
+        self._replaced_at = now
 
 
 _sources: dict[str, TokenSource] = {}

@@ -81,8 +81,8 @@ def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]
     settings = replace(given, timeout=min(given.timeout, _LONGEST_ANSWER), requests_per_minute=None)
     try:
         return _signed_in(settings, on_token)
-    except DotyposAuthenticationError:
-        return Verdict("token refused", _WRONG_TOKEN)
+    except DotyposAuthenticationError as error:
+        return Verdict("not working", _told(error)) if error.passing else Verdict("token refused", _WRONG_TOKEN)
     except DotyposError as error:
         return Verdict("not working", _told(error))
     except Exception as error:  # what a hostile server sets off must not reach what is checked besides it
@@ -110,7 +110,9 @@ def _signed_in(settings: Settings, on_token: Callable[[str], None]) -> Verdict:
         return Verdict("not working", f"Signed in, but Cloud ID is missing. {_offer(Reader(anywhere).clouds())}")
     try:
         cloud = Reader(client(settings)).check_cloud()
-    except DotyposAuthenticationError:
+    except DotyposAuthenticationError as error:
+        if error.passing:
+            return Verdict("not working", _told(error))
         # Sign-in answers 401 to a wrong token and to a wrong cloud alike, but needs no cloud to list the clouds.
         offer = _offer(Reader(anywhere).clouds())
         return Verdict("not working", f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {offer}")
@@ -122,7 +124,8 @@ def _signed_in(settings: Settings, on_token: Callable[[str], None]) -> Verdict:
 def _told(error: DotyposError) -> str:
     """Return what a person can do about an error; sign-in and what comes after it need different things."""
     signed_in = isinstance(error, DotyposApiError) and "signin" not in error.path
-    if isinstance(error, (DotyposPermissionError, DotyposNotFoundError)) and signed_in:
+    refused = (DotyposAuthenticationError, DotyposPermissionError, DotyposNotFoundError)
+    if isinstance(error, refused) and signed_in:
         return f"Signed in, but refused: {error}"
     if isinstance(error, DotyposRateLimitError):
         return f"Reached the server, but it asks for fewer requests; try again in a while: {error}"

@@ -1,7 +1,7 @@
 """One authorized call.
 
 What happens to a call reads from top to bottom in ``DotyposClient.call``: address it, wait at the gate, sign it, send
-it, renew the token once if that very token was refused, and try again as ``retry`` says.
+it, renew the token if that very token was refused, and try again as ``retry`` says.
 
 https://docs.api.dotypos.com/api-reference/general/methods, /authorization
 """
@@ -24,20 +24,26 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from airflow_provider_dotypos.api import auth, retry
+from airflow_provider_dotypos.api.body import encode_body
 from airflow_provider_dotypos.api.errors import (
+    FRESH_TOKEN_REFUSED,
     DotyposApiError,
     DotyposAuthenticationError,
     DotyposCancelledError,
     DotyposConnectionError,
     DotyposError,
     DotyposInputError,
+    DotyposNotFoundError,
     DotyposResponseError,
     DotyposUncertainWriteError,
+    DotyposUnreadableAnswerError,
     error_for,
-    redact,
 )
+from airflow_provider_dotypos.api.headers import checked_headers
 from airflow_provider_dotypos.api.paths import resolve
 from airflow_provider_dotypos.api.query import encode
+from airflow_provider_dotypos.api.redaction import redact
+from airflow_provider_dotypos.api.refusals import IN_BETWEEN, is_foreign, token_refused
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.transport import LARGEST_ANSWER, Answer, Transport
 from airflow_provider_dotypos.api.window import Clocks
@@ -48,9 +54,6 @@ T = TypeVar("T")
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-#: Reasons of a 403 that mean "get a new access token": an expired one is a 403, not a 401 [D2, C3].
-_STALE_TOKEN = frozenset({"ACCESS_TOKEN_EXPIRED", "INVALID_ACCESS_TOKEN"})
 
 _SIGN_IN_TIMEOUT = 30.0
 
@@ -119,10 +122,12 @@ class DotyposClient:
 
         :param path: below ``/v2/clouds/{cloud}``; with a leading ``/``, below ``/v2``.
         :param params: query parameters, not yet encoded; ``None`` values are left out.
-        :param json: the request's body.
+        :param json: the request's body: an object or an array.
         :param headers: further headers, such as ``If-Match``.
         :param decode: turns the answer into a result; a passing error that it raises is retried like any other.
-        :raises DotyposInputError: the path or the method can't be sent.
+        :raises DotyposInputError: the path, the method, the body or a header can't be sent.
+        :raises DotyposUncertainWriteError: a write may or may not have been carried out.
+        :raises DotyposUnreadableAnswerError: a write is done, but `decode` failed.
         :raises DotyposError: what ``errors`` has for the failure; the last one says how often it was tried.
         """
         request = self._address(method, path, params, json, headers)
@@ -172,23 +177,17 @@ class DotyposClient:
         json: object,
         headers: Mapping[str, str] | None,
     ) -> _Request:
-        if method.upper() not in METHODS:
+        if not isinstance(method, str) or method.upper() not in METHODS:
             raise DotyposInputError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
         below, cloud_id = resolve(path, self.settings.cloud_id)
-        for name, given in (("params", params), ("headers", headers)):
-            if given is not None and not isinstance(given, Mapping):
-                raise DotyposInputError(f"{name} must be a mapping of names to values, not a {type(given).__name__}")
+        if params is not None and not isinstance(params, Mapping):
+            raise DotyposInputError(f"params must be a mapping of names to values, not a {type(params).__name__}")
         query = encode(params) if params else ""
-        sent = {"Accept": "application/json", **dict(_header(*header) for header in (headers or {}).items())}
-        if any(name.lower() == "authorization" for name in headers or {}):
-            raise DotyposInputError("headers must not set Authorization: the client signs every call itself")
-        body = None
-        if json is not None:
-            try:
-                body = msgspec.json.encode(json, enc_hook=_plain)
-            except (TypeError, ValueError, OverflowError) as error:
-                raise DotyposInputError(f"json can't be sent: it holds what JSON has no form for ({error})") from None
+        body = None if json is None else encode_body(json)
+        sent = {"Accept": "application/json"}
+        if body is not None:
             sent["Content-Type"] = "application/json"
+        sent |= checked_headers(headers, with_body=body is not None)
         url = f"{self.settings.base_url}/v2{quote(below, safe='/-._~:@,')}" + (f"?{query}" if query else "")
         return _Request(method.upper(), f"/v2{below}", url, cloud_id, body, sent)
 
@@ -200,10 +199,16 @@ class DotyposClient:
 
         token = source.current(sign_in)
         answer = self._send_signed(request, token)
-        if _token_refused(answer):
-            token = source.replace(token, sign_in)
-            answer = self._send_signed(request, token)
-        return self._checked(request, answer, token.value)
+        if token_refused(answer.status, answer.body):
+            renewed = source.replace(token, sign_in)
+            if renewed is not token:
+                token = renewed
+                answer = self._send_signed(request, token)
+        try:
+            return self._checked(request, answer, token.value)
+        except DotyposAuthenticationError as error:
+            # A dead refresh token is refused at the sign-in; this one has just been good for an access token.
+            raise DotyposAuthenticationError(error.refusal, FRESH_TOKEN_REFUSED, passing=True) from None
 
     def _send_signed(self, request: _Request, token: auth.AccessToken) -> Answer:
         headers = {**request.headers, "Authorization": f"Bearer {token.value}"}
@@ -212,26 +217,18 @@ class DotyposClient:
         except DotyposConnectionError as error:
             if request.safe or not error.sent:
                 raise
-            raise self._uncertain(request, str(error)) from None
-        if not request.safe and (answer.status == 408 or (answer.status >= 500 and answer.status != 501)):
-            raise self._uncertain(request, str(self._refused(request, answer, token.value))) from None
+            raise _uncertain(request, str(error)) from None
+        if not request.safe and _says_nothing_of_a_write(answer):
+            raise _uncertain(request, str(self._refused(request, answer, token.value)), answer.status)
         return answer
 
     def _decoded(self, request: _Request, answer: Answer, decode: Callable[[Answer], T]) -> T:
         try:
             return _decoded(request, answer, decode)
-        except DotyposResponseError as error:
+        except Exception as error:
             if request.safe:
                 raise
-            raise DotyposUncertainWriteError(
-                f"{error} The write itself was answered {answer.status}, so it is done; don't repeat it."
-            ) from None
-
-    def _uncertain(self, request: _Request, why: str) -> DotyposUncertainWriteError:
-        return DotyposUncertainWriteError(
-            f"{request.method} {request.path} may or may not have been carried out: {why} "
-            "It was not repeated; look at what is there before you repeat it."
-        )
+            raise _unreadable(request, answer, error) from error
 
     def _checked(self, request: _Request, answer: Answer, token: str) -> Answer:
         if answer.status >= 400:
@@ -241,6 +238,7 @@ class DotyposClient:
                 f"{request.method} {request.path} was redirected to {_target(answer)} and not followed: tokens go "
                 "nowhere else. Check API base URL in the Airflow connection.",
                 permanent=True,
+                status=answer.status,
             )
         return answer
 
@@ -269,12 +267,15 @@ class DotyposClient:
         except DotyposAuthenticationError as error:
             place = "without a cloud" if cloud_id is None else f"for cloud {cloud_id}"
             raise DotyposAuthenticationError(error.refusal, f"This was the sign-in {place}. {error.cure}") from None
+        except DotyposNotFoundError as error:
+            raise _no_sign_in(error) from None
         token = found.get("accessToken") if isinstance(found, dict) else None
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
             raise DotyposResponseError(
                 f"POST {request.path} answered {answer.status} without an access token: check API base URL in the "
                 "Airflow connection",
                 permanent=True,
+                status=answer.status,
             )
         if self._on_token:
             self._on_token(token)
@@ -320,7 +321,10 @@ def _decoded(request: _Request, answer: Answer, decode: Callable[[Answer], T]) -
         return decode(answer)
     except DotyposResponseError as error:
         raise DotyposResponseError(
-            f"{request.method} {request.path} {error}.", passing=error.passing, permanent=error.permanent
+            f"{request.method} {request.path} {error}.",
+            passing=error.passing,
+            permanent=error.permanent,
+            status=answer.status,
         ) from None
 
 
@@ -333,41 +337,57 @@ def _server_time(value: str) -> datetime | None:
     return date.astimezone(timezone.utc) if date.tzinfo is not None and 1970 <= date.year < 9999 else None
 
 
+def _says_nothing_of_a_write(answer: Answer) -> bool:
+    """Return whether a write that was answered like this may have been carried out, or not.
+
+    The server failed in the middle of it; or something in between answered, which may have looked at the request or at
+    Dotypos's answer to it. Dotypos gives a reason with its 403 [D2, C3]: one without a body may not be its own.
+    """
+    failed = answer.status == 408 or (answer.status >= 500 and answer.status != 501)
+    without_reason = answer.status == 403 and not answer.body.strip()
+    return failed or without_reason or is_foreign(answer.status, answer.body)
+
+
+def _uncertain(request: _Request, why: str, status: int | None = None) -> DotyposUncertainWriteError:
+    return DotyposUncertainWriteError(
+        f"{request.method} {request.path} may or may not have been carried out: {why} "
+        "It was not repeated; look at what is there before you repeat it.",
+        method=request.method,
+        path=request.path,
+        status=status,
+    )
+
+
+def _unreadable(request: _Request, answer: Answer, error: Exception) -> DotyposUnreadableAnswerError:
+    """Return the error for a write that is done, whatever its answer is good for."""
+    what = (
+        str(error)
+        if isinstance(error, DotyposResponseError)
+        else f"{request.method} {request.path}: its answer could not be made into a result ({type(error).__name__}); "
+        "mend response_filter or decode."
+    )
+    return DotyposUnreadableAnswerError(
+        f"{what} The write itself was answered {answer.status}, so it is done; don't repeat it.",
+        method=request.method,
+        path=request.path,
+        status=answer.status,
+    )
+
+
+def _no_sign_in(error: DotyposNotFoundError) -> DotyposResponseError:
+    """Return the error for a sign-in's 404, which is neither an empty list nor a missing cloud."""
+    said = f": {error.refusal.message}" if error.refusal.message else ""
+    return DotyposResponseError(
+        f"{error.method} {error.path} answered 404{said}. Every Dotypos has a sign-in, so API base URL in the Airflow "
+        f"connection may be wrong, or {IN_BETWEEN}",
+        passing=error.refusal.empty,
+        permanent=not error.refusal.empty,
+        status=error.status,
+    )
+
+
 def _target(answer: Answer) -> str:
     try:
         return redact(urlsplit(answer.headers.get("Location", "")).hostname or "another path")
     except ValueError:
         return "another place"
-
-
-def _header(name: object, value: object) -> tuple[str, str]:
-    """Return a header as it can be sent.
-
-    :raises DotyposInputError: it isn't text, or holds what no header may.
-    """
-    if not isinstance(name, str) or not isinstance(value, str):
-        raise DotyposInputError(
-            f"headers: names and values are text, not {type(name).__name__}: {type(value).__name__}"
-        )
-    if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not re.fullmatch(r"[\t\x20-\x7e]*", value):
-        raise DotyposInputError(f"headers: {redact(name)[:40]!r} holds a character that can't be sent in a header")
-    return name, value
-
-
-def _plain(value: object) -> object:
-    """Encode what JSON has no form for: datetimes of any library as ISO 8601 with their zone."""
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds")
-    raise TypeError(type(value).__name__)
-
-
-def _token_refused(answer: Answer) -> bool:
-    if answer.status == 401:
-        return True
-    if answer.status != 403:
-        return False
-    try:
-        found = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return isinstance(found, dict) and found.get("reason") in _STALE_TOKEN

@@ -2,6 +2,7 @@
 
 Every error tells the method, the path, the status, the API's ``reason`` and the cure; no error ever holds a secret:
 whatever comes from outside goes through ``redact``. ``permanent`` says that trying the same again can't help.
+A refusal that isn't Dotypos's own says nothing about the call: something in between answered (``refusals.is_foreign``).
 
 https://docs.api.dotypos.com/api-reference/general/common-error-responses
 """
@@ -13,29 +14,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from typing import Any, cast
 
-import msgspec
+from airflow_provider_dotypos.api.redaction import redact as redact
+from airflow_provider_dotypos.api.refusals import IN_BETWEEN, STALE_TOKEN, facts_of, is_foreign, violations_of
 
 #: Where a refresh token comes from, for a message's cure; the command is there on every version of Airflow.
 CONNECT_ANEW = "in Airflow: Admin > Connect Dotypos; in a shell: python -m airflow_provider_dotypos connect"
 
 #: A longer ``Retry-After`` than this, in seconds, isn't waited out: it would hold a worker slot for nothing.
 LONGEST_RETRY_AFTER = 600.0
-
-_SECRET_SHAPES = re.compile(
-    # Authorization values, JSON Web Tokens, and token or secret parameters, wherever an answer echoes them.
-    r"(?P<scheme>\b(?:Bearer|User)\s+)[^\s\"',;]{12,}"
-    r"|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?"
-    r"|(?P<name>\b(?:access_?token|refresh_?token|token|client_?secret|secret|password|signature)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+",
-    re.IGNORECASE,
-)
-
-
-def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
-    """Return `text` with the given secrets, and everything that has the shape of one, replaced by ``***``."""
-    for secret in sorted({s for s in secrets if s and len(s) >= 4}, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _SECRET_SHAPES.sub(lambda m: (m["scheme"] or m["name"] or "") + "***", text)
 
 
 class DotyposError(Exception):
@@ -47,6 +35,18 @@ class DotyposError(Exception):
 
     permanent = False
     passing = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how pickle and copy make the error anew: from what it holds, past the constructors of subclasses."""
+        kind, args, *state = cast("tuple[Any, ...]", super().__reduce__())
+        return _restored, (kind, args), *state
+
+
+def _restored(kind: type[DotyposError], args: tuple[Any, ...]) -> DotyposError:
+    error = kind.__new__(kind, *args)
+    builtin: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    builtin.__init__(error, *args)  # an ImportError, for instance, keeps its message apart
+    return error
 
 
 class DotyposInputError(DotyposError, ValueError):
@@ -109,22 +109,51 @@ class DotyposClockError(DotyposError):
     """The clocks of this machine and of the server differ too much to tell whether a window is over."""
 
 
-class DotyposUncertainWriteError(DotyposError):
-    """A write went out and no answer came back: it may or may not have been carried out. Look before you repeat it."""
+class DotyposWriteError(DotyposError):
+    """A write went out, and its answer doesn't say what came of it. It isn't repeated, by Airflow neither.
+
+    :ivar method: HTTP method.
+    :ivar path: path below the API's host.
+    :ivar sent: whether anything was sent.
+    :ivar status: HTTP status of the answer, or ``None`` if none arrived.
+    """
 
     permanent = True
+
+    def __init__(self, message: str, *, method: str, path: str, sent: bool = True, status: int | None = None) -> None:
+        super().__init__(message)
+        self.method = method
+        self.path = path
+        self.sent = sent
+        self.status = status
+
+
+class DotyposUncertainWriteError(DotyposWriteError):
+    """A write may or may not have been carried out: no answer came back, or none of Dotypos's own.
+
+    Look at what is there before you repeat it.
+    """
+
+
+class DotyposUnreadableAnswerError(DotyposWriteError):
+    """A write is done (its answer is a 2xx), but its answer can't be read or made into a result. Don't repeat it."""
 
 
 class DotyposResponseError(DotyposError):
     """An answer that can't be one of Dotypos's: a redirect, a web page, or JSON of another shape.
 
-    An undecodable body may be a passing fault of a proxy; a redirect is a wrong address for good.
+    An undecodable body or a gateway's refusal may be a passing fault; a redirect is a wrong address for good.
+
+    :ivar status: HTTP status of the answer, where it is known.
     """
 
-    def __init__(self, message: str, *, passing: bool = False, permanent: bool = False) -> None:
+    def __init__(
+        self, message: str, *, passing: bool = False, permanent: bool = False, status: int | None = None
+    ) -> None:
         super().__init__(message)
         self.passing = passing
         self.permanent = permanent
+        self.status = status
 
 
 class DotyposApiError(DotyposError):
@@ -156,7 +185,11 @@ class DotyposApiError(DotyposError):
 
 
 class DotyposAuthenticationError(DotyposApiError):
-    """401: the refresh token was refused, or isn't valid for this cloud."""
+    """401: the refresh token was refused, or isn't valid for this cloud.
+
+    Passing where a call was refused with an access token that had just been issued: a dead refresh token is refused at
+    the sign-in.
+    """
 
     permanent = True
     cure = (
@@ -164,9 +197,23 @@ class DotyposAuthenticationError(DotyposApiError):
         f"in the Airflow connection, or connect the cloud anew ({CONNECT_ANEW})."
     )
 
+    def __init__(self, refusal: Refusal, cure: str | None = None, *, passing: bool = False) -> None:
+        super().__init__(refusal, cure)
+        self.passing, self.permanent = passing, not passing
+
+
+#: What to do when an access token that was just issued is refused.
+FRESH_TOKEN_REFUSED = (
+    "Even a fresh access token was refused, which usually passes; if it goes on, check the connection with its Test "
+    "button."
+)
+
 
 class DotyposPermissionError(DotyposApiError):
-    """403: the token may not do this (foreign cloud, missing permission, licence too low)."""
+    """403: the token may not do this (foreign cloud, missing permission, licence too low).
+
+    Passing where the API refuses a fresh token as stale, or gives no reason at all.
+    """
 
     permanent = True
     cure = "The token may not do this; ask who connected the cloud for the permission."
@@ -174,12 +221,14 @@ class DotyposPermissionError(DotyposApiError):
     _CURES: Mapping[str, str] = {
         "CLOUD_FORBIDDEN": "The token is not for this cloud: check Cloud ID in the Airflow connection.",
         "LICENSE_UPGRADE_REQUIRED": "The cloud's Dotypos licence does not include this; upgrade it.",
-        "ACCESS_TOKEN_EXPIRED": "Even a fresh access token was refused; check the connection with its Test button.",
-        "INVALID_ACCESS_TOKEN": "Even a fresh access token was refused; check the connection with its Test button.",
+        **dict.fromkeys(STALE_TOKEN, FRESH_TOKEN_REFUSED),
     }
+    _NO_REASON = "It gave no reason: the fault may pass, or the token may not do this; ask who connected the cloud."
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal, self._CURES.get(refusal.reason or ""))
+        super().__init__(refusal, self._NO_REASON if refusal.empty else self._CURES.get(refusal.reason or ""))
+        self.passing = refusal.empty or refusal.reason in STALE_TOKEN
+        self.permanent = not self.passing
 
 
 class DotyposNotFoundError(DotyposApiError):
@@ -263,13 +312,20 @@ class Refusal:
 
 def error_for(
     method: str, path: str, status: int, headers: Mapping[str, str], body: bytes, secrets: Iterable[str | None] = ()
-) -> DotyposApiError:
+) -> DotyposApiError | DotyposResponseError:
     """Return the error for an answer whose status is 400 or more; bodies may be empty, HTML or JSON of any shape."""
     secrets = tuple(secrets)
-    facts = _facts(body)
+    if is_foreign(status, body):
+        return DotyposResponseError(
+            f"{method} {redact(path, secrets)} answered {status} with "
+            f"{redact(headers.get('Content-Type') or 'no content type', secrets)[:80]}: {IN_BETWEEN}",
+            passing=True,
+            status=status,
+        )
+    facts = facts_of(body)
     violations = tuple(
-        (field and redact(field, secrets)[:80], redact(message, secrets))
-        for field, message in _violations(facts.get("violations"))
+        (field and redact(field, secrets)[:80], redact(message, secrets)[:_LONGEST_MESSAGE])
+        for field, message in violations_of(facts)
     )
     message = facts.get("message")
     listed = "; ".join(f"{field or 'request'}: {message}" for field, message in violations)
@@ -278,7 +334,7 @@ def error_for(
         path=redact(path, secrets),
         status=status,
         reason=redact(str(facts["reason"]), secrets)[:80] if facts.get("reason") else None,
-        message=redact(str(message), secrets)[:500] if message else listed[:500] or None,
+        message=redact(str(message), secrets)[:_LONGEST_MESSAGE] if message else listed[:_LONGEST_MESSAGE] or None,
         violations=violations,
         retry_after=retry_after_seconds(headers.get("Retry-After")),
         empty=not body.strip(),
@@ -289,6 +345,9 @@ def error_for(
         error.permanent = True
     return error
 
+
+#: Characters of an API's message that an error shows.
+_LONGEST_MESSAGE = 500
 
 _KINDS: Mapping[int, type[DotyposApiError]] = {
     400: DotyposValidationError,
@@ -330,23 +389,3 @@ def retry_after_seconds(value: str | None, now: datetime | None = None) -> float
 _EPOCH_SECONDS = 1e9
 #: The longest wait that is believed, in seconds: a day.
 _LONGEST_BELIEVED = 86_400.0
-
-
-def _facts(body: bytes) -> dict[str, object]:
-    try:
-        decoded = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
-    return decoded if isinstance(decoded, dict) else {}
-
-
-def _violations(found: object) -> list[tuple[str | None, str]]:
-    """Read violations as ``{fieldName, message}``; one client sees ``path`` (a list) instead of ``fieldName``."""
-    pairs = []
-    for violation in found if isinstance(found, list) else []:
-        if isinstance(violation, dict):
-            name = violation.get("fieldName")
-            if name is None and isinstance(violation.get("path"), list):
-                name = ".".join(map(str, violation["path"]))
-            pairs.append((str(name) if name is not None else None, str(violation.get("message") or "invalid")))
-    return pairs

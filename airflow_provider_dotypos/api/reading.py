@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -48,19 +49,28 @@ class Reader:
         self.requests = 0
 
     def get(
-        self, name: str, id: int | str, *, include: str | Sequence[str] | None = None, **placeholders: object
+        self,
+        name: str,
+        id: int | str | None = None,
+        *,
+        include: str | Sequence[str] | None = None,
+        **placeholders: object,
     ) -> Row:
         """Return one row, its values as the API gives them (numbers as text).
 
+        :param id: the row's id; none for what is one object, such as the manifest.
+        :raises DotyposInputError: there is no such call: an id is missing, or one too many.
         :raises DotyposNotFoundError: there is no such row.
         """
         found = entity(name)
         if not found.single:
             raise DotyposInputError(f"{name} has no call for a single row; read its list with rows()")
-        if isinstance(id, bool) or not str(id).strip().lstrip("-").isdigit():
-            raise DotyposInputError(f"{name}: an id is a whole number, not {type(id).__name__} {str(id)[:40]!r}")
+        path = _path(found, placeholders)
+        if found.listed:
+            path += f"/{_row_id(name, id)}"
+        elif id is not None:
+            raise DotyposInputError(f"{name} is one object and has no rows: call get({name!r}) without an id")
         params = {"include": list_params(found, include=include).get("include")}
-        path = _path(found, placeholders) + (f"/{str(id).strip()}" if found.listed else "")
         return self._client.call("GET", path, params=params, decode=_row)
 
     def rows(
@@ -281,6 +291,13 @@ def _listed(name: str) -> Entity:
     if not found.listed:
         raise DotyposInputError(f"{name} is one object, not a list: read it with request() or DotyposOperator")
     return found
+
+
+def _row_id(name: str, id: object) -> str:
+    text = str(id).strip()
+    if isinstance(id, bool) or not re.fullmatch(r"-?[0-9]{1,19}", text):
+        raise DotyposInputError(f"{name}: an id is a whole number, not {type(id).__name__} {str(id)[:40]!r}")
+    return text
 
 
 def _path(found: Entity, placeholders: Mapping[str, object]) -> str:

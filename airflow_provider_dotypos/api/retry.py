@@ -7,6 +7,7 @@ the exact value would wake every worker together. What this is worth is measured
 
 from __future__ import annotations
 
+import copy
 import os
 import random
 import threading
@@ -249,11 +250,11 @@ def policy(
 
 
 def _give_up(retry_state: RetryCallState) -> None:
-    error = _error(retry_state)
+    last = _error(retry_state)
     tries, seconds = retry_state.attempt_number, retry_state.seconds_since_start or 0.0
-    if "gave up after" not in str(error):  # a failed sign-in is one error, shared by all threads that waited for it
-        error.args = (f"{error} (gave up after {tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s)",)
-    raise error
+    error = copy.copy(last)  # somebody else may hold the last one
+    error.args = (f"{last} (gave up after {tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s)",)
+    raise error.with_traceback(last.__traceback__) from last.__cause__
 
 
 def _error(retry_state: RetryCallState) -> DotyposError:

@@ -20,6 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+from airflow_provider_dotypos.api.extra import read_extra
 from airflow_provider_dotypos.api.settings import read_base_url
 from airflow_provider_dotypos.connect import journeys
 from airflow_provider_dotypos.connect.edits import edits
@@ -176,7 +177,8 @@ def update(
     :param at: the API base URL that the connection must have.
     :param user: whose edit this is in the audit log. Without one it isn't logged.
     :param fields: ``login``, ``password``, ``host``, ``port``.
-    :raises WrongConnectionError: there is no such connection, or it has another API base URL.
+    :raises WrongConnectionError: there is no such connection, it has another API base URL, or its extra isn't a
+        JSON object.
     """
     with create_session() as session:
         connection = session.scalar(select(Connection).where(Connection.conn_id == conn_id).with_for_update())
@@ -246,18 +248,12 @@ def _unreadable(conn_id: str, backend: BaseSecretsBackend, problem: str) -> Foun
 def _extra_of(connection: Connection) -> dict[str, Any]:
     """Return a connection's extras.
 
-    :raises WrongConnectionError: they are JSON of another kind; some of Airflow's ways in let it through.
+    :raises WrongConnectionError: they aren't a JSON object; some of Airflow's ways in let that through.
     """
     try:
-        extra = connection.extra_dejson
-    except ValueError:  # of Airflow's own check, whose message may hold what can't be read
-        extra = None
-    if not isinstance(extra, dict):
-        raise WrongConnectionError(
-            f"Extra of the connection {connection.conn_id} must be a JSON object: correct it on Admin > Connections, "
-            "or where the connection is held."
-        )
-    return extra
+        return dict(read_extra(connection))
+    except DotyposConfigurationError as error:
+        raise WrongConnectionError(f"The connection {connection.conn_id} can't be used: {error}.") from None
 
 
 def _fields(connection: Connection) -> dict[str, Any]:

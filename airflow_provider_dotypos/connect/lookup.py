@@ -27,7 +27,10 @@ def look_up(conn_id: str) -> Found | None:
         ) from error
     # Airflow passes over a variable that it can't read.
     if found is None and (variable := f"AIRFLOW_CONN_{conn_id.upper()}") in os.environ:
-        raise ConnectError(f"{variable} is there, but can't be read: it must hold the connection as JSON or as a URI.")
+        raise ConnectError(
+            f"{variable} is there, but can't be read: it must hold the connection as JSON or as a URI, its extra a "
+            "JSON object (encoded once)."
+        )
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.api.reading import Reader, Row
     from airflow_provider_dotypos.api.retry import Patience
     from airflow_provider_dotypos.api.settings import Settings
+    from airflow_provider_dotypos.api.transport import Answer
 
 
 class DotyposHook(BaseHook):
@@ -90,26 +91,39 @@ class DotyposHook(BaseHook):
         params: Mapping[str, object] | None = None,
         json: object = None,
         headers: Mapping[str, str] | None = None,
+        decode: Callable[[Answer], Any] | None = None,
     ) -> Any:
         """Make any authorized v2 call and return its decoded body (``None`` when it is empty).
 
         :param method: HTTP method. A write that may have been carried out is never repeated.
         :param path: below ``/v2/clouds/{cloud}``, such as ``orders/123``; with a leading ``/`` below ``/v2``
             (``/clouds``).
-        :param params: query parameters, not encoded. :param json: the body. :param headers: such as ``If-Match``.
+        :param params: query parameters, not encoded.
+        :param json: the body, an object or an array. What JSON has no exact form for (NaN, a datetime without a zone,
+            bytes, a set) is refused.
+        :param headers: such as ``If-Match``.
+        :param decode: makes the result from the whole answer (``status``, ``headers``, ``body``, ``json()``), for
+            instance to keep its ``ETag``. Defaults to the decoded body.
         :raises DotyposError: see ``airflow_provider_dotypos.exceptions``.
 
         https://docs.api.dotypos.com/api-reference/general/methods
         """
-        # Without this an empty list is a 404 (page /others/breaking-changes); it changes nothing else of a GET.
-        sent = {"Allow-Version": "BC1", **(headers or {})} if method.upper() == "GET" else headers
-        return self.get_conn().call(
-            method, path, params=params, json=json, headers=sent, decode=lambda answer: answer.json()
-        )
+        from airflow_provider_dotypos.api.transport import Answer
 
-    def get(self, entity: str, id: int | str, *, include: str | Sequence[str] | None = None, **parents: object) -> Row:
+        sent = _with_empty_lists(headers) if str(method).upper() == "GET" else headers
+        return self.get_conn().call(method, path, params=params, json=json, headers=sent, decode=decode or Answer.json)
+
+    def get(
+        self,
+        entity: str,
+        id: int | str | None = None,
+        *,
+        include: str | Sequence[str] | None = None,
+        **parents: object,
+    ) -> Row:
         """Return one row of an entity, numbers as the API gives them (text).
 
+        :param id: the row's id; none for what is one object, such as ``manifest``.
         :param parents: what the entity lies below, such as ``warehouse_id`` for ``warehouse-products``.
         :raises DotyposNotFoundError: there is no such row.
         """
@@ -184,13 +198,14 @@ class DotyposHook(BaseHook):
         return Reader(self.get_conn())
 
     def _settings(self) -> Settings:
+        from airflow_provider_dotypos.api.extra import read_extra
         from airflow_provider_dotypos.api.settings import Settings
 
         conn = self.get_connection(self.dotypos_conn_id)
         settings = Settings.from_fields(
             host=conn.host,
             port=conn.port,
-            extra=conn.extra_dejson,
+            extra=read_extra(conn),
             cloud_id=self.cloud_id,
             max_concurrency=self.max_concurrency,
         )
@@ -198,3 +213,15 @@ class DotyposHook(BaseHook):
             if secret:
                 _compat.mask_secret(secret)
         return settings
+
+
+def _with_empty_lists(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Return a GET's headers, asking for 200 instead of 404 for an empty list; it changes nothing else of a GET.
+
+    https://docs.api.dotypos.com/others/breaking-changes
+    """
+    if headers is not None and not isinstance(headers, Mapping):
+        return headers  # the client refuses them
+    given = headers or {}
+    chosen = any(str(name).lower() == "allow-version" for name in given)
+    return given if chosen else {"Allow-Version": "BC1", **given}

@@ -12,6 +12,7 @@ from airflow_provider_dotypos import _compat
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_dotypos.api.transport import Answer
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 
 #: The largest result that is put into XCom, in bytes of JSON: it lives in Airflow's metadata database.
@@ -27,14 +28,16 @@ class DotyposOperator(BaseOperator):
         (templated)
     :param method: HTTP method. A write that may have been carried out is never repeated. (templated)
     :param query: query parameters, not encoded. (templated; ``params`` is what Airflow calls a task's own parameters)
-    :param json: the request's body. (templated)
+    :param json: the request's body: an object or an array, or JSON text of one, as a template renders it
+        (``{{ rows | tojson }}``), which is sent as it stands. (templated)
     :param headers: further headers, such as ``If-Match``. (templated)
     :param response_filter: makes the task's result from the decoded answer. Numbers in it are text, as the API sends
         them.
     :param cloud_id: the cloud, in place of the connection's. (templated)
     :param dotypos_conn_id: the Airflow connection. (templated)
-    :raises AirflowFailException: what a retry can't cure: a refused token, a forbidden cloud, a bad request, or the
-        result of a read that is over 64 KiB of JSON. (A write's oversized answer is left out instead: it is done.)
+    :raises AirflowFailException: what a retry can't cure: a refused token, a forbidden cloud, a bad request, a write
+        whose outcome is unknown or whose answer can't be read, or the result of a read that is over 64 KiB of JSON. (A
+        write's oversized answer is left out instead: it is done.)
 
     https://docs.api.dotypos.com/api-reference/general/methods
     """
@@ -69,22 +72,14 @@ class DotyposOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Make the call and return its (filtered) result."""
-        from airflow_provider_dotypos.api.errors import DotyposUncertainWriteError
+        from airflow_provider_dotypos.api.body import read_text
 
         with _compat.airflow_failures(self.dotypos_conn_id):
             self._hook = self._new_hook()
-            answer = self._hook.request(self.method, self.path, params=self.query, json=self.json, headers=self.headers)
-            self.log.info("%s %s answered with %s.", self.method, self.path, _described(answer))
-            if self.method.upper() in ("GET", "HEAD", "OPTIONS"):
-                return self._result(answer)
-            try:
-                return self._result(answer)
-            except Exception as error:
-                # Failing the task as usual would let Airflow repeat the write.
-                raise DotyposUncertainWriteError(
-                    f"{self.method} {self.path} is done, but its answer could not be made into a result "
-                    f"({type(error).__name__}); mend response_filter, and don't repeat the write."
-                ) from error
+            body = read_text(self.json) if isinstance(self.json, str) else self.json
+            return self._hook.request(
+                self.method, self.path, params=self.query, json=body, headers=self.headers, decode=self._result
+            )
 
     def on_kill(self) -> None:
         """End every wait at once."""
@@ -96,8 +91,10 @@ class DotyposOperator(BaseOperator):
 
         return DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
 
-    def _result(self, answer: Any) -> Any:
-        return self._for_xcom(self.response_filter(answer) if self.response_filter else answer)
+    def _result(self, answer: Answer) -> Any:
+        decoded = answer.json()
+        self.log.info("%s %s answered with %s.", self.method, self.path, _described(decoded))
+        return self._for_xcom(self.response_filter(decoded) if self.response_filter else decoded)
 
     def _for_xcom(self, result: Any) -> Any:
         import msgspec

@@ -43,21 +43,26 @@ KINDS = (
     "redirect",
     "empty",
     "emptied",
+    # What a proxy, a gateway or a firewall in between answers in Dotypos's place.
+    *(f"{status}-html" for status in (400, 401, 403, 404, 405, 421, 499, 501)),
+    # A refusal that has lost its body.
+    *("401-empty", "403-empty", "404-empty"),
 )
 CONTROL = "/_sandbox"
-_HTML = b"<html><head><title>Bad Gateway</title></head><body><h1>Something in between says no</h1></body></html>"
+_HTML = b"<html><head><title>Gateway</title></head><body><h1>Something in between says no</h1></body></html>"
 
 
 @dataclass
 class Fault:
     """A failure that requests will meet.
 
-    :param kind: ``429``, ``500``, ``503``: that status; ``502-html``: a proxy's page; ``html-200``: a page
-        that says 200; ``redirect``: 302 to another host; ``reset``: the connection is reset before any
-        answer; ``reset-body``: in the middle of one; ``short-body``: less body than ``Content-Length`` says,
-        then the end; ``cut-json``: a valid HTTP answer whose JSON is cut off; ``hang``: no answer until the
-        client goes; ``drip``: one byte per `interval`; ``empty``: an empty list, whatever there is; ``emptied``: a
-        list without its rows, whose envelope still says how many there are in all and which page is next.
+    :param kind: ``429``, ``500``, ``503``: that status; ``502-html``, ``403-html``, …: a page of something in
+        between; ``403-empty``, …: that status without a body; ``html-200``: a page that says 200; ``redirect``:
+        302 to another host; ``reset``: the connection is reset before any answer; ``reset-body``: in the middle
+        of one; ``short-body``: less body than ``Content-Length`` says, then the end; ``cut-json``: a valid HTTP
+        answer whose JSON is cut off; ``hang``: no answer until the client goes; ``drip``: one byte per `interval`;
+        ``empty``: an empty list, whatever there is; ``emptied``: a list without its rows, whose envelope still says
+        how many there are in all and which page is next.
     :param retry_after: value of a ``Retry-After`` header, sent as it is.
     :param times: how many requests meet it. :param skip: how many matching ones pass before.
     :param path: part of the path that a request must have. :param method: the method it must have.
@@ -146,7 +151,7 @@ class Door:
     ) -> None:
         # uvicorn's send is a method of its request cycle, which knows the transport.
         transport: asyncio.Transport = raw_send.__self__.transport  # type: ignore[attr-defined]
-        if fault.kind in ("429", "500", "503", "502-html", "html-200", "redirect"):
+        if fault.kind[:3].isdigit() or fault.kind in ("html-200", "redirect"):
             await _refuse(fault, answer)
         elif fault.kind == "reset":
             _reset(transport)
@@ -267,7 +272,7 @@ def _without_rows(body: bytes, *, promising: bool) -> bytes:
 
 
 async def _refuse(fault: Fault, answer: Send) -> None:
-    page = fault.kind in ("502-html", "html-200")
+    page = "html" in fault.kind
     status = {"redirect": 302, "html-200": 200}.get(fault.kind) or int(fault.kind[:3])
     body = b"" if fault.kind == "redirect" else _HTML if page else b""
     headers = [(b"content-length", str(len(body)).encode())]

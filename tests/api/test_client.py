@@ -277,8 +277,12 @@ class TestWrites:
         self, sandbox: Sandbox, new_client: NewClient, kind: str
     ) -> None:
         sandbox.faults.append(Fault(kind, path="tags"))
-        with pytest.raises(errors.DotyposUncertainWriteError, match="may or may not have been carried out"):
+        with pytest.raises(errors.DotyposUncertainWriteError, match="may or may not have been carried out") as caught:
             self.post(new_client())
+        status = int(kind[:3]) if kind[0] == "5" else None
+        path = f"/v2/clouds/{sandbox.cloud_ids[0]}/tags"
+        error = caught.value
+        assert (error.method, error.path, error.sent, error.status) == ("POST", path, True, status)
         assert calls(sandbox, "tags") == 1
 
     def test_a_write_that_was_surely_refused_is_repeated(self, sandbox: Sandbox, new_client: NewClient) -> None:

@@ -96,8 +96,11 @@ class TestWrites:
         self, serve: Callable[[Script], Scripted], body: bytes
     ) -> None:
         server = serve(lambda method, path: (201, {}, body))
-        with pytest.raises(errors.DotyposUncertainWriteError, match="it is done"):
+        with pytest.raises(errors.DotyposUnreadableAnswerError, match="it is done") as caught:
             server.client().call("POST", "tags", json=[{}], decode=Answer.json)
+        error = caught.value
+        assert (error.method, error.path, error.sent, error.status) == ("POST", "/v2/clouds/1/tags", True, 201)
+        assert error.permanent
         assert len(server.asked) == 1
 
     @pytest.mark.parametrize("status", [408, 500, 503, 520, 522, 524, 529])
@@ -107,7 +110,9 @@ class TestWrites:
         server = serve(lambda method, path: (status, {}, b""))
         with pytest.raises(errors.DotyposUncertainWriteError) as caught:
             server.client().call("POST", "tags", json=[{}], decode=Answer.json)
-        assert caught.value.permanent
+        error = caught.value
+        assert (error.method, error.path, error.sent, error.status) == ("POST", "/v2/clouds/1/tags", True, status)
+        assert error.permanent
         assert len(server.asked) == 1
 
     def test_a_read_is_tried_again_whatever_5xx_a_proxy_makes_up(self, serve: Callable[[Script], Scripted]) -> None:

@@ -188,3 +188,21 @@ def test_an_order_that_is_never_the_same_is_waited_for_as_long_as_patience_lasts
         list(reader.changes("orders", Window(then, then + 1)))
     assert 1 <= time.monotonic() - began < 20
     assert not any(request.status >= 400 for request in sandbox.requests)
+
+
+class TestGet:
+    def test_one_object_takes_no_id(self, sandbox: Sandbox, new_client: NewClient) -> None:
+        reader = Reader(new_client())
+        assert reader.get("manifest")
+        with pytest.raises(errors.DotyposInputError, match="manifest is one object"):
+            reader.get("manifest", 123)
+
+    @pytest.mark.parametrize("id", [None, True, "", "x", "1.0", 1.5, "--5", "٣", "²", "1" * 20, "1 2", "1/2"])
+    def test_a_row_is_named_by_a_whole_number(self, sandbox: Sandbox, new_client: NewClient, id: object) -> None:
+        with pytest.raises(errors.DotyposInputError, match="an id is a whole number"):
+            Reader(new_client()).get("taxes", id)  # type: ignore[arg-type]
+        assert not sandbox.requests
+
+    def test_ids_of_the_system_are_read(self, sandbox: Sandbox, new_client: NewClient) -> None:
+        with pytest.raises(errors.DotyposNotFoundError):
+            Reader(new_client()).get("taxes", " -401 ")

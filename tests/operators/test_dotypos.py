@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 
 from airflow_provider_dotypos._compat import fail_exception
-from airflow_provider_dotypos.exceptions import DotyposError
+from airflow_provider_dotypos.api.transport import Transport
+from airflow_provider_dotypos.exceptions import DotyposError, DotyposUncertainWriteError, DotyposUnreadableAnswerError
 from airflow_provider_dotypos.operators.dotypos import MAX_RESULT_BYTES, DotyposOperator
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from tests.transfers.conftest import connection  # noqa: F401 (a fixture)
@@ -46,6 +48,59 @@ def test_a_write_is_sent_as_json(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    ['[{"name": "vegan", "display": true}]', ' [{"name":\n"vegan","display":true,"x":41.32231404958677685950413}]\n'],
+)
+def test_a_body_that_a_template_rendered_to_json_is_sent_as_it_stands(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    bodies: list[bytes | None] = []
+    send = Transport.send
+
+    def seen(self: Transport, method: str, url: str, headers: Any, body: bytes | None, timeout: float) -> Any:
+        bodies.append(body)
+        return send(self, method, url, headers, body, timeout)
+
+    monkeypatch.setattr(Transport, "send", seen)
+    try:
+        assert run(path="tags", method="POST", json=text)[0]["name"] == "vegan"
+    except fail_exception():  # the sandbox knows no x
+        assert '"x"' in text
+    assert bodies[-1] == text.encode()
+
+
+def rendered(native: bool, template: Any) -> Any:
+    with DAG("writes", schedule=None, render_template_as_native_obj=native):
+        operator = DotyposOperator(task_id="call", path="tags", method="POST", json=template)
+    operator.render_template_fields({"rows": [{"name": "vegan", "display": True}], "price": float("nan")})  # type: ignore[typeddict-item]
+    return operator.execute({})
+
+
+def test_a_template_gives_a_body_as_json_text_or_as_native_objects(sandbox: Sandbox) -> None:
+    assert rendered(False, "{{ rows | tojson }}")[0]["name"] == "vegan"
+    sandbox.shop.rows(sandbox.cloud_ids[0], "tags")[0]["name"] = "other"
+    assert rendered(True, "{{ rows }}")[0]["name"] == "vegan"
+
+
+@pytest.mark.parametrize(
+    ("native", "template", "message"),
+    [
+        (False, "{{ rows }}", "tojson.*render_template_as_native_obj"),
+        (False, "", "tojson"),
+        (True, "vegan", "tojson"),
+        (True, [{"name": "a", "price": "{{ price }}"}], r"json\[0\]\.price is nan"),
+        (True, "5", "object or an array"),
+    ],
+)
+def test_a_body_that_rendered_to_something_else_is_refused_unsent(
+    sandbox: Sandbox, native: bool, template: Any, message: str
+) -> None:
+    with pytest.raises(fail_exception(), match=message):
+        rendered(native, template)
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"path": "https://elsewhere.invalid/x"}, "path of the API"),
@@ -63,8 +118,9 @@ def test_what_a_retry_cannot_cure_fails_the_task_at_once(arguments: Any, message
 
 def test_an_uncertain_write_fails_the_task_so_that_no_retry_repeats_it(sandbox: Sandbox) -> None:
     sandbox.faults.append(Fault("reset-body", path="tags"))
-    with pytest.raises(fail_exception(), match="may or may not"):
+    with pytest.raises(fail_exception(), match="may or may not") as caught:
         run(path="tags", method="POST", json=[{"name": "vegan", "display": True}])
+    assert isinstance(caught.value.__cause__, DotyposUncertainWriteError)
 
 
 def test_a_passing_failure_is_left_to_airflows_retries(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,8 +152,12 @@ def test_a_written_rows_oversized_answer_is_left_out_not_failed(sandbox: Sandbox
 def test_a_write_whose_answer_cannot_be_made_into_a_result_is_not_repeated(
     sandbox: Sandbox, response_filter: Any
 ) -> None:
-    with pytest.raises(fail_exception(), match="is done"):
+    with pytest.raises(fail_exception(), match="is done") as caught:
         run(path="tags", method="POST", json=[{"name": "vegan", "display": True}], response_filter=response_filter)
+    error = caught.value.__cause__
+    assert isinstance(error, DotyposUnreadableAnswerError)
+    path = f"/v2/clouds/{sandbox.cloud_ids[0]}/tags"
+    assert (error.method, error.path, error.sent, error.status) == ("POST", path, True, 201)
     assert len(sandbox.shop.rows(sandbox.cloud_ids[0], "tags")) == 1
 
 

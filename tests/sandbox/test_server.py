@@ -119,7 +119,16 @@ def test_behaviour_may_change_while_running(api: Api, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "status"),
-    [("429", 429), ("500", 500), ("502-html", 502), ("503", 503), ("html-200", 200), ("redirect", 302)],
+    [
+        ("429", 429),
+        ("500", 500),
+        ("502-html", 502),
+        ("503", 503),
+        ("html-200", 200),
+        ("redirect", 302),
+        ("403-html", 403),
+        ("404-empty", 404),
+    ],
 )
 def test_faults_that_answer(api: Api, sandbox: Sandbox, kind: str, status: int) -> None:
     sandbox.faults.append(Fault(kind, retry_after="7"))

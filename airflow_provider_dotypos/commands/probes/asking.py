@@ -11,7 +11,12 @@ from typing import Any
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import Entity, entity
-from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposError, DotyposRateLimitError
+from airflow_provider_dotypos.api.errors import (
+    DotyposApiError,
+    DotyposError,
+    DotyposRateLimitError,
+    DotyposResponseError,
+)
 from airflow_provider_dotypos.api.reading import Row
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
@@ -81,6 +86,10 @@ class Cloud:
             if error.status == 401 or error.status >= 500:
                 raise UnclearError(f"answered {error.status}") from None
             return self._client.refusal
+        except DotyposResponseError as error:
+            if error.status is None or error.status < 400:
+                raise
+            raise UnclearError(f"answered {error.status}, but not by Dotypos") from None
 
     def ask_list(self, name: str, params: Mapping[str, object], version: str | None = "BC1") -> Answer:
         """Return the answer to a GET of an entity's list."""
@@ -156,7 +165,10 @@ class _Listening(DotyposClient):
 
     def _refused(self, request: Any, answer: Answer, token: str) -> DotyposError:
         self.refusal = self.heard(answer)
-        return super()._refused(request, answer, token)
+        error = super()._refused(request, answer, token)
+        if isinstance(error, DotyposResponseError):
+            error.passing = False  # an address may be too long for what is in between: that is an answer, too
+        return error
 
 
 def envelope_of(answer: Answer) -> Mapping[str, Any]:

@@ -119,7 +119,7 @@ def _decoded(data: bytes) -> str:
         raise MisfitError from None
 
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _FINER_THAN_MILLISECONDS = re.compile(r":\d\d[.,]\d{3}\d*[1-9]")
 _TOO_LARGE = 10 ** (DECIMAL_DIGITS - DECIMAL_PLACES)
 _LAST_PLACE = Decimal(1).scaleb(-DECIMAL_PLACES)

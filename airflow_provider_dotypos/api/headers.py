@@ -1,0 +1,58 @@
+"""A caller's headers, checked: those of the connection and of the request's form belong to the client."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.redaction import redact
+
+#: What they would break, by their names in lower case.
+_OURS: Mapping[str, str] = {
+    "authorization": "the client signs every call itself",
+    "cookie": "the client keeps none, and sends none",
+    "host": "calls go to the connection's API base URL and nowhere else",
+    **dict.fromkeys(
+        ("connection", "keep-alive", "te", "trailer", "upgrade", "expect"),
+        "it is about the network connection, which calls share",
+    ),
+    **dict.fromkeys(
+        ("content-length", "transfer-encoding", "content-encoding"), "the client knows the body and its length"
+    ),
+    "accept-encoding": "the client asks for what it can decode",
+    "user-agent": "the client says who it is",
+}
+_PROXYS = "it is for a proxy: give the proxy and its credentials in HTTPS_PROXY"
+
+
+def checked_headers(headers: Mapping[str, str] | None, *, with_body: bool) -> dict[str, str]:
+    """Return a caller's headers as they can be sent.
+
+    :param with_body: whether the request has a JSON body, which says by itself what it is.
+    :raises DotyposInputError: one can't be sent, or isn't the caller's to set.
+    """
+    if headers is not None and not isinstance(headers, Mapping):
+        raise DotyposInputError(f"headers must be a mapping of names to values, not a {type(headers).__name__}")
+    seen: set[str] = set()
+    for name, value in (headers or {}).items():
+        _check(name, value)
+        known = name.lower()
+        if known in seen:
+            raise DotyposInputError(f"headers: {name} is given twice, in upper and lower case")
+        why = _PROXYS if known.startswith("proxy-") else _OURS.get(known)
+        if known == "content-type" and with_body and value.partition(";")[0].strip().lower() != "application/json":
+            why = "a body is sent as JSON"
+        if why:
+            raise DotyposInputError(f"headers must not set {name.title()}: {why}")
+        seen.add(known)
+    return dict(headers or {})
+
+
+def _check(name: object, value: object) -> None:
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise DotyposInputError(
+            f"headers: names and values are text, not {type(name).__name__}: {type(value).__name__}"
+        )
+    if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not re.fullmatch(r"[\t\x20-\x7e]*", value):
+        raise DotyposInputError(f"headers: {redact(name)[:40]!r} holds a character that can't be sent in a header")

@@ -1,0 +1,37 @@
+"""Keeping secrets out of what is shown: whatever comes from outside goes through ``redact``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+#: The longest foreign text that is looked at, in characters: far more than any message holds.
+_LONGEST_TEXT = 6000
+
+#: What ends each of the shapes below, a token without a name in front as well.
+_ENDS_OF_VALUES = frozenset(" \t\r\n\f\v\"',;")
+
+#: Each alternative either ends within a bound or takes all that it has looked at: no text makes the search start over.
+_SECRET_SHAPES = re.compile(
+    # Authorization values, JSON Web Tokens, and token or secret parameters, wherever an answer echoes them.
+    r"(?P<scheme>\b(?:Bearer|User)\s{1,100})[^\s\"',;]{12,}"
+    r"|\b(?-i:eyJ)[\w.-]{8,}"
+    r"|(?P<name>\b(?:access_?token|refresh_?token|token|client_?secret|secret|password|signature)"
+    r"[\"']?\s{0,100}[=:]\s{0,100}[\"']?)[^\s\"'&,;}]+",
+    re.IGNORECASE,
+)
+
+
+def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
+    """Return `text` with the given secrets, and everything that has the shape of one, replaced by ``***``.
+
+    What is far too long for a message is cut first, before the last value that the cut would split.
+    """
+    for secret in sorted({s for s in secrets if s and len(s) >= 4}, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    if len(text) > _LONGEST_TEXT:
+        end = _LONGEST_TEXT
+        while end and text[end - 1] not in _ENDS_OF_VALUES:
+            end -= 1
+        text = text[:end] + "…"
+    return _SECRET_SHAPES.sub(lambda m: (m["scheme"] or m["name"] or "") + "***", text)

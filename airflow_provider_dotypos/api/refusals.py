@@ -1,0 +1,80 @@
+"""What a refusal's body says, whose word it is, and whether it is about the access token.
+
+https://docs.api.dotypos.com/api-reference/general/common-error-responses
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping
+
+import msgspec
+
+#: Reasons of a 403 that mean "get a new access token": an expired one is a 403, not a 401 [D2, C3].
+STALE_TOKEN = frozenset({"ACCESS_TOKEN_EXPIRED", "INVALID_ACCESS_TOKEN"})
+
+#: What is wrong when an answer isn't Dotypos's own, and the cure.
+IN_BETWEEN = (
+    "something between this machine and Dotypos answered in its place (a proxy, a gateway, a firewall). If it goes on, "
+    "make it let calls to the API through, and check API base URL in the Airflow connection."
+)
+
+#: Statuses that mean the same whoever answers: a proxy wants credentials, time-outs and throttling, too long a request.
+_ANYBODYS = frozenset({407, 408, 413, 414, 425, 429, 431})
+
+#: More violations than this aren't read: a hundred rows with ten faults each.
+_MOST_VIOLATIONS = 1000
+
+
+def is_foreign(status: int, body: bytes) -> bool:
+    """Return whether a refusal isn't Dotypos's own: it has a body, and that isn't Dotypos's error object [C2].
+
+    A status without a body counts as Dotypos's own: an empty list is a 404 like this [D]. So does a 5xx, which passes
+    whoever answers it; but for 501 and 505, which don't.
+    """
+    final = (400 <= status < 500 and status not in _ANYBODYS) or status in (501, 505)
+    return final and bool(body.strip()) and not _is_error_object(facts_of(body))
+
+
+def token_refused(status: int, body: bytes) -> bool:
+    """Return whether a call was refused for its access token, as far as the answer says.
+
+    A 403 may have lost its reason on the way (no body, a gateway's page). With another reason it is about a permission.
+    """
+    if status != 403:
+        return status == 401
+    return not body.strip() or is_foreign(status, body) or facts_of(body).get("reason") in STALE_TOKEN
+
+
+def _is_error_object(facts: Mapping[str, object]) -> bool:
+    """Return whether a body has the shape of Dotypos's errors.
+
+    They hold ``violations``, or ``timestamp``, ``status``, ``error``, ``reason`` and ``message`` [C2]. One of the
+    latter alone isn't enough, unless it is the reason: gateways answer ``{"message": "Forbidden"}``, too.
+    """
+    if isinstance(facts.get("violations"), list) or isinstance(facts.get("reason"), str):
+        return True
+    known = [facts.get(name) for name in ("timestamp", "status", "error", "message")]
+    return sum(isinstance(value, (str, int)) for value in known) >= 2
+
+
+def facts_of(body: bytes) -> dict[str, object]:
+    """Return the fields of a refusal's body; none if it isn't a JSON object."""
+    try:
+        decoded = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
+
+
+def violations_of(facts: Mapping[str, object]) -> list[tuple[str | None, str]]:
+    """Read violations as ``{fieldName, message}``; one client sees ``path`` (a list) instead of ``fieldName``."""
+    found = facts.get("violations")
+    pairs = []
+    for violation in found[:_MOST_VIOLATIONS] if isinstance(found, list) else []:
+        if isinstance(violation, dict):
+            name = violation.get("fieldName")
+            if name is None and isinstance(violation.get("path"), list):
+                name = ".".join(map(str, violation["path"]))
+            pairs.append((str(name) if name is not None else None, str(violation.get("message") or "invalid")))
+    return pairs

@@ -1,0 +1,166 @@
+"""Errors go from process to process (Celery, ExternalPython, multiprocessing) and from thread to thread."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import pickle
+import pkgutil
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+
+import airflow_provider_dotypos
+from airflow_provider_dotypos import exceptions as errors
+from airflow_provider_dotypos.api import auth, retry
+from airflow_provider_dotypos.api.auth import TokenSource
+from airflow_provider_dotypos.api.errors import Refusal, error_for
+from airflow_provider_dotypos.api.retry import Gate, Patience
+from airflow_provider_dotypos.api.transport import Answer
+from airflow_provider_dotypos.exceptions import DotyposError
+from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from tests.api.test_fresh_tokens import Clock
+from tests.conftest import NewClient
+
+REFUSAL = Refusal(
+    "POST", "/v2/x", 418, "REASON", "a message", (("vat", "bad"), (None, "worse")), retry_after=900.0, empty=False
+)
+
+
+def every_kind() -> list[type[DotyposError]]:
+    """Return all errors of the family, wherever they are defined."""
+    for module in pkgutil.walk_packages(airflow_provider_dotypos.__path__, "airflow_provider_dotypos."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+    def below(kind: type[DotyposError]) -> Iterator[type[DotyposError]]:
+        yield kind
+        for child in kind.__subclasses__():
+            yield from below(child)
+
+    return [kind for kind in dict.fromkeys(below(DotyposError)) if kind.__module__.startswith("airflow_provider")]
+
+
+def example(kind: type[DotyposError]) -> DotyposError:
+    """Return an error with something in each of its attributes."""
+    if issubclass(kind, errors.DotyposApiError):
+        error: DotyposError = kind(REFUSAL)
+    elif issubclass(kind, errors.DotyposWriteError):
+        error = kind("it failed", method="POST", path="/v2/x", sent=True, status=502)
+    elif issubclass(kind, errors.DotyposResponseError):
+        error = kind("it failed", passing=True, status=403)
+    elif issubclass(kind, errors.DotyposConnectionError):
+        error = kind("it failed", sent=False)
+    else:
+        error = kind("it failed")
+    error.__dict__["noted"] = ["by somebody"]
+    return error
+
+
+WAYS: dict[str, Callable[[DotyposError], DotyposError]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    **{f"pickle {p}": lambda e, p=p: pickle.loads(pickle.dumps(e, p)) for p in range(pickle.HIGHEST_PROTOCOL + 1)},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_error_arrives_with_all_it_holds(way: str) -> None:
+    kinds = every_kind()
+    assert len(kinds) > len(errors.__all__)  # some are defined where they are raised
+    for kind in kinds:
+        error = example(kind)
+        arrived = WAYS[way](error)
+        assert type(arrived) is kind
+        assert arrived is not error
+        assert (str(arrived), repr(arrived), arrived.args) == (str(error), repr(error), error.args)
+        assert vars(arrived) == vars(error)
+        assert (arrived.permanent, arrived.passing) == (error.permanent, error.passing)
+
+
+def test_an_import_error_keeps_its_own_fields() -> None:
+    from airflow_provider_dotypos.transfers.formats.parquet import PyarrowMissingError
+
+    error = PyarrowMissingError("pyarrow is missing", name="pyarrow", path="/x")
+    arrived = pickle.loads(pickle.dumps(error))
+    assert (arrived.msg, arrived.name, arrived.path) == ("pyarrow is missing", "pyarrow", "/x")
+
+
+def test_an_error_with_a_long_history_arrives() -> None:
+    error: DotyposError = error_for("GET", "/v2/x", 503, {}, b"")
+    for _ in range(5000):
+        try:
+            raise error from copy.copy(error)
+        except DotyposError as caught:
+            error = copy.copy(caught)
+            error.__cause__ = caught
+    arrived = pickle.loads(pickle.dumps(error))
+    assert str(arrived) == str(error)
+
+
+def fail() -> None:
+    raise error_for("POST", "/v2/x", 400, {}, b'{"violations": [{"fieldName": "vat", "message": "bad"}]}')
+
+
+def test_another_process_raises_what_it_raised() -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool, pytest.raises(errors.DotyposValidationError) as caught:
+        pool.submit(fail).result()
+    assert caught.value.violations == (("vat", "bad"),)
+
+
+def test_each_caller_that_waited_for_a_failed_sign_in_has_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The clock stands still: all asked before the sign-in failed.
+    monkeypatch.setattr(auth, "time", Clock())
+    source = TokenSource()
+    sign_ins: list[int] = []
+
+    def sign_in() -> str:
+        sign_ins.append(1)
+        raise error_for("POST", "/v2/signin/token", 401, {}, b'{"reason": "INVALID_REFRESH_TOKEN"}')
+
+    failures = []
+    for _ in range(9):
+        with pytest.raises(errors.DotyposAuthenticationError) as caught:
+            source.current(sign_in)
+        failures.append(caught.value)
+    assert len(sign_ins) == 1
+    assert len({id(error) for error in failures}) == 9
+    assert len({str(error) for error in failures}) == 1
+    depths = [len(traceback.extract_tb(error.__traceback__)) for error in failures]
+    assert depths[1:] == [3] * 8
+    assert all(error.__cause__ is None and error.__context__ is None for error in failures[1:])
+
+
+def test_giving_up_leaves_the_error_that_others_hold_as_it_was() -> None:
+    failure = error_for("POST", "/v2/signin/token", 503, {}, b"")
+    before = str(failure)
+
+    def fail() -> None:
+        raise failure
+
+    said = set()
+    for _ in range(3):
+        with pytest.raises(errors.DotyposServerError) as caught:
+            retry.policy(Patience(0, 0), Gate(), sleep=lambda _: None, before_sleep=lambda *_: None)(fail)
+        said.add(str(caught.value))
+        assert caught.value is not failure
+    assert said == {f"{before} (gave up after 1 try in 0 s)"}
+    assert str(failure) == before
+
+
+def test_every_thread_says_once_how_often_it_tried(sandbox: Sandbox, new_client: NewClient) -> None:
+    sandbox.faults.append(Fault("503", path="signin", times=10**6))
+    client = new_client(Patience(1, 1), max_concurrency=8)
+
+    def one(_: int) -> DotyposError:
+        with pytest.raises(errors.DotyposServerError) as caught:
+            client.call("GET", "branches", decode=Answer.json)
+        return caught.value
+
+    with ThreadPoolExecutor(8) as pool:
+        failures = list(pool.map(one, range(8)))
+    assert len({id(error) for error in failures}) == 8
+    assert all(str(error).count("gave up after") == 1 for error in failures)
