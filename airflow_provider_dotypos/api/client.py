@@ -34,6 +34,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposError,
     DotyposInputError,
     DotyposNotFoundError,
+    DotyposPermissionError,
     DotyposResponseError,
     DotyposUncertainWriteError,
     DotyposUnreadableAnswerError,
@@ -209,6 +210,9 @@ class DotyposClient:
         except DotyposAuthenticationError as error:
             # A dead refresh token is refused at the sign-in; this one has just been good for an access token.
             raise DotyposAuthenticationError(error.refusal, FRESH_TOKEN_REFUSED, passing=True) from None
+        except DotyposPermissionError as error:
+            passing = token_refused(answer.status, answer.body)
+            raise DotyposPermissionError(error.refusal, passing=passing) from None
 
     def _send_signed(self, request: _Request, token: auth.AccessToken) -> Answer:
         headers = {**request.headers, "Authorization": f"Bearer {token.value}"}
@@ -269,6 +273,8 @@ class DotyposClient:
             raise DotyposAuthenticationError(error.refusal, f"This was the sign-in {place}. {error.cure}") from None
         except DotyposNotFoundError as error:
             raise _no_sign_in(error) from None
+        except DotyposPermissionError as error:
+            raise DotyposPermissionError(error.refusal, passing=error.refusal.empty) from None
         token = found.get("accessToken") if isinstance(found, dict) else None
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
             raise DotyposResponseError(

@@ -212,7 +212,7 @@ FRESH_TOKEN_REFUSED = (
 class DotyposPermissionError(DotyposApiError):
     """403: the token may not do this (foreign cloud, missing permission, licence too low).
 
-    Passing where the API refuses a fresh token as stale, or gives no reason at all.
+    Passing where a call was refused with an access token that had just been issued, as stale or without a reason.
     """
 
     permanent = True
@@ -225,10 +225,9 @@ class DotyposPermissionError(DotyposApiError):
     }
     _NO_REASON = "It gave no reason: the fault may pass, or the token may not do this; ask who connected the cloud."
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, *, passing: bool = False) -> None:
         super().__init__(refusal, self._NO_REASON if refusal.empty else self._CURES.get(refusal.reason or ""))
-        self.passing = refusal.empty or refusal.reason in STALE_TOKEN
-        self.permanent = not self.passing
+        self.passing, self.permanent = passing, not passing
 
 
 class DotyposNotFoundError(DotyposApiError):
