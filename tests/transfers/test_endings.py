@@ -235,7 +235,7 @@ def test_a_store_that_fails_on_the_way_out_hides_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(Store, "put", fail)
         with pytest.raises(PutOff):
-            extract()
+            extract(concurrency=1)
     assert sorted(ids_in(extract())) == sorted(orders)
 
 
