@@ -78,6 +78,10 @@ class Page:
         """Return how many rows there are at least, by what the answer says, that this first page doesn't show."""
         return max((self.total or 0) - len(self.rows), int(self.promises_more(asked)))
 
+    def rows_in_all(self, asked: int) -> int:
+        """Return how many rows there are at least, by what the answer to a request for the first page says."""
+        return len(self.rows) + self.rows_left(asked)
+
     def is_full(self, asked: int, number: int = 1) -> bool:
         """Whether there may be more rows than this page and those before it show.
 

@@ -204,20 +204,25 @@ class _Walker:
 
     def halved(self) -> Walk:
         """Read the piece without an order: halves of halves, each one short page."""
-        pieces: list[tuple[int, int, Mapping[str, int]]] = [(self._piece.lo or 0, self._piece.hi, {})]
+        pieces: list[tuple[int, int, Mapping[str, int], int]] = [(self._piece.lo or 0, self._piece.hi, {}, 0)]
+        count = 0
         while pieces:
-            start, end, seen = pieces.pop()
-            page = yield from self._ask(start, end, (), doubt=functools.partial(self._lacks, seen, 0))
+            start, end, seen, due = pieces.pop()
+            page = yield from self._ask(start, end, (), doubt=functools.partial(self._lacks, seen, due - count))
             middle = self._floor((start + end) // 2)
-            if not page.is_full(MAX_LIMIT):
-                yield self._batch(page, self._piece.claim(end))
-            elif start < middle < end and len(page.rows) >= page.size(MAX_LIMIT):
+            if page.is_full(MAX_LIMIT) and start < middle < end and len(page.rows) >= page.size(MAX_LIMIT):
                 seen = {**seen, **page.moments}
-                for lo, hi in ((middle, end), (start, middle)):
-                    pieces.append((lo, hi, {id: moment for id, moment in seen.items() if lo <= moment < hi}))
-            else:
+                # The lower half is read first; the upper one has what is left of their total then.
+                for lo, hi, end_at in ((middle, end, count + page.rows_in_all(MAX_LIMIT)), (start, middle, 0)):
+                    within = {id: moment for id, moment in seen.items() if lo <= moment < hi}
+                    pieces.append((lo, hi, within, end_at))
+                continue
+            if page.is_full(MAX_LIMIT):
                 yield from self.whole(start, end, page, seen)
                 yield Batch((), (), self._piece.claim(end))
+            else:
+                yield self._batch(page, self._piece.claim(end))
+            count += page.rows_in_all(MAX_LIMIT)
 
     def whole(
         self, lo: int | None, hi: int | None, first: Page | None = None, known: Mapping[str, int] | None = None

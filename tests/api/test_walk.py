@@ -424,6 +424,22 @@ def test_a_row_held_back_that_left_is_asked_for_once_more_and_then_given_up() ->
     assert len(walked.queries) == 3
 
 
+def test_an_empty_half_of_a_range_is_asked_for_once_more_if_the_whole_counted_more() -> None:
+    """Of the upper half no row was seen: the whole's page showed rows of the lower one alone."""
+    shop = empty_shop()
+    for i in range(210):
+        shop.insert(shop.cloud_ids[0], "courses", {"versionDate": SINCE + (i if i < 150 else 3599 - (i - 150)) * 1000})
+    quiet = walk_with(server := Server(shop, "courses"), server.answer)
+    upper_half = ("versionDate", "gteq", str((SINCE + UNTIL) // 2))
+    turn = [query.conditions[0] for query in quiet.queries].index(upper_half)
+
+    server = Server(shop, "courses")
+    walked = walk_with(server, lambda query, moved: glitch(server, query, moved, turn))
+
+    assert walked.counts == quiet.counts
+    assert len(walked.queries) == len(quiet.queries) + 1
+
+
 def test_a_list_that_ends_before_as_many_rows_as_were_counted_is_asked_for_once_more() -> None:
     shop = empty_shop()
     for i in range(250):
