@@ -23,7 +23,6 @@ from multiprocessing import get_context
 from airflow_provider_dotypos.sandbox import Sandbox
 from tests.api.walking import empty_shop
 from tests.storms.scenarios import SCENARIOS, Figures
-from tests.transfers.turns import by_turns
 
 #: Seconds after which a storm counts as hanging.
 HANGS = 300.0
@@ -65,7 +64,7 @@ def run_share(share: Share) -> dict[str, Run]:
     logging.disable(logging.CRITICAL)  # a storm is full of warnings
     runs = {name: Run() for name in share.names}
     seeds = {name: itertools.count(*share.seeds) for name in share.names}
-    with Sandbox(empty_shop()) as api, by_turns():
+    with Sandbox(empty_shop()) as api:
         while time.monotonic() < end:
             left = [name for name in share.names if share.most is None or runs[name].storms < share.most]
             if not left:

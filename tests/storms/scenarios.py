@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import random
 import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -20,9 +21,10 @@ from airflow_provider_dotypos.sandbox.behaviour import CHOICES
 from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
 from tests.api.test_walk import KINDS, WINDOW, fill, inside
 from tests.api.walking import HOUR, UNTIL, Drift, drive, drive_together, empty_shop
+from tests.transfers import limits
 from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_promises
 from tests.transfers.test_storms import Reaper, apart
-from tests.transfers.turns import Death
+from tests.transfers.turns import Death, by_turns
 
 FORMATS = (FileFormat(), FileFormat(gzip_level=1), FileFormat("parquet"), FileFormat("csv"))
 FAULTS = ("429", "500", "reset", "short-body", "cut-json")
@@ -88,7 +90,7 @@ def sink_storm(seed: int, api: Sandbox) -> Figures:
     chance = random.Random(seed)
     weather = any_weather(chance, seed)
     plans = [any_plan(chance) for _ in range(chance.randint(2, 4))]
-    with lake() as folder, patch.object(pieces, "WORTH_SPLITTING", weather.worth_splitting):
+    with lake() as folder, by_turns(), patch.object(pieces, "WORTH_SPLITTING", weather.worth_splitting):
         before = len(api.requests)
         storm = Storm(api, weather, folder)
         check_promises(storm, plans)
@@ -104,7 +106,7 @@ def kill_storm(seed: int, api: Sandbox) -> Figures:
     weather.bursts.append(Burst(1000, 1400, HOUR))
     weather.edge = 0
     plan = Plan(chance.randint(1, 8), chance.choice([1, 30_000]), None, None, None, rot=False)
-    with lake() as folder:
+    with lake() as folder, by_turns():
         before = len(api.requests)
         storm = Storm(api, weather, folder)
         process = apart(api, storm, plan)
@@ -117,8 +119,31 @@ def kill_storm(seed: int, api: Sandbox) -> Figures:
         return Figures(len(storm.rows()), len(api.requests) - before)
 
 
+def limit_storm(seed: int, api: Sandbox) -> Figures:
+    """Extract under 150 requests in half an hour, by attempts that give their slot back in between."""
+    chance = random.Random(seed)
+    case = limits.Case(
+        chance.choice([1, 2, 4, 9, 16]),
+        chance.choice([0.0, 0.03, 0.1]),
+        chance.choice([True, False]),
+        chance.choice(["fixed", "sliding"]),
+        chance.choice([True, False]),
+    )
+    api.shop = empty_shop()
+    orders = limits.fill(api, chance.randrange(20_000, 30_001))
+    with lake() as folder, redirect_stdout(io.StringIO()):  # Airflow prints that no task runs this
+        outcome = limits.Task(api, case, folder).run()
+    limits.check(outcome, case, orders)
+    return Figures(len(orders), sum(attempt.calls for attempt in outcome.attempts))
+
+
 #: All scenarios, by name. They share the time alike.
-SCENARIOS: dict[str, Scenario] = {"walk": walk_storm, "sink": sink_storm, "kill": kill_storm}
+SCENARIOS: dict[str, Scenario] = {
+    "walk": walk_storm,
+    "sink": sink_storm,
+    "kill": kill_storm,
+    "limit": limit_storm,
+}
 
 
 def any_behaviour(chance: random.Random, lags: list[float]) -> Behaviour:
