@@ -13,6 +13,9 @@ import pytest
 
 from airflow_provider_dotypos._compat import has_state_store
 
+#: A demo takes some twenty seconds. How slow a machine may be is no matter of these tests.
+pytestmark = pytest.mark.timeout(1800)
+
 DEMO = Path(__file__).parents[1] / "demo" / "run.py"
 DAYS = 5
 
@@ -34,7 +37,7 @@ class Shown:
             cwd=self.home,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=800,
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout

@@ -31,8 +31,11 @@ FOREIGN = {
         page._HALF.pattern,
         page._ID.pattern,
         page._DIGITS.pattern,
+        page._COUNT.pattern,
         page._ISO.pattern,
     },
+    "connect/grant.py": {r"[\x21-\x7e]+"},
+    "api/passes.py": {r"\w+"},
     "api/client.py": {r"[\x21-\x7e]+"},
     "api/transport.py": {r"^(<.*?>|HTTPS?Connection\(.*?\)): "},
     "commands/probes/values.py": {
@@ -65,6 +68,7 @@ OWN = {
     "connect/connections.py": 2,
     "transfers/commit.py": 1,
     "transfers/manifest.py": 1,
+    "transfers/pending.py": 1,
 }
 
 #: What comes again and again in a text that makes a pattern start over, and how the text ends.
@@ -106,6 +110,8 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "half characters": lambda text: page._without_half_characters(text.encode()),
     "an id": page._ID.fullmatch,
     "digits": page._DIGITS.fullmatch,
+    "a count": page._COUNT.fullmatch,
+    "words": lambda text: re.findall(r"\w+", text),
     "a timestamp": page._ISO.fullmatch,
     "a number": odd_values._NUMBER.fullmatch,
     "a fine time": odd_values._FINER_THAN_MILLISECONDS.search,

@@ -213,9 +213,8 @@ class _Walker:
             if page.is_full(MAX_LIMIT) and start < middle < end and len(page.rows) >= page.size(MAX_LIMIT):
                 seen = {**seen, **page.moments}
                 # The lower half is read first; the upper one has what is left of their total then.
-                for lo, hi, end_at in ((middle, end, count + page.rows_in_all(MAX_LIMIT)), (start, middle, 0)):
-                    within = {id: moment for id, moment in seen.items() if lo <= moment < hi}
-                    pieces.append((lo, hi, within, end_at))
+                for lo, hi, total in ((middle, end, count + page.rows_in_all(MAX_LIMIT)), (start, middle, 0)):
+                    pieces.append((lo, hi, {id: at for id, at in seen.items() if lo <= at < hi}, total))
                 continue
             if page.is_full(MAX_LIMIT):
                 yield from self.whole(start, end, page, seen)
@@ -340,13 +339,12 @@ class _Walker:
         :param known: rows that lie in it, and their cursors.
         :param left: how many rows there are at least.
         """
-        expected = known.keys()
         if not page.is_full(MAX_LIMIT):
-            return len(page.rows) < left or not expected <= set(page.ids)
+            return len(page.rows) < left or not known.keys() <= set(page.ids)
         if not (known and self._order()):
             return False  # a full page without an order may hold any of them
         end = self._floor(_cursor(page, -1))
-        return not {id for id in expected if known[id] < end} <= set(page.ids)
+        return not {id for id, at in known.items() if at < end} <= set(page.ids)
 
     def _excludable(self, ids: Iterable[str]) -> list[str]:
         return excludable(ids) if "in" in self._entity.fields["id"].operators else []

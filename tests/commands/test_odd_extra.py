@@ -41,7 +41,10 @@ def test_it_hides_no_other_connection_and_is_not_written_over() -> None:
     store("odd", ODD[0])
     store("good", json.dumps({"cloud_id": "1"}))
 
-    assert [found.conn_id for found in connections.listed()] == ["good"]
+    problems = {found.conn_id: found.problem for found in connections.listed()}
+    assert problems.keys() == {"good", "odd"}
+    assert problems["good"] is None
+    assert "Extra in the Airflow connection must be a JSON object" in (problems["odd"] or "")
     with pytest.raises(WrongConnectionError, match="Extra in the Airflow connection"):
         connections.update("odd", extra={"refresh_token": "x" * 32})
     with create_session() as session:

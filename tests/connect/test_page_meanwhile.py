@@ -343,7 +343,7 @@ class TestAFailure:
         bad = {conn_id: row for conn_id, row in lines.items() if conn_id.startswith("checked_")}
         assert len(bad) == 6
         for conn_id, row in bad.items():
-            assert ("token refused" if conn_id == "checked_timeout" else "not working") in row, conn_id
+            assert "not working" in row, conn_id
         assert "must be a JSON object" in bad["checked_list"]
         assert "can&#39;t be decrypted" in bad["checked_undecryptable"]
 
@@ -411,11 +411,11 @@ class TestAStranger:
         assert "refresh_token" not in visited.text
 
     def test_makes_no_message_of_theirs(self, ada: Person):
-        for notice in ("hello", quote("<script>alert(1)</script>"), "x" * 3000):
+        for notice in ("hello", quote("<script>alert(1706)</script>"), "x" * 3000):
             keep(ada, "dotypos_connect_notice", notice)
             answer = ada.get("result")
             assert answer.url.endswith("/dotypos/")
-            assert "alert(1)" not in answer.text
+            assert "alert(1706)" not in answer.text
 
 
 def keep(person: Person, name: str, value: str) -> None:

@@ -189,7 +189,7 @@ def test_an_extraction_removes_what_a_killed_one_left(
         threading.Event().wait(0.01)
     process.kill()
     process.wait()
-    assert [mode(path) for path in temporary.glob("dotypos-*/.staging*")] == [0o600]
+    assert {mode(path) for path in temporary.glob("dotypos-*/.staging*")} == {0o600}
 
     assert extract(destination=bucket)["rows"] == len(orders)
 
