@@ -33,6 +33,16 @@ _OURS = re.compile(
 )
 
 
+class Sidecar(Part, frozen=True):
+    """The file that lies beside a part and says that it is whole.
+
+    :param place: the names of the last three folders. A part that was copied here from another folder may be of another
+        shape, cloud or entity.
+    """
+
+    place: tuple[str, ...] = ()
+
+
 class SupersededError(Exception):
     """Another attempt has committed this generation, and has removed what this one was writing."""
 
@@ -140,7 +150,7 @@ class Attempt:
             for child, its in children.items():
                 self._store.put(its.path, files[child].name)
             self._store.put(writer.path, name)
-            self._store.put_bytes(msgspec.json.encode(part), sidecar_name(name))
+            self._put_sidecar(part)
         except FileNotFoundError as error:
             if not self.is_superseded():
                 raise
@@ -161,8 +171,7 @@ class Attempt:
                 return
             for stream, low, high in _joined(self._rowless):
                 name = f"g{self._generation:04d}-{stream}-{self._covered(low, high)}-{self._label}.rowless"
-                part = Part(name, stream, low, high, 0, 0, "", self._origin, __version__)
-                self._store.put_bytes(msgspec.json.encode(part), sidecar_name(name))
+                self._put_sidecar(Part(name, stream, low, high, 0, 0, "", self._origin, __version__))
         except Exception as failure:
             log.warning("Which ranges hold no rows couldn't be written down (%s); they will be walked again.", failure)
 
@@ -218,17 +227,21 @@ class Attempt:
             return f"unordered-{next(self._numbers):04d}"
         return f"{'start' if low is None else compact(low)}-{compact(high)}"
 
+    def _put_sidecar(self, part: Part) -> None:
+        sidecar = Sidecar(**msgspec.structs.asdict(part), place=self._store.place)
+        self._store.put_bytes(msgspec.json.encode(sidecar), sidecar_name(part.name))
+
     def _sidecars(self, names: Iterable[str]) -> Iterator[Part]:
-        """Yield the parts of this generation that are said to be whole."""
+        """Yield the parts of this generation, written for this folder, that are said to be whole."""
         prefix = f"_g{self._generation:04d}-"
         for name in names:
             if name.startswith(prefix) and _OURS.fullmatch(name):
                 try:
-                    part = msgspec.json.decode(self._store.read(name), type=Part)
+                    sidecar = msgspec.json.decode(self._store.read(name), type=Sidecar)
                 except (FileNotFoundError, msgspec.MsgspecError):
                     continue  # being removed, or cut off: what it tells of doesn't exist
-                if name == sidecar_name(part.name):
-                    yield part
+                if name == sidecar_name(sidecar.name) and sidecar.place == self._store.place:
+                    yield msgspec.convert(sidecar, Part, from_attributes=True)
 
     def _is_whole(self, part: Part, count_rows: Callable[[Part], int]) -> bool:
         """Return whether the bytes of a part's files are those that were written, and it has the rows that it says."""

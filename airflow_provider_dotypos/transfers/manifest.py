@@ -264,7 +264,7 @@ def _misfit(manifest: Manifest, store: Store, generation: int) -> str | None:
 
     It may have been copied there, and what it lists decides which files are kept.
     """
-    cloud, entity, window = ["", "", "", *str(store.folder.path).rstrip("/").split("/")][-3:]
+    cloud, entity, window = store.place
     said = [
         ("cloud", str(manifest.cloud_id), cloud),
         ("entity", manifest.entity, entity),

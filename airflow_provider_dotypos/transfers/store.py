@@ -47,6 +47,11 @@ class Store:
         self._patience = StorePatience()
         self._file_mode: int | None = None
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The names of the last three folders, which say what a set's folder holds: cloud, entity and window."""
+        return tuple(["", "", "", *self._path.split("/")][-3:])
+
     def hurry(self) -> None:
         """Go on for some seconds only, as the task is being killed; safe in a signal's handler."""
         self._patience.hurry()

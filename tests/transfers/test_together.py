@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -308,6 +309,16 @@ class TestAnEarlierAttempt:
             self.put(store, (0, 3))
         self.put(store, (3, 5))
         assert self.kept(store) == [(3, 5)]
+
+    @pytest.mark.parametrize("elsewhere", ["1/orders/w_22222222", "2/orders/w_11111111", "1/tags/w_11111111"])
+    def test_is_not_kept_where_it_was_copied_from_another_folder(self, tmp_path: Path, elsewhere: str) -> None:
+        """It may be of another shape, with columns that aren't wanted here, of another cloud or of another entity."""
+        here = "1/orders/w_11111111"
+        self.put(Store(ObjectStoragePath(f"file://{tmp_path}/{here}")), (0, 3))
+        shutil.copytree(tmp_path / here, tmp_path / elsewhere)
+        shutil.copytree(tmp_path / here, tmp_path / "moved" / here)
+        assert self.kept(Store(ObjectStoragePath(f"file://{tmp_path}/{elsewhere}"))) == []
+        assert self.kept(Store(ObjectStoragePath(f"file://{tmp_path}/moved/{here}"))) == [(0, 3)]
 
     def test_is_left_to_whoever_took_it_over(self, tmp_path: Path) -> None:
         store = Store(ObjectStoragePath(f"file://{tmp_path}/1/orders/{Window(None, 10).name}_00000000"))
