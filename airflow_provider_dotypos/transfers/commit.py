@@ -104,14 +104,8 @@ class Attempt:
 
         :param count_rows: reads a part and returns its number of rows.
         """
-        inside = [
-            part
-            for part in self._earlier
-            if part.stream == stream
-            and part.high is not None  # see `begin`
-            and part.high <= high
-            and (low is None or (part.low is not None and part.low >= low))
-        ]
+        of_stream = (part for part in self._earlier if part.stream == stream)
+        inside = [part for part in (_inside(part, low, high) for part in of_stream) if part is not None]
         kept: list[Part] = []
         for part in sorted(inside, key=lambda part: (_start(part), -_end(part))):
             if (not kept or _start(part) >= _end(kept[-1])) and self._is_whole(part, count_rows):
@@ -290,6 +284,20 @@ def gaps(piece: Piece, parts: Iterable[Part]) -> Iterator[Piece]:
         low = part.high
     if low is None or low < piece.hi:
         yield Piece(piece.stream, low, piece.hi, piece.parent)
+
+
+def _inside(part: Part, low: int | None, high: int) -> Part | None:
+    """Return a part if it lies in ``[low, high)``; of a range without rows, what of it does.
+
+    Such a range may reach across the end of a window into its tail.
+    """
+    start, end = (float("-inf") if low is None else low), _end(part)
+    if not part.is_rowless:
+        return part if start <= _start(part) and end <= high else None
+    if _start(part) >= high or end <= start:
+        return None
+    its_low = part.low if start <= _start(part) else low
+    return msgspec.structs.replace(part, low=its_low, high=high if part.high is None else min(part.high, high))
 
 
 def _joined(ranges: Iterable[tuple[str, int | None, int]]) -> list[tuple[str, int | None, int]]:
