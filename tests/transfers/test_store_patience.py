@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import itertools
 import json
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from airflow_provider_dotypos.transfers import store_patience
 from airflow_provider_dotypos.transfers.manifest import read_manifest
 from airflow_provider_dotypos.transfers.store import Store
 from airflow_provider_dotypos.transfers.store_patience import HURRIED, is_passing
+from tests.api.hostile import RawServer
+from tests.api.test_transport import certificate as certificate  # a fixture
 from tests.transfers.test_s3 import keys
 
 s3fs = pytest.importorskip("s3fs")
@@ -189,6 +193,20 @@ def test_which_failures_may_pass() -> None:
         assert is_passing(error)
     for error in (
         FileNotFoundError(), PermissionError(), OSError(errno.ENOSPC, "x"), NoCredentialsError(), TypeError(),
-        KeyboardInterrupt(),
+        KeyboardInterrupt(), OSError(errno.ENOSYS, "no conditional writes"),
     ):  # fmt: skip
         assert not is_passing(error)
+
+
+@pytest.mark.parametrize("bucket", ["lake", "No Bucket"])
+def test_a_foreign_certificate_and_an_impossible_name_do_not_pass(certificate: Path, bucket: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with RawServer(lambda *_: None, tls=context) as server:
+        fs = s3fs.S3FileSystem(
+            key="sandbox", secret="sandbox", client_kwargs={"endpoint_url": server.url}, skip_instance_cache=True,
+            config_kwargs={"retries": {"max_attempts": 0}},
+        )  # fmt: skip
+        with pytest.raises(Exception, match=r"(?i)certificate|bucket name") as error:
+            fs.ls(f"{bucket}/set")
+    assert not is_passing(error.value)
