@@ -15,6 +15,7 @@ from airflow_provider_dotypos.api.walk import Piece
 from airflow_provider_dotypos.api.window import compact
 from airflow_provider_dotypos.transfers.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.manifest import (
+    ROWLESS,
     ChildFile,
     Manifest,
     Part,
@@ -164,7 +165,7 @@ class Attempt:
             if not self._rowless or self.is_superseded():
                 return
             for stream, low, high in _joined(self._rowless):
-                name = f"g{self._generation:04d}-{stream}-{self._covered(low, high)}-{self._label}.rowless"
+                name = f"g{self._generation:04d}-{stream}-{self._covered(low, high)}-{self._label}{ROWLESS}"
                 self._put_sidecar(Part(name, stream, low, high, 0, 0, "", self._origin, __version__))
         except Exception as failure:
             log.warning("Which ranges hold no rows couldn't be written down (%s); they will be walked again.", failure)

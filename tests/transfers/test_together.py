@@ -282,6 +282,12 @@ class TestAnEarlierAttempt:
         path.write_bytes(path.read_bytes().replace(b'"rows":3', b'"rows":4'))
         assert self.kept(store) == [(3, 5)]
 
+    def test_is_not_taken_for_a_range_without_rows_if_its_digest_is_missing(self, store: Store, tmp_path: Path) -> None:
+        part, _ = self.put(store, (0, 3), (3, 5))
+        path = tmp_path / "set" / sidecar_name(part.name)
+        path.write_bytes(path.read_bytes().replace(part.sha256.encode(), b""))
+        assert self.kept(store) == [(3, 5)]
+
     def test_is_not_kept_without_its_sidecar_or_in_part(self, store: Store, tmp_path: Path) -> None:
         one, two, _ = self.put(store, (0, 3), (3, 5), (5, 6))
         (tmp_path / "set" / sidecar_name(one.name)).unlink()
