@@ -72,10 +72,12 @@ def airflow_failures(conn_id: str, resumed: Any = None) -> Iterator[None]:
             named = f" (connection {conn_id!r})" if isinstance(error, its_fault) else ""
             raise fail_exception()(f"{error}{named}") from error
         at = error.retry_at if isinstance(error, DotyposApiError) else None
-        if at is None and resumed is not None and isinstance(error, DotyposRateLimitError):
-            at = datetime.now(timezone.utc) + _growing_wait(resumed)
-        if at is not None and (resumed is not None or getattr(error, "too_long_to_wait", False)):
+        if at is not None and getattr(error, "too_long_to_wait", False):
             raise _put_off(error, at) from error
+        if resumed is not None and (at is not None or isinstance(error, DotyposRateLimitError)):
+            # A shorter Retry-After was waited out again and again, in vain: the next one is worth no more.
+            soonest = datetime.now(timezone.utc) + _growing_wait(resumed)
+            raise _put_off(error, soonest if at is None else max(at, soonest)) from error
         raise
 
 
@@ -85,7 +87,7 @@ def _put_off(error: Exception, at: datetime) -> Exception:
 
 
 def _growing_wait(context: Any) -> timedelta:
-    """Return how long to put a task off: as long as it has been put off so far, within limits.
+    """Return how long to put a task off at least: as long as it has been put off so far, within limits.
 
     So the waits double, and soon pass half an hour together, which is the longest window that limits are known to have.
     The jitter keeps tasks apart that were put off together.

@@ -15,6 +15,7 @@ from airflow_provider_dotypos.api.walk import Piece
 from airflow_provider_dotypos.api.window import compact
 from airflow_provider_dotypos.transfers.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.manifest import (
+    ROWLESS,
     ChildFile,
     Manifest,
     Part,
@@ -31,6 +32,16 @@ _OURS = re.compile(
     r"_manifest-(\d{4,})\.json|\.staging-g(\d{4,})-[0-9a-f]{16}"
     r"|(_)?g(\d{4,})-.+-t\d+[0-9a-f]{6}\.(?:jsonl|csv|parquet|rowless)(?:\.gz)?(?(3)\.meta)"
 )
+
+
+class Sidecar(Part, frozen=True):
+    """The file that lies beside a part and says that it is whole.
+
+    :param place: the names of the last three folders. A part that was copied here from another folder may be of another
+        shape, cloud or entity.
+    """
+
+    place: tuple[str, ...] = ()
 
 
 class SupersededError(Exception):
@@ -94,14 +105,8 @@ class Attempt:
 
         :param count_rows: reads a part and returns its number of rows.
         """
-        inside = [
-            part
-            for part in self._earlier
-            if part.stream == stream
-            and part.high is not None  # see `begin`
-            and part.high <= high
-            and (low is None or (part.low is not None and part.low >= low))
-        ]
+        of_stream = (part for part in self._earlier if part.stream == stream)
+        inside = [part for part in (_inside(part, low, high) for part in of_stream) if part is not None]
         kept: list[Part] = []
         for part in sorted(inside, key=lambda part: (_start(part), -_end(part))):
             if (not kept or _start(part) >= _end(kept[-1])) and self._is_whole(part, count_rows):
@@ -140,7 +145,7 @@ class Attempt:
             for child, its in children.items():
                 self._store.put(its.path, files[child].name)
             self._store.put(writer.path, name)
-            self._store.put_bytes(msgspec.json.encode(part), sidecar_name(name))
+            self._put_sidecar(part)
         except FileNotFoundError as error:
             if not self.is_superseded():
                 raise
@@ -160,9 +165,8 @@ class Attempt:
             if not self._rowless or self.is_superseded():
                 return
             for stream, low, high in _joined(self._rowless):
-                name = f"g{self._generation:04d}-{stream}-{self._covered(low, high)}-{self._label}.rowless"
-                part = Part(name, stream, low, high, 0, 0, "", self._origin, __version__)
-                self._store.put_bytes(msgspec.json.encode(part), sidecar_name(name))
+                name = f"g{self._generation:04d}-{stream}-{self._covered(low, high)}-{self._label}{ROWLESS}"
+                self._put_sidecar(Part(name, stream, low, high, 0, 0, "", self._origin, __version__))
         except Exception as failure:
             log.warning("Which ranges hold no rows couldn't be written down (%s); they will be walked again.", failure)
 
@@ -218,17 +222,21 @@ class Attempt:
             return f"unordered-{next(self._numbers):04d}"
         return f"{'start' if low is None else compact(low)}-{compact(high)}"
 
+    def _put_sidecar(self, part: Part) -> None:
+        sidecar = Sidecar(**msgspec.structs.asdict(part), place=self._store.place)
+        self._store.put_bytes(msgspec.json.encode(sidecar), sidecar_name(part.name))
+
     def _sidecars(self, names: Iterable[str]) -> Iterator[Part]:
-        """Yield the parts of this generation that are said to be whole."""
+        """Yield the parts of this generation, written for this folder, that are said to be whole."""
         prefix = f"_g{self._generation:04d}-"
         for name in names:
             if name.startswith(prefix) and _OURS.fullmatch(name):
                 try:
-                    part = msgspec.json.decode(self._store.read(name), type=Part)
+                    sidecar = msgspec.json.decode(self._store.read(name), type=Sidecar)
                 except (FileNotFoundError, msgspec.MsgspecError):
                     continue  # being removed, or cut off: what it tells of doesn't exist
-                if name == sidecar_name(part.name):
-                    yield part
+                if name == sidecar_name(sidecar.name) and sidecar.place == self._store.place:
+                    yield msgspec.convert(sidecar, Part, from_attributes=True)
 
     def _is_whole(self, part: Part, count_rows: Callable[[Part], int]) -> bool:
         """Return whether the bytes of a part's files are those that were written, and it has the rows that it says."""
@@ -277,6 +285,20 @@ def gaps(piece: Piece, parts: Iterable[Part]) -> Iterator[Piece]:
         low = part.high
     if low is None or low < piece.hi:
         yield Piece(piece.stream, low, piece.hi, piece.parent)
+
+
+def _inside(part: Part, low: int | None, high: int) -> Part | None:
+    """Return a part if it lies in ``[low, high)``; of a range without rows, what of it does.
+
+    Such a range may reach across the end of a window into its tail.
+    """
+    start, end = (float("-inf") if low is None else low), _end(part)
+    if not part.is_rowless:
+        return part if start <= _start(part) and end <= high else None
+    if _start(part) >= high or end <= start:
+        return None
+    its_low = part.low if start <= _start(part) else low
+    return msgspec.structs.replace(part, low=its_low, high=high if part.high is None else min(part.high, high))
 
 
 def _joined(ranges: Iterable[tuple[str, int | None, int]]) -> list[tuple[str, int | None, int]]:

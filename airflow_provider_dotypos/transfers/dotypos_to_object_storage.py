@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
     from airflow_provider_dotypos.transfers.extraction import Extraction
     from airflow_provider_dotypos.transfers.pending import Committed
-    from airflow_provider_dotypos.transfers.store import Store
+    from airflow_provider_dotypos.transfers.store_patience import StorePatience
     from airflow_provider_dotypos.transfers.watermark import Watermark
 
 FILE_FORMATS = ("jsonl", "parquet", "csv")
@@ -203,7 +203,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
         self._hook: DotyposHook | None = None
-        self._store: Store | None = None
+        self._patience: StorePatience | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Extract the window, unless it is done already, and return where and how much."""
@@ -213,10 +213,12 @@ class DotyposToObjectStorageOperator(BaseOperator):
         from airflow_provider_dotypos.transfers.extract import extract
         from airflow_provider_dotypos.transfers.manifest import manifest_name
         from airflow_provider_dotypos.transfers.store import Store, object_path
+        from airflow_provider_dotypos.transfers.store_patience import StorePatience
         from airflow_provider_dotypos.transfers.watermark import NothingNewError
 
         with _compat.airflow_failures(self.dotypos_conn_id, resumed=context):
             self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency, PUT_OFF_SOON)
+            self._patience = StorePatience()
             client = self._hook.get_conn()
             destination = object_path(self.destination, self.destination_conn_id)
             extraction = self._extraction(client, self._window(context))
@@ -236,26 +238,26 @@ class DotyposToObjectStorageOperator(BaseOperator):
                     self.log.info("%s.", error)
                     return self._result(earlier)
                 extraction = replace(extraction, window=window)
-            self._store = Store(destination / extraction.folder)
+            store = Store(destination / extraction.folder, self._patience)
             manifest = extract(
                 extraction,
                 reader,
-                self._store,
+                store,
                 overwrite=self.overwrite,
                 try_number=getattr(context.get("ti"), "try_number", 1),
                 origin=_origin(context),
             )
             earlier = []
             if watermark is not None:
-                earlier = watermark.finish(extraction.window, self._store.folder.name, start=self._start())
-            return self._result([*earlier, (str(self._store.folder / manifest_name(manifest.generation)), manifest)])
+                earlier = watermark.finish(extraction.window, store.folder.name, start=self._start())
+            return self._result([*earlier, (str(store.folder / manifest_name(manifest.generation)), manifest)])
 
     def on_kill(self) -> None:
         """End every wait at once. What was read by then is put, if the store takes it soon, for the next attempt."""
         if self._hook is not None:
             self._hook.cancel()
-        if self._store is not None:
-            self._store.hurry()
+        if self._patience is not None:
+            self._patience.hurry()
 
     def _extraction(self, client: DotyposClient, window: Window) -> Extraction:
         from airflow_provider_dotypos.transfers.extraction import Extraction
@@ -313,12 +315,12 @@ class DotyposToObjectStorageOperator(BaseOperator):
         stores = _compat.state_stores(context, self.outlets)
         key = watermark_key(extraction.cloud_id, self.entity, str(destination), extraction.shape)
         sets = (destination / extraction.folder).parent
-        notes = Store(sets / notes_folder(stores.asset_name, key))
+        notes = Store(sets / notes_folder(stores.asset_name, key), self._patience)
         pending = PendingSets(
             notes,
             _compat.task_instance(context),
             context["ti"].try_number,
-            find=lambda folder: find_set(Store(sets / folder)),
+            find=lambda folder: find_set(Store(sets / folder, self._patience)),
             succeeded=functools.partial(_compat.succeeded, context),
         )
         return Watermark(stores.asset, stores.task, key, pending)

@@ -20,6 +20,10 @@ FORMAT_VERSION = 1
 _MANIFEST = re.compile(r"_manifest-(\d{4,})\.json")
 
 
+#: How the name of a part ends that has no file, see `Part.is_rowless`.
+ROWLESS = ".rowless"
+
+
 class DamagedSetError(DotyposError, ValueError):
     """A file of a committed set holds other bytes than were written."""
 
@@ -64,7 +68,7 @@ class Part(msgspec.Struct, frozen=True):
     @property
     def is_rowless(self) -> bool:
         """Whether it only says that its range holds no rows. It has no files then, and no manifest lists it."""
-        return not self.sha256
+        return self.name.endswith(ROWLESS)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -264,7 +268,7 @@ def _misfit(manifest: Manifest, store: Store, generation: int) -> str | None:
 
     It may have been copied there, and what it lists decides which files are kept.
     """
-    cloud, entity, window = ["", "", "", *str(store.folder.path).rstrip("/").split("/")][-3:]
+    cloud, entity, window = store.place
     said = [
         ("cloud", str(manifest.cloud_id), cloud),
         ("entity", manifest.entity, entity),

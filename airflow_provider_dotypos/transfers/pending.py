@@ -106,8 +106,8 @@ class PendingSets:
             # The last try is the one that has succeeded, so its note says what else was returned.
             tries = [note for note in notes.values() if note.run == run]
             told.update(max(tries, key=lambda note: note.try_number).returns if tries else ())
-        # In this order the note of a run's last try goes last, also if this process dies in between.
-        for name in sorted(told & notes.keys(), key=lambda name: notes[name].try_number):
+        # In this order the note that says what else was returned goes last, also if this process dies in between.
+        for name in sorted(told & notes.keys(), key=lambda name: (notes[name].run in done, notes[name].try_number)):
             self._notes.delete(name)
             del notes[name]
         return dict(sorted(notes.items(), key=lambda item: (item[1].until, item[0])))

@@ -32,24 +32,26 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUP
 class Store:
     """One folder of a local disk or an object store.
 
-    An object store that fails is asked again, see `patience`; what it may have done already can be done again.
+    An object store that fails is asked again; what it may have done already can be done again.
 
     :param folder: any ``ObjectStoragePath``; it need not exist.
+    :param patience: how long an object store that fails is asked again; shared by all stores of a task.
     :ivar staging_prefix: how staging files begin in a local folder (a dot file, which readers' globs pass over).
     """
 
-    def __init__(self, folder: ObjectStoragePath) -> None:
+    def __init__(self, folder: ObjectStoragePath, patience: StorePatience | None = None) -> None:
         self.folder = folder
         self.staging_prefix = ".staging-"
         self._fs: Any = folder.fs
         self._path = str(folder.path).rstrip("/")
         self._local = Path(self._path) if _is_local(self._fs) else None
-        self._patience = StorePatience()
+        self._patience = patience or StorePatience()
         self._file_mode: int | None = None
 
-    def hurry(self) -> None:
-        """Go on for some seconds only, as the task is being killed; safe in a signal's handler."""
-        self._patience.hurry()
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The names of the last three folders, which say what a set's folder holds: cloud, entity and window."""
+        return tuple(["", "", "", *self._path.split("/")][-3:])
 
     def patiently(self, operation: Callable[[], T]) -> T:
         """Do what can be done twice, and do it again while the store's failures may be passing.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import ssl
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
@@ -18,9 +20,9 @@ log = logging.getLogger(__name__)
 #: Seconds for which a killed task goes on.
 HURRIED = 20.0
 
-#: What stays as it is: something isn't there, is there already, or may not be done; a disk is full.
+#: What stays as it is: something isn't there, is there already, may not be done, or can't be; a disk is full.
 _LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
-_LASTING_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG})
+_LASTING_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG, errno.ENOSYS})
 
 #: What a mistake in a program raises.
 _MISTAKES = (
@@ -34,6 +36,9 @@ _MISTAKES = (
     NotImplementedError,
 )
 
+#: Words in the names of stores' errors: there is no way in, or what was asked for can't be right.
+_LASTING_WORDS = ("Credential", "Authentication", "Profile", "SSO", "NoAuthToken", "NoRegion", "ParamValidation")
+
 
 def is_passing(error: BaseException) -> bool:
     """Return whether the same operation on a store may succeed soon.
@@ -43,12 +48,21 @@ def is_passing(error: BaseException) -> bool:
     """
     if not isinstance(error, Exception) or isinstance(error, (DotyposError, *_LASTING)):
         return False
+    if any(isinstance(one, ssl.SSLCertVerificationError) for one in _chain(error)):
+        return False
     if isinstance(error, OSError):
         return error.errno not in _LASTING_ERRNOS
     if isinstance(error, _MISTAKES):
         return False
     kind = type(error).__name__
-    return not any(word in kind for word in ("Credential", "Authentication", "Profile"))
+    return not any(word in kind for word in _LASTING_WORDS)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, and those that it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class StorePatience:

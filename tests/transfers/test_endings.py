@@ -268,6 +268,19 @@ def test_ranges_without_rows_that_touch_are_written_down_as_one(tmp_path: Path) 
     assert [part.high for part in heir.keep("live", None, 20, lambda part: 1 // 0)] == [8]
 
 
+def test_a_range_without_rows_across_the_end_of_the_window_is_kept_for_both_sides(tmp_path: Path) -> None:
+    """What touches is written down as one: the end of a window from the beginning, and the start of its tail."""
+    store = Store(ObjectStoragePath(f"file://{tmp_path}/set"))
+    attempt = Attempt.begin(store, overwrite=False)
+    attempt.note_rowless("live", None, 5)
+    attempt.note_rowless("live", 5, 8)
+    attempt.leave()
+    heir = Attempt.begin(store, overwrite=False)
+    assert [(part.low, part.high) for part in heir.keep("live", None, 5, lambda part: 1 // 0)] == [(None, 5)]
+    assert [(part.low, part.high) for part in heir.keep("live", 5, 20, lambda part: 1 // 0)] == [(5, 8)]
+    assert heir.keep("live", 8, 20, lambda part: 1 // 0) == []
+
+
 def test_the_log_says_that_the_task_is_put_off(
     extract: Extract, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:

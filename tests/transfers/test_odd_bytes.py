@@ -12,7 +12,7 @@ import duckdb
 import msgspec
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.sandbox import Sandbox, wire
@@ -129,6 +129,7 @@ def test_only_what_is_odd_changes_and_is_counted(rows: list[dict[str, Any]]) -> 
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@settings(deadline=None)  # the first Parquet file takes its time
 @given(rows=given_rows)
 def test_every_format_takes_them(
     tmp_path_factory: pytest.TempPathFactory, name: Any, rows: list[dict[str, Any]]

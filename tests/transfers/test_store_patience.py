@@ -5,19 +5,26 @@ from __future__ import annotations
 import errno
 import itertools
 import json
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers import store_patience
+from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.manifest import read_manifest
 from airflow_provider_dotypos.transfers.store import Store
-from airflow_provider_dotypos.transfers.store_patience import HURRIED, is_passing
+from airflow_provider_dotypos.transfers.store_patience import HURRIED, StorePatience, is_passing
+from tests.api.hostile import RawServer
+from tests.api.test_transport import certificate as certificate  # a fixture
 from tests.transfers.test_s3 import keys
+from tests.transfers.test_without_a_window import Runs
 
 s3fs = pytest.importorskip("s3fs")
 
@@ -75,8 +82,13 @@ def trouble(monkeypatch: pytest.MonkeyPatch) -> Trouble:
 
 
 @pytest.fixture
-def store(bucket: str) -> Store:
-    return Store(ObjectStoragePath(f"{bucket}/set"))
+def patience() -> StorePatience:
+    return StorePatience()
+
+
+@pytest.fixture
+def store(bucket: str, patience: StorePatience) -> Store:
+    return Store(ObjectStoragePath(f"{bucket}/set"), patience)
 
 
 def check_set(result: dict[str, Any], orders: list[str], s3_url: str) -> None:
@@ -142,14 +154,14 @@ def test_a_store_that_goes_on_failing_is_given_up(store: Store, clock: Clock, tr
 
 @pytest.mark.parametrize("after", [0.0, 10.0])
 def test_a_killed_task_waits_for_the_store_for_some_seconds_only(
-    store: Store, clock: Clock, trouble: Trouble, after: float
+    store: Store, patience: StorePatience, clock: Clock, trouble: Trouble, after: float
 ) -> None:
     killed_at = []
 
     def fails(_: str) -> bool:
         if clock.now >= 1000 + after and not killed_at:
             killed_at.append(clock.now)
-            store.hurry()
+            patience.hurry()
         return True
 
     trouble.fails = fails
@@ -157,6 +169,30 @@ def test_a_killed_task_waits_for_the_store_for_some_seconds_only(
         with pytest.raises(OSError, match="SlowDown"):
             store.put_bytes(b"one", name)
     assert clock.now - killed_at[0] <= HURRIED
+
+
+@pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
+def test_a_killed_task_hurries_where_its_notes_lie_as_well(
+    connection: None, sandbox: Sandbox, bucket: str, clock: Clock, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operators: list[DotyposToObjectStorageOperator] = []
+    execute = DotyposToObjectStorageOperator.execute
+
+    def note_operator(self: DotyposToObjectStorageOperator, context: Any) -> dict[str, Any]:
+        operators.append(self)
+        return execute(self, context)
+
+    def fails(_: str) -> bool:
+        operators[0].on_kill()
+        trouble.fails = lambda called: True
+        return True
+
+    monkeypatch.setattr(DotyposToObjectStorageOperator, "execute", note_operator)
+    trouble.fails = fails
+    with pytest.raises(OSError, match="SlowDown"):
+        Runs(sandbox, bucket).run("killed")
+    assert trouble.calls
+    assert clock.now - 1000 <= HURRIED
 
 
 def test_what_is_not_there_or_not_allowed_is_told_at_once(store: Store, clock: Clock) -> None:
@@ -189,6 +225,20 @@ def test_which_failures_may_pass() -> None:
         assert is_passing(error)
     for error in (
         FileNotFoundError(), PermissionError(), OSError(errno.ENOSPC, "x"), NoCredentialsError(), TypeError(),
-        KeyboardInterrupt(),
+        KeyboardInterrupt(), OSError(errno.ENOSYS, "no conditional writes"),
     ):  # fmt: skip
         assert not is_passing(error)
+
+
+@pytest.mark.parametrize("bucket", ["lake", "No Bucket"])
+def test_a_foreign_certificate_and_an_impossible_name_do_not_pass(certificate: Path, bucket: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with RawServer(lambda *_: None, tls=context) as server:
+        fs = s3fs.S3FileSystem(
+            key="sandbox", secret="sandbox", client_kwargs={"endpoint_url": server.url}, skip_instance_cache=True,
+            config_kwargs={"retries": {"max_attempts": 0}},
+        )  # fmt: skip
+        with pytest.raises(Exception, match=r"(?i)certificate|bucket name") as error:
+            fs.ls(f"{bucket}/set")
+    assert not is_passing(error.value)

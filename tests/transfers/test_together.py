@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -281,6 +282,12 @@ class TestAnEarlierAttempt:
         path.write_bytes(path.read_bytes().replace(b'"rows":3', b'"rows":4'))
         assert self.kept(store) == [(3, 5)]
 
+    def test_is_not_taken_for_a_range_without_rows_if_its_digest_is_missing(self, store: Store, tmp_path: Path) -> None:
+        part, _ = self.put(store, (0, 3), (3, 5))
+        path = tmp_path / "set" / sidecar_name(part.name)
+        path.write_bytes(path.read_bytes().replace(part.sha256.encode(), b""))
+        assert self.kept(store) == [(3, 5)]
+
     def test_is_not_kept_without_its_sidecar_or_in_part(self, store: Store, tmp_path: Path) -> None:
         one, two, _ = self.put(store, (0, 3), (3, 5), (5, 6))
         (tmp_path / "set" / sidecar_name(one.name)).unlink()
@@ -308,6 +315,16 @@ class TestAnEarlierAttempt:
             self.put(store, (0, 3))
         self.put(store, (3, 5))
         assert self.kept(store) == [(3, 5)]
+
+    @pytest.mark.parametrize("elsewhere", ["1/orders/w_22222222", "2/orders/w_11111111", "1/tags/w_11111111"])
+    def test_is_not_kept_where_it_was_copied_from_another_folder(self, tmp_path: Path, elsewhere: str) -> None:
+        """It may be of another shape, with columns that aren't wanted here, of another cloud or of another entity."""
+        here = "1/orders/w_11111111"
+        self.put(Store(ObjectStoragePath(f"file://{tmp_path}/{here}")), (0, 3))
+        shutil.copytree(tmp_path / here, tmp_path / elsewhere)
+        shutil.copytree(tmp_path / here, tmp_path / "moved" / here)
+        assert self.kept(Store(ObjectStoragePath(f"file://{tmp_path}/{elsewhere}"))) == []
+        assert self.kept(Store(ObjectStoragePath(f"file://{tmp_path}/moved/{here}"))) == [(0, 3)]
 
     def test_is_left_to_whoever_took_it_over(self, tmp_path: Path) -> None:
         store = Store(ObjectStoragePath(f"file://{tmp_path}/1/orders/{Window(None, 10).name}_00000000"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -189,6 +190,24 @@ class TestPendingSets:
         self.of(files, "retried", 1, ("a", "b")).add(Window(0, 2), 0, "b")  # a zombie: it returns both
         left = self.of(files, "next", 1, ("a", "b"), ("retried",)).read()
         assert [note.folder for note in left.values()] == ["a"]
+
+    @pytest.mark.parametrize("deletes", [0, 1])
+    def test_a_death_while_notes_are_removed_makes_no_set_pending_again(self, deletes: int) -> None:
+        files: dict[str, bytes] = {}
+        self.of(files, "died", 3).add(Window(0, 1), 0, "a")
+        self.of(files, "well", 1, ("a", "b")).add(Window(1, 2), 1, "b")
+        cleaner = self.of(files, "cleaner", done=("well",))
+        operations = itertools.count()
+
+        def die() -> None:
+            if next(operations) == 3 + deletes:  # one list, two reads
+                raise KeyboardInterrupt
+
+        cleaner._notes = Notes(files, die)
+        with pytest.raises(KeyboardInterrupt):
+            cleaner.read()
+        assert len(files) == 2 - deletes
+        assert self.of(files, "next", done=("well",)).read() == {}
 
     def test_one_that_is_lost_during_a_run_stays_for_the_next(self) -> None:
         files: dict[str, bytes] = {}
