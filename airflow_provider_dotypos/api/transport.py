@@ -320,8 +320,8 @@ def _open_pool(base_url: str, connections: int) -> urllib3.HTTPConnectionPool:
         raise DotyposEnvironmentError(
             f"The proxy in {_variable(_PROXY_VARIABLES)} can't be used: {_unusable(error)}."
         ) from None
-    # The pool's own kind of connection (direct, TLS, through a proxy), held to a deadline.
-    pool.ConnectionCls = type("_TimedConnection", (_TimedConnection, pool.ConnectionCls), {})
+    # The pool's own kind of connection (direct, TLS, through a proxy), held to a deadline, and called the same.
+    pool.ConnectionCls = type(pool.ConnectionCls.__name__, (_TimedConnection, pool.ConnectionCls), {})
     return pool
 
 

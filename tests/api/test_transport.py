@@ -401,6 +401,7 @@ class TestEnvironment:
         assert caught.value.passing
         assert not caught.value.sent
         assert PASSWORD not in str(caught.value)
+        assert "in https_proxy: Failed to establish a new connection: " in str(caught.value)
 
     @pytest.mark.parametrize(
         ("address", "cure"),
