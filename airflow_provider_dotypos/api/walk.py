@@ -179,14 +179,17 @@ class _Walker:
                 return
             end = hi
             first, last = self._floor(_cursor(page, 0)), self._floor(_cursor(page, -1))
-            held = {id: moment for id, moment in page.moments.items() if first < last <= moment}
-            left = page.rows_left(MAX_LIMIT) + len(held)
+            left = page.rows_left(MAX_LIMIT)
             if first < last:
+                held = {id: moment for id, moment in page.moments.items() if moment >= last}
+                left += len(held)
                 # From where it was asked for, not from the first row: that nothing lies between is known as well.
                 piece.rate = len(page.rows) / (last - (first if lo is None else min(lo, first)))
                 lo, tied = piece.claim(last), {}
                 yield self._batch(page, lo, before=lo)
                 continue
+            # The order of equal rows may have hidden some that the page before had shown.
+            held = {id: moment for id, moment in held.items() if moment >= last and id not in page.moments}
             start = last if lo is None else max(lo, last)
             if start != lo:  # the tick before is complete
                 tied = {}
@@ -199,7 +202,7 @@ class _Walker:
                 if len(self._excludable(tied)) < len(tied):
                     left += len(tied)
                     yield from self._passes(start, claimed, tied)
-                    lo, tied, left = claimed, {}, left - len(tied)
+                    lo, tied, held, left = claimed, {}, {}, left - len(tied)
                     yield Batch((), (), claimed)
 
     def halved(self) -> Walk:
@@ -214,7 +217,7 @@ class _Walker:
                 seen = {**seen, **page.moments}
                 # The lower half is read first; the upper one has what is left of their total then.
                 for lo, hi, end_at in ((middle, end, count + page.rows_in_all(MAX_LIMIT)), (start, middle, 0)):
-                    within = {id: moment for id, moment in seen.items() if lo <= moment < hi}
+                    within = {id: moment for id, moment in seen.items() if self._floor(lo) <= moment < hi}
                     pieces.append((lo, hi, within, end_at))
                 continue
             if page.is_full(MAX_LIMIT):
@@ -318,7 +321,10 @@ class _Walker:
         page: int = 1,
         doubt: Callable[[Page], bool] | None = None,
     ) -> Generator[Query, Page | None, Page]:
-        """Ask for a page of a range; an answer that raises a doubt is asked for once more, and then believed."""
+        """Ask for a page of a range; an answer that raises a doubt is asked for once more, and then believed.
+
+        If it is empty then, though it wasn't before, it is asked for again.
+        """
         cursor, edges = self._stream.cursor, (("gteq", lo), ("lt", hi))
         bounds = tuple((cursor, operator, str(edge)) for operator, edge in edges if cursor and edge is not None)
         query = Query(self._stream.conditions + bounds + excluding(excluded), sort, page)
@@ -332,7 +338,7 @@ class _Walker:
                 raise self._error("rows excluded by id|notin came back all the same")
             if doubt is None or not doubt(answer):
                 return answer
-            doubt = None
+            doubt = _has_no_rows if answer.rows else None
 
     def _lacks(self, known: Mapping[str, int], left: int, page: Page) -> bool:
         """Whether an answer lacks what is known of its range.
@@ -393,6 +399,10 @@ class _Walker:
         return DotyposWalkError(
             f"walking {self._entity.name} ({self._stream.name}): {what}. Nothing was committed, as rows could be lost."
         )
+
+
+def _has_no_rows(page: Page) -> bool:
+    return not page.rows
 
 
 def _cursor(page: Page, index: int) -> int:
