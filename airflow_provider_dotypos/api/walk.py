@@ -21,8 +21,9 @@ and the next page number skips a row. So every query here starts at a *value* (k
 4. Where the cursor can't be sorted by, a range is halved until each piece is one short page: one atomic answer.
 5. Rows that are wrong under these rules (out of order, outside the window, excluded yet there) are an error, not a
    guess. An answer that contradicts itself is none (``page.check_page``). One that contradicts only what is known, as
-   it lacks a row that another answer showed in the range asked for, or ends before as many rows came as were counted,
-   may be right, for such a row can have left (1): it is asked for once more, and then believed.
+   it lacks a row that another answer showed in the range asked for, or ends before as many rows came as were counted
+   (or, where a piece was split off, estimated), may be right, for such a row can have left (1): it is asked for once
+   more, and then believed.
 6. A stream may be walked in *pieces*, ``[lo, hi)`` each, by several threads at once. A piece's owner *claims* a range
    before it delivers it, and a piece is split only above what is claimed, at a whole second, which no tick crosses. A
    page that was on its way while its piece was split is delivered up to the new end only.
@@ -166,7 +167,7 @@ class _Walker:
         lo, end = piece.lo, piece.hi
         held: Mapping[str, int] = {}
         tied: dict[str, None] = {}
-        left = 0
+        left = int(piece.pages_left >= 1)  # of one that was split off it is known how thick rows should lie
         while lo is None or lo < piece.hi:
             hi = piece.hi
             # What was counted up to where the piece ended before it was split says nothing of what is left of it.

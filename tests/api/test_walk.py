@@ -483,6 +483,23 @@ def test_a_row_that_an_unstable_order_hides_amid_a_tie_is_still_known() -> None:
     assert walked.counts == Counter(rows.keys())
 
 
+def test_a_piece_that_was_split_off_as_large_is_not_believed_to_be_empty_at_once() -> None:
+    shop = empty_shop()
+    ids = [shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 6000 * i})["id"] for i in range(600)]
+    (stream,) = streams(entity("orders"), WINDOW)[:1]
+    for turn in range(-1, 6):
+        server = Server(shop, "orders")
+        owner = Piece(stream, SINCE, UNTIL, rate=100 / 600_000)
+        upper = owner.split()
+        assert upper is not None
+
+        def answer(query: Query, cursor: str | None, server: Server = server, turn: int = turn) -> Page:
+            return glitch(server, query, cursor, turn)
+
+        follow(server.walked, walk(server.entity, upper), stream.cursor, answer)
+        assert server.walked.ids == [str(id) for id in ids[300:]]
+
+
 def test_an_empty_half_of_a_range_is_asked_for_once_more_if_the_whole_counted_more() -> None:
     """Of the upper half no row was seen: the whole's page showed rows of the lower one alone."""
     shop = empty_shop()
