@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_dotypos
-from airflow_provider_dotypos.api import page, redaction
+from airflow_provider_dotypos.api import characters, page, redaction
 from airflow_provider_dotypos.api.errors import error_for, retry_after_seconds
 from airflow_provider_dotypos.api.redaction import redact
 from airflow_provider_dotypos.commands.probes import values
@@ -26,17 +26,11 @@ PACKAGE = Path(airflow_provider_dotypos.__file__).parent
 FOREIGN = {
     "api/redaction.py": {redaction._SECRET_SHAPES.pattern},
     "api/errors.py": {r"\s*\d{1,20}(\.\d+)?\s*"},
-    "api/page.py": {
-        page._ESCAPES.pattern,
-        page._HALF.pattern,
-        page._ID.pattern,
-        page._DIGITS.pattern,
-        page._COUNT.pattern,
-        page._ISO.pattern,
-    },
-    "connect/grant.py": {r"[\x21-\x7e]+"},
+    "api/characters.py": {characters._ESCAPES.pattern, characters._HALF.pattern},
+    "api/page.py": {page._ID.pattern, page._DIGITS.pattern, page._COUNT.pattern, page._ISO.pattern},
     "api/passes.py": {r"\w+"},
     "api/client.py": {r"[\x21-\x7e]+"},
+    "connect/grant.py": {r"[\x21-\x7e]+"},
     "api/transport.py": {r"^(<.*?>|HTTPS?Connection\(.*?\)): "},
     "commands/probes/values.py": {
         values._TIME.pattern,
@@ -107,11 +101,11 @@ THROUGH: dict[str, Callable[[str], object]] = {
         "GET", "/v2/x", 400, {}, b'{"violations": [{"path": ["%s"]}]}' % _in_json(text)
     ),
     "Retry-After": retry_after_seconds,
-    "half characters": lambda text: page._without_half_characters(text.encode()),
+    "half characters": lambda text: characters.without_half_characters(text.encode()),
     "an id": page._ID.fullmatch,
     "digits": page._DIGITS.fullmatch,
     "a count": page._COUNT.fullmatch,
-    "words": lambda text: re.findall(r"\w+", text),
+    "fields that a refusal names": puts(r"\w+", "findall"),
     "a timestamp": page._ISO.fullmatch,
     "a number": odd_values._NUMBER.fullmatch,
     "a fine time": odd_values._FINER_THAN_MILLISECONDS.search,

@@ -1,11 +1,12 @@
-"""Bytes that aren't UTF-8 in answers that should be: a till in another encoding, a text cut off within a character.
+"""Lost characters in answers, which should be UTF-8: a till in another encoding, a text cut off within a character.
 
-JSON is UTF-8, so no reader takes them. They become U+FFFD, the sign of a lost character.
+No reader of JSON takes them. They become U+FFFD, the sign of a lost character.
 """
 
 from __future__ import annotations
 
 import codecs
+import re
 from typing import Any
 
 import msgspec
@@ -36,11 +37,33 @@ def as_text(data: bytes) -> bytes:
 
 
 def decode_json(data: bytes | msgspec.Raw) -> Any:
-    """Return the value that JSON stands for, with U+FFFD in place of what isn't UTF-8.
+    """Return the value that JSON stands for.
 
-    :raises msgspec.DecodeError: it isn't JSON.
+    A byte order mark in front is skipped. What isn't UTF-8 becomes U+FFFD, and so does half of a character.
+
+    :raises msgspec.DecodeError: it isn't JSON, or is nested too deeply.
     """
     try:
-        return msgspec.json.decode(data)
-    except UnicodeDecodeError:
-        return msgspec.json.decode(as_text(bytes(data)))
+        try:
+            return msgspec.json.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.json.decode(without_half_characters(as_text(without_mark(bytes(data)))))
+    except RecursionError:
+        raise msgspec.DecodeError("JSON is nested too deeply") from None
+
+
+def without_mark(data: bytes) -> bytes:
+    """Return bytes without a byte order mark in front."""
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def without_half_characters(data: bytes) -> bytes:
+    """Return JSON with U+FFFD for escapes that are half of a character, as a text cut off within an emoji ends with.
+
+    No decoder takes these, so one such note would keep its page from ever being read.
+    """
+    return _ESCAPES.sub(lambda escape: rb"\ufffd" if _HALF.fullmatch(escape[0]) else escape[0], data)
+
+
+_ESCAPES = re.compile(rb"\\(?:u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|u\w{4}|.)", re.DOTALL)
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]\w\w")

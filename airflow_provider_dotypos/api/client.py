@@ -307,8 +307,10 @@ class DotyposClient:
     def _retrying(self, what: str, attempt: Callable[[], T]) -> T:
         def before_sleep(error: DotyposError, seconds: float, tries: int) -> None:
             if isinstance(error, DotyposApiError) and error.status in (429, 503):
-                # What was asked for, without this thread's jitter: everybody adds their own.
-                self._gate.close(seconds if error.retry_after is None else error.retry_after)
+                if error.retry_after is None:
+                    self._gate.close(seconds)
+                else:  # without this thread's jitter: everybody adds their own
+                    self._gate.close_as_told(error.retry_after)
             log.warning("%s Trying %s again in %.1f s (try %d).", error, what, seconds, tries + 1)
 
         return retry.policy(self._patience, self._gate, sleep=self.sleep, before_sleep=before_sleep)(attempt)

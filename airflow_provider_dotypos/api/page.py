@@ -9,7 +9,6 @@ https://docs.api.dotypos.com/api-reference/general/paging, …/data-types
 
 from __future__ import annotations
 
-import codecs
 import functools
 import re
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_dotypos.api.characters import decode_json
+from airflow_provider_dotypos.api.characters import decode_json, without_half_characters, without_mark
 from airflow_provider_dotypos.api.errors import DotyposResponseError
 
 SECOND = 1000
@@ -128,13 +127,13 @@ def read_page(body: bytes, cursor: str | None) -> Page:
     :param cursor: the field whose values become ``Page.cursors``.
     :raises DotyposResponseError: the body isn't a list answer; the message holds none of its content.
     """
-    body = body.removeprefix(codecs.BOM_UTF8)
+    body = without_mark(body)
     try:
         bare = body.lstrip()[:1] == b"["
         envelope = _Envelope(_bare_lists.decode(body)) if bare else _envelopes.decode(body)
         keys = _keys(cursor).decode(b"[" + b",".join(envelope.data) + b"]")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        if not isinstance(error, RecursionError) and (mended := _without_half_characters(body)) != body:
+        if not isinstance(error, RecursionError) and (mended := without_half_characters(body)) != body:
             return read_page(mended, cursor)
         kind = {b"<": "a web page", b"{": "a JSON object", b"[": "a JSON list"}.get(body.lstrip()[:1], "no JSON")
         raise DotyposResponseError(
@@ -192,23 +191,11 @@ def decode_row(row: msgspec.Raw) -> dict[str, Any]:
     """
     try:
         found: dict[str, Any] = decode_json(row)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise DotyposResponseError(
             f"answered with a row that can't be read: {type(error).__name__} ({_structure(error)})"
         ) from None
     return found
-
-
-def _without_half_characters(body: bytes) -> bytes:
-    """Return JSON with U+FFFD for escapes that are half of a character, as a text cut off within an emoji ends with.
-
-    No decoder takes these, so one such note would keep its page from ever being read.
-    """
-    return _ESCAPES.sub(lambda escape: rb"\ufffd" if _HALF.fullmatch(escape[0]) else escape[0], body)
-
-
-_ESCAPES = re.compile(rb"\\(?:u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|u\w{4}|.)", re.DOTALL)
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]\w\w")
 
 
 def one_line(row: msgspec.Raw) -> bytes | msgspec.Raw:

@@ -9,7 +9,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from airflow_provider_dotypos.api.walk import Piece
+from airflow_provider_dotypos.api.streams import Piece
 
 #: A piece is split if it has at least this many pages left, by estimate; each end of a piece costs part of a page.
 WORTH_SPLITTING = 3.0

@@ -54,6 +54,7 @@ class Gate:
 
     A 429 or 503 closes it for everybody (``close``). When that is over, one request goes first: only when the server
     takes it do the others follow, as a server that is still throttling would have to refuse, and may count, them all.
+    A server that refuses time and again is asked ever more seldom, however soon it says that it may be asked.
     Slots space requests evenly, ``requests_per_minute``, also those that have waited while it was closed.
 
     :ivar refusals: how often in a row the server has throttled, with nothing let through in between.
@@ -62,7 +63,7 @@ class Gate:
     def __init__(self) -> None:
         self.renew_lock()
         self._opens = 0.0
-        self._next_slot = 0.0
+        self._last_slot = float("-inf")
         self._passed = threading.local()
         self._throttled_since: float | None = None
         self._closed_at = 0.0
@@ -79,11 +80,16 @@ class Gate:
         with self._lock:
             now = time.monotonic()
             self._opens = max(self._opens, now + seconds)
+            self._last_slot = min(self._last_slot, now)  # those who wait for a later slot will take another
             self._probe_ends = 0.0
             self._closings += 1
             self._closed_at = now
             if self._throttled_since is None:
                 self._throttled_since = now
+
+    def close_as_told(self, seconds: float) -> None:
+        """Let nothing through for as long as the server has asked for, and longer if that hasn't helped so far."""
+        self.close(max(seconds, _backoff(self.refusals - 3)))
 
     def answered(self, *, throttled: bool) -> None:
         """Note whether the server took this thread's last request, or throttled it."""
@@ -147,9 +153,8 @@ class Gate:
         if requests_per_minute is None:
             return 0.0
         with self._lock:
-            slot = max(time.monotonic(), self._next_slot)
-            self._next_slot = slot + 60.0 / requests_per_minute
-            return slot
+            self._last_slot = max(time.monotonic(), self._last_slot + 60.0 / requests_per_minute)
+            return self._last_slot
 
 
 _gates: dict[str, Gate] = {}
@@ -200,15 +205,15 @@ class _stop_out_of_budget(stop_base):  # noqa: N801
     """Stops when the next wait would overdraw the budget of the kind of failure just seen.
 
     Booked are the call's own waits between its tries, and how long a request took to fail. That a call had to wait for
-    its turn, at a gate that others closed or for its slot, isn't held against it. But if the server lets nobody through
-    and doesn't say for how long, what counts is since when.
+    its turn, at a gate that others closed or for its slot, isn't held against it. But while the server throttles
+    everybody, what counts is for how long it has let nothing through since the call began.
     """
 
     def __init__(self, patience: Patience, gate: Gate) -> None:
         self._patience = patience
         self._gate = gate
         self._spent = {True: 0.0, False: 0.0}
-        self._tried_at = time.monotonic()
+        self._began = self._tried_at = time.monotonic()
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         error = _error(retry_state)
@@ -220,10 +225,10 @@ class _stop_out_of_budget(stop_base):  # noqa: N801
             self._spent[throttled] += failed_at - sent_at
         self._tried_at = failed_at
         self._spent[throttled] += retry_state.upcoming_sleep
-        blind = self._patience.blind
-        if throttled and not told and blind is not None:
-            since = self._gate.throttled_for
-            return (since + retry_state.upcoming_sleep if since else self._spent[throttled]) > blind
+        if throttled and (since := min(self._gate.throttled_for, failed_at - self._began)):
+            blind = self._patience.blind
+            longest = budget if told or blind is None else blind
+            return since + retry_state.upcoming_sleep > longest or self._spent[throttled] > budget
         return self._spent[throttled] > budget
 
 

@@ -1,4 +1,4 @@
-"""What a walk is made of: streams, disjoint sets of an entity's rows.
+"""What a walk is made of: streams, disjoint sets of an entity's rows, and pieces of them.
 
 Live and deleted rows are apart (what ``deleted|in|0,1`` does with rows whose marker is null is unknown, and lists
 without a filter on ``deleted`` are documented to hold those). Rows without a cursor are apart. For an entity with two
@@ -7,13 +7,15 @@ cursors each row is under the first of them that lies in the window.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.query import Filter, conditions
+from airflow_provider_dotypos.api.page import SECOND
+from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, conditions
 from airflow_provider_dotypos.api.window import Window
 
 Triple: TypeAlias = tuple[str, str, str]
@@ -34,6 +36,56 @@ class Stream:
     conditions: tuple[Triple, ...]
     cursor: str | None
     deleted: bool | None = None
+
+
+class Piece:
+    """A stretch of a stream's cursors that one thread walks: ``[lo, hi)``, in epoch milliseconds.
+
+    The owner moves `lo` up by claiming; a thread that splits the piece moves `hi` down.
+
+    :param lo: ``None`` from the beginning.
+    :param parent: what the rows lie below (a warehouse), or ``None``.
+    :ivar start: where it began; for one from the beginning, where its first page ended.
+    :ivar rate: rows in a millisecond, as the last full page showed; 0 as long as nothing is known.
+    :ivar rows: rows delivered so far, for the log of progress.
+    """
+
+    def __init__(self, stream: Stream, lo: int | None, hi: int, parent: str | None = None, rate: float = 0.0) -> None:
+        self.stream = stream
+        self.parent = parent
+        self.start = self.lo = lo
+        self.hi = hi
+        self.rate = rate
+        self.rows = 0
+        self._lock = threading.Lock()
+
+    @property
+    def pages_left(self) -> float:
+        """About how many full pages are still to be read, if rows go on coming as thick as they did."""
+        return 0.0 if self.lo is None else (self.hi - self.lo) * self.rate / MAX_LIMIT
+
+    def claim(self, end: int | None = None) -> int:
+        """Take everything before `end` (``None``: all there is), and return how far that goes.
+
+        That is less than asked for if the piece was split meanwhile.
+        """
+        with self._lock:
+            self.lo = self.hi if end is None else min(end, self.hi)
+            self.start = self.lo if self.start is None else self.start
+            return self.lo
+
+    def split(self) -> Piece | None:
+        """Part with the upper half of what isn't claimed; ``None`` if there is no whole second to part at."""
+        with self._lock:
+            if self.lo is None:
+                return None
+            middle = (self.lo + self.hi) // 2
+            middle -= middle % SECOND
+            if middle <= self.lo:
+                return None
+            upper = Piece(self.stream, middle, self.hi, self.parent, self.rate)
+            self.hi = middle
+            return upper
 
 
 def streams(entity: Entity, window: Window, filter: Filter = None) -> tuple[Stream, ...]:

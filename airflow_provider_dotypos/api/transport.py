@@ -26,7 +26,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 
-from airflow_provider_dotypos.api.characters import decode_json
+from airflow_provider_dotypos.api.characters import decode_json, without_mark
 from airflow_provider_dotypos.api.errors import (
     DotyposAnswerTooLargeError,
     DotyposConnectionError,
@@ -61,16 +61,15 @@ class Answer:
     body: bytes = field(repr=False)
 
     def json(self) -> object:
-        """Return the decoded body; ``None`` when it is empty. A byte order mark in front of it is skipped.
+        """Return the decoded body; ``None`` when it is empty.
 
         :raises DotyposResponseError: it isn't JSON, or JSON that can't be held: too deep, or a number too long.
         """
-        body = self.body.removeprefix(b"\xef\xbb\xbf")
-        if not body.strip():
+        if not without_mark(self.body).strip():
             return None
         try:
-            return decode_json(body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return decode_json(self.body)
+        except msgspec.DecodeError:
             kind = redact(self.headers.get("Content-Type", "")[:80]) or "no content type"
             raise DotyposResponseError(
                 f"answered {self.status} with {kind} ({len(self.body)} bytes) that is not JSON: API base URL may not "
@@ -321,8 +320,8 @@ def _open_pool(base_url: str, connections: int) -> urllib3.HTTPConnectionPool:
         raise DotyposEnvironmentError(
             f"The proxy in {_variable(_PROXY_VARIABLES)} can't be used: {_unusable(error)}."
         ) from None
-    # The pool's own kind of connection (direct, TLS, through a proxy), held to a deadline.
-    pool.ConnectionCls = type("_TimedConnection", (_TimedConnection, pool.ConnectionCls), {})
+    # The pool's own kind of connection (direct, TLS, through a proxy), held to a deadline, and called the same.
+    pool.ConnectionCls = type(pool.ConnectionCls.__name__, (_TimedConnection, pool.ConnectionCls), {})
     return pool
 
 

@@ -21,8 +21,9 @@ and the next page number skips a row. So every query here starts at a *value* (k
 4. Where the cursor can't be sorted by, a range is halved until each piece is one short page: one atomic answer.
 5. Rows that are wrong under these rules (out of order, outside the window, excluded yet there) are an error, not a
    guess. An answer that contradicts itself is none (``page.check_page``). One that contradicts only what is known, as
-   it lacks a row that another answer showed in the range asked for, or ends before as many rows came as were counted,
-   may be right, for such a row can have left (1): it is asked for once more, and then believed.
+   it lacks a row that another answer showed in the range asked for, or ends before as many rows came as were counted
+   (or, where a piece was split off, estimated), may be right, for such a row can have left (1): it is asked for once
+   more, and then believed.
 6. A stream may be walked in *pieces*, ``[lo, hi)`` each, by several threads at once. A piece's owner *claims* a range
    before it delivers it, and a piece is split only above what is claimed, at a whole second, which no tick crosses. A
    page that was on its way while its piece was split is delivered up to the new end only.
@@ -33,7 +34,6 @@ A walk is made of streams, disjoint sets of rows (``streams``).
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -53,7 +53,7 @@ from airflow_provider_dotypos.api.passes import (
     until_two_agree,
 )
 from airflow_provider_dotypos.api.query import MAX_LIMIT
-from airflow_provider_dotypos.api.streams import Stream, Triple
+from airflow_provider_dotypos.api.streams import Piece, Triple
 from airflow_provider_dotypos.api.window import iso
 
 
@@ -80,55 +80,6 @@ class Batch:
 
 
 Walk: TypeAlias = Generator["Query | Batch | Wait", "Page | None", None]
-
-
-class Piece:
-    """A stretch of a stream's cursors that one thread walks: ``[lo, hi)``, in epoch milliseconds.
-
-    The owner moves `lo` up by claiming; whoever splits the piece moves `hi` down.
-
-    :param lo: ``None`` from the beginning. :param parent: what the rows lie below (a warehouse), or ``None``.
-    :ivar start: where it began; for one from the beginning, where its first page ended.
-    :ivar rate: rows in a millisecond, as the last full page showed; 0 as long as nothing is known.
-    :ivar rows: rows delivered so far, for whoever tells how far it is.
-    """
-
-    def __init__(self, stream: Stream, lo: int | None, hi: int, parent: str | None = None, rate: float = 0.0) -> None:
-        self.stream = stream
-        self.parent = parent
-        self.start = self.lo = lo
-        self.hi = hi
-        self.rate = rate
-        self.rows = 0
-        self._lock = threading.Lock()
-
-    @property
-    def pages_left(self) -> float:
-        """About how many full pages are still to be read, if rows go on coming as thick as they did."""
-        return 0.0 if self.lo is None else (self.hi - self.lo) * self.rate / MAX_LIMIT
-
-    def claim(self, end: int | None = None) -> int:
-        """Take everything before `end` (``None``: all there is), and return how far that goes.
-
-        That is less than asked for if the piece was split meanwhile.
-        """
-        with self._lock:
-            self.lo = self.hi if end is None else min(end, self.hi)
-            self.start = self.lo if self.start is None else self.start
-            return self.lo
-
-    def split(self) -> Piece | None:
-        """Part with the upper half of what isn't claimed; ``None`` if there is no whole second to part at."""
-        with self._lock:
-            if self.lo is None:
-                return None
-            middle = (self.lo + self.hi) // 2
-            middle -= middle % SECOND
-            if middle <= self.lo:
-                return None
-            upper = Piece(self.stream, middle, self.hi, self.parent, self.rate)
-            self.hi = middle
-            return upper
 
 
 def walk(entity: Entity, piece: Piece, patience: float = 120.0) -> Walk:
@@ -166,7 +117,7 @@ class _Walker:
         lo, end = piece.lo, piece.hi
         held: Mapping[str, int] = {}
         tied: dict[str, None] = {}
-        left = 0
+        left = int(piece.pages_left >= 1)  # of one that was split off it is known how thick rows should lie
         while lo is None or lo < piece.hi:
             hi = piece.hi
             # What was counted up to where the piece ended before it was split says nothing of what is left of it.
@@ -179,14 +130,17 @@ class _Walker:
                 return
             end = hi
             first, last = self._floor(_cursor(page, 0)), self._floor(_cursor(page, -1))
-            held = {id: moment for id, moment in page.moments.items() if first < last <= moment}
-            left = page.rows_left(MAX_LIMIT) + len(held)
+            left = page.rows_left(MAX_LIMIT)
             if first < last:
+                held = {id: moment for id, moment in page.moments.items() if moment >= last}
+                left += len(held)
                 # From where it was asked for, not from the first row: that nothing lies between is known as well.
                 piece.rate = len(page.rows) / (last - (first if lo is None else min(lo, first)))
                 lo, tied = piece.claim(last), {}
                 yield self._batch(page, lo, before=lo)
                 continue
+            # The order of equal rows may have hidden some that the page before had shown.
+            held = {id: moment for id, moment in held.items() if moment >= last and id not in page.moments}
             start = last if lo is None else max(lo, last)
             if start != lo:  # the tick before is complete
                 tied = {}
@@ -199,7 +153,7 @@ class _Walker:
                 if len(self._excludable(tied)) < len(tied):
                     left += len(tied)
                     yield from self._passes(start, claimed, tied)
-                    lo, tied, left = claimed, {}, left - len(tied)
+                    lo, tied, held, left = claimed, {}, {}, left - len(tied)
                     yield Batch((), (), claimed)
 
     def halved(self) -> Walk:
@@ -214,7 +168,7 @@ class _Walker:
                 seen = {**seen, **page.moments}
                 # The lower half is read first; the upper one has what is left of their total then.
                 for lo, hi, total in ((middle, end, count + page.rows_in_all(MAX_LIMIT)), (start, middle, 0)):
-                    pieces.append((lo, hi, {id: at for id, at in seen.items() if lo <= at < hi}, total))
+                    pieces.append((lo, hi, {id: at for id, at in seen.items() if self._floor(lo) <= at < hi}, total))
                 continue
             if page.is_full(MAX_LIMIT):
                 yield from self.whole(start, end, page, seen)
@@ -317,7 +271,10 @@ class _Walker:
         page: int = 1,
         doubt: Callable[[Page], bool] | None = None,
     ) -> Generator[Query, Page | None, Page]:
-        """Ask for a page of a range; an answer that raises a doubt is asked for once more, and then believed."""
+        """Ask for a page of a range; an answer that raises a doubt is asked for once more, and then believed.
+
+        If it is empty then, though it wasn't before, it is asked for again.
+        """
         cursor, edges = self._stream.cursor, (("gteq", lo), ("lt", hi))
         bounds = tuple((cursor, operator, str(edge)) for operator, edge in edges if cursor and edge is not None)
         query = Query(self._stream.conditions + bounds + excluding(excluded), sort, page)
@@ -331,7 +288,7 @@ class _Walker:
                 raise self._error("rows excluded by id|notin came back all the same")
             if doubt is None or not doubt(answer):
                 return answer
-            doubt = None
+            doubt = _has_no_rows if answer.rows else None
 
     def _lacks(self, known: Mapping[str, int], left: int, page: Page) -> bool:
         """Whether an answer lacks what is known of its range.
@@ -391,6 +348,10 @@ class _Walker:
         return DotyposWalkError(
             f"walking {self._entity.name} ({self._stream.name}): {what}. Nothing was committed, as rows could be lost."
         )
+
+
+def _has_no_rows(page: Page) -> bool:
+    return not page.rows
 
 
 def _cursor(page: Page, index: int) -> int:

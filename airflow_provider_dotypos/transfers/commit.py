@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import msgspec
 
 from airflow_provider_dotypos import __version__
-from airflow_provider_dotypos.api.walk import Piece
+from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import compact
 from airflow_provider_dotypos.transfers.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.manifest import (

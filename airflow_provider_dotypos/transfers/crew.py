@@ -14,7 +14,7 @@ from itertools import pairwise
 from airflow_provider_dotypos.api.entities import entity
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.reading import Reader
-from airflow_provider_dotypos.api.walk import Piece
+from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.commit import Attempt, gaps, stream_name
 from airflow_provider_dotypos.transfers.distinct import DistinctIds

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from airflow_provider_dotypos.api.walk import Batch, Piece
+from airflow_provider_dotypos.api.streams import Piece
+from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.transfers.commit import Attempt, SupersededError, stream_name
 from airflow_provider_dotypos.transfers.extraction import Extraction
 from airflow_provider_dotypos.transfers.formats.children import split_children

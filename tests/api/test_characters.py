@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -34,5 +36,12 @@ def test_utf_8_is_told_from_the_rest_in_pieces_of_any_size(parts: list[bytes]) -
 
 def test_json_is_read_whatever_its_texts_hold() -> None:
     assert decode_json(msgspec.Raw(b'{"a":"caf\xe9"}')) == {"a": "caf�"}
+    assert decode_json(codecs.BOM_UTF8 + rb'{"a":"cut off \ud83d"}') == {"a": "cut off �"}
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>\xe9", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000, codecs.BOM_UTF8 * 10_000]
+)
+def test_what_is_no_json_is_one_kind_of_error(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        decode_json(b"<html>\xe9")
+        decode_json(body)

@@ -161,3 +161,20 @@ def test_throttling_is_throttling_whoever_asks_for_it(status: int) -> None:
     error = error_for("GET", "/v2/x", status, {"Retry-After": "5"}, b"<html>")
     assert isinstance(error, errors.DotyposRateLimitError)
     assert error.retry_after == 5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"violations": [{"fieldName": "note", "message": "N\xe1zev"}]}',
+        b'{"violations": [{"fieldName": "note", "message": "cut off \\ud83d"}]}',
+        b'\xef\xbb\xbf{"violations": [{"fieldName": "note", "message": "x"}]}',
+    ],
+    ids=["another encoding", "half a character", "byte order mark"],
+)
+def test_dotypos_own_word_is_known_whatever_its_texts_hold(body: bytes) -> None:
+    """A refusal may repeat what it refuses."""
+    error = error_for("POST", "/v2/x", 400, {}, body)
+    assert isinstance(error, errors.DotyposValidationError)
+    assert error.violations[0][0] == "note"
+    assert not is_foreign(400, body)

@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from tenacity import RetryCallState
 
 from airflow_provider_dotypos.api import retry
-from airflow_provider_dotypos.api.errors import DotyposServerError, error_for
+from airflow_provider_dotypos.api.errors import (
+    DotyposApiError,
+    DotyposResponseError,
+    DotyposServerError,
+    error_for,
+)
 from airflow_provider_dotypos.api.retry import Gate, Patience
 
 SPACING = 0.5
@@ -106,19 +111,38 @@ def test_the_ceiling_holds_also_when_a_closed_gate_opens(threads: int, closed: l
     assert not [moment for moment in times for begin, end in shut if begin < moment < end]
 
 
+@pytest.mark.parametrize("threads", [1, 4, 16])
+def test_a_closing_takes_no_more_slots_than_it_lasts(threads: int) -> None:
+    """Those who waited for slots take new ones; the old ones are free again."""
+    clock, gate = Clock(), Gate()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retry, "time", clock)
+        times = list(leave(gate, clock, threads, 40, [(3.1, 1.0), (9.1, 0.2)]))
+    assert max(later - earlier for earlier, later in pairwise(times)) < 1.0 + 2 * SPACING
+
+
 THROTTLED = error_for("GET", "/v2/orders", 429, {}, b"")
 
 
-def call_in_threads(clock: Clock, gate: Gate, threads: int, opens: float) -> list[tuple[float, bool]]:
+def call_in_threads(
+    clock: Clock,
+    gate: Gate,
+    threads: int,
+    opens: float,
+    *,
+    error: DotyposApiError | DotyposResponseError = THROTTLED,
+    patience: Patience = retry.PUT_OFF_SOON,
+) -> list[tuple[float, bool]]:
     """Let threads make a call each, all at once, at a server that throttles until a moment, and answers in 0.1 s.
 
     Return when their requests left, and whether the server took them.
     """
+    assert isinstance(error, DotyposApiError)
     sent: list[tuple[float, bool]] = []
 
     # A thread is a generator that yields how long it waits.
     def call() -> Iterator[float]:
-        state = retry.policy(retry.PUT_OFF_SOON, gate, sleep=lambda _: None, before_sleep=lambda *_: None)
+        state = retry.policy(patience, gate, sleep=lambda _: None, before_sleep=lambda *_: None)
         trying = RetryCallState(state, None, (), {})
         while True:
             yield from gate.waits(None)
@@ -129,11 +153,14 @@ def call_in_threads(clock: Clock, gate: Gate, threads: int, opens: float) -> lis
             gate.answered(throttled=passed_at < opens)
             if passed_at >= opens:
                 return
-            trying.set_exception((type(THROTTLED), THROTTLED, None))
+            trying.set_exception((type(error), error, None))
             trying.upcoming_sleep = state.wait(trying)  # type: ignore[operator, misc]
             if state.stop(trying):  # type: ignore[operator, misc]
                 return
-            gate.close(trying.upcoming_sleep)
+            if error.retry_after is None:
+                gate.close(trying.upcoming_sleep)
+            else:
+                gate.close_as_told(error.retry_after)
             yield trying.upcoming_sleep
             trying.prepare_for_next_attempt()
 
@@ -170,5 +197,30 @@ def test_a_server_that_goes_on_throttling_is_given_up_within_the_patience(thread
         sent = call_in_threads(clock, gate, threads, float("inf"))
     # Each call gives up by itself; an extraction ends the others with the first.
     first_to_give_up = sent[-threads][0] - began
-    assert 60 < first_to_give_up < 120
+    assert 60 < first_to_give_up < 121  # counted from the first refusal
     assert len(sent) <= 2 * threads + 12
+
+
+@pytest.mark.parametrize("told", [None, "0", "1", "20"])
+@pytest.mark.parametrize("threads", [1, 4, 16])
+def test_every_call_gives_up_when_nothing_was_let_through_for_its_patience(threads: int, told: str | None) -> None:
+    """Nor is a server hammered whose Retry-After is always over too soon."""
+    clock, gate = Clock(), Gate()
+    error = error_for("GET", "/v2/orders", 429, {} if told is None else {"Retry-After": told}, b"")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retry, "time", clock)
+        patch.setattr(retry, "random", Random(threads))
+        sent = call_in_threads(clock, gate, threads, float("inf"), error=error, patience=Patience())
+    assert 800 < clock.now - Clock.now < 1000
+    assert len(sent) < 2 * threads + 60
+
+
+def test_what_was_throttled_before_a_call_began_is_not_held_against_it() -> None:
+    clock, gate = Clock(), Gate()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retry, "time", clock)
+        patch.setattr(retry, "random", Random(1))
+        call_in_threads(clock, gate, 4, float("inf"))
+        clock.now += 3600
+        sent = call_in_threads(clock, gate, 4, clock.now + 30)
+    assert sum(taken for _, taken in sent) == 4

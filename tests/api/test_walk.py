@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -19,8 +20,8 @@ from airflow_provider_dotypos.api.errors import (
     error_for,
 )
 from airflow_provider_dotypos.api.page import Page, read_page
-from airflow_provider_dotypos.api.streams import streams
-from airflow_provider_dotypos.api.walk import Piece, Query, walk
+from airflow_provider_dotypos.api.streams import Piece, streams
+from airflow_provider_dotypos.api.walk import Query, walk
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
@@ -422,6 +423,81 @@ def test_a_row_held_back_that_left_is_asked_for_once_more_and_then_given_up() ->
     walked = walk_with(server, server.answer)
     assert walked.ids == [str(id) for id in ids[:-1]]
     assert len(walked.queries) == 3
+
+
+def test_an_empty_answer_is_not_believed_only_because_the_one_before_it_was_doubted() -> None:
+    """A row held back has left, so the next answer is asked for once more; and that comes empty, though it had rows."""
+    shop = empty_shop()
+    ids = [shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 1000 * i})["id"] for i in range(150)]
+    server = Server(shop, "orders")
+
+    def between() -> None:
+        if len(server.walked.queries) == 1:
+            shop.update(shop.cloud_ids[0], "orders", ids[99], {})
+
+    server.between = between
+    walked = walk_with(server, lambda query, moved: glitch(server, query, moved, 2))
+    assert walked.ids == [str(id) for id in ids if id != ids[99]]
+    assert len(walked.queries) == 4
+
+
+def test_a_row_is_known_to_lie_in_the_half_whose_start_its_time_was_cut_below() -> None:
+    shop = empty_shop()
+    for i in range(120):
+        shop.insert(shop.cloud_ids[0], "courses", {"versionDate": SINCE + (900 if i < 60 else 1500)})
+    behaviour = Behaviour(timestamp_precision="s")
+    (stream,) = (stream for stream in streams(entity("courses"), WINDOW) if not stream.deleted and stream.cursor)
+
+    def walked(turn: int) -> Walked:
+        server = Server(shop, "courses", behaviour)
+        piece = Piece(stream, SINCE + 500, SINCE + 2000)
+        follow(
+            server.walked,
+            walk(server.entity, piece),
+            stream.cursor,
+            lambda query, moved: glitch(server, query, moved, turn),
+        )
+        return server.walked
+
+    quiet = walked(-1)
+    assert len(quiet.counts) == 120
+    assert walked(1).counts == quiet.counts
+
+
+def test_a_row_that_an_unstable_order_hides_amid_a_tie_is_still_known() -> None:
+    """It was shown and held back, then a page of its instant came without it, and what is left comes empty."""
+    found = entity("orders")
+    (stream,) = streams(found, WINDOW)[:1]
+    rows = {str(i): SINCE if i < 99 else SINCE + 5001 for i in range(200)}
+    rows["0"] += 1  # shows milliseconds
+    pages = iter([[*range(100)], [*range(100, 200)], [], [99]])
+
+    def answer(query: Query, cursor: str | None) -> Page:
+        ids = [str(i) for i in next(pages)]
+        ids.sort(key=lambda id: rows[id])
+        data = [{"id": id, "versionDate": rows[id]} for id in ids]
+        return read_page(msgspec.json.encode({"data": data, "perPage": 100}), cursor)
+
+    walked = Walked()
+    follow(walked, walk(found, Piece(stream, SINCE, UNTIL)), stream.cursor, answer)
+    assert walked.counts == Counter(rows.keys())
+
+
+def test_a_piece_that_was_split_off_as_large_is_not_believed_to_be_empty_at_once() -> None:
+    shop = empty_shop()
+    ids = [shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 6000 * i})["id"] for i in range(600)]
+    (stream,) = streams(entity("orders"), WINDOW)[:1]
+    for turn in range(-1, 6):
+        server = Server(shop, "orders")
+        owner = Piece(stream, SINCE, UNTIL, rate=100 / 600_000)
+        upper = owner.split()
+        assert upper is not None
+
+        def answer(query: Query, cursor: str | None, server: Server = server, turn: int = turn) -> Page:
+            return glitch(server, query, cursor, turn)
+
+        follow(server.walked, walk(server.entity, upper), stream.cursor, answer)
+        assert server.walked.ids == [str(id) for id in ids[300:]]
 
 
 def test_an_empty_half_of_a_range_is_asked_for_once_more_if_the_whole_counted_more() -> None:

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from airflow_provider_dotypos.api.walk import Piece, Stream
+from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.commit import Attempt, SupersededError, gaps, sidecar_name, stream_name
 from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter

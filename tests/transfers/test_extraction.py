@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.pieces import Pieces
-from airflow_provider_dotypos.api.walk import Piece, Stream
+from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers import distinct, progress
 from airflow_provider_dotypos.transfers.distinct import DistinctIds

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.api import reading
 from airflow_provider_dotypos.api.page import Page, read_page
 from airflow_provider_dotypos.api.pieces import Pieces
-from airflow_provider_dotypos.api.walk import Piece, Stream
+from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.transfers import commit, writing

@@ -23,7 +23,7 @@ from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.walk import Piece
+from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.transfers import crew
 from airflow_provider_dotypos.transfers.extract import extract
 from airflow_provider_dotypos.transfers.extraction import Extraction

@@ -112,6 +112,8 @@ def shape(body: bytes) -> str:
         return _shape(decode_json(body))
     except msgspec.DecodeError:
         return "with a body that is no JSON"
+    except RecursionError:
+        return "with a body that is nested too deeply"
 
 
 def _shape(value: object) -> str:
