@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_dotypos
-from airflow_provider_dotypos.api import page, redaction
+from airflow_provider_dotypos.api import characters, page, redaction
 from airflow_provider_dotypos.api.errors import error_for, retry_after_seconds
 from airflow_provider_dotypos.api.redaction import redact
 from airflow_provider_dotypos.commands.probes import values
@@ -24,17 +24,16 @@ PACKAGE = Path(airflow_provider_dotypos.__file__).parent
 
 #: Patterns that see foreign text, by file: how often each is there and what puts text through it is below.
 FOREIGN = {
-    "api/redaction.py": {redaction._SECRET_SHAPES.pattern},
+    "api/redaction.py": {redaction._SECRET_SHAPES.pattern, redaction._CONTROLS.pattern},
     "api/errors.py": {r"\s*\d{1,20}(\.\d+)?\s*"},
+    "api/characters.py": {characters._ESCAPES.pattern, characters._HALF.pattern},
     "api/page.py": {
-        page._ESCAPES.pattern,
-        page._HALF.pattern,
         page._ID.pattern,
         page._DIGITS.pattern,
         page._ISO.pattern,
     },
     "api/client.py": {r"[\x21-\x7e]+"},
-    "api/transport.py": {r"^(<.*?>|HTTPS?Connection\(.*?\)): "},
+    "api/transport.py": {r"^(<.*?>|\w*Connection\(.*?\)): "},
     "commands/probes/values.py": {
         values._TIME.pattern,
         values._OF_LIMITS.pattern,
@@ -103,7 +102,7 @@ THROUGH: dict[str, Callable[[str], object]] = {
         "GET", "/v2/x", 400, {}, b'{"violations": [{"path": ["%s"]}]}' % _in_json(text)
     ),
     "Retry-After": retry_after_seconds,
-    "half characters": lambda text: page._without_half_characters(text.encode()),
+    "half characters": lambda text: characters.without_half_characters(text.encode()),
     "an id": page._ID.fullmatch,
     "digits": page._DIGITS.fullmatch,
     "a timestamp": page._ISO.fullmatch,
@@ -117,7 +116,7 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "a token": puts(r"[\x21-\x7e]+"),
     "a host": puts(r"[\w.:-]+"),
     "a blank": puts(r"[^\x21-\x7e]", "search"),
-    "a reason": lambda text: re.sub(r"^(<.*?>|HTTPS?Connection\(.*?\)): ", "", text),
+    "a reason": lambda text: re.sub(r"^(<.*?>|\w*Connection\(.*?\)): ", "", text),
     "the end of a path": lambda text: re.sub(r"/v2$", "", text),
 }
 

@@ -6,6 +6,7 @@ JSON is UTF-8, so no reader takes them. They become U+FFFD, the sign of a lost c
 from __future__ import annotations
 
 import codecs
+import re
 from typing import Any
 
 import msgspec
@@ -36,11 +37,27 @@ def as_text(data: bytes) -> bytes:
 
 
 def decode_json(data: bytes | msgspec.Raw) -> Any:
-    """Return the value that JSON stands for, with U+FFFD in place of what isn't UTF-8.
+    """Return the value that JSON stands for, with U+FFFD in place of what isn't UTF-8 or is half of a character.
 
     :raises msgspec.DecodeError: it isn't JSON.
     """
     try:
         return msgspec.json.decode(data)
     except UnicodeDecodeError:
-        return msgspec.json.decode(as_text(bytes(data)))
+        return decode_json(as_text(bytes(data)))
+    except msgspec.DecodeError:
+        if (mended := without_half_characters(bytes(data))) == data:
+            raise
+        return decode_json(mended)
+
+
+def without_half_characters(body: bytes) -> bytes:
+    """Return JSON with U+FFFD for escapes that are half of a character, as a text cut off within an emoji ends with.
+
+    No decoder takes these, so one such note would keep its page from ever being read.
+    """
+    return _ESCAPES.sub(lambda escape: rb"\ufffd" if _HALF.fullmatch(escape[0]) else escape[0], body)
+
+
+_ESCAPES = re.compile(rb"\\(?:u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|u\w{4}|.)", re.DOTALL)
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]\w\w")

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_dotypos.api.characters import decode_json
+from airflow_provider_dotypos.api.characters import decode_json, without_half_characters
 from airflow_provider_dotypos.api.errors import DotyposResponseError
 
 SECOND = 1000
@@ -97,6 +97,16 @@ class Page:
         says_nothing = self.per_page is None and self.total is None
         return len(self.rows) >= self.size(asked) or self.promises_more(asked, number) or says_nothing
 
+    def is_cut_short(self, asked: int, number: int = 1) -> bool:
+        """Whether this page has fewer rows than a full one, though its answer says that there are more.
+
+        The server may cap its pages without saying so, or have lost rows of this one.
+
+        :param asked: the limit asked for.
+        :param number: which page this is.
+        """
+        return 0 < len(self.rows) < self.size(asked) and self.promises_more(asked, number)
+
     def contradicted_by(self, asked: int, number: int, after: Page) -> bool:
         """Whether the next page, `number`, repeats this one, or is empty though this one promised more.
 
@@ -134,7 +144,7 @@ def read_page(body: bytes, cursor: str | None) -> Page:
         envelope = _Envelope(_bare_lists.decode(body)) if bare else _envelopes.decode(body)
         keys = _keys(cursor).decode(b"[" + b",".join(envelope.data) + b"]")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        if not isinstance(error, RecursionError) and (mended := _without_half_characters(body)) != body:
+        if not isinstance(error, RecursionError) and (mended := without_half_characters(body)) != body:
             return read_page(mended, cursor)
         kind = {b"<": "a web page", b"{": "a JSON object", b"[": "a JSON list"}.get(body.lstrip()[:1], "no JSON")
         raise DotyposResponseError(
@@ -167,8 +177,9 @@ def read_page(body: bytes, cursor: str | None) -> Page:
 def check_page(page: Page, asked: int, number: int) -> Page:
     """Return the page, unless its answer contradicts itself in what could hide rows.
 
-    A total lower than what is shown hides none, and it may have been counted at another moment. A short page that
-    promises more is asked on from, so it hides none either.
+    A total lower than what is shown hides none, and it may have been counted at another moment. A walk
+    goes on behind the last row of a short page that promises more; who goes on by page number asks for it once more
+    (`Page.is_cut_short`).
 
     :param asked: the limit asked for.
     :param number: which page was asked for.
@@ -197,18 +208,6 @@ def decode_row(row: msgspec.Raw) -> dict[str, Any]:
             f"answered with a row that can't be read: {type(error).__name__} ({_structure(error)})"
         ) from None
     return found
-
-
-def _without_half_characters(body: bytes) -> bytes:
-    """Return JSON with U+FFFD for escapes that are half of a character, as a text cut off within an emoji ends with.
-
-    No decoder takes these, so one such note would keep its page from ever being read.
-    """
-    return _ESCAPES.sub(lambda escape: rb"\ufffd" if _HALF.fullmatch(escape[0]) else escape[0], body)
-
-
-_ESCAPES = re.compile(rb"\\(?:u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|u\w{4}|.)", re.DOTALL)
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]\w\w")
 
 
 def one_line(row: msgspec.Raw) -> bytes | msgspec.Raw:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from airflow_provider_dotypos.api.characters import decode_json
+
 #: Reasons of a 403 that mean "get a new access token": an expired one is a 403, not a 401 [D2, C3].
 STALE_TOKEN = frozenset({"ACCESS_TOKEN_EXPIRED", "INVALID_ACCESS_TOKEN"})
 
@@ -61,7 +63,7 @@ def _is_error_object(facts: Mapping[str, object]) -> bool:
 def facts_of(body: bytes) -> dict[str, object]:
     """Return the fields of a refusal's body; none if it isn't a JSON object."""
     try:
-        decoded = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
+        decoded = decode_json(body.removeprefix(codecs.BOM_UTF8))
     except (msgspec.DecodeError, ValueError, RecursionError):
         return {}
     return decoded if isinstance(decoded, dict) else {}
