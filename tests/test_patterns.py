@@ -29,9 +29,11 @@ FOREIGN = {
     "api/characters.py": {characters._ESCAPES.pattern, characters._HALF.pattern},
     "api/page.py": {
         page._ID.pattern,
+        page._COUNT.pattern,
         page._DIGITS.pattern,
         page._ISO.pattern,
     },
+    "api/passes.py": {r"\w+"},
     "api/client.py": {r"[\x21-\x7e]+"},
     "api/transport.py": {r"^(<.*?>|\w*Connection\(.*?\)): "},
     "commands/probes/values.py": {
@@ -62,8 +64,10 @@ OWN = {
     "api/reading.py": 1,
     "api/window.py": 3,
     "connect/connections.py": 2,
+    "connect/grant.py": 1,
     "transfers/commit.py": 1,
     "transfers/manifest.py": 1,
+    "transfers/pending.py": 1,
 }
 
 #: What comes again and again in a text that makes a pattern start over, and how the text ends.
@@ -105,6 +109,8 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "half characters": lambda text: characters.without_half_characters(text.encode()),
     "an id": page._ID.fullmatch,
     "digits": page._DIGITS.fullmatch,
+    "a count": page._COUNT.fullmatch,
+    "words": lambda text: re.findall(r"\w+", text),
     "a timestamp": page._ISO.fullmatch,
     "a number": odd_values._NUMBER.fullmatch,
     "a fine time": odd_values._FINER_THAN_MILLISECONDS.search,
