@@ -24,14 +24,14 @@ PACKAGE = Path(airflow_provider_dotypos.__file__).parent
 
 #: Patterns that see foreign text, by file: how often each is there and what puts text through it is below.
 FOREIGN = {
-    "api/redaction.py": {redaction._SECRET_SHAPES.pattern},
+    "api/redaction.py": {redaction._SECRET_SHAPES.pattern, redaction._CONTROLS.pattern},
     "api/errors.py": {r"\s*\d{1,20}(\.\d+)?\s*"},
     "api/characters.py": {characters._ESCAPES.pattern, characters._HALF.pattern},
     "api/page.py": {page._ID.pattern, page._DIGITS.pattern, page._COUNT.pattern, page._ISO.pattern},
     "api/passes.py": {r"\w+"},
     "api/client.py": {r"[\x21-\x7e]+"},
     "connect/grant.py": {r"[\x21-\x7e]+"},
-    "api/transport.py": {r"^(<.*?>|HTTPS?Connection\(.*?\)): "},
+    "api/transport.py": {r"^(<.*?>|\w*Connection\(.*?\)): "},
     "commands/probes/values.py": {
         values._TIME.pattern,
         values._OF_LIMITS.pattern,
@@ -117,7 +117,7 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "a token": puts(r"[\x21-\x7e]+"),
     "a host": puts(r"[\w.:-]+"),
     "a blank": puts(r"[^\x21-\x7e]", "search"),
-    "a reason": lambda text: re.sub(r"^(<.*?>|HTTPS?Connection\(.*?\)): ", "", text),
+    "a reason": lambda text: re.sub(r"^(<.*?>|\w*Connection\(.*?\)): ", "", text),
     "the end of a path": lambda text: re.sub(r"/v2$", "", text),
 }
 

@@ -54,13 +54,13 @@ def read_text(text: str) -> msgspec.Raw:
     :raises DotyposInputError: it is something else.
     """
     try:
-        body = msgspec.json.decode(text)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        body = None
+        body, why = msgspec.json.decode(text), ""
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        body, why = None, f" ({error})" if isinstance(error, msgspec.DecodeError) else ""
     if not isinstance(body, (dict, list)):
         raise DotyposInputError(
-            "json is text, but not that of a JSON object or array: if a template rendered it, end the template with "
-            "| tojson, or set render_template_as_native_obj=True on the DAG"
+            f"json is text, but not that of a JSON object or array{why}: if a template rendered it, end the template "
+            "with | tojson, or set render_template_as_native_obj=True on the DAG"
         )
     return msgspec.Raw(text.encode())
 
@@ -130,6 +130,8 @@ def _number(value: Real, place: str) -> int | float:
 
 def _time(value: datetime, place: str) -> str:
     """Return a time in the API's form, ISO 8601 with milliseconds; with more digits only where it has them."""
+    if value != value:  # pandas' "not a time" passes for one, but has no offset
+        raise _refusal(place, value, "send a time, or None for null", shown=str(value))
     if value.utcoffset() is None:
         raise _refusal(place, value, "it has no time zone: give it one, such as tzinfo=timezone.utc")
     return value.isoformat(timespec="microseconds" if value.microsecond % 1000 else "milliseconds")

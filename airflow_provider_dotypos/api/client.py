@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -47,7 +46,7 @@ from airflow_provider_dotypos.api.redaction import redact
 from airflow_provider_dotypos.api.refusals import IN_BETWEEN, is_foreign, token_refused
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.transport import LARGEST_ANSWER, Answer, Transport
-from airflow_provider_dotypos.api.window import Clocks
+from airflow_provider_dotypos.api.window import Clocks, server_time
 
 log = logging.getLogger(__name__)
 
@@ -319,7 +318,7 @@ class DotyposClient:
         known = self._server_date
         if value is None or (known is not None and known[0] == value):
             return
-        date = _server_time(value)
+        date = server_time(value)
         if date is not None:
             self._server_date = (value, date, time.monotonic())
 
@@ -334,15 +333,6 @@ def _decoded(request: _Request, answer: Answer, decode: Callable[[Answer], T]) -
             permanent=error.permanent,
             status=answer.status,
         ) from None
-
-
-def _server_time(value: str) -> datetime | None:
-    """Return the time that a ``Date`` header tells (UTC); ``None`` if it tells none, or none that a clock may show."""
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    return date.astimezone(timezone.utc) if date.tzinfo is not None and 1970 <= date.year < 9999 else None
 
 
 def _says_nothing_of_a_write(answer: Answer) -> bool:

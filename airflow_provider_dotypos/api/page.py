@@ -96,6 +96,16 @@ class Page:
         says_nothing = self.per_page is None and self.total is None
         return len(self.rows) >= self.size(asked) or self.promises_more(asked, number) or says_nothing
 
+    def is_cut_short(self, asked: int, number: int = 1) -> bool:
+        """Whether this page has fewer rows than a full one, though its answer says that there are more.
+
+        The server may cap its pages without saying so, or have lost rows of this one.
+
+        :param asked: the limit asked for.
+        :param number: which page this is.
+        """
+        return 0 < len(self.rows) < self.size(asked) and self.promises_more(asked, number)
+
     def contradicted_by(self, asked: int, number: int, after: Page) -> bool:
         """Whether the next page, `number`, repeats this one, or is empty though this one promised more.
 
@@ -166,8 +176,9 @@ def read_page(body: bytes, cursor: str | None) -> Page:
 def check_page(page: Page, asked: int, number: int) -> Page:
     """Return the page, unless its answer contradicts itself in what could hide rows.
 
-    A total lower than what is shown hides none, and it may have been counted at another moment. A short page that
-    promises more is asked on from, so it hides none either.
+    A total lower than what is shown hides none, and it may have been counted at another moment. A walk
+    goes on behind the last row of a short page that promises more; who goes on by page number asks for it once more
+    (`Page.is_cut_short`).
 
     :param asked: the limit asked for.
     :param number: which page was asked for.

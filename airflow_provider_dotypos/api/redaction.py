@@ -22,10 +22,15 @@ _SECRET_SHAPES = re.compile(
 )
 
 
+#: What would begin a new line in a log, or move a terminal's cursor.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
 def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
     """Return `text` with the given secrets, and everything that has the shape of one, replaced by ``***``.
 
-    What is far too long for a message is cut first, before the last value that the cut would split.
+    What is far too long for a message is cut first, before the last value that the cut would split. Line breaks and
+    other control characters become blanks.
     """
     for secret in sorted({s for s in secrets if s and len(s) >= 4}, key=len, reverse=True):
         text = text.replace(secret, "***")
@@ -34,4 +39,4 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
         while end and text[end - 1] not in _ENDS_OF_VALUES:
             end -= 1
         text = text[:end] + "…"
-    return _SECRET_SHAPES.sub(lambda m: (m["scheme"] or m["name"] or "") + "***", text)
+    return _CONTROLS.sub(" ", _SECRET_SHAPES.sub(lambda m: (m["scheme"] or m["name"] or "") + "***", text))

@@ -376,4 +376,4 @@ def _reason(error: BaseException) -> str:
             return "it took too long"
         text = str(seen.args[-1]) if isinstance(seen, OSError) and len(seen.args) == 2 else str(seen)
         # urllib3 puts its own objects in front.
-        return re.sub(r"^(<.*?>|HTTPS?Connection\(.*?\)): ", "", text).rstrip(".")[:300] or type(seen).__name__
+        return re.sub(r"^(<.*?>|\w*Connection\(.*?\)): ", "", text).rstrip(".")[:300] or type(seen).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow_provider_dotypos.api.errors import DotyposClockError, DotyposInputError
@@ -156,6 +157,15 @@ def _duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} seconds"
+
+
+def server_time(value: str) -> datetime | None:
+    """Return the time that a ``Date`` header tells (UTC); ``None`` if it tells none, or none that a clock may show."""
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return date.astimezone(timezone.utc) if date.tzinfo is not None and 1970 <= date.year < 9999 else None
 
 
 def iso(moment: int) -> str:

@@ -247,9 +247,8 @@ class DotyposToObjectStorageOperator(BaseOperator):
                 try_number=getattr(context.get("ti"), "try_number", 1),
                 origin=_origin(context),
             )
-            earlier = []
-            if watermark is not None:
-                earlier = watermark.finish(extraction.window, store.folder.name, start=self._start())
+            name, start = store.folder.name, self._start()
+            earlier = [] if watermark is None else watermark.finish(extraction.window, name, start=start)
             return self._result([*earlier, (str(store.folder / manifest_name(manifest.generation)), manifest)])
 
     def on_kill(self) -> None:

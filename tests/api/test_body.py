@@ -170,6 +170,17 @@ def numbers_in(value: Any) -> list[float]:
     return [value] if isinstance(value, (int, float)) else []
 
 
+def test_a_time_that_is_none_is_refused_by_its_place() -> None:
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(errors.DotyposInputError, match=r"json\[0\]\.a is NaT; send a time, or None for null"):
+        encode_body([{"a": pandas.NaT}])
+
+
+def test_json_text_with_a_number_that_is_none_tells_where() -> None:
+    with pytest.raises(errors.DotyposInputError, match=r"object or array \(.*\(byte 6\)\)"):
+        read_text('{"a": NaN}')
+
+
 @pytest.mark.parametrize(
     "text", ["", "vegan", "[{'name': 'vegan'}]", '"text"', "5", "null", "[NaN]", "[1", "[" * 10**5]
 )

@@ -45,3 +45,9 @@ def test_json_is_read_whatever_its_texts_hold() -> None:
 def test_what_is_no_json_is_one_kind_of_error(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode_json(body)
+
+
+@pytest.mark.parametrize("half", [rb"\ud83d", rb"\uDE00"])
+def test_half_of_a_character_is_a_lost_one(half: bytes) -> None:
+    assert decode_json(b'{"a":"cut ' + half + b'","b":"\\ud83d\\ude00"}') == {"a": "cut \ufffd", "b": "😀"}
+    assert decode_json(b'{"a":"caf\xe9 ' + half + b'"}') == {"a": "caf\ufffd \ufffd"}

@@ -111,3 +111,16 @@ def test_all_errors_can_be_caught_from_one_module() -> None:
     defined = {name for name, thing in vars(errors).items() if name.startswith("Dotypos") and isinstance(thing, type)}
     assert defined == set(exceptions.__all__)
     assert all(issubclass(getattr(exceptions, name), exceptions.DotyposError) for name in defined)
+
+
+@pytest.mark.parametrize("odd", [b"caf\xe9", rb"cut \ud83d"])
+def test_a_refusal_whose_text_is_odd_is_dotypos_s_own(odd: bytes) -> None:
+    body = b'{"status":400,"error":"Bad Request","message":"' + odd + b'"}'
+    error = error_for("GET", "/v2/x", 400, {}, body)
+    assert isinstance(error, exceptions.DotyposValidationError)
+    assert "\ufffd" in str(error)
+
+
+def test_a_message_keeps_to_its_line_and_leaves_terminals_alone() -> None:
+    body = msgspec.json.encode({"status": 400, "reason": "A\r\nB", "message": "one\ntwo\x1b[2J\x9b31m"})
+    assert all(sign.isprintable() for sign in str(error_for("GET", "/v2/x", 400, {}, body)))

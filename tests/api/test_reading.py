@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
+from airflow_provider_dotypos.api import reading
+from airflow_provider_dotypos.api.page import Page, read_page
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox, wire
@@ -138,6 +141,22 @@ class TestAnswersThatLackRows:
     def test_rows_are_asked_for_again(self, sandbox: Sandbox, reader: Reader, name: str, kind: str, page: int) -> None:
         sandbox.faults.append(Fault(kind, path=f"/{name}", skip=page - 1))
         assert len(list(reader.rows(name, sort="versionDate"))) == 250
+        assert self.lists(sandbox, name) == 4
+
+    @pytest.mark.parametrize("page", [1, 2])
+    def test_a_short_page_with_more_to_come_is_asked_for_again(
+        self, sandbox: Sandbox, reader: Reader, name: str, page: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pages = iter(range(1, 9))
+
+        def read(body: bytes, cursor: str | None) -> Page:
+            whole = read_page(body, cursor)
+            if next(pages) != page:
+                return whole
+            return replace(whole, rows=whole.rows[:40], ids=whole.ids[:40], rows_on_page=40)
+
+        monkeypatch.setattr(reading, "read_page", read)
+        assert len({row["id"] for row in reader.rows(name, sort="versionDate")}) == 250
         assert self.lists(sandbox, name) == 4
 
     def test_what_contradicts_itself_for_good_is_an_error(self, sandbox: Sandbox, reader: Reader, name: str) -> None:

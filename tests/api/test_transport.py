@@ -465,3 +465,11 @@ class TestEnvironment:
             DotyposOperator(task_id="t", method="GET", path="branches").execute({})
         assert PASSWORD not in str(caught.value)
         assert "connection 'dotypos_default'" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_told_in_words() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(errors.DotyposConnectionError) as caught:
+        Transport(f"http://127.0.0.1:{port}", 1, ()).send("GET", f"http://127.0.0.1:{port}/v2", {}, None, TIMEOUT)
+    assert f"no whole answer from 127.0.0.1:{port}: Failed to establish a new connection" in str(caught.value)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api import auth
-from airflow_provider_dotypos.api.client import DotyposClient, _server_time
+from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import retry_after_seconds
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.window import Clocks, Window, seconds_until_settled
+from airflow_provider_dotypos.api.window import Clocks, Window, seconds_until_settled, server_time
 from tests.api.hostile import RawServer
 
 HERE = datetime(2026, 1, 15, 10, 8, tzinfo=timezone.utc)
@@ -92,7 +92,7 @@ ODD_DATES = st.one_of(
 
 @given(ODD_DATES)
 def test_any_date_is_a_time_or_none(value: str) -> None:
-    date = _server_time(value)
+    date = server_time(value)
     assert date is None or 1969 <= date.year <= 9999
     retry_after_seconds(value)
 
