@@ -10,12 +10,17 @@ from collections.abc import Callable, Iterator
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-home-"))
 
 import pytest
+from hypothesis import settings
 
 from airflow_provider_dotypos.api import auth
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 #: Long enough for what passes, short enough for a test of what doesn't.
 SHORT = Patience(faults=3.0, throttling=6.0)

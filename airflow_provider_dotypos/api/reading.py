@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import re
@@ -215,7 +216,7 @@ class Reader:
         if cloud_id is None:
             raise DotyposConfigurationError("Cloud ID is missing in the Airflow connection, or pass cloud_id")
         try:
-            row = self._client.call("GET", f"/clouds/{cloud_id}", decode=_row)
+            row = self._client.call("GET", f"/clouds/{cloud_id}", decode=functools.partial(_cloud_row, cloud_id))
         except DotyposNotFoundError as error:
             raise DotyposNotFoundError(error.refusal, f"There is no cloud {cloud_id}: check Cloud ID.") from None
         self._cloud_exists = True
@@ -314,6 +315,18 @@ def _path(found: Entity, placeholders: Mapping[str, object]) -> str:
         if isinstance(value, bool) or not str(value).strip().lstrip("-").isdigit():
             raise DotyposInputError(f"{name} is a whole number, not {type(value).__name__} {str(value)[:40]!r}")
     return found.path.removeprefix("/v2").format(**{name: str(value).strip() for name, value in given.items()})
+
+
+def _cloud_row(cloud_id: int, answer: Answer) -> Row:
+    """Return a cloud's row. Something in between may answer 200 with an object of its own."""
+    row = _row(answer)
+    if str(row.get("id")) != str(cloud_id):
+        raise DotyposResponseError(
+            f"answered {answer.status} with an object that isn't cloud {cloud_id}: API base URL may not be Dotypos's, "
+            "or a proxy answers in its place",
+            passing=True,
+        )
+    return row
 
 
 def _row(answer: Answer) -> Row:

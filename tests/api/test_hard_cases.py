@@ -154,6 +154,16 @@ class TestWalks:
         with pytest.raises(errors.DotyposWalkError, match="vanished"):
             self.walk(serve(script))
 
+    @pytest.mark.parametrize("body", [b"{}", b'{"status": "ok"}', b'{"id": "2", "name": "another"}'])
+    def test_an_object_that_is_not_the_cloud_does_not_count_as_it(
+        self, serve: Callable[[Script], Scripted], body: bytes
+    ) -> None:
+        answers = iter([body])
+        server = serve(lambda method, path: (200, {}, b"[]" if "orders" in path else next(answers, b'{"id": "1"}')))
+        assert self.walk(server) == []
+        with pytest.raises(errors.DotyposResponseError, match="isn't cloud 1"):
+            self.walk(serve(lambda method, path: (200, {}, b"[]" if "orders" in path else body)))
+
     @pytest.mark.parametrize("told", ["nothing", "total", "next page", "wrong size"])
     def test_a_server_that_caps_pages_without_saying_so_loses_nothing(
         self, serve: Callable[[Script], Scripted], told: str
