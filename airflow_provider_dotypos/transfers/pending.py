@@ -1,4 +1,4 @@
-"""Sets that nobody was told of yet: their runs have moved the watermark, but their tasks haven't succeeded.
+"""Sets that were not delivered yet: their runs have moved the watermark, but their tasks haven't succeeded.
 
 A result reaches a reader only once the task has succeeded: Airflow keeps it, sends the events of outlets and reports
 the state after ``execute``. So each run leaves a *note* of its set before it moves the watermark. A later run returns
@@ -97,17 +97,19 @@ class PendingSets:
         self._outlived = False
 
     def read(self) -> dict[str, Note]:
-        """Return the notes of what nobody was told of, by their names, the oldest window first; remove the others."""
+        """Return the notes of sets not delivered yet, by name, the oldest window first; remove the others."""
         notes = dict(self._all())
         done = self._succeeded({self._run, *(note.run for note in notes.values())}) if notes else set()
         self._outlived = self._run in done
-        told = {name for name, note in notes.items() if note.run in done}
+        delivered = {name for name, note in notes.items() if note.run in done}
         for run in done:
             # The last try is the one that has succeeded, so its note says what else was returned.
             tries = [note for note in notes.values() if note.run == run]
-            told.update(max(tries, key=lambda note: note.try_number).returns if tries else ())
+            delivered.update(max(tries, key=lambda note: note.try_number).returns if tries else ())
         # In this order the note that says what else was returned goes last, also if this process dies in between.
-        for name in sorted(told & notes.keys(), key=lambda name: (notes[name].run in done, notes[name].try_number)):
+        for name in sorted(
+            delivered & notes.keys(), key=lambda name: (notes[name].run in done, notes[name].try_number)
+        ):
             self._notes.delete(name)
             del notes[name]
         return dict(sorted(notes.items(), key=lambda item: (item[1].until, item[0])))

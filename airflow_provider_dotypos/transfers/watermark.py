@@ -40,7 +40,7 @@ class Watermark:
     :param asset: the state store of the asset.
     :param task: that of the task instance, which its retries share.
     :param key: what it is called there, see `watermark_key`.
-    :param pending: the sets that nobody was told of yet.
+    :param pending: the sets that were not delivered yet.
     """
 
     def __init__(self, asset: StateStore, task: StateStore, key: str, pending: PendingSets) -> None:
@@ -60,7 +60,7 @@ class Watermark:
     ) -> Window:
         """Return the window to extract: from the watermark to `due`; for a retry, the one that its first try began.
 
-        It begins earlier where a set was lost that nobody was told of.
+        It begins earlier where a set was lost that was not delivered yet.
 
         :param due: where this run's window should end, in epoch milliseconds.
         :param start: where the first run begins; ``None``: at the beginning.
@@ -103,7 +103,7 @@ class Watermark:
         return earlier
 
     def earlier_sets(self) -> list[Committed]:
-        """Return the sets that nobody was told of, for a run that has nothing new."""
+        """Return the sets that were not delivered yet, for a run that has nothing new."""
         return self._pending.add(None, self._began_at)
 
     def read(self) -> int | None:
