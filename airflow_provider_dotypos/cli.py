@@ -24,8 +24,8 @@ _INTERRUPTED = 130
 class Command:
     """A command of the command line.
 
-    :param module: where its ``options()`` and its function are. :param function: takes the parsed options and returns
-        the exit code.
+    :param module: where its ``options()`` and its function are.
+    :param function: takes the parsed options and returns the exit code.
     """
 
     name: str

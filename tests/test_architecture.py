@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,15 @@ def test_no_file_holds_more_than_one_idea() -> None:
         if path.name != "entity_table.py" and len(path.read_text().splitlines()) > 400
     }
     assert long == set()
+
+
+def test_a_docstring_has_one_field_a_line() -> None:
+    """docutils reads a second field on a line as text of the first, so editors and Sphinx lose it."""
+    field = r":(param|ivar|raises|return)\b[^:]*:"
+    twice = [
+        f"{path.relative_to(PACKAGE)}:{number}"
+        for path in files()
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.match(rf"\s*{field}.*\s{field}", line) or re.fullmatch(rf"\s*{field}\s*", line)
+    ]
+    assert twice == []

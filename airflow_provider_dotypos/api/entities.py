@@ -55,7 +55,8 @@ class Field:
 class Child:
     """A child list that can be nested in an entity's rows.
 
-    :param entity: the name of the entity that its rows are of. :param parent: their field that holds the parent's id.
+    :param entity: the name of the entity that its rows are of.
+    :param parent: their field that holds the parent's id.
     """
 
     entity: str

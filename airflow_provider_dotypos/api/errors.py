@@ -159,7 +159,9 @@ class DotyposResponseError(DotyposError):
 class DotyposApiError(DotyposError):
     """The API refused a call.
 
-    :ivar method: HTTP method. :ivar path: path below the API's host. :ivar status: HTTP status.
+    :ivar method: HTTP method.
+    :ivar path: path below the API's host.
+    :ivar status: HTTP status.
     :ivar reason: the API's reason code, such as ``CLOUD_FORBIDDEN``, or ``None``.
     :ivar retry_after: seconds the API asks to wait, or ``None``.
     :ivar retry_at: when that is over (UTC), or ``None``.
@@ -296,7 +298,8 @@ class DotyposServerError(DotyposApiError):
 class Refusal:
     """What is known of a refused call: the facts that an error is made of.
 
-    :param retry_after: seconds the API asks to wait. :param empty: whether the answer had no body.
+    :param retry_after: seconds the API asks to wait.
+    :param empty: whether the answer had no body.
     """
 
     method: str

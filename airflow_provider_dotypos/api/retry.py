@@ -241,7 +241,8 @@ def policy(
 ) -> Retrying:
     """Return the retry policy of one call: try while it is worth it and the budget lasts, then raise the last error.
 
-    :param gate: what the call's requests pass. :param sleep: waits, and raises when the task is killed meanwhile.
+    :param gate: what the call's requests pass.
+    :param sleep: waits, and raises when the task is killed meanwhile.
     :param before_sleep: told of each failure: the error, the seconds until the next try, and the tries so far.
     """
     return Retrying(

@@ -20,7 +20,8 @@ _WIDE = 160
 class Report:
     """What a command found.
 
-    :param rows: all of them with the same columns. :param code: the exit code.
+    :param rows: all of them with the same columns.
+    :param code: the exit code.
     :param narrow: the columns of a table on a terminal that has no room for all; empty: all the same.
     """
 

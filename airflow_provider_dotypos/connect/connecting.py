@@ -43,8 +43,10 @@ from airflow_provider_dotypos.connect.target import Target, UsageError
 class Connecting:
     """One run.
 
-    :param args: the options. :param target: what is to be connected.
-    :param say: tells the person something. :param give: prints the connection.
+    :param args: the options.
+    :param target: what is to be connected.
+    :param say: tells the person something.
+    :param give: prints the connection.
     """
 
     args: argparse.Namespace

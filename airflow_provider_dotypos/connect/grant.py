@@ -55,7 +55,8 @@ class ConnectError(Exception):
 class Grant:
     """A cloud that was connected.
 
-    :param refresh_token: the long-lived secret. :param cloud_id: the cloud that was chosen.
+    :param refresh_token: the long-lived secret.
+    :param cloud_id: the cloud that was chosen.
     """
 
     refresh_token: str = field(repr=False)
@@ -112,7 +113,8 @@ class Application:
     def way_out(self, redirect_uri: str, state: str, *, legacy: bool = False) -> WayOut:
         """Return the form that takes a browser to Dotypos, signed now.
 
-        :param redirect_uri: where it comes back to. :param state: what it brings back unchanged.
+        :param redirect_uri: where it comes back to.
+        :param state: what it brings back unchanged.
         :param legacy: the deprecated way, **whose address holds the client secret**.
         """
         if legacy:

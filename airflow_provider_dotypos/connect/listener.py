@@ -44,7 +44,8 @@ class Answer:
 class Listener:
     """Listens until its block ends; started by entering it.
 
-    :param port: 0 for any free one. :param way_out: signs a form, given where it comes back to, and a state.
+    :param port: 0 for any free one.
+    :param way_out: signs a form, given where it comes back to, and a state.
     :param told: what the first page says, given where the browser comes back to.
     :raises ConnectError: (on entering) the port can't be had.
     """

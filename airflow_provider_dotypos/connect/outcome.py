@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Outcome:
     """How connecting ended.
 
-    :param code: the command's exit code. :param title: the verdict in a few words.
+    :param code: the command's exit code.
+    :param title: the verdict in a few words.
     :param message: for the person; holds no secret.
     """
 

@@ -45,7 +45,9 @@ def page(
 ) -> str:
     """Return the page's HTML.
 
-    :param action: the connector. :param expected: the cloud to choose. :param current: the cloud to be replaced.
+    :param action: the connector.
+    :param expected: the cloud to choose.
+    :param current: the cloud to be replaced.
     """
     return alone.render(
         "cli_paste.html",
@@ -63,7 +65,9 @@ def page(
 def read_address(ask: Callable[[], str], say: Callable[[str], None], state: str, *, tries: int) -> dict[str, str]:
     """Return the query of the address that is pasted.
 
-    :param ask: asks for the address. :param say: tells what is wrong with one. :param tries: how often to ask.
+    :param ask: asks for the address.
+    :param say: tells what is wrong with one.
+    :param tries: how often to ask.
     :raises ConnectError: none of them was the right one.
     """
     problem = ""

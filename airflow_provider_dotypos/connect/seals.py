@@ -41,7 +41,8 @@ class Seals:
         """Return what was sealed.
 
         :param life: seconds after which a seal counts as expired.
-        :raises BrokenSealError: it can't be opened. :raises ExpiredSealError: it is too old.
+        :raises BrokenSealError: it can't be opened.
+        :raises ExpiredSealError: it is too old.
         """
         fernet, data = self._fernet(purpose), (sealed or "").encode()
         try:

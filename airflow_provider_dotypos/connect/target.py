@@ -32,7 +32,8 @@ class Target:
     :param conn_id: the connection; ``None`` to have one printed.
     :param held: the connection as it is, or as it will be made, its host being the one to connect to.
     :param expected: the cloud that is to be chosen; ``None`` for any.
-    :param is_new: there is no such connection yet. :param other_host: the host is to be changed.
+    :param is_new: there is no such connection yet.
+    :param other_host: the host is to be changed.
     """
 
     conn_id: str | None

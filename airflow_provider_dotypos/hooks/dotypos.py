@@ -146,7 +146,8 @@ class DotyposHook(BaseHook):
 
         :param filter: the API's grammar (``"paid|eq|true;created|gteq|1700000000000"``), or ``(field, operator,
             value)`` triples; both are checked before anything is sent.
-        :param sort: fields, ``-`` in front for descending. :param include: child lists to nest.
+        :param sort: fields, ``-`` in front for descending.
+        :param include: child lists to nest.
         :param limit: rows per request, 1 to 100.
 
         https://docs.api.dotypos.com/api-reference/general/filter, …/sort, …/paging

@@ -64,8 +64,10 @@ class Fault:
         ``empty``: an empty list, whatever there is; ``emptied``: a list without its rows, whose envelope still says
         how many there are in all and which page is next.
     :param retry_after: value of a ``Retry-After`` header, sent as it is.
-    :param times: how many requests meet it. :param skip: how many matching ones pass before.
-    :param path: part of the path that a request must have. :param method: the method it must have.
+    :param times: how many requests meet it.
+    :param skip: how many matching ones pass before.
+    :param path: part of the path that a request must have.
+    :param method: the method it must have.
     """
 
     kind: str

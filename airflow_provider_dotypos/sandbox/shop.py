@@ -58,7 +58,8 @@ class Shop:
     def empty(cls, now: datetime | None = None, seed: int = 1, *, ticking: bool = True) -> Shop:
         """Return a shop with its three clouds, their branches, warehouses and taxes, and nothing else.
 
-        :param now: what its clock shows; default: the real time. :param ticking: whether the clock runs.
+        :param now: what its clock shows; default: the real time.
+        :param ticking: whether the clock runs.
         """
         shop = cls(now, seed)
         furnish.found(shop, PRAGUE, menu.PRAGUE)

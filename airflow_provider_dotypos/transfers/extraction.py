@@ -21,9 +21,11 @@ from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
 class Extraction:
     """What to extract, and how to write it; made by `of`, which checks it.
 
-    :param conditions: the filter, checked. :param include: child lists to ask for, comma-separated.
+    :param conditions: the filter, checked.
+    :param include: child lists to ask for, comma-separated.
     :param warehouse_id: for entities below a warehouse: the one to read; ``None`` for all.
-    :param columns: of the rows. :param children: of child lists that get files of their own, by their entity.
+    :param columns: of the rows.
+    :param children: of child lists that get files of their own, by their entity.
     :param snapshot: whether it is to tell which rows there are, rather than what is in them.
     :param asked_for: what shapes the rows, as it was given: what sets of different shape are told apart by.
     :param max_part_bytes: size at which a part ends (at the next point where it may).

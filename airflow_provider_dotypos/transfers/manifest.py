@@ -43,10 +43,13 @@ class Part(msgspec.Struct, frozen=True):
     """One file of a set, and the files of children that belong to it.
 
     :param stream: which disjoint part of the rows it belongs to, such as ``live`` or ``deleted``.
-    :param low: :param high: the cursors that it covers completely, ``[low, high)`` in epoch milliseconds; ``None``
-        means from the beginning, and both ``None`` rows without a cursor.
-    :param rows: rows in it. :param bytes: its size. :param sha256: of its bytes, in hex.
-    :param origin: the task instance that wrote it, in short. :param package_version: the package that wrote it.
+    :param low: first cursor of those that it covers completely, in epoch ms; ``None`` from the beginning.
+    :param high: first cursor after them; both are ``None`` for rows without a cursor.
+    :param rows: rows in it.
+    :param bytes: its size.
+    :param sha256: of its bytes, in hex.
+    :param origin: the task instance that wrote it, in short.
+    :param package_version: the package that wrote it.
     :param misfits: how many values didn't fit their column, by field (of children in files of their own as
         ``order-items.quantity``): they are kept as they came (where there are columns, in ``_unknown``), but for what
         may hold fields that weren't wanted.
@@ -89,13 +92,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a set holds; written last, never changed.
 
     :param generation: counts the replacements of this window's set, from 1.
-    :param since: :param until: the window, in ISO 8601 (``None``: from the beginning).
-    :param rows: rows in all parts (not counting children in files of their own). :param distinct_ids: different ids
-        among them (of rows below different warehouses: summed), which equals `rows` unless rows changed meanwhile.
+    :param since: first instant inside the window, in ISO 8601; ``None`` from the beginning.
+    :param until: first instant after the window, in ISO 8601.
+    :param rows: rows in all parts (not counting children in files of their own).
+    :param distinct_ids: different ids among them (of rows below different warehouses: summed), which equals `rows`
+        unless rows changed meanwhile.
     :param tail_until: for a set from the beginning: rows that changed while it was read, up to this moment, are in it
         as well, so it can hold two versions of a row; ``None`` if there is no such tail. A snapshot also holds what
         changed after it.
-    :param requests: list calls that the attempt which committed it took. :param bytes: size of all files.
+    :param requests: list calls that the attempt which committed it took.
+    :param bytes: size of all files.
     :param columns: the columns of each table, by its entity, where the format has any, or a selection was asked for.
     :param children: rows in the files of flattened child lists, by entity.
     :param misfits: how many values didn't fit their column in all parts, see `Part`.
@@ -131,7 +137,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 class Set(msgspec.Struct, frozen=True):
     """A committed set.
 
-    :param manifest: what it holds. :param path: the manifest's path. :param files: its files, ready to be opened.
+    :param manifest: what it holds.
+    :param path: the manifest's path.
+    :param files: its files, ready to be opened.
     :param children: the files of flattened child lists, by entity.
     """
 

@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 class Progress:
     """Tells how far an extraction is, at a human pace: after 5 s, and ever more seldom, up to once a minute.
 
-    :param what: what is extracted. :param kept: rows of it that an earlier try has left.
+    :param what: what is extracted.
+    :param kept: rows of it that an earlier try has left.
     """
 
     def __init__(self, what: str, kept: int = 0) -> None:
@@ -28,7 +29,8 @@ class Progress:
     def tell(self, rows: int, requests: int, pieces: Pieces) -> None:
         """Count rows that were delivered, and log how far it is, if it is time to.
 
-        :param requests: list calls so far. :param pieces: what is being walked.
+        :param requests: list calls so far.
+        :param pieces: what is being walked.
         """
         with self._lock:
             self._rows += rows

@@ -39,8 +39,9 @@ def removed_ids(
     `settle` seconds before its end. So a removal between two snapshots of a chain is yielded by one comparison, and a
     row that still exists by none.
 
-    :param before: :param after: manifests' paths, or windows' folders. :param conn_id: the Airflow connection of the
-        store, where the paths don't name one.
+    :param before: the earlier set: its manifest's path, or its window's folder.
+    :param after: the later set, likewise.
+    :param conn_id: the Airflow connection of the store, where the paths don't name one.
     :param hook: asks the API for each id that seems removed, and leaves out those that still exist (whether or not the
         sets' filter fits them). Needed for sets that aren't snapshots, where a row that changed in the last `settle`
         seconds is missing, and for filters, which a row can leave. It also finds a row that was restored just then.

@@ -19,7 +19,8 @@ from airflow_provider_dotypos.commands.probes.asking import Cloud, UnclearError
 class Probe:
     """A question about the API.
 
-    :param point: which of the API's unknowns it is about. :param how: what was looked at.
+    :param point: which of the API's unknowns it is about.
+    :param how: what was looked at.
     :param find: asks a cloud, and returns what was found.
     """
 

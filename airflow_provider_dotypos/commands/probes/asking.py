@@ -37,7 +37,8 @@ class UnclearError(Exception):
 class Look:
     """The newest rows of a list at one moment.
 
-    :param date: the server's time, to the second. :param versions: each row's version date, in epoch milliseconds.
+    :param date: the server's time, to the second.
+    :param versions: each row's version date, in epoch milliseconds.
     """
 
     date: datetime
@@ -48,7 +49,8 @@ class Look:
 class Cloud:
     """A cloud to ask.
 
-    :ivar headers: names of the headers of all answers so far. :ivar first_look: the newest rows when it all began.
+    :ivar headers: names of the headers of all answers so far.
+    :ivar first_look: the newest rows when it all began.
     :ivar throttled: how the cloud asked for fewer requests, if it did.
     """
 

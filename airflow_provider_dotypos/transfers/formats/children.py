@@ -24,7 +24,8 @@ def split_children(
     All bytes stay as they came, but for a child that doesn't name its parent: it gets the parent's id, in the field
     that is for it (``_orderId``). What is no row of a child list stays in its parent, counted by the list's name.
 
-    :param name: the entity of `rows`. :param include: the child lists, as a comma-separated text or a sequence.
+    :param name: the entity of `rows`.
+    :param include: the child lists, as a comma-separated text or a sequence.
     :param cut: entities of which only some fields are wanted: what is no row of them doesn't stay, as nothing tells
         what in it isn't wanted.
     :raises DotyposInputError: the entity has no such child list.

@@ -54,9 +54,11 @@ _KINDS: Mapping[str, Kind] = {
 class Column:
     """One column.
 
-    :param name: the API's name of the field. :param nullable: whether the API documents it as nullable; in a file
-        every column is, as a value that doesn't fit leaves a null.
-    :param personal: whether it holds personal data. :param rows: the columns of a child list's rows.
+    :param name: the API's name of the field.
+    :param nullable: whether the API documents it as nullable; in a file every column is, as a value that doesn't fit
+        leaves a null.
+    :param personal: whether it holds personal data.
+    :param rows: the columns of a child list's rows.
     """
 
     name: str

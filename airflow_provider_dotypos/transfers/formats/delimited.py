@@ -30,7 +30,8 @@ from airflow_provider_dotypos.transfers.formats.writer import TextWriter
 class CsvWriter(TextWriter):
     """A staging file of CSV.
 
-    :param path: where to write. :param columns: which columns, see ``columns_of``.
+    :param path: where to write.
+    :param columns: which columns, see ``columns_of``.
     :param gzip_level: 1 to 9, or ``None`` to leave it uncompressed.
     """
 

@@ -57,7 +57,8 @@ class PyarrowMissingError(DotyposError, ImportError):
 class ParquetWriter(RowWriter):
     """A staging file of Parquet, compressed by zstd. ``bytes`` grows by whole row groups.
 
-    :param path: where to write. :param columns: which columns, see ``columns_of``.
+    :param path: where to write.
+    :param columns: which columns, see ``columns_of``.
     :param encoder: does all that concerns Arrow; shared by the writers of an extraction.
     :raises PyarrowMissingError: pyarrow isn't installed.
     """

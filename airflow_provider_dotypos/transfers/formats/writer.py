@@ -21,8 +21,9 @@ class RowWriter(ABC):
     """A staging file that takes rows; each format is a subclass.
 
     :param path: where to write.
-    :ivar rows: rows written. :ivar misfits: how many values didn't fit their column, by field (of the rows that were
-        looked at: all, once it is closed; whoever takes children out of rows adds what is none).
+    :ivar rows: rows written.
+    :ivar misfits: how many values didn't fit their column, by field (of the rows that were looked at: all, once it is
+        closed; whoever takes children out of rows adds what is none).
     """
 
     def __init__(self, path: Path) -> None:
@@ -96,7 +97,8 @@ class StagingFile(io.RawIOBase):
 class TextWriter(RowWriter):
     """A staging file of text, compressed or not.
 
-    :param path: where to write. :param gzip_level: 1 to 9, or ``None`` to leave it uncompressed.
+    :param path: where to write.
+    :param gzip_level: 1 to 9, or ``None`` to leave it uncompressed.
     """
 
     def __init__(self, path: Path, gzip_level: int | None) -> None:
