@@ -156,6 +156,11 @@ class Attempt:
         """Note that a range of cursors was walked and holds no rows. It is written down only by `leave`."""
         self._rowless.append((stream, low, high))
 
+    @property
+    def has_kept_rows(self) -> bool:
+        """Whether this attempt has put rows that a later one can keep."""
+        return any(part.high is not None for part in self._put)
+
     def leave(self) -> None:
         """End without a set: write down which ranges hold no rows, so that the next attempt needn't walk them again.
 

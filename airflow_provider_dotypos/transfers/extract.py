@@ -17,6 +17,9 @@ from airflow_provider_dotypos.transfers.store import Store
 
 log = logging.getLogger(__name__)
 
+#: Requests after which an attempt should have something that the next one can go on with.
+_MANY = 100
+
 
 def extract(
     extraction: Extraction,
@@ -47,6 +50,13 @@ def extract(
             return attempt.give_way()
         except BaseException:
             attempt.leave()
+            if reader.requests >= _MANY and not attempt.has_kept_rows:
+                log.warning(
+                    "Nothing of what %d requests brought can be kept for the next attempt: it is one instant with very "
+                    "many rows, or rows without a cursor, which count only when all of them are read. Under the same "
+                    "limit the next attempt may fare alike: ask for a window or a filter that divides these rows.",
+                    reader.requests,
+                )
             raise
     if manifest.misfits:
         told = ", ".join(f"{field} ({count})" for field, count in sorted(manifest.misfits.items()))

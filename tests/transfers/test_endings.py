@@ -14,7 +14,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_dotypos._compat import fail_exception, reschedule_exception
 from airflow_provider_dotypos.api import retry
 from airflow_provider_dotypos.api.errors import DotyposError
-from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from airflow_provider_dotypos.sandbox import Fault, Limit, Sandbox
 from airflow_provider_dotypos.transfers import crew, writing
 from airflow_provider_dotypos.transfers.commit import Attempt, sidecar_name
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
@@ -289,3 +289,15 @@ def test_the_log_says_that_the_task_is_put_off(
     with pytest.raises(PutOff):
         extract()
     assert any("gives its slot back" in record.getMessage() for record in caplog.records)
+
+
+def test_the_log_says_if_nothing_of_many_requests_can_be_kept(
+    extract: Extract, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A tie counts only as a whole, so under the same limit it would be read in vain again and again."""
+    for _ in range(7000):
+        sandbox.shop.insert(sandbox.cloud_ids[0], "orders", {"versionDate": SINCE_MS + HOUR_MS})
+    sandbox.limit = Limit(requests=120)
+    with pytest.raises(PutOff):
+        extract(concurrency=1)
+    assert "Nothing of what 119 requests brought can be kept" in caplog.text
