@@ -6,7 +6,7 @@ import errno
 import itertools
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,17 @@ def trouble(monkeypatch: pytest.MonkeyPatch) -> Trouble:
             raise ConnectionResetError("the answer got lost")
         return answer
 
+    async def troubled_list(self: Any, *arguments: Any, **named: Any) -> AsyncIterator[Any]:
+        """Older versions of s3fs list past ``_call_s3``."""
+        if trouble.fails("list_objects_v2"):
+            trouble.calls.append("list_objects_v2")
+            raise OSError(errno.EIO, "SlowDown: please reduce your request rate")
+        async for entry in listed(self, *arguments, **named):
+            yield entry
+
+    listed = s3fs.S3FileSystem._iterdir
     monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", troubled)
+    monkeypatch.setattr(s3fs.S3FileSystem, "_iterdir", troubled_list)
     return trouble
 
 
