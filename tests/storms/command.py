@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 
 from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.sandbox.behaviour import BEST_KNOWN
 from tests.api.walking import empty_shop
 from tests.storms.scenarios import SCENARIOS, Figures
 
@@ -72,7 +73,7 @@ def run_share(share: Share) -> dict[str, Run]:
             name = min(left, key=lambda name: runs[name].seconds)
             api.requests.clear()
             api.faults.clear()
-            api.limit, api.latency = None, 0.0
+            api.limit, api.latency, api.date_offset, api.behaviour = None, 0.0, 0.0, BEST_KNOWN
             run_storm(name, next(seeds[name]), api, runs[name])
     return runs
 
