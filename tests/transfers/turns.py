@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -18,6 +19,7 @@ from unittest.mock import patch
 
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_dotypos.api import retry
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.api.pieces import Pieces
@@ -345,6 +347,12 @@ class _Yielding(threading.Condition):
         return True
 
 
-def by_turns() -> Any:
-    """Return a context in which extractions take turns."""
-    return patch.multiple(crew, Pieces=SteppedPieces, ThreadPoolExecutor=SteppedPool)
+@contextmanager
+def by_turns() -> Iterator[None]:
+    """Let extractions take turns.
+
+    A gate that grows its waits would be asked again and again until they are over, as these clients don't sleep.
+    """
+    stepped = patch.multiple(crew, Pieces=SteppedPieces, ThreadPoolExecutor=SteppedPool)
+    with stepped, patch.object(retry, "_backoff", lambda tries: 0.0):
+        yield
