@@ -120,7 +120,7 @@ class TokenSource:
     def replace(self, refused: AccessToken, sign_in: Callable[[], str]) -> AccessToken:
         """Return a token other than `refused`, which the API has just refused; `refused` itself if it is too new.
 
-        Signing in again and again for tokens that are refused is no cure, and each sign-in is a request.
+        Signing in again and again for tokens that are refused doesn't help, and each sign-in is a request.
         """
         token = self._token
         if token and token is not refused:
@@ -134,7 +134,7 @@ class TokenSource:
         with self._lock:
             if self._token is not None and self._token is not stale:
                 return self._token
-            # Whoever waited while a sign-in failed shares its failure, and doesn't knock again at once. Each raises an
+            # A thread that waited while a sign-in failed shares its failure, and doesn't knock again. Each raises an
             # error of its own: a traceback grows with every raise.
             if self._failure and self._failure[0] >= asked_at:
                 raise copy.copy(self._failure[1]) from None

@@ -19,13 +19,11 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from airflow_provider_dotypos._compat import TaskInstanceKey
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.manifest import Manifest
 
 log = logging.getLogger(__name__)
-
-#: A task instance: its DAG, run, task and map index.
-Run: TypeAlias = tuple[str, str, str, int]
 
 #: A committed set: its manifest's path, and the manifest.
 Committed: TypeAlias = tuple[str, Manifest]
@@ -61,7 +59,7 @@ class Note(msgspec.Struct, frozen=True):
     :param returns: names of further notes whose sets the run returns with its own, or has read again.
     """
 
-    run: Run
+    run: TaskInstanceKey
     try_number: int
     folder: str
     since: int | None
@@ -83,11 +81,11 @@ class PendingSets:
     def __init__(
         self,
         notes: Folder,
-        run: Run,
+        run: TaskInstanceKey,
         try_number: int,
         *,
         find: Callable[[str], Committed | None],
-        succeeded: Callable[[set[Run]], set[Run]],
+        succeeded: Callable[[set[TaskInstanceKey]], set[TaskInstanceKey]],
     ) -> None:
         self._notes = notes
         self._run = run

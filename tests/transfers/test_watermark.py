@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from airflow_provider_dotypos._compat import TaskInstanceKey
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.transfers.pending import PendingSets, Run
+from airflow_provider_dotypos.transfers.pending import PendingSets
 from airflow_provider_dotypos.transfers.watermark import NothingNewError, Watermark, watermark_key
 
 HOUR = 3_600_000
@@ -253,7 +254,7 @@ class Killed(BaseException):
 class Try(threading.Thread):
     """One try of a run: stops before every use of a store, at its commit, and once it has a result."""
 
-    def __init__(self, airflow: Histories, run: Run, number: int) -> None:
+    def __init__(self, airflow: Histories, run: TaskInstanceKey, number: int) -> None:
         super().__init__(daemon=True)
         self.airflow = airflow
         self.run_key = run
@@ -329,10 +330,10 @@ class Histories(RuleBasedStateMachine):
         self.asset = Kept()
         self.notes: dict[str, bytes] = {}
         self.sets: dict[str, Window] = {}
-        self.tasks: dict[Run, Kept] = {}
-        self.due: dict[Run, int] = {}
-        self.latest: dict[Run, Try] = {}
-        self.states: dict[Run, str] = {}
+        self.tasks: dict[TaskInstanceKey, Kept] = {}
+        self.due: dict[TaskInstanceKey, int] = {}
+        self.latest: dict[TaskInstanceKey, Try] = {}
+        self.states: dict[TaskInstanceKey, str] = {}
         self.under_way: list[Try] = []
         self.told: list[Window] = []
         self.airflow_answers = True
@@ -345,7 +346,7 @@ class Histories(RuleBasedStateMachine):
     def find(self, folder: str) -> Any:
         return (folder, self.sets[folder]) if folder in self.sets else None
 
-    def succeeded(self, runs: set[Run]) -> set[Run]:
+    def succeeded(self, runs: set[TaskInstanceKey]) -> set[TaskInstanceKey]:
         return {run for run in runs if self.airflow_answers and self.states.get(run) == "success"}
 
     @rule(hours=st.integers(1, 3), steps=st.integers(0, 25))
@@ -361,7 +362,7 @@ class Histories(RuleBasedStateMachine):
         """Its earlier try may still be there, as a zombie."""
         self._try(data.draw(st.sampled_from(sorted(self.due))), steps)
 
-    def _try(self, run: Run, steps: int) -> None:
+    def _try(self, run: TaskInstanceKey, steps: int) -> None:
         tried = Try(self, run, self.latest[run].number + 1 if run in self.latest else 1)
         self.latest[run] = tried
         self.states[run] = "running"
