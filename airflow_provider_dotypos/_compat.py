@@ -68,8 +68,8 @@ def airflow_failures(conn_id: str, resumed: Any = None) -> Iterator[None]:
         yield
     except DotyposError as error:
         if error.permanent:
-            its_fault = (DotyposAuthenticationError, DotyposConfigurationError, DotyposPermissionError)
-            named = f" (connection {conn_id!r})" if isinstance(error, its_fault) else ""
+            connection_errors = (DotyposAuthenticationError, DotyposConfigurationError, DotyposPermissionError)
+            named = f" (connection {conn_id!r})" if isinstance(error, connection_errors) else ""
             raise fail_exception()(f"{error}{named}") from error
         at = error.retry_at if isinstance(error, DotyposApiError) else None
         if at is not None and getattr(error, "too_long_to_wait", False):

@@ -74,13 +74,13 @@ COMMANDS = (
     Command(
         "connect",
         "Connect a cloud: fetch a refresh token by a browser, and store it in a connection or print it",
-        "airflow_provider_dotypos.connect.command",
+        "airflow_provider_dotypos.commands.connect",
     ),
     Command("entities", "List what there is to extract", "airflow_provider_dotypos.commands.entities"),
     Command(
         "sandbox",
         "Run a Dotypos API with invented data on this machine, to develop and test against",
-        "airflow_provider_dotypos.sandbox.command",
+        "airflow_provider_dotypos.commands.sandbox",
         "serve",
     ),
 )

@@ -22,7 +22,7 @@ from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from airflow_provider_dotypos.transfers.manifest import Set
+    from airflow_provider_dotypos.transfers.manifest import CommittedSet
 
 DAG = "example_dotypos_first_orders"
 EVERYTHING = "example_dotypos_everything"
@@ -90,7 +90,7 @@ What landed{" (by an earlier run today; a window that is done is kept)" if kept 
     _sales(landed)
 
 
-def _everything(house: House, environment: dict[str, str]) -> list[Set]:
+def _everything(house: House, environment: dict[str, str]) -> list[CommittedSet]:
     """Run the DAG of all entities and clouds; return what landed. It needs the watermarks of Airflow 3.3."""
     from airflow_provider_dotypos.transfers.manifest import read_manifest
 
@@ -105,7 +105,7 @@ def _everything(house: House, environment: dict[str, str]) -> list[Set]:
     return [read_manifest(path) for path in sorted(set(re.findall(r"file://\S+/_manifest-\d+\.json", told)))]
 
 
-def _show_everything(landed: list[Set]) -> None:
+def _show_everything(landed: list[CommittedSet]) -> None:
     rows: Counter[str] = Counter()
     for one in landed:
         rows[one.manifest.entity] += one.manifest.rows
@@ -133,7 +133,7 @@ How to go on
 """)
 
 
-def _rows(landed: Set) -> Iterator[dict[str, Any]]:
+def _rows(landed: CommittedSet) -> Iterator[dict[str, Any]]:
     for file in landed.files:
         with file.open("rb") as lines:  # type: ignore[no-untyped-call]
             yield from map(json.loads, lines)
@@ -148,13 +148,13 @@ def _held(sandbox: Sandbox, since: str | None, until: str) -> int:
     return sum((window.since or 0) <= row["versionDate"] < window.until for row in rows)
 
 
-def _excerpt(landed: Set) -> str:
+def _excerpt(landed: CommittedSet) -> str:
     row = next(_rows(landed))
     some = {name: row[name] for name in ("id", "documentNumber", "totalValueRounded", "currency")}
     return json.dumps(some)[:-1] + f", … {len(row) - len(some)} more}}"
 
 
-def _sales(landed: Set) -> None:
+def _sales(landed: CommittedSet) -> None:
     sys.path.append(str(CHECKOUT / "example_dags"))
     from example_dotypos_first_orders import sales_by_day
 

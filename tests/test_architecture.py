@@ -18,10 +18,12 @@ ARROWS = {
     "hooks": {"api", "_compat", "provider_info"},
     "operators": {"hooks", "api", "_compat"},
     "transfers": {"hooks", "api", "_compat"},
-    "connect": {"api", "_compat", "provider_info"},
+    "connections": {"api", "_compat", "provider_info"},
+    "connect": {"connections", "api", "_compat", "provider_info"},
+    "plugin": {"connect"},
     "sandbox": {"api"},
-    "commands": {"connect", "api", "_compat"},
-    "cli": {"sandbox", "commands", "connect"},
+    "commands": {"connect", "connections", "sandbox", "api", "_compat"},
+    "cli": {"commands"},
     "exceptions": {"api"},
     "_compat": {"api", "provider_info"},
     "provider_info": set(),
@@ -29,7 +31,7 @@ ARROWS = {
     "__main__": {"cli"},
 }
 #: Files that use Airflow's own models, which are where they are in all versions.
-MODELS = ("connect/connections.py", "connect/journeys.py", "connect/plugin.py")
+MODELS = ("connections/stored.py", "connections/audit.py", "plugin.py")
 PURE = ("entities", "entity_table", "query", "errors", "retry", "walk", "window", "page", "paths", "settings")
 IO_LIBRARIES = {"requests", "urllib3", "socket", "http", "ssl", "asyncio", "aiohttp", "httpx", "subprocess", "pathlib"}
 
@@ -105,7 +107,7 @@ def test_the_plugin_is_light_for_the_workers_that_load_it() -> None:
     code = (
         "import sys, airflow.plugins_manager\n"
         "before = set(sys.modules)\n"
-        "import airflow_provider_dotypos.connect.plugin\n"
+        "import airflow_provider_dotypos.plugin\n"
         "print(' '.join(set(sys.modules) - before))"
     )
     added = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()

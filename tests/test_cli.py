@@ -16,7 +16,7 @@ import pytest
 from packaging.version import Version
 
 from airflow_provider_dotypos.cli import COMMANDS, airflow_commands, main
-from airflow_provider_dotypos.sandbox.tokens import CLIENT_ID, CLIENT_SECRET
+from airflow_provider_dotypos.sandbox.api.tokens import CLIENT_ID, CLIENT_SECRET
 
 
 def test_the_sandbox_tells_how_to_reach_it_and_ends_with_ctrl_c() -> None:

@@ -14,12 +14,12 @@ import pytest
 from airflow_provider_dotypos import exceptions
 from airflow_provider_dotypos.api import auth
 from airflow_provider_dotypos.api.entities import entities
+from airflow_provider_dotypos.commands.sandbox import options
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
 from airflow_provider_dotypos.provider_info import CONN_FIELDS
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
-from airflow_provider_dotypos.sandbox.command import options
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 
 ROOT = Path(__file__).parents[1]

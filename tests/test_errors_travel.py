@@ -82,7 +82,7 @@ def test_every_error_arrives_with_all_it_holds(way: str) -> None:
 
 
 def test_an_import_error_keeps_its_own_fields() -> None:
-    from airflow_provider_dotypos.transfers.formats.parquet import PyarrowMissingError
+    from airflow_provider_dotypos.transfers.files.formats.parquet import PyarrowMissingError
 
     error = PyarrowMissingError("pyarrow is missing", name="pyarrow", path="/x")
     arrived = pickle.loads(pickle.dumps(error))

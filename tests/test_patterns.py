@@ -18,7 +18,7 @@ from airflow_provider_dotypos.api import characters, page, redaction
 from airflow_provider_dotypos.api.errors import error_for, retry_after_seconds
 from airflow_provider_dotypos.api.redaction import redact
 from airflow_provider_dotypos.commands.probes import values
-from airflow_provider_dotypos.transfers.formats import odd_values
+from airflow_provider_dotypos.transfers.rows import lenient
 
 PACKAGE = Path(airflow_provider_dotypos.__file__).parent
 
@@ -40,7 +40,7 @@ FOREIGN = {
         r"[A-Za-z_]{1,40}",
     },
     "commands/probes/filters.py": {"[A-Za-z]{2}"},
-    "transfers/formats/odd_values.py": {odd_values._NUMBER.pattern, odd_values._FINER_THAN_MILLISECONDS.pattern},
+    "transfers/rows/lenient.py": {lenient._NUMBER.pattern, lenient._FINER_THAN_MILLISECONDS.pattern},
     # A connector's answer passes these on its way into a connection.
     "api/settings.py": {
         r"[\x21-\x7e]+",
@@ -59,10 +59,10 @@ OWN = {
     "api/query.py": 1,
     "api/reading.py": 1,
     "api/window.py": 3,
-    "connect/connections.py": 2,
-    "transfers/commit.py": 1,
-    "transfers/manifest.py": 1,
-    "transfers/pending.py": 1,
+    "connections/stored.py": 2,
+    "transfers/files/commit.py": 1,
+    "transfers/files/manifest.py": 1,
+    "transfers/files/pending.py": 1,
 }
 
 #: What comes again and again in a text that makes a pattern start over, and how the text ends.
@@ -107,8 +107,8 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "a count": page._COUNT.fullmatch,
     "fields that a refusal names": puts(r"\w+", "findall"),
     "a timestamp": page._ISO.fullmatch,
-    "a number": odd_values._NUMBER.fullmatch,
-    "a fine time": odd_values._FINER_THAN_MILLISECONDS.search,
+    "a number": lenient._NUMBER.fullmatch,
+    "a fine time": lenient._FINER_THAN_MILLISECONDS.search,
     "the form of a time": values.time_form,
     "a limit": values._OF_LIMITS.search,
     "a probed number": puts(r"-?\d+(\.\d+)?"),

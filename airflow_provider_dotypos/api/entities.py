@@ -127,7 +127,7 @@ class Entity:
             ) from None
 
 
-def entity(name: str) -> Entity:
+def find_entity(name: str) -> Entity:
     """Return the entity called `name` (a path segment of the API, such as ``order-items``).
 
     :raises DotyposInputError: there is no such entity; the message offers the nearest name.

@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow_provider_dotypos.api import window as windows
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.entities import Entity, entity
+from airflow_provider_dotypos.api.entities import Entity, find_entity
 from airflow_provider_dotypos.api.errors import (
     DotyposConfigurationError,
     DotyposInputError,
@@ -63,7 +63,7 @@ class Reader:
         :raises DotyposInputError: there is no such call: an id is missing, or one too many.
         :raises DotyposNotFoundError: there is no such row.
         """
-        found = entity(name)
+        found = find_entity(name)
         if not found.single:
             raise DotyposInputError(f"{name} has no call for a single row; read its list with rows()")
         path = _path(found, placeholders)
@@ -160,7 +160,7 @@ class Reader:
             for stream in parts:
                 yield Piece(stream, window.since, window.until, parent)
 
-    def since(self, until: int, settle: float = windows.SETTLE) -> windows.Window | None:
+    def tail(self, until: int, settle: float = windows.SETTLE) -> windows.Window | None:
         """Return the window from `until` up to the latest second that has settled; ``None`` if that isn't later."""
         settled = self.settled(settle)
         return windows.Window(until, settled) if settled > until else None
@@ -290,7 +290,7 @@ class Reader:
 
 
 def _listed(name: str) -> Entity:
-    found = entity(name)
+    found = find_entity(name)
     if not found.listed:
         raise DotyposInputError(f"{name} is one object, not a list: read it with request() or DotyposOperator")
     return found

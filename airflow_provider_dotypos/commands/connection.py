@@ -8,7 +8,7 @@ from airflow_provider_dotypos.api.errors import CONNECT_ANEW, DotyposConfigurati
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.connect.grant import ConnectError
-from airflow_provider_dotypos.connect.lookup import look_up
+from airflow_provider_dotypos.connections.lookup import look_up
 
 #: Somebody is waiting at a terminal; being throttled is no reason to give up, though.
 _PATIENCE = Patience(faults=4.0, throttling=120.0)

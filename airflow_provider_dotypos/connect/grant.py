@@ -110,7 +110,7 @@ class Application:
     client_secret: str = field(repr=False)
     base_url: str = DEFAULT_BASE_URL
 
-    def way_out(self, redirect_uri: str, state: str, *, legacy: bool = False) -> WayOut:
+    def way_out(self, redirect_uri: str, state: str, *, legacy: bool = False) -> ConnectorForm:
         """Return the form that takes a browser to Dotypos, signed now.
 
         :param redirect_uri: where it comes back to.
@@ -120,13 +120,13 @@ class Application:
         if legacy:
             link = connector_link(self.base_url, self.client_id, self.client_secret, redirect_uri, state=state)
             address, _, query = link.partition("?")
-            return WayOut("get", address, dict(parse_qsl(query)))
+            return ConnectorForm("get", address, dict(parse_qsl(query)))
         form = connector_form(self.client_id, self.client_secret, redirect_uri, timestamp=int(time.time()), state=state)
-        return WayOut("post", f"{connector(self.base_url)}/v2", form)
+        return ConnectorForm("post", f"{connector(self.base_url)}/v2", form)
 
 
 @dataclass(frozen=True)
-class WayOut:
+class ConnectorForm:
     """A form that leads to Dotypos's connector."""
 
     method: str

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.sandbox.faults import Fault, Request
     from airflow_provider_dotypos.sandbox.limit import Limit
     from airflow_provider_dotypos.sandbox.server import Sandbox
-    from airflow_provider_dotypos.sandbox.shop import Shop
+    from airflow_provider_dotypos.sandbox.shop.shop import Shop
 
 __all__ = ["Behaviour", "Fault", "Limit", "Request", "Sandbox", "Shop"]
 
@@ -36,7 +36,7 @@ _HOMES = {
     "Limit": "limit",
     "Request": "faults",
     "Sandbox": "server",
-    "Shop": "shop",
+    "Shop": "shop.shop",
 }
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import uvicorn
 
-from airflow_provider_dotypos.sandbox import tokens
-from airflow_provider_dotypos.sandbox.app import create_app
+from airflow_provider_dotypos.sandbox.api import tokens
+from airflow_provider_dotypos.sandbox.api.app import create_app
+from airflow_provider_dotypos.sandbox.api.connector import Visit
 from airflow_provider_dotypos.sandbox.behaviour import BEST_KNOWN, Behaviour
-from airflow_provider_dotypos.sandbox.connector import Visit
 from airflow_provider_dotypos.sandbox.faults import Door, Fault, Request
 from airflow_provider_dotypos.sandbox.limit import Limit
-from airflow_provider_dotypos.sandbox.shop import Shop
+from airflow_provider_dotypos.sandbox.shop.shop import Shop
 
 __all__ = ["Sandbox"]
 

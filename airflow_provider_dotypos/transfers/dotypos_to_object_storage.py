@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.api.window import Window
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
     from airflow_provider_dotypos.transfers.extraction import Extraction
-    from airflow_provider_dotypos.transfers.pending import Committed
-    from airflow_provider_dotypos.transfers.store_patience import StorePatience
+    from airflow_provider_dotypos.transfers.files.pending import Committed
+    from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
     from airflow_provider_dotypos.transfers.watermark import Watermark
 
 FILE_FORMATS = ("jsonl", "parquet", "csv")
@@ -141,7 +141,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self._given = (since is not None, until is not None)
-        self.goes_on = not any(self._given) and snapshot is not True
+        self.incremental = not any(self._given) and snapshot is not True
         switches = {"flatten": flatten, "personal_data": personal_data, "snapshot": snapshot, "overwrite": overwrite}
         for name, switch in switches.items():
             if not isinstance(switch, bool):  # a text, "False" among them, would count as yes
@@ -167,7 +167,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
 
             time_zone(timezone)
         # Of templated arguments only whether they are there can be told before they are rendered.
-        if not self.goes_on and (start is not None or lookback):
+        if not self.incremental and (start is not None or lookback):
             raise ValueError("start and lookback are for tasks without since, until and snapshot; leave them out")
         if flatten and include is None:
             raise ValueError("flatten: there is nothing to flatten; name child lists in include, too")
@@ -175,7 +175,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
             raise ValueError("give columns or exclude, not both")
         if snapshot and any(one is not None for one in (since, include, columns, exclude)):
             raise ValueError("snapshot writes the ids of all rows: leave since, include, columns and exclude out")
-        if self.goes_on and not self.outlets:
+        if self.incremental and not self.outlets:
             self.add_outlets(_outlets(destination, cloud_id, entity))
         self.entity = entity
         self.destination = destination
@@ -211,9 +211,9 @@ class DotyposToObjectStorageOperator(BaseOperator):
         from airflow_provider_dotypos.api.retry import PUT_OFF_SOON
         from airflow_provider_dotypos.hooks.dotypos import DotyposHook
         from airflow_provider_dotypos.transfers.extract import extract
-        from airflow_provider_dotypos.transfers.manifest import manifest_name
-        from airflow_provider_dotypos.transfers.store import Store, object_path
-        from airflow_provider_dotypos.transfers.store_patience import StorePatience
+        from airflow_provider_dotypos.transfers.files.manifest import manifest_name
+        from airflow_provider_dotypos.transfers.files.store import Store, object_path
+        from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
         from airflow_provider_dotypos.transfers.watermark import NothingNewError
 
         with _compat.airflow_failures(self.dotypos_conn_id, resumed=context):
@@ -260,7 +260,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
 
     def _extraction(self, client: DotyposClient, window: Window) -> Extraction:
         from airflow_provider_dotypos.transfers.extraction import Extraction
-        from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
+        from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 
         return Extraction.of(
             self.entity,
@@ -282,11 +282,11 @@ class DotyposToObjectStorageOperator(BaseOperator):
 
     def _window(self, context: Context) -> Window:
         """Return the window; of a task without one: all up to the end of this run's."""
-        from airflow_provider_dotypos.api.entities import entity
+        from airflow_provider_dotypos.api.entities import find_entity
         from airflow_provider_dotypos.api.errors import DotyposInputError
         from airflow_provider_dotypos.api.window import Window, instant
 
-        found = entity(self.entity)
+        found = find_entity(self.entity)
         if not found.listed:
             raise DotyposInputError(f"{self.entity} is one object, not a list: read it with DotyposOperator")
         if not found.cursors and self.since is not None:
@@ -296,20 +296,20 @@ class DotyposToObjectStorageOperator(BaseOperator):
                 "since or until rendered to nothing; to read everything up to until, leave since out"
             )
         until = self.until if self.until is not None else context["dag_run"].run_after
-        if self.goes_on and found.cursors:
+        if self.incremental and found.cursors:
             # So early that nobody has to wait until it has settled.
             return Window(None, instant(until, "run_after") - round(self.settle * 1000))
         return Window.of(self.since, until, timezone=self.timezone)
 
     def _watermark(self, context: Context, extraction: Extraction, destination: ObjectStoragePath) -> Watermark | None:
         """Return the watermark to go on from, if there is no window."""
-        from airflow_provider_dotypos.api.entities import entity
-        from airflow_provider_dotypos.transfers.manifest import find_set
-        from airflow_provider_dotypos.transfers.pending import PendingSets, notes_folder
-        from airflow_provider_dotypos.transfers.store import Store
+        from airflow_provider_dotypos.api.entities import find_entity
+        from airflow_provider_dotypos.transfers.files.manifest import find_set
+        from airflow_provider_dotypos.transfers.files.pending import PendingSets, notes_folder
+        from airflow_provider_dotypos.transfers.files.store import Store
         from airflow_provider_dotypos.transfers.watermark import Watermark, watermark_key
 
-        if not self.goes_on or not entity(self.entity).cursors:
+        if not self.incremental or not find_entity(self.entity).cursors:
             return None
         stores = _compat.state_stores(context, self.outlets)
         key = watermark_key(extraction.cloud_id, self.entity, str(destination), extraction.shape)

@@ -8,12 +8,12 @@ from collections import Counter
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.window import iso
-from airflow_provider_dotypos.transfers.commit import Attempt, SupersededError
-from airflow_provider_dotypos.transfers.crew import Crew
+from airflow_provider_dotypos.transfers.engine import Engine
 from airflow_provider_dotypos.transfers.extraction import Extraction
-from airflow_provider_dotypos.transfers.formats.columns import SCHEMA_VERSION, UNKNOWN
-from airflow_provider_dotypos.transfers.manifest import Manifest, Part
-from airflow_provider_dotypos.transfers.store import Store
+from airflow_provider_dotypos.transfers.files.commit import Attempt, SupersededError
+from airflow_provider_dotypos.transfers.files.manifest import Manifest, Part
+from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, UNKNOWN
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +42,10 @@ def extract(
     if attempt.finished is not None:
         log.info("%s is there already, with %d rows; it is kept.", store.folder, attempt.finished.rows)
         return attempt.finished
-    with Crew(extraction, attempt, reader, store) as crew:
+    with Engine(extraction, attempt, reader, store) as engine:
         try:
-            crew.work()
-            manifest = attempt.commit(lambda generation, parts: _manifest(extraction, generation, parts, crew))
+            engine.work()
+            manifest = attempt.commit(lambda generation, parts: _manifest(extraction, generation, parts, engine))
         except SupersededError:
             return attempt.give_way()
         except BaseException:
@@ -70,7 +70,7 @@ def extract(
     return manifest
 
 
-def _manifest(extraction: Extraction, generation: int, parts: tuple[Part, ...], crew: Crew) -> Manifest:
+def _manifest(extraction: Extraction, generation: int, parts: tuple[Part, ...], engine: Engine) -> Manifest:
     window = extraction.window
     typed = extraction.file_format.name != "jsonl"
     tables = {extraction.entity: extraction.columns, **extraction.children}
@@ -80,15 +80,15 @@ def _manifest(extraction: Extraction, generation: int, parts: tuple[Part, ...], 
         cloud_id=extraction.cloud_id,
         since=None if window.since is None else iso(window.since),
         until=iso(window.until),
-        tail_until=None if crew.tail is None else iso(crew.tail.until),
+        tail_until=None if engine.tail is None else iso(engine.tail.until),
         filter=extraction.filter,
         include=extraction.include,
         file_format=extraction.file_format.name,
         compression=extraction.file_format.compression,
         generation=generation,
         rows=sum(part.rows for part in parts),
-        distinct_ids=crew.distinct_ids(),
-        requests=crew.requests,
+        distinct_ids=engine.distinct_ids(),
+        requests=engine.requests,
         bytes=sum(sum(part.sizes.values()) for part in parts),
         parts=parts,
         columns=selected,

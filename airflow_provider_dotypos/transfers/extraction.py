@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from airflow_provider_dotypos.api.entities import entity
+from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.query import Filter, conditions, filter_text, list_params, split_names
 from airflow_provider_dotypos.api.streams import Triple
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.transfers.formats.columns import Columns, Names, columns_of
-from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.rows.columns import Columns, Names, columns_of
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Extraction:
             is asked for contradicts itself.
         :raises PyarrowMissingError: Parquet was asked for, and pyarrow isn't installed.
         """
-        found = entity(name)
+        found = find_entity(name)
         form = file_format or FileFormat()
         form.check()
         if flatten and not split_names(include):

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, instant, iso
-from airflow_provider_dotypos.transfers.pending import Committed, Note, PendingSets
+from airflow_provider_dotypos.transfers.files.pending import Committed, Note, PendingSets
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ import pytest
 from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api import auth, retry
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.entities import entity
+from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import error_for, redact, retry_after_seconds
 from airflow_provider_dotypos.api.page import read_page
 from airflow_provider_dotypos.api.query import conditions, filter_text
@@ -266,7 +266,10 @@ class TestTimes:
         pendulum = pytest.importorskip("pendulum")
         moment = pendulum.datetime(2026, 1, 1, 1, tz="Europe/Prague")
         assert Window.of(moment, moment.add(hours=1)).since == 1767225600000
-        assert filter_text(conditions(entity("orders"), [("created", "gteq", moment)])) == "created|gteq|1767225600000"
+        assert (
+            filter_text(conditions(find_entity("orders"), [("created", "gteq", moment)]))
+            == "created|gteq|1767225600000"
+        )
 
     def test_datetimes_of_any_library_can_be_sent_in_a_body(self, serve: Callable[[Script], Scripted]) -> None:
         pendulum = pytest.importorskip("pendulum")
@@ -398,9 +401,9 @@ class TestPages:
 
     def test_blanks_and_a_trailing_separator_change_nothing(self) -> None:
         for text in ("paid|eq|true", "paid | eq | true ", "paid|eq|true;", " paid|eq|true ; "):
-            assert filter_text(conditions(entity("orders"), text)) == "paid|eq|true"
-        assert filter_text(conditions(entity("orders"), "_branchId|in|1, 2")) == "_branchId|in|1,2"
-        assert filter_text(conditions(entity("orders"), "note|like| a ")) == "note|like| a "
+            assert filter_text(conditions(find_entity("orders"), text)) == "paid|eq|true"
+        assert filter_text(conditions(find_entity("orders"), "_branchId|in|1, 2")) == "_branchId|in|1,2"
+        assert filter_text(conditions(find_entity("orders"), "note|like| a ")) == "note|like| a "
 
 
 def test_a_server_without_tls_is_still_a_tls_error(sandbox: Sandbox, new_client: NewClient) -> None:

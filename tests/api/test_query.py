@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.api.entities import OPERATORS, entities, entity
+from airflow_provider_dotypos.api.entities import OPERATORS, entities, find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.query import conditions, encode, filter_text, list_params
 
-ORDERS = entity("orders")
+ORDERS = find_entity("orders")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_the_api_would_not_understand_is_refused(filter: Any, message: str)
 
 def test_null_is_no_value_of_deleted() -> None:
     with pytest.raises(DotyposInputError, match="not deleted"):
-        conditions(entity("products"), "deleted|eq|null")
+        conditions(find_entity("products"), "deleted|eq|null")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_lists_are_asked_for_only_as_the_api_documents(arguments: Any, message: 
 def test_an_unknown_entity_names_the_nearest() -> None:
     for wrong, right in (("order", "orders"), ("orderitems", "order-items"), ("Products", "products")):
         with pytest.raises(DotyposInputError, match=f"did you mean '{right}'"):
-            entity(wrong)
+            find_entity(wrong)
 
 
 @given(st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8"))))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.api.entities import entities, entity
+from airflow_provider_dotypos.api.entities import entities, find_entity
 from airflow_provider_dotypos.api.errors import (
     DotyposInputError,
     DotyposValidationError,
@@ -56,7 +56,7 @@ KINDS = ("orders", "products", "courses", "money-logs", "customer-account-logs")
 def fill(shop: Shop, name: str, tied: list[int], singles: int, seed: int) -> None:
     """Fill an entity: ties, single rows in and around the window, rows without a cursor, all kinds of `deleted`."""
     chance = random.Random(seed)
-    found = entity(name)
+    found = find_entity(name)
     cursor = found.cursors[0]
 
     def insert(moment: int | None) -> None:
@@ -81,7 +81,7 @@ def fill(shop: Shop, name: str, tied: list[int], singles: int, seed: int) -> Non
 
 
 def inside(shop: Shop, name: str, window: Window = WINDOW) -> set[str]:
-    cursor = entity(name).cursors[0]
+    cursor = find_entity(name).cursors[0]
     return {
         str(row["id"])
         for row in shop.rows(shop.cloud_ids[0], name)
@@ -105,7 +105,7 @@ def test_under_drift_no_row_is_lost_or_doubled(
     fill(shop, name, tied, singles, seed)
     before = inside(shop, name)
     without_cursor = {
-        str(row["id"]) for row in shop.rows(shop.cloud_ids[0], name) if row[entity(name).cursors[0]] is None
+        str(row["id"]) for row in shop.rows(shop.cloud_ids[0], name) if row[find_entity(name).cursors[0]] is None
     }
     drift = Drift(shop, name, seed, rate)
 
@@ -139,7 +139,7 @@ def test_of_several_workers_none_loses_or_doubles_a_row_at_the_seams(
     fill(shop, name, tied, singles, seed)
     before = inside(shop, name)
     without_cursor = {
-        str(row["id"]) for row in shop.rows(shop.cloud_ids[0], name) if row[entity(name).cursors[0]] is None
+        str(row["id"]) for row in shop.rows(shop.cloud_ids[0], name) if row[find_entity(name).cursors[0]] is None
     }
     drift = Drift(shop, name, seed, rate)
 
@@ -205,8 +205,8 @@ def test_a_row_with_two_cursors_comes_once_if_either_lies_in_the_window(behaviou
 def tie(shop: Shop, name: str, rows: int) -> list[int]:
     """Give an entity rows of one instant that nothing else tells apart, either."""
     fields: dict[str, Any] = {"created": SINCE, "updated": SINCE, "modified": SINCE, "deleted": False}
-    row = {field: value for field, value in fields.items() if field in entity(name).fields}
-    row[entity(name).cursors[0]] = SINCE + 1000
+    row = {field: value for field, value in fields.items() if field in find_entity(name).fields}
+    row[find_entity(name).cursors[0]] = SINCE + 1000
     return [shop.insert(shop.cloud_ids[0], name, row)["id"] for _ in range(rows)]
 
 
@@ -292,7 +292,7 @@ def test_of_a_tie_of_any_size_no_row_that_stays_is_lost(
 @pytest.mark.parametrize("name", sorted(name for name, row in entities().items() if row.cursors and row.tie_breakers))
 @pytest.mark.parametrize("named", [True, False])
 def test_no_entity_depends_on_a_field_that_only_helps_to_sort(name: str, named: bool) -> None:
-    found = entity(name)
+    found = find_entity(name)
     shop = empty_shop()
     placeholders = {}
     row: dict[str, Any] = dict.fromkeys(found.cursors, SINCE + 1000)
@@ -351,7 +351,7 @@ def test_one_empty_answer_against_better_knowledge_loses_nothing(
 ) -> None:
     shop = empty_shop()
     chance = random.Random(seed)
-    cursor = entity(name).cursors[0]
+    cursor = find_entity(name).cursors[0]
     for moment in chance.sample(range(SINCE, UNTIL, 1000), rows):
         shop.insert(shop.cloud_ids[0], name, {cursor: moment})
     without = walk_with(server := Server(shop, name, behaviour), server.answer)
@@ -400,8 +400,10 @@ def test_a_part_may_end_between_two_ties() -> None:
     covered: list[int | None] = []
     walked = Walked()
     walked.take = lambda batch: covered.append(batch.covered)  # type: ignore[method-assign]
-    (stream,) = streams(entity("orders"), WINDOW)[:1]
-    follow(walked, walk(entity("orders"), Piece(stream, SINCE, UNTIL)), stream.cursor, Server(shop, "orders").answer)
+    (stream,) = streams(find_entity("orders"), WINDOW)[:1]
+    follow(
+        walked, walk(find_entity("orders"), Piece(stream, SINCE, UNTIL)), stream.cursor, Server(shop, "orders").answer
+    )
     assert [moment for moment in covered if moment is not None] == [SINCE + 1000, SINCE + 2000, UNTIL]
 
 
@@ -446,7 +448,7 @@ def test_a_row_is_known_to_lie_in_the_half_whose_start_its_time_was_cut_below() 
     for i in range(120):
         shop.insert(shop.cloud_ids[0], "courses", {"versionDate": SINCE + (900 if i < 60 else 1500)})
     behaviour = Behaviour(timestamp_precision="s")
-    (stream,) = (stream for stream in streams(entity("courses"), WINDOW) if not stream.deleted and stream.cursor)
+    (stream,) = (stream for stream in streams(find_entity("courses"), WINDOW) if not stream.deleted and stream.cursor)
 
     def walked(turn: int) -> Walked:
         server = Server(shop, "courses", behaviour)
@@ -466,7 +468,7 @@ def test_a_row_is_known_to_lie_in_the_half_whose_start_its_time_was_cut_below() 
 
 def test_a_row_that_an_unstable_order_hides_amid_a_tie_is_still_known() -> None:
     """It was shown and held back, then a page of its instant came without it, and what is left comes empty."""
-    found = entity("orders")
+    found = find_entity("orders")
     (stream,) = streams(found, WINDOW)[:1]
     rows = {str(i): SINCE if i < 99 else SINCE + 5001 for i in range(200)}
     rows["0"] += 1  # shows milliseconds
@@ -486,7 +488,7 @@ def test_a_row_that_an_unstable_order_hides_amid_a_tie_is_still_known() -> None:
 def test_a_piece_that_was_split_off_as_large_is_not_believed_to_be_empty_at_once() -> None:
     shop = empty_shop()
     ids = [shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 6000 * i})["id"] for i in range(600)]
-    (stream,) = streams(entity("orders"), WINDOW)[:1]
+    (stream,) = streams(find_entity("orders"), WINDOW)[:1]
     for turn in range(-1, 6):
         server = Server(shop, "orders")
         owner = Piece(stream, SINCE, UNTIL, rate=100 / 600_000)
@@ -579,9 +581,9 @@ def test_a_filter_on_deleted_replaces_the_division_into_live_and_deleted_rows() 
 
 @pytest.mark.parametrize("name", sorted(name for name, row in entities().items() if row.cursors))
 def test_a_filter_on_the_cursor_is_refused(name: str) -> None:
-    cursor = entity(name).cursors[-1]
+    cursor = find_entity(name).cursors[-1]
     with pytest.raises(DotyposInputError, match=f"{cursor} is the cursor"):
-        streams(entity(name), WINDOW, f"{cursor}|gteq|1")
+        streams(find_entity(name), WINDOW, f"{cursor}|gteq|1")
 
 
 def page_of(*cursors: int | None, full: bool = False) -> Page:
@@ -599,7 +601,7 @@ def page_of(*cursors: int | None, full: bool = False) -> Page:
     ],
 )
 def test_rows_that_break_the_rules_are_an_error(page: Page, message: str) -> None:
-    found = entity("orders")
+    found = find_entity("orders")
     steps = walk(found, Piece(streams(found, WINDOW)[0], WINDOW.since, WINDOW.until))
     next(steps)
     with pytest.raises(DotyposWalkError, match=message):
@@ -607,7 +609,7 @@ def test_rows_that_break_the_rules_are_an_error(page: Page, message: str) -> Non
 
 
 def test_a_server_that_ignores_an_exclusion_is_noticed() -> None:
-    found = entity("orders")
+    found = find_entity("orders")
     steps = walk(found, Piece(streams(found, WINDOW)[0], WINDOW.since, WINDOW.until))
     next(steps)
     tie = page_of(*[SINCE + 1] * 100, full=True)
@@ -623,7 +625,7 @@ def test_a_server_that_caps_pages_lower_than_asked_loses_nothing() -> None:
     shop = empty_shop()
     for i in range(120):
         shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 10_000 * i})
-    found = entity("orders")
+    found = find_entity("orders")
     steps = walk(found, Piece(streams(found, WINDOW)[0], WINDOW.since, WINDOW.until))
     ids: list[str] = []
     step = next(steps, None)

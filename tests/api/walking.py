@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 
 import msgspec
 
-from airflow_provider_dotypos.api.entities import entity
+from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposValidationError, error_for
 from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, read_page
 from airflow_provider_dotypos.api.passes import Wait
@@ -64,7 +64,7 @@ class Server:
         **placeholders: int,
     ) -> None:
         self.shop = shop
-        self.entity = entity(name)
+        self.entity = find_entity(name)
         self.behaviour = behaviour or Behaviour()
         self.between = between
         self.placeholders = placeholders
@@ -225,7 +225,7 @@ class Drift:
         self.touched.add(str(row["id"]))
         if kind == "update":
             self.shop.update(self.cloud, self.name, row["id"], {})
-        elif kind == "delete" and entity(self.name).has_deleted:
+        elif kind == "delete" and find_entity(self.name).has_deleted:
             self.shop.delete(self.cloud, self.name, row["id"])
         else:
             self.shop.remove(self.cloud, self.name, row["id"])

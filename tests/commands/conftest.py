@@ -12,10 +12,11 @@ import pytest
 
 from airflow_provider_dotypos.api import auth
 from airflow_provider_dotypos.cli import main
-from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop, lists
+from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop
+from airflow_provider_dotypos.sandbox.api import lists
+from airflow_provider_dotypos.sandbox.api.tokens import Tokens
 from airflow_provider_dotypos.sandbox.errors import RefusedError
-from airflow_provider_dotypos.sandbox.tokens import Tokens
-from tests.connect.command_run import database_like
+from tests.connect.terminal.command_run import database_like
 from tests.ui.airflow_server import airflow_home
 
 

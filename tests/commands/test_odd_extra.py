@@ -8,8 +8,8 @@ import pytest
 from airflow.models.connection import Connection
 from airflow.utils.session import create_session
 
-from airflow_provider_dotypos.connect import connections
-from airflow_provider_dotypos.connect.connections import WrongConnectionError
+from airflow_provider_dotypos.connections import stored
+from airflow_provider_dotypos.connections.stored import WrongConnectionError
 from tests.commands.conftest import Command
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -41,15 +41,15 @@ def test_it_hides_no_other_connection_and_is_not_written_over() -> None:
     store("odd", ODD[0])
     store("good", json.dumps({"cloud_id": "1"}))
 
-    problems = {found.conn_id: found.problem for found in connections.listed()}
+    problems = {found.conn_id: found.problem for found in stored.listed()}
     assert problems.keys() == {"good", "odd"}
     assert problems["good"] is None
     assert "Extra in the Airflow connection must be a JSON object" in (problems["odd"] or "")
     with pytest.raises(WrongConnectionError, match="Extra in the Airflow connection"):
-        connections.update("odd", extra={"refresh_token": "x" * 32})
+        stored.update("odd", extra={"refresh_token": "x" * 32})
     with create_session() as session:
-        stored = session.query(Connection).filter_by(conn_id="odd").one()
-        assert stored._extra == ODD[0]
+        kept = session.query(Connection).filter_by(conn_id="odd").one()
+        assert kept._extra == ODD[0]
 
 
 def test_one_in_the_environment_is_told_as_what_it_must_be(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.commands.probes import PROBES, answer_to, asking, examine, filters, values, versions
 from airflow_provider_dotypos.commands.probes.asking import Cloud
-from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox, Shop, lists
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox, Shop
+from airflow_provider_dotypos.sandbox.api import lists
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
 from airflow_provider_dotypos.sandbox.errors import RefusedError
 from tests.commands.conftest import Command

@@ -23,7 +23,7 @@ import pytest
 import requests
 from cryptography.fernet import Fernet
 
-from airflow_provider_dotypos.connect.seals import Seals
+from airflow_provider_dotypos.connect.page.seals import Seals
 from airflow_provider_dotypos.sandbox import Sandbox
 from tests.ui.airflow_server import AirflowHome, AirflowServer, airflow_home, serve, sign_in
 

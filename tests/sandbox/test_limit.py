@@ -9,8 +9,8 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_dotypos.commands.sandbox import parser
 from airflow_provider_dotypos.sandbox import Fault, Limit, Sandbox
-from airflow_provider_dotypos.sandbox.command import parser
 from tests.sandbox.conftest import Api, sign_in
 
 

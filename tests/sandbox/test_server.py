@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
-from airflow_provider_dotypos.sandbox.connector import sign
+from airflow_provider_dotypos.sandbox.api.connector import sign
 from tests.sandbox.conftest import Api, sign_in
 
 
@@ -291,7 +291,7 @@ class TestConnector:
 
     def test_whoever_takes_too_long_starts_again(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
         page = self.opened(sandbox).text
-        monkeypatch.setattr("airflow_provider_dotypos.sandbox.connector.TIME_TO_DECIDE", -1)
+        monkeypatch.setattr("airflow_provider_dotypos.sandbox.api.connector.TIME_TO_DECIDE", -1)
         assert "has expired" in self.decided(sandbox, page, "allow").text
 
     def test_nothing_is_reflected_unescaped(self, sandbox: Sandbox) -> None:

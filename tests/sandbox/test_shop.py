@@ -15,7 +15,8 @@ import pytest
 import requests
 
 from airflow_provider_dotypos.api.entities import entities
-from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop, command
+from airflow_provider_dotypos.commands import sandbox as command
+from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop
 from tests.sandbox.conftest import Api
 
 pytest_plugins = ["pytester"]
@@ -191,7 +192,7 @@ class TestCommand:
         def said() -> str:
             return str(capsys.readouterr().out)
 
-        monkeypatch.setattr("airflow_provider_dotypos.sandbox.command.time.sleep", interrupt)
+        monkeypatch.setattr("airflow_provider_dotypos.commands.sandbox.time.sleep", interrupt)
         assert command.run(["--port", "0", "--days", "1", "--orders-per-day", "5", "--numbers", "number"]) == 0
         assert answered[0]["behaviour"]["numbers"] == "number"
 

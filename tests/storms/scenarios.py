@@ -14,11 +14,11 @@ from pathlib import Path
 from unittest.mock import patch
 
 from airflow_provider_dotypos.api import pieces
-from airflow_provider_dotypos.api.entities import entity
+from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
-from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from tests.api.test_walk import KINDS, WINDOW, fill, inside
 from tests.api.walking import HOUR, UNTIL, Drift, drive, drive_together, empty_shop
 from tests.transfers import limits
@@ -66,7 +66,7 @@ def walk_storm(seed: int, api: Sandbox) -> Figures:
     behaviour = any_behaviour(chance, lags=[0.0, 5.0])
     shop = empty_shop()
     fill(shop, name, tied, chance.choice([0, 30, 150, 260, 900, 2500]), seed)
-    cursor = entity(name).cursors[0]
+    cursor = find_entity(name).cursors[0]
     before = inside(shop, name)
     repeatable = {str(row["id"]) for row in shop.rows(shop.cloud_ids[0], name) if row[cursor] is None}
     drift = Drift(shop, name, seed, chance.choice([0.0, 0.5, 5.0]))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.transfers.formats.columns import Column, Columns
+from airflow_provider_dotypos.transfers.rows.columns import Column, Columns
 
 ORDER: dict[str, Any] = {
     "id": "5000000000000001",

@@ -22,17 +22,17 @@ import pyarrow.parquet as pq
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api import auth
-from airflow_provider_dotypos.api.entities import entity
+from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposRateLimitError
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
-from airflow_provider_dotypos.transfers.commit import sidecar_name
 from airflow_provider_dotypos.transfers.extraction import Extraction
-from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
-from airflow_provider_dotypos.transfers.manifest import Manifest, manifest_name, newest_manifest
-from airflow_provider_dotypos.transfers.store import Store
+from airflow_provider_dotypos.transfers.files.commit import sidecar_name
+from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.files.manifest import Manifest, manifest_name, newest_manifest
+from airflow_provider_dotypos.transfers.files.store import Store
 from tests.api.walking import HOUR, SINCE, UNTIL, Drift, empty_shop
 from tests.transfers.turns import BrokenDiskError, Death, Killed, Try, Turns
 
@@ -119,7 +119,7 @@ class Storm:
         self.tick = 1000 if weather.behaviour.timestamp_precision == "s" else 1
         self.shop = api.shop = empty_shop()
         self.cloud = self.shop.cloud_ids[0]
-        self.cursor = entity(weather.name).cursors[0]
+        self.cursor = find_entity(weather.name).cursors[0]
         self.drift = Drift(self.shop, weather.name, weather.seed, weather.rate)
         api.behaviour = weather.behaviour
         self._fill()
@@ -135,7 +135,7 @@ class Storm:
         return self.shop.rows(self.cloud, self.weather.name)
 
     def _fill(self) -> None:
-        found = entity(self.weather.name)
+        found = find_entity(self.weather.name)
         moments: list[int | None] = [SINCE, UNTIL - 1, UNTIL, SINCE - 1]
         for burst in self.weather.bursts:
             at = SINCE + burst.second * 1000

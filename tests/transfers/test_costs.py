@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dotypos.api.entities import cloud_lists, entity
+from airflow_provider_dotypos.api.entities import cloud_lists, find_entity
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
 
 #: Requests of a list without the sign-in, where two requests don't do. The cloud is always one of them.
@@ -28,11 +28,11 @@ USUAL = 5
 def test_a_quiet_hour_costs_no_more_requests_than_it_did(
     extract: Callable[..., dict[str, Any]], sandbox: Sandbox, name: str
 ) -> None:
-    window = {} if entity(name).cursors else {"since": None}
+    window = {} if find_entity(name).cursors else {"since": None}
 
     result = extract(entity=name, **window)
 
-    assert result["rows"] == len(sandbox.shop.rows(sandbox.cloud_ids[0], name)) * (not entity(name).cursors)
+    assert result["rows"] == len(sandbox.shop.rows(sandbox.cloud_ids[0], name)) * (not find_entity(name).cursors)
     paths = Counter(request.path for request in sandbox.requests)
     assert paths.pop("/v2/signin/token") == 1
     assert sum(paths.values()) == DEARER.get(name, USUAL)

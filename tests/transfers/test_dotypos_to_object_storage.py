@@ -24,10 +24,10 @@ from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
-from airflow_provider_dotypos.transfers.commit import sidecar_name
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
-from airflow_provider_dotypos.transfers.manifest import read_manifest
-from airflow_provider_dotypos.transfers.writing import PartAge
+from airflow_provider_dotypos.transfers.files.commit import sidecar_name
+from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from airflow_provider_dotypos.transfers.files.piece_writer import PartAge
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 
 Extract = Callable[..., dict[str, Any]]

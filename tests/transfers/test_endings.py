@@ -15,12 +15,13 @@ from airflow_provider_dotypos._compat import fail_exception, reschedule_exceptio
 from airflow_provider_dotypos.api import retry
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.sandbox import Fault, Limit, Sandbox
-from airflow_provider_dotypos.transfers import crew, writing
-from airflow_provider_dotypos.transfers.commit import Attempt, sidecar_name
+from airflow_provider_dotypos.transfers import engine
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
-from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
-from airflow_provider_dotypos.transfers.manifest import Manifest, Part, read_manifest
-from airflow_provider_dotypos.transfers.store import Store
+from airflow_provider_dotypos.transfers.files import piece_writer
+from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_name
+from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
+from airflow_provider_dotypos.transfers.files.manifest import Manifest, Part, read_manifest
+from airflow_provider_dotypos.transfers.files.store import Store
 from tests.transfers.conftest import HOUR_MS, SINCE, SINCE_MS, UNTIL
 from tests.transfers.test_together import fill, ids_in, list_calls
 
@@ -36,7 +37,7 @@ class TimeoutOfTaskError(BaseException):
 @pytest.fixture(autouse=True)
 def no_part_ends_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a slow machine some would."""
-    monkeypatch.setattr(writing.PartAge, "is_over", lambda self, since: False)
+    monkeypatch.setattr(piece_writer.PartAge, "is_over", lambda self, since: False)
 
 
 def sidecars(lake: Path) -> list[Part]:
@@ -117,7 +118,7 @@ def test_what_was_read_is_kept_when_the_task_times_out(
             raise TimeoutOfTaskError
 
     with monkeypatch.context() as patch:
-        patch.setattr(crew.Progress, "tell", tell)
+        patch.setattr(engine.Progress, "tell", tell)
         with pytest.raises(TimeoutOfTaskError):
             extract(concurrency=1)
     assert rows_kept(tmp_path) == sum(told)

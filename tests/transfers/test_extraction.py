@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.sandbox import Sandbox
-from airflow_provider_dotypos.transfers import distinct, progress
-from airflow_provider_dotypos.transfers.distinct import DistinctIds
+from airflow_provider_dotypos.transfers import id_counter, progress
+from airflow_provider_dotypos.transfers.id_counter import DistinctIds
 
 
 def test_progress_is_told_at_a_human_pace(
@@ -100,9 +100,9 @@ class TestWhatIsLeft:
 def test_different_ids_are_counted_exactly(ids: list[int], length: int, batch: int) -> None:
     ids = ids + ids[: len(ids) // 3]
     with pytest.MonkeyPatch.context() as patch, DistinctIds() as counter:
-        patch.setattr(distinct, "RUN_LENGTH", length)
-        patch.setattr(distinct, "MOST_RUNS", 3)
-        patch.setattr(distinct, "_READ_AT_ONCE", 4)
+        patch.setattr(id_counter, "RUN_LENGTH", length)
+        patch.setattr(id_counter, "MOST_RUNS", 3)
+        patch.setattr(id_counter, "_READ_AT_ONCE", 4)
         for start in range(0, len(ids), batch):
             counter.add(map(str, ids[start : start + batch]))
         assert counter.count() == len(set(ids))
@@ -123,7 +123,7 @@ def test_counting_takes_little_memory_however_many_there_are() -> None:
 def test_the_manifest_counts_rows_below_each_warehouse_apart(
     extract: Callable[..., dict[str, Any]], sandbox: Sandbox
 ) -> None:
-    from airflow_provider_dotypos.transfers.manifest import read_manifest
+    from airflow_provider_dotypos.transfers.files.manifest import read_manifest
     from tests.transfers.conftest import SINCE_MS
 
     cloud = sandbox.cloud_ids[0]

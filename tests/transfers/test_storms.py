@@ -28,7 +28,7 @@ from airflow_provider_dotypos.api import pieces
 from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
-from airflow_provider_dotypos.transfers.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from tests.api.walking import HOUR, empty_shop
 from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_promises
 from tests.transfers.turns import Death, by_turns

@@ -29,11 +29,11 @@ from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
-from airflow_provider_dotypos.transfers import commit, writing
-from airflow_provider_dotypos.transfers.commit import Attempt, gaps, sidecar_name
-from airflow_provider_dotypos.transfers.formats.jsonl import JsonLinesWriter
-from airflow_provider_dotypos.transfers.manifest import Manifest, Part, read_manifest
-from airflow_provider_dotypos.transfers.store import Store
+from airflow_provider_dotypos.transfers.files import commit, piece_writer
+from airflow_provider_dotypos.transfers.files.commit import Attempt, gaps, sidecar_name
+from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
+from airflow_provider_dotypos.transfers.files.manifest import Manifest, Part, read_manifest
+from airflow_provider_dotypos.transfers.files.store import Store
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 
 Extract = Callable[..., dict[str, Any]]
@@ -128,7 +128,7 @@ def test_a_part_ends_at_a_tenth_of_the_time_that_an_extraction_takes(
 ) -> None:
     orders = fill(sandbox, 4000)
     clock = iter(range(0, 100_000, 3))  # each look at the clock is three seconds after the last
-    monkeypatch.setattr(writing, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(piece_writer, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
 
     result = extract(concurrency=1)
 

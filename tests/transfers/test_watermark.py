@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from airflow_provider_dotypos._compat import TaskInstanceKey
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.transfers.pending import PendingSets
+from airflow_provider_dotypos.transfers.files.pending import PendingSets
 from airflow_provider_dotypos.transfers.watermark import NothingNewError, Watermark, watermark_key
 
 HOUR = 3_600_000

@@ -26,11 +26,11 @@ from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.streams import Piece
-from airflow_provider_dotypos.transfers import crew
+from airflow_provider_dotypos.transfers import engine
 from airflow_provider_dotypos.transfers.extract import extract
 from airflow_provider_dotypos.transfers.extraction import Extraction
-from airflow_provider_dotypos.transfers.manifest import Manifest
-from airflow_provider_dotypos.transfers.store import Store
+from airflow_provider_dotypos.transfers.files.manifest import Manifest
+from airflow_provider_dotypos.transfers.files.store import Store
 
 T = TypeVar("T")
 
@@ -353,6 +353,6 @@ def by_turns() -> Iterator[None]:
 
     A gate that grows its waits would be asked again and again until they are over, as these clients don't sleep.
     """
-    stepped = patch.multiple(crew, Pieces=SteppedPieces, ThreadPoolExecutor=SteppedPool)
+    stepped = patch.multiple(engine, Pieces=SteppedPieces, ThreadPoolExecutor=SteppedPool)
     with stepped, patch.object(retry, "_backoff", lambda tries: 0.0):
         yield

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposRateLimitError
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.commands.probes import filters, lists, values, versions
-from airflow_provider_dotypos.commands.probes.asking import Cloud, UnclearError
+from airflow_provider_dotypos.commands.probes.asking import ProbedCloud, UnclearError
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Probe:
     point: int
     name: str
     how: str
-    find: Callable[[Cloud], str]
+    find: Callable[[ProbedCloud], str]
 
 
 #: In this order: the first look is taken before all others, the second one last.
@@ -68,14 +68,14 @@ NOT_PROBED = (
 
 def examine(settings: Settings) -> list[dict[str, str]]:
     """Probe a cloud and return the report's rows."""
-    cloud = Cloud(settings)
+    cloud = ProbedCloud(settings)
     answer_to(_FIRST_LOOK, cloud)  # what can't be read now, the second look's probe will say
     found = [_row(probe.point, probe.name, answer_to(probe, cloud), probe.how) for probe in PROBES]
     told = [*found, *(_row(point, name, "not probed", why) for point, name, why in NOT_PROBED)]
     return sorted(told, key=lambda row: int(row["point"]))
 
 
-def answer_to(probe: Probe, cloud: Cloud) -> str:
+def answer_to(probe: Probe, cloud: ProbedCloud) -> str:
     """Return what a probe found, or why it can't tell.
 
     Of an error its kind alone is told: its text may name rows. An answer of a shape that nobody expected is a finding,

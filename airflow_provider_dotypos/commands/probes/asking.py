@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.entities import Entity, entity
+from airflow_provider_dotypos.api.entities import Entity, find_entity
 from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
     DotyposError,
@@ -34,7 +34,7 @@ class UnclearError(Exception):
 
 
 @dataclass(frozen=True)
-class Look:
+class NewestRows:
     """The newest rows of a list at one moment.
 
     :param date: the server's time, to the second.
@@ -46,7 +46,7 @@ class Look:
     full: bool
 
 
-class Cloud:
+class ProbedCloud:
     """A cloud to ask.
 
     :ivar headers: names of the headers of all answers so far.
@@ -58,9 +58,9 @@ class Cloud:
         self._client = _Listening(settings)
         self._samples: dict[str, list[Row]] = {}
         self.headers = self._client.header_names
-        self.first_look: Mapping[str, Look] = {}
+        self.first_look: Mapping[str, NewestRows] = {}
         self.throttled = ""
-        self._last_word: DotyposRateLimitError | None = None
+        self._rate_limit_error: DotyposRateLimitError | None = None
 
     @property
     def address_length(self) -> int:
@@ -74,15 +74,15 @@ class Cloud:
         :raises UnclearError: the server failed, or took no token: that says nothing about the question.
         :raises DotyposRateLimitError: the cloud asks for fewer requests; from then on none is sent.
         """
-        if self._last_word is not None:
-            raise self._last_word
+        if self._rate_limit_error is not None:
+            raise self._rate_limit_error
         headers = {"Allow-Version": version} if version else {}
         try:
             return self._client.call("GET", path, params=params, headers=headers, decode=self._client.heard)
         except DotyposRateLimitError as error:
             after = "no Retry-After" if error.retry_after is None else f"Retry-After {error.retry_after:.0f} s"
             self.throttled = f"throttled after {self._client.answers} requests, {after}"
-            self._last_word = error
+            self._rate_limit_error = error
             raise
         except DotyposApiError as error:
             if error.status == 401 or error.status >= 500:
@@ -95,7 +95,7 @@ class Cloud:
 
     def ask_list(self, name: str, params: Mapping[str, object], version: str | None = "BC1") -> Answer:
         """Return the answer to a GET of an entity's list."""
-        return self.ask(self._path(entity(name)), params, version)
+        return self.ask(self._path(find_entity(name)), params, version)
 
     def list_rows(self, name: str, params: Mapping[str, object]) -> list[Row]:
         """Return the rows of one page of a list.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from airflow_provider_dotypos.api.errors import DotyposConnectionError
-from airflow_provider_dotypos.commands.probes.asking import NOBODY, Cloud, UnclearError, each, outcome
+from airflow_provider_dotypos.commands.probes.asking import NOBODY, ProbedCloud, UnclearError, each, outcome
 
 #: Ways to write a value after ``name|like|``, where ``ab`` stands for two letters that names hold. With a separator and
 #: ``zz`` behind: rows mean that the rest was cut off, no rows that it was taken for a part of the value. With the
@@ -26,7 +26,7 @@ _VALUES = {
 _LENGTHS = (2_000, 4_000, 8_000, 16_000)
 
 
-def escaping(cloud: Cloud) -> str:
+def escaping(cloud: ProbedCloud) -> str:
     """Tell which separators a value may hold; each value is URL-encoded once more on its way.
 
     The two letters are of a product's name; they are asked for, and not told.
@@ -39,11 +39,11 @@ def escaping(cloud: Cloud) -> str:
     return each(_VALUES, lambda told: _like(cloud, _VALUES[told].format(a, b, ord(a), ord(b))))
 
 
-def _like(cloud: Cloud, value: str) -> str:
+def _like(cloud: ProbedCloud, value: str) -> str:
     return outcome(cloud.ask_list("products", {"limit": 1, "filter": f"name|like|{value}"}))
 
 
-def longest_address(cloud: Cloud) -> str:
+def longest_address(cloud: ProbedCloud) -> str:
     """Tell how long an address may be, and how many ids it holds then."""
     taken = ""
     for length in _LENGTHS:
@@ -58,7 +58,7 @@ def longest_address(cloud: Cloud) -> str:
     return f"{taken} are taken, and perhaps more"
 
 
-def _refusal_of(cloud: Cloud, count: int) -> str:
+def _refusal_of(cloud: ProbedCloud, count: int) -> str:
     """Return how a query for so many ids is refused, or nothing."""
     ids = ",".join(str(NOBODY + number) for number in range(count))
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_dotypos.api.entities import Entity, entities, entity
+from airflow_provider_dotypos.api.entities import Entity, entities, find_entity
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.reading import Row
 from airflow_provider_dotypos.commands.probes.asking import (
     NOBODY,
-    Cloud,
+    ProbedCloud,
     UnclearError,
     each,
     envelope_of,
@@ -26,7 +26,7 @@ _ENOUGH = 4
 _PAST_ANY_END = 10**6
 
 
-def over_limit(cloud: Cloud) -> str:
+def over_limit(cloud: ProbedCloud) -> str:
     """Tell what a limit above the documented 100 does."""
     answer = cloud.ask_list("orders", {"limit": 101})
     if answer.status == 400:
@@ -42,12 +42,12 @@ def over_limit(cloud: Cloud) -> str:
     raise UnclearError(f"{rows} rows, and perPage doesn't say")
 
 
-def next_page(cloud: Cloud) -> str:
+def next_page(cloud: ProbedCloud) -> str:
     """Tell whether lists without totals name their next page."""
     return each(("orders", "order-items"), lambda name: _next_page(cloud, name))
 
 
-def _next_page(cloud: Cloud, name: str) -> str:
+def _next_page(cloud: ProbedCloud, name: str) -> str:
     answer = cloud.ask_list(name, {"limit": 1})
     if answer.status != 200:
         return f"can't tell: {outcome(answer)}"
@@ -58,7 +58,7 @@ def _next_page(cloud: Cloud, name: str) -> str:
     return f"{'filled' if paging.get('nextPage') is not None else 'null'}, {totals}"
 
 
-def default_order(cloud: Cloud) -> str:
+def default_order(cloud: ProbedCloud) -> str:
     """Tell which field rows are ordered by when no sort is asked for."""
     pages = cloud.samples(("orders", "order-items", "money-logs", "products", "categories"))
     return grouped({name: _order(rows) for name, rows in pages.items()})
@@ -91,41 +91,41 @@ def _direction(field: str, rows: list[Row]) -> str:
     return "up" if keys == rising else "down" if keys == rising[::-1] else ""
 
 
-def ties(cloud: Cloud) -> str:
+def ties(cloud: ProbedCloud) -> str:
     """Tell whether rows that a sort leaves equal come in the same order each time."""
     name = next((n for n in ("products", "categories", "taxes", "tables") if 4 <= len(cloud.sample(n)) < 100), None)
     if name is None:
         raise UnclearError("no list with 4 to 99 rows among products, categories, taxes, tables")
-    sort = "display" if "display" in entity(name).fields else "name"
+    sort = "display" if "display" in find_entity(name).fields else "name"
     return f"without sort: {_repeats(cloud, name)}; sorted by {sort}: {_repeats(cloud, name, sort=sort)}"
 
 
-def _repeats(cloud: Cloud, name: str, **params: object) -> str:
+def _repeats(cloud: ProbedCloud, name: str, **params: object) -> str:
     seen = [[row["id"] for row in cloud.list_rows(name, {"limit": 100, **params})] for _ in range(_TRIES)]
     if any(set(ids) != set(seen[0]) for ids in seen):
         return "can't tell: rows came or went meanwhile"
     return "stable" if all(ids == seen[0] for ids in seen) else "shuffled"
 
 
-def empty_with_bc1(cloud: Cloud) -> str:
+def empty_with_bc1(cloud: ProbedCloud) -> str:
     """Tell for each list whether ``Allow-Version: BC1`` makes its empty answer a 200."""
     paged = [found.name for found in entities().values() if found.listed and found.paged]
-    return each(paged, lambda name: _emptied(cloud, entity(name), "BC1"))
+    return each(paged, lambda name: _emptied(cloud, find_entity(name), "BC1"))
 
 
-def empty_without_bc1(cloud: Cloud) -> str:
+def empty_without_bc1(cloud: ProbedCloud) -> str:
     """Tell what an empty list is without the header."""
-    return each(("orders", "products"), lambda name: _emptied(cloud, entity(name), None))
+    return each(("orders", "products"), lambda name: _emptied(cloud, find_entity(name), None))
 
 
-def _emptied(cloud: Cloud, found: Entity, version: str | None) -> str:
+def _emptied(cloud: ProbedCloud, found: Entity, version: str | None) -> str:
     """Ask for a list so that nothing is left of it: by an id that nobody has, or past its end."""
     nobody = "eq" in found.fields["id"].operators
     params: dict[str, object] = {"filter": f"id|eq|{NOBODY}"} if nobody else {"page": _PAST_ANY_END}
     return outcome(cloud.ask_list(found.name, {"limit": 1, **params}, version))
 
 
-def deleted_null(cloud: Cloud) -> str:
+def deleted_null(cloud: ProbedCloud) -> str:
     """Tell whether ``deleted|in|0,1`` holds a row whose marker is null; without a filter lists do [D]."""
     looked = ("products", "categories", "taxes", "branches", "warehouses", "tags")
     for name, rows in cloud.samples(looked).items():
@@ -136,18 +136,18 @@ def deleted_null(cloud: Cloud) -> str:
     raise UnclearError(f"no row with a null seen in {', '.join(looked)}")
 
 
-def deleted_missing(cloud: Cloud) -> str:
+def deleted_missing(cloud: ProbedCloud) -> str:
     """Tell what a filter on ``deleted`` does where the field isn't documented."""
     without = [f.name for f in entities().values() if f.listed and f.paged and not f.has_deleted]
     return each(without, lambda name: outcome(cloud.ask_list(name, {"limit": 1, "filter": "deleted|eq|1"})))
 
 
-def deleted_undocumented(cloud: Cloud) -> str:
+def deleted_undocumented(cloud: ProbedCloud) -> str:
     """Tell whether rows carry a ``deleted`` that isn't documented."""
     return each(("reservations", "tables", "warehouse-branches"), lambda name: _has_marker(cloud, name))
 
 
-def _has_marker(cloud: Cloud, name: str) -> str:
+def _has_marker(cloud: ProbedCloud, name: str) -> str:
     answer = cloud.ask_list(name, {"limit": 1})
     rows = rows_of(answer) if answer.status == 200 else []
     if not rows:

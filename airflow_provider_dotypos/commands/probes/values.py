@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from airflow_provider_dotypos.api.characters import decode_json
-from airflow_provider_dotypos.api.entities import entity
+from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.page import timestamp
-from airflow_provider_dotypos.commands.probes.asking import NOBODY, Cloud, UnclearError, envelope_of
+from airflow_provider_dotypos.commands.probes.asking import NOBODY, ProbedCloud, UnclearError, envelope_of
 
 #: Lists of which a page tells enough, and no more about people than need be.
 _SAMPLED = ("orders", "order-items", "money-logs", "products", "categories", "taxes")
@@ -22,7 +22,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:([.,])(\d+))?(Z|[+-]\
 _OF_LIMITS = re.compile(r"rate.?limit|retry-after|quota|throttl", re.IGNORECASE)
 
 
-def timestamps(cloud: Cloud) -> str:
+def timestamps(cloud: ProbedCloud) -> str:
     """Tell the forms of times: whether milliseconds are there, and how the zone reads."""
     times = [value for name, row in _rows(cloud) for value in _of_types(name, row, ("timestamp",))]
     if not times:
@@ -45,7 +45,7 @@ def time_form(value: object) -> str:
     return f"YYYY-MM-DD{separator}hh:mm:ss{point or ''}{'S' * len(fraction or '')}{zone or ' without a zone'}"
 
 
-def numbers(cloud: Cloud) -> str:
+def numbers(cloud: ProbedCloud) -> str:
     """Tell whether numbers are JSON text or JSON numbers, in rows and in the paging fields."""
     rows = Counter(_kind(value) for name, row in _rows(cloud) for value in _of_types(name, row, _NUMBERS))
     name = next(iter(cloud.samples(_SAMPLED)))
@@ -53,7 +53,7 @@ def numbers(cloud: Cloud) -> str:
     return f"rows: {_counted(rows, 'text', 'number')}; paging fields: {_counted(paging, 'text', 'number')}"
 
 
-def nulls(cloud: Cloud) -> str:
+def nulls(cloud: ProbedCloud) -> str:
     """Tell whether a field without a value is null or left out."""
     null, left_out = set(), set()
     for name, rows in cloud.samples(_SAMPLED).items():
@@ -67,24 +67,24 @@ def nulls(cloud: Cloud) -> str:
     return f"null ({len(null)} fields)" if null else f"left out ({len(left_out)} fields)"
 
 
-def vat(cloud: Cloud) -> str:
+def vat(cloud: ProbedCloud) -> str:
     """Tell whether ``vat`` of order items is a multiplier or a percentage."""
     return _rate_kind(row.get("vat") for row in cloud.samples(("order-items",))["order-items"])
 
 
-def report_rate(cloud: Cloud) -> str:
+def report_rate(cloud: ProbedCloud) -> str:
     """Tell whether ``rate`` in the sales report is a multiplier or a percentage."""
     return _rate_kind(value for key, value in _leaves(_sales_report(cloud)) if key == "rate")
 
 
-def report_numbers(cloud: Cloud) -> str:
+def report_numbers(cloud: ProbedCloud) -> str:
     """Tell whether numbers of the sales report are JSON text or JSON numbers."""
     amounts = ("rate", "value", "base", "count", "totalWithVat", "saleValue", "saleCount")
     kinds = Counter(_kind(value) for key, value in _leaves(_sales_report(cloud)) if key in amounts)
     return _counted(kinds, "text", "number")
 
 
-def error_bodies(cloud: Cloud) -> str:
+def error_bodies(cloud: ProbedCloud) -> str:
     """Tell the shapes of two refusals' bodies: names and kinds, no content."""
     wrong_filter = cloud.ask_list("taxes", {"limit": 1, "filter": "noSuchField|eq|1"})
     no_such_row = cloud.ask(f"taxes/{NOBODY}")
@@ -92,7 +92,7 @@ def error_bodies(cloud: Cloud) -> str:
     return "; ".join(f"{name}: {answer.status} {shape(answer.body)}" for name, answer in bodies.items())
 
 
-def rate_limit(cloud: Cloud) -> str:
+def rate_limit(cloud: ProbedCloud) -> str:
     """Tell whether requests were throttled, and which headers speak of a rate limit."""
     headers = limit_headers(cloud.headers)
     return f"{cloud.throttled}; headers: {headers}" if cloud.throttled else headers
@@ -141,7 +141,7 @@ def _counted(kinds: Counter[str], *wanted: str) -> str:
     return " and ".join(f"{kind} ({count} times)" for kind, count in found.items())
 
 
-def _rows(cloud: Cloud) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(cloud: ProbedCloud) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, rows in cloud.samples(_SAMPLED).items():
         for row in rows:
             yield name, row
@@ -149,7 +149,7 @@ def _rows(cloud: Cloud) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _of_types(name: str, row: dict[str, Any], types: tuple[str, ...]) -> Iterator[object]:
     """Yield a row's values whose documented type is one of those."""
-    fields = entity(name).fields
+    fields = find_entity(name).fields
     for field, value in row.items():
         if field in fields and fields[field].type in types and value is not None:
             yield value
@@ -170,7 +170,7 @@ def _is_number(value: object) -> bool:
     return re.fullmatch(r"-?\d+(\.\d+)?", str(value)) is not None
 
 
-def _sales_report(cloud: Cloud) -> object:
+def _sales_report(cloud: ProbedCloud) -> object:
     """Return the report on the branch and the day of the newest order."""
     orders = cloud.list_rows("orders", {"sort": "-created", "limit": 1})
     if not orders or not orders[0].get("created") or not orders[0].get("_branchId"):

@@ -7,13 +7,13 @@ from email.utils import parsedate_to_datetime
 
 from airflow_provider_dotypos.api.page import SECOND, timestamp
 from airflow_provider_dotypos.api.reading import Row
-from airflow_provider_dotypos.commands.probes.asking import Cloud, Look, UnclearError, rows_of
+from airflow_provider_dotypos.commands.probes.asking import NewestRows, ProbedCloud, UnclearError, rows_of
 
 _LISTS = ("orders", "order-items", "money-logs")
 _PAGE = 100
 
 
-def order_moves(cloud: Cloud) -> str:
+def order_moves(cloud: ProbedCloud) -> str:
     """Tell whether an order's version date moves when an item or a payment of it changes, as far as it shows."""
     orders = cloud.list_rows("orders", {"sort": "-versionDate", "limit": _PAGE, "include": "orderItems,moneyLogs"})
     compared = [(_version(order), _newest_child(order)) for order in orders]
@@ -27,25 +27,25 @@ def order_moves(cloud: Cloud) -> str:
     return f"perhaps: none of {len(pairs)} orders is older than an item or a payment of its"
 
 
-def look(cloud: Cloud) -> Mapping[str, Look]:
-    """Look at the newest rows of some lists."""
+def look(cloud: ProbedCloud) -> Mapping[str, NewestRows]:
+    """NewestRows at the newest rows of some lists."""
     found = {}
     for name in _LISTS:
         answer = cloud.ask_list(name, {"sort": "-versionDate", "limit": _PAGE})
         if answer.status == 200 and answer.headers.get("Date"):
             rows = rows_of(answer)
             versions = {str(row["id"]): version for row in rows if (version := _version(row)) is not None}
-            found[name] = Look(parsedate_to_datetime(answer.headers["Date"]), versions, len(rows) >= _PAGE)
+            found[name] = NewestRows(parsedate_to_datetime(answer.headers["Date"]), versions, len(rows) >= _PAGE)
     return found
 
 
-def look_first(cloud: Cloud) -> str:
+def look_first(cloud: ProbedCloud) -> str:
     """Keep a first look, for the second one to be compared with."""
     cloud.first_look = look(cloud)
     return f"{len(cloud.first_look)} lists"
 
 
-def lag(cloud: Cloud) -> str:
+def lag(cloud: ProbedCloud) -> str:
     """Tell how much later than its version date a row shows, as far as two looks tell."""
     now = look(cloud)
     if not cloud.first_look:
@@ -63,7 +63,7 @@ def lag(cloud: Cloud) -> str:
     return f"nothing came late in the {apart:.0f} s between two looks; {newest}"
 
 
-def _came_late(first: Look, second: Look) -> list[float]:
+def _came_late(first: NewestRows, second: NewestRows) -> list[float]:
     """Return by how many seconds the rows were late that the first look should have held, going by their dates."""
     oldest = min(first.versions.values(), default=0) if first.full else 0
     # Version dates may be cut to the second.
@@ -74,7 +74,7 @@ def _came_late(first: Look, second: Look) -> list[float]:
     ]
 
 
-def _at(seen: Look) -> int:
+def _at(seen: NewestRows) -> int:
     return round(seen.date.timestamp() * 1000)
 
 

@@ -1,0 +1,1 @@
+"""The page *Connect Dotypos* in Airflow's UI."""

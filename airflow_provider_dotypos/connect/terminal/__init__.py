@@ -1,0 +1,1 @@
+"""``airflow dotypos connect``: a cloud is connected from a terminal."""

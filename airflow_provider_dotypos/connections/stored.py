@@ -1,0 +1,295 @@
+"""The Airflow connections of type ``dotypos``: found wherever Airflow would find them, stored in its database."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow.configuration import ensure_secrets_loaded
+from airflow.models.connection import Connection
+from airflow.secrets import BaseSecretsBackend
+from airflow.secrets.environment_variables import EnvironmentVariablesBackend
+from airflow.secrets.metastore import MetastoreBackend
+from airflow.utils.session import create_session
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+from airflow_provider_dotypos.api.extra import read_extra
+from airflow_provider_dotypos.api.settings import read_base_url
+from airflow_provider_dotypos.connections import audit
+from airflow_provider_dotypos.connections.edits import edits
+from airflow_provider_dotypos.provider_info import CONN_TYPE
+
+log = logging.getLogger(__name__)
+
+DATABASE = "Airflow's database"
+_ENVIRONMENT = "AIRFLOW_CONN_"
+
+MOVED = (
+    "The connection's API base URL was changed meanwhile, so the new token was neither sent there nor stored; connect "
+    "again."
+)
+
+
+class WrongConnectionError(Exception):
+    """A connection can't be used for this; the message is for the person, and safe to show."""
+
+
+@dataclass(frozen=True)
+class StoredConnection:
+    """One connection's fields, and where they are held.
+
+    :param held_in: ``DATABASE``, or what a person calls the place that comes before it and can't be written to here.
+    :param problem: why the other fields can't be read, if they can't.
+    """
+
+    conn_id: str
+    held_in: str
+    client_id: str | None
+    client_secret: str | None = field(repr=False)
+    host: str | None
+    port: int | None
+    extra: Mapping[str, Any] = field(repr=False)
+    problem: str | None = None
+
+    @property
+    def base_url(self) -> str | None:
+        """The API that it leads to; ``None`` if its address is none."""
+        return _base_url(self.host, self.port)
+
+    @property
+    def writable(self) -> bool:
+        """Whether a token can be stored here."""
+        return self.held_in == DATABASE
+
+    @property
+    def cloud_id(self) -> str | None:
+        """The cloud that it works in."""
+        value = self.extra.get("cloud_id")
+        return None if value in (None, "") else str(value)
+
+    @property
+    def connected(self) -> bool:
+        """Whether it holds a refresh token, good or not."""
+        return self.extra.get("refresh_token") not in (None, "")
+
+    def with_grant(self, extra: Mapping[str, str]) -> str:
+        """Return the connection with what was granted, as JSON for a secrets backend; without the client secret.
+
+        The secret is needed to connect a cloud, not to extract; where it is held it can stay.
+        """
+        told = {"conn_type": CONN_TYPE, "login": self.client_id, "host": self.host, "port": self.port}
+        merged = {key: value for key, value in {**self.extra, **extra}.items() if value is not None}
+        return json.dumps({**{key: value for key, value in told.items() if value}, "extra": merged})
+
+
+def listed() -> list[StoredConnection]:
+    """Return the dotypos connections that can be listed: those in the database and in the environment.
+
+    Secrets backends answer for a given id only.
+    """
+    with create_session() as session:
+        ids = list(session.scalars(select(Connection.conn_id).where(Connection.conn_type == CONN_TYPE)))
+    stored = {conn_id.upper() for conn_id in ids}
+    named = (name.removeprefix(_ENVIRONMENT) for name in os.environ if name.startswith(_ENVIRONMENT))
+    # Airflow looks environment variables up in upper case; DAGs mostly write ids in lower case.
+    ids += [name.lower() for name in named if name not in stored]
+    return [found for found in map(_of_ours, sorted(ids)) if found is not None]
+
+
+def check_id(conn_id: str) -> None:
+    """Check that a text can be the id of a connection.
+
+    :raises WrongConnectionError: it can't.
+    """
+    if not re.fullmatch(r"[\w#!()\-.:/\\]{1,250}", conn_id):
+        raise WrongConnectionError(
+            "A connection id is 1 to 250 letters, digits and the signs # ! ( ) - . : / \\ _, without blanks."
+        )
+
+
+def check_new_id(conn_id: str) -> None:
+    """Check that a text can be the id of a new connection: one that Airflow's own form would take, and could edit.
+
+    :raises WrongConnectionError: it can't.
+    """
+    if not re.fullmatch(r"[\w.-]{1,200}", conn_id):
+        raise WrongConnectionError(
+            "A connection id is 1 to 200 letters, digits, dots, hyphens and underscores, without blanks."
+        )
+
+
+def find(conn_id: str) -> StoredConnection | None:
+    """Return a connection from where Airflow would take it; ``None`` if there is none.
+
+    :raises WrongConnectionError: it is of another type or can't be read, or its id can't be one.
+    """
+    check_id(conn_id)
+    found = _first(conn_id)
+    if isinstance(found, str):
+        raise WrongConnectionError(f"The connection {conn_id} is of another type ({found}), not {CONN_TYPE}.")
+    if found is not None and found.problem is not None:
+        raise WrongConnectionError(found.problem)
+    return found
+
+
+def create(conn_id: str, *, extra: Mapping[str, Any] | None = None, user: str | None = None, **fields: Any) -> None:
+    """Make a connection in the database.
+
+    :param user: whose edit this is in the audit log. Without one it isn't logged.
+    :param fields: ``login``, ``password``, ``host``, ``port``.
+    :raises WrongConnectionError: there is one of this id, or the id can't be one.
+    """
+    check_new_id(conn_id)
+    try:
+        with create_session() as session:
+            new = Connection(conn_id=conn_id, conn_type=CONN_TYPE, **fields)
+            new.extra = json.dumps(extra) if extra else None
+            session.add(new)
+            if user is not None:
+                audit.edited(session, audit.MADE, conn_id, edits({}, _fields(new)), user)
+    except IntegrityError:
+        raise WrongConnectionError(
+            f"There is a connection {conn_id} already; choose another id, or connect that one."
+        ) from None
+
+
+def update(
+    conn_id: str,
+    *,
+    extra: Mapping[str, Any] | None = None,
+    at: str | None = None,
+    user: str | None = None,
+    **fields: Any,
+) -> None:
+    """Write fields of a connection in the database; the others stay as they are.
+
+    A connection that is led to another host forgets its refresh token. Otherwise an editor, who can't read the token,
+    could have it sent to a host of theirs.
+
+    :param extra: merged into what is there.
+    :param at: the API base URL that the connection must have.
+    :param user: whose edit this is in the audit log. Without one it isn't logged.
+    :param fields: ``login``, ``password``, ``host``, ``port``.
+    :raises WrongConnectionError: there is no such connection, it has another API base URL, or its extra isn't a
+        JSON object.
+    """
+    with create_session() as session:
+        connection = session.scalar(select(Connection).where(Connection.conn_id == conn_id).with_for_update())
+        if connection is None:
+            raise WrongConnectionError(f"The connection {conn_id} has been deleted meanwhile.")
+        before, base_url = _fields(connection), _base_url(connection.host, connection.port)
+        if at not in (None, base_url):
+            raise WrongConnectionError(MOVED)
+        kept = _extra_of(connection)
+        for name, value in fields.items():
+            setattr(connection, name, value)
+        if _base_url(connection.host, connection.port) != base_url:
+            kept.pop("refresh_token", None)
+        if (merged := {**kept, **(extra or {})}) != _extra_of(connection):
+            connection.extra = json.dumps(merged)
+        changed = edits(before, _fields(connection))
+        if user is not None and changed:
+            audit.edited(session, audit.CHANGED, conn_id, changed, user)
+
+
+def team_of(conn_id: str) -> str | None:
+    """Return the team that a stored connection belongs to, for Airflow's auth manager."""
+    team: str | None = Connection.get_team_name(conn_id)
+    return team
+
+
+def _of_ours(conn_id: str) -> StoredConnection | None:
+    found = _first(conn_id)
+    return found if isinstance(found, StoredConnection) else None
+
+
+def _first(conn_id: str) -> StoredConnection | str | None:
+    """Return a connection of ours, or the type of another one, from the first place that has it, as Airflow does."""
+    for backend in ensure_secrets_loaded():
+        try:
+            connection = _from(backend, conn_id)
+            if connection is None:
+                continue
+            if connection.conn_type != CONN_TYPE:
+                return str(connection.conn_type)
+            return StoredConnection(
+                conn_id=conn_id,
+                held_in=_place(backend, conn_id),
+                client_id=connection.login,
+                client_secret=connection.password,
+                host=connection.host,
+                port=connection.port,
+                extra=_extra_of(connection),
+            )
+        except SQLAlchemyError:
+            raise
+        except WrongConnectionError as error:
+            return _unreadable(conn_id, backend, str(error))
+        except Exception as error:  # of the decryption; Airflow's versions differ in what they raise
+            kind = type(error).__name__
+            problem = f"The connection {conn_id} can't be decrypted ({kind}); was the Fernet key changed?"
+            return _unreadable(conn_id, backend, problem)
+    return None
+
+
+def _unreadable(conn_id: str, backend: BaseSecretsBackend, problem: str) -> StoredConnection:
+    """Return a connection of which nothing is known but why: it must not hide the others."""
+    log.warning("%s", problem)
+    return StoredConnection(
+        conn_id, _place(backend, conn_id), None, None, host=None, port=None, extra={}, problem=problem
+    )
+
+
+def _extra_of(connection: Connection) -> dict[str, Any]:
+    """Return a connection's extras.
+
+    :raises WrongConnectionError: they aren't a JSON object; some of Airflow's ways in let that through.
+    """
+    try:
+        return dict(read_extra(connection))
+    except DotyposConfigurationError as error:
+        raise WrongConnectionError(f"The connection {connection.conn_id} can't be used: {error}.") from None
+
+
+def _fields(connection: Connection) -> dict[str, Any]:
+    """Return a connection's fields by the names that people know."""
+    standard = {"client_id": connection.login, "client_secret": connection.password}
+    return {**_extra_of(connection), **standard, "host": connection.host, "port": connection.port}
+
+
+def _base_url(host: str | None, port: int | None) -> str | None:
+    try:
+        return read_base_url(host, port)
+    except DotyposConfigurationError:
+        return None
+
+
+def _from(backend: BaseSecretsBackend, conn_id: str) -> Connection | None:
+    if isinstance(backend, MetastoreBackend):
+        # Not through the backend: it hides what belongs to a team, which those who may edit it should find.
+        with create_session() as session:
+            stored: Connection | None = session.scalar(select(Connection).where(Connection.conn_id == conn_id))
+            if stored is not None:
+                session.expunge(stored)
+            return stored
+    try:
+        connection: Connection | None = backend.get_connection(conn_id=conn_id)
+        return connection
+    except Exception as error:  # whatever a backend raises; Airflow, too, goes on to the next one
+        log.warning("%s could not be asked for %s: %s", type(backend).__name__, conn_id, type(error).__name__)
+        return None
+
+
+def _place(backend: BaseSecretsBackend, conn_id: str) -> str:
+    if isinstance(backend, MetastoreBackend):
+        return DATABASE
+    if isinstance(backend, EnvironmentVariablesBackend):
+        return f"the environment variable {_ENVIRONMENT}{conn_id.upper()}"
+    return f"the secrets backend {type(backend).__name__}"

@@ -1,0 +1,1 @@
+"""The sandbox's API: routes, answers, and the rules of writes."""

@@ -1,0 +1,356 @@
+"""A bistro at work: guests arrive with the day's rhythm, order, pay, and sometimes cancel.
+
+What an order consists of follows the samples; amounts, pace and the share of oddities are invented.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from airflow_provider_dotypos.api.entities import entities
+from airflow_provider_dotypos.sandbox.bistro import menu
+from airflow_provider_dotypos.sandbox.shop.query import Row
+from airflow_provider_dotypos.sandbox.shop.table import blank
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.sandbox.shop.shop import Shop
+
+SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+
+# Flag bits of orders [D2].
+CANCELED_FULL, CANCELLATION, DELIVERY, VAT_PAYER = 1 << 1, 1 << 2, 1 << 16, 1 << 8
+
+CASH, CARD, MEAL_VOUCHER, WOLT = 900000001, 900000002, 900000004, 901000004  # payment methods [D2]
+
+_HOURS = {
+    8: 3,
+    9: 4,
+    10: 4,
+    11: 10,
+    12: 14,
+    13: 11,
+    14: 5,
+    15: 3,
+    16: 3,
+    17: 5,
+    18: 9,
+    19: 11,
+    20: 9,
+    21: 5,
+    22: 1,
+}
+_WEEK = (0.85, 0.9, 0.95, 1.0, 1.35, 1.2, 0.75)  # Monday to Sunday
+_SHARE = {hour: weight / sum(_HOURS.values()) for hour, weight in _HOURS.items()}
+
+
+def arrivals(
+    rng: random.Random, start: int, end: int, per_day: float, zone: ZoneInfo, nights: bool = False
+) -> Iterator[int]:
+    """Yield when guests arrive between two times (ms), in order: lunch and evening peaks, closed at night.
+
+    :param nights: let some come at any hour, so that a demonstration at midnight has something to show.
+    """
+    at = start
+    while at < end:
+        until = min(end, at - at % HOUR + HOUR)
+        local = datetime.fromtimestamp(at / 1000, zone)
+        share = _SHARE.get(local.hour, 0.0)
+        if nights:
+            share = max(share, 1 / 24)
+        expected = per_day * _WEEK[local.weekday()] * share * (until - at) / HOUR
+        yield from sorted(rng.randrange(at, until) for _ in range(poisson(rng, expected)))
+        at = until
+
+
+def poisson(rng: random.Random, expected: float) -> int:
+    """Return how often something happens that happens `expected` times on average."""
+    if expected > 30:
+        return max(0, round(rng.gauss(expected, math.sqrt(expected))))
+    limit, count, product = math.exp(-expected), 0, rng.random()
+    while product > limit:
+        count += 1
+        product *= rng.random()
+    return count
+
+
+def dwell(order_id: int) -> int:
+    """Return how long guests of an order stay until they pay, in ms: take-away guests hardly at all."""
+    return (1 + order_id % 4) * MINUTE if order_id % 5 < 2 else (15 + order_id % 61) * MINUTE
+
+
+def price_of(product: Row) -> float:
+    """Return the price with VAT, which a product may leave to be computed."""
+    price = product["priceWithVat"]
+    return float(product["priceWithoutVat"] * product["vat"] if price is None else price)
+
+
+class Bistro:
+    """One cloud's bistro, with its menu, tables and people as they are in the shop now."""
+
+    def __init__(self, shop: Shop, cloud_id: int) -> None:
+        self.shop = shop
+        self.cloud_id = cloud_id
+        self.rng = shop.random
+        self.house = menu.KRAKOW if shop.currency(cloud_id) == "PLN" else menu.PRAGUE
+        self.zone = ZoneInfo(self.house.zone)
+        self.branch_id: int = shop.rows(cloud_id, "branches")[0]["id"]
+        self.products = [p for p in shop.rows(cloud_id, "products") if not p["deleted"] and p["display"]]
+        self.employees = [e["id"] for e in shop.rows(cloud_id, "employees") if e["id"] > 0] or [0]
+        self.tables = [t["id"] for t in shop.rows(cloud_id, "tables")]
+        self.customers = [c["id"] for c in shop.rows(cloud_id, "customers") if not c["deleted"]]
+        self._blank = {
+            name: blank(entities()[name], cloud_id, self.house.currency, 0) | {"_branchId": self.branch_id}
+            for name in ("orders", "order-items", "money-logs")
+        }
+        self._orders = shop.table(cloud_id, "orders")
+        self._items = shop.table(cloud_id, "order-items")
+        self._logs = shop.table(cloud_id, "money-logs")
+        self.dayparts = {dish[0]: dish[3] for dishes in self.house.menu.values() for dish in dishes}
+        self._weights: dict[str, list[float]] = {}
+        self._serial = len(self._orders.rows)
+
+    def order(
+        self,
+        created: int,
+        version: int,
+        picks: Sequence[tuple[Row, float]] | None = None,
+        **fields: Any,
+    ) -> Row:
+        """Open an order with its items, and return it. It is not paid yet.
+
+        :param picks: what is ordered, as (product, quantity); default: what guests order at that time of day.
+        """
+        rng = self.rng
+        self._serial += 1
+        local = datetime.fromtimestamp(created / 1000, self.zone)
+        order: Row = {
+            **self._blank["orders"],
+            "id": self.shop.new_id(),
+            "_employeeId": rng.choice(self.employees),
+            "_tableId": rng.choice(self.tables) if self.tables and rng.random() < 0.6 else None,
+            "_customerId": rng.choice(self.customers) if self.customers and rng.random() < 0.15 else None,
+            "created": created,
+            "updated": created,
+            "completed": None,
+            "versionDate": version,
+            "documentNumber": f"{local:%Y%m%d}{self._serial % 1_000_000:06d}",
+            "status": "parked",
+            "parked": True,
+            "paid": False,
+            "flags": VAT_PAYER,
+            "guestCount": rng.choice((0, 0, 1, 2, 2, 3, 4)),
+            "note": "",
+            "tags": [],
+            "tipAmount": 0.0,
+            **fields,
+        }
+        chosen = self._guess(local.hour) if picks is None else picks
+        self._fill(order, [], [self._item(order, *pick) for pick in chosen])
+        return self._orders.put(order)
+
+    def add(self, order: Row, picks: Sequence[tuple[Row, float]], when: int) -> Row:
+        """Add items to an open order, and return its new state."""
+        fuller = order | {"updated": when, "versionDate": when}
+        present = self._items.children(order["id"])
+        self._fill(fuller, present, [self._item(fuller, *pick) for pick in picks])
+        return self._orders.put(fuller)
+
+    def pay(self, order: Row, completed: int, version: int) -> Row:
+        """Let the guests pay an open order, and return its new state."""
+        rng = self.rng
+        total = order["totalValueRounded"]
+        tip = self._rounded(total * 0.1) if rng.random() < 0.12 else 0.0
+        paid = order | {
+            "completed": completed,
+            "updated": completed,
+            "versionDate": version,
+            "status": "closed",
+            "parked": False,
+            "paid": True,
+            "tipAmount": tip,
+        }
+        method = rng.choices((CARD, CASH, MEAL_VOUCHER, WOLT), (56, 34, 7, 3))[0]
+        if method == WOLT:
+            paid["flags"] |= DELIVERY
+            paid["_tableId"] = None
+        parts = [total]
+        if rng.random() < 0.03:  # two pay separately
+            parts = [self._rounded(total / 2), total - self._rounded(total / 2)]
+        for number, amount in enumerate(parts):
+            self._log(paid, amount, tip if number == 0 else 0.0, method, completed, version)
+        for item in self._items.children(order["id"]):
+            self._items.put(
+                item | {"completed": completed, "updated": completed, "parked": False, "versionDate": version}
+            )
+        return self._orders.put(paid)
+
+    def cancel(self, order: Row, when: int) -> Row:
+        """Cancel a paid order: mark it, and write the document that cancels it [bits D2, the rest A]."""
+        self._orders.put(
+            order
+            | {
+                "flags": order["flags"] | CANCELED_FULL,
+                "canceledDate": when,
+                "updated": when,
+                "versionDate": when,
+            }
+        )
+        items = self._items.children(order["id"])
+        document = self.order(
+            when,
+            when,
+            picks=(),
+            _sourceOrderId=order["id"],
+            _employeeId=order["_employeeId"],
+            _customerId=order["_customerId"],
+            _tableId=order["_tableId"],
+            flags=order["flags"] & ~CANCELED_FULL | CANCELLATION,
+        )
+        for item in items:
+            self._items.put(item | {"canceledDate": when, "updated": when, "versionDate": when})
+            reverse = {
+                "id": self.shop.new_id(),
+                "_orderId": document["id"],
+                "_relatedOrderItemId": item["id"],
+                "created": when,
+                "updated": when,
+                "completed": when,
+                "versionDate": when,
+            }
+            negated = {k: -item[k] for k in ("quantity", "totalPriceWithVat", "totalPriceWithoutVat")}
+            self._items.put(item | reverse | negated | {"canceledDate": None})
+        done = {
+            "completed": when,
+            "status": "closed",
+            "parked": False,
+            "paid": True,
+            "itemCount": len(items),
+            "totalValueRounded": -order["totalValueRounded"],
+        }
+        for log in self._logs.children(order["id"]):
+            self._log(document, -log["amount"], 0.0, log["paymentTypeId"], when, when, "REFUND", log["id"])
+        return self._orders.put(document | done)
+
+    def _fill(self, order: Row, present: Sequence[Row], new: Sequence[Row]) -> None:
+        """Put new items into an order besides those it has, and set what follows from them."""
+        for item in new:
+            self._items.put(item)
+        items = [*present, *new]
+        order["itemCount"] = len(items)
+        order["totalValueRounded"] = self._rounded(sum(item["totalPriceWithVat"] for item in items))
+        order["printData"] = self._receipt(order, items)
+
+    def till(self, kind: str, when: int, amount: float = 0.0, note: str | None = None) -> Row:
+        """Write a movement of the till that belongs to no order; which order id it carries is [U], 0 here."""
+        return self._logs.put(
+            {
+                **self._blank["money-logs"],
+                "id": self.shop.new_id(),
+                "_orderId": 0,
+                "amount": amount,
+                "amountDefaultCurrency": amount,
+                "transactionType": kind,
+                "created": when,
+                "versionDate": when + 400,
+                "_employeeId": self.employees[0],
+                "note": note,
+                "currency": self.house.currency,
+                "tags": [],
+            }
+        )
+
+    def _guess(self, hour: int) -> Iterator[tuple[Row, float]]:
+        rng = self.rng
+        part = "m" if hour < 11 else "l" if hour < 15 else "e"
+        if part not in self._weights:
+            wanted = {part: 6.0, "a": 2.0}
+            weights = (wanted.get(self.dayparts.get(product["name"], "a"), 0.7) for product in self.products)
+            self._weights[part] = list(itertools.accumulate(weights))
+        count = rng.choices((1, 2, 3, 4, 5, 7), (25, 30, 20, 13, 8, 4))[0]
+        for product in rng.choices(self.products, cum_weights=self._weights[part], k=count):
+            if product["unit"] == "Kilogram":
+                yield product, round(rng.uniform(0.12, 0.9), 3)
+            else:
+                yield product, float(rng.choices((1, 2, 3), (80, 16, 4))[0])
+
+    def _item(self, order: Row, product: Row, quantity: float) -> Row:
+        vat = product["vat"]
+        price = price_of(product)
+        discount = 10.0 if order["_customerId"] is not None and order["id"] % 3 == 0 else 0.0
+        billed = price * (100 - discount) / 100
+        return {
+            **self._blank["order-items"],
+            "id": self.shop.new_id(),
+            "_orderId": order["id"],
+            "_productId": product["id"],
+            "_categoryId": product["_categoryId"],
+            "_customerId": order["_customerId"],
+            "_employeeId": order["_employeeId"],
+            "name": product["name"],
+            "quantity": quantity,
+            "unit": product["unit"],
+            "vat": vat,  # a multiplier [C1]
+            "unitPriceWithVat": price,
+            "unitPriceWithoutVat": price / vat,  # the API doesn't round [D2]
+            "billedUnitPriceWithVat": billed,
+            "billedUnitPriceWithoutVat": billed / vat,
+            "totalPriceWithVat": billed * quantity,
+            "totalPriceWithoutVat": billed * quantity / vat,
+            "unitPurchasePrice": round(price * 0.28, 2),
+            "discountPercent": discount,
+            "ean": product["ean"] or [],
+            "tags": product["tags"] or [],
+            "created": order["created"] + 10 * SECOND,
+            "updated": order["created"] + 10 * SECOND,
+            "parked": True,
+            "versionDate": order["versionDate"],
+        }
+
+    def _log(
+        self,
+        order: Row,
+        amount: float,
+        tip: float,
+        method: int,
+        when: int,
+        version: int,
+        kind: str = "SALE",
+        related: int | None = None,
+    ) -> None:
+        self._logs.put(
+            {
+                **self._blank["money-logs"],
+                "id": self.shop.new_id(),
+                "_orderId": order["id"],
+                "_employeeId": order["_employeeId"],
+                "_relatedMoneyLogId": related,
+                "amount": amount,
+                "amountDefaultCurrency": amount,
+                "tipAmount": tip,
+                "paymentTypeId": method,
+                "transactionType": kind,
+                "currency": self.house.currency,
+                "tags": [],
+                "created": when,
+                "versionDate": version,
+            }
+        )
+
+    def _rounded(self, amount: float) -> float:
+        """Round as a till does: whole crowns, or grosze."""
+        return float(round(amount)) if self.house.currency == "CZK" else round(amount, 2)
+
+    def _receipt(self, order: Row, items: Sequence[Row]) -> str:
+        words, currency = self.house.words, self.house.currency
+        local = datetime.fromtimestamp(order["created"] / 1000, self.zone)
+        lines = (f"{i['name'][:24]:<24} {i['quantity']:>6g} x {i['unitPriceWithVat']:>8.2f}" for i in items)
+        head = (self.house.name, self.house.city, f"{words['receipt']} {order['documentNumber']}")
+        rule = "-" * 42
+        total = f"{words['total']:<24} {order['totalValueRounded']:>13.2f} {currency}"
+        return "\n".join((*head, f"{local:%d.%m.%Y %H:%M}", rule, *lines, rule, total, words["thanks"]))

@@ -1,0 +1,1 @@
+"""The sandbox's data: clouds, their rows, and a clock."""

@@ -1,0 +1,258 @@
+"""What a list was asked for: filter, sort and paging, read strictly, and carried out over rows.
+
+Stricter than the real API may be: what would quietly do the wrong thing there is refused here.
+https://docs.api.dotypos.com/api-reference/general/filter, /sort, /paging
+"""
+
+from __future__ import annotations
+
+import operator
+import random
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_dotypos.api.entities import OPERATORS, Entity, Field
+from airflow_provider_dotypos.sandbox.behaviour import Behaviour
+from airflow_provider_dotypos.sandbox.errors import RefusedError, invalid
+from airflow_provider_dotypos.sandbox.shop import wire
+
+Row = dict[str, Any]
+DEFAULT_LIMIT = 20  # [D]
+MAX_LIMIT = 100  # [D]
+
+_ALL_OPERATORS = frozenset(name for names in OPERATORS.values() for name in names)
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    "gt": operator.gt,
+    "gteq": operator.ge,
+    "lt": operator.lt,
+    "lteq": operator.le,
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One ``field|operator|value`` of a filter, its value read."""
+
+    field: str
+    operator: str
+    value: Any
+    matches: Callable[[Any], bool]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A list request, read: all that decides which rows come back, and in which order."""
+
+    page: int
+    limit: int
+    conditions: tuple[Condition, ...]
+    sort: tuple[tuple[str, bool], ...]  # (field, descending)
+    include: tuple[str, ...]
+    named_filters: tuple[str, ...]
+
+
+def parse(entity: Entity, params: Mapping[str, str], behaviour: Behaviour) -> Query:
+    """Read the query parameters of a list.
+
+    :raises RefusedError: 400 with all violations found.
+    """
+    faults: list[tuple[str | None, str]] = []
+
+    def read(part: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return part(*args)
+        except RefusedError as refusal:
+            faults.extend(refusal.violations)
+            return ()
+
+    known = {"page", "limit", "filter", "sort"}
+    known |= {"include"} if entity.includes else set()
+    known |= {"namedFilter"} if entity.name == "orders" else set()
+    for name in params:
+        if name == "perPage":
+            # The real API presumably ignores it, and answers 20 rows [A]; two clients fell for that [C2].
+            faults.append((name, "unknown query parameter: the page size parameter is limit"))
+        elif name not in known:
+            faults.append((name, f"unknown query parameter; known: {', '.join(sorted(known))}"))
+    page = read(_page_number, params.get("page", "1"))
+    limit = read(_page_size, params.get("limit", str(DEFAULT_LIMIT)), behaviour)
+    conditions = read(_conditions, entity, params.get("filter", ""), behaviour)
+    sort = read(_sort, entity, params.get("sort", ""), behaviour)
+    include = read(_names, "include", params.get("include", ""), ",", entity.includes)
+    named = read(_names, "namedFilter", params.get("namedFilter", ""), ";", ("openOrders", "orderItems.openOrderItems"))
+    if faults:
+        raise RefusedError(400, violations=faults)
+    return Query(page, limit, conditions, sort, include, named)
+
+
+def _page_number(text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) < 1:
+        raise invalid("page", "must be a whole number of at least 1")
+    return int(text)
+
+
+def _page_size(text: str, behaviour: Behaviour) -> int:
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) < 1:
+        raise invalid("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+    if int(text) > MAX_LIMIT and behaviour.over_limit == "refused":  # [U], see Behaviour
+        raise invalid("limit", f"must be at most {MAX_LIMIT}")
+    return min(int(text), MAX_LIMIT)
+
+
+def _names(parameter: str, text: str, separator: str, known: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(name for name in text.split(separator) if name)
+    for name in names:
+        if name not in known:
+            raise invalid(parameter, f"unknown name {name!r}; known: {', '.join(known)}")
+    return names
+
+
+def _sort(entity: Entity, text: str, behaviour: Behaviour) -> tuple[tuple[str, bool], ...]:
+    keys = []
+    for part in filter(None, text.split(",")):
+        name = part.removeprefix("-")
+        field = entity.fields.get(name)
+        refused = f"{entity.name}.{name}" in behaviour.unsortable
+        if field is None or not field.sortable or refused:  # id is sortable on no entity [D2]
+            raise invalid("sort", f"can't sort by {name!r}")
+        keys.append((name, part.startswith("-")))
+    return tuple(keys)
+
+
+def _conditions(entity: Entity, text: str, behaviour: Behaviour) -> tuple[Condition, ...]:
+    # How to escape ; | , inside a value is [U]: here they can't be escaped.
+    return tuple(_condition(entity, part, behaviour) for part in text.split(";") if part)
+
+
+def _condition(entity: Entity, text: str, behaviour: Behaviour) -> Condition:
+    parts = text.split("|")
+    if len(parts) != 3:
+        raise invalid("filter", f"{text!r} is not attribute|operation|value")
+    name, action, given = parts
+    field = entity.fields.get(name)
+    if field is None:
+        raise invalid("filter", f"unknown attribute {name!r}")
+    if action not in _ALL_OPERATORS:
+        raise invalid("filter", f"unknown operation {action!r}")  # gte among them: it is gteq
+    allowed = field.operators
+    if action not in allowed:
+        raise invalid("filter", f"operation {action!r} is not allowed on {name!r}; allowed: {', '.join(allowed)}")
+    try:
+        value, matches = _matcher(field, action, given, behaviour)
+    except ValueError as error:
+        raise invalid("filter", f"value {given!r} of {name!r} {error}") from None
+    return Condition(name, action, value, matches)
+
+
+def _matcher(field: Field, action: str, given: str, behaviour: Behaviour) -> tuple[Any, Callable[[Any], bool]]:
+    if action in _COMPARE:
+        bound, compare = wire.read_text(given, field.type), _COMPARE[action]
+        return bound, lambda v: v is not None and compare(v, bound)
+    if action == "like":  # ILIKE '%x%' [D]
+        needle = given.casefold()
+        return needle, lambda v: v is not None and needle in str(v).casefold()
+    if action in ("bin", "bex"):  # the value is a mask of bits [A]; flags are signed [D2]
+        mask = wire.read_text(given, "long")
+        wanted = mask if action == "bin" else 0
+        return mask, lambda v: v is not None and v & mask == wanted
+    texts = given.split(",") if action in ("in", "notin") else [given]
+    negated = action in ("ne", "notin")
+    kind = field.type.removesuffix("[]")
+    if field.name == "deleted":
+        # null counts as not deleted [D]; what "in" does with it is [U]. The words null and notnull don't work
+        # here [D].
+        flags = {wire.read_text(text, kind) for text in texts}
+        if action == "in" and behaviour.deleted_null == "excluded":
+            return flags, lambda v: v is not None and v in flags
+        return flags, lambda v: (bool(v) in flags) != negated
+    nulls = {"null", "notnull"}.intersection(texts)
+    values = {wire.read_text(text, kind) for text in texts if text not in nulls}
+
+    def found(value: Any) -> bool:
+        if value is None:
+            return "null" in nulls
+        if "notnull" in nulls:
+            return True
+        if isinstance(value, list):  # an array field matches by any of its entries [A]
+            return not values.isdisjoint(value)
+        return value in values
+
+    # ne and notin match rows without a value, unless null is named: the documented notin|42,null suggests it
+    # [A].
+    return values, (lambda v: not found(v)) if negated else found
+
+
+class Sorted:
+    """Rows sorted by one field, so that a range is found without looking at every row. Nulls are last [A]."""
+
+    def __init__(self, rows: Sequence[Row], field: str) -> None:
+        filled = sorted((row for row in rows if row.get(field) is not None), key=lambda row: row[field])
+        self.keys = [row[field] for row in filled]
+        self.rows = filled + [row for row in rows if row.get(field) is None]
+
+    def between(self, conditions: Sequence[Condition]) -> list[Row]:
+        """Return the rows that meet all the comparisons in `conditions`, still sorted."""
+        low, high = 0, len(self.keys)
+        for condition in conditions:
+            edge = condition.operator
+            if edge in ("gteq", "gt"):
+                find = bisect_left if edge == "gteq" else bisect_right
+                low = max(low, find(self.keys, condition.value))
+            else:
+                find = bisect_left if edge == "lt" else bisect_right
+                high = min(high, find(self.keys, condition.value))
+        return self.rows[low:high] if conditions else self.rows
+
+
+def compares(condition: Condition) -> bool:
+    """Tell whether a condition bounds a range."""
+    return condition.operator in _COMPARE
+
+
+def page_of(rows: list[Row], query: Query, behaviour: Behaviour, sorted_by: str | None = None) -> list[Row]:
+    """Return the asked page of the chosen rows, sorted.
+
+    :param sorted_by: the field that `rows` are sorted by already, ascending.
+
+    Only the rows tied with those of the page under the first sort key need the further keys and the
+    shuffling.
+    """
+    start = (query.page - 1) * query.limit
+    end = start + query.limit
+    if start >= len(rows):
+        return []
+    if not query.sort:  # the default order is [U]
+        if behaviour.ties == "shuffled":
+            rows = random.sample(rows, len(rows))
+        return rows[start:end]
+    (first, descending), *_ = query.sort
+    if first != sorted_by:
+        rows = _sorted_by(rows, first, descending)
+    elif descending:
+        rows = rows[::-1]
+    low, high = start, min(end, len(rows))
+    while low > 0 and rows[low - 1].get(first) == rows[start].get(first):
+        low -= 1
+    while high < len(rows) and rows[high].get(first) == rows[high - 1].get(first):
+        high += 1
+    near = rows[low:high]
+    if behaviour.ties == "shuffled":
+        random.shuffle(near)
+    for name, reverse in reversed(query.sort):
+        near = _sorted_by(near, name, reverse)
+    return near[start - low : end - low]
+
+
+def _sorted_by(rows: list[Row], name: str, descending: bool) -> list[Row]:
+    """Sort rows stably; null counts as greater than all values, as in the usual database [A]."""
+
+    def key(row: Row) -> tuple[bool, Any]:
+        value = row.get(name)
+        if isinstance(value, list):  # ean and plu sort by their first entry [D2]
+            value = value[0] if value else None
+        return (value is None, 0 if value is None else value)
+
+    return sorted(rows, key=key, reverse=descending)

@@ -1,0 +1,1 @@
+"""Files as the destination of an extraction: the commit protocol, the stores, the formats."""

@@ -1,0 +1,331 @@
+"""Committing a set: parts first, then the manifest; ``docs/commit-protocol.md`` says why it holds."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import msgspec
+
+from airflow_provider_dotypos import __version__
+from airflow_provider_dotypos.api.streams import Piece
+from airflow_provider_dotypos.api.window import compact
+from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
+from airflow_provider_dotypos.transfers.files.manifest import (
+    ROWLESS,
+    ChildFile,
+    Manifest,
+    Part,
+    manifest_name,
+    newest_generation,
+    newest_manifest,
+)
+from airflow_provider_dotypos.transfers.files.store import Store
+
+log = logging.getLogger(__name__)
+
+#: Every name that this package gives, and its generation; nothing else in a folder is ours to remove.
+_OURS = re.compile(
+    r"_manifest-(\d{4,})\.json|\.staging-g(\d{4,})-[0-9a-f]{16}"
+    r"|(_)?g(\d{4,})-.+-t\d+[0-9a-f]{6}\.(?:jsonl|csv|parquet|rowless)(?:\.gz)?(?(3)\.meta)"
+)
+
+
+class Sidecar(Part, frozen=True):
+    """The file that lies beside a part and says that it is whole.
+
+    :param place: the names of the last three folders. A part that was copied here from another folder may be of another
+        shape, cloud or entity.
+    """
+
+    place: tuple[str, ...] = ()
+
+
+class SupersededError(Exception):
+    """Another attempt has committed this generation, and has removed what this one was writing."""
+
+
+class Attempt:
+    """One attempt to commit a window's set; use it as ``attempt = Attempt.begin(…)`` and see ``finished`` first.
+
+    :ivar finished: the manifest of a set that is already there and is to be kept; nothing is to be done then.
+    """
+
+    def __init__(self, store: Store, generation: int, finished: Manifest | None, try_number: int, origin: str) -> None:
+        self._store = store
+        self._generation = generation
+        self._origin = origin
+        self._label = f"t{try_number}{secrets.token_hex(3)}"  # see _OURS
+        store.staging_prefix = f".staging-g{generation:04d}-"
+        self.finished = finished
+        self._earlier: list[Part] = []
+        self._kept: list[Part] = []
+        self._put: list[Part] = []
+        self._rowless: list[tuple[str, int | None, int]] = []  # streams, and ranges that hold no rows
+        self._numbers = itertools.count(1)  # of parts that no range tells apart
+
+    @classmethod
+    def begin(cls, store: Store, *, overwrite: bool, try_number: int = 1, origin: str = "") -> Attempt:
+        """Look at what is there, and aim at the next generation, or find the window finished.
+
+        :param origin: what tries of one task instance have in common. With `overwrite` only parts of these are
+            resumed: what somebody else left may be as old as the set that is to be replaced.
+        """
+        names = store.list()  # before the manifests: one that is created in between is a finished set, not a broken one
+        found = newest_manifest(store)
+        if found is not None and not overwrite:
+            attempt = cls(store, found.generation, found, try_number, origin)
+            attempt._clean(found)
+            return attempt
+        # What can't be read, or was copied there from elsewhere, takes its name all the same.
+        newest = max(found.generation if found is not None else 0, newest_generation(names))
+        if newest and found is None:
+            log.warning("The set of %s is not whole any more; it is extracted anew.", store.folder)
+        attempt = cls(store, newest + 1, None, try_number, origin)
+        attempt._earlier = [
+            part
+            for part in attempt._sidecars(names)
+            if part.high is not None  # rows without a cursor are read again
+            and part.sizes.items() <= names.items()
+            and part.package_version == __version__  # another one may have had other columns
+            and (not overwrite or (origin and part.origin == origin))
+        ]
+        if files := [part for part in attempt._earlier if not part.is_rowless]:
+            size = sum(sum(part.sizes.values()) for part in files) / 1e6
+            log.info("An earlier attempt has left %d parts (%.0f MB); they are checked.", len(files), size)
+        return attempt
+
+    def keep(self, stream: str, low: int | None, high: int, count_rows: Callable[[Part], int]) -> list[Part]:
+        """Return the parts of earlier attempts that are whole and lie in ``[low, high)``, in order, none over another.
+
+        They become part of this attempt's set.
+
+        :param count_rows: reads a part and returns its number of rows.
+        """
+        of_stream = (part for part in self._earlier if part.stream == stream)
+        inside = [part for part in (_inside(part, low, high) for part in of_stream) if part is not None]
+        kept: list[Part] = []
+        for part in sorted(inside, key=lambda part: (_start(part), -_end(part))):
+            if (not kept or _start(part) >= _end(kept[-1])) and self._is_whole(part, count_rows):
+                kept.append(part)
+        self._kept += kept
+        return kept
+
+    def put(
+        self,
+        writer: RowWriter,
+        stream: str,
+        low: int | None,
+        high: int | None,
+        suffix: str,
+        children: Mapping[str, RowWriter] | None = None,
+    ) -> Part:
+        """Put a written part under its final name, then its sidecar.
+
+        :param children: writers of flattened child lists that belong to it, by their entity's name.
+        :raises SupersededError: the staging file is gone, because another attempt has committed.
+        """
+        children = children or {}
+        ending = f"{self._covered(low, high)}-{self._label}{suffix}"
+        name = f"g{self._generation:04d}-{stream}-{ending}"
+        size, digest = _closed(writer)
+        files = {
+            child: ChildFile(f"g{self._generation:04d}-{child}-{stream}-{ending}", its.rows, *_closed(its))
+            for child, its in children.items()
+        }
+        misfits = dict(+writer.misfits)
+        for child, its in children.items():
+            misfits |= {f"{child}.{field}": count for field, count in (+its.misfits).items()}
+        part = Part(name, stream, low, high, writer.rows, size, digest, self._origin, __version__, misfits, files)
+        self._put.append(part)
+        try:
+            for child, its in children.items():
+                self._store.put(its.path, files[child].name)
+            self._store.put(writer.path, name)
+            self._put_sidecar(part)
+        except FileNotFoundError as error:
+            if not self.is_superseded():
+                raise
+            raise SupersededError from error
+        return part
+
+    def note_rowless(self, stream: str, low: int | None, high: int) -> None:
+        """Note that a range of cursors was walked and holds no rows. It is written down only by `leave`."""
+        self._rowless.append((stream, low, high))
+
+    @property
+    def has_kept_rows(self) -> bool:
+        """Whether this attempt has put rows that a later one can keep."""
+        return any(part.high is not None for part in self._put)
+
+    def leave(self) -> None:
+        """End without a set: write down which ranges hold no rows, so that the next attempt needn't walk them again.
+
+        If another attempt has committed, nothing is written. A failure here only costs the next attempt some calls.
+        """
+        try:
+            if not self._rowless or self.is_superseded():
+                return
+            for stream, low, high in _joined(self._rowless):
+                name = f"g{self._generation:04d}-{stream}-{self._covered(low, high)}-{self._label}{ROWLESS}"
+                self._put_sidecar(Part(name, stream, low, high, 0, 0, "", self._origin, __version__))
+        except Exception as failure:
+            log.warning("Which ranges hold no rows couldn't be written down (%s); they will be walked again.", failure)
+
+    def commit(self, manifest: Callable[[int, tuple[Part, ...]], Manifest]) -> Manifest:
+        """Create the manifest, unless another attempt has committed this generation; return the one that counts.
+
+        :param manifest: makes the manifest of a generation and its parts.
+        """
+        listed = [part for part in self._kept + self._put if not part.is_rowless]
+        parts = sorted(listed, key=lambda part: (part.stream, _start(part), part.name))
+        mine = manifest(self._generation, tuple(parts))
+        data = msgspec.json.format(msgspec.json.encode(mine), indent=2)
+        try:
+            created = self._store.create(data, manifest_name(self._generation))
+        except FileNotFoundError:
+            if not self.is_superseded():
+                raise
+            created = False
+        if created and newest_generation(self._store.list()) > self._generation:
+            # This generation's manifest was there, and was removed with its parts when a newer one replaced it.
+            self._store.delete(manifest_name(self._generation))
+            created = False
+        if not created:
+            return self.give_way()
+        self._clean(mine)
+        return mine
+
+    def give_way(self) -> Manifest:
+        """Remove this attempt's own files and return the manifest of the one that committed instead.
+
+        What the other has taken into its set stays: it may have resumed where this one was thought to be dead.
+
+        :raises FileNotFoundError: that set isn't whole any more either.
+        """
+        theirs = newest_manifest(self._store)
+        if theirs is None or theirs.generation < self._generation:
+            raise FileNotFoundError(
+                f"another run committed {self._store.folder} meanwhile, and its files are gone again"
+            )
+        taken = {part.name for part in theirs.parts}
+        for part in self._put:
+            if part.name not in taken:
+                for name in (sidecar_name(part.name), *part.sizes):
+                    self._store.delete(name)
+        log.warning(
+            "Another run has committed this window meanwhile; its set is kept, and this run's files are removed."
+        )
+        return theirs
+
+    def _covered(self, low: int | None, high: int | None) -> str:
+        """Return what a part covers, for its name: a range of cursors, or the rest of what no range tells apart."""
+        if high is None:
+            return f"unordered-{next(self._numbers):04d}"
+        return f"{'start' if low is None else compact(low)}-{compact(high)}"
+
+    def _put_sidecar(self, part: Part) -> None:
+        sidecar = Sidecar(**msgspec.structs.asdict(part), place=self._store.place)
+        self._store.put_bytes(msgspec.json.encode(sidecar), sidecar_name(part.name))
+
+    def _sidecars(self, names: Iterable[str]) -> Iterator[Part]:
+        """Yield the parts of this generation, written for this folder, that are said to be whole."""
+        prefix = f"_g{self._generation:04d}-"
+        for name in names:
+            if name.startswith(prefix) and _OURS.fullmatch(name):
+                try:
+                    sidecar = msgspec.json.decode(self._store.read(name), type=Sidecar)
+                except (FileNotFoundError, msgspec.MsgspecError):
+                    continue  # being removed, or cut off: what it tells of doesn't exist
+                if name == sidecar_name(sidecar.name) and sidecar.place == self._store.place:
+                    yield msgspec.convert(sidecar, Part, from_attributes=True)
+
+    def _is_whole(self, part: Part, count_rows: Callable[[Part], int]) -> bool:
+        """Return whether the bytes of a part's files are those that were written, and it has the rows that it says."""
+        if part.is_rowless:
+            return True
+        try:
+            digests = all(self._store.sha256(name) == digest for name, digest in part.digests.items())
+            return digests and count_rows(part) == part.rows
+        except FileNotFoundError:
+            return False
+
+    def is_superseded(self) -> bool:
+        """Return whether another attempt has committed this generation, or a later one."""
+        return newest_generation(self._store.list()) >= self._generation
+
+    def _clean(self, committed: Manifest) -> None:
+        """Remove what is left of this and earlier generations: nobody can commit them any more."""
+        keep = {manifest_name(committed.generation)}
+        for part in committed.parts:
+            keep |= {*part.sizes, sidecar_name(part.name)}
+        for name in self._store.list():
+            match = _OURS.fullmatch(name)
+            if match and int(match[match.lastindex or 0]) <= committed.generation and name not in keep:
+                self._store.delete(name)
+
+
+def sidecar_name(part: str) -> str:
+    """Return the name of a part's sidecar: neither engines that read folders nor globs by suffix take it for data."""
+    return f"_{part}.meta"
+
+
+def stream_name(piece: Piece) -> str:
+    """Return a stream's name in names of parts: with the warehouse that it lies below."""
+    return f"{piece.parent}-{piece.stream.name}" if piece.parent else piece.stream.name
+
+
+def gaps(piece: Piece, parts: Iterable[Part]) -> Iterator[Piece]:
+    """Yield what of a piece none of the parts covers.
+
+    :param parts: in order, inside the piece, none over another.
+    """
+    low = piece.lo
+    for part in parts:
+        if part.low is not None and (low is None or low < part.low):
+            yield Piece(piece.stream, low, part.low, piece.parent)
+        low = part.high
+    if low is None or low < piece.hi:
+        yield Piece(piece.stream, low, piece.hi, piece.parent)
+
+
+def _inside(part: Part, low: int | None, high: int) -> Part | None:
+    """Return a part if it lies in ``[low, high)``; of a range without rows, what of it does.
+
+    Such a range may reach across the end of a window into its tail.
+    """
+    start, end = (float("-inf") if low is None else low), _end(part)
+    if not part.is_rowless:
+        return part if start <= _start(part) and end <= high else None
+    if _start(part) >= high or end <= start:
+        return None
+    its_low = part.low if start <= _start(part) else low
+    return msgspec.structs.replace(part, low=its_low, high=high if part.high is None else min(part.high, high))
+
+
+def _joined(ranges: Iterable[tuple[str, int | None, int]]) -> list[tuple[str, int | None, int]]:
+    """Return ranges in order, those of one stream that touch made one."""
+    joined: list[tuple[str, int | None, int]] = []
+    for stream, low, high in sorted(ranges, key=lambda one: (one[0], float("-inf") if one[1] is None else one[1])):
+        if joined and (joined[-1][0], joined[-1][2]) == (stream, low):
+            joined[-1] = (stream, joined[-1][1], high)
+        else:
+            joined.append((stream, low, high))
+    return joined
+
+
+def _start(part: Part) -> float:
+    return float("-inf") if part.low is None else part.low
+
+
+def _end(part: Part) -> float:
+    return float("inf") if part.high is None else part.high
+
+
+def _closed(writer: RowWriter) -> tuple[int, str]:
+    """Finish a writer's file; return its size and its SHA-256."""
+    digest = writer.close()
+    return writer.bytes, digest

@@ -1,0 +1,97 @@
+"""Writing one part as CSV, for people and for tools that take nothing else; ``jsonl`` and ``parquet`` keep more.
+
+RFC 4180 in UTF-8 without a byte order mark: a header, commas, CRLF, quotes where needed. Values are the API's text,
+times ISO 8601 in UTC, lists and nested values compact JSON, nulls and missing fields empty (so null and an empty text
+look alike). What the entity table doesn't know is in the last column, ``_unknown``, as one JSON object.
+
+Values that begin with ``=``, ``+``, ``-`` or ``@`` are left as they are. A spreadsheet that opens such a file may run
+them as formulas, and the usual cure, a quote or a tab in front, would falsify every negative amount and phone number
+for all who load the file as the data that it is. To look at a file whose texts strangers can write (customers' notes),
+import it with its columns as text, or open it in anything but a spreadsheet.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from airflow_provider_dotypos.api.page import one_line
+from airflow_provider_dotypos.api.window import iso
+from airflow_provider_dotypos.transfers.files.formats.writer import TextWriter
+from airflow_provider_dotypos.transfers.rows import lenient
+from airflow_provider_dotypos.transfers.rows.columns import NULL, UNKNOWN, Columns, members
+from airflow_provider_dotypos.transfers.rows.readable import readable
+
+
+class CsvWriter(TextWriter):
+    """A staging file of CSV.
+
+    :param path: where to write.
+    :param columns: which columns, see ``columns_of``.
+    :param gzip_level: 1 to 9, or ``None`` to leave it uncompressed.
+    """
+
+    def __init__(self, path: Path, columns: Columns, gzip_level: int | None = None) -> None:
+        super().__init__(path, gzip_level)
+        self._columns = columns
+        self._times = frozenset(column.name for column in columns.columns if column.kind == "timestamp")
+        self._put([[*columns.names_in_order, UNKNOWN]])
+
+    def write(self, rows: Iterable[msgspec.Raw]) -> None:
+        """Append rows, a record each."""
+        wanted = readable(self._columns.cut(rows, self.misfits), self._columns, self.misfits)
+        records = [self._record(members(row, self.misfits)) for row in wanted]
+        self._put(records)
+        self.rows += len(records)
+
+    def _put(self, records: list[list[str]]) -> None:
+        try:
+            text = _csv(records)
+        except csv.Error:  # Python 3.10 writes no NUL; later versions write it as it is
+            marked = [[cell.replace("\0", _NO_CHARACTER) for cell in record] for record in records]
+            text = _csv(marked).replace(_NO_CHARACTER, "\0")
+        self._text.write(text.encode())
+
+    def _record(self, row: dict[str, msgspec.Raw]) -> list[str]:
+        record = []
+        for column in self._columns.columns:
+            cell = _cell(row.pop(column.name, NULL))
+            record.append(_utc(cell) if column.name in self._times else cell)
+        record.append(_json(msgspec.Raw(msgspec.json.encode(row))) if row else "")
+        return record
+
+
+def _csv(records: list[list[str]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(records)
+    return text.getvalue()
+
+
+#: Half of a character, which no text that was read as UTF-8 holds.
+_NO_CHARACTER = "\ud800"
+
+
+def _cell(value: msgspec.Raw) -> str:
+    try:
+        return lenient.text(value) or ""
+    except lenient.MisfitError:
+        return _json(value)
+
+
+def _json(value: msgspec.Raw) -> str:
+    return bytes(one_line(value)).decode()
+
+
+def _utc(cell: str) -> str:
+    """Return a time in UTC; what is none, or would lose something, stays as it came."""
+    if len(cell) == 24 and cell.endswith("Z"):
+        return cell
+    try:
+        milliseconds, complete = lenient.moment(cell)
+    except lenient.MisfitError:
+        return cell
+    return iso(milliseconds) if complete else cell

@@ -1,0 +1,156 @@
+"""Writing one part as Parquet: columns typed by the entity table, the same in every part, and nothing lost.
+
+==================  ==========================================================================================
+API                 column
+==================  ==========================================================================================
+ids, long, flags    int64
+integer, short      int32
+double, decimal     decimal128(38, 18): exact, never a float on its way
+timestamp           timestamp[ms, UTC]
+boolean             bool
+text, enum          string
+lists of text       list<string> (of one text in place of a list: that one)
+allergens           list<int32>
+nested objects      string: their JSON, as it came
+child lists         list<struct>, typed like the child entity
+everything else     ``_unknown``: per row one JSON object, as text, of the fields that the entity table doesn't know and
+                    of values that don't fit their column, as they came; structs have one of their own
+==================  ==========================================================================================
+
+Text that isn't UTF-8 is kept in its column, with U+FFFD for what is lost, and counted as a misfit.
+A value that is no such value at all leaves a null in its column. One that is only finer than its column (a time with
+microseconds, a number with 20 decimals) is cut there. Both are counted as misfits, and are in ``_unknown`` as they
+came. Only of a child list whose fields are wanted in part, and that holds anything but objects, nothing is kept: there
+is no telling what in it isn't wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from airflow_provider_dotypos import __version__
+from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
+from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
+from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, Columns
+
+ROW_GROUP_ROWS = 65_536
+"""Rows that a row group holds at most, give or take one batch; `EncodingThread` bounds its memory. While a row group is
+written, it takes as much memory again."""
+
+BATCH_ROWS = 500
+BATCH_BYTES = 2**19
+"""Rows, and bytes of JSON, that are decoded at once: few enough to stay in a processor's cache. Until then each writer
+keeps them, and the answers that they came in, so the bound on bytes bounds memory where rows are large."""
+
+
+class PyarrowMissingError(DotyposError, ImportError):
+    """Parquet was asked for, and pyarrow isn't installed."""
+
+    permanent = True
+
+
+class ParquetWriter(RowWriter):
+    """A staging file of Parquet, compressed by zstd. ``bytes`` grows by whole row groups.
+
+    :param path: where to write.
+    :param columns: which columns, see ``columns_of``.
+    :param encoder: does all that concerns Arrow; shared by the writers of an extraction.
+    :raises PyarrowMissingError: pyarrow isn't installed.
+    """
+
+    def __init__(self, path: Path, columns: Columns, encoder: EncodingThread) -> None:
+        self._arrow, self._parquet = require_pyarrow()
+        super().__init__(path)
+        self._columns = columns
+        self._encoder = encoder
+        self._pending: list[msgspec.Raw] = []
+        self._pending_bytes = 0
+        self._batches: list[Any] = []
+        self._held_rows = self.held_bytes = 0
+        encoder.run(self._open)
+
+    def write(self, rows: Iterable[msgspec.Raw]) -> None:
+        """Append rows."""
+        for row in rows:
+            self.rows += 1
+            self._pending.append(row)
+            self._pending_bytes += len(row)
+            if len(self._pending) >= BATCH_ROWS or self._pending_bytes >= BATCH_BYTES:
+                self._encoder.run(self._encode)
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._encoder.run(self._abandon)
+
+    def _finish(self) -> None:
+        self._encoder.run(self._complete)
+
+    # What follows runs in the encoder's thread.
+
+    def write_held(self) -> None:
+        """Write the rows held as a row group."""
+        if self._batches:
+            self._file.write_table(self._table.together(self._batches), row_group_size=self._held_rows)
+            self._batches, self._held_rows, self.held_bytes = [], 0, 0
+            self._table.release_memory()
+
+    def _open(self) -> None:
+        self._table = self._arrow.Table(self._columns)
+        self.misfits = self._table.misfits  # child lists' fields as ``orderItems.name``
+        schema = self._table.schema.with_metadata(
+            {
+                "dotypos.entity": self._columns.entity,
+                "dotypos.schema_version": str(SCHEMA_VERSION),
+                "dotypos.package_version": __version__,
+            }
+        )
+        # Ids differ in every row: a dictionary of them would only be in the way.
+        dictionaries = [path for path in self._arrow.leaves(schema) if path.split(".")[-1] != "id"]
+        self._file = self._parquet.ParquetWriter(
+            self._arrow.file(self._staging), schema, compression="zstd", use_dictionary=dictionaries
+        )
+        self._encoder.add(self)
+
+    def _encode(self) -> None:
+        if not self._pending:
+            return
+        batch = self._table.batch(self._pending)
+        self._pending, self._pending_bytes = [], 0
+        self._batches.append(batch)
+        self._held_rows += batch.num_rows
+        self.held_bytes += batch.nbytes
+        if self._held_rows >= ROW_GROUP_ROWS:
+            self.write_held()
+        self._encoder.make_room()
+
+    def _complete(self) -> None:
+        self._encode()
+        self._encoder.remove(self)
+        self.write_held()
+        self._file.close()
+
+    def _abandon(self) -> None:
+        self._encoder.remove(self)
+        super().discard()
+        self._file.close()  # or it would write its end when it is collected
+
+
+def require_pyarrow() -> tuple[Any, Any]:
+    """Return the module that makes Arrow columns, and ``pyarrow.parquet``: imported here, as it takes its time.
+
+    :raises PyarrowMissingError: pyarrow isn't installed.
+    """
+    try:
+        import pyarrow.parquet
+
+        from airflow_provider_dotypos.transfers.rows import arrow
+    except ImportError as error:
+        raise PyarrowMissingError(
+            f"file_format='parquet' needs pyarrow ({error}): pip install 'airflow-provider-dotypos[parquet]'"
+        ) from error
+    return arrow, pyarrow.parquet

@@ -1,0 +1,113 @@
+"""Writing one part: rows into a staging file, counted and digested as they pass."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from airflow_provider_dotypos.transfers.files.staging import open_private
+
+
+class RowWriter(ABC):
+    """A staging file that takes rows; each format is a subclass.
+
+    :param path: where to write.
+    :ivar rows: rows written.
+    :ivar misfits: how many values didn't fit their column, by field (of the rows that were looked at: all, once it is
+        closed; whoever takes children out of rows adds what is none).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows = 0
+        self.misfits: Counter[str] = Counter()
+        self._staging = StagingFile(path)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes in the file so far."""
+        return self._staging.bytes
+
+    @abstractmethod
+    def write(self, rows: Iterable[msgspec.Raw]) -> None:
+        """Append rows: the API's bytes of a JSON object each."""
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Write what is still to be written."""
+
+    def close(self) -> str:
+        """Finish the file, on the disk for good; return its SHA-256 in hex."""
+        self._finish()
+        return self._staging.finish()
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._staging.discard()
+
+
+class StagingFile(io.RawIOBase):
+    """A file being written, whose bytes are counted and digested as they pass.
+
+    :param path: where to write.
+    :ivar bytes: bytes written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = open_private(path)
+        self._sha256 = hashlib.sha256()
+        self.bytes = 0
+
+    def writable(self) -> bool:
+        """Whether it takes bytes: yes."""
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        """Append bytes; after `discard` they go nowhere."""
+        if self._file.closed:
+            return len(data)
+        self._sha256.update(data)
+        self.bytes += len(data)
+        return self._file.write(data)
+
+    def finish(self) -> str:
+        """Bring it on the disk for good; return its SHA-256 in hex."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return self._sha256.hexdigest()
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        with suppress(OSError):  # a full disk takes no last bytes, which nobody wants
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+class TextWriter(RowWriter):
+    """A staging file of text, compressed or not.
+
+    :param path: where to write.
+    :param gzip_level: 1 to 9, or ``None`` to leave it uncompressed.
+    """
+
+    def __init__(self, path: Path, gzip_level: int | None) -> None:
+        super().__init__(path)
+        # No name and no time in the header: the same rows make the same bytes.
+        self._text: StagingFile | gzip.GzipFile = (
+            self._staging if gzip_level is None else gzip.GzipFile("", "wb", gzip_level, fileobj=self._staging, mtime=0)
+        )
+
+    def _finish(self) -> None:
+        if isinstance(self._text, gzip.GzipFile):
+            self._text.close()

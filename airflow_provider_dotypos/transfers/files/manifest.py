@@ -1,0 +1,334 @@
+"""The manifest of a set: what was extracted, in which files. Readers begin here: no manifest, no set."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
+from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.transfers.files.store import Store, object_path
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+FORMAT_VERSION = 1
+
+# An underscore in front hides what isn't data from engines that read a folder whole (Spark, Hive, Athena).
+_MANIFEST = re.compile(r"_manifest-(\d{4,})\.json")
+
+
+#: How the name of a part ends that has no file, see `Part.is_rowless`.
+ROWLESS = ".rowless"
+
+
+class DamagedSetError(DotyposError, ValueError):
+    """A file of a committed set holds other bytes than were written."""
+
+    permanent = True
+
+
+class ChildFile(msgspec.Struct, frozen=True):
+    """The rows of a child list that came with a part's rows, flattened into a file of their own."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One file of a set, and the files of children that belong to it.
+
+    :param stream: which disjoint part of the rows it belongs to, such as ``live`` or ``deleted``.
+    :param low: first cursor of those that it covers completely, in epoch ms; ``None`` from the beginning.
+    :param high: first cursor after them; both are ``None`` for rows without a cursor.
+    :param rows: rows in it.
+    :param bytes: its size.
+    :param sha256: of its bytes, in hex.
+    :param origin: the task instance that wrote it, in short.
+    :param package_version: the package that wrote it.
+    :param misfits: how many values didn't fit their column, by field (of children in files of their own as
+        ``order-items.quantity``): they are kept as they came (where there are columns, in ``_unknown``), but for what
+        may hold fields that weren't wanted.
+    :param children: files of flattened child lists, by their entity's name.
+    """
+
+    name: str
+    stream: str
+    low: int | None
+    high: int | None
+    rows: int
+    bytes: int
+    sha256: str
+    origin: str = ""
+    package_version: str = ""
+    misfits: dict[str, int] = {}
+    children: dict[str, ChildFile] = {}
+
+    @property
+    def is_rowless(self) -> bool:
+        """Whether it only says that its range holds no rows. It has no files then, and no manifest lists it."""
+        return self.name.endswith(ROWLESS)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """All its files, with their sizes in bytes."""
+        return {file.name: file.bytes for file in self._files}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """All its files, with their SHA-256."""
+        return {file.name: file.sha256 for file in self._files}
+
+    @property
+    def _files(self) -> tuple[Part | ChildFile, ...]:
+        return () if self.is_rowless else (self, *self.children.values())
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a set holds; written last, never changed.
+
+    :param generation: counts the replacements of this window's set, from 1.
+    :param since: first instant inside the window, in ISO 8601; ``None`` from the beginning.
+    :param until: first instant after the window, in ISO 8601.
+    :param rows: rows in all parts (not counting children in files of their own).
+    :param distinct_ids: different ids among them (of rows below different warehouses: summed), which equals `rows`
+        unless rows changed meanwhile.
+    :param tail_until: for a set from the beginning: rows that changed while it was read, up to this moment, are in it
+        as well, so it can hold two versions of a row; ``None`` if there is no such tail. A snapshot also holds what
+        changed after it.
+    :param requests: list calls that the attempt which committed it took.
+    :param bytes: size of all files.
+    :param columns: the columns of each table, by its entity, where the format has any, or a selection was asked for.
+    :param children: rows in the files of flattened child lists, by entity.
+    :param misfits: how many values didn't fit their column in all parts, see `Part`.
+    :param shape: digest of what shapes the rows; the end of the folder's name.
+    """
+
+    entity: str
+    cloud_id: int
+    since: str | None
+    until: str
+    tail_until: str | None = None
+    filter: str
+    include: str
+    file_format: str
+    compression: str | None
+    generation: int
+    rows: int
+    distinct_ids: int
+    requests: int
+    bytes: int
+    parts: tuple[Part, ...]
+    package_version: str
+    columns: dict[str, list[str]] = {}
+    children: dict[str, int] = {}
+    misfits: dict[str, int] = {}
+    schema_version: int | None = None
+    snapshot: bool = False
+    shape: str = ""
+    format_version: int = FORMAT_VERSION
+    complete: bool = True
+
+
+class CommittedSet(msgspec.Struct, frozen=True):
+    """A committed set.
+
+    :param manifest: what it holds.
+    :param path: the manifest's path.
+    :param files: its files, ready to be opened.
+    :param children: the files of flattened child lists, by entity.
+    """
+
+    manifest: Manifest
+    path: ObjectStoragePath
+    files: list[ObjectStoragePath]
+    children: dict[str, list[ObjectStoragePath]]
+
+    @property
+    def uris(self) -> list[str]:
+        """The addresses of its files for other tools (DuckDB, Spark, pandas): without Airflow's connection in them."""
+        return [uri(file) for file in self.files]
+
+
+def uri(file: ObjectStoragePath) -> str:
+    """Return a file's address for other tools: without the connection that Airflow puts into it."""
+    address: str = file.fs.unstrip_protocol(file.path)
+    return address
+
+
+def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None, *, verify: bool = False) -> CommittedSet:
+    """Return the committed set of a window.
+
+    Every file must exist in its size. A set may be moved or copied together with its last three folders, whose names
+    say what it is: ``{cloud}/{entity}/{window}``.
+
+    :param path: the manifest's path (as the operator returns it), or the window's folder, whose newest set is taken.
+    :param conn_id: the Airflow connection of the store, where its path doesn't name one.
+    :param verify: also read every file and compare its SHA-256.
+    :raises FileNotFoundError: if there is no whole set there: nothing was committed, or a file is gone.
+    :raises DotyposInputError: if the manifest is of another set than the folder's name says, or of a newer format.
+    :raises DamagedSetError: if `verify` finds a file whose bytes have changed.
+    """
+    place = object_path(path, conn_id)
+    named = _MANIFEST.fullmatch(place.name)
+    store = Store(place.parent if named else place)
+    found = whole_manifest(store, int(named[1])) if named else newest_manifest(store)
+    if found is None:
+        _refuse_misplaced(store, int(named[1]) if named else newest_generation(store.list()))
+        raise FileNotFoundError(f"no whole set at {path}: nothing was committed there, or a file of it is gone")
+    if verify:
+        _verify(store, found)
+    return CommittedSet(
+        found,
+        store.folder / manifest_name(found.generation),
+        [store.folder / part.name for part in found.parts],
+        {
+            child: [store.folder / part.children[child].name for part in found.parts if child in part.children]
+            for child in found.children
+        },
+    )
+
+
+def find_set(store: Store) -> tuple[str, Manifest] | None:
+    """Return the path and the manifest of a folder's newest set, if it is whole."""
+    manifest = newest_manifest(store)
+    return None if manifest is None else (str(store.folder / manifest_name(manifest.generation)), manifest)
+
+
+def manifest_name(generation: int) -> str:
+    """Return the name of a generation's manifest."""
+    return f"_manifest-{generation:04d}.json"
+
+
+def newest_generation(names: dict[str, int]) -> int:
+    """Return the highest generation that has a manifest among `names`, or 0."""
+    return max((int(match[1]) for match in map(_MANIFEST.fullmatch, names) if match), default=0)
+
+
+def newest_manifest(store: Store) -> Manifest | None:
+    """Return the newest manifest of a folder, if its set is whole (a set may be replaced while one looks).
+
+    What can't be read or belongs to another set counts as if it weren't there.
+    """
+    looked_at = 0
+    while (newest := newest_generation(names := store.list())) > looked_at:
+        looked_at = newest
+        for generation in sorted({int(match[1]) for match in map(_MANIFEST.fullmatch, names) if match}, reverse=True):
+            try:
+                manifest = _read(store, generation)
+            except FileNotFoundError:
+                break  # a newer set has replaced it
+            if manifest is not None and _misfit(manifest, store, generation) is None:
+                if _is_whole(manifest, store):
+                    return manifest
+                break
+    return None
+
+
+def whole_manifest(store: Store, generation: int) -> Manifest | None:
+    """Return a generation's manifest, if it is this folder's and every file that it lists exists in its size.
+
+    :raises DotyposInputError: if it is of a newer format.
+    """
+    try:
+        manifest = _read(store, generation)
+    except FileNotFoundError:
+        return None
+    if manifest is None or _misfit(manifest, store, generation) is not None:
+        return None
+    return manifest if _is_whole(manifest, store) else None
+
+
+class _Version(msgspec.Struct):
+    """What is read of a manifest first: the rest of a newer one may look like anything."""
+
+    format_version: object = FORMAT_VERSION
+
+
+def _read(store: Store, generation: int) -> Manifest | None:
+    """Return a manifest as it stands in its file; ``None`` if that is cut off, or isn't a manifest at all.
+
+    :raises FileNotFoundError: if there is no such file.
+    :raises DotyposInputError: if it is of a newer format.
+    """
+    data = store.read(manifest_name(generation))
+    try:
+        version = msgspec.json.decode(data, type=_Version).format_version
+    except msgspec.MsgspecError:
+        return None
+    if version != FORMAT_VERSION:
+        raise DotyposInputError(
+            f"{store.folder}: the manifest has format version {str(version)[:20]}, this package reads "
+            f"{FORMAT_VERSION}; use a newer airflow-provider-dotypos"
+        )
+    try:
+        return msgspec.json.decode(data, type=Manifest)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _misfit(manifest: Manifest, store: Store, generation: int) -> str | None:
+    """Return what in a manifest contradicts the place where it lies; ``None`` if nothing does.
+
+    It may have been copied there, and what it lists decides which files are kept.
+    """
+    cloud, entity, window = store.place
+    said = [
+        ("cloud", str(manifest.cloud_id), cloud),
+        ("entity", manifest.entity, entity),
+        ("window", _window_name(manifest), window.rpartition("_")[0]),
+        # Manifests of earlier versions don't name it.
+        ("shape", manifest.shape or window.rpartition("_")[2], window.rpartition("_")[2]),
+        ("generation", str(manifest.generation), str(generation)),
+    ]
+    for what, its, here in said:
+        if its != here:
+            return f"its {what} is {its}, and here it would be {here or 'unnamed'}"
+    for part in manifest.parts:
+        for name in part.sizes:
+            if not name.startswith(f"g{generation:04d}-") or "/" in name or "\\" in name:
+                return "it lists files of another folder or generation"
+    return None if manifest.complete else "it says that its set isn't complete"
+
+
+def _window_name(manifest: Manifest) -> str:
+    """Return the name that the folder of a manifest's window has; an empty one if its window can't be read."""
+    try:
+        return Window.of(manifest.since, manifest.until).name
+    except DotyposInputError:
+        return ""
+
+
+def _is_whole(manifest: Manifest, store: Store) -> bool:
+    names = store.list()
+    return all(part.sizes.items() <= names.items() for part in manifest.parts)
+
+
+def _refuse_misplaced(store: Store, generation: int) -> None:
+    """Raise if what makes a manifest unusable is the place where it lies.
+
+    :raises DotyposInputError: if it is.
+    """
+    try:
+        manifest = _read(store, generation)
+    except FileNotFoundError:
+        return
+    if manifest is not None and (misfit := _misfit(manifest, store, generation)) is not None:
+        raise DotyposInputError(
+            f"{store.folder / manifest_name(generation)} doesn't belong to this folder: {misfit}. A set is moved or "
+            "copied together with its last three folders: {cloud}/{entity}/{window}"
+        )
+
+
+def _verify(store: Store, manifest: Manifest) -> None:
+    for part in manifest.parts:
+        for name, digest in part.digests.items():
+            if store.sha256(name) != digest:
+                raise DamagedSetError(
+                    f"{store.folder / name}: its bytes aren't those that were written (SHA-256 differs); extract the "
+                    "window again with overwrite=True"
+                )

@@ -1,0 +1,166 @@
+"""Sets that were not delivered yet: their runs have moved the watermark, but their tasks haven't succeeded.
+
+A result reaches a reader only once the task has succeeded: Airflow keeps it, sends the events of outlets and reports
+the state after ``execute``. So each run leaves a *note* of its set before it moves the watermark. A later run returns
+the sets of all notes with its own, until Airflow says that a task which returned them has succeeded.
+
+Notes are files beside the sets that they are of, one each, which are created and removed whole. A list in the asset's
+state store, which has no conditional write, could lose one when two runs write at once, and would be bounded in size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from airflow_provider_dotypos._compat import TaskInstanceKey
+from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.transfers.files.manifest import Manifest
+
+log = logging.getLogger(__name__)
+
+#: A committed set: its manifest's path, and the manifest.
+Committed: TypeAlias = tuple[str, Manifest]
+
+_NAME = re.compile(r"[0-9a-f]{16}\.json")
+
+
+class Folder(Protocol):
+    """What is used of the store in which notes lie."""
+
+    def list(self) -> dict[str, int]:
+        """Return the names in it, with sizes."""
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+
+    def put_bytes(self, data: bytes, name: str) -> None:
+        """Write a file, whole or not at all."""
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it exists."""
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What a run leaves of its set.
+
+    :param run: the task instance.
+    :param try_number: which of its tries wrote this.
+    :param folder: name of the set's folder, beside that of the notes; empty for a run that had nothing new.
+    :param since: the set's window, in epoch milliseconds; ``None`` from the beginning.
+    :param until: its end.
+    :param reached: where the watermark was when the run began.
+    :param returns: names of further notes whose sets the run returns with its own, or has read again.
+    """
+
+    run: TaskInstanceKey
+    try_number: int
+    folder: str
+    since: int | None
+    until: int
+    reached: int | None
+    returns: tuple[str, ...] = ()
+
+
+class PendingSets:
+    """The notes of one watermark, as one try of one task instance sees them.
+
+    :param notes: where they lie.
+    :param run: the task instance.
+    :param try_number: its try.
+    :param find: returns the whole set in a folder, if there is one.
+    :param succeeded: returns which of some task instances Airflow knows to have succeeded.
+    """
+
+    def __init__(
+        self,
+        notes: Folder,
+        run: TaskInstanceKey,
+        try_number: int,
+        *,
+        find: Callable[[str], Committed | None],
+        succeeded: Callable[[set[TaskInstanceKey]], set[TaskInstanceKey]],
+    ) -> None:
+        self._notes = notes
+        self._run = run
+        self._try_number = try_number
+        self.find = find
+        self._succeeded = succeeded
+        self._outlived = False
+
+    def read(self) -> dict[str, Note]:
+        """Return the notes of sets not delivered yet, by name, the oldest window first; remove the others."""
+        notes = dict(self._all())
+        done = self._succeeded({self._run, *(note.run for note in notes.values())}) if notes else set()
+        self._outlived = self._run in done
+        delivered = {name for name, note in notes.items() if note.run in done}
+        for run in done:
+            # The last try is the one that has succeeded, so its note says what else was returned.
+            tries = [note for note in notes.values() if note.run == run]
+            delivered.update(max(tries, key=lambda note: note.try_number).returns if tries else ())
+        # In this order the note that says what else was returned goes last, also if this process dies in between.
+        for name in sorted(
+            delivered & notes.keys(), key=lambda name: (notes[name].run in done, notes[name].try_number)
+        ):
+            self._notes.delete(name)
+            del notes[name]
+        return dict(sorted(notes.items(), key=lambda item: (item[1].until, item[0])))
+
+    def add(self, window: Window | None, reached: int | None, folder: str = "") -> list[Committed]:
+        """Note a run's set, and return the earlier sets that its result is to hold as well, the oldest first.
+
+        :param window: of the set; ``None`` for a run that had nothing new.
+        :param reached: where the watermark was when the run began.
+        :param folder: name of the set's folder.
+        """
+        returned: dict[str, Committed] = {}
+        settled: list[str] = []
+        for name, note in self.read().items():
+            if window is not None and note.until > window.until:
+                continue  # a later run's: it, or one after it, returns that
+            found = self.find(note.folder) if note.folder not in ("", folder) else None
+            if found is not None:
+                returned[note.folder] = found
+            if found is not None or note.folder in ("", folder) or (window is not None and _covers(window, note)):
+                settled.append(name)
+        if self._outlived:
+            log.warning("Airflow says that this task has succeeded already: another process runs it, or ran it.")
+        elif window is not None or returned:
+            since, until = (None, 0) if window is None else (window.since, window.until)
+            note = Note(self._run, self._try_number, folder, since, until, reached, tuple(settled))
+            self._notes.put_bytes(msgspec.json.encode(note), f"{secrets.token_hex(8)}.json")
+        return list(returned.values())
+
+    def _all(self) -> Iterator[tuple[str, Note]]:
+        for name in self._notes.list():
+            if _NAME.fullmatch(name):
+                try:
+                    note = msgspec.json.decode(self._notes.read(name), type=Note)
+                except FileNotFoundError:
+                    continue  # another run has removed it meanwhile
+                except msgspec.MsgspecError:
+                    log.warning("%s in the folder of pending sets can't be read, and is passed over.", name)
+                    continue
+                if "/" not in note.folder:
+                    yield name, note
+
+
+def notes_folder(asset: str, key: str) -> str:
+    """Return the name of the folder for a watermark's notes, beside the folders of sets.
+
+    :param asset: name of the watermark's asset: runs with another one have other readers, even of the same rows.
+    :param key: of the watermark.
+    """
+    return f"_pending_{hashlib.sha256(f'{asset} {key}'.encode()).hexdigest()[:16]}"
+
+
+def _covers(window: Window, note: Note) -> bool:
+    """Return whether a window holds all of a note's."""
+    starts = window.since is None or (note.since is not None and window.since <= note.since)
+    return starts and note.until <= window.until

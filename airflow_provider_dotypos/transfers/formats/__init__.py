@@ -1,1 +1,0 @@
-"""The files that rows go into: their columns, and a writer for each format."""

@@ -1,0 +1,1 @@
+"""An entity's rows: their columns, their values, their nested lists."""

@@ -1,0 +1,62 @@
+"""The few operations of a store, where stores differ; and what cleaning leaves alone."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_dotypos.transfers.files.manifest import Manifest, read_manifest
+from airflow_provider_dotypos.transfers.files.store import Store
+
+Extract = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(ObjectStoragePath(f"file://{tmp_path}/set"))
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_name_is_created_once(store: Store, links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not links:
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(errno.EPERM, "no hard links here")
+
+        monkeypatch.setattr(os, "link", refuse)
+    assert store.create(b"one", "_manifest-0001.json")
+    assert store.create(b"one", "_manifest-0001.json")  # ours, asked for again after an answer was lost
+    assert not store.create(b"two", "_manifest-0001.json")
+    assert store.read("_manifest-0001.json") == b"one"
+    assert set(store.list()) == {"_manifest-0001.json"}
+
+
+def test_a_folder_that_is_not_there_is_empty(store: Store) -> None:
+    assert store.list() == {}
+    store.delete("nothing")
+
+
+def test_cleaning_leaves_what_is_not_ours(extract: Extract, orders: list[str], tmp_path: Path) -> None:
+    folder = Path(extract()["manifest"].removeprefix("file://")).parent
+    for name in ("g0001-notes.txt", "g0001.csv", "README.md", "_manifest-copy.json"):
+        (folder / name).write_text("somebody's")
+    (folder / "g0001-live-x-t1abcdef.jsonl").write_text("a part of a dead attempt")
+    extract()
+    names = set(os.listdir(folder))
+    assert {"g0001-notes.txt", "g0001.csv", "README.md", "_manifest-copy.json"} <= names
+    assert "g0001-live-x-t1abcdef.jsonl" not in names
+
+
+def test_a_manifest_of_a_later_format_is_not_guessed_at(extract: Extract, orders: list[str]) -> None:
+    path = Path(extract()["manifest"].removeprefix("file://"))
+    manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(manifest, format_version=9)))
+    with pytest.raises(ValueError, match="newer airflow-provider-dotypos"):
+        read_manifest(str(path))
