@@ -59,6 +59,7 @@ OWN = {
     "api/query.py": 1,
     "api/reading.py": 1,
     "api/window.py": 3,
+    "commands/sandbox.py": 1,
     "connections/stored.py": 2,
     "transfers/files/commit.py": 1,
     "transfers/files/manifest.py": 1,

@@ -22,7 +22,7 @@ from airflow_provider_dotypos.transfers.files.formats import parquet
 from airflow_provider_dotypos.transfers.files.formats.encoder import HELD_BYTES, EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.parquet import ParquetWriter
 from airflow_provider_dotypos.transfers.rows.columns import Columns, columns_of
-from tests.transfers.rows import ITEM, PAYMENT, order, raw
+from tests.transfers.sample_rows import ITEM, PAYMENT, order, raw
 
 ORDERS = columns_of("orders", include="orderItems,moneyLogs")
 
@@ -271,7 +271,7 @@ from airflow_provider_dotypos.transfers.rows.columns import columns_of
 from airflow_provider_dotypos.transfers.files.formats.encoder import HELD_BYTES, EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.parquet import ParquetWriter
-from tests.transfers.rows import order
+from tests.transfers.sample_rows import order
 text = bytes(order(note="x" * 300))
 writer = ParquetWriter(Path(tempfile.mkdtemp()) / "part.parquet", columns_of("orders"), EncodingThread())
 peaks = []
