@@ -23,8 +23,8 @@ from airflow_provider_dotypos.api.errors import (
 )
 from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page
 from airflow_provider_dotypos.api.passes import Wait
-from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, filter_text, list_params
-from airflow_provider_dotypos.api.streams import Piece, streams
+from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, filter_text, list_params, split_names
+from airflow_provider_dotypos.api.streams import Piece, Triple, streams, walk_conditions
 from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.api.walk import Batch, Query, walk
 
@@ -48,6 +48,11 @@ class Reader:
         self._counting = threading.Lock()
         self._cloud_exists = False
         self.requests = 0
+
+    @property
+    def concurrency(self) -> int:
+        """Most requests under way at once, as the client's settings say."""
+        return self._client.settings.max_concurrency
 
     def get(
         self,
@@ -127,38 +132,46 @@ class Reader:
         **placeholders: object,
     ) -> Iterator[Row]:
         """Yield every row that changed in `window`, deleted ones included: the loss-free walk, row by row."""
-        for piece in self.pieces(name, window, filter=filter, settle=settle, without_cursor=True, **placeholders):
-            for batch in self.walk(name, piece, include=include):
+        entity = _listed(name)
+        terms = walk_conditions(entity, filter)
+        parent = _parent(entity, placeholders)
+        included = split_names(list_params(entity, include=include).get("include"))
+        self.ready(entity, window, settle)
+        for piece in self.pieces(entity, window, terms, parent):
+            for batch in self.walk(entity, piece, included):
                 yield from map(decode_row, batch.rows)
 
-    def pieces(
-        self,
-        name: str,
-        window: windows.Window,
-        *,
-        filter: Filter = None,
-        settle: float | None = windows.SETTLE,
-        without_cursor: bool = True,
-        **placeholders: object,
-    ) -> Iterator[Piece]:
-        """Yield what is to be walked for a window: each stream whole, below each parent.
+    def ready(self, entity: Entity, window: windows.Window, settle: float = windows.SETTLE) -> None:
+        """Check that the cloud exists, and wait until the window's end has settled.
 
-        First it is checked that the cloud is there, and waited until the window's end has settled.
-
-        :param settle: seconds that a change may need to show in the API; ``None``: don't wait for the window's end.
-        :param without_cursor: also rows that have none, and so belong to no window, or to each.
+        :param settle: seconds that a change may need to show in the API.
         """
-        found = _listed(name)
-        parts = [part for part in streams(found, window, filter) if without_cursor or part.cursor is not None]
         self.meet()
-        if found.cursors and settle is not None:
+        if entity.cursors:
             seconds = windows.seconds_until_settled(window.until, self._client.clocks(), settle)
             if seconds > 1:
                 log.info("Waiting %.0f s until changes up to %s show in the API.", seconds, windows.iso(window.until))
             self._client.sleep(seconds)
-        for parent in self._parents(found, placeholders):
+
+    def pieces(
+        self,
+        entity: Entity,
+        window: windows.Window,
+        conditions: Sequence[Triple] = (),
+        parent: str | None = None,
+        *,
+        without_cursor: bool = True,
+    ) -> Iterator[Piece]:
+        """Yield what is to be walked for a window: each stream whole, below each parent.
+
+        :param conditions: checked, see `walk_conditions`.
+        :param parent: the warehouse to read. Defaults to all.
+        :param without_cursor: also rows that have none, and so belong to no window, or to each.
+        """
+        parts = [part for part in streams(entity, window, conditions) if without_cursor or part.cursor is not None]
+        for place in self._parents(entity, {"warehouse_id": parent} if parent else {}):
             for stream in parts:
-                yield Piece(stream, window.since, window.until, parent)
+                yield Piece(stream, window.since, window.until, place)
 
     def tail(self, until: int, settle: float = windows.SETTLE) -> windows.Window | None:
         """Return the window from `until` up to the latest second that has settled; ``None`` if that isn't later."""
@@ -172,17 +185,19 @@ class Reader:
         """
         return int(self._client.now().timestamp() - settle) * 1000
 
-    def walk(self, name: str, piece: Piece, *, include: str | Sequence[str] | None = None) -> Iterator[Batch]:
-        """Walk a piece; safe to be called by several threads, for a piece each."""
-        found = _listed(name)
-        included = list_params(found, include=include).get("include")
-        path = _path(found, {"warehouse_id": piece.parent} if piece.parent else {})
-        steps = walk(found, piece, self._client.patience.faults)
+    def walk(self, entity: Entity, piece: Piece, include: Sequence[str] = ()) -> Iterator[Batch]:
+        """Walk a piece; safe to be called by several threads, for a piece each.
+
+        :param include: child lists to nest, checked.
+        """
+        included = ",".join(include) or None
+        path = _path(entity, {"warehouse_id": piece.parent} if piece.parent else {})
+        steps = walk(entity, piece, self._client.patience.faults)
         step = next(steps, None)
         while step is not None:
             if isinstance(step, Query):
                 try:
-                    page = self._confirmed(found, step, path, included, piece.stream.cursor)
+                    page = self._confirmed(entity, step, path, included, piece.stream.cursor)
                 except DotyposValidationError as refusal:
                     step = steps.throw(refusal)
                 else:
@@ -294,6 +309,14 @@ def _listed(name: str) -> Entity:
     if not found.listed:
         raise DotyposInputError(f"{name} is one object, not a list: read it with request() or DotyposOperator")
     return found
+
+
+def _parent(entity: Entity, placeholders: Mapping[str, object]) -> str | None:
+    """Return the warehouse to read; ``None`` for all, and for entities that lie below none."""
+    given = {name: str(value) for name, value in placeholders.items() if value not in (None, "")}
+    if unknown := set(given) - set(entity.placeholders):
+        raise DotyposInputError(f"{entity.name} takes no {', '.join(sorted(unknown))}")
+    return given.get("warehouse_id")
 
 
 def _row_id(name: str, id: object) -> str:

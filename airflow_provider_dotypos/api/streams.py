@@ -60,6 +60,11 @@ class Piece:
         self._lock = threading.Lock()
 
     @property
+    def name(self) -> str:
+        """What its stream is called in names of parts: with the warehouse that its rows lie below."""
+        return f"{self.parent}-{self.stream.name}" if self.parent else self.stream.name
+
+    @property
     def pages_left(self) -> float:
         """About how many full pages are still to be read, if rows go on coming as thick as they did."""
         return 0.0 if self.lo is None else (self.hi - self.lo) * self.rate / MAX_LIMIT
@@ -88,10 +93,9 @@ class Piece:
             return upper
 
 
-def streams(entity: Entity, window: Window, filter: Filter = None) -> tuple[Stream, ...]:
-    """Return the streams that together hold every row of the window once.
+def walk_conditions(entity: Entity, filter: Filter) -> tuple[Triple, ...]:
+    """Return a filter's conditions, for a walk.
 
-    :param filter: further conditions; one on ``deleted`` replaces the division into live and deleted rows.
     :raises DotyposInputError: the filter names a cursor, or asks what the API doesn't allow.
     """
     own = conditions(entity, filter)
@@ -101,6 +105,17 @@ def streams(entity: Entity, window: Window, filter: Filter = None) -> tuple[Stre
             raise DotyposInputError(
                 f"filter: {name} is the cursor of {entity.name}; the window already filters by it (use since and until)"
             )
+    return own
+
+
+def streams(entity: Entity, window: Window, filter: Filter = None) -> tuple[Stream, ...]:
+    """Return the streams that together hold every row of the window once.
+
+    :param filter: further conditions; one on ``deleted`` replaces the division into live and deleted rows.
+    :raises DotyposInputError: the filter names a cursor, or asks what the API doesn't allow.
+    """
+    own = walk_conditions(entity, filter)
+    named = {field for field, _, _ in own}
     # Live rows first: a row deleted in between is then found among the deleted ones.
     markers: list[tuple[str, tuple[Triple, ...], bool | None]] = [("rows", (), None)]
     if entity.deleted_filterable and "deleted" not in named:

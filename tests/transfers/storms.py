@@ -28,11 +28,12 @@ from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
-from airflow_provider_dotypos.transfers.extraction import Extraction
 from airflow_provider_dotypos.transfers.files.commit import sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, manifest_name, newest_manifest
+from airflow_provider_dotypos.transfers.files.sink import set_folder
 from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.selection import Selection
 from tests.api.walking import HOUR, SINCE, UNTIL, Drift, empty_shop
 from tests.transfers.turns import BrokenDiskError, Death, Killed, Try, Turns
 
@@ -127,6 +128,7 @@ class Storm:
         api.faults[:] = [Wind(self.drift, api), *faults]
         extra = {"refresh_token": api.refresh_token, "cloud_id": self.cloud, "timeout": 5}
         self._settings = Settings.from_fields(host=api.url, extra=extra)
+        self._selection = Selection.of(weather.name, cloud_id=self.cloud)
         self._turns = Turns()
         self._tries: list[Try] = []
         self._committed: list[Manifest] = []
@@ -150,18 +152,8 @@ class Storm:
                 row["deleted"] = self.chance.choice([False, False, True, None])
             self.shop.insert(self.cloud, self.weather.name, row)
 
-    def extraction(self, window: Window, plan: Plan) -> Extraction:
-        return Extraction.of(
-            self.weather.name,
-            cloud_id=self.cloud,
-            window=window,
-            file_format=self.weather.file_format,
-            max_part_bytes=plan.part_bytes,
-            concurrency=plan.concurrency,
-        )
-
     def folder(self, window: Window) -> Path:
-        return self.lake / self.extraction(window, QUIET).folder
+        return self.lake / set_folder(self._selection, window, self.weather.file_format)
 
     def run(self, window: Window, plans: list[Plan]) -> None:
         """Run tries by turns, until the last has ended."""
@@ -190,8 +182,10 @@ class Storm:
         number = len(self._tries) + 1
         death = replace(plan.death) if plan.death else None
         tried = Try(
-            self._turns, number, self.extraction(window, plan), folder, self._settings,
-            stall=plan.stall, death=death, overwrite=plan.overwrite, origin=plan.origin, created=self.check_commit,
+            self._turns, number, self._selection, window, folder,
+            replace(self._settings, max_concurrency=plan.concurrency),
+            file_format=self.weather.file_format, part_bytes=plan.part_bytes, stall=plan.stall, death=death,
+            overwrite=plan.overwrite, origin=plan.origin, created=self.check_commit,
         )  # fmt: skip
         self._tries.append(tried)
         tried.go()

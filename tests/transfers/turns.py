@@ -26,11 +26,15 @@ from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.streams import Piece
+from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers import engine
 from airflow_provider_dotypos.transfers.extract import extract
-from airflow_provider_dotypos.transfers.extraction import Extraction
+from airflow_provider_dotypos.transfers.files.commit import Attempt
+from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.manifest import Manifest
+from airflow_provider_dotypos.transfers.files.sink import FileSink
 from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.selection import Selection
 
 T = TypeVar("T")
 
@@ -120,10 +124,13 @@ class Try(threading.Thread):
         self,
         turns: Turns,
         number: int,
-        extraction: Extraction,
+        selection: Selection,
+        window: Window,
         folder: Path,
         settings: Settings,
         *,
+        file_format: FileFormat,
+        part_bytes: int,
         stall: int | None = None,
         death: Death | None = None,
         overwrite: bool = False,
@@ -133,7 +140,10 @@ class Try(threading.Thread):
         super().__init__(daemon=True)
         self.turns = turns
         self.number = number
-        self.extraction = extraction
+        self._selection = selection
+        self._window = window
+        self._file_format = file_format
+        self._part_bytes = part_bytes
         self._stall = stall
         self.death = death
         self.result: Manifest | None = None
@@ -153,20 +163,18 @@ class Try(threading.Thread):
         here.tried, here.key = self, (self.number, 0)
         try:
             self.step()
-            self.result = extract(
-                self.extraction,
-                Reader(self.client),
-                self.store,
-                overwrite=self._overwrite,
-                try_number=self.number,
-                origin=self._origin,
-            )
+            self.result = self._extract()
         except BaseException as error:
             self.error = error
         finally:
             self.client.close()
             self.left = [path for path in self.store.staged if path.exists()]
             self.turns.end()
+
+    def _extract(self) -> Manifest:
+        attempt = Attempt.begin(self.store, overwrite=self._overwrite, try_number=self.number, origin=self._origin)
+        sink = FileSink(self._selection, self._window, attempt, self._file_format, self._part_bytes)
+        return extract(self._selection, self._window, Reader(self.client), sink).manifest
 
     def go(self) -> None:
         """Begin, up to the first stop."""
