@@ -293,7 +293,8 @@ def test_without_pyarrow_the_error_says_what_to_install(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 sys.modules["pyarrow"] = None
-from airflow_provider_dotypos.transfers.formats import columns, delimited, encoder, file_format, parquet
+from airflow_provider_dotypos.transfers.files.formats import delimited, encoder, file_format, parquet
+from airflow_provider_dotypos.transfers.rows import columns
 try:
     parquet.ParquetWriter(Path(sys.argv[1]), columns.columns_of("orders"), encoder.EncodingThread())
 except parquet.PyarrowMissingError as error:
