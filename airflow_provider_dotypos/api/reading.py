@@ -24,6 +24,7 @@ from airflow_provider_dotypos.api.headers import EMPTY_LISTS
 from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page
 from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, filter_text, include_names, list_params
+from airflow_provider_dotypos.api.retry_table import OTHER_CLOUD
 from airflow_provider_dotypos.api.streams import Piece, Triple, streams, window_conditions
 from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.api.walk import Batch, Query, walk
@@ -323,7 +324,7 @@ def _cloud_row(cloud_id: int, answer: Answer) -> Row:
         raise DotyposResponseError(
             f"answered {answer.status} with an object that isn't cloud {cloud_id}: API base URL may not be Dotypos's, "
             "or a proxy answers in its place",
-            passing=True,
+            reason=OTHER_CLOUD,
         )
     return row
 

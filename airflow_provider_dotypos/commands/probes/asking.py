@@ -164,11 +164,11 @@ class _Listening(DotyposClient):
         self.address_length = len(url)
         return super()._send(transport, method, url, *rest)
 
-    def _refused(self, request: Any, answer: Answer, token: str) -> DotyposError:
+    def _refused(self, request: Any, answer: Answer, token: str, sign_in: str | None = None) -> DotyposError:
         self.refusal = self.heard(answer)
-        error = super()._refused(request, answer, token)
+        error = super()._refused(request, answer, token, sign_in)
         if isinstance(error, DotyposResponseError):
-            error.passing = False  # an address may be too long for a proxy in between: that is an answer, too
+            error.reason = None  # an address may be too long for a proxy in between: that is an answer, too
         return error
 
 
