@@ -60,7 +60,6 @@ class Engine:
             tail = self._reader.tail(window.until, self._settle)
         if tail is not None:
             log.info("What has changed from %s to %s is read as well.", iso(window.until), iso(tail.until))
-            self._reader.ready(entity, tail, self._settle)
             self._walk_all(self._missing(self._pieces(tail, without_cursor=False)))
         if self._selection.snapshot and entity.cursors:
             self._walk_to_the_open_end((tail or window).until)
@@ -81,7 +80,7 @@ class Engine:
     def _pieces(self, window: Window, *, without_cursor: bool = True) -> Iterator[Piece]:
         selection = self._selection
         return self._reader.pieces(
-            selection.entity, window, selection.conditions, selection.warehouse_id, without_cursor=without_cursor
+            selection.entity, window, selection.conditions, selection.warehouse_id, without_cursor
         )
 
     def _open_pieces(self, start: int) -> Iterator[Piece]:

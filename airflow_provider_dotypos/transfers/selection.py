@@ -12,8 +12,8 @@ import msgspec
 
 from airflow_provider_dotypos.api.entities import Child, Entity, find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.query import Filter, filter_text, list_params, split_names
-from airflow_provider_dotypos.api.streams import Triple, walk_conditions
+from airflow_provider_dotypos.api.query import Filter, filter_text, include_names, split_names
+from airflow_provider_dotypos.api.streams import Triple, window_conditions
 from airflow_provider_dotypos.transfers.rows.columns import Columns, Names, columns_of
 
 
@@ -73,8 +73,8 @@ class Selection:
         )
         if snapshot:
             columns = ["id"]  # and with it the key, and the fields that order changes
-        conditions = walk_conditions(entity, filter)
-        included = tuple(split_names(list_params(entity, include=include).get("include")))
+        conditions = window_conditions(entity, filter)
+        included = include_names(entity, include)
         chosen = columns_of(entity, included, columns=columns, exclude=exclude, personal_data=personal_data)
         if lost := set(included) - chosen.names:
             raise DotyposInputError(f"include asks for {', '.join(sorted(lost))}, which columns or exclude leaves out")
@@ -88,7 +88,7 @@ class Selection:
             cloud_id=cloud_id,
             conditions=conditions,
             include=included,
-            warehouse_id=None if warehouse_id is None or warehouse_id == "" else str(warehouse_id),
+            warehouse_id=entity.parent_id({"warehouse_id": warehouse_id}),
             columns=chosen,
             children=children,
             snapshot=snapshot,
