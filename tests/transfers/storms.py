@@ -35,7 +35,7 @@ from airflow_provider_dotypos.transfers.files.sink import set_folder
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.selection import Selection
 from tests.api.walking import HOUR, SINCE, UNTIL, Drift, empty_shop
-from tests.transfers.turns import BrokenDiskError, Death, Killed, Try, Turns
+from tests.transfers.turns import BrokenDiskError, Death, FileTry, Killed, Try, Turns
 
 Row = dict[str, Any]
 
@@ -176,19 +176,29 @@ class Storm:
             tried.join()
 
     def _begin(self, window: Window, plan: Plan, alone: bool) -> None:
-        folder = self.folder(window)
         if plan.rot and alone:
-            self._rot(folder)
-        number = len(self._tries) + 1
+            self._rot(self.folder(window))
+        settings = replace(self._settings, max_concurrency=plan.concurrency)
         death = replace(plan.death) if plan.death else None
-        tried = Try(
-            self._turns, number, self._selection, window, folder,
-            replace(self._settings, max_concurrency=plan.concurrency),
-            file_format=self.weather.file_format, part_bytes=plan.part_bytes, stall=plan.stall, death=death,
-            overwrite=plan.overwrite, origin=plan.origin, created=self.check_commit,
-        )  # fmt: skip
+        tried = self.new_try(
+            plan, self._turns, len(self._tries) + 1, self._selection, window, settings, stall=plan.stall, death=death
+        )
         self._tries.append(tried)
         tried.go()
+
+    def new_try(self, plan: Plan, *arguments: Any, **further: Any) -> Try:
+        """Return a try, not begun yet."""
+        window: Window = arguments[3]
+        return FileTry(
+            *arguments,
+            folder=self.folder(window),
+            file_format=self.weather.file_format,
+            part_bytes=plan.part_bytes,
+            overwrite=plan.overwrite,
+            origin=plan.origin,
+            created=self.check_commit,
+            **further,
+        )
 
     def _rot(self, folder: Path) -> None:
         """Turn a digit of an id in a part that no manifest lists (of a packed one, any bit), or cut it off."""
@@ -241,8 +251,7 @@ class Storm:
         self.run(window, [QUIET])
         for tried in self._tries[before:]:
             self._check_end(tried)
-        last = self._tries[-1].result
-        assert last is not None
+        last: Manifest = self._tries[-1].result.manifest
         assert last.generation <= 1 + sum(plan.overwrite for plan in plans)
         folder = self.folder(window)
         listed = {part.name for part in last.parts}
@@ -259,8 +268,9 @@ class Storm:
             assert isinstance(tried.error, (Killed, BrokenDiskError, DotyposCancelledError, DotyposRateLimitError)), (
                 tried.error
             )
-        assert tried.error is not None or tried.result in self._committed
-        assert tried.dead or not tried.left
+        if isinstance(tried, FileTry):
+            assert tried.error is not None or tried.result.manifest in self._committed
+            assert tried.dead or not tried.left
 
 
 def rows_of(data: bytes, file_format: FileFormat, cursor: str) -> list[Row]:
