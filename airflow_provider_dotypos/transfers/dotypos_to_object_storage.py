@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow, _compat
+from airflow_provider_dotypos.api.errors import DotyposConfigurationError, DotyposInputError
+from airflow_provider_dotypos.hooks.failures import airflow_failures
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -216,7 +218,7 @@ class DotyposToObjectStorageOperator(BaseOperator):
         from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
         from airflow_provider_dotypos.transfers.watermark import NothingNewError
 
-        with _compat.airflow_failures(self.dotypos_conn_id, resumed=context):
+        with airflow_failures(self.dotypos_conn_id, resumed=context):
             self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency, PUT_OFF_SOON)
             self._patience = StorePatience()
             client = self._hook.get_conn()
@@ -283,7 +285,6 @@ class DotyposToObjectStorageOperator(BaseOperator):
     def _window(self, context: Context) -> Window:
         """Return the window; of a task without one: all up to the end of this run's."""
         from airflow_provider_dotypos.api.entities import find_entity
-        from airflow_provider_dotypos.api.errors import DotyposInputError
         from airflow_provider_dotypos.api.window import Window, instant
 
         found = find_entity(self.entity)
@@ -317,10 +318,10 @@ class DotyposToObjectStorageOperator(BaseOperator):
         notes = Store(sets / notes_folder(stores.asset_name, key), self._patience)
         pending = PendingSets(
             notes,
-            _compat.task_instance(context),
+            _airflow.task_instance(context),
             context["ti"].try_number,
             find=lambda folder: find_set(Store(sets / folder, self._patience)),
-            succeeded=functools.partial(_compat.succeeded, context),
+            succeeded=functools.partial(_airflow.succeeded, context),
         )
         return Watermark(stores.asset, stores.task, key, pending)
 
@@ -382,8 +383,6 @@ def _outlets(destination: object, cloud_id: object, entity: object) -> list[Asse
 
 
 def _cloud(client: DotyposClient) -> int:
-    from airflow_provider_dotypos.api.errors import DotyposConfigurationError
-
     if client.settings.cloud_id is None:
         raise DotyposConfigurationError(
             "Cloud ID is missing in the Airflow connection; give it there, or pass cloud_id"
