@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent import futures
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.check import Verdict, check, place_of
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.connections.stored import StoredConnection
@@ -59,7 +59,7 @@ def _verdict(found: StoredConnection) -> Verdict:
         return Verdict("not working", found.problem)
     try:
         return check(
-            lambda: Settings.from_fields(host=found.host, port=found.port, extra=found.extra), _compat.mask_secret
+            lambda: Settings.from_fields(host=found.host, port=found.port, extra=found.extra), _airflow.mask_secret
         )
     except Exception as error:  # of the connection's fields; the others must not suffer
         log.error("The connection %s can't be checked: %s", found.conn_id, place_of(error))

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.check import named
 from airflow_provider_dotypos.connect.grant import TIME_TO_DECIDE, ConnectError, Grant, read_return, try_out
 from airflow_provider_dotypos.connect.page.seals import BrokenSealError, ExpiredSealError
@@ -58,10 +58,10 @@ def _tried(visit: Visitor, conn_id: str, grant: Grant, journey: str, at: str | N
 
     :param at: the API base URL that the visitor was shown.
     """
-    _compat.mask_secret(grant.refresh_token)
+    _airflow.mask_secret(grant.refresh_token)
     found = find(visit, conn_id)
     require_same_host(found, at)
-    verdict = try_out(grant, host=found.host, port=found.port, extra=found.extra, on_token=_compat.mask_secret)
+    verdict = try_out(grant, host=found.host, port=found.port, extra=found.extra, on_token=_airflow.mask_secret)
     if verdict.cloud is None:
         raise ConnectError(f"Dotypos gave a token, but it doesn't work, so nothing was stored. {verdict.message}")
     cloud = named(verdict.cloud)

@@ -96,7 +96,7 @@ class Target:
 
         :raises ConnectError: it doesn't work.
         """
-        from airflow_provider_dotypos._compat import mask_secret
+        from airflow_provider_dotypos._airflow import mask_secret
 
         mask_secret(grant.refresh_token)
         held = self.held
