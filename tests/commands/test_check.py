@@ -1,4 +1,4 @@
-"""``check``: what works, what doesn't, and the exit codes that scripts go by."""
+"""``check`` (`check`, `access`): what works, what doesn't, and the exit codes that scripts use."""
 
 from __future__ import annotations
 
