@@ -1,4 +1,4 @@
-"""The promise of the walk (`walk`, `streams`, `pieces`, `passes`), under drift and under all switches of the sandbox."""
+"""The promise of the walk (`walk`, `streams`, `pieces`, `passes`), under drift and all switches of the sandbox."""
 
 from __future__ import annotations
 
