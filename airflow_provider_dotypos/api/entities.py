@@ -236,11 +236,10 @@ class Entity:
         :raises DotyposInputError: if it names what the entity doesn't lie below, or if an id isn't a whole number.
         """
         ids = {argument: id for argument, id in named.items() if id not in (None, "")}
-        unknown = ids.keys() - ({self.parent.argument} if self.parent else set())
-        if unknown:
-            raise DotyposInputError(f"{self.name} takes no {', '.join(sorted(unknown))}")
-        texts = [id_text(id, argument) for argument, id in ids.items()]
-        return texts[0] if texts else None
+        known = self.parent.argument if self.parent else ""
+        if unknown := sorted(ids.keys() - {known}):
+            raise DotyposInputError(f"{self.name} takes no {', '.join(unknown)}")
+        return id_text(ids[known], known) if known in ids else None
 
     def url_path(self, parent: str | None = None) -> str:
         """Return the path of its list or object as a call takes it: below the cloud, or after a ``/`` below ``/v2``.
