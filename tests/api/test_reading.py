@@ -27,8 +27,8 @@ def reader(new_client: NewClient) -> Reader:
 
 def test_a_row_is_got_with_numbers_as_the_api_gives_them(sandbox: Sandbox, reader: Reader) -> None:
     row = sandbox.shop.insert(sandbox.cloud_ids[0], "products", {"name": "Espresso", "priceWithVat": 50})
-    found = reader.get("products", row["id"])
-    assert (found["id"], found["name"], found["priceWithVat"]) == (str(row["id"]), "Espresso", "50")
+    read = reader.get("products", row["id"])
+    assert (read["id"], read["name"], read["priceWithVat"]) == (str(row["id"]), "Espresso", "50")
 
 
 @pytest.mark.parametrize("id", ["abc", "1/..", True, 1.5, ""])
@@ -86,8 +86,8 @@ def test_what_lies_below_a_warehouse_needs_one_for_rows_and_takes_all_for_change
 
 
 def test_clouds_are_listed_by_a_token_without_a_cloud(sandbox: Sandbox, new_client: NewClient) -> None:
-    found = Reader(new_client(cloud_id=None)).clouds()
-    assert [row["id"] for row in found] == [str(id) for id in sandbox.cloud_ids]
+    clouds = Reader(new_client(cloud_id=None)).clouds()
+    assert [row["id"] for row in clouds] == [str(id) for id in sandbox.cloud_ids]
 
 
 def test_included_lists_are_nested(sandbox: Sandbox, reader: Reader) -> None:
