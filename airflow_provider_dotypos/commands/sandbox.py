@@ -69,8 +69,8 @@ def run(argv: list[str] | None = None) -> int:
 
 def serve(args: argparse.Namespace) -> int:
     """Run the sandbox with parsed options until it is interrupted."""
+    from airflow_provider_dotypos.sandbox.furnished import Shop
     from airflow_provider_dotypos.sandbox.server import Sandbox
-    from airflow_provider_dotypos.sandbox.shop.shop import Shop
 
     behaviour = Behaviour(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Behaviour)})
     shop = Shop.generate(args.seed, args.days, orders_per_day=args.orders_per_day)
