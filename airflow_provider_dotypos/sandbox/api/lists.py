@@ -38,7 +38,7 @@ def page(
     """Answer a list request.
 
     :param allowed: for the list of clouds: those that the token may use.
-    :raises RefusedError: the request is invalid, or its cloud or warehouse doesn't exist.
+    :raises RefusedError: if the request is invalid, or the list's cloud or parent doesn't exist.
     """
     table = shop.table(cloud_id, entity)
     asked = query.parse(table.entity, params, behaviour)
@@ -49,11 +49,12 @@ def page(
         rows, sorted_by = query.choose(table, asked, edge)
         if allowed is not None:
             rows = [row for row in rows if row["id"] in allowed]
-        if "warehouse_id" in placeholders:
-            warehouse = placeholders["warehouse_id"]
-            if shop.get(cloud_id, "warehouses", warehouse) is None:
-                raise not_found(f"warehouse {warehouse}")
-            rows = [row for row in rows if row["_warehouseId"] == warehouse]
+        parent = table.entity.parent
+        if parent is not None and parent.argument in placeholders:
+            parent_id = placeholders[parent.argument]
+            if shop.get(cloud_id, parent.entity, parent_id) is None:
+                raise not_found(f"{parent.noun} {parent_id}")
+            rows = [row for row in rows if row[parent.field] == parent_id]
         if "openOrders" in asked.named_filters:
             rows = [row for row in rows if is_open(row)]
         shown = query.page_of(rows, asked, behaviour, sorted_by)
@@ -82,7 +83,7 @@ def single(
 ) -> Page:
     """Answer the GET of one row, deleted or not [A]. Its parameter is ``include`` [D2].
 
-    :raises RefusedError: there is no such row, or a parameter is unknown.
+    :raises RefusedError: if there is no such row, or a parameter is unknown.
     """
     table = shop.table(cloud_id, entity)
     for name in params:

@@ -6,21 +6,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.sandbox.errors import RefusedError, Violation
 from airflow_provider_dotypos.sandbox.shop.rows import Rows
 from airflow_provider_dotypos.sandbox.shop.table import Row
 
-#: The entity that a reference names. That a reference to a missing row is refused is [A].
-_REFERENCES: Mapping[str, str] = {
-    "_categoryId": "categories",
-    "_customerId": "customers",
-    "_discountGroupId": "discount-groups",
-    "_parentProductId": "products",
-    "_productId": "products",
-    "_supplierId": "suppliers",
-    "_tableId": "tables",
-    "_warehouseId": "warehouses",
-}
+#: References whose row must exist [A].
+_CHECKED_REFERENCES = (
+    *("_categoryId", "_customerId", "_discountGroupId", "_parentProductId", "_productId"),
+    *("_supplierId", "_tableId", "_warehouseId"),
+)
 #: Fields by which no two rows may be alike [D2].
 _UNIQUE: Mapping[str, tuple[str, ...]] = {
     "tags": ("name",),
@@ -48,14 +43,22 @@ class Change:
 
     shop: Rows
     cloud_id: int
-    entity: str
+    entity: Entity
     id: int | None
     row: Row
     given: Row
 
+    def find(self, entity: str | None, id: int) -> Row | None:
+        """Return the row of another entity with this id."""
+        return self.shop.get(self.cloud_id, entity, id) if entity else None
+
+    def rows(self, entity: str | None = None) -> list[Row]:
+        """Return the rows of an entity, by default of the changed row's."""
+        return self.shop.rows(self.cloud_id, entity or self.entity.name)
+
     def live(self, entity: str | None = None) -> list[Row]:
-        """Return the rows of an entity that aren't deleted. Defaults to the entity of the change."""
-        return [row for row in self.shop.rows(self.cloud_id, entity or self.entity) if not row.get("deleted")]
+        """Return those of the `rows` that aren't deleted."""
+        return [row for row in self.rows(entity) if not row.get("deleted")]
 
     def number(self, name: str) -> float:
         """Return the number in a field of the row; 0 if it is null."""
@@ -100,12 +103,12 @@ def check(change: Change) -> None:
     for tag in change.given.get("tags") or []:
         if _FORBIDDEN_IN_TAGS.search(tag):
             violations.append(("tags", "must not contain , ^ ? * ( ) [ ] $"))
-    for name, other in _REFERENCES.items():
+    for name in _CHECKED_REFERENCES:
         id = change.given.get(name)
-        if id is not None and change.shop.get(change.cloud_id, other, id) is None:
+        if id is not None and change.find(change.entity.fields[name].references, id) is None:
             violations.append((name, "does not exist"))
-    if change.entity in _RULES:
-        violations += _RULES[change.entity](change)
+    if change.entity.name in _RULES:
+        violations += _RULES[change.entity.name](change)
     if violations:
         raise RefusedError(400, violations=violations)
 
@@ -153,7 +156,7 @@ def _check_customer(change: Change) -> list[Violation]:
 
 
 def _check_employee(change: Change) -> list[Violation]:
-    administrator = change.shop.get(change.cloud_id, "employees", 0) if change.id == 0 else None
+    administrator = change.find("employees", 0) if change.id == 0 else None
     if administrator is None:
         return [] if change.text("name") else [("name", "must not be empty")]
     kept = ("enabled", "deleted", "accessLevel", "stockAccessLevel")  # since BC1 [D]
@@ -179,7 +182,7 @@ def _check_tag(change: Change) -> list[Violation]:
     name = change.row.get("name") or ""
     if not name or _FORBIDDEN_IN_TAGS.search(name) or name.startswith("."):
         return [("name", "must not be empty, begin with a dot or contain , ^ ? * ( ) [ ] $")]
-    if any(tag["name"] == name and tag["id"] != change.id for tag in change.shop.rows(change.cloud_id, "tags")):
+    if any(tag["name"] == name and tag["id"] != change.id for tag in change.rows()):
         raise RefusedError(409, "DUPLICATE", "A tag of this name exists")
     return []
 
@@ -193,7 +196,7 @@ def _check_portion(change: Change) -> list[Violation]:
 
 def _check_reservation(change: Change) -> list[Violation]:
     id = change.row.get("_tableId")
-    table = change.shop.get(change.cloud_id, "tables", id) if id is not None else None
+    table = change.find("tables", id) if id is not None else None
     if table is not None and table["seats"] and not 1 <= change.number("seats") <= table["seats"]:
         return [("seats", f"must be from 1 to {table['seats']}")]
     return []
@@ -201,7 +204,7 @@ def _check_reservation(change: Change) -> list[Violation]:
 
 def _check_warehouse_branch(change: Change) -> list[Violation]:
     names = _UNIQUE["warehouse-branches"]
-    others = (row for row in change.shop.rows(change.cloud_id, change.entity) if row["id"] != change.id)
+    others = (row for row in change.rows() if row["id"] != change.id)
     if any(all(row[name] == change.row.get(name) for name in names) for row in others):
         raise RefusedError(409, "DUPLICATE", "This branch and warehouse are connected already")
     if change.row.get("visible") and not change.row.get("subscribed"):

@@ -13,12 +13,8 @@ from airflow_provider_dotypos.sandbox.api.state import State
 from airflow_provider_dotypos.sandbox.errors import RefusedError, Violation, invalid, not_found
 from airflow_provider_dotypos.sandbox.shop.table import Row, blank
 
-BATCH = 100  # [D2 on eight entities, taken for all: A]
-
 #: Fields that only the server sets. Bodies may name them, as clients send back what they read. They are ignored [A].
 _SET_BY_SERVER = frozenset({"id", "_cloudId", "created", "modified", "modifiedBy", "version", "versionDate"})
-#: Fields that a body may omit although they can't be null.
-_KNOWN_BY_SERVER = _SET_BY_SERVER | {"deleted", "balance"}
 
 
 async def write(request: Request, cloud_id: int, entity: Entity, id: int | None) -> Response:
@@ -138,8 +134,9 @@ class _Writer:
     def _array(self, body: Any) -> list[Any]:
         if not isinstance(body, list):
             raise invalid(None, "the body must be an array")
-        if not 1 <= len(body) <= BATCH:
-            raise invalid(None, f"the array must have 1 to {BATCH} entries")
+        limit = self.entity.writes.batch_limit
+        if not 1 <= len(body) <= limit:
+            raise invalid(None, f"the array must have 1 to {limit} entries")
         return [self._object(row) for row in body]
 
     def _object(self, body: Any) -> Row:
@@ -205,10 +202,7 @@ class _Writer:
             violations += [
                 (field.name, "must not be null")
                 for field in self.entity.fields.values()
-                if not field.nullable
-                and field.name not in _KNOWN_BY_SERVER
-                and field.name not in body
-                and not field.type.endswith("[]")
+                if field.required and field.name not in body
             ]
         if row.get("_cloudId") not in (None, self.cloud_id):
             violations.append(("_cloudId", "must be the cloud of the path"))
@@ -220,7 +214,7 @@ class _Writer:
         given = {name: value for name, value in row.items() if name not in _SET_BY_SERVER}
         rules.complete(self.entity.name, given, present or {})
         whole = (present or {}) | given if merging else given
-        rules.check(rules.Change(self.shop, self.cloud_id, self.entity.name, row.get("id"), whole, given))
+        rules.check(rules.Change(self.shop, self.cloud_id, self.entity, row.get("id"), whole, given))
         return given
 
     def _check_version(self, row: Row, present: Row) -> None:

@@ -131,12 +131,12 @@ class Rows:
     def get(self, cloud_id: int, entity: str, id: int, **placeholders: int) -> Row | None:
         """Return the stored row with this id, deleted or not."""
         table = self.table(cloud_id, entity)
-        if len(table.entity.primary_key) == 1:
+        parent = table.entity.parent
+        if parent is None:
             return table.rows.get((id,))
-        warehouse = placeholders.get("warehouse_id")
         with self.lock:
             same = (row for row in table.rows.values() if row["id"] == id)
-            return next((row for row in same if warehouse in (None, row["_warehouseId"])), None)
+            return next((row for row in same if placeholders.get(parent.argument) in (None, row[parent.field])), None)
 
     def _present(self, cloud_id: int, entity: str, id: int, **placeholders: int) -> Row:
         row = self.get(cloud_id, entity, id, **placeholders)
