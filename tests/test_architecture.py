@@ -32,7 +32,20 @@ ARROWS = {
 }
 #: Files that use Airflow's own models, which are where they are in all versions.
 MODELS = ("connections/stored.py", "connections/audit.py", "plugin.py")
-PURE = ("entities", "entity_table", "query", "errors", "retry", "walk", "window", "page", "paths", "settings")
+PURE = (
+    "entities",
+    "entity_table",
+    "query",
+    "errors",
+    "refusals",
+    "retry",
+    "retry_table",
+    "walk",
+    "window",
+    "page",
+    "paths",
+    "settings",
+)
 IO_LIBRARIES = {"requests", "urllib3", "socket", "http", "ssl", "asyncio", "aiohttp", "httpx", "subprocess", "pathlib"}
 
 

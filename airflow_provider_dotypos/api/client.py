@@ -25,15 +25,11 @@ import msgspec
 from airflow_provider_dotypos.api import auth, retry
 from airflow_provider_dotypos.api.body import encode_body
 from airflow_provider_dotypos.api.errors import (
-    FRESH_TOKEN_REFUSED,
     DotyposApiError,
-    DotyposAuthenticationError,
     DotyposCancelledError,
     DotyposConnectionError,
     DotyposError,
     DotyposInputError,
-    DotyposNotFoundError,
-    DotyposPermissionError,
     DotyposResponseError,
     DotyposUncertainWriteError,
     DotyposUnreadableAnswerError,
@@ -43,7 +39,8 @@ from airflow_provider_dotypos.api.headers import checked_headers
 from airflow_provider_dotypos.api.paths import resolve
 from airflow_provider_dotypos.api.query import encode
 from airflow_provider_dotypos.api.redaction import redact
-from airflow_provider_dotypos.api.refusals import IN_BETWEEN, is_foreign, token_refused
+from airflow_provider_dotypos.api.refusals import token_refused
+from airflow_provider_dotypos.api.retry_table import NOT_A_SIGN_IN, REDIRECT, Verdict, verdict
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.transport import LARGEST_ANSWER, Answer, Transport
 from airflow_provider_dotypos.api.window import Clocks, server_time
@@ -124,7 +121,7 @@ class DotyposClient:
         :param params: query parameters, not yet encoded; ``None`` values are left out.
         :param json: the request's body: an object or an array.
         :param headers: further headers, such as ``If-Match``.
-        :param decode: turns the answer into a result; a passing error that it raises is retried like any other.
+        :param decode: turns the answer into a result; an error that it raises is retried as ``retry_table`` says.
         :raises DotyposInputError: the path, the method, the body or a header can't be sent.
         :raises DotyposUncertainWriteError: a write may or may not have been carried out.
         :raises DotyposUnreadableAnswerError: a write is done, but `decode` failed.
@@ -204,25 +201,20 @@ class DotyposClient:
             if renewed is not token:
                 token = renewed
                 answer = self._send_signed(request, token)
-        try:
-            return self._checked(request, answer, token.value)
-        except DotyposAuthenticationError as error:
-            # A dead refresh token is refused at the sign-in; this one has just been good for an access token.
-            raise DotyposAuthenticationError(error.refusal, FRESH_TOKEN_REFUSED, passing=True) from None
-        except DotyposPermissionError as error:
-            passing = token_refused(answer.status, answer.body)
-            raise DotyposPermissionError(error.refusal, passing=passing) from None
+        return self._checked(request, answer, token.value)
 
     def _send_signed(self, request: _Request, token: auth.AccessToken) -> Answer:
         headers = {**request.headers, "Authorization": f"Bearer {token.value}"}
         try:
             answer = self._send(self._calls, request.method, request.url, headers, request.body, self.settings.timeout)
         except DotyposConnectionError as error:
-            if request.safe or not error.sent:
+            if verdict(error, safe=request.safe) is not Verdict.ASK:
                 raise
             raise _uncertain(request, str(error)) from None
-        if not request.safe and _says_nothing_of_a_write(answer):
-            raise _uncertain(request, str(self._refused(request, answer, token.value)), answer.status)
+        if not request.safe and answer.status >= 400:
+            refusal = self._refused(request, answer, token.value)
+            if verdict(refusal, safe=False) is Verdict.ASK:
+                raise _uncertain(request, str(refusal), answer.status)
         return answer
 
     def _decoded(self, request: _Request, answer: Answer, decode: Callable[[Answer], T]) -> T:
@@ -233,21 +225,21 @@ class DotyposClient:
                 raise
             raise _unreadable(request, answer, error) from error
 
-    def _checked(self, request: _Request, answer: Answer, token: str) -> Answer:
+    def _checked(self, request: _Request, answer: Answer, token: str, sign_in: str | None = None) -> Answer:
         if answer.status >= 400:
-            raise self._refused(request, answer, token)
+            raise self._refused(request, answer, token, sign_in)
         if 300 <= answer.status < 400 and answer.status != 304:
             raise DotyposResponseError(
                 f"{request.method} {request.path} was redirected to {_target(answer)} and not followed: tokens go "
                 "nowhere else. Check API base URL in the Airflow connection.",
-                permanent=True,
+                reason=REDIRECT,
                 status=answer.status,
             )
         return answer
 
-    def _refused(self, request: _Request, answer: Answer, token: str) -> DotyposError:
+    def _refused(self, request: _Request, answer: Answer, token: str, sign_in: str | None = None) -> DotyposError:
         secrets = (token, self.settings.refresh_token)
-        return error_for(request.method, request.path, answer.status, answer.headers, answer.body, secrets)
+        return error_for(request.method, request.path, answer.status, answer.headers, answer.body, secrets, sign_in)
 
     def _sign_in(self, cloud_id: int | None) -> str:
         """Exchange the refresh token for an access token to one cloud, or (``None``) to the list of clouds alone."""
@@ -265,21 +257,14 @@ class DotyposClient:
             msgspec.json.encode({"_cloudId": cloud_id} if cloud_id is not None else {}),
             min(self.settings.timeout, _SIGN_IN_TIMEOUT),
         )
-        try:
-            found = _decoded(request, self._checked(request, answer, ""), Answer.json)
-        except DotyposAuthenticationError as error:
-            place = "without a cloud" if cloud_id is None else f"for cloud {cloud_id}"
-            raise DotyposAuthenticationError(error.refusal, f"This was the sign-in {place}. {error.cure}") from None
-        except DotyposNotFoundError as error:
-            raise _no_sign_in(error) from None
-        except DotyposPermissionError as error:
-            raise DotyposPermissionError(error.refusal, passing=error.refusal.empty) from None
+        place = "without a cloud" if cloud_id is None else f"for cloud {cloud_id}"
+        found = _decoded(request, self._checked(request, answer, "", place), Answer.json)
         token = found.get("accessToken") if isinstance(found, dict) else None
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
             raise DotyposResponseError(
                 f"POST {request.path} answered {answer.status} without an access token: check API base URL in the "
                 "Airflow connection",
-                permanent=True,
+                reason=NOT_A_SIGN_IN,
                 status=answer.status,
             )
         if self._on_token:
@@ -329,21 +314,9 @@ def _decoded(request: _Request, answer: Answer, decode: Callable[[Answer], T]) -
     except DotyposResponseError as error:
         raise DotyposResponseError(
             f"{request.method} {request.path} {error}.",
-            passing=error.passing,
-            permanent=error.permanent,
+            reason=error.reason,
             status=answer.status,
         ) from None
-
-
-def _says_nothing_of_a_write(answer: Answer) -> bool:
-    """Return whether a write that was answered like this may have been carried out, or not.
-
-    The server failed in the middle of it; or something in between answered, which may have looked at the request or at
-    Dotypos's answer to it. Dotypos gives a reason with its 403 [D2, C3]: one without a body may not be its own.
-    """
-    failed = answer.status == 408 or (answer.status >= 500 and answer.status != 501)
-    without_reason = answer.status == 403 and not answer.body.strip()
-    return failed or without_reason or is_foreign(answer.status, answer.body)
 
 
 def _uncertain(request: _Request, why: str, status: int | None = None) -> DotyposUncertainWriteError:
@@ -369,18 +342,6 @@ def _unreadable(request: _Request, answer: Answer, error: Exception) -> DotyposU
         method=request.method,
         path=request.path,
         status=answer.status,
-    )
-
-
-def _no_sign_in(error: DotyposNotFoundError) -> DotyposResponseError:
-    """Return the error for a sign-in's 404, which is neither an empty list nor a missing cloud."""
-    said = f": {error.refusal.message}" if error.refusal.message else ""
-    return DotyposResponseError(
-        f"{error.method} {error.path} answered 404{said}. Every Dotypos has a sign-in, so API base URL in the Airflow "
-        f"connection may be wrong, or {IN_BETWEEN}",
-        passing=error.refusal.empty,
-        permanent=not error.refusal.empty,
-        status=error.status,
     )
 
 

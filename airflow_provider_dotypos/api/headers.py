@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.redaction import redact
@@ -23,7 +24,20 @@ _OURS: Mapping[str, str] = {
     "accept-encoding": "the client asks for what it can decode",
     "user-agent": "the client says who it is",
 }
+#: Asks for 200 with an empty list instead of 404. Whether every list honours it is unknown, so 404 is read as well.
+#: https://docs.api.dotypos.com/others/breaking-changes
+EMPTY_LISTS: Mapping[str, str] = MappingProxyType({"Allow-Version": "BC1"})
+
 _PROXYS = "it is for a proxy: give the proxy and its credentials in HTTPS_PROXY"
+
+
+def with_empty_lists(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Return a GET's headers with `EMPTY_LISTS`, which changes nothing else of a GET, unless they choose a version."""
+    if headers is not None and not isinstance(headers, Mapping):
+        return headers  # `checked_headers` refuses them
+    given = headers or {}
+    chosen = any(str(name).lower() == "allow-version" for name in given)
+    return given if chosen else {**EMPTY_LISTS, **given}
 
 
 def checked_headers(headers: Mapping[str, str] | None, *, with_body: bool) -> dict[str, str]:

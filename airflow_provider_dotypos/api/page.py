@@ -21,6 +21,7 @@ import msgspec
 
 from airflow_provider_dotypos.api.characters import decode_json, without_half_characters, without_mark
 from airflow_provider_dotypos.api.errors import DotyposResponseError
+from airflow_provider_dotypos.api.retry_table import CONTRADICTION, NOT_JSON
 
 SECOND = 1000
 """A second in milliseconds: the tick of an API that shows no fraction of it."""
@@ -149,7 +150,7 @@ def read_page(body: bytes, cursor: str | None) -> Page:
         raise DotyposResponseError(
             f"answered {kind} ({len(body)} bytes) that is not a Dotypos list: {type(error).__name__} "
             f"({_structure(error)})",
-            passing=True,
+            reason=NOT_JSON,
         ) from None
     tick = SECOND
     cursors: list[int | None] = []
@@ -182,7 +183,7 @@ def check_page(page: Page, asked: int, number: int) -> Page:
 
     :param asked: the limit asked for.
     :param number: which page was asked for.
-    :raises DotyposResponseError: if it does; a passing error, so the client asks again.
+    :raises DotyposResponseError: if it does; the client asks again.
     """
     if page.rows_on_page not in (None, len(page.rows)):
         why = f"says that it has {page.rows_on_page} rows, and has {len(page.rows)}"
@@ -192,7 +193,7 @@ def check_page(page: Page, asked: int, number: int) -> Page:
         why = f"says that it is page {page.number}, and page {number} was asked for"
     else:
         return page
-    raise DotyposResponseError(f"answered with a list that contradicts itself: it {why}", passing=True)
+    raise DotyposResponseError(f"answered with a list that contradicts itself: it {why}", reason=CONTRADICTION)
 
 
 def decode_row(row: msgspec.Raw) -> dict[str, Any]:

@@ -41,10 +41,9 @@ class Pieces:
         with self._changed:
             length, rows = self._length.copy(), self._rows.copy()
             for piece in (*self._waiting, *self._under_way):
-                stream = _stream(piece)
-                length[stream] += _walked(piece)
-                rows[stream] += piece.rows
-                left[stream] += 0 if piece.lo is None else piece.hi - piece.lo
+                length[piece.name] += _walked(piece)
+                rows[piece.name] += piece.rows
+                left[piece.name] += 0 if piece.lo is None else piece.hi - piece.lo
         known = [left[stream] * rows[stream] / length[stream] for stream in left if length[stream]]
         return sum(known) if known else None
 
@@ -81,8 +80,8 @@ class Pieces:
         """Tell that a piece is walked to its end."""
         with self._changed:
             self._under_way.pop(piece, None)
-            self._length[_stream(piece)] += _walked(piece)
-            self._rows[_stream(piece)] += piece.rows
+            self._length[piece.name] += _walked(piece)
+            self._rows[piece.name] += piece.rows
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -98,10 +97,6 @@ class Pieces:
             if (half := piece.split()) is not None:
                 return half
         return None  # or what is left lies within a second, which can't be parted
-
-
-def _stream(piece: Piece) -> str:
-    return f"{piece.parent}-{piece.stream.name}"
 
 
 def _walked(piece: Piece) -> int:

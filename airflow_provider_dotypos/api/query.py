@@ -78,15 +78,25 @@ def list_params(
                     f"sortable: {', '.join(sortable) or 'nothing'}"
                 )
         params["sort"] = ",".join(names)
-    if names := split_names(include):
-        for name in names:
-            if name not in entity.includes:
-                raise DotyposInputError(
-                    f"{entity.name} can't include {name!r}{nearest(name, entity.includes)}; "
-                    f"it can include: {', '.join(entity.includes) or 'nothing'}"
-                )
-        params["include"] = ",".join(names)
+    if included := include_names(entity, include):
+        params["include"] = ",".join(included)
     return params
+
+
+def include_names(entity: Entity, include: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of child lists to nest, each one that the entity has.
+
+    :param include: names as one comma-separated text or a sequence.
+    :raises DotyposInputError: if the entity has no such child list; the message lists those that it has.
+    """
+    names = tuple(split_names(include))
+    for name in names:
+        if name not in entity.includes:
+            raise DotyposInputError(
+                f"{entity.name} can't include {name!r}{nearest(name, entity.includes)}; "
+                f"it can include: {', '.join(entity.includes) or 'nothing'}"
+            )
+    return names
 
 
 def encode(params: Mapping[str, object]) -> str:

@@ -60,6 +60,11 @@ class Piece:
         self._lock = threading.Lock()
 
     @property
+    def name(self) -> str:
+        """What names of parts call its stream: the stream's name, after the parent that it lies below."""
+        return f"{self.parent}-{self.stream.name}" if self.parent else self.stream.name
+
+    @property
     def pages_left(self) -> float:
         """About how many full pages are still to be read, if rows go on coming as thick as they did."""
         return 0.0 if self.lo is None else (self.hi - self.lo) * self.rate / MAX_LIMIT
@@ -88,28 +93,35 @@ class Piece:
             return upper
 
 
-def streams(entity: Entity, window: Window, filter: Filter = None) -> tuple[Stream, ...]:
-    """Return the streams that together hold every row of the window once.
+def window_conditions(entity: Entity, filter: Filter) -> tuple[Triple, ...]:
+    """Return the conditions of a filter that goes with a window.
 
-    :param filter: further conditions; one on ``deleted`` replaces the division into live and deleted rows.
-    :raises DotyposInputError: the filter names a cursor, or asks what the API doesn't allow.
+    :raises DotyposInputError: if it names a cursor, or asks what the API doesn't allow.
     """
-    own = conditions(entity, filter)
-    named = {field for field, _, _ in own}
-    for name in entity.cursors:
-        if name in named:
+    checked = conditions(entity, filter)
+    for name, _, _ in checked:
+        if name in entity.cursors:
             raise DotyposInputError(
                 f"filter: {name} is the cursor of {entity.name}; the window already filters by it (use since and until)"
             )
+    return checked
+
+
+def streams(entity: Entity, window: Window, conditions: tuple[Triple, ...] = ()) -> tuple[Stream, ...]:
+    """Return the streams that together hold every row of the window once.
+
+    :param conditions: further conditions, from `window_conditions`. One on ``deleted`` replaces the division into live
+        and deleted rows.
+    """
     # Live rows first: a row deleted in between is then found among the deleted ones.
     markers: list[tuple[str, tuple[Triple, ...], bool | None]] = [("rows", (), None)]
-    if entity.deleted_filterable and "deleted" not in named:
+    if entity.deleted_filterable and not any(name == "deleted" for name, _, _ in conditions):
         markers = [("live", (), False), ("deleted", (("deleted", "eq", "1"),), True)]
-    found = []
-    for marker, terms, deleted in markers:
-        for suffix, cursor, apart in _by_cursor(entity, window):
-            found.append(Stream(marker + suffix, own + terms + apart, cursor, deleted))
-    return tuple(found)
+    return tuple(
+        Stream(marker + suffix, conditions + terms + apart, cursor, deleted)
+        for marker, terms, deleted in markers
+        for suffix, cursor, apart in _by_cursor(entity, window)
+    )
 
 
 def _by_cursor(entity: Entity, window: Window) -> list[tuple[str, str | None, tuple[Triple, ...]]]:

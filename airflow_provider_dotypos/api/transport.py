@@ -36,6 +36,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposTlsError,
     redact,
 )
+from airflow_provider_dotypos.api.retry_table import NOT_JSON
 from airflow_provider_dotypos.api.settings import is_loopback
 
 #: The largest answer that is read, in bytes once it is unzipped: room for a hundred rows of 640 kB each.
@@ -74,7 +75,7 @@ class Answer:
             raise DotyposResponseError(
                 f"answered {self.status} with {kind} ({len(self.body)} bytes) that is not JSON: API base URL may not "
                 "be Dotypos's, or a proxy answers in its place",
-                passing=True,
+                reason=NOT_JSON,
             ) from None
 
 

@@ -83,11 +83,11 @@ def _readable(reader: Reader, entity: Entity) -> Check:
     """Read one row of a list."""
     try:
         place: dict[str, Any] = {}
-        if entity.placeholders:
-            warehouse = next(reader.rows("warehouses", limit=1), None)
-            if warehouse is None:
-                return Check(entity.name, "skipped", "There is no warehouse to look in")
-            place = {"warehouse_id": warehouse["id"]}
+        if entity.parent is not None:
+            parent = next(reader.rows(entity.parent.entity, limit=1), None)
+            if parent is None:
+                return Check(entity.name, "skipped", f"There is no {entity.parent.noun} to look in")
+            place = {entity.parent.argument: parent["id"]}
         row = next(reader.rows(entity.name, limit=1, **place), None)
     except DotyposPermissionError as error:
         return Check(entity.name, "refused", str(error))

@@ -32,7 +32,7 @@ def _report() -> Report:
 
 
 def _told(entity: Entity) -> dict[str, str]:
-    changes = dict.fromkeys(_CHANGES[call.split()[0]] for call in entity.writes)
+    changes = dict.fromkeys(_CHANGES[method] for method in (*entity.writes.list_methods, *entity.writes.row_methods))
     return {
         "entity": entity.name,
         "read by": " ".join(entity.cursors) or ("(snapshot)" if entity.listed else "(one object)"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
-from airflow_provider_dotypos.api.auth import connector, connector_form, connector_link
+from airflow_provider_dotypos.api.connector import connector, connector_form, connector_link
 from airflow_provider_dotypos.api.settings import DEFAULT_BASE_URL, Settings, is_loopback
 from airflow_provider_dotypos.connections.errors import ConnectError
 

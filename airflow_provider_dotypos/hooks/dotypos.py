@@ -108,9 +108,10 @@ class DotyposHook(BaseHook):
 
         https://docs.api.dotypos.com/api-reference/general/methods
         """
+        from airflow_provider_dotypos.api.headers import with_empty_lists
         from airflow_provider_dotypos.api.transport import Answer
 
-        sent = _with_empty_lists(headers) if str(method).upper() == "GET" else headers
+        sent = with_empty_lists(headers) if str(method).upper() == "GET" else headers
         return self.get_conn().call(method, path, params=params, json=json, headers=sent, decode=decode or Answer.json)
 
     def get(
@@ -214,15 +215,3 @@ class DotyposHook(BaseHook):
             if secret:
                 _compat.mask_secret(secret)
         return settings
-
-
-def _with_empty_lists(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    """Return a GET's headers, asking for 200 instead of 404 for an empty list; it changes nothing else of a GET.
-
-    https://docs.api.dotypos.com/others/breaking-changes
-    """
-    if headers is not None and not isinstance(headers, Mapping):
-        return headers  # the client refuses them
-    given = headers or {}
-    chosen = any(str(name).lower() == "allow-version" for name in given)
-    return given if chosen else {"Allow-Version": "BC1", **given}

@@ -20,7 +20,7 @@ from airflow_provider_dotypos.api.errors import (
     error_for,
 )
 from airflow_provider_dotypos.api.page import Page, read_page
-from airflow_provider_dotypos.api.streams import Piece, streams
+from airflow_provider_dotypos.api.streams import Piece, streams, window_conditions
 from airflow_provider_dotypos.api.walk import Query, walk
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Shop
@@ -296,9 +296,10 @@ def test_no_entity_depends_on_a_field_that_only_helps_to_sort(name: str, named: 
     shop = empty_shop()
     placeholders = {}
     row: dict[str, Any] = dict.fromkeys(found.cursors, SINCE + 1000)
-    if found.placeholders:
-        placeholders = {"warehouse_id": shop.rows(shop.cloud_ids[0], "warehouses")[0]["id"]}
-        row["_warehouseId"] = placeholders["warehouse_id"]
+    if found.parent:
+        id = shop.rows(shop.cloud_ids[0], found.parent.entity)[0]["id"]
+        placeholders = {found.parent.argument: id}
+        row[found.parent.field] = id
     for _ in range(640):
         shop.insert(shop.cloud_ids[0], name, row)
     refused = found.tie_breakers[-1:] if named else found.tie_breakers
@@ -583,7 +584,7 @@ def test_a_filter_on_deleted_replaces_the_division_into_live_and_deleted_rows() 
 def test_a_filter_on_the_cursor_is_refused(name: str) -> None:
     cursor = find_entity(name).cursors[-1]
     with pytest.raises(DotyposInputError, match=f"{cursor} is the cursor"):
-        streams(find_entity(name), WINDOW, f"{cursor}|gteq|1")
+        window_conditions(find_entity(name), f"{cursor}|gteq|1")
 
 
 def page_of(*cursors: int | None, full: bool = False) -> Page:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import Any
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.entities import Entity, find_entity
+from airflow_provider_dotypos.api.entities import Parent, find_entity
 from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
     DotyposError,
@@ -57,6 +56,7 @@ class ProbedCloud:
     def __init__(self, settings: Settings) -> None:
         self._client = _Listening(settings)
         self._samples: dict[str, list[Row]] = {}
+        self._parent_ids: dict[str, str] = {}
         self.headers = self._client.header_names
         self.first_look: Mapping[str, NewestRows] = {}
         self.throttled = ""
@@ -95,7 +95,9 @@ class ProbedCloud:
 
     def ask_list(self, name: str, params: Mapping[str, object], version: str | None = "BC1") -> Answer:
         """Return the answer to a GET of an entity's list."""
-        return self.ask(self._path(find_entity(name)), params, version)
+        entity = find_entity(name)
+        parent = self._parent_id(entity.parent) if entity.parent is not None else None
+        return self.ask(entity.url_path(parent), params, version)
 
     def list_rows(self, name: str, params: Mapping[str, object]) -> list[Row]:
         """Return the rows of one page of a list.
@@ -129,20 +131,17 @@ class ProbedCloud:
             raise UnclearError(f"no rows to see in {', '.join(names)}")
         return filled
 
-    def _path(self, found: Entity) -> str:
-        """Return the path of an entity's list.
+    def _parent_id(self, parent: Parent) -> str:
+        """Return the id of a row to look in.
 
-        :raises UnclearError: it lies below a warehouse, and there is none.
+        :raises UnclearError: if there is none.
         """
-        path = found.path.removeprefix("/v2")
-        return path.format(warehouse_id=self._warehouse) if found.placeholders else path
-
-    @functools.cached_property
-    def _warehouse(self) -> str:
-        rows = self.list_rows("warehouses", {"limit": 1})
-        if not rows:
-            raise UnclearError("no warehouse to look in")
-        return str(rows[0]["id"])
+        if parent.entity not in self._parent_ids:
+            rows = self.list_rows(parent.entity, {"limit": 1})
+            if not rows:
+                raise UnclearError(f"no {parent.noun} to look in")
+            self._parent_ids[parent.entity] = str(rows[0]["id"])
+        return self._parent_ids[parent.entity]
 
 
 class _Listening(DotyposClient):
@@ -165,11 +164,11 @@ class _Listening(DotyposClient):
         self.address_length = len(url)
         return super()._send(transport, method, url, *rest)
 
-    def _refused(self, request: Any, answer: Answer, token: str) -> DotyposError:
+    def _refused(self, request: Any, answer: Answer, token: str, sign_in: str | None = None) -> DotyposError:
         self.refusal = self.heard(answer)
-        error = super()._refused(request, answer, token)
+        error = super()._refused(request, answer, token, sign_in)
         if isinstance(error, DotyposResponseError):
-            error.passing = False  # an address may be too long for what is in between: that is an answer, too
+            error.reason = None  # an address may be too long for what is in between: that is an answer, too
         return error
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from airflow_provider_dotypos.api.auth import connector
+from airflow_provider_dotypos.api.connector import connector
 from airflow_provider_dotypos.connect.grant import (
     TIME_TO_DECIDE,
     Application,

@@ -27,8 +27,6 @@ ROWLESS = ".rowless"
 class DamagedSetError(DotyposError, ValueError):
     """A file of a committed set holds other bytes than were written."""
 
-    permanent = True
-
 
 class ChildFile(msgspec.Struct, frozen=True):
     """The rows of a child list that came with a part's rows, flattened into a file of their own."""
