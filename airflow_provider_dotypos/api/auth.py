@@ -1,4 +1,4 @@
-"""Secrets and tokens: the connector's link and signature, and access tokens that renew themselves.
+"""Access tokens that renew themselves.
 
 The chain: client id and secret (per application) -> refresh token (per cloud, doesn't expire) -> access token (a JWT,
 about an hour, for one cloud). This file decides; ``client`` performs the sign-in.
@@ -11,18 +11,15 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
-import hmac
 import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposError
-from airflow_provider_dotypos.api.settings import is_loopback
 
 #: Assumed life of a token that doesn't tell its own, in seconds: "one hour by default, not guaranteed" [D2].
 DEFAULT_LIFE = 3600.0
@@ -34,51 +31,6 @@ _LONGEST_LIFE = 366 * 86_400.0
 #: doubles: however many threads try again and again, they sign in about nine times in two minutes.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _FORGOTTEN_AFTER = 2 * _LONGEST_PAUSE
-
-
-def connector(base_url: str) -> str:
-    """Return where the legacy connector to an API is; the current one is ``/v2`` below it [D].
-
-    It is a page of its own, ``admin.dotykacka.cz``, whatever proxy leads to the API; a sandbox on this machine has its
-    own beside the API.
-    """
-    parts = urlsplit(base_url)
-    at = f"{parts.scheme}://{parts.netloc}" if is_loopback(parts.hostname or "") else "https://admin.dotykacka.cz"
-    return f"{at}/client/connect"
-
-
-def connector_signature(client_secret: str, timestamp: int) -> str:
-    """Return the connector's signature: HMAC-SHA256 of the timestamp's decimal digits alone, as 64 hex digits [D2, C6].
-
-    :param timestamp: Unix time in seconds; good for about a minute around the server's clock.
-    """
-    return hmac.new(client_secret.encode(), str(timestamp).encode(), hashlib.sha256).hexdigest()
-
-
-def connector_form(
-    client_id: str, client_secret: str, redirect_uri: str, *, timestamp: int, state: str | None = None
-) -> dict[str, str]:
-    """Return the fields of the form that a browser posts to ``connector(…) + "/v2"``; the secret is not among them [D].
-
-    :param redirect_uri: where the browser arrives with ``token`` (the refresh token), ``cloudid`` and ``state``.
-    """
-    form = {
-        "client_id": client_id,
-        "timestamp": str(timestamp),
-        "signature": connector_signature(client_secret, timestamp),
-        "scope": "*",
-        "redirect_uri": redirect_uri,
-    }
-    return form | ({"state": state} if state is not None else {})
-
-
-def connector_link(
-    base_url: str, client_id: str, client_secret: str, redirect_uri: str, *, state: str | None = None
-) -> str:
-    """Return the legacy connector's link [D]. Deprecated: **the link holds the client secret**; prefer the form."""
-    query = {"client_id": client_id, "client_secret": client_secret, "scope": "*", "redirect_uri": redirect_uri}
-    # The vendor's page writes the scope as a bare asterisk.
-    return f"{connector(base_url)}?{urlencode(query | ({'state': state} if state is not None else {}), safe='*')}"
 
 
 @dataclass(frozen=True)

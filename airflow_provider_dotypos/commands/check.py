@@ -1,4 +1,4 @@
-"""``airflow dotypos check``: does a connection work, and for what; with ``--probe``, how this cloud's API behaves."""
+"""``airflow dotypos check``: whether a connection works, and for what; with ``--probe``, how its API behaves."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _report(args: argparse.Namespace) -> Report:
 
     note("Reading a row of every list.")
     checks = check_access(settings, verdict.message)
-    off = [found.check for found in checks if found.needs_attention]
+    off = [result.check for result in checks if result.needs_attention]
     if off:
         note(f"The connection works, but look at: {', '.join(off)}.")
-    return Report([found.row() for found in checks], ATTENTION if off else WELL)
+    return Report([result.row() for result in checks], ATTENTION if off else WELL)

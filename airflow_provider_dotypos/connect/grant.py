@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
-from airflow_provider_dotypos.api.auth import connector, connector_form, connector_link
 from airflow_provider_dotypos.api.check import Verdict, check
+from airflow_provider_dotypos.api.connector import connector, connector_form, connector_link
 from airflow_provider_dotypos.api.settings import DEFAULT_BASE_URL, Settings, is_loopback
 
 #: Where the connector sends the person back to, below the page's or the listener's own address.

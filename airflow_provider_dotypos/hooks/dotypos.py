@@ -10,6 +10,7 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.extra import read_extra
+from airflow_provider_dotypos.api.headers import with_empty_lists
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
@@ -111,7 +112,7 @@ class DotyposHook(BaseHook):
         """
         from airflow_provider_dotypos.api.transport import Answer
 
-        sent = _with_empty_lists(headers) if str(method).upper() == "GET" else headers
+        sent = with_empty_lists(headers) if str(method).upper() == "GET" else headers
         return self.get_conn().call(method, path, params=params, json=json, headers=sent, decode=decode or Answer.json)
 
     def get(
@@ -217,15 +218,3 @@ class DotyposHook(BaseHook):
             if secret:
                 _airflow.mask_secret(secret)
         return settings
-
-
-def _with_empty_lists(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    """Return a GET's headers that ask for 200 instead of 404 for an empty list. They change nothing else of a GET.
-
-    https://docs.api.dotypos.com/others/breaking-changes
-    """
-    if headers is not None and not isinstance(headers, Mapping):
-        return headers  # the client refuses these
-    given = headers or {}
-    chosen = any(str(name).lower() == "allow-version" for name in given)
-    return given if chosen else {"Allow-Version": "BC1", **given}

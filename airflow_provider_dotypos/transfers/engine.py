@@ -13,11 +13,12 @@ from itertools import pairwise
 
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.pieces import Pieces
+from airflow_provider_dotypos.api.query import split_names
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.extraction import Extraction
-from airflow_provider_dotypos.transfers.files.commit import Attempt, gaps, stream_name
+from airflow_provider_dotypos.transfers.files.commit import Attempt, gaps
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.manifest import Part
 from airflow_provider_dotypos.transfers.files.piece_writer import PartAge, PieceWriter
@@ -44,6 +45,8 @@ class Engine(ExitStack):
     def __init__(self, extraction: Extraction, attempt: Attempt, reader: Reader, store: Store) -> None:
         super().__init__()
         self._extraction = extraction
+        self._entity = find_entity(extraction.entity)
+        self._included = tuple(split_names(extraction.include))
         self._attempt = attempt
         self._reader = reader
         self._store = store
@@ -65,17 +68,18 @@ class Engine(ExitStack):
         :raises SupersededError: another attempt has committed meanwhile.
         """
         settle = self._extraction.settle
-        pieces = self._missing(self._pieces(self._extraction.window, settle=settle))
+        self._reader.ready(self._entity, self._extraction.window, settle)
+        pieces = self._missing(self._pieces(self._extraction.window))
         # Begun now: waiting for the window to settle, and checking what is there already, are no walking.
         self._age = PartAge()
         self._progress = Progress(f"{self._extraction.entity} of cloud {self._extraction.cloud_id}", self._kept_rows)
         self._walk_all(pieces)
-        if self._extraction.window.since is None and find_entity(self._extraction.entity).cursors:
+        if self._extraction.window.since is None and self._entity.cursors:
             self.tail = self._reader.tail(self._extraction.window.until, settle)
         if self.tail is not None:
             log.info("What has changed from %s to %s is read as well.", iso(self.tail.since or 0), iso(self.tail.until))
-            self._walk_all(self._missing(self._pieces(self.tail, settle=settle, without_cursor=False)))
-        if self._extraction.snapshot and find_entity(self._extraction.entity).cursors:
+            self._walk_all(self._missing(self._pieces(self.tail, without_cursor=False)))
+        if self._extraction.snapshot and self._entity.cursors:
             self._walk_to_the_open_end((self.tail or self._extraction.window).until)
 
     def _walk_to_the_open_end(self, start: int) -> None:
@@ -94,16 +98,9 @@ class Engine(ExitStack):
         """Return how many different ids there are (summed over warehouses)."""
         return sum(ids.count() for ids in self._ids.values())
 
-    def _pieces(self, window: Window, *, settle: float | None, without_cursor: bool = True) -> Iterator[Piece]:
-        placeholders = {"warehouse_id": self._extraction.warehouse_id} if self._extraction.warehouse_id else {}
-        return self._reader.pieces(
-            self._extraction.entity,
-            window,
-            filter=self._extraction.conditions,
-            settle=settle,
-            without_cursor=without_cursor,
-            **placeholders,
-        )
+    def _pieces(self, window: Window, *, without_cursor: bool = True) -> Iterator[Piece]:
+        conditions, warehouse = self._extraction.conditions, self._extraction.warehouse_id
+        return self._reader.pieces(self._entity, window, conditions, warehouse, without_cursor)
 
     def _open_pieces(self, start: int) -> Iterator[Piece]:
         """Yield each stream from a cursor on, without an end.
@@ -111,8 +108,8 @@ class Engine(ExitStack):
         Where ranges are halved, the next day comes as a piece of its own: halving all time would take many requests.
         The streams have names of their own, as no later attempt may keep what was read before it had settled.
         """
-        sortable = find_entity(self._extraction.entity).cursor_sortable
-        for piece in self._pieces(Window(start, OPEN_END), settle=None, without_cursor=False):
+        sortable = self._entity.cursor_sortable
+        for piece in self._pieces(Window(start, OPEN_END), without_cursor=False):
             stream = replace(piece.stream, name=f"{piece.stream.name}-latest")
             cuts = (start, OPEN_END) if sortable else (start, start + DAY, OPEN_END)
             yield from (Piece(stream, low, high, piece.parent) for low, high in pairwise(cuts))
@@ -124,11 +121,11 @@ class Engine(ExitStack):
     def _kept(self, piece: Piece) -> list[Part]:
         """Return what an earlier attempt has left of a piece, checked."""
         count_rows = functools.partial(self._note_ids_of_part, piece.parent)
-        kept = self._attempt.keep(stream_name(piece), piece.lo, piece.hi, count_rows)
+        kept = self._attempt.keep(piece.name, piece.lo, piece.hi, count_rows)
         if files := [part for part in kept if not part.is_rowless]:
             rows = sum(part.rows for part in files)
             self._kept_rows += rows
-            log.info("%d rows in %d parts of %s are there already.", rows, len(files), stream_name(piece))
+            log.info("%d rows in %d parts of %s are there already.", rows, len(files), piece.name)
         return kept
 
     def _note_ids_of_part(self, parent: str | None, part: Part) -> int:
@@ -168,7 +165,7 @@ class Engine(ExitStack):
             with PieceWriter(
                 piece, self._extraction, self._attempt, self._staging, self._store, self._encoder, self._age
             ) as writing:
-                for batch in self._reader.walk(self._extraction.entity, piece, include=self._extraction.include):
+                for batch in self._reader.walk(self._entity, piece, self._included):
                     writing.take(batch)
                     piece.rows += len(batch.rows)
                     self._note_ids(piece.parent, batch.ids)

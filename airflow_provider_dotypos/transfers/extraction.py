@@ -10,8 +10,8 @@ import msgspec
 
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.query import Filter, conditions, filter_text, list_params, split_names
-from airflow_provider_dotypos.api.streams import Triple
+from airflow_provider_dotypos.api.query import Filter, filter_text, list_params, split_names
+from airflow_provider_dotypos.api.streams import Triple, window_conditions
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.rows.columns import Columns, Names, columns_of
@@ -81,8 +81,8 @@ class Extraction:
             raise DotyposInputError("flatten: there is nothing to flatten; name child lists in include, too")
         if snapshot:
             columns = ["id"]  # and with it the key, and the fields that order changes
-        terms = conditions(found, filter)
-        warehouse = None if warehouse_id is None or warehouse_id == "" else str(warehouse_id)
+        terms = window_conditions(found, filter)
+        warehouse = found.parent_id({"warehouse_id": warehouse_id})
         included = list_params(found, include=include).get("include", "")
         chosen = columns_of(name, include=include, columns=columns, exclude=exclude, personal_data=personal_data)
         if lost := set(split_names(included)) - chosen.names:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.api.auth import connector_signature
+from airflow_provider_dotypos.api.connector import connector_signature
 from airflow_provider_dotypos.connect.grant import Application, ConnectError, read_return
 
 SECRET = "5ecbe77e5ecbe77e"

@@ -20,8 +20,8 @@ from fastapi.responses import FileResponse, RedirectResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware.base import RequestResponseEndpoint
 
-from airflow_provider_dotypos.api.auth import connector
 from airflow_provider_dotypos.api.check import Verdict, place_of
+from airflow_provider_dotypos.api.connector import connector
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError
 from airflow_provider_dotypos.api.settings import DEFAULT_BASE_URL
 from airflow_provider_dotypos.connect.grant import (

@@ -20,8 +20,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from airflow_provider_dotypos.api.auth import connector
 from airflow_provider_dotypos.api.check import Verdict
+from airflow_provider_dotypos.api.connector import connector
 from airflow_provider_dotypos.commands.connect import CLIENT_ID, CLIENT_SECRET
 from airflow_provider_dotypos.connect.grant import (
     TIME_TO_DECIDE,

@@ -98,7 +98,7 @@ async def below_a_cloud(request: Request, cloud_id: str, path: str) -> Response:
 _PATHS = {
     entity.name: re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", entity.path) + r"(?:/(?P<id>[^/]+))?")
     for entity in entities().values()
-    if entity.listed and not entity.path.startswith("/")
+    if entity.listed and entity.in_cloud
 }
 
 
@@ -117,10 +117,8 @@ def methods(entity: Entity, *, single: bool) -> list[str]:
     """Return the HTTP methods that an entity offers on its list, or on a single row."""
     if single:
         reads = ["GET"] if entity.single else []
-        return [*reads, *(m for m in ("PUT", "PATCH", "DELETE") if f"{m} one" in entity.writes), "OPTIONS"]
-    posts = ["POST"] if {"POST array", "POST one"} & set(entity.writes) else []
-    puts = ["PUT"] if "PUT array" in entity.writes else []
-    return ["GET", *posts, *puts, "OPTIONS"]
+        return [*reads, *entity.writes.row_methods, "OPTIONS"]
+    return ["GET", *entity.writes.list_methods, "OPTIONS"]
 
 
 def _cloud_number(value: object) -> int | None:

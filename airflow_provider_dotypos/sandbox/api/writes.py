@@ -35,7 +35,7 @@ async def write(request: Request, cloud_id: int, entity: Entity, id: int | None)
         body = await body_json(request)
         if request.method == "PUT":
             return writer.put_all(body, if_match)
-        return writer.create_all(body) if "POST array" in entity.writes else writer.create_one(body)
+        return writer.create_all(body) if entity.writes.posts_array else writer.create_one(body)
     if request.method == "DELETE":  # If-Match is ignored for now [D2]; a body only matters on products
         options = await body_object(request) if entity.name == "products" and await request.body() else {}
         return writer.delete(id, options)

@@ -273,11 +273,6 @@ def sidecar_name(part: str) -> str:
     return f"_{part}.meta"
 
 
-def stream_name(piece: Piece) -> str:
-    """Return a stream's name in names of parts: with the warehouse that it lies below."""
-    return f"{piece.parent}-{piece.stream.name}" if piece.parent else piece.stream.name
-
-
 def gaps(piece: Piece, parts: Iterable[Part]) -> Iterator[Piece]:
     """Yield what of a piece none of the parts covers.
 

@@ -13,7 +13,7 @@ import msgspec
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.transfers.extraction import Extraction
-from airflow_provider_dotypos.transfers.files.commit import Attempt, SupersededError, stream_name
+from airflow_provider_dotypos.transfers.files.commit import Attempt, SupersededError
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.store import Store
@@ -139,10 +139,10 @@ class PieceWriter(AbstractContextManager["PieceWriter"]):
             children = dict(self._writers)
             writer = children.pop(self._extraction.entity)
             suffix = self._extraction.file_format.suffix
-            self._attempt.put(writer, stream_name(self._piece), low, high, suffix, children)
+            self._attempt.put(writer, self._piece.name, low, high, suffix, children)
             self._writers = {}
         elif self._ordered and self._high is not None and self._high != self._low:
-            self._attempt.note_rowless(stream_name(self._piece), self._low, self._high)
+            self._attempt.note_rowless(self._piece.name, self._low, self._high)
         self._low = self._high
         self._begun = time.monotonic()
 

@@ -364,7 +364,7 @@ def test_port_80_is_left_out_of_names() -> None:
 def test_the_options_are_light() -> None:
     code = (
         "import sys\nimport airflow_provider_dotypos\nbefore = set(sys.modules)\n"
-        "from airflow_provider_dotypos.connect import command\ncommand.options()\n"
+        "from airflow_provider_dotypos.commands import connect\nconnect.options()\n"
         "print(' '.join({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
     added = set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())

@@ -25,7 +25,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.window import Window, iso
-from airflow_provider_dotypos.transfers.files.commit import Attempt, SupersededError, gaps, sidecar_name, stream_name
+from airflow_provider_dotypos.transfers.files.commit import Attempt, SupersededError, gaps, sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, Part, newest_generation, whole_manifest
 from airflow_provider_dotypos.transfers.files.store import Store
@@ -133,7 +133,7 @@ class Writer(threading.Thread):
             return attempt.finished
         piece = Piece(STREAM, 0, CELLS)
         try:
-            for gap in list(gaps(piece, attempt.keep(stream_name(piece), 0, CELLS, self._rows_in))):
+            for gap in list(gaps(piece, attempt.keep(piece.name, 0, CELLS, self._rows_in))):
                 self._walk(attempt, gap.lo or 0, gap.hi)
             return attempt.commit(self._manifest)
         except SupersededError:

@@ -13,8 +13,7 @@ import pytest
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.transfers.files.manifest import DamagedSetError, Manifest, read_manifest
-
-from .conftest import SINCE, UNTIL
+from tests.transfers.conftest import SINCE, UNTIL
 
 Extract = Callable[..., dict[str, Any]]
 

@@ -20,7 +20,7 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.rows.children import split_children
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, Columns, columns_of
-from tests.transfers.rows import ITEM, ORDER, PAYMENT, encoded, members, order, raw
+from tests.transfers.sample_rows import ITEM, ORDER, PAYMENT, encoded, members, order, raw
 
 ORDERS = columns_of("orders", include="orderItems,moneyLogs")
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.transfers.rows import arrow
 from airflow_provider_dotypos.transfers.rows.columns import Column, Columns, columns_of
 from tests.transfers.files.formats.test_parquet import ORDERS, written
-from tests.transfers.rows import ITEM, PAYMENT, encoded, members, order, rows
+from tests.transfers.sample_rows import ITEM, PAYMENT, encoded, members, order, rows
 
 PRODUCTS = columns_of("products", include="ingredients")
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
