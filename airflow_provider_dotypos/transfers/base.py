@@ -13,6 +13,7 @@ from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError, DotyposInputError
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso, time_zone
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.transfers.extract import extract
 from airflow_provider_dotypos.transfers.selection import Selection, check_choice
 from airflow_provider_dotypos.transfers.watermark import NothingNewError, Watermark
@@ -119,7 +120,7 @@ class DotyposTransferOperator(BaseOperator):
         from airflow_provider_dotypos.api.reading import Reader
         from airflow_provider_dotypos.api.retry import PUT_OFF_SOON
 
-        with _compat.airflow_failures(self.dotypos_conn_id, resumed=context):
+        with airflow_failures(self.dotypos_conn_id, resumed=context):
             self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency, PUT_OFF_SOON)
             client = self._hook.get_conn()
             reader = Reader(client)

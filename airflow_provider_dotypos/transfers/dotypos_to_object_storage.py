@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import Asset, ObjectStoragePath
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.window import SETTLE
 from airflow_provider_dotypos.transfers.base import DotyposTransferOperator, check_switches
 from airflow_provider_dotypos.transfers.files.commit import Attempt
@@ -197,10 +197,10 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         sets = destination / f"{selection.cloud_id}/{entity}"
         pending = PendingSets(
             Store(sets / notes_folder(stores.asset_name, key), self._patience),
-            _compat.task_instance(context),
+            _airflow.task_instance(context),
             context["ti"].try_number,
             find=lambda folder: find_set(Store(sets / folder, self._patience)),
-            succeeded=functools.partial(_compat.succeeded, context),
+            succeeded=functools.partial(_airflow.succeeded, context),
         )
         return Watermark(stores.asset, stores.task, key, pending)
 

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import msgspec
 
-from airflow_provider_dotypos._compat import TaskInstanceKey
+from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.files.manifest import Committed
 
