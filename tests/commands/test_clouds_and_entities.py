@@ -1,4 +1,4 @@
-"""``clouds`` and ``entities``, and what all commands print alike."""
+"""``clouds`` and ``entities``, and the output that all commands share (`output`, `options`)."""
 
 from __future__ import annotations
 

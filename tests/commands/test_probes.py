@@ -1,4 +1,4 @@
-"""``check --probe``: each probe tells each position of what it is about, and a report holds no content."""
+"""``check --probe`` (`probes`): each probe recognizes each position of its switch, and a report holds no content."""
 
 from __future__ import annotations
 

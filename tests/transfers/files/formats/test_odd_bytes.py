@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.sandbox import Sandbox
-from airflow_provider_dotypos.sandbox.shop import wire
+from airflow_provider_dotypos.sandbox.api import wire
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
