@@ -178,9 +178,9 @@ class DotyposTransferOperator(BaseOperator):
 
     def _next_window(self, watermark: Watermark, until: str | datetime, reader: Reader) -> Window:
         """Return the window that continues from a watermark."""
+        due = instant(until, "run_after") - round(self.settle * 1000)  # so early that it needn't be waited for
         return watermark.window(
-            instant(until, "run_after")
-            - round(self.settle * 1000),  # so early that nobody has to wait until it settles
+            due,
             start=self._start(),
             lookback=self.lookback // _MILLISECOND,
             settled=functools.partial(self._settled, reader),

@@ -184,7 +184,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
             self._patience.hurry()
 
     def _selection(self, cloud_id: int, **further: Any) -> Selection:
-        self._destination()
+        self._destination()  # fails before anything is asked for, like the next line
         self._format.check()
         return super()._selection(cloud_id, flatten=self.flatten, snapshot=self.snapshot, **further)
 
@@ -254,7 +254,7 @@ def _outlets(destination: object, cloud_id: object, entity: object) -> list[Asse
     scheme, separator, place = destination.rpartition("://")
     if not separator and not place.startswith("/"):
         return []  # refused when the task runs
-    # A connection's name in front of a bucket's is none of the asset's identity.
+    # The connection's name in front of a bucket's isn't part of the asset's identity.
     address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}"
     address = address if separator else f"file://{place}"
     return [Asset(uri="/".join([address.rstrip("/"), *names[1:]]))]

@@ -64,13 +64,8 @@ class Selection:
         entity = find_entity(name)
         if not entity.listed:
             raise DotyposInputError(f"{name} is one object, not a list: read it with DotyposOperator")
-        check_choice(
-            include=include or None,
-            columns=columns or None,
-            exclude=exclude or None,
-            flatten=flatten,
-            snapshot=snapshot,
-        )
+        given = {"include": include or None, "columns": columns or None, "exclude": exclude or None}
+        check_choice(**given, flatten=flatten, snapshot=snapshot)
         if snapshot:
             columns = ["id"]  # and with it the key, and the fields that order changes
         conditions = window_conditions(entity, filter)

@@ -1,4 +1,7 @@
-"""The engine with a sink in memory: nothing is lost or repeated in any storm, kept ranges aren't walked again."""
+"""The engine with a sink in memory: nothing is lost or repeated in any storm, kept ranges aren't walked again.
+
+This tests `transfers.engine`, `piece_writer` and the protocol of `transfers.sink`; `files.sink` has storms of its own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Going on from the last success: by histories of runs, crashes, retries and hands, and through Airflow itself."""
+"""Going on from the last success: by histories of runs, crashes, retries and hands, and through Airflow itself.
+
+This tests `watermark` and `pending`.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The commit protocol as a state machine: writers crash anywhere, end early, are resumed, write on as zombies, and
-interleave.
+"""The protocol of `commit` as a state machine: writers crash anywhere, end early, are resumed, write on as zombies.
 
 The window has a few cells, some of them without a row. A set must hold each row once. Each writer is a thread that
 stops before every operation on the store; the machine decides who moves next, and after every single operation checks

@@ -1,4 +1,4 @@
-"""Which columns there are, which are wanted, and what a row is like when it is cut or split."""
+"""Which columns there are, which are wanted, and what a row is like when it is cut or split (`columns`, `children`)."""
 
 from __future__ import annotations
 

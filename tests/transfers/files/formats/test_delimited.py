@@ -1,4 +1,4 @@
-"""CSV parts, and reading the ids of a part of any format again."""
+"""CSV parts, and reading the ids of a part of any format again (`part_ids`)."""
 
 from __future__ import annotations
 

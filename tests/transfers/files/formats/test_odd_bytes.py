@@ -1,4 +1,7 @@
-"""Bytes that aren't UTF-8: every format holds U+FFFD in their place, counts them, and can be read."""
+"""Bytes that aren't UTF-8: every format holds U+FFFD in their place, counts them, and can be read.
+
+This tests `readable` with all writers (`writer`, `jsonl`).
+"""
 
 from __future__ import annotations
 

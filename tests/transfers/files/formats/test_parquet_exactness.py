@@ -1,4 +1,7 @@
-"""Parquet parts lose nothing: any value in any field is in its column exactly, or in ``_unknown`` as it came."""
+"""Parquet parts lose nothing: any value in any field is in its column exactly, or in ``_unknown`` as it came.
+
+This tests `arrow`, and `lenient` through it.
+"""
 
 from __future__ import annotations
 
