@@ -236,7 +236,9 @@ class Reader:
         """
         cloud_id = self._client.settings.cloud_id
         if cloud_id is None:
-            raise DotyposConfigurationError("Cloud ID is missing in the Airflow connection, or pass cloud_id")
+            raise DotyposConfigurationError(
+                "Cloud ID is missing in the Airflow connection; give it there, or pass cloud_id"
+            )
         try:
             row = self._client.call("GET", f"/clouds/{cloud_id}", decode=functools.partial(_cloud_row, cloud_id))
         except DotyposNotFoundError as error:
