@@ -20,13 +20,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> Report:
-    from airflow_provider_dotypos import _compat
+    from airflow_provider_dotypos import _airflow
     from airflow_provider_dotypos.api.check import check
     from airflow_provider_dotypos.api.errors import DotyposConfigurationError
     from airflow_provider_dotypos.commands.connection import read_settings
 
     settings = read_settings(args.conn_id, args.cloud_id)
-    verdict = check(lambda: settings, _compat.mask_secret)
+    verdict = check(lambda: settings, _airflow.mask_secret)
     if not verdict.works:
         raise DotyposConfigurationError(f"Connection {args.conn_id!r}: {verdict.message}")
     if args.probe:

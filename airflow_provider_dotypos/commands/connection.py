@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import CONNECT_ANEW, DotyposConfigurationError
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.connect.grant import ConnectError
+from airflow_provider_dotypos.connections.errors import ConnectError
 from airflow_provider_dotypos.connections.lookup import look_up
 
 #: A person is waiting at a terminal. Throttling isn't a reason to give up soon.
@@ -31,10 +31,10 @@ def read_settings(conn_id: str, cloud_id: int | None = None) -> Settings:
         )
     for secret in (connection.extra.get("refresh_token"), connection.client_secret):
         if isinstance(secret, str) and secret:
-            _compat.mask_secret(secret)
+            _airflow.mask_secret(secret)
     return Settings.from_fields(host=connection.host, port=connection.port, extra=connection.extra, cloud_id=cloud_id)
 
 
 def new_client(settings: Settings) -> DotyposClient:
     """Return a client that keeps the connection's limits, but doesn't retry for minutes."""
-    return DotyposClient(settings, on_token=_compat.mask_secret, patience=_PATIENCE)
+    return DotyposClient(settings, on_token=_airflow.mask_secret, patience=_PATIENCE)

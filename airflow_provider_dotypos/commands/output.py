@@ -36,10 +36,10 @@ def tell(args: argparse.Namespace, work: Callable[[], Report]) -> int:
 
     try:
         with _stdout_kept_clean():
-            from airflow_provider_dotypos import _compat
+            from airflow_provider_dotypos import _airflow
 
             report = work()
-            console = _compat.console()
+            console = _airflow.console()
     except DotyposError as error:
         note(str(error))
         return BROKEN

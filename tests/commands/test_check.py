@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api import check as verdicts
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.retry import Patience
@@ -71,9 +71,9 @@ def test_the_table_fits_a_terminal_of_80_columns(
     sandbox: Sandbox, command: Command, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse("customers", RefusedError(403, "ACCESS_DENIED", "No permission for customers"))
-    wide = _compat.console()
+    wide = _airflow.console()
     wide._width = 80
-    monkeypatch.setattr(_compat, "console", lambda: wide)
+    monkeypatch.setattr(_airflow, "console", lambda: wide)
 
     done = command("check")
 
@@ -203,7 +203,7 @@ def test_a_missing_connection_is_told_with_its_cure(command: Command, name: str)
     ("value", "why"),
     [
         ('{"conn_type": "http"}', "is of another type (http), not dotypos"),
-        ('{"conn_type": "dotypos", ', "AIRFLOW_CONN_ODD is there, but can't be read"),
+        ('{"conn_type": "dotypos", ', "AIRFLOW_CONN_ODD is set but can't be read"),
     ],
 )
 @pytest.mark.parametrize("name", ["check", "clouds"])
@@ -224,7 +224,7 @@ def test_secrets_of_a_connection_are_masked(
     sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     masked: list[str] = []
-    monkeypatch.setattr(_compat, "mask_secret", masked.append)
+    monkeypatch.setattr(_airflow, "mask_secret", masked.append)
 
     assert command("clouds").code == 0
 

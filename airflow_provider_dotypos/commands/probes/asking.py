@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import Parent, find_entity
 from airflow_provider_dotypos.api.errors import (
@@ -148,7 +148,7 @@ class _Listening(DotyposClient):
     """A client that keeps the headers of answers, and a refusal's body."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, on_token=_compat.mask_secret, patience=_PATIENCE)
+        super().__init__(settings, on_token=_airflow.mask_secret, patience=_PATIENCE)
         self.header_names: set[str] = set()
         self.refusal = Answer(0, {}, b"")
         self.answers = 0
