@@ -1,4 +1,4 @@
-"""The pages' HTML: templates that escape whatever is put into them, and the headers that keep them to themselves."""
+"""The HTML of the page and of the terminal's listener: escaping templates, and headers that keep it to itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 _HERE = Path(__file__).parent
 
-#: What the pages load besides their HTML, by name: nothing comes from elsewhere.
+#: The files that the pages load, by name. Nothing comes from elsewhere.
 STATIC = {path.name: path for path in (_HERE / "static").iterdir()}
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
 
@@ -18,7 +18,7 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
-    # To pages of the same origin only; what came from Dotypos by the address goes to no other.
+    # To pages of the same origin only: what Dotypos put into the address goes nowhere else.
     "Referrer-Policy": "same-origin",
 }
 _POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -27,9 +27,9 @@ _POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'no
 def headers(*, leaves: bool = False) -> dict[str, str]:
     """Return the headers of a page.
 
-    :param leaves: the page's form goes to Dotypos. Browsers hold ``form-action`` against every redirect that follows as
-        well, and where Dotypos's log-in takes the person is its own affair; and it may see where they come from, which
-        ``redirect_uri`` tells it anyway.
+    :param leaves: the page's form goes to Dotypos. Then ``form-action`` is left out: browsers also apply it to every
+        redirect that follows, and where Dotypos's log-in leads is its own affair. Dotypos may see where the person
+        comes from, because ``redirect_uri`` says so anyway.
     """
     if leaves:
         return {**_HEADERS, "Content-Security-Policy": _POLICY, "Referrer-Policy": "strict-origin"}

@@ -1,5 +1,5 @@
-// Submits the signed form at once. Whoever comes back to this page (Back, a reload) is left to press the button; the
-// page is made anew before its signature is too old, so the button is always good.
+// Submits the signed form at once, except after Back or a reload: then the person presses the button. The page is made
+// again before its signature expires, so the button always works.
 "use strict";
 const form = document.getElementById("signed");
 const [arrival] = performance.getEntriesByType("navigation");

@@ -1,4 +1,4 @@
-// The theme chosen in Airflow's UI, which is of the same origin; without a choice the system's applies (style.css).
+// Takes the theme chosen in Airflow's UI, which has the same origin. Without a choice the system's applies (style.css).
 "use strict";
 try {
   const chosen = localStorage.getItem("theme");

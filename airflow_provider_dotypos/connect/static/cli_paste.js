@@ -1,5 +1,5 @@
-// Signs the form as it is submitted: HMAC-SHA256 over the decimal timestamp, in lower-case hex. The client secret goes
-// nowhere: its field has no name, and is emptied.
+// Signs the form as it is submitted: HMAC-SHA256 over the decimal timestamp, in lower-case hex. The client secret isn't
+// sent: its field has no name, and is emptied.
 "use strict";
 const form = document.getElementById("connect");
 const secret = document.getElementById("secret");
@@ -21,7 +21,7 @@ async function sign(key, text) {
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (!globalThis.crypto?.subtle) {
-    complain("This browser doesn't sign in a page opened from a file. Use Chrome, Chromium or Edge.");
+    complain("This browser can't sign on a page opened from a file. Use Chrome, Chromium or Edge.");
     return;
   }
   const timestamp = String(Math.floor(Date.now() / 1000));
