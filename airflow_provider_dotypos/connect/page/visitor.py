@@ -82,7 +82,10 @@ class Visitor:
     def require_edit(self, conn_id: str | None) -> None:
         """Refuse the request unless the visitor may edit a connection, or (``None``) create one."""
         if not self.may_edit(conn_id):
-            raise RefusedError(403, NOT_ALLOWED)
+            raise RefusedError(
+                403,
+                "You may not edit connections in this Airflow. Ask an admin to connect the cloud, or for permission.",
+            )
 
     def find(self, conn_id: str) -> StoredConnection:
         """Return a connection that the visitor may edit, or refuse the request."""
