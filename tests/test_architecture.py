@@ -73,7 +73,7 @@ def test_imports_go_down_the_arrows(path: Path) -> None:
 @pytest.mark.parametrize(("room", "other"), [("page", "terminal"), ("terminal", "page")])
 def test_the_page_and_the_terminal_do_not_know_each_other(room: str, other: str) -> None:
     names = {name for path in (PACKAGE / "connect" / room).glob("*.py") for name in imported(path)}
-    assert not [name for name in names if name.startswith(f"airflow_provider_dotypos.connect.{other}")]
+    assert not [name for name in names if f"{name}.".startswith(f"airflow_provider_dotypos.connect.{other}.")]
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -49,7 +49,7 @@ class KeptResult(NamedTuple):
 
     :param journey: the journey's random id.
     :param sealed: the text that the browser keeps. An answer brings it along, because another tab may have another
-        one. It is never sealed anew, so that nothing moves its deadline.
+        one. It is never sealed again, so that nothing moves its deadline.
     """
 
     result: Result
