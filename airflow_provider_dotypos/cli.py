@@ -83,7 +83,6 @@ COMMANDS = (
         "sandbox",
         "Run a Dotypos API with invented data on this machine, to develop and test against",
         "airflow_provider_dotypos.commands.sandbox",
-        "serve",
     ),
 )
 

@@ -1,8 +1,8 @@
 """The table of what the API holds: entities with their paths, cursors and fields, and what each of these allows.
 
 To add an entity, add one row to ``entity_table``. No code that reads, extracts or lists entities knows one by name,
-with one exception: ``clouds`` (`CLOUDS`), which all others lie below. The commands' probes name the lists that they
-examine, and the sandbox's shop names what it sells.
+except `CLOUDS`, which all others lie below. The commands' probes name the lists that they examine, the sandbox's shop
+names what it sells, and transfers have an argument for each parent of a list (``warehouse_id``).
 
 **Fields** stand one a line, as ``name:type(length)?/GROUPS^! marks -> entity  # remark``. All but name and type are
 optional:
@@ -236,11 +236,10 @@ class Entity:
         :raises DotyposInputError: if it names what the entity doesn't lie below, or if an id isn't a whole number.
         """
         ids = {argument: id for argument, id in named.items() if id not in (None, "")}
-        unknown = ids.keys() - ({self.parent.argument} if self.parent else set())
-        if unknown:
-            raise DotyposInputError(f"{self.name} takes no {', '.join(sorted(unknown))}")
-        texts = [id_text(id, argument) for argument, id in ids.items()]
-        return texts[0] if texts else None
+        known = self.parent.argument if self.parent else ""
+        if unknown := sorted(ids.keys() - {known}):
+            raise DotyposInputError(f"{self.name} takes no {', '.join(unknown)}")
+        return id_text(ids[known], known) if known in ids else None
 
     def url_path(self, parent: str | None = None) -> str:
         """Return the path of its list or object as a call takes it: below the cloud, or after a ``/`` below ``/v2``.

@@ -46,6 +46,11 @@ class Reader:
         self._cloud_exists = False
         self.requests = 0
 
+    @property
+    def concurrency(self) -> int:
+        """Most requests under way at once, as the client's settings say."""
+        return self._client.settings.max_concurrency
+
     def get(
         self,
         name: str,
@@ -168,10 +173,10 @@ class Reader:
         :param parent: the id of the parent to read below; ``None`` for all.
         :param without_cursor: whether to read rows without a cursor, too, which belong to no window, or to each.
         """
-        parts = [part for part in streams(entity, window, conditions) if without_cursor or part.cursor is not None]
-        for place in self._parents(entity, parent):
-            for stream in parts:
-                yield Piece(stream, window.since, window.until, place)
+        for id in self._parents(entity, parent):
+            for stream in streams(entity, window, conditions):
+                if without_cursor or stream.cursor is not None:
+                    yield Piece(stream, window.since, window.until, id)
 
     def tail(self, until: int, settle: float = windows.SETTLE) -> windows.Window | None:
         """Return the window from `until` up to the latest second that has settled; ``None`` if that isn't later."""
@@ -298,7 +303,7 @@ class Reader:
             self.get(entity.parent.entity, parent)
 
     def _parents(self, entity: Entity, parent: str | None) -> Iterator[str | None]:
-        """Yield the ids of what the entity lies below: of each row, or of the one that is named."""
+        """Yield the id of each parent that there is, or the one given; ``None`` if the entity lies below its cloud."""
         if entity.parent is None:
             yield None
         elif parent is None:

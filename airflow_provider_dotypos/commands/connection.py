@@ -1,8 +1,8 @@
-"""From an Airflow connection to a Dotypos client, in a process that isn't a task."""
+"""From an Airflow connection to a Dotypos client, outside of a task."""
 
 from __future__ import annotations
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import CONNECT_ANEW, DotyposConfigurationError
 from airflow_provider_dotypos.api.retry import Patience
@@ -10,15 +10,15 @@ from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.connections.errors import ConnectError
 from airflow_provider_dotypos.connections.lookup import look_up
 
-#: Somebody is waiting at a terminal, but throttling isn't a reason to give up.
+#: A person is waiting at a terminal. Throttling isn't a reason to give up soon.
 _PATIENCE = Patience(faults=4.0, throttling=120.0)
 
 
 def read_settings(conn_id: str, cloud_id: int | None = None) -> Settings:
     """Read an Airflow connection.
 
-    :param cloud_id: takes the place of the connection's own.
-    :raises DotyposConfigurationError: if it doesn't exist, or holds something unusable.
+    :param cloud_id: overrides the connection's.
+    :raises DotyposConfigurationError: if there is no such connection, or if a field of it is unusable.
     """
     try:
         connection = look_up(conn_id)
@@ -31,10 +31,10 @@ def read_settings(conn_id: str, cloud_id: int | None = None) -> Settings:
         )
     for secret in (connection.extra.get("refresh_token"), connection.client_secret):
         if isinstance(secret, str) and secret:
-            _compat.mask_secret(secret)
+            _airflow.mask_secret(secret)
     return Settings.from_fields(host=connection.host, port=connection.port, extra=connection.extra, cloud_id=cloud_id)
 
 
 def new_client(settings: Settings) -> DotyposClient:
-    """Return a client that keeps to the connection's limits, but doesn't retry for minutes."""
-    return DotyposClient(settings, on_token=_compat.mask_secret, patience=_PATIENCE)
+    """Return a client that keeps the connection's limits, but doesn't retry for minutes."""
+    return DotyposClient(settings, on_token=_airflow.mask_secret, patience=_PATIENCE)

@@ -1,10 +1,10 @@
-"""What an option is, and the options that several commands have: data for ``argparse`` and for Airflow's own parser."""
+"""Options that several commands share, as data for ``argparse`` and for Airflow's own parser."""
 
 from __future__ import annotations
 
 from typing import Any
 
-#: One option: its flags, and what a parser gets to know of it.
+#: One option: its flags, and the arguments of ``add_argument``.
 Option = tuple[tuple[str, ...], dict[str, Any]]
 
 _FORMATS = ("table", "json", "yaml", "plain")

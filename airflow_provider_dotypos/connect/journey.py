@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_dotypos._compat import mask_secret
+from airflow_provider_dotypos._airflow import mask_secret
 from airflow_provider_dotypos.api.check import check, named
 from airflow_provider_dotypos.connect.grant import Grant
 from airflow_provider_dotypos.connections import audit, stored

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent import futures
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.check import Verdict, check, place_of
 from airflow_provider_dotypos.connections.stored import StoredConnection
 
@@ -57,7 +57,7 @@ def _check(connection: StoredConnection) -> Verdict:
     if connection.problem is not None:
         return Verdict("not working", connection.problem)
     try:
-        return check(connection.settings, _compat.mask_secret)
+        return check(connection.settings, _airflow.mask_secret)
     except Exception as error:  # of the connection's fields; the others must not suffer
         log.error("The connection %s can't be checked: %s", connection.conn_id, place_of(error))
         return Verdict("not working", f"The connection can't be checked ({type(error).__name__}); look at its fields.")

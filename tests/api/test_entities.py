@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 
+import airflow_provider_dotypos
 from airflow_provider_dotypos.api.entities import CLOUDS, OPERATORS, Writes, cloud_lists, entities, find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 
@@ -40,6 +43,19 @@ def test_no_field_allows_what_no_group_holds_and_no_id_is_sortable() -> None:
         assert set(entity.cursors) <= set(entity.fields)
         for field in entity.fields.values():
             assert set(field.operators) <= known
+
+
+def test_code_that_reads_and_extracts_knows_no_entity_by_name() -> None:
+    package = Path(airflow_provider_dotypos.__file__).parent
+    rooms = [*package.glob("api/*.py"), *package.glob("hooks/*.py"), *package.glob("transfers/**/*.py")]
+    texts = {
+        node.value
+        for path in (*rooms, package / "commands/access.py", package / "commands/entities.py")
+        if path.name != "entity_table.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+    }
+    assert texts & set(NAMES) <= {CLOUDS, "manifest"}  # a set of files has a manifest, too
 
 
 @pytest.mark.parametrize("name", NAMES)

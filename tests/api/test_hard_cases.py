@@ -1,4 +1,4 @@
-"""Cases that a reviewer thought of: each failed once."""
+"""Cases that a reviewer thought of, each of which failed once (all of ``api``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be asked of the API, and how it is written down."""
+"""Filters, sorts and includes: which of them the API allows, and how they are written (`query`)."""
 
 from __future__ import annotations
 

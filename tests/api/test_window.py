@@ -1,4 +1,4 @@
-"""When a window can be read, by the clocks of this machine and of the server."""
+"""When a window can be read, by the clocks of this machine and of the server (`window`)."""
 
 from __future__ import annotations
 

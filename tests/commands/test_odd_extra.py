@@ -1,4 +1,4 @@
-"""A stored connection whose extra isn't a JSON object: told by the commands and the page, and never written over."""
+"""A stored connection whose extra isn't a JSON object: commands and page report it, and never overwrite it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``check --probe``: each probe tells each position of what it is about, and a report holds no content."""
+"""``check --probe`` (`probes`): each probe recognizes each position of its switch, and a report holds no content."""
 
 from __future__ import annotations
 
@@ -165,11 +165,11 @@ def test_a_time_is_told_by_its_form_alone(value: object, form: str) -> None:
     ("body", "shape"),
     [
         (b"", "without a body"),
-        (b"<html>Rose</html>", "with a body that is no JSON"),
+        (b"<html>Rose</html>", "with a body that isn't JSON"),
         (b'{"status": "400", "Rose Nylund": [1, 2.5]}', "{status: text, …: [number]}"),
         (b'{"message": "caf\xe9"}', "{message: text}"),
         (b"[" * 700 + b"]" * 700, "with a body that is nested too deeply"),
-        (b"[" * 100_000, "with a body that is no JSON"),
+        (b"[" * 100_000, "with a body that isn't JSON"),
     ],
 )
 def test_a_body_is_told_by_its_shape_alone(body: bytes, shape: str) -> None:

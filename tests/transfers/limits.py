@@ -35,6 +35,7 @@ from airflow_provider_dotypos.api import auth, errors, reading, retry
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.page import Page, read_page
 from airflow_provider_dotypos.api.transport import Answer, Transport
+from airflow_provider_dotypos.hooks import failures
 from airflow_provider_dotypos.sandbox import Limit, Sandbox, Shop
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.manifest import Part, read_manifest
@@ -160,7 +161,7 @@ def jumping(clock: Clock) -> Iterator[None]:
         patch.object(Transport, "send", busy_send),
         patch.object(DotyposClient, "sleep", sleep),
         patch.object(retry, "time", SimpleNamespace(monotonic=clock.monotonic)),
-        patch.object(_compat, "datetime", SimpleNamespace(now=clock.now)),
+        patch.object(failures, "datetime", SimpleNamespace(now=clock.now)),
         patch.object(errors, "datetime", SimpleNamespace(now=clock.now)),
     ):
         yield

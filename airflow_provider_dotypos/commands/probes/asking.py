@@ -1,4 +1,4 @@
-"""Asking a cloud questions: single GETs whose refusals are answers, too, and a page of some lists, read once."""
+"""Asking a cloud questions: GETs whose refusals count as answers, and a page of some lists, read once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import Parent, find_entity
 from airflow_provider_dotypos.api.errors import (
@@ -21,15 +21,15 @@ from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.transport import Answer, Transport
 
-#: A cloud that asks for fewer requests is not to be pressed by a hundred more.
+#: A cloud that asks for fewer requests shouldn't get a hundred more.
 _PATIENCE = Patience(faults=4.0, throttling=5.0)
 
-#: No row has this id: ids that aren't positive are the system's own, and small.
+#: An id that no row has. Only rows of the system have ids below 1, and theirs are small.
 NOBODY = -(2**31)
 
 
 class UnclearError(Exception):
-    """A probe can't tell; the message says why, and holds nothing of the cloud's content."""
+    """A probe has no finding. The message says why, and holds nothing of the cloud's content."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class NewestRows:
     """The newest rows of a list at one moment.
 
     :param date: the server's time, to the second.
-    :param versions: each row's version date, in epoch milliseconds.
+    :param versions: each row's version date in epoch milliseconds, by its id.
+    :param full: whether there may be more rows than these.
     """
 
     date: datetime
@@ -49,7 +50,7 @@ class ProbedCloud:
     """A cloud to ask.
 
     :ivar headers: names of the headers of all answers so far.
-    :ivar first_look: the newest rows when it all began.
+    :ivar first_look: the newest rows of some lists before the first probe.
     :ivar throttled: how the cloud asked for fewer requests, if it did.
     """
 
@@ -64,15 +65,15 @@ class ProbedCloud:
 
     @property
     def address_length(self) -> int:
-        """How long the address was that was sent last."""
+        """The length of the last address sent."""
         return self._client.address_length
 
     def ask(self, path: str, params: Mapping[str, object] | None = None, version: str | None = "BC1") -> Answer:
-        """Return the answer to a GET; a refusal is one, too.
+        """Return the answer to a GET, even if it is a refusal.
 
-        :param version: what ``Allow-Version`` asks for; ``None`` leaves the header out.
-        :raises UnclearError: the server failed, or took no token: that says nothing about the question.
-        :raises DotyposRateLimitError: the cloud asks for fewer requests; from then on none is sent.
+        :param version: the value of ``Allow-Version``; ``None`` for no such header.
+        :raises UnclearError: if the server failed or refused the token, which says nothing about the question.
+        :raises DotyposRateLimitError: if the cloud asks for fewer requests; from then on none is sent.
         """
         if self._rate_limit_error is not None:
             raise self._rate_limit_error
@@ -102,7 +103,7 @@ class ProbedCloud:
     def list_rows(self, name: str, params: Mapping[str, object]) -> list[Row]:
         """Return the rows of one page of a list.
 
-        :raises UnclearError: the list is refused.
+        :raises UnclearError: if the list is refused.
         """
         answer = self.ask_list(name, params)
         if answer.status == 404:
@@ -112,7 +113,7 @@ class ProbedCloud:
         return rows_of(answer)
 
     def sample(self, name: str) -> list[Row]:
-        """Return a page of a list as it comes without a sort, read once; nothing if it is refused."""
+        """Return a page of a list without a sort, read once; no rows if it is refused."""
         if name not in self._samples:
             try:
                 self._samples[name] = self.list_rows(name, {"limit": 100})
@@ -123,10 +124,9 @@ class ProbedCloud:
     def samples(self, names: Sequence[str]) -> dict[str, list[Row]]:
         """Return a page of each list that has rows.
 
-        :raises UnclearError: none has.
+        :raises UnclearError: if none has.
         """
-        found = {name: self.sample(name) for name in names}
-        filled = {name: rows for name, rows in found.items() if rows}
+        filled = {name: rows for name in names if (rows := self.sample(name))}
         if not filled:
             raise UnclearError(f"no rows to see in {', '.join(names)}")
         return filled
@@ -145,17 +145,17 @@ class ProbedCloud:
 
 
 class _Listening(DotyposClient):
-    """A client that keeps what a caller is usually spared: the headers, and a refusal's body."""
+    """A client that keeps the headers of answers, and a refusal's body."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, on_token=_compat.mask_secret, patience=_PATIENCE)
+        super().__init__(settings, on_token=_airflow.mask_secret, patience=_PATIENCE)
         self.header_names: set[str] = set()
         self.refusal = Answer(0, {}, b"")
         self.answers = 0
         self.address_length = 0
 
     def heard(self, answer: Answer) -> Answer:
-        """Return an answer as it is, and keep its headers' names."""
+        """Keep the names of an answer's headers, and return the answer."""
         self.answers += 1
         self.header_names |= {name.lower() for name in answer.headers}
         return answer
@@ -168,30 +168,30 @@ class _Listening(DotyposClient):
         self.refusal = self.heard(answer)
         error = super()._refused(request, answer, token, sign_in)
         if isinstance(error, DotyposResponseError):
-            error.reason = None  # an address may be too long for what is in between: that is an answer, too
+            error.reason = None  # an address may be too long for a proxy in between: that is an answer, too
         return error
 
 
 def envelope_of(answer: Answer) -> Mapping[str, Any]:
     """Return the paging fields around a list's rows; a bare list has none."""
-    found = answer.json()
-    return found if isinstance(found, dict) else {}
+    body = answer.json()
+    return body if isinstance(body, dict) else {}
 
 
 def rows_of(answer: Answer) -> list[Row]:
     """Return the rows of a list's answer.
 
-    :raises UnclearError: it holds none.
+    :raises UnclearError: if it holds none.
     """
-    found = answer.json()
-    rows = found.get("data") if isinstance(found, dict) else found
+    body = answer.json()
+    rows = body.get("data") if isinstance(body, dict) else body
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UnclearError("answered with something that is no list of rows")
+        raise UnclearError("answered with something that isn't a list of rows")
     return rows
 
 
 def outcome(answer: Answer) -> str:
-    """Say how a list's question was answered."""
+    """Return how a question to a list was answered."""
     if answer.status == 200:
         return "200 with rows" if rows_of(answer) else "200 without rows"
     if answer.status == 404:
@@ -200,23 +200,23 @@ def outcome(answer: Answer) -> str:
 
 
 def each(names: Iterable[str], find: Callable[[str], str]) -> str:
-    """Return what is found of each name, as one text; what can't be told of one doesn't hide the others."""
+    """Return the finding for each name, as one text; a name without one doesn't hide the others."""
 
-    def found(name: str) -> str:
+    def outcome_of(name: str) -> str:
         try:
             return find(name)
         except UnclearError as error:
             return f"can't tell: {error}"
 
-    return grouped({name: found(name) for name in names})
+    return grouped({name: outcome_of(name) for name in names})
 
 
 def grouped(outcomes: Mapping[str, str]) -> str:
     """Return outcomes by name as one text, the most frequent one first: ``200 (orders, taxes); 404 (tags)``."""
     by_outcome: dict[str, list[str]] = {}
-    for name, found in outcomes.items():
-        by_outcome.setdefault(found, []).append(name)
+    for name, text in outcomes.items():
+        by_outcome.setdefault(text, []).append(name)
     if len(by_outcome) == 1 and len(outcomes) > 3:
         return f"{next(iter(by_outcome))} (all {len(outcomes)})"
     ordered = sorted(by_outcome.items(), key=lambda item: -len(item[1]))
-    return "; ".join(f"{found} ({', '.join(names)})" for found, names in ordered)
+    return "; ".join(f"{text} ({', '.join(names)})" for text, names in ordered)

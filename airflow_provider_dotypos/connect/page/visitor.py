@@ -17,7 +17,7 @@ import msgspec
 from fastapi import Depends, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.connect import pages
 from airflow_provider_dotypos.connect.journey import Connected, Failed, HeldElsewhere, OtherCloud
 from airflow_provider_dotypos.connect.page.seals import BrokenSealError, Seals
@@ -66,7 +66,7 @@ class Visitor:
     def __init__(self, request: Request, user: Any) -> None:
         self.request = request
         self._user = user
-        self._seals = Seals(_compat.secret_key())
+        self._seals = Seals(_airflow.secret_key())
         self._browser = request.cookies.get(BROWSER) or secrets.token_urlsafe(32)
 
     @property
@@ -77,7 +77,7 @@ class Visitor:
     def may_edit(self, conn_id: str | None) -> bool:
         """Return whether the visitor may edit a connection, or (``None``) create one."""
         team = stored.find_team(conn_id) if conn_id is not None else None
-        return _compat.may_edit_connection(self._user, conn_id, team)
+        return _airflow.may_edit_connection(self._user, conn_id, team)
 
     def require_edit(self, conn_id: str | None) -> None:
         """Refuse the request unless the visitor may edit a connection, or (``None``) create one."""
@@ -189,7 +189,7 @@ class Visitor:
         )
 
 
-def visitor(request: Request, user: Annotated[Any, Depends(_compat.signed_in_user())]) -> Visitor:
+def visitor(request: Request, user: Annotated[Any, Depends(_airflow.signed_in_user())]) -> Visitor:
     """Return a request's visitor (a dependency).
 
     :raises HTTPException: 401 if nobody is signed in.
@@ -203,7 +203,7 @@ def back_at(request: Request) -> str:
     A form's request names it in its Origin. Without one, or with a foreign one, ``[api] base_url`` does, or else the
     name by which the server was called.
     """
-    configured = urlsplit(_compat.base_url() or str(request.base_url))
+    configured = urlsplit(_airflow.base_url() or str(request.base_url))
     origin = urlsplit(request.headers.get("origin", ""))
     ours = origin.scheme in ("http", "https") and origin.netloc in (configured.netloc, request.headers.get("host"))
     known = origin if ours else configured

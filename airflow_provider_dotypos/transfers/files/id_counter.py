@@ -6,7 +6,7 @@ import heapq
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import IO
 
 #: Ids kept in memory before a sorted run of them goes to a temporary file (8 bytes each).
@@ -18,13 +18,16 @@ MOST_RUNS = 32
 _READ_AT_ONCE = 8192
 
 
-class DistinctIds(ExitStack):
+class DistinctIds(AbstractContextManager["DistinctIds"]):
     """Counts different ids by sorting them on disk: 8 bytes an id there, a few MiB here. A context manager."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self._files = ExitStack()
         self._ids = array("q")
         self._runs: list[IO[bytes]] = []
+
+    def __exit__(self, *exception: object) -> None:
+        self._files.close()
 
     def add(self, ids: Iterable[str | int]) -> None:
         """Count these ids in: whole numbers of 64 bits, as text or numbers."""
@@ -46,7 +49,7 @@ class DistinctIds(ExitStack):
 
     def _spill(self) -> None:
         run = tempfile.TemporaryFile(prefix="dotypos-ids-")  # noqa: SIM115 (closed with the stack)
-        self.callback(run.close)
+        self._files.callback(run.close)
         array("q", sorted(set(self._ids))).tofile(run)
         self._runs.append(run)
         self._ids = array("q")
@@ -56,7 +59,7 @@ class DistinctIds(ExitStack):
     def _merge(self) -> None:
         """Make one run of all, so that few files are open at once."""
         merged = tempfile.TemporaryFile(prefix="dotypos-ids-")  # noqa: SIM115 (closed with the stack)
-        self.callback(merged.close)
+        self._files.callback(merged.close)
         chunk = array("q")
         for id in heapq.merge(*map(_read, self._runs)):
             if not chunk or chunk[-1] != id:

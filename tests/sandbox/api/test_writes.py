@@ -1,4 +1,4 @@
-"""Writing rows through the API."""
+"""Writing rows: api/writes, api/rules."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a list was asked for: filter, sort and paging, read strictly, and carried out over rows.
+"""The query of a list: filter, sort and paging, read strictly and carried out over rows.
 
-Stricter than the real API may be: what would quietly do the wrong thing there is refused here.
+It is stricter than the real API may be: a parameter that would quietly do the wrong thing there is refused here.
 https://docs.api.dotypos.com/api-reference/general/filter, /sort, /paging
 """
 
@@ -9,17 +9,16 @@ from __future__ import annotations
 import operator
 import random
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_dotypos.api.entities import OPERATORS, Entity, Field
+from airflow_provider_dotypos.sandbox.api import wire
 from airflow_provider_dotypos.sandbox.behaviour import Behaviour
-from airflow_provider_dotypos.sandbox.errors import RefusedError, invalid
-from airflow_provider_dotypos.sandbox.shop import wire
+from airflow_provider_dotypos.sandbox.errors import RefusedError, Violation, invalid
+from airflow_provider_dotypos.sandbox.shop.table import Row, Table
 
-Row = dict[str, Any]
 DEFAULT_LIMIT = 20  # [D]
 MAX_LIMIT = 100  # [D]
 
@@ -44,12 +43,15 @@ class Condition:
 
 @dataclass(frozen=True)
 class Query:
-    """A list request, read: all that decides which rows come back, and in which order."""
+    """All that decides which rows a list returns, and in which order.
+
+    :param sort: fields, each with whether it sorts downwards.
+    """
 
     page: int
     limit: int
     conditions: tuple[Condition, ...]
-    sort: tuple[tuple[str, bool], ...]  # (field, descending)
+    sort: tuple[tuple[str, bool], ...]
     include: tuple[str, ...]
     named_filters: tuple[str, ...]
 
@@ -59,13 +61,13 @@ def parse(entity: Entity, params: Mapping[str, str], behaviour: Behaviour) -> Qu
 
     :raises RefusedError: 400 with all violations found.
     """
-    faults: list[tuple[str | None, str]] = []
+    violations: list[Violation] = []
 
     def read(part: Callable[..., Any], *args: Any) -> Any:
         try:
             return part(*args)
         except RefusedError as refusal:
-            faults.extend(refusal.violations)
+            violations.extend(refusal.violations)
             return ()
 
     known = {"page", "limit", "filter", "sort"}
@@ -74,17 +76,17 @@ def parse(entity: Entity, params: Mapping[str, str], behaviour: Behaviour) -> Qu
     for name in params:
         if name == "perPage":
             # The real API presumably ignores it, and answers 20 rows [A]; two clients fell for that [C2].
-            faults.append((name, "unknown query parameter: the page size parameter is limit"))
+            violations.append((name, "unknown query parameter: the page size parameter is limit"))
         elif name not in known:
-            faults.append((name, f"unknown query parameter; known: {', '.join(sorted(known))}"))
+            violations.append((name, f"unknown query parameter; known: {', '.join(sorted(known))}"))
     page = read(_page_number, params.get("page", "1"))
     limit = read(_page_size, params.get("limit", str(DEFAULT_LIMIT)), behaviour)
     conditions = read(_conditions, entity, params.get("filter", ""), behaviour)
     sort = read(_sort, entity, params.get("sort", ""), behaviour)
     include = read(_names, "include", params.get("include", ""), ",", entity.includes)
     named = read(_names, "namedFilter", params.get("namedFilter", ""), ";", ("openOrders", "orderItems.openOrderItems"))
-    if faults:
-        raise RefusedError(400, violations=faults)
+    if violations:
+        raise RefusedError(400, violations=violations)
     return Query(page, limit, conditions, sort, include, named)
 
 
@@ -162,8 +164,7 @@ def _matcher(field: Field, action: str, given: str, behaviour: Behaviour) -> tup
     negated = action in ("ne", "notin")
     kind = field.type.removesuffix("[]")
     if field.name == "deleted":
-        # null counts as not deleted [D]; what "in" does with it is [U]. The words null and notnull don't work
-        # here [D].
+        # null counts as not deleted [D]; what "in" does with it is [U]. null and notnull aren't understood here [D].
         flags = {wire.read_text(text, kind) for text in texts}
         if action == "in" and behaviour.deleted_null == "excluded":
             return flags, lambda v: v is not None and v in flags
@@ -171,7 +172,7 @@ def _matcher(field: Field, action: str, given: str, behaviour: Behaviour) -> tup
     nulls = {"null", "notnull"}.intersection(texts)
     values = {wire.read_text(text, kind) for text in texts if text not in nulls}
 
-    def found(value: Any) -> bool:
+    def named(value: Any) -> bool:
         if value is None:
             return "null" in nulls
         if "notnull" in nulls:
@@ -180,45 +181,39 @@ def _matcher(field: Field, action: str, given: str, behaviour: Behaviour) -> tup
             return not values.isdisjoint(value)
         return value in values
 
-    # ne and notin match rows without a value, unless null is named: the documented notin|42,null suggests it
-    # [A].
-    return values, (lambda v: not found(v)) if negated else found
+    # ne and notin match rows without a value, unless null is named: the documented notin|42,null suggests it [A].
+    return values, (lambda v: not named(v)) if negated else named
 
 
-class Sorted:
-    """Rows sorted by one field, so that a range is found without looking at every row. Nulls are last [A]."""
+def choose(table: Table, asked: Query, edge: int | None) -> tuple[list[Row], str | None]:
+    """Return the rows that a list is made of, and the field that they happen to be sorted by.
 
-    def __init__(self, rows: Sequence[Row], field: str) -> None:
-        filled = sorted((row for row in rows if row.get(field) is not None), key=lambda row: row[field])
-        self.keys = [row[field] for row in filled]
-        self.rows = filled + [row for row in rows if row.get(field) is None]
-
-    def between(self, conditions: Sequence[Condition]) -> list[Row]:
-        """Return the rows that meet all the comparisons in `conditions`, still sorted."""
-        low, high = 0, len(self.keys)
-        for condition in conditions:
-            edge = condition.operator
-            if edge in ("gteq", "gt"):
-                find = bisect_left if edge == "gteq" else bisect_right
-                low = max(low, find(self.keys, condition.value))
-            else:
-                find = bisect_left if edge == "lt" else bisect_right
-                high = min(high, find(self.keys, condition.value))
-        return self.rows[low:high] if conditions else self.rows
-
-
-def compares(condition: Condition) -> bool:
-    """Tell whether a condition bounds a range."""
-    return condition.operator in _COMPARE
+    :param edge: rows are shown as they were at this time. None shows their present state.
+    """
+    entity, conditions, sorted_by = table.entity, list(asked.conditions), None
+    cursor = entity.cursors[0] if entity.cursors else None
+    bounds = [c for c in conditions if c.field == cursor and c.operator in _COMPARE]
+    if edge is None and (bounds or (asked.sort and asked.sort[0][0] == cursor)):
+        rows = table.by_cursor().within([(c.operator, c.value) for c in bounds])
+        sorted_by = cursor
+        conditions = [c for c in conditions if c not in bounds]
+    else:
+        rows = list(table.states_at(edge))
+    for condition in conditions:
+        name, matches = condition.field, condition.matches
+        rows = [row for row in rows if matches(row[name])]
+    if entity.has_deleted and not any(c.field == "deleted" for c in asked.conditions):
+        rows = [row for row in rows if not row["deleted"]]  # a null counts as not deleted [D]
+    return rows, sorted_by
 
 
 def page_of(rows: list[Row], query: Query, behaviour: Behaviour, sorted_by: str | None = None) -> list[Row]:
-    """Return the asked page of the chosen rows, sorted.
+    """Return the page of the chosen rows, sorted.
+
+    Only rows that tie with those of the page under the first sort key need the further keys and the shuffling.
 
     :param sorted_by: the field that `rows` are sorted by already, ascending.
 
-    Only the rows tied with those of the page under the first sort key need the further keys and the
-    shuffling.
     """
     start = (query.page - 1) * query.limit
     end = start + query.limit

@@ -1,7 +1,7 @@
-"""Values between the shop and the wire: how rows look in an answer, and how texts in a query are read.
+"""Values between the shop and the wire: the form of rows in an answer, and reading values of a request.
 
-Inside, a time is an int of epoch milliseconds, a number is an int, float or Decimal; outside, every number is
-a JSON string [D, C7] and a time is ISO 8601 with a zone [C4].
+Inside, a time is an int of epoch milliseconds, and a number is an int, float or Decimal. Outside, every number is a
+JSON string [D, C7], and a time is ISO 8601 with a zone [C4].
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import msgspec
 
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.sandbox.behaviour import Behaviour
+from airflow_provider_dotypos.sandbox.shop.table import Row, Table
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)",
-)
+_ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)")
 WHOLE_TYPES = frozenset({"short", "int", "long"})
 NUMBER_TYPES = WHOLE_TYPES | {"double", "decimal"}
 
@@ -77,6 +76,15 @@ def write_row(row: Mapping[str, Any], behaviour: Behaviour) -> dict[str, Any]:
 def encode_row(row: Mapping[str, Any], behaviour: Behaviour) -> bytes:
     """Return a stored row as the JSON of an answer."""
     return msgspec.json.encode(write_row(row, behaviour))
+
+
+def encode_stored(table: Table, row: Row, behaviour: Behaviour) -> bytes:
+    """Return a row of `table` as JSON, encoded once for each state and behaviour."""
+    key = table.key(row)
+    kept = table.answers.get(key)
+    if kept is None or kept[0] is not row or kept[1] is not behaviour:
+        kept = table.answers[key] = (row, behaviour, encode_row(row, behaviour))
+    return kept[2]
 
 
 def read_time(text: str) -> int:
