@@ -71,6 +71,12 @@ def test_imports_go_down_the_arrows(path: Path) -> None:
     assert inner - {room, "__version__", "get_provider_info"} <= ARROWS[room]
 
 
+@pytest.mark.parametrize(("room", "other"), [("page", "terminal"), ("terminal", "page")])
+def test_the_page_and_the_terminal_do_not_know_each_other(room: str, other: str) -> None:
+    names = {name for path in (PACKAGE / "connect" / room).glob("*.py") for name in imported(path)}
+    assert not [name for name in names if f"{name}.".startswith(f"airflow_provider_dotypos.connect.{other}.")]
+
+
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_one_file_knows_airflow_versions(path: Path) -> None:
     outer = {name for name in imported(path) if name == "airflow" or name.startswith("airflow.")}
