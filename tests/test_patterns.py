@@ -31,7 +31,7 @@ FOREIGN = {
     "api/page.py": {page._ID.pattern, page._DIGITS.pattern, page._COUNT.pattern, page._ISO.pattern},
     "api/passes.py": {r"\w+"},
     "api/client.py": {r"[\x21-\x7e]+"},
-    "connect/grant.py": {r"[\x21-\x7e]+"},
+    "connect/credentials.py": {r"[\x21-\x7e]+"},
     "api/transport.py": {r"^(<.*?>|\w*Connection\(.*?\)): "},
     "commands/probes/values.py": {
         values._TIME.pattern,

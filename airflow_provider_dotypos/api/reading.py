@@ -46,6 +46,11 @@ class Reader:
         self._cloud_exists = False
         self.requests = 0
 
+    @property
+    def concurrency(self) -> int:
+        """Most requests under way at once, as the client's settings say."""
+        return self._client.settings.max_concurrency
+
     def get(
         self,
         name: str,

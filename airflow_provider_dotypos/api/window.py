@@ -120,6 +120,15 @@ class Clocks:
         return here if self.server is None else f"{here}, {self.server:%Y-%m-%dT%H:%M:%S}Z at Dotypos"
 
 
+def check_settle(settle: object) -> None:
+    """Raise unless `settle` is a number of seconds that can be waited.
+
+    :raises DotyposInputError: if it isn't.
+    """
+    if isinstance(settle, bool) or not isinstance(settle, (int, float)) or not 0 <= settle <= LONGEST_SETTLE:
+        raise DotyposInputError(f"settle must be a number of seconds from 0 to {LONGEST_SETTLE:g}, not {settle!r}")
+
+
 def seconds_until_settled(until: int, clocks: Clocks, settle: float = SETTLE) -> float:
     """Return how many seconds to wait before a window can be read. It is never shortened: that would leave a gap.
 
@@ -129,8 +138,7 @@ def seconds_until_settled(until: int, clocks: Clocks, settle: float = SETTLE) ->
     :raises DotyposInputError: if the window ends more than some minutes in the future, or `settle` is out of bounds.
     :raises DotyposClockError: if the window ends in the future by one of both clocks only.
     """
-    if not 0 <= settle <= LONGEST_SETTLE:
-        raise DotyposInputError(f"settle must be a number of seconds from 0 to {LONGEST_SETTLE:g}, not {settle:g}")
+    check_settle(settle)
     ahead = _ahead(until, clocks.now)
     if ahead <= _FURTHEST_AHEAD:
         return max(0.0, ahead.total_seconds() + settle)

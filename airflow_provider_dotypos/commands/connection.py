@@ -7,7 +7,7 @@ from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import CONNECT_ANEW, DotyposConfigurationError
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.connect.grant import ConnectError
+from airflow_provider_dotypos.connections.errors import ConnectError
 from airflow_provider_dotypos.connections.lookup import look_up
 
 #: A person is waiting at a terminal. Throttling isn't a reason to give up soon.

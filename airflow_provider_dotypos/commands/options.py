@@ -11,7 +11,7 @@ _FORMATS = ("table", "json", "yaml", "plain")
 
 CONN_ID: Option = (
     ("--conn-id",),
-    {"default": "dotypos_default", "help": "the Airflow connection (dotypos_default)"},
+    {"default": "dotypos_default", "help": "the Airflow connection (default: dotypos_default)"},
 )
 CLOUD_ID: Option = (
     ("--cloud-id",),
@@ -24,6 +24,6 @@ OUTPUT: Option = (
         "choices": _FORMATS,
         "default": "table",
         "metavar": f"({', '.join(_FORMATS)})",
-        "help": "how to print the result: table, json, yaml or plain (table)",
+        "help": "how to print the result: table, json, yaml or plain (default: table)",
     },
 )

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_provider_dotypos.sandbox.behaviour import Behaviour
     from airflow_provider_dotypos.sandbox.faults import Fault, Request
+    from airflow_provider_dotypos.sandbox.furnished import Shop
     from airflow_provider_dotypos.sandbox.limit import Limit
     from airflow_provider_dotypos.sandbox.server import Sandbox
-    from airflow_provider_dotypos.sandbox.shop.shop import Shop
 
 __all__ = ["Behaviour", "Fault", "Limit", "Request", "Sandbox", "Shop"]
 
@@ -36,7 +36,7 @@ _HOMES = {
     "Limit": "limit",
     "Request": "faults",
     "Sandbox": "server",
-    "Shop": "shop.shop",
+    "Shop": "furnished",
 }
 
 

@@ -16,7 +16,7 @@ from airflow_provider_dotypos.api.page import Page, read_page
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
-from airflow_provider_dotypos.sandbox.shop import wire
+from airflow_provider_dotypos.sandbox.api import wire
 from tests.conftest import NewClient
 
 

@@ -203,7 +203,7 @@ def test_a_missing_connection_is_told_with_its_cure(command: Command, name: str)
     ("value", "why"),
     [
         ('{"conn_type": "http"}', "is of another type (http), not dotypos"),
-        ('{"conn_type": "dotypos", ', "AIRFLOW_CONN_ODD is there, but can't be read"),
+        ('{"conn_type": "dotypos", ', "AIRFLOW_CONN_ODD is set but can't be read"),
     ],
 )
 @pytest.mark.parametrize("name", ["check", "clouds"])

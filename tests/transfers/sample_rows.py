@@ -8,6 +8,9 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from airflow_provider_dotypos.api.entities import find_entity
+from airflow_provider_dotypos.api.query import split_names
+from airflow_provider_dotypos.transfers.rows import columns as columns_module
 from airflow_provider_dotypos.transfers.rows.columns import Column, Columns
 
 ORDER: dict[str, Any] = {
@@ -47,6 +50,11 @@ ITEM: dict[str, Any] = {
     "created": "2026-01-15T11:58:10.000Z",
 }
 PAYMENT: dict[str, Any] = {"id": "5200000000000001", "_orderId": "5000000000000001", "amount": "100", "tags": []}
+
+
+def columns_of(name: str, *, include: str | list[str] | None = None, **selection: Any) -> Columns:
+    """Return the columns of the entity called `name`."""
+    return columns_module.columns_of(find_entity(name), split_names(include), **selection)
 
 
 def raw(row: Any) -> msgspec.Raw:

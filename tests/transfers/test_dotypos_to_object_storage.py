@@ -28,7 +28,7 @@ from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.commit import sidecar_name
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
-from airflow_provider_dotypos.transfers.files.piece_writer import PartAge
+from airflow_provider_dotypos.transfers.piece_writer import PartAge
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 
 Extract = Callable[..., dict[str, Any]]

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.transfers.files.manifest import Committed
 from airflow_provider_dotypos.transfers.files.pending import PendingSets
 from airflow_provider_dotypos.transfers.watermark import NothingNewError, Watermark, watermark_key
 
@@ -315,7 +316,8 @@ class Try(threading.Thread):
         self.wait()
         folder = f"{window.since}_{window.until}"
         world.sets[folder] = window
-        self.result = [*(path for path, _ in mark.finish(window, folder, start=world.start)), folder]
+        committed = Committed(f"lake/{folder}/manifest", None)  # type: ignore[arg-type]
+        self.result = [*(path for path, _ in mark.finish(window, committed, start=world.start)), folder]
 
 
 class Histories(RuleBasedStateMachine):

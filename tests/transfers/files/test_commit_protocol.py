@@ -25,10 +25,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.window import Window, iso
-from airflow_provider_dotypos.transfers.files.commit import Attempt, SupersededError, gaps, sidecar_name
+from airflow_provider_dotypos.transfers.engine import gaps
+from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, Part, newest_generation, whole_manifest
 from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.sink import SupersededError
 
 CELLS = 6
 ROWLESS = {1, 2, 5}
@@ -165,8 +167,8 @@ class Writer(threading.Thread):
         if not rows:
             attempt.note_rowless(STREAM.name, low, high)
             return
-        with self._store.staging() as directory:
-            writer = JsonLinesWriter(directory / self._store.staging_name(), None)
+        with attempt.store.staging() as directory:
+            writer = JsonLinesWriter(directory / attempt.store.staging_name(), None)
             writer.write(rows)
             attempt.put(writer, STREAM.name, low, high, ".jsonl")
 
