@@ -1,4 +1,4 @@
-"""No text of a server's making freezes a process: twice the text takes about twice the time.
+"""No text of a server's making freezes a process: twice the text takes about twice the time (`redaction` among them).
 
 All regular expressions of the package are listed here, so that a new one is looked at: does it see foreign text?
 """

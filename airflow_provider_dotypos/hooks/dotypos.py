@@ -12,6 +12,7 @@ from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.extra import read_extra
 from airflow_provider_dotypos.api.headers import with_empty_lists
 from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.window import SETTLE, Window
 from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class DotyposHook(BaseHook):
         filter: Filter = None,
         include: str | Sequence[str] | None = None,
         timezone: str | None = None,
-        settle: float = 60.0,
+        settle: float = SETTLE,
         **parents: object,
     ) -> Iterator[Row]:
         """Yield every row that changed in ``[since, until)``, deleted ones included: the loss-free walk.
@@ -184,8 +185,6 @@ class DotyposHook(BaseHook):
         :raises DotyposWalkError: if the answers can't be walked without losing rows.
         """
         # Here, as it brings in the entity table: a third of what importing an operator would cost.
-        from airflow_provider_dotypos.api.window import Window
-
         window = Window.of(since, until, timezone=timezone)
         return self._reader().changes(entity, window, filter=filter, include=include, settle=settle, **parents)
 

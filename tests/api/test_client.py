@@ -1,4 +1,4 @@
-"""One authorized call, over real sockets: tokens, retries, refusals, and what must never happen."""
+"""One authorized call, over real sockets: tokens, retries, refusals, `paths`, and what must never happen."""
 
 from __future__ import annotations
 
