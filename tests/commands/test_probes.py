@@ -1,4 +1,7 @@
-"""``check --probe`` (`probes`): each probe recognizes each position of its switch, and a report holds no content."""
+"""``check --probe``: each probe recognizes each position of its switch, and a report holds no content.
+
+The modules are `asking`, `filters`, `probes.lists`, `values` and `versions`.
+"""
 
 from __future__ import annotations
 
