@@ -150,7 +150,7 @@ def main() -> None:
         serving(asked.rows, asked.latency_ms, uneven=True) as url,
     ):
         os.environ.update(environment(url, Path(home)))
-        for module in ("dotypos_to_object_storage", "extract", "files.sink"):  # once, not in every process
+        for module in ("dotypos_to_object_storage", "engine", "files.sink"):  # once, not in every process
             importlib.import_module(f"airflow_provider_dotypos.transfers.{module}")
         for name in asked.only or FORMATS:
             parts = {} if asked.default_parts else {"max_part_bytes": SMALL[name]}

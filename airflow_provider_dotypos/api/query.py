@@ -5,7 +5,6 @@ https://docs.api.dotypos.com/api-reference/general/filter, …/sort, …/paging
 
 from __future__ import annotations
 
-import calendar
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 from airflow_provider_dotypos.api.entities import OPERATORS, Entity, nearest
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.window import milliseconds
 
 Value: TypeAlias = "str | int | float | Decimal | bool | datetime | Sequence[str | int | None] | None"
 Condition: TypeAlias = "tuple[str, str, Value]"
@@ -110,20 +110,6 @@ def encode(params: Mapping[str, object]) -> str:
         for name, value in params.items()
         if value is not None
     )
-
-
-def milliseconds(moment: datetime, name: str = "time") -> int:
-    """Return `moment` as epoch milliseconds.
-
-    :raises DotyposInputError: if it has no time zone.
-    """
-    if moment.tzinfo is None:
-        raise DotyposInputError(
-            f"{name} has no time zone: {moment.isoformat()}; add an offset, such as +00:00 "
-            "(timezone= is for bare dates alone)"
-        )
-    # Not by subtraction: that of pendulum's datetimes, which Airflow passes, doesn't give a timedelta.
-    return calendar.timegm(moment.utctimetuple()) * 1000 + moment.microsecond // 1000
 
 
 def _split(text: str) -> list[Condition]:

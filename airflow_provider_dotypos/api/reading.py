@@ -47,6 +47,19 @@ class Reader:
         self.requests = 0
 
     @property
+    def cloud_id(self) -> int:
+        """The cloud.
+
+        :raises DotyposConfigurationError: if none is named.
+        """
+        cloud_id = self._client.settings.cloud_id
+        if cloud_id is None:
+            raise DotyposConfigurationError(
+                "Cloud ID is missing in the Airflow connection; give it there, or pass cloud_id"
+            )
+        return cloud_id
+
+    @property
     def concurrency(self) -> int:
         """Most requests under way at once, as the client's settings say."""
         return self._client.settings.max_concurrency
@@ -239,11 +252,7 @@ class Reader:
         :raises DotyposConfigurationError: if no cloud is named.
         :raises DotyposNotFoundError: if there is no such cloud.
         """
-        cloud_id = self._client.settings.cloud_id
-        if cloud_id is None:
-            raise DotyposConfigurationError(
-                "Cloud ID is missing in the Airflow connection; give it there, or pass cloud_id"
-            )
+        cloud_id = self.cloud_id
         try:
             row = self._client.call("GET", f"/clouds/{cloud_id}", decode=functools.partial(_cloud_row, cloud_id))
         except DotyposNotFoundError as error:

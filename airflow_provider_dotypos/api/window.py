@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -9,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow_provider_dotypos.api.errors import DotyposClockError, DotyposInputError
-from airflow_provider_dotypos.api.query import milliseconds
 
 #: Seconds until a change shows in the API [C2]; a window's end is never read earlier.
 SETTLE = 60.0
@@ -88,6 +88,20 @@ def instant(value: str | datetime, name: str, timezone_name: str | None = None) 
             f"{type(value).__name__} {str(value)[:60]!r}"
         ) from None
     return milliseconds(moment, name)
+
+
+def milliseconds(moment: datetime, name: str = "time") -> int:
+    """Return `moment` as epoch milliseconds.
+
+    :raises DotyposInputError: if it has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise DotyposInputError(
+            f"{name} has no time zone: {moment.isoformat()}; add an offset, such as +00:00 "
+            "(timezone= is for bare dates alone)"
+        )
+    # Not by subtraction: that of pendulum's datetimes, which Airflow passes, doesn't give a timedelta.
+    return calendar.timegm(moment.utctimetuple()) * 1000 + moment.microsecond // 1000
 
 
 def time_zone(name: str) -> ZoneInfo:

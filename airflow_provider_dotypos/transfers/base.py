@@ -10,22 +10,21 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_provider_dotypos import _compat
-from airflow_provider_dotypos.api.errors import DotyposConfigurationError, DotyposInputError
+from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso, time_zone
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
-from airflow_provider_dotypos.transfers.extract import extract
-from airflow_provider_dotypos.transfers.selection import Selection, check_choice
-from airflow_provider_dotypos.transfers.watermark import NothingNewError, Watermark
+from airflow_provider_dotypos.transfers.arguments import check_choice, check_switches
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.api.entities import Entity
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.reading import Reader
+    from airflow_provider_dotypos.transfers.selection import Selection
     from airflow_provider_dotypos.transfers.sink import Sink
+    from airflow_provider_dotypos.transfers.watermark import Watermark
 
 #: By how much clocks may differ before a run without a window takes notice. Less is waited out.
 _CLOCKS_DIFFER = timedelta(minutes=5)
@@ -36,25 +35,9 @@ _MILLISECOND = timedelta(milliseconds=1)
 class DotyposTransferOperator(BaseOperator):
     """The base of operators that bring an entity's rows somewhere. A subclass brings parameters of its own and a sink.
 
-    It takes the parameters below explicitly, with defaults and ``template_fields``, and implements `_sink` and
-    `_result`; also `_watermark`, if its tasks can do without a window.
+    It takes the parameters explicitly, with defaults and ``template_fields``, and implements `_sink` and `_result`;
+    also `_watermark`, if its tasks can do without a window. `DotyposToObjectStorageOperator` describes the parameters.
 
-    :param entity: its name in the API's paths, such as ``orders``.
-    :param since: first instant inside the window. Defaults to the beginning.
-    :param until: first instant after the window. Defaults to the DAG run's `run_after`.
-    :param start: without a window: where the first run begins. Defaults to the beginning.
-    :param lookback: without a window: how far before the watermark to read again.
-    :param filter: further conditions.
-    :param include: child lists to nest in each row.
-    :param warehouse_id: for entities below a warehouse: the one to read. Defaults to all.
-    :param timezone: IANA zone in which bare dates begin.
-    :param columns: only these fields.
-    :param exclude: all fields but these.
-    :param personal_data: whether to read fields that hold personal data.
-    :param settle: seconds that a change may need to show in the API.
-    :param concurrency: threads that walk at once. Defaults to the connection's *Max concurrency*.
-    :param cloud_id: the cloud, in place of the connection's.
-    :param dotypos_conn_id: the Airflow connection.
     :param incremental: whether a task without a window continues from where its last success ended.
     """
 
@@ -119,12 +102,12 @@ class DotyposTransferOperator(BaseOperator):
         """Bring the window's rows into the sink, unless that is done already, and return the result."""
         from airflow_provider_dotypos.api.reading import Reader
         from airflow_provider_dotypos.api.retry import PUT_OFF_SOON
+        from airflow_provider_dotypos.transfers.watermark import NothingNewError
 
         with airflow_failures(self.dotypos_conn_id, resumed=context):
             self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency, PUT_OFF_SOON)
-            client = self._hook.get_conn()
-            reader = Reader(client)
-            selection = self._selection(_cloud_id(client))
+            reader = Reader(self._hook.get_conn())
+            selection = self._selection(reader.cloud_id)
             self._check_window(selection.entity)
             until = self.until if self.until is not None else context["dag_run"].run_after
             if not self.incremental or not selection.entity.cursors:
@@ -147,6 +130,8 @@ class DotyposTransferOperator(BaseOperator):
             self._hook.cancel()
 
     def _extract(self, context: Context, selection: Selection, window: Window, reader: Reader) -> Any:
+        from airflow_provider_dotypos.transfers.engine import extract
+
         return extract(selection, window, reader, self._sink(context, selection, window), settle=self.settle)
 
     def _selection(self, cloud_id: int, **further: Any) -> Selection:
@@ -154,6 +139,8 @@ class DotyposTransferOperator(BaseOperator):
 
         :param further: arguments of `Selection.of` that not every operator has.
         """
+        from airflow_provider_dotypos.transfers.selection import Selection
+
         return Selection.of(
             self.entity,
             cloud_id=cloud_id,
@@ -215,21 +202,3 @@ class DotyposTransferOperator(BaseOperator):
 
     def _start(self) -> int | None:
         return None if self.start is None else instant(self.start, "start", self.timezone)
-
-
-def _cloud_id(client: DotyposClient) -> int:
-    if client.settings.cloud_id is None:
-        raise DotyposConfigurationError(
-            "Cloud ID is missing in the Airflow connection; give it there, or pass cloud_id"
-        )
-    return client.settings.cloud_id
-
-
-def check_switches(**switches: object) -> None:
-    """Raise unless arguments are true or false. A text would count as true, ``"False"`` among them.
-
-    :raises ValueError: if one isn't.
-    """
-    for name, switch in switches.items():
-        if not isinstance(switch, bool):
-            raise ValueError(f"{name} must be True or False, not {type(switch).__name__} {switch!r} (no template)")

@@ -8,26 +8,22 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.sdk import Asset, ObjectStoragePath
-
 from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.window import SETTLE
-from airflow_provider_dotypos.transfers.base import DotyposTransferOperator, check_switches
-from airflow_provider_dotypos.transfers.files.commit import Attempt
-from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
-from airflow_provider_dotypos.transfers.files.manifest import Committed, find_set
-from airflow_provider_dotypos.transfers.files.pending import PendingSets, notes_folder
-from airflow_provider_dotypos.transfers.files.sink import PART_BYTES, FileSink, set_folder, set_shape
-from airflow_provider_dotypos.transfers.files.store import Store, object_path
-from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
-from airflow_provider_dotypos.transfers.selection import Selection, check_choice
-from airflow_provider_dotypos.transfers.watermark import Watermark, watermark_key
+from airflow_provider_dotypos.transfers.arguments import check_choice, check_switches
+from airflow_provider_dotypos.transfers.base import DotyposTransferOperator
+from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BYTES, FileFormat
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Asset, Context, ObjectStoragePath
 
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.window import Window
+    from airflow_provider_dotypos.transfers.files.manifest import Committed
+    from airflow_provider_dotypos.transfers.files.sink import FileSink
+    from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
+    from airflow_provider_dotypos.transfers.selection import Selection
+    from airflow_provider_dotypos.transfers.watermark import Watermark
 
 
 class DotyposToObjectStorageOperator(DotyposTransferOperator):
@@ -175,6 +171,8 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Extract the window, unless it is done already, and return where and how much."""
+        from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
+
         self._patience = StorePatience()
         result: dict[str, Any] = super().execute(context)
         return result
@@ -191,6 +189,12 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         return super()._selection(cloud_id, flatten=self.flatten, snapshot=self.snapshot, **further)
 
     def _watermark(self, context: Context, selection: Selection) -> Watermark:
+        from airflow_provider_dotypos.transfers.files.manifest import find_set
+        from airflow_provider_dotypos.transfers.files.pending import PendingSets, notes_folder
+        from airflow_provider_dotypos.transfers.files.sink import set_shape
+        from airflow_provider_dotypos.transfers.files.store import Store
+        from airflow_provider_dotypos.transfers.watermark import Watermark, watermark_key
+
         destination, entity = self._destination(), selection.entity.name
         stores = _compat.state_stores(context, self.outlets)
         key = watermark_key(selection.cloud_id, entity, str(destination), set_shape(selection, self._format))
@@ -205,6 +209,10 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         return Watermark(stores.asset, stores.task, key, pending)
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
+        from airflow_provider_dotypos.transfers.files.commit import Attempt
+        from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
+        from airflow_provider_dotypos.transfers.files.store import Store
+
         store = Store(self._destination() / set_folder(selection, window, self._format), self._patience)
         try_number = getattr(context.get("ti"), "try_number", 1)
         attempt = Attempt.begin(store, overwrite=self.overwrite, try_number=try_number, origin=_origin(context))
@@ -231,11 +239,15 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         return result
 
     def _destination(self) -> ObjectStoragePath:
+        from airflow_provider_dotypos.transfers.files.store import object_path
+
         return object_path(self.destination, self.destination_conn_id)
 
 
 def _outlets(destination: object, cloud_id: object, entity: object) -> list[Asset]:
     """Return the asset that files of an entity below a destination are, unless a template decides which."""
+    from airflow.sdk import Asset
+
     names = [str(name) for name in (destination, cloud_id, entity) if name is not None]
     if not isinstance(destination, str) or not isinstance(entity, str) or any("{" in name for name in names):
         return []

@@ -1,4 +1,4 @@
-"""The threads that walk a window together, each bringing the pieces that it walks into a sink."""
+"""Extracting one window into a sink: the threads that walk it together, each with pieces of its own."""
 
 from __future__ import annotations
 
@@ -7,25 +7,65 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece
-from airflow_provider_dotypos.api.window import Window, iso
+from airflow_provider_dotypos.api.window import SETTLE, Window, iso
 from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.selection import Selection
-from airflow_provider_dotypos.transfers.sink import Range, Sink, Walked
+from airflow_provider_dotypos.transfers.sink import Range, Sink, SupersededError, Walked
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.reading import Reader
 
 log = logging.getLogger(__name__)
 
+ResultT = TypeVar("ResultT")
+
+#: Requests after which an attempt should have something that the next one can go on with.
+_MANY = 100
+
 #: Later than any cursor (the last day that Python knows), in epoch milliseconds.
 OPEN_END = 253_402_214_400_000
 
 DAY = 86_400_000
+
+
+def extract(
+    selection: Selection,
+    window: Window,
+    reader: Reader,
+    sink: Sink[ResultT],
+    *,
+    settle: float = SETTLE,
+) -> ResultT:
+    """Extract a window into a sink and commit it; return the sink's result, of an earlier commit if there is one.
+
+    An attempt that fails leaves what it has read; the next one keeps what of it is whole, and fetches what is missing.
+
+    :param settle: seconds that a change may need to show in the API.
+    :raises DotyposError: the API refused, or its answers can't be walked.
+    """
+    if (finished := sink.finished) is not None:
+        return finished
+    with sink:
+        try:
+            walked = Engine(selection, reader, sink, settle).walk(window)
+            return sink.commit(walked)
+        except SupersededError:
+            return sink.give_way()
+        except BaseException:
+            sink.leave()
+            if reader.requests >= _MANY and not sink.has_kept_rows:
+                log.warning(
+                    "Nothing that %d requests brought can be kept for the next attempt. It is one instant with very "
+                    "many rows, or rows without a cursor, which count only when all of them are read. Under the same "
+                    "limit the next attempt may fare alike: ask for a window or a filter that divides these rows.",
+                    reader.requests,
+                )
+            raise
 
 
 class Engine:

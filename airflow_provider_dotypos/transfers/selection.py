@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 
@@ -14,6 +13,7 @@ from airflow_provider_dotypos.api.entities import Child, Entity, find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.query import Filter, filter_text, include_names, split_names
 from airflow_provider_dotypos.api.streams import Triple, window_conditions
+from airflow_provider_dotypos.transfers.arguments import check_choice
 from airflow_provider_dotypos.transfers.rows.columns import Columns, Names, columns_of
 
 
@@ -117,24 +117,3 @@ class Selection:
         """
         asked = [self.filter, ",".join(self.include), *written, self.warehouse_id, *self.asked_for]
         return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:8]
-
-
-def check_choice(
-    *,
-    since: str | datetime | None = None,
-    include: str | None,
-    columns: Names,
-    exclude: Names,
-    flatten: bool = False,
-    snapshot: bool = False,
-) -> None:
-    """Raise if arguments contradict each other. Looks only at which are given, so templates needn't be rendered.
-
-    :raises DotyposInputError: if they do.
-    """
-    if flatten and include is None:
-        raise DotyposInputError("flatten: there is nothing to flatten; name child lists in include, too")
-    if columns is not None and exclude is not None:
-        raise DotyposInputError("give columns or exclude, not both")
-    if snapshot and any(argument is not None for argument in (since, include, columns, exclude)):
-        raise DotyposInputError("snapshot writes the ids of all rows: leave since, include, columns and exclude out")

@@ -69,8 +69,8 @@ class Watermark:
         :param start: where the first run begins; ``None``: at the beginning.
         :param lookback: milliseconds before the watermark to read again.
         :param settled: returns where the window can end, if that is earlier. Called only if there is one to begin.
-        :raises NothingNewError: the watermark isn't before the window's end.
-        :raises DotyposInputError: the watermark is no time, or `start` isn't before the window's end.
+        :raises NothingNewError: if the watermark isn't before the window's end.
+        :raises DotyposInputError: if the watermark isn't a time, or `start` isn't before the window's end.
         """
         notes = [] if self._pending is None else list(self._pending.read().values())
         reached = self._roll_forward(notes)
@@ -112,7 +112,7 @@ class Watermark:
     def read(self) -> int | None:
         """Return where it is, in epoch milliseconds; ``None`` before the first success.
 
-        :raises DotyposInputError: what is kept there is no time.
+        :raises DotyposInputError: if the value kept there isn't a time.
         """
         kept = self._asset.get(self.key)
         if kept is None:
@@ -165,16 +165,14 @@ class Watermark:
 def watermark_key(cloud_id: int, entity: str, *identity: object) -> str:
     """Return what a watermark is called.
 
-    :param identity: what else tells apart what goes on each for itself: the destination, and the shape of sets.
+    :param identity: what else separates watermarks: the destination, and the shape of sets.
     """
-    digest = hashlib.sha256("\n".join(str(one or "") for one in identity).encode()).hexdigest()[:8]
+    digest = hashlib.sha256("\n".join(str(part or "") for part in identity).encode()).hexdigest()[:8]
     return f"dotypos/{cloud_id}/{entity}/{digest}"
 
 
 def _still_holds(begun: dict[str, Any], due: int, reached: int | None) -> bool:
-    """Return whether the window of an earlier try is still the one to extract: nobody has set the watermark since, but
-    for runs that got past it.
-    """
+    """Return whether the window of an earlier try still holds: only runs that got past it have moved the watermark."""
     until = begun["until"]
     passed = reached is not None and reached >= until
     return bool(begun.get("due", until) == due and (begun["reached"] == reached or passed))

@@ -20,7 +20,7 @@ from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
-from airflow_provider_dotypos.transfers.extract import extract
+from airflow_provider_dotypos.transfers.engine import extract
 from airflow_provider_dotypos.transfers.selection import Selection
 from tests.api.walking import HOUR, empty_shop
 from tests.transfers.conftest import SINCE_MS

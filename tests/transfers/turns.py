@@ -28,7 +28,7 @@ from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers import engine
-from airflow_provider_dotypos.transfers.extract import extract
+from airflow_provider_dotypos.transfers.engine import extract
 from airflow_provider_dotypos.transfers.files.commit import Attempt
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.sink import FileSink

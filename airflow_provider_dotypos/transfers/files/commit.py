@@ -68,20 +68,20 @@ class Attempt:
         """Look at what is there, and aim at the next generation, or find the window finished.
 
         :param origin: what tries of one task instance have in common. With `overwrite` only parts of these are
-            resumed: what somebody else left may be as old as the set that is to be replaced.
+            resumed. Parts of others may be as old as the set that is to be replaced.
         """
         names = store.list()  # before the manifests: one that is created in between is a finished set, not a broken one
-        found = newest_manifest(store)
-        if found is not None and not overwrite:
-            log.info("%s is there already, with %d rows; it is kept.", store.folder, found.rows)
-            attempt = cls(store, found.generation, found, try_number, origin)
-            attempt._clean(found)
+        newest = newest_manifest(store)
+        if newest is not None and not overwrite:
+            log.info("%s exists already, with %d rows; it is kept.", store.folder, newest.rows)
+            attempt = cls(store, newest.generation, newest, try_number, origin)
+            attempt._clean(newest)
             return attempt
-        # What can't be read, or was copied there from elsewhere, takes its name all the same.
-        newest = max(found.generation if found is not None else 0, newest_generation(names))
-        if newest and found is None:
-            log.warning("The set of %s is not whole any more; it is extracted anew.", store.folder)
-        attempt = cls(store, newest + 1, None, try_number, origin)
+        # A manifest that can't be read, or was copied from another folder, takes its name all the same.
+        generation = max(newest.generation if newest is not None else 0, newest_generation(names))
+        if generation and newest is None:
+            log.warning("The set of %s isn't whole any more; it is extracted anew.", store.folder)
+        attempt = cls(store, generation + 1, None, try_number, origin)
         attempt._earlier = [
             part
             for part in attempt._sidecars(names)
@@ -213,7 +213,7 @@ class Attempt:
     def give_way(self) -> Manifest:
         """Remove this attempt's own files and return the manifest of the one that committed instead.
 
-        What the other has taken into its set stays: it may have resumed where this one was thought to be dead.
+        Parts that the other has taken into its set stay: it may have resumed when this one was thought to be dead.
 
         :raises FileNotFoundError: that set isn't whole any more either.
         """
@@ -250,7 +250,7 @@ class Attempt:
                 try:
                     sidecar = msgspec.json.decode(self.store.read(name), type=Sidecar)
                 except (FileNotFoundError, msgspec.MsgspecError):
-                    continue  # being removed, or cut off: what it tells of doesn't exist
+                    continue  # being removed, or cut off: its part doesn't exist
                 if name == sidecar_name(sidecar.name) and sidecar.place == self.store.place:
                     yield msgspec.convert(sidecar, Part, from_attributes=True)
 
@@ -285,23 +285,25 @@ def sidecar_name(part: str) -> str:
 
 
 def _inside(part: Part, low: int | None, high: int) -> Part | None:
-    """Return a part if it lies in ``[low, high)``; of a range without rows, what of it does.
+    """Return a part if it lies in ``[low, high)``. Of a range without rows, return what lies there.
 
-    Such a range may reach across the end of a window into its tail.
+    A range without rows may reach across the end of a window into its tail.
     """
     start, end = (float("-inf") if low is None else low), _end(part)
     if not part.is_rowless:
         return part if start <= _start(part) and end <= high else None
     if _start(part) >= high or end <= start:
         return None
-    its_low = part.low if start <= _start(part) else low
-    return msgspec.structs.replace(part, low=its_low, high=high if part.high is None else min(part.high, high))
+    inside_low = part.low if start <= _start(part) else low
+    return msgspec.structs.replace(part, low=inside_low, high=high if part.high is None else min(part.high, high))
 
 
 def _joined(ranges: Iterable[tuple[str, int | None, int]]) -> list[tuple[str, int | None, int]]:
-    """Return ranges in order, those of one stream that touch made one."""
+    """Return ranges in order. Those of one stream that touch become one."""
     joined: list[tuple[str, int | None, int]] = []
-    for stream, low, high in sorted(ranges, key=lambda one: (one[0], float("-inf") if one[1] is None else one[1])):
+    for stream, low, high in sorted(
+        ranges, key=lambda range: (range[0], float("-inf") if range[1] is None else range[1])
+    ):
         if joined and (joined[-1][0], joined[-1][2]) == (stream, low):
             joined[-1] = (stream, joined[-1][1], high)
         else:

@@ -49,8 +49,8 @@ class Part(msgspec.Struct, frozen=True):
     :param origin: the task instance that wrote it, in short.
     :param package_version: the package that wrote it.
     :param misfits: how many values didn't fit their column, by field (of children in files of their own as
-        ``order-items.quantity``): they are kept as they came (where there are columns, in ``_unknown``), but for what
-        may hold fields that weren't wanted.
+        ``order-items.quantity``): they are kept as they came (where there are columns, in ``_unknown``), except
+        where they may hold fields that weren't wanted.
     :param children: files of flattened child lists, by their entity's name.
     """
 
@@ -174,25 +174,25 @@ def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None, *, 
     place = object_path(path, conn_id)
     named = _MANIFEST.fullmatch(place.name)
     store = Store(place.parent if named else place)
-    found = whole_manifest(store, int(named[1])) if named else newest_manifest(store)
-    if found is None:
+    manifest = whole_manifest(store, int(named[1])) if named else newest_manifest(store)
+    if manifest is None:
         _refuse_misplaced(store, int(named[1]) if named else newest_generation(store.list()))
         raise FileNotFoundError(f"no whole set at {path}: nothing was committed there, or a file of it is gone")
     if verify:
-        _verify(store, found)
+        _verify(store, manifest)
     return CommittedSet(
-        found,
-        store.folder / manifest_name(found.generation),
-        [store.folder / part.name for part in found.parts],
+        manifest,
+        store.folder / manifest_name(manifest.generation),
+        [store.folder / part.name for part in manifest.parts],
         {
-            child: [store.folder / part.children[child].name for part in found.parts if child in part.children]
-            for child in found.children
+            child: [store.folder / part.children[child].name for part in manifest.parts if child in part.children]
+            for child in manifest.children
         },
     )
 
 
 class Committed(NamedTuple):
-    """What a set is called outside of its folder: its manifest's path, and the manifest."""
+    """A committed set, as runs and tasks refer to it: its manifest's path, and the manifest."""
 
     path: str
     manifest: Manifest
@@ -259,7 +259,7 @@ def whole_manifest(store: Store, generation: int) -> Manifest | None:
 
 
 class _Version(msgspec.Struct):
-    """What is read of a manifest first: the rest of a newer one may look like anything."""
+    """The part of a manifest that is read first: the rest of a newer one may look like anything."""
 
     format_version: object = FORMAT_VERSION
 
@@ -292,7 +292,7 @@ def _misfit(manifest: Manifest, store: Store, generation: int) -> str | None:
     It may have been copied there, and what it lists decides which files are kept.
     """
     cloud, entity, window = store.place
-    said = [
+    claims = [
         ("cloud", str(manifest.cloud_id), cloud),
         ("entity", manifest.entity, entity),
         ("window", _window_name(manifest), window.rpartition("_")[0]),
@@ -300,9 +300,9 @@ def _misfit(manifest: Manifest, store: Store, generation: int) -> str | None:
         ("shape", manifest.shape or window.rpartition("_")[2], window.rpartition("_")[2]),
         ("generation", str(manifest.generation), str(generation)),
     ]
-    for what, its, here in said:
-        if its != here:
-            return f"its {what} is {its}, and here it would be {here or 'unnamed'}"
+    for name, claimed, here in claims:
+        if claimed != here:
+            return f"its {name} is {claimed}, and here it would be {here or 'unnamed'}"
     for part in manifest.parts:
         for name in part.sizes:
             if not name.startswith(f"g{generation:04d}-") or "/" in name or "\\" in name:

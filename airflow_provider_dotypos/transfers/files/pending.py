@@ -121,10 +121,10 @@ class PendingSets:
         for name, note in self.read().items():
             if window is not None and note.until > window.until:
                 continue  # a later run's: it, or one after it, returns that
-            found = self.find(note.folder) if note.folder not in ("", folder) else None
-            if found is not None:
-                returned[note.folder] = found
-            if found is not None or note.folder in ("", folder) or (window is not None and _covers(window, note)):
+            committed = self.find(note.folder) if note.folder not in ("", folder) else None
+            if committed is not None:
+                returned[note.folder] = committed
+            if committed is not None or note.folder in ("", folder) or (window is not None and _covers(window, note)):
                 settled.append(name)
         if self._outlived:
             log.warning("Airflow says that this task has succeeded already: another process runs it, or ran it.")
@@ -142,7 +142,7 @@ class PendingSets:
                 except FileNotFoundError:
                     continue  # another run has removed it meanwhile
                 except msgspec.MsgspecError:
-                    log.warning("%s in the folder of pending sets can't be read, and is passed over.", name)
+                    log.warning("%s in the folder of pending sets can't be read. It is ignored.", name)
                     continue
                 if "/" not in note.folder:
                     yield name, note

@@ -16,7 +16,7 @@ from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.files.commit import Attempt
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
-from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BYTES, FileFormat
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
 from airflow_provider_dotypos.transfers.files.manifest import Committed, Manifest, Part
@@ -26,9 +26,6 @@ from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Walked
 
 log = logging.getLogger(__name__)
-
-#: Size in bytes at which a part ends unless another is asked for.
-PART_BYTES = 64 * 2**20
 
 
 class FileSink(AbstractContextManager["FileSink"]):

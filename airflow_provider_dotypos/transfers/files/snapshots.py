@@ -45,8 +45,8 @@ def removed_ids(
     :param hook: asks the API for each id that seems removed, and leaves out those that still exist (whether or not the
         sets' filter fits them). Needed for sets that aren't snapshots, where a row that changed in the last `settle`
         seconds is missing, and for filters, which a row can leave. It also finds a row that was restored just then.
-    :raises DotyposInputError: the sets can't be compared.
-    :raises FileNotFoundError: one of them isn't there.
+    :raises DotyposInputError: if the sets can't be compared.
+    :raises FileNotFoundError: if one of them doesn't exist.
     """
     earlier, later = read_manifest(before, conn_id), read_manifest(after, conn_id)
     _check(earlier.manifest, later.manifest)
@@ -64,27 +64,27 @@ def removed_ids(
 
 def _check(before: Manifest, after: Manifest) -> None:
     for field in ("entity", "cloud_id", "filter"):
-        one, other = getattr(before, field), getattr(after, field)
-        if one != other:
-            raise DotyposInputError(f"the two sets are of different {field}: {one!r} and {other!r}")
+        earlier, later = getattr(before, field), getattr(after, field)
+        if earlier != later:
+            raise DotyposInputError(f"the two sets are of different {field}: {earlier!r} and {later!r}")
     for manifest in (before, after):
         if manifest.since is not None:
             raise DotyposInputError(
-                f"a set of changes since {manifest.since} doesn't tell what is gone; extract with snapshot=True"
+                f"a set of changes since {manifest.since} doesn't show removals; extract with snapshot=True"
             )
     if before.until >= after.until:
         raise DotyposInputError(f"the first set, up to {before.until}, isn't older than the second, {after.until}")
     if find_entity(before.entity).primary_key != ("id",):
-        raise DotyposInputError(f"rows of {before.entity} aren't told apart by their id alone; merge by `deleted`")
+        raise DotyposInputError(f"rows of {before.entity} aren't identified by their id alone; merge by `deleted`")
 
 
-def _collect(found: CommittedSet, ids: DistinctIds) -> None:
-    form = FileFormat.read(found.manifest.file_format, found.manifest.compression)
-    store = Store(found.path.parent)
-    for file in found.manifest.parts:
+def _collect(committed: CommittedSet, ids: DistinctIds) -> None:
+    file_format = FileFormat.read(committed.manifest.file_format, committed.manifest.compression)
+    store = Store(committed.path.parent)
+    for file in committed.manifest.parts:
         with store.open(file.name) as part:
-            for some in form.ids(part):
-                ids.add(some)
+            for batch in file_format.ids(part):
+                ids.add(batch)
 
 
 def _without(old: Iterable[int], new: Iterable[int]) -> Iterator[int]:
@@ -97,11 +97,11 @@ def _without(old: Iterable[int], new: Iterable[int]) -> Iterator[int]:
 
 def _confirmed(ids: Iterator[int], name: str, hook: DotyposHook) -> Iterator[int]:
     """Yield the ids that the API doesn't show any more."""
-    found = find_entity(name)
-    at_once = _ASKED_AT_ONCE if "in" in found.fields["id"].operators else None  # or read the list once
+    entity = find_entity(name)
+    at_once = _ASKED_AT_ONCE if "in" in entity.fields["id"].operators else None  # or read the list once
     # As the walk does: what a filter for both, live and deleted, does with rows whose marker is null is unknown.
-    markers: list[list[Triple]] = [[], [("deleted", "eq", "1")]] if found.deleted_filterable else [[]]
-    while some := list(islice(ids, at_once)):
-        named: list[Triple] = [("id", "in", ",".join(map(str, some)))] if at_once else []
+    markers: list[list[Triple]] = [[], [("deleted", "eq", "1")]] if entity.deleted_filterable else [[]]
+    while batch := list(islice(ids, at_once)):
+        named: list[Triple] = [("id", "in", ",".join(map(str, batch)))] if at_once else []
         there = {int(row["id"]) for marker in markers for row in hook.rows(name, filter=[*named, *marker] or None)}
-        yield from (id for id in some if id not in there)
+        yield from (id for id in batch if id not in there)

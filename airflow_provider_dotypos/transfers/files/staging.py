@@ -62,7 +62,7 @@ def _remove_if_dead(folder: Path) -> None:
 
 
 def _locked_folder() -> tuple[Path, int]:
-    """Make a folder, and take its lock. Whoever cleans up just then may be quicker: then make another."""
+    """Make a folder, and take its lock. If a clean-up takes the lock first, make another."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -86,7 +86,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder and its files; the lock last, so that one who is killed meanwhile leaves a left-over."""
+    """Remove a folder and its files; the lock last, so that a process that is killed meanwhile leaves a left-over."""
     with suppress(OSError):
         for name in sorted(os.listdir(folder), key=lambda name: name == _LOCK):
             os.unlink(folder / name)

@@ -158,10 +158,12 @@ class Store:
     def _list(self) -> dict[str, int]:
         self._fs.invalidate_cache(self._path)
         try:
-            found = self._fs.ls(self._path, detail=True)
+            entries = self._fs.ls(self._path, detail=True)
         except FileNotFoundError:
             return {}
-        return {entry["name"].rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in found if entry["type"] == "file"}
+        return {
+            entry["name"].rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in entries if entry["type"] == "file"
+        }
 
     def _create_remote(self, data: bytes, name: str) -> None:
         """Write a file unless the name is taken."""
@@ -254,8 +256,8 @@ def object_path(path: str | ObjectStoragePath, conn_id: str | None = None) -> Ob
     if isinstance(path, ObjectStoragePath):
         return path
     text = path.strip() if isinstance(path, str) else ""
-    scheme, found, rest = text.partition("://")
-    absolute = text.startswith("/") or (found and (rest.startswith("/") if scheme in _LOCAL else rest))
+    scheme, separator, rest = text.partition("://")
+    absolute = text.startswith("/") or (separator and (rest.startswith("/") if scheme in _LOCAL else rest))
     if not absolute:
         raise DotyposInputError(
             f"destination must be an absolute path or an address, such as file:///data/dotypos (three slashes) or "

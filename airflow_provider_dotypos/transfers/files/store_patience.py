@@ -17,7 +17,7 @@ from airflow_provider_dotypos.api.retry import Patience
 
 log = logging.getLogger(__name__)
 
-#: Seconds for which a killed task goes on.
+#: Seconds for which a killed task may still use its stores.
 HURRIED = 20.0
 
 #: What stays as it is: something isn't there, is there already, may not be done, or can't be; a disk is full.
@@ -48,7 +48,7 @@ def is_passing(error: BaseException) -> bool:
     """
     if not isinstance(error, Exception) or isinstance(error, (DotyposError, *_LASTING)):
         return False
-    if any(isinstance(one, ssl.SSLCertVerificationError) for one in _chain(error)):
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain(error)):
         return False
     if isinstance(error, OSError):
         return error.errno not in _LASTING_ERRNOS
@@ -90,7 +90,7 @@ class StorePatience:
             wait=wait_random_exponential(multiplier=0.5, max=30),
             stop=is_over,
             sleep=self._sleep,
-            before_sleep=_tell,
+            before_sleep=_log_retry,
             reraise=True,
         )
 
@@ -101,7 +101,7 @@ class StorePatience:
             time.sleep(min(left, 0.5))
 
 
-def _tell(state: RetryCallState) -> None:
+def _log_retry(state: RetryCallState) -> None:
     error: Any = state.outcome.exception() if state.outcome else None
     log.warning(
         "The store failed (%s: %s). Trying again in %.1f s (try %d).",

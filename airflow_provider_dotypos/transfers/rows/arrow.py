@@ -3,8 +3,8 @@
 Rows in their usual form (see ``lenient``) are decoded a few hundred at a time, straight into lists of texts, and
 Arrow casts whole columns: nothing is done value by value in Python. Where that fails, because of a field that the
 entity table doesn't know or a value in another form, those rows are taken apart into their members' bytes, and each
-column is tried as a whole again; value by value goes only a column that fails once more. Casts are Arrow's own from
-text, so no number ever is a float on its way.
+column is tried as a whole again. Only a column that fails again is converted value by value. Casts are Arrow's own
+from text, so no number is ever a float on its way.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ DECIMAL = pa.decimal128(lenient.DECIMAL_DIGITS, lenient.DECIMAL_PLACES)
 
 _T = TypeVar("_T")
 _Raws = Sequence[msgspec.Raw]
+#: An array, and the positions of values that aren't in it, or not in full.
 _Fitted = tuple[pa.Array, Sequence[int]]
-"""An array, and the positions of values that aren't in it, or not in full."""
 
 
 class Table:
@@ -135,21 +135,21 @@ class _Cast(_Shape):
             return self._one_by_one(texts, misfits)
 
     def _one_by_one(self, texts: list[str | None], misfits: list[int]) -> _Fitted:
-        found = []
+        numbers = []
         for i, text in enumerate(texts):
             value, complete = (None, True) if text is None else self._single(text)
-            found.append(value)
+            numbers.append(value)
             if not complete:
                 misfits.append(i)
-        return pa.array(found, self.arrow), misfits
+        return pa.array(numbers, self.arrow), misfits
 
     def _single(self, text: str) -> tuple[Any, bool]:
         """Return one value, and whether that is all of it."""
         try:
-            found = self._odd(text)
+            value = self._odd(text)
         except lenient.MisfitError:
             return None, False
-        return found if isinstance(found, tuple) else (found, True)
+        return value if isinstance(value, tuple) else (value, True)
 
 
 class _Simple(_Shape):
@@ -162,8 +162,8 @@ class _Simple(_Shape):
         return pa.array(values, self.arrow)
 
     def each(self, values: _Raws) -> _Fitted:
-        found, misfits = _read(self._odd, values)
-        return pa.array(found, self.arrow), misfits
+        fitting, misfits = _read(self._odd, values)
+        return pa.array(fitting, self.arrow), misfits
 
 
 class _Json(_Shape):
@@ -193,15 +193,15 @@ class _Nested(_Shape):
         return self._lists(values, self._level.quick)
 
     def each(self, values: _Raws) -> _Fitted:
-        found, misfits = _read(self._level.rows, values)
-        return self._lists(found, self._level.careful), misfits
+        lists, misfits = _read(self._level.rows, values)
+        return self._lists(lists, self._level.careful), misfits
 
     def _lists(self, lists: Sequence[list[_T] | None], arrays: Callable[[list[_T]], list[pa.Array]]) -> pa.Array:
         rows: list[_T] = []
         ends: list[int | None] = []
-        for one in lists:
-            ends.append(None if one is None else len(rows))  # Arrow's mark of a list that isn't there
-            rows += one or ()
+        for items in lists:
+            ends.append(None if items is None else len(rows))  # Arrow's mark of a list that is null
+            rows += items or ()
         structs = pa.StructArray.from_arrays(arrays(rows), fields=self._level.fields)
         return pa.ListArray.from_arrays(pa.array([*ends, len(rows)], pa.int32()), structs, type=self.arrow)
 
@@ -251,7 +251,7 @@ class _Level:
         return {name: value for name, value in row.items() if name not in self._known}
 
     def _record(self) -> type[msgspec.Struct]:
-        """Return a type of the columns in their usual form; with unknown fields it is no match, if they are wanted."""
+        """Return a type of the columns in their usual form. Rows with unknown fields don't match if they're wanted."""
         names = [column.name for column in self._columns.columns]
         fields = [(f"c{i}", shape.record, shape.default) for i, shape in enumerate(self._shapes)]
         if self._columns.others:
@@ -287,7 +287,7 @@ def _characters(texts: pa.Array) -> bytes:
 
 def _integers(texts: pa.Array, arrow: pa.DataType) -> pa.Array:
     if b"X" in _characters(texts):
-        raise pa.ArrowInvalid("0x10 is no number of the API's; Arrow would read it as 16")
+        raise pa.ArrowInvalid("the API has no numbers like 0x10, which Arrow would read as 16")
     return texts.cast(arrow)
 
 
@@ -323,21 +323,21 @@ def _moment(text: str) -> tuple[int, bool]:
 
 
 def _ints(value: msgspec.Raw) -> list[int | None] | None:
-    found = lenient.texts(value)
-    return None if found is None else [None if text is None else lenient.whole(text, 32) for text in found]
+    texts = lenient.texts(value)
+    return None if texts is None else [None if text is None else lenient.whole(text, 32) for text in texts]
 
 
 def _read(read: Callable[[msgspec.Raw], _T | None], values: _Raws) -> tuple[list[_T | None], list[int]]:
-    """Read values one by one; return them, None for each that can't be read, and those ones' positions."""
-    found: list[_T | None] = []
+    """Read values one by one; return them, None for each that can't be read, and the positions of those."""
+    values_read: list[_T | None] = []
     misfits = []
     for i, value in enumerate(values):
         try:
-            found.append(read(value))
+            values_read.append(read(value))
         except _UNUSUAL:
-            found.append(None)
+            values_read.append(None)
             misfits.append(i)
-    return found, misfits
+    return values_read, misfits
 
 
 def _object_text(members: dict[str, msgspec.Raw]) -> str | None:

@@ -19,15 +19,15 @@ from airflow_provider_dotypos.api.entities import Entity, Field, find_entity, ne
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.query import split_names
 
+#: Counts the changes of names, kinds or order that readers of earlier files would notice.
 SCHEMA_VERSION = 1
-"""Counts the changes of names, kinds or order that readers of earlier files would notice."""
 
+#: The column for fields without a column and values that don't fit theirs: one JSON object, as text.
 UNKNOWN = "_unknown"
-"""The column for what has no column, or doesn't fit its own: one JSON object, as text."""
 
+#: What a column holds: whole numbers of 64 or 32 bits, decimal numbers, times in UTC, truth values, text, lists of
+#: texts or whole numbers, JSON of any shape, or rows of a child entity.
 Kind: TypeAlias = Literal["long", "int", "decimal", "timestamp", "boolean", "text", "texts", "ints", "json", "rows"]
-"""What a column holds: whole numbers of 64 or 32 bits, decimal numbers, times in UTC, truth values, text, lists of
-texts or whole numbers, JSON of any shape, or rows of a child entity."""
 
 NULL = msgspec.Raw(b"null")
 
@@ -104,7 +104,8 @@ class Columns:
     def cut(self, rows: Iterable[msgspec.Raw], misfits: Counter[str]) -> list[msgspec.Raw]:
         """Return rows with the wanted fields only, each with its bytes and in its order as it came.
 
-        :param misfits: counts, by child list, what is no row of it: nothing tells what in it isn't wanted.
+        :param misfits: counts, by child list, items that aren't rows. They are removed: nothing tells what in them is
+            wanted.
         """
         if self.whole:
             return list(rows)
@@ -125,9 +126,9 @@ class Columns:
         try:
             rows = objects(value, misfits, f"{name}.")
         except msgspec.MsgspecError:
-            found, others = child_rows(value)
+            items, others = child_rows(value)
             misfits[name] += len(others)
-            rows = [members(one, misfits, f"{name}.") for one in found] if bytes(value).startswith(b"[") else None
+            rows = [members(item, misfits, f"{name}.") for item in items] if bytes(value).startswith(b"[") else None
         return NULL if rows is None else msgspec.Raw(b"[" + b",".join(self._cut(row, misfits) for row in rows) + b"]")
 
 
@@ -171,7 +172,7 @@ def objects(value: msgspec.Raw, misfits: Counter[str], prefix: str = "") -> list
 
 
 def child_rows(value: msgspec.Raw) -> tuple[list[msgspec.Raw], list[msgspec.Raw]]:
-    """Return the rows of a child list, and what in it is no row (all of a value that is no list; nothing of null)."""
+    """Return the rows of a child list, and its items that aren't rows. A value that isn't a list is such an item."""
     try:
         items = _LISTS.decode(value) or []
     except msgspec.MsgspecError:

@@ -14,11 +14,11 @@ import msgspec
 from airflow_provider_dotypos.api.errors import DotyposResponseError
 from airflow_provider_dotypos.api.page import timestamp
 
+#: What a decimal column holds: 20 digits before the point, 18 behind it.
 DECIMAL_DIGITS, DECIMAL_PLACES = 38, 18
-"""What a decimal column holds: 20 digits before the point, 18 behind it."""
 
+#: The years 1 to 9999 in epoch milliseconds: what readers can show.
 FIRST_MOMENT, LAST_MOMENT = -62_135_596_800_000, 253_402_300_799_999
-"""The years 1 to 9999 in epoch milliseconds: what readers can show."""
 
 
 class MisfitError(ValueError):
@@ -28,7 +28,7 @@ class MisfitError(ValueError):
 def text(value: msgspec.Raw) -> str | None:
     """Return the text of a JSON string, or of a bare number as it stands there.
 
-    :raises MisfitError: it is neither, nor null.
+    :raises MisfitError: if it is neither, nor null.
     """
     data = bytes(value)
     if data.startswith(b'"'):
@@ -43,18 +43,18 @@ def text(value: msgspec.Raw) -> str | None:
 def texts(value: msgspec.Raw) -> list[str | None] | None:
     """Return a list's texts; of one text in place of a list: that alone [C1].
 
-    :raises MisfitError: it is neither, nor null.
+    :raises MisfitError: if it is neither, nor null.
     """
     if not bytes(value).startswith(b"["):
-        one = text(value)
-        return None if one is None else [one]
+        single = text(value)
+        return None if single is None else [single]
     return [text(item) for item in _LISTS.decode(value)]
 
 
 def truth(value: msgspec.Raw) -> bool | None:
     """Return a truth value: true and false, or their text, or 1 and 0.
 
-    :raises MisfitError: it is none of these, nor null.
+    :raises MisfitError: if it is none of these, nor null.
     """
     try:
         return _TRUTHS[bytes(value)]
@@ -65,42 +65,42 @@ def truth(value: msgspec.Raw) -> bool | None:
 def whole(value: str, bits: int) -> int:
     """Return a whole number.
 
-    :raises MisfitError: it is none, or too large for so many bits.
+    :raises MisfitError: if it isn't one, or is too large for that many bits.
     """
-    found = _number(value)
-    if -(2 ** (bits - 1)) <= found < 2 ** (bits - 1) and found == found.to_integral_value():
-        return int(found)
+    number = _number(value)
+    if -(2 ** (bits - 1)) <= number < 2 ** (bits - 1) and number == number.to_integral_value():
+        return int(number)
     raise MisfitError
 
 
 def decimal(value: str) -> tuple[Decimal, bool]:
     """Return a number, cut to the places of a decimal column, and whether that is all of it.
 
-    :raises MisfitError: it is none, or too large.
+    :raises MisfitError: if it isn't one, or is too large.
     """
-    found = _number(value)
-    if not -_TOO_LARGE < found < _TOO_LARGE:  # compared as it is: abs() would round
+    number = _number(value)
+    if not -_TOO_LARGE < number < _TOO_LARGE:  # compared as it is: abs() would round
         raise MisfitError
-    cut = found.quantize(_LAST_PLACE, ROUND_DOWN, _ROOM)
-    return cut, cut == found
+    cut = number.quantize(_LAST_PLACE, ROUND_DOWN, _ROOM)
+    return cut, cut == number
 
 
 def moment(value: str) -> tuple[int, bool]:
     """Return a time as epoch milliseconds, cut, not rounded, and whether that is all of it.
 
-    :raises MisfitError: it is none, has no zone, or lies outside the years 1 to 9999.
+    :raises MisfitError: if it isn't one, has no zone, or lies outside the years 1 to 9999.
     """
     if _NUMBER.fullmatch(value):
-        found = _number(value)
+        number = _number(value)
     else:
         try:
-            found = Decimal(timestamp(value))
+            number = Decimal(timestamp(value))
         except (DotyposResponseError, OverflowError):
             raise MisfitError from None
-    if not FIRST_MOMENT <= found <= LAST_MOMENT:
+    if not FIRST_MOMENT <= number <= LAST_MOMENT:
         raise MisfitError
-    exact = found == found.to_integral_value() and not _FINER_THAN_MILLISECONDS.search(value)
-    return int(found), exact
+    exact = number == number.to_integral_value() and not _FINER_THAN_MILLISECONDS.search(value)
+    return int(number), exact
 
 
 def _number(value: str) -> Decimal:

@@ -75,7 +75,7 @@ def test_a_foreign_one_that_takes_the_next_name_meanwhile_is_nobodys_success(
     extract: Extract, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old set isn't returned in place of the one that was to replace it, and stays whole."""
-    from airflow_provider_dotypos.transfers import extract as module
+    from airflow_provider_dotypos.transfers import engine as module
 
     walk = module.Engine.walk
 

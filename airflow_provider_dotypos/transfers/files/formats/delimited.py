@@ -87,7 +87,7 @@ def _json(value: msgspec.Raw) -> str:
 
 
 def _utc(cell: str) -> str:
-    """Return a time in UTC; what is none, or would lose something, stays as it came."""
+    """Return a time in UTC. A text that isn't a time, or would lose something, stays as it came."""
     if len(cell) == 24 and cell.endswith("Z"):
         return cell
     try:

@@ -52,7 +52,7 @@ class EncodingThread(AbstractContextManager["EncodingThread"]):
         self._holders.append(holder)
 
     def remove(self, holder: Holder) -> None:
-        """Count it no longer; also if it wasn't counted."""
+        """Stop counting a writer. Does nothing for an unknown one."""
         self._holders = [other for other in self._holders if other is not holder]
 
     def make_room(self) -> None:

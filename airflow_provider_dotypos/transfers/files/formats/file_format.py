@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, cast, get_args
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.transfers.files.formats.delimited import CsvWriter
-from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
-from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
-from airflow_provider_dotypos.transfers.files.formats.parquet import ParquetWriter, require_pyarrow
-from airflow_provider_dotypos.transfers.files.formats.part_ids import part_ids
-from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
-from airflow_provider_dotypos.transfers.rows.columns import Columns
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
+    from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
+    from airflow_provider_dotypos.transfers.rows.columns import Columns
+
+#: Size in bytes at which a part ends unless another is asked for.
+PART_BYTES = 64 * 2**20
 
 Name: TypeAlias = Literal["jsonl", "parquet", "csv"]
 NAMES = get_args(Name)
@@ -69,10 +70,17 @@ class FileFormat:
         :raises PyarrowMissingError: for Parquet, without pyarrow.
         """
         if self.name == "parquet":
+            from airflow_provider_dotypos.transfers.files.formats.parquet import require_pyarrow
+
             require_pyarrow()
 
     def writer(self, path: Path, columns: Columns, encoder: EncodingThread) -> RowWriter:
         """Return a writer of one part, which may do its work in the encoder."""
+        # Imported here: an operator makes a format when its DAG is parsed, and writes when its task runs.
+        from airflow_provider_dotypos.transfers.files.formats.delimited import CsvWriter
+        from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
+        from airflow_provider_dotypos.transfers.files.formats.parquet import ParquetWriter
+
         if self.name == "parquet":
             return ParquetWriter(path, columns, encoder)
         if self.name == "csv":
@@ -81,4 +89,6 @@ class FileFormat:
 
     def ids(self, part: BinaryIO) -> Iterator[Sequence[int]]:
         """Yield the ids of a part's rows, some thousand at a time."""
+        from airflow_provider_dotypos.transfers.files.formats.part_ids import part_ids
+
         return part_ids(part, self.name, self.compression)

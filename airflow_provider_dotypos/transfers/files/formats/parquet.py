@@ -18,10 +18,10 @@ everything else     ``_unknown``: per row one JSON object, as text, of the field
 ==================  ==========================================================================================
 
 Text that isn't UTF-8 is kept in its column, with U+FFFD for what is lost, and counted as a misfit.
-A value that is no such value at all leaves a null in its column. One that is only finer than its column (a time with
+A value of another kind leaves a null in its column. A value that is only finer than its column (a time with
 microseconds, a number with 20 decimals) is cut there. Both are counted as misfits, and are in ``_unknown`` as they
-came. Only of a child list whose fields are wanted in part, and that holds anything but objects, nothing is kept: there
-is no telling what in it isn't wanted.
+came. There is one exception: if only some fields of a child list are wanted, items that aren't objects are dropped,
+because nothing tells what in them isn't wanted.
 """
 
 from __future__ import annotations
@@ -38,14 +38,13 @@ from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThr
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, Columns
 
+#: Rows that a row group holds at most, give or take one batch; `EncodingThread` bounds its memory. While a row group is
+#: written, it takes as much memory again.
 ROW_GROUP_ROWS = 65_536
-"""Rows that a row group holds at most, give or take one batch; `EncodingThread` bounds its memory. While a row group is
-written, it takes as much memory again."""
 
-BATCH_ROWS = 500
-BATCH_BYTES = 2**19
-"""Rows, and bytes of JSON, that are decoded at once: few enough to stay in a processor's cache. Until then each writer
-keeps them, and the answers that they came in, so the bound on bytes bounds memory where rows are large."""
+#: Rows, and bytes of JSON, that are decoded at once: few enough to stay in a processor's cache. Until then each writer
+#: keeps them, and the answers that they came in, so the bound on bytes bounds memory where rows are large.
+BATCH_ROWS, BATCH_BYTES = 500, 2**19
 
 
 class PyarrowMissingError(DotyposError, ImportError):

@@ -23,7 +23,7 @@ class RowWriter(ABC):
     :param path: where to write.
     :ivar rows: rows written.
     :ivar misfits: how many values didn't fit their column, by field (of the rows that were looked at: all, once it is
-        closed; whoever takes children out of rows adds what is none).
+        closed. Taking children out of rows adds items that aren't rows).
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +46,7 @@ class RowWriter(ABC):
         """Write what is still to be written."""
 
     def close(self) -> str:
-        """Finish the file, on the disk for good; return its SHA-256 in hex."""
+        """Finish the file and sync it to the disk; return its SHA-256 in hex."""
         self._finish()
         return self._staging.finish()
 
@@ -81,7 +81,7 @@ class StagingFile(io.RawIOBase):
         return self._file.write(data)
 
     def finish(self) -> str:
-        """Bring it on the disk for good; return its SHA-256 in hex."""
+        """Sync it to the disk and close it; return its SHA-256 in hex."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
