@@ -12,7 +12,7 @@ os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-home-"))
 import pytest
 from hypothesis import settings
 
-from airflow_provider_dotypos.api import auth
+from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
@@ -37,7 +37,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def new_client(sandbox: Sandbox) -> Iterator[NewClient]:
     """Make clients to the sandbox; they share tokens as clients of one process do, and nothing with other tests."""
-    auth.forget_tokens()
+    channel.forget_tokens()
     made: list[DotyposClient] = []
 
     def make(patience: Patience = SHORT, **fields: object) -> DotyposClient:
@@ -49,4 +49,4 @@ def new_client(sandbox: Sandbox) -> Iterator[NewClient]:
     yield make
     for client in made:
         client.close()
-    auth.forget_tokens()
+    channel.forget_tokens()

@@ -21,11 +21,11 @@ from airflow_provider_dotypos.api.errors import (
     DotyposValidationError,
     DotyposWalkError,
 )
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page
 from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, filter_text, list_params
 from airflow_provider_dotypos.api.streams import Piece, streams
-from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.api.walk import Batch, Query, walk
 
 #: Asks for 200 with an empty list instead of 404; whether every list honours it is unknown, so 404 is read as well.

@@ -13,11 +13,11 @@ from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.client import DotyposClient
+    from airflow_provider_dotypos.api.http import Answer
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.reading import Reader, Row
     from airflow_provider_dotypos.api.retry import Patience
     from airflow_provider_dotypos.api.settings import Settings
-    from airflow_provider_dotypos.api.transport import Answer
 
 
 class DotyposHook(BaseHook):
@@ -108,7 +108,7 @@ class DotyposHook(BaseHook):
 
         https://docs.api.dotypos.com/api-reference/general/methods
         """
-        from airflow_provider_dotypos.api.transport import Answer
+        from airflow_provider_dotypos.api.http import Answer
 
         sent = _with_empty_lists(headers) if str(method).upper() == "GET" else headers
         return self.get_conn().call(method, path, params=params, json=json, headers=sent, decode=decode or Answer.json)

@@ -12,7 +12,7 @@ from airflow_provider_dotypos import _compat
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_dotypos.api.transport import Answer
+    from airflow_provider_dotypos.api.http import Answer
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 
 #: The largest result that is put into XCom, in bytes of JSON: it lives in Airflow's metadata database.

@@ -14,11 +14,11 @@ from email.utils import format_datetime
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api import retry
+from airflow_provider_dotypos.api.channel import Cloud, open_channel
 from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from tests.conftest import NewClient
 
@@ -29,6 +29,10 @@ def json_of(answer: Answer) -> object:
 
 def get(client: DotyposClient, path: str = "branches", **kwargs: object) -> object:
     return client.call("GET", path, decode=json_of, **kwargs)  # type: ignore[arg-type]
+
+
+def cloud_of(client: DotyposClient) -> Cloud:
+    return open_channel(client.settings).cloud(client.settings.cloud_id)
 
 
 def calls(sandbox: Sandbox, path: str) -> int:
@@ -112,11 +116,8 @@ class TestTokens:
     def test_a_forked_child_can_sign_in_while_the_parent_holds_the_lock(
         self, sandbox: Sandbox, new_client: NewClient
     ) -> None:
-        from airflow_provider_dotypos.api import auth
-
         client = new_client()
-        source = auth.token_source(sandbox.url, sandbox.refresh_token, sandbox.cloud_ids[0])
-        with source._lock:
+        with cloud_of(client).tokens.lock:
             child = os.fork()
             if child == 0:
                 get(client)
@@ -201,8 +202,7 @@ class TestRetries:
     ) -> None:
         client = new_client(Patience(faults=1.5, throttling=1.5), **settings)
         get(client)
-        gate = retry.gate(sandbox.url)
-        gate.close(2)
+        cloud_of(client).gate.close(2)
         sandbox.faults.append(Fault("reset", path="branches"))
         get(client)
 
@@ -214,7 +214,7 @@ class TestRetries:
         sandbox.faults.append(Fault(kind, retry_after="1", path="branches"))
         thread = threading.Thread(target=get, args=(client,))
         thread.start()
-        while retry.gate(sandbox.url).throttled_for == 0:
+        while cloud_of(client).gate.throttled_for == 0:
             assert thread.is_alive()
         started = time.monotonic()
         get(client, "taxes")

@@ -10,10 +10,10 @@ from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api import check
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import error_for
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.refusals import is_foreign
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from tests.conftest import NewClient

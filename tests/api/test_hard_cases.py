@@ -15,16 +15,16 @@ import msgspec
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api import auth, retry
+from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import error_for, redact, retry_after_seconds
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.page import read_page
 from airflow_provider_dotypos.api.query import conditions, filter_text
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from tests.conftest import SHORT, NewClient
@@ -72,7 +72,7 @@ class Scripted:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Script], Scripted]]:
-    auth.forget_tokens()
+    channel.forget_tokens()
     running: list[Scripted] = []
 
     def start(script: Script) -> Scripted:
@@ -83,7 +83,7 @@ def serve() -> Iterator[Callable[[Script], Scripted]]:
     for one in running:
         one.server.shutdown()
         one.server.server_close()
-    auth.forget_tokens()
+    channel.forget_tokens()
 
 
 def rows_of(*moments: int) -> list[dict[str, str]]:
@@ -366,7 +366,7 @@ class TestTransport:
         assert server.client().call("GET", "branches", decode=Answer.json) == content
 
     def test_a_forked_child_passes_a_gate_whose_lock_the_parent_held(self) -> None:
-        gate = retry.gate("http://fork.invalid")
+        gate = channel.open_channel(Settings("http://fork.invalid", "r" * 32)).cloud(1).gate
         with gate._lock:
             child = os.fork()
             if child == 0:

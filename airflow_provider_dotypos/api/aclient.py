@@ -1,0 +1,120 @@
+"""Authorized calls on an event loop: what performs the steps of ``exchange`` by asyncio, one task for each call.
+
+Nothing waits in a thread or under a lock of threads. Only the environment is read in a thread, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+import anyio
+import httpx
+
+from airflow_provider_dotypos.api import environment
+from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.api.exchange import Exchange, Flow, Send, Sleep, Step
+from airflow_provider_dotypos.api.http import Answer, Body, Request, sent_headers
+from airflow_provider_dotypos.api.redaction import redact
+
+T = TypeVar("T")
+
+#: Locks of tokens and clients, for each loop: what they belong to outlives loops. A lock lives while a task uses it.
+_locks: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, object], asyncio.Lock] = WeakValueDictionary()
+
+
+def _lock(owner: object) -> asyncio.Lock:
+    return _locks.setdefault((asyncio.get_running_loop(), owner), asyncio.Lock())
+
+
+class AsyncDotyposClient(Exchange):
+    """Authorized, retried calls to one Dotypos cloud, by tasks of one event loop. Cancel a task to end its call."""
+
+    _transport: httpx.AsyncHTTPTransport | None = None
+    _proxy: str | None = None
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+        decode: Callable[[Answer], T],
+    ) -> T:
+        """Make one authorized call and return what `decode` makes of the answer (see ``DotyposClient.call``)."""
+        return await self._run(self._flow(method, path, params, json, headers, decode))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._transport is not None:
+            await self._transport.aclose()
+
+    async def _run(self, flow: Flow[T]) -> T:
+        with closing(flow):
+            try:
+                step = next(flow)
+                while True:
+                    try:
+                        result = await self._perform(step)
+                    except DotyposError as error:
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(result)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+
+    async def _perform(self, step: Step) -> Any:
+        if isinstance(step, Send):
+            return await self._send(step.request)
+        if isinstance(step, Sleep):
+            return await asyncio.sleep(step.seconds)
+        async with _lock(step.tokens):
+            return await self._run(step.flow)
+
+    async def _send(self, request: Request) -> Answer:
+        """Send a request once and return its answer (see ``Transport.send``)."""
+        async with _lock(self):
+            if self._transport is None:
+                self._transport = await asyncio.to_thread(self._connect)
+        sent, response = False, None
+
+        async def trace(event: str, info: Mapping[str, Any]) -> None:
+            nonlocal sent
+            sent = sent or (event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT")
+
+        out = httpx.Request(request.method, request.url, headers=sent_headers(request), content=request.body)
+        out.extensions |= {"trace": trace, "timeout": {"connect": environment.CONNECT_TIMEOUT}}
+        try:
+            with anyio.fail_after(request.timeout):
+                response = await self._transport.handle_async_request(out)
+                body = Body(request, response.headers.get("Content-Encoding", ""))
+                async for piece in response.aiter_raw():
+                    body.add(piece)
+            return Answer(response.status_code, response.headers, body.whole())
+        except (httpx.HTTPError, OSError, zlib.error) as error:
+            causes = environment.causes_of(error)
+            tls = response is None and any(isinstance(cause, ssl.SSLError) for cause in causes)
+            proxied = self._proxy is not None and not sent and not tls
+            reason = redact(environment.reason_of(causes), (self.settings.refresh_token,))
+            raise environment.failure(request, reason, sent=sent, proxied=proxied, handshake=tls) from None
+        finally:
+            if response is not None:
+                await response.aclose()
+
+    def _connect(self) -> httpx.AsyncHTTPTransport:
+        """Return a bare pool of connections: nothing keeps cookies, or follows redirects."""
+        self._proxy, certificates = environment.read_environment(self.settings.base_url)
+        tls = self.settings.base_url.startswith("https:")
+        context = environment.trust(certificates) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        limits = httpx.Limits(max_keepalive_connections=environment.KEPT, keepalive_expiry=None)
+        try:
+            return httpx.AsyncHTTPTransport(verify=context, proxy=self._proxy, limits=limits)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise environment.unusable_proxy(socks=isinstance(error, ImportError)) from None
