@@ -35,7 +35,13 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def new_client(sandbox: Sandbox) -> Iterator[NewClient]:
+def driver() -> type[DotyposClient]:
+    """What performs calls; tests of both drivers override it."""
+    return DotyposClient
+
+
+@pytest.fixture
+def new_client(sandbox: Sandbox, driver: type[DotyposClient]) -> Iterator[NewClient]:
     """Make clients to the sandbox; they share tokens as clients of one process do, and nothing with other tests."""
     channel.forget_tokens()
     made: list[DotyposClient] = []
@@ -43,7 +49,7 @@ def new_client(sandbox: Sandbox) -> Iterator[NewClient]:
     def make(patience: Patience = SHORT, **fields: object) -> DotyposClient:
         extra = {"refresh_token": sandbox.refresh_token, "cloud_id": sandbox.cloud_ids[0], "timeout": 5, **fields}
         settings = Settings.from_fields(host=extra.pop("host", sandbox.url), extra=extra)
-        made.append(DotyposClient(settings, patience=patience))
+        made.append(driver(settings, patience=patience))
         return made[-1]
 
     yield make

@@ -18,7 +18,7 @@ from airflow_provider_dotypos.api.errors import (
 )
 from airflow_provider_dotypos.api.http import Request
 from airflow_provider_dotypos.api.redaction import redact
-from airflow_provider_dotypos.api.settings import LIMITS, is_loopback
+from airflow_provider_dotypos.api.settings import LIMITS, Settings, is_loopback
 
 #: The longest that connecting may take, in seconds.
 CONNECT_TIMEOUT = 10.0
@@ -35,6 +35,8 @@ def read_environment(base_url: str) -> tuple[str | None, str | None]:
     """Return the proxy to a server, and the file or folder of the certificates to trust; ``None`` where none is named.
 
     They are read once; at every request that would cost a third of the speed.
+
+    :raises DotyposEnvironmentError: if the proxy's address can't be one.
     """
     import requests  # only here: it is slow to import, and no loop should wait for that
 
@@ -43,17 +45,24 @@ def read_environment(base_url: str) -> tuple[str | None, str | None]:
     # A proxy can't reach this machine as this machine does, and would see the tokens.
     loopback = is_loopback(urlsplit(base_url).hostname or "")
     proxy = None if loopback else requests.utils.select_proxy(base_url, environment["proxies"])
+    try:
+        _ = urlsplit(proxy or "").port
+    except ValueError:
+        raise unusable_proxy(socks=False) from None
     verify = environment["verify"]
     return proxy, verify if isinstance(verify, str) else None
 
 
-def trust(path: str | None) -> ssl.SSLContext:
-    """Return a TLS context that trusts the certificates at a path; ``None``: those that requests trusts.
+def trust(base_url: str, path: str | None) -> ssl.SSLContext:
+    """Return a TLS context for a server.
 
+    :param path: the certificates to trust. Defaults to those that requests trusts.
     :raises DotyposEnvironmentError: if they can't be read.
     """
     import requests
 
+    if not base_url.startswith("https:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     path = path or requests.utils.DEFAULT_CA_BUNDLE_PATH
     folder = os.path.isdir(path)
     try:
@@ -106,13 +115,27 @@ def failure(
     return DotyposConnectionError(f"{request}: no whole answer from {host}{proxy}: {reason}.", sent=sent)
 
 
-def causes_of(error: BaseException) -> list[BaseException]:
+def failure_by(
+    request: Request, error: Exception, settings: Settings, sent: bool, proxy: str | None, response: object
+) -> DotyposError:
+    """Return the error for a request that an exception ended on an event loop.
+
+    :param response: the answer's beginning, if there was one.
+    """
+    causes = _causes(error)
+    handshake = response is None and any(isinstance(cause, ssl.SSLError) for cause in causes)
+    reason = redact(_reason(causes), (settings.refresh_token,))
+    proxied = proxy is not None and not sent and not handshake
+    return failure(request, reason, sent=sent, proxied=proxied, handshake=handshake)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
     """Return an error and what caused it, the outermost first."""
     cause = error.__cause__ or error.__context__
-    return [error, *(causes_of(cause) if cause is not None else ())]
+    return [error, *(_causes(cause) if cause is not None else ())]
 
 
-def reason_of(causes: Sequence[BaseException]) -> str:
+def _reason(causes: Sequence[BaseException]) -> str:
     """Return what is known of a failure: its innermost cause says it best."""
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return "it took too long"

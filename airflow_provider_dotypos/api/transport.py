@@ -208,8 +208,8 @@ def _open_pool(base_url: str) -> urllib3.HTTPConnectionPool:
     """
     proxy, certificates = read_environment(base_url)
     verify = certificates or True
-    if certificates and base_url.startswith("https:"):
-        trust(certificates)
+    if certificates:
+        trust(base_url, certificates)
     proxies = {urlsplit(base_url).scheme: proxy} if proxy else {}
     adapter: Any = HTTPAdapter(pool_connections=1, pool_maxsize=KEPT)
     request = requests.Request("GET", base_url).prepare()

@@ -34,6 +34,18 @@ def whole(body: bytes, head: bytes = HEAD) -> bytes:
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+def answering(answer: bytes) -> Script:
+    return lambda server, head: [answer]
+
+
+def numbered(server: RawServer, head: bytes) -> Iterator[bytes]:
+    """Answer with what was asked for, a little late, so that an answer read by another would be noticed."""
+    path = head.split(b" ", 2)[1]
+    yield HEAD + b"Content-Length: %d\r\n\r\n" % len(path)
+    server.pause(0.001)
+    yield path
+
+
 class RawServer:
     """A server on this machine; it signs in whoever asks, and answers all else by a script.
 

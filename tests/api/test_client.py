@@ -1,4 +1,4 @@
-"""One authorized call, over real sockets: tokens, retries, refusals, and what must never happen."""
+"""``exchange``, ``client`` and ``aclient``: one authorized call over real sockets, in threads and on a loop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from tests.api.drivers import DRIVERS
 from tests.conftest import NewClient
+
+IN_THREADS = pytest.mark.parametrize("driver", [DotyposClient])
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> object:
+    return DRIVERS[request.param]
 
 
 def json_of(answer: Answer) -> object:
@@ -113,6 +121,7 @@ class TestTokens:
             get(new_client(refresh_token="0" * 32))
         assert get(new_client())
 
+    @IN_THREADS
     def test_a_forked_child_can_sign_in_while_the_parent_holds_the_lock(
         self, sandbox: Sandbox, new_client: NewClient
     ) -> None:
@@ -233,6 +242,7 @@ class TestRetries:
         assert caught.value.retry_at is not None
         assert abs((caught.value.retry_at - datetime.now(timezone.utc)).total_seconds() - 3600) < 30
 
+    @IN_THREADS
     def test_waiting_ends_at_once_when_the_task_is_killed(self, sandbox: Sandbox, new_client: NewClient) -> None:
         client = new_client(Patience(60, 60))
         sandbox.faults.append(Fault("429", retry_after="30", path="branches"))
@@ -242,6 +252,7 @@ class TestRetries:
             get(client)
         assert time.monotonic() - started < 5
 
+    @IN_THREADS
     def test_a_signal_may_cancel_whatever_the_main_thread_does(self, new_client: NewClient) -> None:
         client = new_client()
 

@@ -15,11 +15,17 @@ from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from tests.api.drivers import DRIVERS
 from tests.api.flows import renew, replace
 from tests.api.test_auth import jwt
 from tests.conftest import NewClient
 
 PATIENT = Patience(20, 20)
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> object:
+    return DRIVERS[request.param]
 
 
 def get(client: DotyposClient) -> object:

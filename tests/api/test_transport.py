@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import gc
 import gzip
-import ipaddress
 import json
 import multiprocessing
 import os
@@ -16,15 +14,10 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,58 +28,25 @@ from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.transport import Transport
-from tests.api.hostile import DRIPS, FLOODS, HEAD, MIB, RawServer, Script, bomb, cost_of, endlessly, whole
+from tests.api.conftest import PASSWORD
+from tests.api.hostile import (
+    DRIPS,
+    FLOODS,
+    HEAD,
+    MIB,
+    RawServer,
+    Script,
+    answering,
+    bomb,
+    cost_of,
+    endlessly,
+    numbered,
+    whole,
+)
 
 TIMEOUT = 0.5
 #: A busy machine's slack.
 SLACK = 3.0
-
-PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-PASSWORD = "pr0xy-pa55word"
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*PROXY_VARIABLES, "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate for 127.0.0.1 and api.example.invalid in one file."""
-    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("api.example.invalid")]
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path_factory.mktemp("tls") / "server.pem"
-    pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + built.public_bytes(serialization.Encoding.PEM)
-    )
-    return pem
-
-
-@pytest.fixture(params=["plain", "tls"])
-def server_for(
-    request: pytest.FixtureRequest, certificate: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Script], RawServer]:
-    if request.param == "plain":
-        return RawServer
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return partial(RawServer, tls=context)
 
 
 def ask(url: str, *, method: str = "GET", body: bytes | None = None, timeout: float = TIMEOUT) -> Answer:
@@ -97,10 +57,6 @@ def send(
     transport: Transport, url: str, *, method: str = "GET", body: bytes | None = None, timeout: float = 5.0
 ) -> Answer:
     return transport.send(Request(method, urlsplit(url).path, url, body=body, timeout=timeout))
-
-
-def answering(answer: bytes) -> Script:
-    return lambda server, head: [answer]
 
 
 class TestDeadline:
@@ -268,14 +224,6 @@ class TestAnswers:
             assert len(told) < 500
 
 
-def numbered(server: RawServer, head: bytes) -> Iterator[bytes]:
-    """Answer with what was asked for, a little late, so that an answer read by another would be noticed."""
-    path = head.split(b" ", 2)[1]
-    yield HEAD + b"Content-Length: %d\r\n\r\n" % len(path)
-    server.pause(0.001)
-    yield path
-
-
 def wrong_answers(one: Transport, url: str, who: str, calls: int = 40) -> int:
     """Return how many answers were meant for somebody else."""
     paths = [f"/v2/{who}/{number}" for number in range(calls)]
@@ -350,19 +298,6 @@ class TestForks:
             del first, second, client
             gc.collect()
             assert gone() is None
-
-
-@pytest.fixture
-def proxy() -> Iterator[tuple[str, list[bytes]]]:
-    """A proxy that refuses everybody's password; its address, and the requests that came."""
-    seen: list[bytes] = []
-
-    def script(server: RawServer, head: bytes) -> Iterator[bytes]:
-        seen.append(head)
-        yield b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
-
-    with RawServer(script) as server:
-        yield f"http://user:{PASSWORD}@127.0.0.1:{server.port}", seen
 
 
 class TestEnvironment:
