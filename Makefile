@@ -1,4 +1,4 @@
-# Everything here needs Python 3.10 or later and make; the rest it sets up itself, in this folder.
+# Everything here needs Python 3.10 or later and make. It sets up the rest itself, in this folder.
 #
 #   make test AIRFLOW=3.1.8 PYTHON=python3.12
 
@@ -17,24 +17,24 @@ export AIRFLOW_HOME  := $(CURDIR)/.work/airflow-$(AIRFLOW)
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui sandbox test storms lint bench wheel clean chromium
 
-help: ## Print this
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.ready ## See it work: a sandbox, an Airflow, an example DAG, and what landed
+demo: $(VENV)/.ready ## See it work: a sandbox, an Airflow, two example DAGs, and their files
 	@$(BIN)/python demo/run.py
 
-ui: $(VENV)/.ready ## Leave Airflow's UI running, with the sandbox and the connection in place
+ui: $(VENV)/.ready ## Run Airflow's UI, with the sandbox and the connection in place
 	@$(BIN)/python demo/ui.py
 
 sandbox: $(VENV)/.ready ## Run a Dotypos API with invented data on this machine
 	@$(BIN)/python -m airflow_provider_dotypos sandbox
 
-setup: $(VENV)/.ready-dev ## Install the package and what its tests need, here in this folder
+setup: $(VENV)/.ready-dev ## Install the package and the requirements of its tests, in this folder
 
 test: $(VENV)/.ready-dev chromium ## Run the tests (PYTEST="-k walk" for some of them)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
-storms: $(VENV)/.ready-dev ## Put the promises to the test for 12 minutes, by any seeds (STORMS="--minutes 2" for less)
+storms: $(VENV)/.ready-dev ## Test the promises for 12 minutes, with new seeds (STORMS="--minutes 2" for less)
 	@$(BIN)/python -m tests.storms $(STORMS)
 
 lint: $(VENV)/.ready-dev ## Run ruff (with Airflow's rules, and its formatter) and mypy --strict
@@ -49,11 +49,11 @@ bench: $(VENV)/.ready-dev ## Measure speed and memory
 wheel: $(VENV)/.ready-dev ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist
 
-clean: ## Remove what the other targets made, virtual environments too
+clean: ## Remove everything that the other targets made, virtual environments too
 	rm -rf .venv .venv-* .demo .work dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Set-up happens once, and again when the package's needs or the constraints change. The demo needs less than the tests.
+# Set-up runs once, and again when the package's requirements or the constraints change. The demo needs less than the tests.
 
 $(VENV)/.ready: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "Installing Airflow $(AIRFLOW) and the provider into $(VENV) (once, a minute or two) ..."
@@ -61,7 +61,7 @@ $(VENV)/.ready: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.ready-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	@echo "Installing Airflow $(AIRFLOW), the provider and what its tests need into $(VENV) (once, a minute or two) ..."
+	@echo "Installing Airflow $(AIRFLOW), the provider and the requirements of its tests into $(VENV) (once, a minute or two) ..."
 	@$(PIP) -e '.[dev]'
 	@touch $(VENV)/.ready $@
 
@@ -71,6 +71,6 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "$(PYTHON) can't make virtual environments (on Debian: apt install python3-venv)." >&2; exit 1; }
 
-# The browser's tests use the chromium of the system; without one they skip, and say so.
+# The browser tests use the system's chromium. Without one they are skipped, and say so.
 chromium:
 	@.ci/install-chromium

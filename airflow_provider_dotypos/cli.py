@@ -1,6 +1,6 @@
-"""``airflow dotypos …`` (Airflow 3.2 and later) and ``python -m airflow_provider_dotypos …`` (everywhere): one table.
+"""The table of commands: ``python -m airflow_provider_dotypos …``, and from Airflow 3.2 on ``airflow dotypos …``.
 
-Imported at every ``airflow`` call, so it looks at the commands' options alone; the rest is imported when they run.
+Imported at every ``airflow`` call, so it only reads the commands' options. The rest is imported when a command runs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from airflow_provider_dotypos.commands.options import Option
+
 _DESCRIPTION = "Tools around Dotypos"
 
 #: What shells report of a process that Ctrl-C has ended.
@@ -24,8 +26,8 @@ _INTERRUPTED = 130
 class Command:
     """A command of the command line.
 
-    :param module: where its ``options()`` and its function are.
-    :param function: takes the parsed options and returns the exit code.
+    :param module: holds its ``options()`` and its function.
+    :param function: takes the parsed options and returns the exit code. Defaults to ``run``.
     """
 
     name: str
@@ -33,10 +35,10 @@ class Command:
     module: str
     function: str = "run"
 
-    def options(self) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
-        """Return its options: the flags of each, and what a parser is told of it."""
-        found: list[tuple[tuple[str, ...], dict[str, Any]]] = import_module(self.module).options()
-        return found
+    def options(self) -> list[Option]:
+        """Return its options."""
+        options: list[Option] = import_module(self.module).options()
+        return options
 
     def run(self, args: argparse.Namespace) -> int:
         """Run it and return its exit code."""
@@ -56,7 +58,7 @@ class Command:
         return code
 
     def run_and_exit(self, args: argparse.Namespace) -> None:
-        """Run it and end the process with its exit code, as Airflow takes no notice of what a command returns."""
+        """Run it and end the process with its exit code, because Airflow ignores what a command returns."""
         sys.exit(self.run(args))
 
 
@@ -76,18 +78,17 @@ COMMANDS = (
         "Connect a cloud: fetch a refresh token by a browser, and store it in a connection or print it",
         "airflow_provider_dotypos.commands.connect",
     ),
-    Command("entities", "List what there is to extract", "airflow_provider_dotypos.commands.entities"),
+    Command("entities", "List what can be extracted", "airflow_provider_dotypos.commands.entities"),
     Command(
         "sandbox",
         "Run a Dotypos API with invented data on this machine, to develop and test against",
         "airflow_provider_dotypos.commands.sandbox",
-        "serve",
     ),
 )
 
 
 def _let_stdout_go() -> None:
-    """Send what stdout still holds nowhere, or Python would complain of it at the end."""
+    """Drop what stdout still holds. Otherwise Python complains about it at the end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
@@ -99,8 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         own = known.add_parser(command.name, help=command.help, description=command.help)
-        for flags, told in command.options():
-            own.add_argument(*flags, **told)
+        for flags, details in command.options():
+            own.add_argument(*flags, **details)
         own.set_defaults(run=command.run)
     args = parser.parse_args(argv)
     code: int = args.run(args)
@@ -108,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def airflow_commands() -> list[Any]:
-    """Return what ``airflow dotypos`` offers (named in the provider's metadata; Airflow 3.2 and later)."""
+    """Return what ``airflow dotypos`` offers. The provider's metadata names this function, from Airflow 3.2 on."""
     from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
     commands = [
@@ -116,7 +117,7 @@ def airflow_commands() -> list[Any]:
             name=command.name,
             help=command.help,
             func=command.run_and_exit,
-            args=[Arg(flags=flags, **told) for flags, told in command.options()],  # type: ignore[no-untyped-call]
+            args=[Arg(flags=flags, **details) for flags, details in command.options()],  # type: ignore[no-untyped-call]
         )
         for command in COMMANDS
     ]

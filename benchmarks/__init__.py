@@ -1,1 +1,1 @@
-"""What the provider costs, measured beside the alternatives on one's own machine; see ``README.md``."""
+"""Measure what the provider costs, beside the alternatives, on your own machine; see ``README.md``."""

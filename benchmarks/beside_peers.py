@@ -1,8 +1,8 @@
-"""Our operator beside dlt, Airbyte's low-code CDK and a Singer tap: the same server, the same rows, through to files.
+"""Compare our operator with dlt, Airbyte's low-code CDK and a Singer tap: same server, same rows, up to files.
 
-Each of them at its best: the settings in ``peers`` are those that did best of what was tried, see
-``docs/benchmarks.md``. At a network's latency dlt and Airbyte are run twice: as one describes a paged list, which they
-read one page after another, and with the window cut into 16 by hand, which they read at once.
+Each of them runs at its best: the settings in ``peers`` are the fastest of those that were tried, see
+``docs/benchmarks.md``. At a network's latency dlt and Airbyte run twice: with the usual description of a paged list,
+which they read one page after another, and with the window cut into 16 by hand, which they read at once.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ def peer(label: str, name: str, rows: int | None = None, **options: object) -> C
 
 
 def at_latency(rounds: int, rows: int, latency_ms: float) -> None:
-    """Many threads at a network's latency. The others are slow, so they get fewer rows; and so does ours for the
-    ratios: starting and ending count for more there.
+    """Compare many threads at a network's latency.
+
+    The peers are slow, so they get fewer rows. For the ratios ours gets as few, because the start and the end weigh
+    more then.
     """
     some = rows // 5
     with_some = f"ours x {WORKERS}, {some:,} rows"
@@ -48,7 +50,7 @@ def at_latency(rounds: int, rows: int, latency_ms: float) -> None:
 
 
 def one_worker(rounds: int, rows: int) -> None:
-    """Without latency, one worker: what each of them costs."""
+    """Compare one worker without latency: the processor time and memory of each."""
     contenders = [
         ours("ours", concurrency=1),
         peer("dlt", "dlt"),
@@ -60,7 +62,7 @@ def one_worker(rounds: int, rows: int) -> None:
 
 
 def parquet(rounds: int, rows: int) -> None:
-    """The same to Parquet, for those who write it."""
+    """Compare Parquet, with the peer that writes it."""
     contenders = [
         ours("ours", concurrency=1, file_format="parquet"),
         peer("dlt", "dlt", file_format="parquet"),

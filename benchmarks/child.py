@@ -1,8 +1,8 @@
-"""One contender's run in a process of its own: warm it up, put it on the clock, and look at what it wrote.
+"""Run one contender in a process of its own: warm it up, time it, and read back its files.
 
-Every contender is first run on one page in a scratch folder, so that imports, Airflow's look for providers and the
-first connection are over when memory is read and the clock is started. What it wrote is on the disk (``fsync``) when
-the clock stops, and is then read back.
+Every contender first extracts one page into a scratch folder. So imports, Airflow's search for providers and the first
+connection are over when memory is read and the clock starts. The files are on the disk (``fsync``) when the clock
+stops, and are then read back.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """What a contender is to fetch, and where it is to write it.
+    """Which rows a contender fetches, and where it writes them.
 
-    :param url: the server. :param since, until: the window, in epoch milliseconds. :param rows: how many lie in it.
+    :param url: the server.
+    :param since: start of the window, in epoch milliseconds.
+    :param until: end of the window, in epoch milliseconds.
+    :param rows: number of rows in it.
     :param folder: an empty folder.
     """
 
@@ -47,11 +50,11 @@ class Job:
         return cls(url, moment(0), moment(rows), rows, folder)
 
     def query(self) -> dict[str, str]:
-        """Return the query of the window's pages, without the page."""
+        """Return the query of the window's pages, without the page number."""
         return {**window_query(self.since, self.until), "sort": "versionDate", "limit": str(PAGE)}
 
     def cut(self, parts: int) -> list[tuple[int, int]]:
-        """Return the window cut into as many windows of one length."""
+        """Return the window cut into that many windows of equal length."""
         edges = [self.since + (self.until - self.since) * number // parts for number in range(parts + 1)]
         return list(pairwise(edges))
 
@@ -61,13 +64,13 @@ def window_query(since: int, until: int) -> dict[str, str]:
 
 
 def measure(extract: Callable[[Job], None], url: str, rows: int, folder: Path) -> dict[str, float]:
-    """Run a contender and return what it took.
+    """Run a contender and return its time, processor time and memory.
 
-    :raises AssertionError: it didn't write each row once.
+    :raises AssertionError: if it didn't write each row once.
     """
     extract(Job.first(PAGE, url, folder / "warm"))
     job = Job.first(rows, url, folder / "work")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far was the imports'
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far was that of the imports
     baseline = _status("VmRSS")
     cpu = _cpu()
     started = time.perf_counter()
@@ -81,16 +84,16 @@ def measure(extract: Callable[[Job], None], url: str, rows: int, folder: Path) -
 
 
 def check(job: Job) -> None:
-    """Read back what was written.
+    """Read the files back.
 
-    :raises AssertionError: it isn't each row once.
+    :raises AssertionError: if they don't hold each row once.
     """
     found = sorted(ids(job.folder))
     assert found == list(range(FIRST_ID, FIRST_ID + job.rows)), f"{len(found)} rows, not {job.rows} once each"
 
 
 def ids(folder: Path) -> Iterator[int]:
-    """Yield the ids in what a contender wrote: ours through the manifest, otherwise every file."""
+    """Yield the ids in a contender's files: ours through the manifest, otherwise every file."""
     manifests = list(folder.glob("*/*/*/_manifest-*.json"))
     files = [path for manifest in manifests for path in parts(manifest)] if manifests else folder.rglob("*")
     for path in files:
@@ -98,7 +101,7 @@ def ids(folder: Path) -> Iterator[int]:
 
 
 def ids_of(path: Path) -> Iterator[int]:
-    """Yield the ids in one file; none, if it isn't one of rows."""
+    """Yield the ids in one file; none if it doesn't hold rows."""
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
@@ -137,7 +140,7 @@ def _on_disk(folder: Path) -> None:
 
 
 def _cpu() -> float:
-    """Return the seconds of processor time of this process, and of those it started that have ended."""
+    """Return the seconds of processor time of this process and of its ended children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)
 

@@ -1,4 +1,4 @@
-"""Ways to bring the rows of a window into files, with what is in our environment; ``peers`` has the others."""
+"""Ways to write the rows of a window to files, with packages of our environment; ``peers`` has the others."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from benchmarks.orders import CLOUD_ID, PAGE, PATH, iso
 
 
 def ours(job: Job, **arguments: Any) -> None:
-    """The operator, as a task runs it.
+    """Run the operator as a task does.
 
-    :param arguments: further ones of the operator.
+    :param arguments: further arguments of the operator.
     """
     from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 
@@ -32,12 +32,12 @@ def ours(job: Job, **arguments: Any) -> None:
         settle=0,
         **arguments,
     )
-    with redirect_stdout(sys.stderr):  # Airflow prints that no task runs this
+    with redirect_stdout(sys.stderr):  # Airflow prints a notice that no task runs this
         orders.execute({"ti": SimpleNamespace(try_number=1)})  # type: ignore[typeddict-item]
 
 
 def plain_loop(job: Job) -> None:
-    """What one writes in an afternoon: one session, page numbers, the json module, a line a row."""
+    """Extract as in a simple script: one session, page numbers, the json module, one row per line."""
     import requests
 
     session = requests.Session()
@@ -56,7 +56,7 @@ def plain_loop(job: Job) -> None:
 
 
 def http_operator(job: Job) -> None:
-    """HttpOperator with a pagination function; what it returns is then written, a line a row."""
+    """Extract by HttpOperator with a pagination function; its result is then written, one row per line."""
     from airflow.providers.http.operators.http import HttpOperator
 
     def next_page(response: Any) -> dict[str, Any] | None:
@@ -78,7 +78,7 @@ def http_operator(job: Job) -> None:
 
 
 def raw_sockets(job: Job, connections: int = 1) -> None:
-    """The limit: requests written by hand, bodies into files unseen, a socket and a thread for each connection."""
+    """Show the limit: hand-written requests, bodies copied to files unseen, a socket and a thread per connection."""
     pages = range(1, -(-job.rows // PAGE) + 1)
     threads = [
         threading.Thread(target=_raw_socket, args=(job, pages[number::connections], job.folder / f"{number}.jsonl"))
@@ -109,7 +109,7 @@ def _raw_socket(job: Job, pages: range, path: Path) -> None:
 
 
 def environment(url: str, home: Path) -> dict[str, str]:
-    """Return the environment of a contender: connections, and a home for Airflow that nobody else uses."""
+    """Return the environment of a contender: connections, and an Airflow home of its own."""
     dotypos = {
         "conn_type": "dotypos",
         "host": url,
@@ -118,7 +118,7 @@ def environment(url: str, home: Path) -> dict[str, str]:
     return {
         **os.environ,
         "AIRFLOW_HOME": str(home),
-        # HttpHook logs a line a page; without it, it is measured at its best.
+        # HttpHook logs one line per page; without that it runs at its best.
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         "AIRFLOW_CONN_DOTYPOS_DEFAULT": json.dumps(dotypos),
         "AIRFLOW_CONN_HTTP_DEFAULT": json.dumps({"conn_type": "http", "host": url}),

@@ -1,6 +1,6 @@
-"""Rows a second and peak memory of an extraction by one worker, beside the ways one would otherwise take, in one run.
+"""Compare rows per second and peak memory of an extraction by one worker with those of the alternatives, in one run.
 
-Through to a file that is on the disk, from the same server; what was written is read back.
+All use the same server and write a file that is on the disk. The files are read back.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 from benchmarks.machine import machine
 from benchmarks.turns import Contender, compare
 
-#: Rows for a run with latency: a page a round trip makes it long, and what is learned shows after some hundred pages.
+#: Rows for a run with latency. One page per round trip takes long, and some hundred pages show the result.
 LATENCY_ROWS = 20_000
 
 CONTENDERS = (

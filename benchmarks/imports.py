@@ -1,7 +1,7 @@
-"""What importing the provider's modules adds to what a DAG file imports anyway, and which packages come along.
+"""Measure the time that importing our modules adds to a DAG file's own imports, and list the packages that they load.
 
-A fresh process each time: ``airflow.sdk`` and its ``BaseOperator`` first (every DAG file has them), then, on the clock,
-one module. HttpOperator's is there for scale.
+A fresh process each time imports ``airflow.sdk`` and its ``BaseOperator`` first, as every DAG file does. Then it
+imports one module, on the clock. HttpOperator's module shows the scale.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main() -> None:
         names = ", ".join(packages) if isinstance(packages, list) and packages else "none"
         print(f"| {name} | {spread(times[name], 1)} | {last[name]['modules']} | {names} |")
     slowest = max(median(times[name]) for name in MODULES if name.startswith("airflow_provider_dotypos"))
-    print(f"\nHttpOperator's module beside our slowest: {median(times[MODULES[-1]]) / slowest:.0f} to 1.")
+    print(f"\nHttpOperator's module compared with our slowest: {median(times[MODULES[-1]]) / slowest:.0f} to 1.")
     print(f"Loaded with ours, by Airflow or by us: {last[MODULES[3]]['loaded']}.")
 
 

@@ -1,7 +1,7 @@
-"""What kill -9 costs: an extraction by several threads is killed at a random moment, and the next try finishes it.
+"""Measure what kill -9 costs: an extraction by several threads is killed at a random moment; the next try finishes it.
 
-The server tells which rows it sent to the second try. Counted: its answers that hold rows of parts which the first try
-had finished (they should be kept), rows lost and rows doubled in what the second try commits.
+The server says which rows it sent to the second try. The benchmark counts its answers with rows of parts that the first
+try had finished (they should be kept), and the rows lost and doubled in the set of the second try.
 """
 
 from __future__ import annotations
@@ -40,13 +40,17 @@ SMALL = {"jsonl": 100_000, "jsonl, gzip": 5_000, "parquet": 5_000}
 
 @dataclass(frozen=True)
 class Kill:
-    """What one kill led to.
+    """The result of one kill.
 
-    :param at: when, as a share of what a whole run takes. :param sent: rows that it had been sent by then.
-    :param kept: rows in parts that were finished. :param again: answers of the next try with such rows.
-    :param repeated: rows outside of them that were sent to both tries: what was in flight.
-    :param requests: list calls of the next try. :param pages: those that its rows need at least.
-    :param lost: rows missing in the end. :param doubled: rows that are there more than once.
+    :param at: when, as a share of the time of a whole run.
+    :param sent: rows that the server had sent by then.
+    :param kept: rows in finished parts.
+    :param again: answers of the next try with such rows.
+    :param repeated: other rows that were sent to both tries: they were in flight.
+    :param requests: list calls of the next try.
+    :param pages: list calls that its rows need at least.
+    :param lost: rows missing in the end.
+    :param doubled: rows that the set holds more than once.
     """
 
     at: float
@@ -61,7 +65,7 @@ class Kill:
 
 
 def finished(folder: Path) -> set[int]:
-    """Return the numbers of the rows in parts that are whole: those with a sidecar."""
+    """Return the numbers of the rows in whole parts: parts with a sidecar."""
     parts = [path.with_name(path.name[1:]).with_suffix("") for path in folder.rglob("_*.meta")]
     return {id - FIRST_ID for path in parts for id in ids_of(path)}
 
@@ -81,7 +85,7 @@ def run(job: Job, arguments: Mapping[str, object], seconds: float | None = None)
 
 
 def kill_once(job: Job, arguments: Mapping[str, object], whole: float) -> Kill:
-    """Kill an extraction at a random moment of what a whole one takes, let the next try finish, and look."""
+    """Kill an extraction at a random moment of a whole run's time, let the next try finish, and count."""
     at = random.random()
     told(job.url)
     run(job, arguments, at * whole)
@@ -105,7 +109,7 @@ def kill_once(job: Job, arguments: Mapping[str, object], whole: float) -> Kill:
 
 
 def kill_often(url: str, rows: int, kills: int, arguments: Mapping[str, object]) -> list[Kill]:
-    """Kill so many extractions, each in a folder of its own."""
+    """Kill that many extractions, each in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folders = [Path(name) / str(number) for number in range(kills + 1)]
         jobs = [Job(url, *DAY, rows, folder) for folder in folders]
@@ -125,13 +129,13 @@ def print_kills(name: str, found: list[Kill]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What kill -9 costs an extraction by several threads.")
+    parser = argparse.ArgumentParser(description="Measure what kill -9 costs an extraction by several threads.")
     parser.add_argument("--kills", type=int, default=50, help="for each format")
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--latency-ms", type=float, default=5)
     parser.add_argument("--only", nargs="+", choices=FORMATS, help="some of the formats")
-    parser.add_argument("--default-parts", action="store_true", help="parts of the usual size; takes runs of some time")
+    parser.add_argument("--default-parts", action="store_true", help="parts of the default size; needs longer runs")
     asked = parser.parse_args()
     print(machine())
     print(f"\n### kill -9: {asked.rows:,} rows of an uneven day, {asked.workers} threads\n")
@@ -146,7 +150,7 @@ def main() -> None:
         serving(asked.rows, asked.latency_ms, uneven=True) as url,
     ):
         os.environ.update(environment(url, Path(home)))
-        for module in ("dotypos_to_object_storage", "extract", "crew"):  # once, not in every process
+        for module in ("dotypos_to_object_storage", "extract", "files.sink"):  # once, not in every process
             importlib.import_module(f"airflow_provider_dotypos.transfers.{module}")
         for name in asked.only or FORMATS:
             parts = {} if asked.default_parts else {"max_part_bytes": SMALL[name]}

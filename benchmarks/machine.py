@@ -1,4 +1,4 @@
-"""The line on top of every result: a figure without its machine says nothing."""
+"""The first line of every result: a figure without its machine says nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGES = ("apache-airflow", "apache-airflow-providers-http", "msgspec", "reque
 
 
 def machine() -> str:
-    """Return the machine and the versions that count."""
+    """Return the machine, and the versions of the packages that matter."""
     model = "unknown processor"
     cpuinfo = Path("/proc/cpuinfo")
     for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
@@ -28,5 +28,5 @@ def machine() -> str:
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:
-    """Return the median and, in brackets, the least and the greatest."""
+    """Return the median and, in brackets, the lowest and the highest value."""
     return f"{median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"

@@ -1,6 +1,6 @@
-"""Peak memory of an extraction by many threads that is large, above what the process had after its imports.
+"""Measure the peak memory of a large extraction by many threads, above that of the process after its imports.
 
-Rows must not pile up: what is held is a page and a file's buffers for each thread, however many rows there are.
+Rows must not pile up: each thread holds a page and a file's buffers, however many rows come.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The orders that the benchmarks' server holds: rows encoded once, found by ``versionDate``, and who was sent which.
+"""The orders of the benchmarks' server: rows encoded once and found by ``versionDate``, and a record of those sent.
 
-Rows differ in id, number and times alone. They lie evenly in time, or as on a day with a lunch and an evening.
+Usual rows differ only in id, number and times. They lie evenly in time, or as on a day with a lunch and an evening.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ PATH = f"/v2/clouds/{CLOUD_ID}/orders"
 
 
 def moment(index: int) -> int:
-    """Return the ``versionDate`` of an even row in epoch milliseconds; of the row after the last: the window's end."""
+    """Return the ``versionDate`` of an even row in epoch milliseconds. The row after the last has the window's end."""
     return START + STEP * index
 
 
 def even(rows: int) -> list[int]:
-    """Return the ``versionDate`` of each of so many rows, as far from each other as any two."""
+    """Return the ``versionDate`` of each of that many rows, at equal distances."""
     return [moment(index) for index in range(rows)]
 
 
 def uneven(rows: int) -> list[int]:
-    """Return those of a day on which most orders come at lunch and in the evening, and 130 at one instant."""
+    """Return the ``versionDate`` of rows of a day: most come at lunch and in the evening, and 130 at one instant."""
     chance = random.Random(rows)
     start, end = DAY
     moments = [start + int(chance.gauss(chance.choice([12, 19.5]), 1) * 3_600_000) % (end - start) for _ in range(rows)]
@@ -120,16 +120,16 @@ def encoded_other_row(index: int, changed: int) -> bytes:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-#: The makes that rows can be of.
+#: The kinds of rows.
 MAKES = {"usual": encoded_row, "other": encoded_other_row}
 
 
 class Orders:
-    """The rows, and which of them were sent.
+    """The rows, and a record of those that were sent.
 
     :param moments: their ``versionDate``, in order.
     :param make: one of ``MAKES``.
-    :ivar sent: for each list answer so far the numbers of its rows.
+    :ivar sent: the numbers of the rows of each list answer so far.
     """
 
     def __init__(self, moments: Sequence[int], make: str = "usual") -> None:
@@ -138,7 +138,7 @@ class Orders:
         self.sent: list[Sequence[int]] = []
 
     def page(self, query: dict[str, list[str]]) -> bytes:
-        """Return the body of a list answer: what the filter leaves, ``limit`` rows of it from ``page``."""
+        """Return the body of a list answer: the page ``page`` of ``limit`` rows that meet the filter."""
         found = self._found(query.get("filter", [""])[0])
         limit, page = int(query["limit"][0]), int(query["page"][0])
         shown = found[limit * (page - 1) : limit * page]

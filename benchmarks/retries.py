@@ -1,9 +1,9 @@
-"""What throttling costs: many workers at a server that answers so many calls a second and refuses the rest.
+"""Measure what throttling costs: many workers call a server that answers a number of calls per second.
 
-The limit is on any second (a sliding window), the hardest kind: it forgives no burst. The server says
-``Retry-After: 1`` with each refusal. Counted: calls that failed for good, and requests sent for each
-call that succeeded. A policy that gives up after a number of tries loses pages here; one that wakes everybody at the
-same moment sends far more than it must.
+The limit holds for any second (a sliding window), the hardest kind: it forgives no burst. The server says
+``Retry-After: 1`` with each refusal. The benchmark counts calls that failed for good, and requests sent for each call
+that succeeded. A policy that gives up after a number of tries loses pages here. One that wakes all workers at the same
+moment sends far more requests than it needs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A loopback server fast enough not to be what is measured: the calls of an extraction, answered from prepared rows.
+"""A loopback server that is fast enough not to limit the figures: it answers an extraction from prepared rows.
 
-It speaks just enough Dotypos: the sign-in, one cloud, and its orders under the filter, sort and paging that a walk by
-``versionDate`` uses, and under page numbers for those who can't do better. For behaviour, faults and rules use
+It knows just enough of Dotypos: the sign-in, one cloud, and its orders under the filter, sort and paging of a walk by
+``versionDate``, and under page numbers for the other contenders. For behaviour, faults and rules use
 ``airflow_provider_dotypos.sandbox``; this is for speed.
 """
 
@@ -27,11 +27,12 @@ from benchmarks.orders import CLOUD_ID, MAKES, PATH, Orders, even, uneven
 
 
 class Shop:
-    """What the server says to each call.
+    """The server's answers to calls.
 
     :param orders: the orders it holds.
     :param per_second: calls answered within any second; further ones get a 429. ``None`` for no limit.
-    :ivar calls: calls of any kind so far. :ivar refused: those answered by 429.
+    :ivar calls: calls of any kind so far.
+    :ivar refused: calls answered by 429.
     """
 
     def __init__(self, orders: Orders, per_second: int | None = None) -> None:
@@ -66,7 +67,7 @@ class Shop:
         return told
 
     def _wait(self) -> int:
-        """Return the seconds to wait as ``Retry-After`` tells them (whole ones), or 0 if the call may pass."""
+        """Return the whole seconds for ``Retry-After``, or 0 if the call may pass."""
         if self._per_second is None:
             return 0
         now = time.monotonic()

@@ -1,7 +1,7 @@
-"""Many threads on one window at a real network's latency, beside raw sockets with as many connections.
+"""Compare many threads on one window, at a real network's latency, with raw sockets of as many connections.
 
-The sockets fetch the same pages by number and write the answers unseen: nothing in Python gets past them, and what they
-reach shows that the server isn't what is measured.
+The sockets fetch the same pages by number and write the answers unseen. Nothing in Python is faster, and their rate
+shows that the server isn't the limit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from benchmarks.turns import Contender, compare
 def pair(workers: int, rows: int) -> list[Contender]:
     """Return the operator and the sockets with as many connections.
 
-    :param rows: how many they extract: a few connections would take very long for what many do in seconds.
+    :param rows: how many they extract. A few connections would take very long for as many rows as many connections.
     """
     return [
         Contender(f"ours x {workers}", "benchmarks.contenders:ours", {"concurrency": workers}, rows=rows),

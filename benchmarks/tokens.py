@@ -1,7 +1,7 @@
-"""How many sign-ins many threads cost, and whether one of their calls fails when the token dies under them.
+"""Count the sign-ins of many threads, and the calls that fail when their token expires.
 
-Threads share one client, as tasks' threads do, against the sandbox: a cold start first, then the same with every access
-token expired at half time. The server counts the sign-ins.
+The threads share one client, as a task's threads do, and call the sandbox: first from a cold start, then the same with
+every access token expired at half time. The server counts the sign-ins.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Contenders in turns: each in a fresh process, rounds that begin with another one each, and tables of what they took.
+"""Run contenders in turns, each in a fresh process, and print tables of their results.
 
-Ratios are taken within a round: a busy machine slows all of them.
+Each round begins with another contender. Ratios are taken within a round, as a busy machine slows all of them.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ KEPT = TOP / ".work" / "benchmarks"
 class Contender:
     """One way to extract.
 
-    :param name: what tables call it.
-    :param extract: where it is, as ``module:function``. :param options: further arguments of the function.
-    :param python: the interpreter of the environment it needs.
-    :param rows: how many rows it extracts, if not all: slow ones would take too long.
+    :param name: its name in tables.
+    :param extract: its function, as ``module:function``.
+    :param options: further arguments of the function.
+    :param python: the interpreter of its environment.
+    :param rows: how many rows it extracts, if not all. Slow contenders would take too long for all.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Contender:
     rows: int | None = None
 
     def run(self, url: str, rows: int) -> Result:
-        """Return what one run in a process of its own took."""
+        """Run it in a process of its own and return the result."""
         with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
             folder = Path(name)
             given = [self.extract, json.dumps(self.options), url, str(min(rows, self.rows or rows)), name]
@@ -62,7 +63,7 @@ class Contender:
 def take_turns(
     contenders: Sequence[Contender], rows: int, latency_ms: float, rounds: int, make: str = "usual"
 ) -> Results:
-    """Run the rounds on one server and return what each contender's runs took.
+    """Run the rounds on one server and return the results of each contender.
 
     :param make: what rows look like, see ``benchmarks.orders.MAKES``.
     """
@@ -78,7 +79,7 @@ def take_turns(
 
 
 def print_results(results: Results) -> None:
-    """Print what each contender took."""
+    """Print the results of each contender."""
     print("| | rows | rows/s | CPU us/row | peak above start, MiB | peak of the process, MiB |")
     print("|---|---|---|---|---|---|")
     for name, found in results.items():
@@ -90,7 +91,7 @@ def print_results(results: Results) -> None:
 
 
 def print_ratios(results: Results, own: str) -> None:
-    """Print how one contender does beside each other one."""
+    """Print the ratios of one contender to each other one."""
     print(f"\n| {own}, beside | rows/s, ratio | CPU per row, ratio | memory above start, ratio |")
     print("|---|---|---|---|")
     for name, found in results.items():
@@ -98,7 +99,7 @@ def print_ratios(results: Results, own: str) -> None:
             pairs = list(zip(results[own], found, strict=True))
             rates = spread([a / b for a, b in zip(rate(results[own]), rate(found), strict=True)], 2)
             cpu = spread([(a["cpu"] / a["rows"]) / (b["cpu"] / b["rows"]) for a, b in pairs], 2)
-            # A loop that streams may stay within what its process had already: no ratio below 1 MiB.
+            # A loop that streams may stay within the memory that its process already had: no ratio below 1 MiB.
             above = spread([max(1.0, a["above"]) / max(1.0, b["above"]) for a, b in pairs], 3)
             print(f"| {name} | {rates} | {cpu} | {above} |")
 
@@ -130,7 +131,7 @@ def compare(
 
 
 def keep(title: str, found: Mapping[str, object]) -> None:
-    """Keep what was found, with its date and machine, as JSON."""
+    """Store results as JSON, with date and machine."""
     KEPT.mkdir(parents=True, exist_ok=True)
     told = {"title": title, "date": date.today().isoformat(), "machine": machine(), **found}
     (KEPT / f"{title.replace(' ', '-')}.json").write_text(json.dumps(told, indent=1))

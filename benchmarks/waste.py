@@ -1,7 +1,7 @@
-"""Requests that many threads waste on a day whose orders lie unevenly: answers that bring nothing new.
+"""Count the requests that many threads waste on an uneven day: answers without new rows.
 
-A thread that is idle takes half of another's stretch of the day without knowing what lies there, and each end of a
-stretch costs part of a page. The server tells which rows each answer had.
+An idle thread takes half of another thread's piece without knowing how many rows it holds, and each end of a piece
+costs part of a page. The server says which rows each answer had.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.turns import keep
 
 
 def without_news(answers: Sequence[Sequence[int]]) -> int:
-    """Return how many answers were empty, or held only rows that others had held before."""
+    """Return how many answers were empty, or held only rows of earlier answers."""
     seen: set[int] = set()
     wasted = 0
     for rows in answers:
@@ -33,7 +33,7 @@ def without_news(answers: Sequence[Sequence[int]]) -> int:
 
 
 def extract(url: str, rows: int, workers: int) -> dict[str, float]:
-    """Extract the day once and return what it took."""
+    """Extract the day once and return the time and the shares of wasted requests."""
     told(url)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         job = Job(url, *DAY, rows, Path(name))

@@ -1,4 +1,4 @@
-"""The demo's own Airflow and its own Dotypos: where they live, and how Airflow is told so. All below ``.demo/``."""
+"""The demo's own Airflow and its own Dotypos: their folders below ``.demo/``, and Airflow's configuration."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PRAGUE = ZoneInfo("Europe/Prague")
 
 
 def shop(days: int) -> Shop:
-    """Return two bistros with a history up to midnight: the same all day long, so what was extracted is kept.
+    """Return two bistros with a history up to midnight. It is the same all day long, so a second run keeps the files.
 
-    Midnight in Prague of the date in UTC, which is where the DAG's window ends (``ds`` is a date in UTC).
+    The history ends where the DAG's window ends: at midnight in Prague of the date in UTC (``ds`` is a date in UTC).
     """
     midnight = datetime.combine(datetime.now(timezone.utc).date(), time(), tzinfo=PRAGUE)
     return Shop.generate(days=days, now=midnight + timedelta(minutes=10))
@@ -32,20 +32,20 @@ def shop(days: int) -> Shop:
 class House:
     """An Airflow home in a folder of its own.
 
-    :param folder: where everything goes.
+    :param folder: holds everything.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.airflow = folder / f"airflow-{version('apache-airflow-core')}"
-        # The history is another one tomorrow.
+        # Tomorrow's history is a different one.
         self.files = folder / f"files-{datetime.now(PRAGUE):%Y-%m-%d}"
         self.airflow.mkdir(parents=True, exist_ok=True)
         for old in set(folder.glob("files-*")) - {self.files}:
             shutil.rmtree(old)
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Return the environment of Airflow's processes; what the user's own Airflow is told stays out."""
+        """Return the environment of Airflow's processes, without the settings of the user's own Airflow."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
         return inherited | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -89,7 +89,7 @@ class House:
 
 
 class CommandError(Exception):
-    """An Airflow command failed; says which, and what it said last."""
+    """An Airflow command failed. The message names it, and ends with its last output."""
 
     def __init__(self, command: list[str], status: int, log: Path) -> None:
         last = "\n".join(log.read_text(errors="replace").splitlines()[-40:])

@@ -1,5 +1,5 @@
 # ruff: noqa: T201
-"""``make demo``: a Dotypos, an Airflow, two example DAGs, and what landed."""
+"""``make demo``: a Dotypos, an Airflow, two example DAGs, and the files that they wrote."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main(folder: Path, days: int) -> int:
     """Show it all, with everything kept below `folder`; return the exit status."""
     started = time.monotonic()
     house = House(folder)
-    # Reading what landed needs Airflow in this process too; its import takes seconds, and goes on beside the rest.
+    # Reading the files needs Airflow in this process, too. Its import takes seconds, so it runs beside the rest.
     environment = house.environment()
     os.environ.clear()
     os.environ.update(environment)
@@ -55,7 +55,7 @@ def main(folder: Path, days: int) -> int:
     _show(house, log, sandbox, calls)
     _show_everything(everything)
     _show_how_to_go_on(house, log)
-    print(f"All of it took {time.monotonic() - started:.0f} s.\n")
+    print(f"The demo took {time.monotonic() - started:.0f} s.\n")
     return 0
 
 
@@ -77,7 +77,7 @@ def _show(house: House, log: Path, sandbox: Sandbox, calls: int) -> None:
     kept = "is there already" in told
     place = Path(landed.path.path).parent
     print(f"""
-What landed{" (by an earlier run today; a window that is done is kept)" if kept else ""}
+Files{" (of an earlier run today; a finished window is kept)" if kept else ""}
 
   folder     {house.shown(place)}
   manifest   {landed.path.name}
@@ -91,11 +91,11 @@ What landed{" (by an earlier run today; a window that is done is kept)" if kept 
 
 
 def _everything(house: House, environment: dict[str, str]) -> list[CommittedSet]:
-    """Run the DAG of all entities and clouds; return what landed. It needs the watermarks of Airflow 3.3."""
+    """Run the DAG of all entities and clouds; return its sets. It needs the watermarks of Airflow 3.3."""
     from airflow_provider_dotypos.transfers.manifest import read_manifest
 
     if not has_state_store():
-        print(f"  airflow dags test {EVERYTHING}: needs Airflow 3.3, left out")
+        print(f"  airflow dags test {EVERYTHING}: skipped, it needs Airflow 3.3")
         return []
     pool = ["pools", "set", "dotypos", "4", "calls to Dotypos"]
     _step("airflow pools set dotypos", lambda: house.run(pool, environment))
@@ -124,12 +124,12 @@ def _show_everything(landed: list[CommittedSet]) -> None:
 
 def _show_how_to_go_on(house: House, log: Path) -> None:
     print(f"""
-How to go on
+What to do next
 
   make ui        Airflow's UI with the example DAGs and the connection, on this sandbox
   make sandbox   the sandbox alone, to test your own DAGs against
-  README.md      a connection to your own Dotypos cloud
-  less {house.shown(log)}   what Airflow said
+  README.md      how to connect your own Dotypos cloud
+  less {house.shown(log)}   Airflow's log
 """)
 
 
@@ -140,7 +140,7 @@ def _rows(landed: CommittedSet) -> Iterator[dict[str, Any]]:
 
 
 def _held(sandbox: Sandbox, since: str | None, until: str) -> int:
-    """Count the orders that the shop holds in the window: what should have landed."""
+    """Count the orders that the shop holds in the window: the files should hold as many."""
     from airflow_provider_dotypos.api.window import Window
 
     window = Window.of(since, until)
@@ -164,12 +164,12 @@ def _sales(landed: CommittedSet) -> None:
     print("  day          orders              sum")
     for day, currency, orders, amount in days[-SHOWN_DAYS:]:
         print(f"  {day}  {orders:>7,}  {Decimal(amount):>14,.2f} {currency}")
-    print(f"  {'all':<10}  {sold:>7,}  {total:>14,.2f} {days[-1][1]}   (the other rows: cancelled, or not paid yet)")
+    print(f"  {'all':<10}  {sold:>7,}  {total:>14,.2f} {days[-1][1]}   (other rows are cancelled or not paid yet)")
 
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--folder", type=Path, default=CHECKOUT / ".demo", help="where everything is kept")
-    options.add_argument("--days", type=int, default=60, help="days of history to make up and to extract")
+    options.add_argument("--folder", type=Path, default=CHECKOUT / ".demo", help="folder for all files of the demo")
+    options.add_argument("--days", type=int, default=60, help="days of history to invent and to extract")
     chosen = options.parse_args()
     sys.exit(main(chosen.folder.resolve(), chosen.days))

@@ -26,7 +26,7 @@ READY_WITHIN = 300.0
 
 def main(folder: Path) -> int:
     """Run it, with everything kept below `folder`; return the exit status."""
-    # The terminal was closed: stop everything then, too. (And what a script starts in the background ignores SIGINT.)
+    # A closed terminal stops everything, too. (A process that a script starts in the background ignores SIGINT.)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     house = House(folder)
@@ -81,7 +81,7 @@ def _serve(house: House, sandbox: Sandbox) -> int:
             start_new_session=True,
         )
     try:
-        print(f"Starting Airflow (half a minute; {house.shown(log)} tells more) ...", flush=True)
+        print(f"Starting Airflow (half a minute; the log is {house.shown(log)}) ...", flush=True)
         if not _ready(airflow, url):
             raise CommandError(["standalone"], airflow.poll() or 1, log)
         print(
@@ -89,11 +89,11 @@ def _serve(house: House, sandbox: Sandbox) -> int:
   Airflow       {url}   (no sign-in)
   Dotypos       {sandbox.url}   (the sandbox)
 
-Switch a DAG on and trigger it. Admin > Connect Dotypos checks dotypos_default, and connects it again or a second
-cloud; the sandbox has the page on which access is allowed. For a new connection:
+Enable a DAG and trigger it. Admin > Connect Dotypos checks dotypos_default, connects it again, or connects a second
+cloud. The sandbox has the page on which you allow access. For a new connection, enter:
   Client ID {sandbox.client_id}   Client Secret {sandbox.client_secret}   API base URL {sandbox.url}
 Admin > Connections has the form and its Test button.
-What DAGs extract goes to {house.shown(house.files)}. Ctrl-C stops everything.
+DAGs write to {house.shown(house.files)}. Ctrl-C stops everything.
 """,
             flush=True,
         )
@@ -108,7 +108,7 @@ _PARTS = ("metadatabase", "scheduler", "dag_processor")
 
 
 def _ready(airflow: subprocess.Popen[bytes], url: str) -> bool:
-    """Wait until all of Airflow answers; return whether it does."""
+    """Wait until all parts of Airflow answer; return whether they do."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
@@ -128,20 +128,20 @@ def _ready(airflow: subprocess.Popen[bytes], url: str) -> bool:
 
 
 def _stop(airflow: subprocess.Popen[bytes]) -> None:
-    """Stop Airflow and all that it started."""
+    """Stop Airflow and all its processes."""
     if airflow.poll() is None:
-        with suppress(OSError):  # nobody may be listening any more
+        with suppress(OSError):  # the terminal may be gone
             print("\nStopping Airflow ...", flush=True)
         airflow.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             airflow.wait(timeout=30)
-    with suppress(ProcessLookupError):  # what it may have left behind: all of its session
+    with suppress(ProcessLookupError):  # leftovers: all processes of its session
         os.killpg(airflow.pid, signal.SIGKILL)
     airflow.wait()
 
 
 def _free_port(wanted: int) -> int:
-    """Return a port that can be listened on: the wanted one, or any."""
+    """Return a free port: the wanted one, or any."""
     for port in (wanted, 0):
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

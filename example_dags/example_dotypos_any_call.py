@@ -1,7 +1,8 @@
 """
 ### Any call
 
-`DotyposOperator` makes one authorized, retried call to any path of the API v2, and keeps what you need of its answer.
+`DotyposOperator` makes one authorized, retried call to any path of the API v2. `response_filter` keeps the part of the
+answer that you need.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from airflow_provider_dotypos.operators.dotypos import DotyposOperator
 
 
 def names_and_prices(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """Keep a few fields of what changed last: results go to XCom, which is a place for small things."""
+    """Keep a few fields of the last changed rows. Results go to XCom, which is meant for small values."""
     return [{name: row[name] for name in ("id", "name", "priceWithVat")} for row in answer["data"]]
 
 
@@ -33,7 +34,7 @@ with DAG(
         task_id="products",
         path="products",
         query={
-            # times are compared in epoch milliseconds
+            # the API compares times in epoch milliseconds
             "filter": "deleted|eq|false;versionDate|gteq|"
             "{{ ((dag_run.run_after - macros.timedelta(days=params.days)).timestamp() * 1000) | int }}",
             "sort": "-versionDate",

@@ -1,8 +1,8 @@
 """
 ### Every cloud of a connection
 
-One refresh token may serve many clouds. The first task lists them, and Airflow maps the extraction over the list: a
-cloud connected tomorrow is extracted tomorrow, without a change to the DAG.
+One refresh token can serve many clouds. The first task lists them, and Airflow maps the extraction over the list. A
+cloud that is connected tomorrow is extracted tomorrow, without a change to the DAG.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def every_cloud() -> None:
         until="{{ dag_run.run_after | ds }}",
         timezone="Europe/Prague",
         compression="gzip",
-        map_index_template="cloud {{ task.cloud_id }}",  # a text also where templates render to numbers
-        max_active_tis_per_dagrun=4,  # be kind to the API
+        map_index_template="cloud {{ task.cloud_id }}",  # text, even if templates render to numbers
+        max_active_tis_per_dagrun=4,  # keeps the load on the API low
         retries=2,
     ).expand(cloud_id=clouds())
 

@@ -1,16 +1,17 @@
 """
 ### Everything, from where the last run ended
 
-Every entity of every cloud of a connection, one task each. There is no window: each task goes on from where its last
-success ended, and the first run takes everything there is. A night on which Airflow was down needs nothing special.
+This DAG extracts every entity of every cloud of a connection, with one task each. It has no window: each task continues
+from where its last success ended, and the first run reads all rows. A night on which Airflow was down needs nothing
+special.
 
-The watermarks are kept on an asset of their own (**Assets → dotypos watermarks**, tab *Asset State Store*, shows them
-and lets you set them), so this needs Airflow 3.3. The pool keeps all tasks together from asking too much of the API:
-make it once, with `airflow pools set dotypos 4 "calls to Dotypos"`.
+The watermarks are kept on an asset of their own, so this needs Airflow 3.3. **Assets → dotypos watermarks**, tab *Asset
+State Store*, shows them, and you can set them there. The pool limits how much all tasks together ask of the API. Make
+it once, with `airflow pools set dotypos 4 "calls to Dotypos"`.
 
-The asset of the lake is updated once everything is there. Name in `LEFT_OUT` what your licence doesn't include (its
-tasks fail, and then the asset isn't updated) and what you don't want there, such as `webhooks`, whose addresses may
-hold secrets.
+The asset of the lake is updated when all tasks have succeeded. List in `EXCLUDED` the entities that your licence
+doesn't include: their tasks fail, and then the asset isn't updated. Also list entities that you don't want in the lake,
+such as `webhooks`, whose addresses may hold secrets.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from airflow_provider_dotypos.transfers.dotypos_to_object_storage import Dotypos
 # [START dotypos_everything]
 WATERMARKS = Asset("dotypos watermarks")
 LAKE = Asset("dotypos lake")
-LEFT_OUT: set[str] = set()
+EXCLUDED: set[str] = set()
 
 
 @dag(
@@ -40,7 +41,7 @@ LEFT_OUT: set[str] = set()
     doc_md=__doc__,
 )
 def everything() -> None:
-    """Extract what has changed since the last run, of every entity of every cloud."""
+    """Extract the rows that have changed since the last run, of every entity of every cloud."""
 
     @task
     def clouds() -> list[str]:
@@ -52,16 +53,16 @@ def everything() -> None:
     extracted = DotyposToObjectStorageOperator.partial(
         task_id="extract",
         destination="{{ var.value.get('dotypos_destination', 'file:///tmp/dotypos') }}",
-        outlets=[WATERMARKS],  # kept here; each mapped task updates it
+        outlets=[WATERMARKS],  # keeps the watermarks; each mapped task updates it
         pool="dotypos",
-        concurrency=1,  # there are enough tasks at once
+        concurrency=1,  # enough tasks run at once
         map_index_template="{{ task.cloud_id }} {{ task.entity }}",
         retries=2,
-    ).expand(cloud_id=clouds(), entity=[name for name in cloud_lists() if name not in LEFT_OUT])
+    ).expand(cloud_id=clouds(), entity=[name for name in cloud_lists() if name not in EXCLUDED])
 
-    @task(outlets=[LAKE], trigger_rule="none_failed")  # updated once all is there: schedule on this
+    @task(outlets=[LAKE], trigger_rule="none_failed")  # updated when all tasks have succeeded: schedule on this
     def summary(extracted: list[dict[str, Any]]) -> dict[str, int]:
-        """Return how many rows of each entity there were in all clouds."""
+        """Return the number of rows of each entity in all clouds."""
         rows: Counter[str] = Counter()
         for one in extracted:
             rows[one["entity"]] += one["rows"]

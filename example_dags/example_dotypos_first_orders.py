@@ -1,10 +1,11 @@
 """
 ### The first orders
 
-Every night: all orders that changed in the last whole days, as files of JSON lines, and the sales of each day.
+Every night this DAG extracts all orders that changed in the last whole days, as files of JSON lines, and adds up the
+sales of each day.
 
-Where the files go is told by the Airflow variable `dotypos_destination` (default: a folder of the worker; for more
-than a trial give a bucket, such as `s3://aws_default@bucket/dotypos`).
+The Airflow variable `dotypos_destination` says where the files go. It defaults to a folder on the worker. For more than
+a trial, set it to a bucket, such as `s3://aws_default@bucket/dotypos`.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ log = logging.getLogger(__name__)
 
 ZONE = "Europe/Prague"
 
-#: Flag bits of orders: cancelled in part, cancelled as a whole, and the document that cancels another.
+#: Flag bits of orders: partly cancelled, wholly cancelled, and a document that cancels another one.
 CANCELLED = 0b111
 
 
 # [START dotypos_sales]
 def sales_by_day(rows: Iterable[dict[str, Any]], since: str | None) -> list[list[Any]]:
-    """Return ``[day, currency, orders, sum]`` of what was sold since a time (amounts are text, so they stay exact).
+    """Return ``[day, currency, orders, sum]`` of the sales since a time. Amounts are text, so they stay exact.
 
-    An extraction holds what *changed* in its window: a note added today to an order of last month brings that order
-    along, so the days before the window would be incomplete.
+    An extraction holds the orders that *changed* in its window. A note that is added today to an order of last month
+    includes that order, so the days before the window would be incomplete.
     """
     start = _time(since) if since else datetime.min.replace(tzinfo=timezone.utc)
-    newest = {row["id"]: row for row in rows}  # an order that changed twice may be there twice: the later row counts
+    newest = {row["id"]: row for row in rows}  # an order that changed twice may come twice: the later row counts
     orders: dict[tuple[str, str], int] = defaultdict(int)
     total: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for row in newest.values():
@@ -63,9 +64,9 @@ def _time(text: str) -> datetime:
     dag_id="example_dotypos_first_orders",
     schedule="0 3 * * *",
     start_date=datetime(2026, 1, 1, tzinfo=ZoneInfo(ZONE)),
-    # Each run takes the last days anew, so nights without a run leave no gap and need no catching up.
+    # Each run reads the last days anew, so nights without a run leave no gap and need no catching up.
     catchup=False,
-    # Two runs at once would ask Dotypos for the same window twice. (No harm to the files, but to the rate limit.)
+    # Two runs at once would ask Dotypos for the same window twice. That can't harm the files, but uses up the limit.
     max_active_runs=1,
     params={"days": 7},
     tags=["example", "dotypos"],
@@ -77,8 +78,8 @@ def first_orders() -> None:
         task_id="orders",
         entity="orders",
         destination="{{ var.value.get('dotypos_destination', 'file:///tmp/dotypos') }}",
-        # `run_after` is there in scheduled and in manual runs; a plain cron schedule has no data interval in Airflow 3
-        # (it starts where it ends). Bare dates begin at midnight in `timezone`, also when clocks change.
+        # Scheduled and manual runs both have `run_after`. A plain cron schedule has an empty data interval in Airflow
+        # 3: it starts where it ends. Bare dates begin at midnight in `timezone`, also when clocks change.
         since="{{ (dag_run.run_after - macros.timedelta(days=params.days)) | ds }}",
         until="{{ dag_run.run_after | ds }}",
         timezone=ZONE,
@@ -87,7 +88,7 @@ def first_orders() -> None:
 
     @task
     def sales(extracted: dict[str, Any]) -> list[list[Any]]:
-        """Read what was extracted, through its manifest, and return the sales of each day."""
+        """Read the extracted orders through their manifest, and return the sales of each day."""
         from airflow_provider_dotypos.transfers.manifest import read_manifest
 
         def rows() -> Iterable[dict[str, Any]]:

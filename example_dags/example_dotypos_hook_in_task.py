@@ -1,7 +1,7 @@
 """
 ### The hook inside a task
 
-Where no operator fits: `DotyposHook` in a `@task`. Here, what runs low in any warehouse.
+Where no operator fits, use `DotyposHook` in a `@task`. This DAG lists the products that run low in any warehouse.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from airflow.sdk import dag, task
     doc_md=__doc__,
 )
 def hook_in_task() -> None:
-    """Look for what runs low."""
+    """List the products that run low."""
 
     @task(retries=2)
     def running_low(params: dict[str, Any] | None = None) -> list[dict[str, str]]:
-        """Return the products of which less than a number is left. Numbers arrive as text: compare them as decimals."""
+        """Return the products with less stock than a number. Numbers arrive as text, so compare them as decimals."""
         from decimal import Decimal
 
         from airflow_provider_dotypos.hooks.dotypos import DotyposHook

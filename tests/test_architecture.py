@@ -6,6 +6,9 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,38 +18,126 @@ PACKAGE = Path(__file__).parents[1] / "airflow_provider_dotypos"
 #: Rooms, each with the rooms that it may import besides itself and the package's own `__version__`.
 ARROWS = {
     "api": set(),
-    "hooks": {"api", "_compat", "provider_info"},
-    "operators": {"hooks", "api", "_compat"},
-    "transfers": {"hooks", "api", "_compat"},
-    "connections": {"api", "_compat", "provider_info"},
-    "connect": {"connections", "api", "_compat", "provider_info"},
+    "hooks": {"api", "_airflow", "_compat", "provider_info"},
+    "operators": {"hooks", "api", "_airflow", "_compat"},
+    "transfers": {"hooks", "api", "_airflow", "_compat"},
+    "connections": {"api", "_airflow", "_compat", "provider_info"},
+    "connect": {"connections", "api", "_airflow", "_compat", "provider_info"},
     "plugin": {"connect"},
     "sandbox": {"api"},
-    "commands": {"connect", "connections", "sandbox", "api", "_compat"},
+    "commands": {"connect", "connections", "sandbox", "api", "_airflow", "_compat"},
     "cli": {"commands"},
     "exceptions": {"api"},
     "_compat": {"api", "provider_info"},
+    "_airflow": set(),
     "provider_info": set(),
     "__init__": {"provider_info"},
     "__main__": {"cli"},
 }
-#: Files that use Airflow's own models, which are where they are in all versions.
-MODELS = ("connections/stored.py", "connections/audit.py", "plugin.py")
+#: Files that import more of Airflow than its SDK: what is the same in all versions. Only `_compat.py` knows versions.
+STABLE = ("_airflow.py", "cli.py", "plugin.py", "connections/stored.py", "connections/audit.py")
 PURE = (
-    *("entities", "entity_table", "query", "errors", "walk", "window", "page", "paths", "settings", "connector"),
-    *("http", "auth", "gate", "retry", "channel", "exchange"),
+    "auth",
+    "channel",
+    "connector",
+    "entities",
+    "entity_table",
+    "query",
+    "errors",
+    "exchange",
+    "gate",
+    "http",
+    "refusals",
+    "retry",
+    "retry_table",
+    "walk",
+    "window",
+    "page",
+    "paths",
+    "settings",
 )
 IO_LIBRARIES = {"requests", "urllib3", "socket", "http", "ssl", "asyncio", "aiohttp", "httpx", "subprocess", "pathlib"}
 
 
-def imported(path: Path) -> set[str]:
+#: What takes long to import or isn't always installed, so that functions import it and what brings it in.
+HEAVY = {
+    *(
+        "requests",
+        "urllib3",
+        "httpx",
+        "tenacity",
+        "pyarrow",
+        "fastapi",
+        "starlette",
+        "uvicorn",
+        "sqlalchemy",
+        "airflow",
+    ),
+    "wtforms",
+}
+#: Late imports that bring in nothing heavy, by file. The list only shrinks.
+LATE = {
+    "__init__.py": {"provider_info"},
+    "api/entities.py": {"api.entity_table"},
+    "commands/check.py": {"api.errors", "_airflow"},
+    "commands/connect.py": {"api.errors"},
+    "commands/entities.py": {"api.entities"},
+    "commands/output.py": {"api.errors", "_airflow"},
+}
+#: Modules whose tests are in no file that says so. The list only shrinks.
+_UNTESTED = """
+    __main__.py _airflow.py commands/connect.py commands/connection.py commands/probes/asking.py
+    commands/probes/filters.py commands/probes/values.py commands/probes/versions.py connect/credentials.py
+    connect/page/arrival.py connect/page/departure.py connect/page/visitor.py connect/page/web.py
+    connect/pages.py connect/routes.py connect/terminal/application.py connect/terminal/listener.py
+    connect/terminal/paste.py connect/terminal/prompt.py connect/terminal/run.py
+    connect/terminal/standalone.py connect/terminal/target.py connections/audit.py connections/lookup.py
+    connections/stored.py plugin.py sandbox/api/calls.py sandbox/api/rules.py sandbox/api/state.py
+    sandbox/api/wire.py sandbox/bistro/bistro.py sandbox/bistro/furnish.py sandbox/bistro/life.py
+    sandbox/bistro/menu.py sandbox/faults.py sandbox/shop/table.py transfers/base.py transfers/extract.py
+    transfers/files/commit.py transfers/files/formats/file_format.py transfers/files/formats/jsonl.py
+    transfers/files/formats/part_ids.py transfers/files/formats/writer.py transfers/files/id_counter.py
+    transfers/files/pending.py transfers/files/sink.py transfers/piece_writer.py transfers/progress.py
+    transfers/rows/children.py transfers/rows/lenient.py transfers/rows/readable.py transfers/sink.py
+"""
+UNTESTED = set(_UNTESTED.split())
+
+
+@cache
+def imported(path: Path, *, late: bool | None = None) -> set[str]:
+    """Return the names that a file imports.
+
+    :param late: only those of functions, or only the others. Defaults to all, those for type checking included.
+    """
+    tree = ast.parse(path.read_text())
+    inside = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+    }
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
+        if late is not None and late != (node in inside):
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
     return found
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Return the package's modules by name."""
+    parts = {path: path.relative_to(PACKAGE.parent).with_suffix("").parts for path in files()}
+    return {".".join(part for part in parts[path] if part != "__init__"): path for path in files()}
+
+
+def among_modules(names: Iterable[str]) -> set[str]:
+    """Return which of the imported names are the package's modules; what a package itself has counts as its own."""
+    ours = {name for name in names if name in modules()}
+    return ours - {name.rpartition(".")[0] for name in ours}
 
 
 def files() -> list[Path]:
@@ -60,13 +151,19 @@ def test_imports_go_down_the_arrows(path: Path) -> None:
     assert inner - {room, "__version__", "get_provider_info"} <= ARROWS[room]
 
 
+@pytest.mark.parametrize(("room", "other"), [("page", "terminal"), ("terminal", "page")])
+def test_the_page_and_the_terminal_do_not_know_each_other(room: str, other: str) -> None:
+    names = {name for path in (PACKAGE / "connect" / room).glob("*.py") for name in imported(path)}
+    assert not [name for name in names if f"{name}.".startswith(f"airflow_provider_dotypos.connect.{other}.")]
+
+
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_one_file_knows_airflow_versions(path: Path) -> None:
     outer = {name for name in imported(path) if name == "airflow" or name.startswith("airflow.")}
     room = path.relative_to(PACKAGE).parts[0]
     if room in ("api", "sandbox"):
         assert not outer
-    if path.name not in ("_compat.py", "cli.py") and str(path.relative_to(PACKAGE)) not in MODELS:
+    if str(path.relative_to(PACKAGE)) not in ("_compat.py", *STABLE):
         assert {name for name in outer if not name.startswith("airflow.sdk")} == set()
         stable = {
             "BaseHook",
@@ -78,6 +175,48 @@ def test_only_one_file_knows_airflow_versions(path: Path) -> None:
             "Asset",
         }
         assert {name for name in outer if name != "airflow.sdk"} <= {f"airflow.sdk.{name}" for name in stable}
+
+
+def test_no_import_circle_exists() -> None:
+    """Imports for type checking and those in functions count: whoever reads one module reads the other as well."""
+    graph = {name: among_modules(imported(path)) - {name} for name, path in modules().items()}
+    TopologicalSorter(graph).prepare()
+
+
+@cache
+def is_heavy(module: str) -> bool:
+    """Return whether importing one of the package's modules brings in what takes long."""
+    names = imported(modules()[module], late=False)
+    return bool({name.split(".")[0] for name in names} & (HEAVY - {"airflow"})) or any(
+        is_heavy(name) for name in among_modules(names) - {module}
+    )
+
+
+def test_functions_import_only_what_takes_long() -> None:
+    late = {}
+    for path in files():
+        names = imported(path, late=True)
+        ours = among_modules(names)
+        outer = {name for name in names if not name.startswith("airflow_provider_dotypos")}
+        light = {name.removeprefix("airflow_provider_dotypos.") for name in ours if not is_heavy(name)}
+        light |= {name for name in outer if not {name, name.split(".")[0]} & HEAVY}
+        if light:
+            late[str(path.relative_to(PACKAGE))] = light
+    assert late == LATE
+
+
+def test_one_knows_where_the_tests_of_a_module_are() -> None:
+    """They are in a file of its name, or in one whose docstring names it: `page`, `api.page` or `api/page.py`."""
+    tests = list((PACKAGE.parent / "tests").rglob("test_*.py"))
+    docstrings = " ".join(ast.get_docstring(ast.parse(path.read_text())) or "" for path in tests)
+    named = {path.stem.removeprefix("test_") for path in tests}
+    named |= {name.removesuffix(".py").replace("/", ".") for name in re.findall(r"`([\w./]+)`", docstrings)}
+    without = set()
+    for path in files():
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if path.stem != "__init__" and not named & {".".join(parts[i:]) for i in range(len(parts))}:
+            without.add(path.relative_to(PACKAGE).as_posix())
+    assert without == UNTESTED
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -73,7 +73,7 @@ def test_it_shows_the_sales_of_each_day(shown: Shown) -> None:
 def test_a_second_run_keeps_the_database_and_the_window(shown: Shown) -> None:
     assert re.search(r"database \(SQLite\) .* created$", shown.first, re.MULTILINE)
     assert re.search(r"database \(SQLite\) .* kept$", shown.second, re.MULTILINE)
-    assert "a window that is done is kept" in shown.second
+    assert "a finished window is kept" in shown.second
     assert "0 calls in this run" in shown.second
 
 

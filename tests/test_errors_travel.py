@@ -20,6 +20,7 @@ from airflow_provider_dotypos.api.errors import Refusal, error_for
 from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.http import Answer, Request
 from airflow_provider_dotypos.api.retry import Patience
+from airflow_provider_dotypos.api.retry_table import FOREIGN
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.exceptions import DotyposError
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
@@ -52,7 +53,7 @@ def example(kind: type[DotyposError]) -> DotyposError:
     elif issubclass(kind, errors.DotyposWriteError):
         error = kind("it failed", method="POST", path="/v2/x", sent=True, status=502)
     elif issubclass(kind, errors.DotyposResponseError):
-        error = kind("it failed", passing=True, status=403)
+        error = kind("it failed", reason=FOREIGN, status=403)
     elif issubclass(kind, errors.DotyposConnectionError):
         error = kind("it failed", sent=False)
     else:
@@ -149,6 +150,8 @@ def test_giving_up_leaves_the_error_that_others_hold_as_it_was() -> None:
             Played(fail).run(client._flow("GET", "/clouds", None, None, None, Answer.json))
         said.add(str(caught.value))
         assert caught.value is not failure
+        assert (caught.value.tries, caught.value.waited) == (1, pytest.approx(0, abs=1))
+    assert (failure.tries, failure.waited) == (None, None)
     assert said == {f"{before} (gave up after 1 try in 0 s)"}
     assert str(failure) == before
 

@@ -19,16 +19,10 @@ from typing import Any
 
 import msgspec
 
-from airflow_provider_dotypos.api.errors import (
-    DotyposAuthenticationError,
-    DotyposCancelledError,
-    DotyposError,
-    DotyposNotFoundError,
-    DotyposPermissionError,
-    DotyposResponseError,
-)
+from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposError, DotyposResponseError
 from airflow_provider_dotypos.api.http import Answer, Request, check_answer, decode_answer
-from airflow_provider_dotypos.api.refusals import IN_BETWEEN, STALE_TOKEN, facts_of, is_foreign
+from airflow_provider_dotypos.api.refusals import STALE_TOKEN, facts_of, is_foreign
+from airflow_provider_dotypos.api.retry_table import NOT_A_SIGN_IN
 from airflow_provider_dotypos.api.settings import Settings
 
 #: Assumed life of a token that doesn't tell its own, in seconds: "one hour by default, not guaranteed" [D2].
@@ -75,36 +69,17 @@ def token_issued(request: Request, answer: Answer, settings: Settings, cloud_id:
     :raises DotyposAuthenticationError: if the refresh token is refused.
     :raises DotyposError: if there is none for another reason.
     """
-    try:
-        checked = check_answer(request, answer, (settings.refresh_token,))
-    except DotyposAuthenticationError as error:
-        place = "without a cloud" if cloud_id is None else f"for cloud {cloud_id}"
-        raise DotyposAuthenticationError(error.refusal, f"This was the sign-in {place}. {error.cure}") from None
-    except DotyposNotFoundError as error:
-        raise _no_sign_in(error) from None
-    except DotyposPermissionError as error:
-        raise DotyposPermissionError(error.refusal, passing=error.refusal.empty) from None
+    place = "without a cloud" if cloud_id is None else f"for cloud {cloud_id}"
+    checked = check_answer(request, answer, (settings.refresh_token,), place)
     facts = decode_answer(request, checked, Answer.json)
     token = facts.get("accessToken") if isinstance(facts, dict) else None
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
         raise DotyposResponseError(
             f"{request} answered {answer.status} without an access token: check API base URL in the Airflow connection",
-            permanent=True,
+            reason=NOT_A_SIGN_IN,
             status=answer.status,
         )
     return token
-
-
-def _no_sign_in(error: DotyposNotFoundError) -> DotyposResponseError:
-    """Return the error for a sign-in's 404, which is neither an empty list nor a missing cloud."""
-    said = f": {error.refusal.message}" if error.refusal.message else ""
-    return DotyposResponseError(
-        f"{error.method} {error.path} answered 404{said}. Every Dotypos has a sign-in, so API base URL in the Airflow "
-        f"connection may be wrong, or {IN_BETWEEN}",
-        passing=error.refusal.empty,
-        permanent=not error.refusal.empty,
-        status=error.status,
-    )
 
 
 def token_refused(answer: Answer) -> bool:

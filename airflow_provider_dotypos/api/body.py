@@ -1,7 +1,7 @@
-"""A request's body: what JSON has an exact form for, and nothing else.
+"""A request's body: values that JSON has an exact form for, and nothing else.
 
-JSON encoders make something of whatever they can (NaN becomes null, bytes base64, a set an array in any order), so that
-a write would change rows quietly. Here a value is sent as it is, or refused with its place in the body.
+JSON encoders convert as much as they can: NaN becomes null, bytes become base64, a set becomes an array in any order.
+So a write would change rows silently. Here a value is sent as it is, or refused with its place in the body.
 
 https://docs.api.dotypos.com/api-reference/general/data-types
 """
@@ -31,8 +31,8 @@ _LEFT_AS_THEY_ARE = (bytes, bytearray, memoryview, datetime, timedelta, Decimal)
 def encode_body(body: object) -> bytes:
     """Return a body as JSON.
 
-    :param body: an object or an array; or one that is JSON already (``read_text``).
-    :raises DotyposInputError: it is neither, or holds what JSON has no exact form for.
+    :param body: an object or an array, or the JSON of one from `read_text`.
+    :raises DotyposInputError: if it is neither, or if JSON has no exact form for a value in it.
     """
     if isinstance(body, msgspec.Raw):
         return bytes(body)
@@ -49,9 +49,9 @@ def encode_body(body: object) -> bytes:
 
 
 def read_text(text: str) -> msgspec.Raw:
-    """Return the JSON text of an object or an array as a body that is sent as it stands.
+    """Return the JSON text of an object or an array as a body to be sent unchanged.
 
-    :raises DotyposInputError: it is something else.
+    :raises DotyposInputError: if it is anything else.
     """
     try:
         body, why = msgspec.json.decode(text), ""
@@ -66,7 +66,7 @@ def read_text(text: str) -> msgspec.Raw:
 
 
 def _plain(value: object, place: str, depth: int) -> object:
-    """Return a value as nothing but dicts, lists, texts, numbers, booleans and None."""
+    """Return a value made of dicts, lists, texts, numbers, booleans and None alone."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):
@@ -108,7 +108,7 @@ def _text(value: str, place: str) -> str:
 
 
 def _decimal(value: Decimal, place: str) -> str:
-    """Return a decimal number as text, which keeps every digit; the API takes numbers as text, too [C2]."""
+    """Return a decimal number as text, which keeps every digit; the API also takes numbers as text [C2]."""
     if not value.is_finite():
         raise _refusal(place, value, "JSON has no such number; send a number, or None for null", shown=str(value))
     return format(value, "f") if abs(value.adjusted()) < _WRITTEN_OUT else str(value)
@@ -129,7 +129,7 @@ def _number(value: Real, place: str) -> int | float:
 
 
 def _time(value: datetime, place: str) -> str:
-    """Return a time in the API's form, ISO 8601 with milliseconds; with more digits only where it has them."""
+    """Return a time in the API's form, ISO 8601 with milliseconds, or with microseconds if it has any."""
     if value != value:  # pandas' "not a time" passes for one, but has no offset
         raise _refusal(place, value, "send a time, or None for null", shown=str(value))
     if value.utcoffset() is None:
@@ -138,7 +138,7 @@ def _time(value: datetime, place: str) -> str:
 
 
 def _converted(value: object, place: str) -> object:
-    """Return what a dataclass, a UUID and the like are in JSON; values in them are still to be looked at."""
+    """Return a dataclass, a UUID and the like as JSON has them; values inside aren't converted yet."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, (bytes, bytearray, memoryview)):

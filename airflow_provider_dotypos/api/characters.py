@@ -1,4 +1,4 @@
-"""Lost characters in answers, which should be UTF-8: a till in another encoding, a text cut off within a character.
+"""Lost characters in answers, which should be UTF-8: a till uses another encoding, or cuts a text off in a character.
 
 No reader of JSON takes them. They become U+FFFD, the sign of a lost character.
 """
@@ -13,13 +13,13 @@ import msgspec
 
 #: The sign of a lost character.
 REPLACEMENT = "\ufffd"
-#: Bytes that are looked at at once. One emoji makes Python take four bytes for each character of a text, and large
-#: pieces of memory come anew from the system every time.
+#: Bytes decoded at once. One emoji makes Python take four bytes for each character of a text, and each large piece of
+#: memory is requested anew from the system.
 _PIECE = 1 << 15
 
 
 def is_text(data: bytes) -> bool:
-    """Return whether bytes are UTF-8."""
+    """Return whether the bytes are UTF-8."""
     if data.isascii():
         return True
     view, at = memoryview(data), 0
@@ -32,16 +32,16 @@ def is_text(data: bytes) -> bool:
 
 
 def as_text(data: bytes) -> bytes:
-    """Return bytes as UTF-8, with U+FFFD in place of what isn't."""
+    """Return the bytes as UTF-8, with U+FFFD in place of bytes that aren't."""
     return data.decode("utf-8", "replace").encode()
 
 
 def decode_json(data: bytes | msgspec.Raw) -> Any:
     """Return the value that JSON stands for.
 
-    A byte order mark in front is skipped. What isn't UTF-8 becomes U+FFFD, and so does half of a character.
+    A byte order mark in front is skipped. Bytes that aren't UTF-8 become U+FFFD, and so does half of a character.
 
-    :raises msgspec.DecodeError: it isn't JSON, or is nested too deeply.
+    :raises msgspec.DecodeError: if it isn't JSON, or is nested too deeply.
     """
     try:
         try:
@@ -58,9 +58,9 @@ def without_mark(data: bytes) -> bytes:
 
 
 def without_half_characters(data: bytes) -> bytes:
-    """Return JSON with U+FFFD for escapes that are half of a character, as a text cut off within an emoji ends with.
+    """Return JSON with U+FFFD for escapes that are half of a character, as when a text is cut off within an emoji.
 
-    No decoder takes these, so one such note would keep its page from ever being read.
+    No decoder takes these escapes: one note with such an end would keep its page from ever being read.
     """
     return _ESCAPES.sub(lambda escape: rb"\ufffd" if _HALF.fullmatch(escape[0]) else escape[0], data)
 

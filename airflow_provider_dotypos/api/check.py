@@ -1,7 +1,7 @@
-"""Does a connection work? Which cloud it reaches, or which field is wrong and what to do.
+"""Whether a connection works: which cloud it reaches, or which field is wrong and what to do.
 
-The Test button, the page *Connect Dotypos* and ``airflow dotypos check`` show the message as it is, so it is made of
-safe parts alone.
+The Test button, the page *Connect Dotypos* and ``airflow dotypos check`` show the message unchanged, so all its parts
+are safe to show.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from airflow_provider_dotypos.api.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Somebody is looking at a spinning button.
+#: A person is waiting for the answer.
 _PATIENCE = Patience(faults=4.0, throttling=8.0)
 _LONGEST_ANSWER = 10.0
-#: In bytes. An API server must not run out of memory over a hostile one: decoded, an answer can take 25 times as much.
+#: In bytes. Decoded, an answer can take 25 times as much, and a hostile one must not exhaust an API server's memory.
 _LARGEST_ANSWER = 4 * 2**20
 
 _LISTED_CLOUDS = 10
@@ -51,8 +51,8 @@ State = Literal["working", "token refused", "never connected", "not working"]
 class Verdict:
     """Whether a connection works, and a sentence for the person who asked.
 
-    :param state: ``token refused`` is what connecting anew mends; ``never connected`` holds no token yet.
-    :param cloud: the cloud's row, if it was reached.
+    :param state: ``token refused`` is cured by connecting again; ``never connected`` means that there is no token yet.
+    :param cloud: the cloud's row, if it could be read.
     """
 
     state: State
@@ -66,7 +66,7 @@ class Verdict:
 
 
 def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]) -> Verdict:
-    """Sign in, read the cloud, and say what works or which field to correct.
+    """Sign in, read the cloud, and return what works or which field to correct.
 
     :param read_settings: reads the connection.
     :param on_token: receives every access token, so that it can be masked.
@@ -77,15 +77,15 @@ def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]
         return Verdict("never connected", str(error))
     except DotyposError as error:
         return Verdict("not working", str(error))
-    # Neither a slow server nor the connection's own ceiling keeps a person waiting.
+    # A person is waiting: neither a slow server nor the connection's own limit may take long.
     settings = replace(given, timeout=min(given.timeout, _LONGEST_ANSWER), requests_per_minute=None)
     try:
         return _signed_in(settings, on_token)
     except DotyposAuthenticationError as error:
-        return Verdict("not working", _told(error)) if error.passing else Verdict("token refused", _WRONG_TOKEN)
+        return Verdict("not working", _advice(error)) if error.passing else Verdict("token refused", _WRONG_TOKEN)
     except DotyposError as error:
-        return Verdict("not working", _told(error))
-    except Exception as error:  # what a hostile server sets off must not reach what is checked besides it
+        return Verdict("not working", _advice(error))
+    except Exception as error:  # a hostile server must not end the checks of other connections
         log.error("A check failed by %s", place_of(error))
         return Verdict(
             "not working",
@@ -95,7 +95,7 @@ def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]
 
 
 def place_of(error: BaseException) -> str:
-    """Return an error's type and the line that raised it, for a log: its message may hold what came from outside."""
+    """Return an error's type and the line that raised it, for a log: its message may hold text from outside."""
     steps = traceback.extract_tb(error.__traceback__, limit=-1)
     where = f" at {Path(steps[-1].filename).name}:{steps[-1].lineno}" if steps else ""
     return f"{type(error).__name__}{where}"
@@ -112,8 +112,8 @@ def _signed_in(settings: Settings, on_token: Callable[[str], None]) -> Verdict:
         cloud = Reader(client(settings)).check_cloud()
     except DotyposAuthenticationError as error:
         if error.passing:
-            return Verdict("not working", _told(error))
-        # Sign-in answers 401 to a wrong token and to a wrong cloud alike, but needs no cloud to list the clouds.
+            return Verdict("not working", _advice(error))
+        # Sign-in answers 401 to a wrong token and to a wrong cloud alike, but listing clouds needs no cloud.
         offer = _offer(Reader(anywhere).clouds())
         return Verdict("not working", f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {offer}")
     notes = [note for note in ("expired", "restricted", "deleted") if cloud.get(note) is True]
@@ -121,8 +121,8 @@ def _signed_in(settings: Settings, on_token: Callable[[str], None]) -> Verdict:
     return Verdict("working", f"Connected to cloud {named(cloud)}{aside}", cloud)
 
 
-def _told(error: DotyposError) -> str:
-    """Return what a person can do about an error; sign-in and what comes after it need different things."""
+def _advice(error: DotyposError) -> str:
+    """Return what a person can do about an error: it differs for the sign-in and for later calls."""
     signed_in = isinstance(error, DotyposApiError) and "signin" not in error.path
     refused = (DotyposAuthenticationError, DotyposPermissionError, DotyposNotFoundError)
     if isinstance(error, refused) and signed_in:

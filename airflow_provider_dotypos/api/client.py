@@ -52,7 +52,7 @@ class DotyposClient(Exchange):
         :param params: query parameters, not yet encoded; ``None`` values aren't sent.
         :param json: the request's body: an object or an array.
         :param headers: further headers, such as ``If-Match``.
-        :param decode: turns the answer into a result; a passing error that it raises is retried like any other.
+        :param decode: turns the answer into a result; an error that it raises is retried as ``retry_table`` says.
         :raises DotyposInputError: if the path, the method, the body or a header can't be sent.
         :raises DotyposUncertainWriteError: if a write may or may not have been carried out.
         :raises DotyposUnreadableAnswerError: if a write is done, but `decode` failed.

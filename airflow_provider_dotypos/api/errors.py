@@ -1,23 +1,30 @@
-"""What the API's refusals are called, and what to do about each.
+"""What failures are called, and the facts that each carries; ``retry_table`` says which are tried again.
 
-Every error tells the method, the path, the status, the API's ``reason`` and the cure; no error ever holds a secret:
-whatever comes from outside goes through ``redact``. ``permanent`` says that trying the same again can't help.
-A refusal that isn't Dotypos's own says nothing about the call: something in between answered (``refusals.is_foreign``).
+A refusal's message says the method, the path, the status, the API's ``reason`` and the cure. No error holds a secret:
+everything from outside goes through ``redact``. A refusal that isn't Dotypos's own says nothing about the call, as
+something in between answered (``refusals.is_foreign``).
 
 https://docs.api.dotypos.com/api-reference/general/common-error-responses
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
+from airflow_provider_dotypos.api import retry_table
 from airflow_provider_dotypos.api.redaction import redact as redact
-from airflow_provider_dotypos.api.refusals import IN_BETWEEN, STALE_TOKEN, facts_of, is_foreign, violations_of
+from airflow_provider_dotypos.api.refusals import (
+    IN_BETWEEN,
+    STALE_TOKEN,
+    facts_of,
+    is_foreign,
+    retry_after_seconds,
+    violations_of,
+)
+from airflow_provider_dotypos.api.retry_table import Verdict, verdict
 
 #: Where a refresh token comes from, for a message's cure; the command is there on every version of Airflow.
 CONNECT_ANEW = "in Airflow: Admin > Connect Dotypos; in a shell: python -m airflow_provider_dotypos connect"
@@ -29,12 +36,33 @@ LONGEST_RETRY_AFTER = 600.0
 class DotyposError(Exception):
     """The root of all errors of this provider.
 
-    :ivar permanent: trying the same again can't help, so an Airflow task should fail at once.
-    :ivar passing: trying the same again soon may well help, so the client does.
+    :ivar status: HTTP status of the answer, or ``None``.
+    :ivar reason: the API's code, such as ``CLOUD_FORBIDDEN``, or why an answer can't be used, or ``None``.
+    :ivar sent: whether the request may have reached the server.
+    :ivar tries: how often the call was tried before the client gave up, or ``None``.
+    :ivar waited: seconds from its first try until the client gave up, or ``None``.
     """
 
-    permanent = False
-    passing = False
+    status: int | None = None
+    reason: str | None = None
+    sent: bool = False
+    tries: int | None = None
+    waited: float | None = None
+
+    @property
+    def reasons(self) -> frozenset[str]:
+        """All that is known of why it failed."""
+        return frozenset() if self.reason is None else frozenset({self.reason})
+
+    @property
+    def permanent(self) -> bool:
+        """Whether trying the same again can't help, so that an Airflow task fails at once."""
+        return verdict(self) in (Verdict.FAIL, Verdict.ASK)
+
+    @property
+    def passing(self) -> bool:
+        """Whether trying the same again soon may well help, so that the client does."""
+        return verdict(self) is Verdict.RETRY
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Say how pickle and copy make the error anew: from what it holds, past the constructors of subclasses."""
@@ -52,13 +80,9 @@ def _restored(kind: type[DotyposError], args: tuple[Any, ...]) -> DotyposError:
 class DotyposInputError(DotyposError, ValueError):
     """Something was asked that can't be sent: an unknown entity or field, a bad filter, path or window."""
 
-    permanent = True
-
 
 class DotyposConfigurationError(DotyposError, ValueError):
     """The connection lacks something or holds something unusable; the message names the form field."""
-
-    permanent = True
 
 
 class DotyposMissingTokenError(DotyposConfigurationError):
@@ -79,8 +103,6 @@ class DotyposConnectionError(DotyposError):
     :ivar sent: whether the request may have reached the server (a write must not be repeated then).
     """
 
-    passing = True
-
     def __init__(self, message: str, *, sent: bool = True) -> None:
         super().__init__(message)
         self.sent = sent
@@ -89,20 +111,13 @@ class DotyposConnectionError(DotyposError):
 class DotyposTlsError(DotyposConnectionError):
     """The server's certificate can't be trusted, or it doesn't speak TLS."""
 
-    permanent = True
-    passing = False
-
 
 class DotyposAnswerTooLargeError(DotyposConnectionError):
     """An answer was larger than any that Dotypos means to give, and wasn't read to its end."""
 
-    passing = False
-
 
 class DotyposEnvironmentError(DotyposError):
     """The worker's environment allows no call: its proxy or certificates; the message names the variable."""
-
-    permanent = True
 
 
 class DotyposClockError(DotyposError):
@@ -110,15 +125,13 @@ class DotyposClockError(DotyposError):
 
 
 class DotyposWriteError(DotyposError):
-    """A write went out, and its answer doesn't say what came of it. It isn't repeated, by Airflow neither.
+    """A write went out, and its answer doesn't say what came of it. Neither the client nor Airflow repeats it.
 
     :ivar method: HTTP method.
     :ivar path: path below the API's host.
     :ivar sent: whether anything was sent.
     :ivar status: HTTP status of the answer, or ``None`` if none arrived.
     """
-
-    permanent = True
 
     def __init__(self, message: str, *, method: str, path: str, sent: bool = True, status: int | None = None) -> None:
         super().__init__(message)
@@ -142,17 +155,15 @@ class DotyposUnreadableAnswerError(DotyposWriteError):
 class DotyposResponseError(DotyposError):
     """An answer that can't be one of Dotypos's: a redirect, a web page, or JSON of another shape.
 
-    An undecodable body or a gateway's refusal may be a passing fault; a redirect is a wrong address for good.
-
     :ivar status: HTTP status of the answer, where it is known.
+    :ivar reason: why it can't be one, as ``retry_table`` knows it; ``None`` for what it holds.
     """
 
-    def __init__(
-        self, message: str, *, passing: bool = False, permanent: bool = False, status: int | None = None
-    ) -> None:
+    sent = True
+
+    def __init__(self, message: str, *, reason: str | None = None, status: int | None = None) -> None:
         super().__init__(message)
-        self.passing = passing
-        self.permanent = permanent
+        self.reason = reason
         self.status = status
 
 
@@ -168,6 +179,8 @@ class DotyposApiError(DotyposError):
     :ivar too_long_to_wait: whether it is longer than is worth holding a worker slot for.
     """
 
+    status: int
+    sent = True
     cure = "See the API's message."
 
     def __init__(self, refusal: Refusal, cure: str | None = None) -> None:
@@ -181,27 +194,39 @@ class DotyposApiError(DotyposError):
             None if refusal.retry_after is None else datetime.now(timezone.utc) + timedelta(seconds=refusal.retry_after)
         )
         self.too_long_to_wait = (refusal.retry_after or 0.0) > LONGEST_RETRY_AFTER
-        told = f" {refusal.reason}" if refusal.reason else ""
+        code = f" {refusal.reason}" if refusal.reason else ""
         said = f": {refusal.message}" if refusal.message else ""
-        super().__init__(f"{refusal.method} {refusal.path} answered {refusal.status}{told}{said}. {cure or self.cure}")
+        answer = f"{refusal.method} {refusal.path} answered {refusal.status}{code}{said}."
+        super().__init__(f"{answer} {cure or self._cure_of(refusal)}")
+
+    @property
+    def reasons(self) -> frozenset[str]:
+        """All that is known of why it failed."""
+        facts = {
+            retry_table.SIGN_IN: self.refusal.sign_in is not None,
+            retry_table.STALE_TOKEN: self.reason in STALE_TOKEN,
+            retry_table.NO_BODY: self.refusal.empty,
+            retry_table.LONG_WAIT: self.too_long_to_wait,
+        }
+        return super().reasons.union(name for name, holds in facts.items() if holds)
+
+    def _cure_of(self, refusal: Refusal) -> str:
+        return self.cure
 
 
 class DotyposAuthenticationError(DotyposApiError):
-    """401: the refresh token was refused, or isn't valid for this cloud.
+    """401: the sign-in refused the refresh token, or a call an access token that had just been issued."""
 
-    Passing where a call was refused with an access token that had just been issued: a dead refresh token is refused at
-    the sign-in.
-    """
-
-    permanent = True
     cure = (
         "The refresh token is wrong or revoked, or is not valid for this cloud: check Refresh Token and Cloud ID "
         f"in the Airflow connection, or connect the cloud anew ({CONNECT_ANEW})."
     )
 
-    def __init__(self, refusal: Refusal, cure: str | None = None, *, passing: bool = False) -> None:
-        super().__init__(refusal, cure)
-        self.passing, self.permanent = passing, not passing
+    def _cure_of(self, refusal: Refusal) -> str:
+        # A dead refresh token is refused at the sign-in; a call's has just been good for an access token.
+        return (
+            FRESH_TOKEN_REFUSED if refusal.sign_in is None else f"This was the sign-in {refusal.sign_in}. {self.cure}"
+        )
 
 
 #: What to do when an access token that was just issued is refused.
@@ -212,39 +237,33 @@ FRESH_TOKEN_REFUSED = (
 
 
 class DotyposPermissionError(DotyposApiError):
-    """403: the token may not do this (foreign cloud, missing permission, licence too low).
+    """403: the token may not do this (foreign cloud, missing permission, licence too low)."""
 
-    Passing where a call was refused with an access token that had just been issued, as stale or without a reason.
-    """
-
-    permanent = True
     cure = "The token may not do this; ask who connected the cloud for the permission."
 
-    _CURES: Mapping[str, str] = {
+    _CURES: Mapping[str | None, str] = {
         "CLOUD_FORBIDDEN": "The token is not for this cloud: check Cloud ID in the Airflow connection.",
         "LICENSE_UPGRADE_REQUIRED": "The cloud's Dotypos licence does not include this; upgrade it.",
         **dict.fromkeys(STALE_TOKEN, FRESH_TOKEN_REFUSED),
     }
     _NO_REASON = "It gave no reason: the fault may pass, or the token may not do this; ask who connected the cloud."
 
-    def __init__(self, refusal: Refusal, *, passing: bool = False) -> None:
-        super().__init__(refusal, self._NO_REASON if refusal.empty else self._CURES.get(refusal.reason or ""))
-        self.passing, self.permanent = passing, not passing
+    def _cure_of(self, refusal: Refusal) -> str:
+        return self._NO_REASON if refusal.empty else self._CURES.get(refusal.reason, self.cure)
 
 
 class DotyposNotFoundError(DotyposApiError):
     """404: no such row or path; without a body it may be an empty list as well."""
 
-    permanent = True
     cure = "There is no such row or path; check the id and the path."
 
-    def __init__(self, refusal: Refusal, cure: str | None = None) -> None:
-        if refusal.empty and cure is None:
-            cure = (
-                "There is no such row or path, or the list is empty: Dotypos answers an empty list like this, too "
-                "(DotyposHook.rows tells them apart)."
-            )
-        super().__init__(refusal, cure)
+    _NO_BODY = (
+        "There is no such row or path, or the list is empty: Dotypos answers an empty list like this, too "
+        "(DotyposHook.rows tells them apart)."
+    )
+
+    def _cure_of(self, refusal: Refusal) -> str:
+        return self._NO_BODY if refusal.empty else self.cure
 
 
 class DotyposValidationError(DotyposApiError):
@@ -253,18 +272,16 @@ class DotyposValidationError(DotyposApiError):
     :ivar violations: what is wrong, as ``(field or None, message)`` pairs.
     """
 
-    permanent = True
     cure = "Correct the request."
 
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal)
+    def __init__(self, refusal: Refusal, cure: str | None = None) -> None:
+        super().__init__(refusal, cure)
         self.violations = refusal.violations
 
 
 class DotyposConflictError(DotyposApiError):
     """409: the row was changed meanwhile, is referenced, or exists already."""
 
-    permanent = True
     cure = "Read the row again and repeat the change on what it is now."
 
 
@@ -279,19 +296,11 @@ class DotyposRateLimitError(DotyposApiError):
 
     cure = "Wait; set Requests per minute or lower Max concurrency in the Airflow connection."
 
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal)
-        self.passing = not self.too_long_to_wait
-
 
 class DotyposServerError(DotyposApiError):
-    """5xx or 408: the server failed; usually passing (501 and 505 are not: it will never do this)."""
+    """5xx or 408: the server failed."""
 
     cure = "The fault is on the server's side; try again later."
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal)
-        self.passing = refusal.status not in (501, 505) and not self.too_long_to_wait
 
 
 @dataclass(frozen=True)
@@ -300,6 +309,7 @@ class Refusal:
 
     :param retry_after: seconds the API asks to wait.
     :param empty: whether the answer had no body.
+    :param sign_in: to what a refused sign-in was meant, such as ``for cloud 5``; ``None`` for any other call.
     """
 
     method: str
@@ -310,18 +320,29 @@ class Refusal:
     violations: Sequence[tuple[str | None, str]] = ()
     retry_after: float | None = None
     empty: bool = False
+    sign_in: str | None = None
 
 
 def error_for(
-    method: str, path: str, status: int, headers: Mapping[str, str], body: bytes, secrets: Iterable[str | None] = ()
+    method: str,
+    path: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    secrets: Iterable[str | None] = (),
+    sign_in: str | None = None,
 ) -> DotyposApiError | DotyposResponseError:
-    """Return the error for an answer whose status is 400 or more; bodies may be empty, HTML or JSON of any shape."""
+    """Return the error for an answer whose status is 400 or more; bodies may be empty, HTML or JSON of any shape.
+
+    :param secrets: what the error must not hold.
+    :param sign_in: see ``Refusal``.
+    """
     secrets = tuple(secrets)
     if is_foreign(status, body):
         return DotyposResponseError(
             f"{method} {redact(path, secrets)} answered {status} with "
             f"{redact(headers.get('Content-Type') or 'no content type', secrets)[:80]}: {IN_BETWEEN}",
-            passing=True,
+            reason=retry_table.FOREIGN,
             status=status,
         )
     facts = facts_of(body)
@@ -340,12 +361,22 @@ def error_for(
         violations=violations,
         retry_after=retry_after_seconds(headers.get("Retry-After")),
         empty=not body.strip(),
+        sign_in=sign_in,
     )
-    kind = _KINDS.get(status) or (DotyposServerError if status >= 500 else DotyposApiError)
-    error = kind(refusal)
-    if kind is DotyposApiError:
-        error.permanent = True
-    return error
+    if status == 404 and sign_in is not None:
+        return _no_sign_in(refusal)
+    return (_KINDS.get(status) or (DotyposServerError if status >= 500 else DotyposApiError))(refusal)
+
+
+def _no_sign_in(refusal: Refusal) -> DotyposResponseError:
+    """Return the error for a sign-in's 404, which is neither an empty list nor a missing cloud."""
+    said = f": {refusal.message}" if refusal.message else ""
+    return DotyposResponseError(
+        f"{refusal.method} {refusal.path} answered 404{said}. Every Dotypos has a sign-in, so API base URL in the "
+        f"Airflow connection may be wrong, or {IN_BETWEEN}",
+        reason=retry_table.FOREIGN if refusal.empty else retry_table.NOT_A_SIGN_IN,
+        status=refusal.status,
+    )
 
 
 #: Characters of an API's message that an error shows.
@@ -363,31 +394,3 @@ _KINDS: Mapping[int, type[DotyposApiError]] = {
     428: DotyposPreconditionError,
     429: DotyposRateLimitError,
 }
-
-
-def retry_after_seconds(value: str | None, now: datetime | None = None) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, at most a day; ``None`` if it can't be read.
-
-    :param value: seconds, or an HTTP date; a number too large to be seconds is taken for a time (epoch s or ms).
-    """
-    now = now or datetime.now(timezone.utc)
-    if value is None or not value.strip():
-        return None
-    if re.fullmatch(r"\s*\d{1,20}(\.\d+)?\s*", value):
-        seconds = float(value)
-        if seconds > _EPOCH_SECONDS:
-            seconds = (seconds / 1000 if seconds > 1000 * _EPOCH_SECONDS else seconds) - now.timestamp()
-    else:
-        try:
-            moment = parsedate_to_datetime(value)
-            zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
-            seconds = (zoned - now).total_seconds()
-        except (ValueError, OverflowError):
-            return None
-    return min(max(0.0, seconds), _LONGEST_BELIEVED)
-
-
-#: Larger numbers than this in a Retry-After are times, not seconds.
-_EPOCH_SECONDS = 1e9
-#: The longest wait that is believed, in seconds: a day.
-_LONGEST_BELIEVED = 86_400.0

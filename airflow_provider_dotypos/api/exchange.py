@@ -32,13 +32,10 @@ from airflow_provider_dotypos.api.auth import AccessToken, Tokens
 from airflow_provider_dotypos.api.body import encode_body
 from airflow_provider_dotypos.api.channel import open_channel
 from airflow_provider_dotypos.api.errors import (
-    FRESH_TOKEN_REFUSED,
     DotyposApiError,
-    DotyposAuthenticationError,
     DotyposConnectionError,
     DotyposError,
     DotyposInputError,
-    DotyposPermissionError,
     DotyposResponseError,
     DotyposUncertainWriteError,
     DotyposUnreadableAnswerError,
@@ -48,7 +45,7 @@ from airflow_provider_dotypos.api.headers import checked_headers
 from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request, check_answer, decode_answer, refusal_of
 from airflow_provider_dotypos.api.paths import resolve
 from airflow_provider_dotypos.api.query import encode
-from airflow_provider_dotypos.api.refusals import is_foreign
+from airflow_provider_dotypos.api.retry_table import Verdict, verdict
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Clocks, server_time
 
@@ -220,13 +217,7 @@ class _Call(Generic[T]):
                 token = renewed
                 answer = yield from self._send_signed(token)
         self._observe(answer)
-        try:
-            return check_answer(self._request, answer, self._secrets(token))
-        except DotyposAuthenticationError as error:
-            # A dead refresh token is refused at the sign-in; this one has just been good for an access token.
-            raise DotyposAuthenticationError(error.refusal, FRESH_TOKEN_REFUSED, passing=True) from None
-        except DotyposPermissionError as error:
-            raise DotyposPermissionError(error.refusal, passing=auth.token_refused(answer)) from None
+        return check_answer(self._request, answer, self._secrets(token))
 
     def _renewed(self, stale: AccessToken | None, *, replacing: bool = False) -> Flow[AccessToken]:
         token: AccessToken = yield Alone(
@@ -248,11 +239,13 @@ class _Call(Generic[T]):
         try:
             answer = yield from self._send(request.signed(token.value))
         except DotyposConnectionError as error:
-            if request.safe or not error.sent:
+            if verdict(error, safe=request.safe) is not Verdict.ASK:
                 raise
             raise _uncertain(request, str(error)) from None
-        if not request.safe and _says_nothing_of_a_write(answer):
-            raise _uncertain(request, str(refusal_of(request, answer, self._secrets(token))), answer.status)
+        if not request.safe and answer.status >= 400:
+            refusal = refusal_of(request, answer, self._secrets(token))
+            if verdict(refusal, safe=False) is Verdict.ASK:
+                raise _uncertain(request, str(refusal), answer.status)
         return answer
 
     def _send(self, request: Request, *, opens: bool = True) -> Flow[Answer]:
@@ -269,17 +262,6 @@ class _Call(Generic[T]):
 
     def _secrets(self, token: AccessToken) -> tuple[str, str]:
         return token.value, self._settings.refresh_token
-
-
-def _says_nothing_of_a_write(answer: Answer) -> bool:
-    """Return whether a write that was answered like this may have been carried out, or not.
-
-    The server failed in the middle of it; or something in between answered, which may have looked at the request or at
-    Dotypos's answer to it. Dotypos gives a reason with its 403 [D2, C3]: one without a body may not be its own.
-    """
-    failed = answer.status == 408 or (answer.status >= 500 and answer.status != 501)
-    without_reason = answer.status == 403 and not answer.body.strip()
-    return failed or without_reason or is_foreign(answer.status, answer.body)
 
 
 def _uncertain(request: Request, why: str, status: int | None = None) -> DotyposUncertainWriteError:

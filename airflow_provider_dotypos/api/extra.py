@@ -1,4 +1,4 @@
-"""The extra of a connection: a JSON object, whatever else may have been stored there."""
+"""A connection's extra: a JSON object, or an error that says what is stored instead."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import msgspec
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError
 
 
-class Stored(Protocol):
+class HasExtra(Protocol):
     """A connection as Airflow gives it, of any of its kinds."""
 
     @property
     def extra(self) -> str | None:
-        """The extra as it is stored."""
+        """The extra as stored."""
 
     @property
     def extra_dejson(self) -> Any:
-        """What Airflow makes of it; of text that isn't JSON nothing, or an error."""
+        """The extra as Airflow decodes it; for text that isn't JSON nothing, or an error."""
 
 
-def read_extra(connection: Stored) -> Mapping[str, Any]:
-    """Return the fields in a connection's extra; null and empty hold none.
+def read_extra(connection: HasExtra) -> Mapping[str, Any]:
+    """Return the fields in a connection's extra; null and empty text hold none.
 
-    :raises DotyposConfigurationError: it isn't a JSON object.
+    :raises DotyposConfigurationError: if it isn't a JSON object.
     """
     try:
         decoded, text = connection.extra_dejson, connection.extra
-    except ValueError:  # some of Airflow's own connections check it, from 3.3 on
+    except ValueError:  # from 3.3 on some kinds of Airflow's connections check it
         raise _odd("something else") from None
     if isinstance(decoded, Mapping):
         if not decoded and text and not _is_json(text):
@@ -42,10 +42,10 @@ def read_extra(connection: Stored) -> Mapping[str, Any]:
     raise _odd({list: "an array", bool: "true or false"}.get(type(decoded), "a number"))
 
 
-def _odd(what: str) -> DotyposConfigurationError:
+def _odd(content: str) -> DotyposConfigurationError:
     return DotyposConfigurationError(
         'Extra in the Airflow connection must be a JSON object such as {"refresh_token": "…", "cloud_id": "…"}, '
-        f"encoded once, not {what}: put the fields into one object"
+        f"encoded once, not {content}: put the fields into one object"
     )
 
 

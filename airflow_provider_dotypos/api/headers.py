@@ -1,17 +1,18 @@
-"""A caller's headers, checked: those of the connection and of the request's form belong to the client."""
+"""A caller's headers, checked: the client sets those of the network connection and of the request's form."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.redaction import redact
 
-#: What they would break, by their names in lower case.
+#: Why a caller can't set them, by their names in lower case.
 _OURS: Mapping[str, str] = {
     "authorization": "the client signs every call itself",
-    "cookie": "the client keeps none, and sends none",
+    "cookie": "the client keeps and sends no cookies",
     "host": "calls go to the connection's API base URL and nowhere else",
     **dict.fromkeys(
         ("connection", "keep-alive", "te", "trailer", "upgrade", "expect"),
@@ -23,14 +24,27 @@ _OURS: Mapping[str, str] = {
     "accept-encoding": "the client asks for what it can decode",
     "user-agent": "the client says who it is",
 }
+#: Asks for 200 with an empty list instead of 404. Whether every list honours it is unknown, so 404 is read as well.
+#: https://docs.api.dotypos.com/others/breaking-changes
+EMPTY_LISTS: Mapping[str, str] = MappingProxyType({"Allow-Version": "BC1"})
+
 _PROXYS = "it is for a proxy: give the proxy and its credentials in HTTPS_PROXY"
 
 
-def checked_headers(headers: Mapping[str, str] | None, *, with_body: bool) -> dict[str, str]:
-    """Return a caller's headers as they can be sent.
+def with_empty_lists(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Return a GET's headers with `EMPTY_LISTS`, which changes nothing else of a GET, unless they choose a version."""
+    if headers is not None and not isinstance(headers, Mapping):
+        return headers  # `checked_headers` refuses them
+    given = headers or {}
+    chosen = any(str(name).lower() == "allow-version" for name in given)
+    return given if chosen else {**EMPTY_LISTS, **given}
 
-    :param with_body: whether the request has a JSON body, which says by itself what it is.
-    :raises DotyposInputError: one can't be sent, or isn't the caller's to set.
+
+def checked_headers(headers: Mapping[str, str] | None, *, with_body: bool) -> dict[str, str]:
+    """Return a caller's headers, ready to send.
+
+    :param with_body: whether the request has a JSON body, which sets its own content type.
+    :raises DotyposInputError: if one can't be sent, or only the client sets it.
     """
     if headers is not None and not isinstance(headers, Mapping):
         raise DotyposInputError(f"headers must be a mapping of names to values, not a {type(headers).__name__}")

@@ -19,6 +19,7 @@ from airflow_provider_dotypos.api.errors import (
     error_for,
 )
 from airflow_provider_dotypos.api.redaction import redact
+from airflow_provider_dotypos.api.retry_table import NOT_JSON, REDIRECT
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ class Answer:
             raise DotyposResponseError(
                 f"answered {self.status} with {kind} ({len(self.body)} bytes) that is not JSON: API base URL may not "
                 "be Dotypos's, or a proxy answers in its place",
-                passing=True,
+                reason=NOT_JSON,
             ) from None
 
 
@@ -142,27 +143,28 @@ def sent_headers(request: Request) -> dict[str, str]:
     return {**request.headers, "Accept-Encoding": "gzip", "User-Agent": "airflow-provider-dotypos"}
 
 
-def check_answer(request: Request, answer: Answer, secrets: Iterable[str]) -> Answer:
+def check_answer(request: Request, answer: Answer, secrets: Iterable[str], sign_in: str | None = None) -> Answer:
     """Return an answer that isn't a refusal.
 
     :param secrets: what no error may hold.
+    :param sign_in: see ``Refusal``.
     :raises DotyposError: if it is a refusal or a redirect.
     """
     if answer.status >= 400:
-        raise refusal_of(request, answer, secrets)
+        raise refusal_of(request, answer, secrets, sign_in)
     if 300 <= answer.status < 400 and answer.status != 304:
         raise DotyposResponseError(
             f"{request} was redirected to {_target(answer)} and not followed: tokens go nowhere else. Check API base "
             "URL in the Airflow connection.",
-            permanent=True,
+            reason=REDIRECT,
             status=answer.status,
         )
     return answer
 
 
-def refusal_of(request: Request, answer: Answer, secrets: Iterable[str]) -> DotyposError:
+def refusal_of(request: Request, answer: Answer, secrets: Iterable[str], sign_in: str | None = None) -> DotyposError:
     """Return the error for an answer whose status is 400 or more."""
-    return error_for(request.method, request.path, answer.status, answer.headers, answer.body, secrets)
+    return error_for(request.method, request.path, answer.status, answer.headers, answer.body, secrets, sign_in)
 
 
 def decode_answer(request: Request, answer: Answer, decode: Callable[[Answer], T]) -> T:
@@ -170,9 +172,7 @@ def decode_answer(request: Request, answer: Answer, decode: Callable[[Answer], T
     try:
         return decode(answer)
     except DotyposResponseError as error:
-        raise DotyposResponseError(
-            f"{request} {error}.", passing=error.passing, permanent=error.permanent, status=answer.status
-        ) from None
+        raise DotyposResponseError(f"{request} {error}.", reason=error.reason, status=answer.status) from None
 
 
 def _target(answer: Answer) -> str:

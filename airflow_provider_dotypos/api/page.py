@@ -1,8 +1,8 @@
-"""Reading a list answer: the envelope, the rows as untouched bytes, and of each row just what a walk needs to know.
+"""Reading a list answer: the envelope, the rows as untouched bytes, and the few fields of a row that a walk needs.
 
 Tolerant where the API is undecided: numbers as text or as numbers, the envelope or a bare array, fields null or
 missing, timestamps with or without a fraction, in any zone, or as epoch milliseconds. Strict where an answer
-contradicts itself: rows could be missing.
+contradicts itself, for then rows could be missing.
 
 https://docs.api.dotypos.com/api-reference/general/paging, …/data-types
 """
@@ -21,23 +21,24 @@ import msgspec
 
 from airflow_provider_dotypos.api.characters import decode_json, without_half_characters, without_mark
 from airflow_provider_dotypos.api.errors import DotyposResponseError
+from airflow_provider_dotypos.api.retry_table import CONTRADICTION, NOT_JSON
 
+#: A second in milliseconds: the tick of an API that shows no fraction of it.
 SECOND = 1000
-"""A second in milliseconds: the tick of an API that shows no fraction of it."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list. The counts are what the answer says, ``None`` where it says nothing.
+    """One page of a list. Its counts are those of the answer, ``None`` where it gives none.
 
     :param rows: each row's bytes, as they came.
     :param ids: each row's id, as text.
     :param cursors: each row's cursor in epoch milliseconds.
-    :param deleted: whether each row is marked as deleted (a marker of null, or none, counts as not [D]).
-    :param number: which page this is.
-    :param rows_on_page: how many rows it has.
-    :param per_page: how many rows a full page has.
-    :param total: how many rows there are in all.
+    :param deleted: whether each row is marked as deleted; without a marker, or with null, it isn't [D].
+    :param number: the number of this page.
+    :param rows_on_page: number of its rows.
+    :param per_page: number of rows of a full page.
+    :param total: number of rows in all.
     :param next_page: the number of the next page.
     :param last_page: the number of the last page.
     :param tick: the finest step its cursors show, in milliseconds: 1, or 1000 if none shows a fraction.
@@ -61,11 +62,11 @@ class Page:
         return {id: moment for id, moment in zip(self.ids, self.cursors, strict=True) if moment is not None}
 
     def size(self, asked: int) -> int:
-        """Return how many rows a full page has: what was asked for, unless the server caps it lower."""
+        """Return the number of rows of a full page: the limit asked for, unless the server caps it lower."""
         return min(asked, self.per_page) if self.per_page else asked
 
     def promises_more(self, asked: int, number: int = 1) -> bool:
-        """Whether the answer itself says that there are more rows than this page and those before it show.
+        """Return whether the answer itself says that there are more rows than this page and those before it show.
 
         :param asked: the limit asked for.
         :param number: which page was asked for.
@@ -74,19 +75,19 @@ class Page:
         return max(self.next_page or 0, self.last_page or 0) > number or (self.total or 0) > shown
 
     def rows_left(self, asked: int) -> int:
-        """Return how many rows there are at least, by what the answer says, that this first page doesn't show."""
+        """Return the least number of rows, by this first page's answer, that it doesn't show."""
         return max((self.total or 0) - len(self.rows), int(self.promises_more(asked)))
 
     def rows_in_all(self, asked: int) -> int:
-        """Return how many rows there are at least, by what the answer to a request for the first page says."""
+        """Return the least number of rows in all, by this first page's answer."""
         return len(self.rows) + self.rows_left(asked)
 
     def is_full(self, asked: int, number: int = 1) -> bool:
-        """Whether there may be more rows than this page and those before it show.
+        """Return whether there may be more rows than this page and those before it show.
 
-        A short page is the end [D], unless the answer itself promises more or says nothing of pages at all (a bare
-        list). A missing ``nextPage`` after a full page is no end: clients distrust it [C2]. A page without rows always
-        is (`check_page` refuses one that promises more).
+        A short page is the end [D], unless the answer promises more or is a bare list, which says nothing of pages. A
+        missing ``nextPage`` after a full page isn't the end: clients distrust it [C2]. A page without rows always is,
+        as `check_page` refuses one that promises more.
 
         :param asked: the limit asked for.
         :param number: which page this is.
@@ -97,7 +98,7 @@ class Page:
         return len(self.rows) >= self.size(asked) or self.promises_more(asked, number) or says_nothing
 
     def is_cut_short(self, asked: int, number: int = 1) -> bool:
-        """Whether this page has fewer rows than a full one, though its answer says that there are more.
+        """Return whether this page has fewer rows than a full one, although its answer says that there are more.
 
         The server may cap its pages without saying so, or have lost rows of this one.
 
@@ -107,9 +108,12 @@ class Page:
         return 0 < len(self.rows) < self.size(asked) and self.promises_more(asked, number)
 
     def contradicted_by(self, asked: int, number: int, after: Page) -> bool:
-        """Whether the next page, `number`, repeats this one, or is empty though this one promised more.
+        """Return whether the next page repeats this one, or is empty although this one promised more.
 
-        It can be right all the same: rows may have left in between.
+        The next page may still be right, as rows may have left in between.
+
+        :param asked: the limit asked for.
+        :param number: the number of the next page.
         """
         return self.ids == after.ids if after.rows else self.promises_more(asked, number - 1)
 
@@ -135,7 +139,7 @@ def read_page(body: bytes, cursor: str | None) -> Page:
     """Return the page that `body` holds.
 
     :param cursor: the field whose values become ``Page.cursors``.
-    :raises DotyposResponseError: the body isn't a list answer; the message holds none of its content.
+    :raises DotyposResponseError: if the body isn't a list answer; the message holds none of its content.
     """
     body = without_mark(body)
     try:
@@ -145,11 +149,11 @@ def read_page(body: bytes, cursor: str | None) -> Page:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if not isinstance(error, RecursionError) and (mended := without_half_characters(body)) != body:
             return read_page(mended, cursor)
-        kind = {b"<": "a web page", b"{": "a JSON object", b"[": "a JSON list"}.get(body.lstrip()[:1], "no JSON")
+        kind = {b"<": "a web page", b"{": "a JSON object", b"[": "a JSON list"}.get(body.lstrip()[:1], "no JSON at all")
         raise DotyposResponseError(
-            f"answered {kind} ({len(body)} bytes) that is not a Dotypos list: {type(error).__name__} "
+            f"answered with {kind} ({len(body)} bytes), not a Dotypos list: {type(error).__name__} "
             f"({_structure(error)})",
-            passing=True,
+            reason=NOT_JSON,
         ) from None
     tick = SECOND
     cursors: list[int | None] = []
@@ -174,15 +178,15 @@ def read_page(body: bytes, cursor: str | None) -> Page:
 
 
 def check_page(page: Page, asked: int, number: int) -> Page:
-    """Return the page, unless its answer contradicts itself in what could hide rows.
+    """Return the page, unless its answer contradicts itself in a way that could hide rows.
 
-    A total lower than what is shown hides none, and it may have been counted at another moment. A walk
-    goes on behind the last row of a short page that promises more; who goes on by page number asks for it once more
+    A total lower than the rows shown hides none, and may have been counted at another moment. Nor is a short page that
+    promises more refused: a walk continues behind its last row, and readers by page number ask for it once more
     (`Page.is_cut_short`).
 
     :param asked: the limit asked for.
     :param number: which page was asked for.
-    :raises DotyposResponseError: if it does; a passing error, so the client asks again.
+    :raises DotyposResponseError: if it does; the client then asks again.
     """
     if page.rows_on_page not in (None, len(page.rows)):
         why = f"says that it has {page.rows_on_page} rows, and has {len(page.rows)}"
@@ -192,25 +196,25 @@ def check_page(page: Page, asked: int, number: int) -> Page:
         why = f"says that it is page {page.number}, and page {number} was asked for"
     else:
         return page
-    raise DotyposResponseError(f"answered with a list that contradicts itself: it {why}", passing=True)
+    raise DotyposResponseError(f"answered with a list that contradicts itself: it {why}", reason=CONTRADICTION)
 
 
 def decode_row(row: msgspec.Raw) -> dict[str, Any]:
     """Return a row's values as the API gives them, with U+FFFD in place of what isn't UTF-8.
 
-    :raises DotyposResponseError: if it holds a number that is too large for any kind of number.
+    :raises DotyposResponseError: if a number in it is too large for any kind of number.
     """
     try:
-        found: dict[str, Any] = decode_json(row)
+        values: dict[str, Any] = decode_json(row)
     except msgspec.DecodeError as error:
         raise DotyposResponseError(
             f"answered with a row that can't be read: {type(error).__name__} ({_structure(error)})"
         ) from None
-    return found
+    return values
 
 
 def one_line(row: msgspec.Raw) -> bytes | msgspec.Raw:
-    """Return a row's bytes without line breaks (JSON holds none but between its tokens: pretty-printed answers)."""
+    """Return a row's bytes without the line breaks of a pretty-printed answer: JSON has them between tokens only."""
     data = bytes(row)
     return msgspec.json.format(data, indent=-1) if b"\n" in data or b"\r" in data else row
 
@@ -218,10 +222,10 @@ def one_line(row: msgspec.Raw) -> bytes | msgspec.Raw:
 def timestamp(value: str | int | float) -> int:
     """Return a timestamp of an answer as epoch milliseconds, cut, not rounded.
 
-    :param value: epoch milliseconds, or ISO 8601 with ``Z``, ``+00:00`` or ``+0000``, with a fraction or without. As
-        Java writes it, too: without seconds where they are zero, with the zone's name in brackets behind the offset.
-    :raises DotyposResponseError: it is neither, has no zone (guessing one would lose rows), or lies outside the years 1
-        to 9999.
+    :param value: epoch milliseconds, or ISO 8601 with ``Z``, ``+00:00`` or ``+0000``, with a fraction or without. The
+        form of Java is read, too: no seconds where they are zero, the zone's name in brackets behind the offset.
+    :raises DotyposResponseError: if it is neither, has no zone (guessing one would lose rows), or lies outside the
+        years 1 to 9999.
     """
     moment = _moment(value)
     if moment is None or not _FIRST_MOMENT <= moment <= _LAST_MOMENT:
@@ -266,7 +270,7 @@ _LAST_MOMENT = (datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=timezone.utc) 
 
 @functools.cache
 def _keys(cursor: str | None) -> msgspec.json.Decoder[Any]:
-    """Return a decoder of the few fields of a row that a walk looks at."""
+    """Return a decoder of the few fields of a row that a walk needs."""
     row = msgspec.defstruct(
         "Key",
         [
@@ -284,19 +288,19 @@ def _id(value: str | int | None) -> str:
     text = str(value)
     if not _ID.fullmatch(text) or (len(text) > _SURELY_64_BITS and not -(2**63) <= int(text) < 2**63):
         raise DotyposResponseError(
-            f"answered with a row whose id is no whole number of 64 bits ({type(value).__name__})"
+            f"answered with a row whose id isn't a whole number of 64 bits ({type(value).__name__})"
         )
     return text
 
 
 def _count(value: str | int | float | None) -> int | None:
-    """Return a count, also one written as ``100.0``; ``None`` for what is none (-1 for "unknown", say)."""
+    """Return a count, also one written as ``100.0``; ``None`` for anything else, such as -1 for "unknown"."""
     match = None if value is None else _COUNT.fullmatch(str(value))
     return int(match[1]) if match else None
 
 
 def _next_page(value: str | int | float | None) -> int | None:
-    """Return the number of the next page; one that is named by anything else (an address) lies beyond all others."""
+    """Return the number of the next page. One named by anything but a number, such as an address, is the largest."""
     if value is None or value == "":
         return None
     number = _count(value)
@@ -304,5 +308,5 @@ def _next_page(value: str | int | float | None) -> int | None:
 
 
 def _structure(error: Exception) -> str:
-    """Return what msgspec says of the shape; its messages name types and paths, never values."""
+    """Return msgspec's message about the shape; it names types and paths, never values."""
     return str(error)[:200]

@@ -1,6 +1,6 @@
-"""Reading what no value divides: by excluding what was seen, and by page numbers what is too large for that.
+"""Reading rows that no value divides: by excluding those seen, and by page numbers where they are too many for that.
 
-Pure: a plan yields the number of the page to be read next, receives that page, and returns whether it has surely seen
+Pure: a plan yields the number of the page to read next, receives that page, and returns whether it has certainly seen
 every row that stayed.
 """
 
@@ -16,16 +16,16 @@ from airflow_provider_dotypos.api.page import Page
 from airflow_provider_dotypos.api.query import MAX_LIMIT
 from airflow_provider_dotypos.api.streams import Triple
 
-#: Ids excluded in one address at most; the longest URL is unknown, and most servers take 8 KB.
+#: Most characters of ids that one address excludes. The longest URL is unknown [U]; most servers take 8 KB.
 MAX_EXCLUDED_CHARACTERS = 6000
 
-#: Seconds before a second pair of passes, and how much longer each further wait is.
+#: Seconds before a second pair of passes, and the factor of each further wait.
 FIRST_PAUSE, GROWTH = 2.0, 3.0
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to be read for some seconds."""
+    """A pause in which nothing is read."""
 
     seconds: float
 
@@ -36,22 +36,22 @@ Plan: TypeAlias = Generator["int | Wait", Page, bool]
 def there_and_back() -> Plan:
     """Read rows that may leave, but never come: from the first page to the last, and back to the first.
 
-    In a stable order a row that stays moves up only, as rows before it leave, so the number of its page never grows.
-    When the last page, N, is read, every such row is on N or a page before it. Then the pages N, N-1, …, 1 are read. A
-    row that stays is on the page read or a page before it each time: so it was when N was read, and if it wasn't on
-    page k when k was read, it was before k, and hence still is when k-1 is read. On page 1 it can only be on it. So it
-    is met, however many rows leave meanwhile.
+    In a stable order a row that stays only moves up, as rows before it leave. So the number of its page never grows.
+    When the last page, N, is read, every such row is on N or a page before it. Then the pages N, N-1, …, 1 are read.
+    Each time, a row that stays is on the page read or on one before it: this holds when N is read, and if the row isn't
+    on page k when k is read, it is before k, and still is when k-1 is read. When page 1 is read, it can only be there.
+    So it is met, however many rows leave meanwhile.
 
-    The order shows whether it is stable: no row comes twice on the way there, the rows of a page come back in the order
-    in which they went, and no more of them are new on the way back than are gone (each row that leaves hides at most
-    one). And the last page, read again, must still be the last.
+    The order itself shows whether it is stable. No row comes twice on the way there. The rows of a page come back in
+    the order in which they went. At most as many rows are new on the way back as are gone, for each row that leaves
+    hides at most one. And the last page, read again, must still be the last.
     """
     ids, last = yield from _pass_through()
     places = {id: place for place, id in enumerate(ids)}
     if len(places) < len(ids):
         return False
     if last == 1:
-        return True  # one answer showed it all
+        return True  # one answer showed all
     met: set[str] = set()
     for number in range(last, 0, -1):
         page = yield number
@@ -63,24 +63,23 @@ def there_and_back() -> Plan:
 
 
 def until_two_agree(patience: float, paged: bool = True) -> Plan:
-    """Read rows that may come and leave, again and again, until two passes in a row show the same rows, each once.
+    """Read rows that may come and leave, until two passes in a row show the same rows, each once.
 
-    A row that leaves can hide another from one pass. It can't from two: it is in the first pass's rows (it was read
-    before it left) and not in the second's, so the two differ. After two that differ, things are given time to calm
-    down.
+    A row that leaves can hide another from one pass, but not from two: the first pass read it before it left, the
+    second doesn't show it, so the two differ. After two passes that differ there is a pause.
 
-    :param patience: how many seconds to wait in all.
+    :param patience: seconds to wait in all.
     :param paged: whether the list has pages.
     """
     previous: set[str] | None = None
     pause, waited = FIRST_PAUSE, 0.0
     while True:
         ids, last = yield from _pass_through(paged)
-        found = set(ids) if len(set(ids)) == len(ids) else None
-        if last == 1 or (found is not None and found == previous):
+        distinct = set(ids) if len(set(ids)) == len(ids) else None
+        if last == 1 or (distinct is not None and distinct == previous):
             return True
-        if previous is None and found is not None:
-            previous = found
+        if previous is None and distinct is not None:
+            previous = distinct
             continue
         waited += pause
         if waited > patience:
@@ -91,7 +90,7 @@ def until_two_agree(patience: float, paged: bool = True) -> Plan:
 
 
 def _pass_through(paged: bool = True) -> Generator[int | Wait, Page, tuple[list[str], int]]:
-    """Read the pages up to a short one, or one of nothing new; return all ids, and the number of the last page."""
+    """Read the pages up to a short one or one without new rows; return all ids and the number of the last page."""
     ids: list[str] = []
     met: set[str] = set()
     size = MAX_LIMIT

@@ -1,4 +1,4 @@
-"""Where a call may go: nowhere but below the API's ``/v2``."""
+"""A call's path, checked: it stays below the API's ``/v2``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def resolve(path: str, cloud_id: int | None) -> tuple[str, int | None]:
     """Return the path below ``/v2``, and the cloud whose token it needs (``None``: a token without a cloud).
 
     :param path: below the cloud; with a leading ``/``, below ``/v2`` (``/clouds``, ``/clouds/123/orders``).
-    :raises DotyposInputError: the path could leave the API: an address, ``..``, a query or a fragment in it.
-    :raises DotyposConfigurationError: it lies below a cloud, and no cloud is known.
+    :raises DotyposInputError: if the path could leave the API: an address, ``..``, a query or a fragment in it.
+    :raises DotyposConfigurationError: if it lies below a cloud and no cloud is known.
     """
     text = path if isinstance(path, str) else ""
     plain = unquote(unquote(text))
@@ -34,5 +34,5 @@ def resolve(path: str, cloud_id: int | None) -> tuple[str, int | None]:
     named = re.match(r"/clouds/([0-9]+)(?:/|$)", text)
     if named:
         return text, int(named[1])
-    # The list of clouds is the one call for a token without a cloud [D2].
+    # Only the list of clouds is asked for with a token without a cloud [D2].
     return text, None if text.rstrip("/") == "/clouds" else cloud_id

@@ -1,6 +1,6 @@
-"""Sharing out the pieces of a walk among threads: whoever is idle takes half of what is widest.
+"""Sharing the pieces of a walk among threads: an idle thread takes half of the widest piece.
 
-No totals are needed: how thick rows lie is known from the pages read so far.
+No totals are needed: the pages read so far show how dense rows are.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Iterable
 
 from airflow_provider_dotypos.api.streams import Piece
 
-#: A piece is split if it has at least this many pages left, by estimate; each end of a piece costs part of a page.
+#: A piece is split if an estimate gives it at least this many pages; each end of a piece costs part of a page.
 WORTH_SPLITTING = 3.0
 
 
 class Pieces:
-    """The pieces of a walk that wait, and those under way; safe to share between threads.
+    """The waiting pieces of a walk, and those under way; safe to share between threads.
 
-    :param pieces: what is to be walked.
+    :param pieces: the pieces to walk.
     """
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
@@ -27,29 +27,28 @@ class Pieces:
         self._changed = threading.Condition()
         self._idle = 0
         self._stopped = False
-        # Of pieces that are done, by stream: their length in milliseconds, and their rows.
+        # Of finished pieces, by name: their length in milliseconds, and their rows.
         self._length: Counter[str] = Counter()
         self._rows: Counter[str] = Counter()
 
     @property
     def rows_left(self) -> float | None:
-        """About how many rows are still to come, if they lie as thick as those that came; ``None`` if nothing tells.
+        """An estimate of the rows still to come, if they are as dense as those that came; ``None`` before any came.
 
-        Streams of which nothing came yet (deleted rows are walked last) are left out: most have few rows.
+        Streams without a row so far don't count: deleted rows are walked last, and there are few.
         """
         left: Counter[str] = Counter()
         with self._changed:
             length, rows = self._length.copy(), self._rows.copy()
             for piece in (*self._waiting, *self._under_way):
-                stream = _stream(piece)
-                length[stream] += _walked(piece)
-                rows[stream] += piece.rows
-                left[stream] += 0 if piece.lo is None else piece.hi - piece.lo
+                length[piece.name] += _walked(piece)
+                rows[piece.name] += piece.rows
+                left[piece.name] += 0 if piece.lo is None else piece.hi - piece.lo
         known = [left[stream] * rows[stream] / length[stream] for stream in left if length[stream]]
         return sum(known) if known else None
 
     def take(self) -> Piece | None:
-        """Return a piece to walk, as soon as there is one; ``None`` once all is walked, or the walk was stopped."""
+        """Wait for a piece to walk and return it; ``None`` once all is walked, or the walk was stopped."""
         with self._changed:
             self._idle += 1
             try:
@@ -64,7 +63,7 @@ class Pieces:
                 self._idle -= 1
 
     def next(self) -> Piece | None:
-        """Return a piece that waits, or half of the widest; ``None`` if there is nothing to take at the moment."""
+        """Return a waiting piece, or half of the widest; ``None`` if there is nothing to take at the moment."""
         with self._changed:
             piece = self._waiting.popleft() if self._waiting else self._half_of_the_widest()
             if piece is not None:
@@ -72,21 +71,21 @@ class Pieces:
             return piece
 
     def moved(self) -> None:
-        """Tell that a piece under way has shown another page: it may be worth splitting now."""
+        """Note that a piece under way has shown another page: it may be worth splitting now."""
         if self._idle:
             with self._changed:
                 self._changed.notify()
 
     def done(self, piece: Piece) -> None:
-        """Tell that a piece is walked to its end."""
+        """Note that a piece has been walked to its end."""
         with self._changed:
             self._under_way.pop(piece, None)
-            self._length[_stream(piece)] += _walked(piece)
-            self._rows[_stream(piece)] += piece.rows
+            self._length[piece.name] += _walked(piece)
+            self._rows[piece.name] += piece.rows
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Give out no more."""
+        """Hand out no more pieces."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -97,11 +96,7 @@ class Pieces:
                 break
             if (half := piece.split()) is not None:
                 return half
-        return None  # or what is left lies within a second, which can't be parted
-
-
-def _stream(piece: Piece) -> str:
-    return f"{piece.parent}-{piece.stream.name}"
+        return None  # or all that is left lies within a second, which can't be split
 
 
 def _walked(piece: Piece) -> int:

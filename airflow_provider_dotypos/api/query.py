@@ -32,7 +32,7 @@ def conditions(entity: Entity, filter: Filter) -> tuple[tuple[str, str, str], ..
 
     :param filter: the API's grammar as text, or triples whose values are encoded here: datetimes (with a zone) as
         epoch milliseconds, booleans as ``true``/``false``, ``None`` as ``null``, lists joined by commas.
-    :raises DotyposInputError: an unknown field or operator, one not allowed for the other, or a value that holds
+    :raises DotyposInputError: if a field or operator is unknown, if one doesn't allow the other, or if a value holds
         ``;`` or ``|`` (no escape is known) or, in a list, a comma.
     """
     if filter is None or filter == "":
@@ -60,7 +60,7 @@ def list_params(
     :param sort: field names, ``-`` in front for descending, as one comma-separated text or a sequence.
     :param include: names of child lists to nest in each row, likewise.
     :param limit: rows per page, 1 to 100.
-    :raises DotyposInputError: something in it is unknown, or not allowed for this entity.
+    :raises DotyposInputError: if a name is unknown, or not allowed for this entity.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
         raise DotyposInputError(f"limit must be a whole number from 1 to {MAX_LIMIT}, not {limit!r}")
@@ -78,22 +78,32 @@ def list_params(
                     f"sortable: {', '.join(sortable) or 'nothing'}"
                 )
         params["sort"] = ",".join(names)
-    if names := split_names(include):
-        for name in names:
-            if name not in entity.includes:
-                raise DotyposInputError(
-                    f"{entity.name} can't include {name!r}{nearest(name, entity.includes)}; "
-                    f"it can include: {', '.join(entity.includes) or 'nothing'}"
-                )
-        params["include"] = ",".join(names)
+    if included := include_names(entity, include):
+        params["include"] = ",".join(included)
     return params
+
+
+def include_names(entity: Entity, include: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of child lists to nest, each one that the entity has.
+
+    :param include: names as one comma-separated text or a sequence.
+    :raises DotyposInputError: if the entity has no such child list; the message lists those that it has.
+    """
+    names = tuple(split_names(include))
+    for name in names:
+        if name not in entity.includes:
+            raise DotyposInputError(
+                f"{entity.name} can't include {name!r}{nearest(name, entity.includes)}; "
+                f"it can include: {', '.join(entity.includes) or 'nothing'}"
+            )
+    return names
 
 
 def encode(params: Mapping[str, object]) -> str:
     """Return parameters as a URL query, each value encoded once.
 
-    ``|`` and ``;`` must be encoded (some parsers reject them raw) and ``+`` would read as a space; commas stay as
-    they are: they keep long lists of ids short, and the address has a limit.
+    ``|`` and ``;`` must be encoded, as some parsers reject them raw; ``+`` would read as a space. Commas stay as they
+    are, which keeps long lists of ids short: an address has a longest length.
     """
     return "&".join(
         f"{quote(str(name), safe='')}={quote(_parameter(name, value), safe=',-._~:')}"
@@ -105,14 +115,14 @@ def encode(params: Mapping[str, object]) -> str:
 def milliseconds(moment: datetime, name: str = "time") -> int:
     """Return `moment` as epoch milliseconds.
 
-    :raises DotyposInputError: it has no time zone.
+    :raises DotyposInputError: if it has no time zone.
     """
     if moment.tzinfo is None:
         raise DotyposInputError(
             f"{name} has no time zone: {moment.isoformat()}; add an offset, such as +00:00 "
             "(timezone= is for bare dates alone)"
         )
-    # Not by subtraction: that of pendulum's datetimes, which Airflow hands out, gives something else than a timedelta.
+    # Not by subtraction: that of pendulum's datetimes, which Airflow passes, doesn't give a timedelta.
     return calendar.timegm(moment.utctimetuple()) * 1000 + moment.microsecond // 1000
 
 
@@ -123,7 +133,7 @@ def _split(text: str) -> list[Condition]:
         if len(pieces) != 3:
             raise DotyposInputError(
                 f"filter: {part.strip()!r} is not field|operator|value. Conditions are joined by ';'; a value can't "
-                "hold ';' or '|' (the API knows no escape for them): filter on your side instead"
+                "hold ';' or '|', as the API has no escape for them: filter on your side instead"
             )
         name, operator, value = pieces[0].strip(), pieces[1].strip(), pieces[2]
         triples.append((name, operator, value if operator == "like" else ",".join(map(str.strip, value.split(",")))))
@@ -143,7 +153,7 @@ def _checked(entity: Entity, triple: Condition) -> tuple[str, str, str]:
 
 
 def _why_not(entity: Entity, name: str, operator: str, allowed: tuple[str, ...]) -> str:
-    """Say why the API would not take a condition, and which it would."""
+    """Return why the API refuses a condition, and which it takes."""
     filterable = {field.name: field.operators for field in entity.fields.values() if field.operators}
     fields = ", ".join(filterable)
     if name not in entity.fields:
@@ -153,7 +163,7 @@ def _why_not(entity: Entity, name: str, operator: str, allowed: tuple[str, ...])
     if operator in _ALL_OPERATORS:
         return f"{operator!r} is not allowed on {entity.name}.{name}; allowed: {', '.join(allowed)}"
     hint = nearest(operator, allowed) or nearest(operator, _ALL_OPERATORS)
-    return f"{operator!r} is no operator{hint}; allowed on {entity.name}.{name}: {', '.join(allowed)}"
+    return f"{operator!r} isn't an operator{hint}; allowed on {entity.name}.{name}: {', '.join(allowed)}"
 
 
 def _encoded(entity: Entity, name: str, operator: str, value: Value) -> str:
@@ -165,13 +175,13 @@ def _encoded(entity: Entity, name: str, operator: str, value: Value) -> str:
             raise DotyposInputError(f"{where}: a list goes with in or notin, not with {operator!r}")
         texts = [_text(item, where) for item in value]
         if any("," in item for item in texts):
-            raise DotyposInputError(f"{where}: a listed value can't hold a comma (the API knows no escape for it)")
+            raise DotyposInputError(f"{where}: a listed value can't hold a comma: the API has no escape for it")
         text = ",".join(texts)
     else:
         text = _text(value, where)
     if re.search(r"[;|]", text):
         raise DotyposInputError(
-            f"{where}: the value can't hold ';' or '|' (the API knows no escape for them); filter on your side instead"
+            f"{where}: the value can't hold ';' or '|', as the API has no escape for them; filter on your side instead"
         )
     if text == "":
         raise DotyposInputError(f"{where}: the value is empty; compare with null instead (eq null)")
@@ -197,7 +207,7 @@ def _text(value: object, where: str) -> str:
 
 
 def split_names(value: str | Sequence[str] | None) -> list[str]:
-    """Return names that were given as one comma-separated text, or as a sequence."""
+    """Return names given as one comma-separated text or as a sequence."""
     if value is None or value == "":
         return []
     names = value.split(",") if isinstance(value, str) else list(value)

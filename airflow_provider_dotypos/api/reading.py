@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 import random
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_dotypos.api import window as windows
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.entities import Entity, find_entity
+from airflow_provider_dotypos.api.entities import CLOUDS, Entity, find_entity, id_text
 from airflow_provider_dotypos.api.errors import (
     DotyposConfigurationError,
     DotyposInputError,
@@ -21,16 +20,14 @@ from airflow_provider_dotypos.api.errors import (
     DotyposValidationError,
     DotyposWalkError,
 )
+from airflow_provider_dotypos.api.headers import EMPTY_LISTS
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page
 from airflow_provider_dotypos.api.passes import Wait
-from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, filter_text, list_params
-from airflow_provider_dotypos.api.streams import Piece, streams
+from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, filter_text, include_names, list_params
+from airflow_provider_dotypos.api.retry_table import OTHER_CLOUD
+from airflow_provider_dotypos.api.streams import Piece, Triple, streams, window_conditions
 from airflow_provider_dotypos.api.walk import Batch, Query, walk
-
-#: Asks for 200 with an empty list instead of 404; whether every list honours it is unknown, so 404 is read as well.
-#: https://docs.api.dotypos.com/others/breaking-changes
-_LIST_HEADERS = {"Allow-Version": "BC1"}
 
 log = logging.getLogger(__name__)
 
@@ -49,29 +46,35 @@ class Reader:
         self._cloud_exists = False
         self.requests = 0
 
+    @property
+    def concurrency(self) -> int:
+        """Most requests under way at once, as the client's settings say."""
+        return self._client.settings.max_concurrency
+
     def get(
         self,
         name: str,
         id: int | str | None = None,
         *,
         include: str | Sequence[str] | None = None,
-        **placeholders: object,
+        **parents: object,
     ) -> Row:
         """Return one row, its values as the API gives them (numbers as text).
 
-        :param id: the row's id; none for what is one object, such as the manifest.
-        :raises DotyposInputError: there is no such call: an id is missing, or one too many.
-        :raises DotyposNotFoundError: there is no such row.
+        :param id: the row's id; none for an entity that is one object, such as the manifest.
+        :param parents: what the entity lies below, such as ``warehouse_id=5``.
+        :raises DotyposInputError: if there is no such call: an id is missing, or one too many.
+        :raises DotyposNotFoundError: if there is no such row.
         """
-        found = find_entity(name)
-        if not found.single:
+        entity = find_entity(name)
+        if not entity.single:
             raise DotyposInputError(f"{name} has no call for a single row; read its list with rows()")
-        path = _path(found, placeholders)
-        if found.listed:
-            path += f"/{_row_id(name, id)}"
+        path = entity.url_path(entity.parent_id(parents))
+        if entity.listed:
+            path += f"/{id_text(id, f'{name}: an id')}"
         elif id is not None:
             raise DotyposInputError(f"{name} is one object and has no rows: call get({name!r}) without an id")
-        params = {"include": list_params(found, include=include).get("include")}
+        params = {"include": ",".join(include_names(entity, include)) or None}
         return self._client.call("GET", path, params=params, decode=_row)
 
     def rows(
@@ -82,27 +85,29 @@ class Reader:
         sort: str | Sequence[str] | None = None,
         include: str | Sequence[str] | None = None,
         limit: int = MAX_LIMIT,
-        **placeholders: object,
+        **parents: object,
     ) -> Iterator[Row]:
-        """Yield the rows of a list, page by page; deleted rows are hidden, as the API does, unless the filter names
-        ``deleted``.
+        """Yield the rows of a list, page by page.
 
-        Page numbers over changing data can skip or repeat rows: for anything that must be whole, use `changes`.
+        Deleted rows are hidden, as the API does, unless the filter names ``deleted``. Page numbers over changing data
+        can skip or repeat rows: for anything that must be whole, use `changes`.
 
         :param limit: rows per request, 1 to 100.
+        :param parents: what the entity lies below, such as ``warehouse_id=5``.
         """
-        found = _listed(name)
-        path = _path(found, placeholders)
-        params = list_params(found, filter=filter, sort=sort, include=include, limit=limit)
+        entity = _find_list(name)
+        parent = entity.parent_id(parents)
+        path = entity.url_path(parent)
+        params = list_params(entity, filter=filter, sort=sort, include=include, limit=limit)
         number = 0
         size = limit
         before: Page | None = None
         while True:
             number += 1
-            asked = params | {"page": str(number)} if found.paged else {}
+            asked = params | {"page": str(number)} if entity.paged else {}
             page = self._page(path, asked, None)
             if page is EMPTY and number == 1:
-                self._check_place(found, placeholders)
+                self._check_place(entity, parent)
             if before is not None and before.contradicted_by(size, number, page):
                 page = self._page(path, asked, None)  # rows may have left meanwhile: the second answer is believed
             if page.is_cut_short(size, number):
@@ -110,7 +115,7 @@ class Reader:
             if before is not None and page.ids and page.ids == before.ids:
                 raise DotyposWalkError(f"GET {path}: page {number} repeats page {number - 1}; stopped")
             yield from map(decode_row, page.rows)
-            if not found.paged or not page.is_full(size, number):
+            if not entity.paged or not page.is_full(size, number):
                 return
             if page.promises_more(size, number):
                 size = min(size, len(page.rows))  # the server caps pages, and may not say so
@@ -124,41 +129,54 @@ class Reader:
         filter: Filter = None,
         include: str | Sequence[str] | None = None,
         settle: float = windows.SETTLE,
-        **placeholders: object,
+        **parents: object,
     ) -> Iterator[Row]:
-        """Yield every row that changed in `window`, deleted ones included: the loss-free walk, row by row."""
-        for piece in self.pieces(name, window, filter=filter, settle=settle, without_cursor=True, **placeholders):
-            for batch in self.walk(name, piece, include=include):
+        """Yield every row that changed in `window`, deleted ones included: the loss-free walk, row by row.
+
+        :param settle: seconds that a change may need to show in the API.
+        :param parents: what the entity lies below; by default below each one.
+        """
+        entity = _find_list(name)
+        conditions = window_conditions(entity, filter)
+        included = include_names(entity, include)
+        parent = entity.parent_id(parents)
+        self.ready(entity, window, settle)
+        for piece in self.pieces(entity, window, conditions, parent):
+            for batch in self.walk(entity, piece, included):
                 yield from map(decode_row, batch.rows)
 
-    def pieces(
-        self,
-        name: str,
-        window: windows.Window,
-        *,
-        filter: Filter = None,
-        settle: float | None = windows.SETTLE,
-        without_cursor: bool = True,
-        **placeholders: object,
-    ) -> Iterator[Piece]:
-        """Yield what is to be walked for a window: each stream whole, below each parent.
+    def ready(self, entity: Entity, window: windows.Window, settle: float = windows.SETTLE) -> None:
+        """Check that the cloud exists, and wait until all changes of the window show.
 
-        First it is checked that the cloud is there, and waited until the window's end has settled.
-
-        :param settle: seconds that a change may need to show in the API; ``None``: don't wait for the window's end.
-        :param without_cursor: also rows that have none, and so belong to no window, or to each.
+        :param settle: seconds that a change may need to show in the API.
         """
-        found = _listed(name)
-        parts = [part for part in streams(found, window, filter) if without_cursor or part.cursor is not None]
         self.meet()
-        if found.cursors and settle is not None:
+        if entity.cursors:
             seconds = windows.seconds_until_settled(window.until, self._client.clocks(), settle)
             if seconds > 1:
                 log.info("Waiting %.0f s until changes up to %s show in the API.", seconds, windows.iso(window.until))
             self._client.sleep(seconds)
-        for parent in self._parents(found, placeholders):
-            for stream in parts:
-                yield Piece(stream, window.since, window.until, parent)
+
+    def pieces(
+        self,
+        entity: Entity,
+        window: windows.Window,
+        conditions: tuple[Triple, ...] = (),
+        parent: str | None = None,
+        without_cursor: bool = True,
+    ) -> Iterator[Piece]:
+        """Yield what is to be walked for a window: each stream whole, below each parent.
+
+        Parents are read from the API; one that is given is checked to exist.
+
+        :param conditions: what the rows have in common, from `window_conditions`.
+        :param parent: the id of the parent to read below; ``None`` for all.
+        :param without_cursor: whether to read rows without a cursor, too, which belong to no window, or to each.
+        """
+        for id in self._parents(entity, parent):
+            for stream in streams(entity, window, conditions):
+                if without_cursor or stream.cursor is not None:
+                    yield Piece(stream, window.since, window.until, id)
 
     def tail(self, until: int, settle: float = windows.SETTLE) -> windows.Window | None:
         """Return the window from `until` up to the latest second that has settled; ``None`` if that isn't later."""
@@ -172,17 +190,19 @@ class Reader:
         """
         return int(self._client.now().timestamp() - settle) * 1000
 
-    def walk(self, name: str, piece: Piece, *, include: str | Sequence[str] | None = None) -> Iterator[Batch]:
-        """Walk a piece; safe to be called by several threads, for a piece each."""
-        found = _listed(name)
-        included = list_params(found, include=include).get("include")
-        path = _path(found, {"warehouse_id": piece.parent} if piece.parent else {})
-        steps = walk(found, piece, self._client.patience.faults)
+    def walk(self, entity: Entity, piece: Piece, include: tuple[str, ...] = ()) -> Iterator[Batch]:
+        """Walk a piece. Several threads may call it at once, each for a piece of its own.
+
+        :param include: the child lists to nest, from `include_names`.
+        """
+        included = ",".join(include) or None
+        path = entity.url_path(piece.parent)
+        steps = walk(entity, piece, self._client.patience.faults)
         step = next(steps, None)
         while step is not None:
             if isinstance(step, Query):
                 try:
-                    page = self._confirmed(found, step, path, included, piece.stream.cursor)
+                    page = self._confirmed(entity, step, path, included, piece.stream.cursor)
                 except DotyposValidationError as refusal:
                     step = steps.throw(refusal)
                 else:
@@ -206,15 +226,24 @@ class Reader:
         self._client.sleep(0)
 
     def meet(self) -> None:
-        """Check that the cloud exists, unless an earlier answer has shown it. Its answer tells the server's clock."""
+        """Check that the cloud exists, unless an earlier answer has shown it. The answer also shows the server's clock.
+
+        :raises DotyposError: see `check_cloud`.
+        """
         if not self._cloud_exists:
             self.check_cloud()
 
     def check_cloud(self) -> Row:
-        """Return the cloud's row: a wrong cloud shows here, not as an empty list. It also tells the server's clock."""
+        """Return the cloud's row, so that a wrong cloud doesn't pass for an empty list.
+
+        :raises DotyposConfigurationError: if no cloud is named.
+        :raises DotyposNotFoundError: if there is no such cloud.
+        """
         cloud_id = self._client.settings.cloud_id
         if cloud_id is None:
-            raise DotyposConfigurationError("Cloud ID is missing in the Airflow connection, or pass cloud_id")
+            raise DotyposConfigurationError(
+                "Cloud ID is missing in the Airflow connection; give it there, or pass cloud_id"
+            )
         try:
             row = self._client.call("GET", f"/clouds/{cloud_id}", decode=functools.partial(_cloud_row, cloud_id))
         except DotyposNotFoundError as error:
@@ -224,26 +253,26 @@ class Reader:
 
     def clouds(self) -> list[Row]:
         """Return the clouds that the refresh token may use, by a token without a cloud."""
-        return list(self.rows("clouds"))
+        return list(self.rows(CLOUDS))
 
-    def _confirmed(self, found: Entity, query: Query, path: str, include: str | None, cursor: str | None) -> Page:
+    def _confirmed(self, entity: Entity, query: Query, path: str, include: str | None, cursor: str | None) -> Page:
         """Answer a walk's query.
 
-        An empty 404 ends a stream, so it counts only if the cloud is there and it comes again: a gateway in trouble may
-        answer the same.
+        An empty 404 ends a stream, so it counts only if the cloud exists and the 404 comes again: a gateway in trouble
+        may answer the same.
         """
-        page = self._answer(found, query, path, include, cursor)
+        page = self._answer(entity, query, path, include, cursor)
         if page is not EMPTY:
             return page
         try:
             self.check_cloud()
         except DotyposNotFoundError as error:
             raise DotyposWalkError(f"GET {path} is empty, but its cloud has vanished as well: {error}") from None
-        return self._answer(found, query, path, include, cursor)
+        return self._answer(entity, query, path, include, cursor)
 
-    def _answer(self, found: Entity, query: Query, path: str, include: str | None, cursor: str | None) -> Page:
+    def _answer(self, entity: Entity, query: Query, path: str, include: str | None, cursor: str | None) -> Page:
         params: dict[str, str | None] = {}
-        if found.paged:
+        if entity.paged:
             params = {"limit": str(MAX_LIMIT), "page": str(query.page), "include": include}
             params["filter"] = filter_text(query.conditions) or None
             params["sort"] = ",".join(query.sort) or None
@@ -257,7 +286,7 @@ class Reader:
                 "GET",
                 path,
                 params=params,
-                headers=_LIST_HEADERS,
+                headers=EMPTY_LISTS,
                 decode=lambda answer: check_page(
                     read_page(answer.body, cursor), int(params.get("limit") or MAX_LIMIT), int(params.get("page") or 1)
                 ),
@@ -268,69 +297,47 @@ class Reader:
                 return EMPTY
             raise
 
-    def _check_place(self, found: Entity, placeholders: Mapping[str, object]) -> None:
+    def _check_place(self, entity: Entity, parent: str | None) -> None:
         """Raise unless what a list lies below exists: an empty list looks like a wrong path."""
-        if found.name != "clouds":
+        if entity.in_cloud:
             self.check_cloud()
-        if found.placeholders:
-            self.get("warehouses", str(placeholders["warehouse_id"]))
+        if entity.parent is not None:
+            self.get(entity.parent.entity, parent)
 
-    def _parents(self, found: Entity, placeholders: Mapping[str, object]) -> Iterator[str | None]:
-        """Yield what the entity lies below (a warehouse, each one unless it is named)."""
-        missing = [name for name in found.placeholders if placeholders.get(name) in (None, "")]
-        if missing == ["warehouse_id"]:
-            rows = [*self.rows("warehouses"), *self.rows("warehouses", filter="deleted|eq|1")]
-            yield from {str(row["id"]): None for row in rows}
-        elif found.placeholders:
-            self._check_place(found, placeholders)
-            yield str(placeholders["warehouse_id"])
-        else:
-            _path(found, placeholders)  # there are none to name
+    def _parents(self, entity: Entity, parent: str | None) -> Iterator[str | None]:
+        """Yield the id of each parent that there is, or the one given; ``None`` if the entity lies below its cloud."""
+        if entity.parent is None:
             yield None
+        elif parent is None:
+            name = entity.parent.entity
+            rows = [*self.rows(name), *self.rows(name, filter="deleted|eq|1")]
+            yield from {str(row["id"]): None for row in rows}
+        else:
+            self._check_place(entity, parent)
+            yield parent
 
 
-def _listed(name: str) -> Entity:
-    found = find_entity(name)
-    if not found.listed:
+def _find_list(name: str) -> Entity:
+    entity = find_entity(name)
+    if not entity.listed:
         raise DotyposInputError(f"{name} is one object, not a list: read it with request() or DotyposOperator")
-    return found
-
-
-def _row_id(name: str, id: object) -> str:
-    text = str(id).strip()
-    if isinstance(id, bool) or not re.fullmatch(r"-?[0-9]{1,19}", text):
-        raise DotyposInputError(f"{name}: an id is a whole number, not {type(id).__name__} {str(id)[:40]!r}")
-    return text
-
-
-def _path(found: Entity, placeholders: Mapping[str, object]) -> str:
-    given = {name: value for name, value in placeholders.items() if value not in (None, "")}
-    unknown = set(given) - set(found.placeholders)
-    if unknown:
-        raise DotyposInputError(f"{found.name} takes no {', '.join(sorted(unknown))}")
-    missing = [name for name in found.placeholders if name not in given]
-    if missing:
-        raise DotyposInputError(f"{found.name} lies below something: say which with {', '.join(missing)}=")
-    for name, value in given.items():
-        if isinstance(value, bool) or not str(value).strip().lstrip("-").isdigit():
-            raise DotyposInputError(f"{name} is a whole number, not {type(value).__name__} {str(value)[:40]!r}")
-    return found.path.removeprefix("/v2").format(**{name: str(value).strip() for name, value in given.items()})
+    return entity
 
 
 def _cloud_row(cloud_id: int, answer: Answer) -> Row:
-    """Return a cloud's row. Something in between may answer 200 with an object of its own."""
+    """Return a cloud's row. A proxy in between may answer 200 with an object of its own."""
     row = _row(answer)
     if str(row.get("id")) != str(cloud_id):
         raise DotyposResponseError(
             f"answered {answer.status} with an object that isn't cloud {cloud_id}: API base URL may not be Dotypos's, "
             "or a proxy answers in its place",
-            passing=True,
+            reason=OTHER_CLOUD,
         )
     return row
 
 
 def _row(answer: Answer) -> Row:
-    found = answer.json()
-    if not isinstance(found, dict):
-        raise DotyposResponseError(f"answered {answer.status} with {type(found).__name__} where one row was expected")
-    return found
+    row = answer.json()
+    if not isinstance(row, dict):
+        raise DotyposResponseError(f"answered {answer.status} with {type(row).__name__} where one row was expected")
+    return row

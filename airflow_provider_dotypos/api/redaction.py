@@ -1,17 +1,17 @@
-"""Keeping secrets out of what is shown: whatever comes from outside goes through ``redact``."""
+"""Keeping secrets out of messages: every text from outside goes through ``redact``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-#: The longest foreign text that is looked at, in characters: far more than any message holds.
+#: The longest foreign text that is searched, in characters: far more than any message holds.
 _LONGEST_TEXT = 6000
 
-#: What ends each of the shapes below, a token without a name in front as well.
+#: Characters that end each of the shapes below, and also a token without a name in front.
 _ENDS_OF_VALUES = frozenset(" \t\r\n\f\v\"',;")
 
-#: Each alternative either ends within a bound or takes all that it has looked at: no text makes the search start over.
+#: Each alternative ends within a bound or takes all that it has searched, so no text makes the search start over.
 _SECRET_SHAPES = re.compile(
     # Authorization values, JSON Web Tokens, and token or secret parameters, wherever an answer echoes them.
     r"(?P<scheme>\b(?:Bearer|User)\s{1,100})[^\s\"',;]{12,}"
@@ -22,14 +22,14 @@ _SECRET_SHAPES = re.compile(
 )
 
 
-#: What would begin a new line in a log, or move a terminal's cursor.
+#: Characters that would begin a new line in a log, or move a terminal's cursor.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
-    """Return `text` with the given secrets, and everything that has the shape of one, replaced by ``***``.
+    """Return `text` with the given secrets, and everything with the shape of one, replaced by ``***``.
 
-    What is far too long for a message is cut first, before the last value that the cut would split. Line breaks and
+    A text far too long for a message is cut first, before the last value that the cut would split. Line breaks and
     other control characters become blanks.
     """
     for secret in sorted({s for s in secrets if s and len(s) >= 4}, key=len, reverse=True):

@@ -1,11 +1,14 @@
-"""What a refusal's body says, and whose word it is.
+"""What a refusal says: whose word it is, and how long to wait.
 
 https://docs.api.dotypos.com/api-reference/general/common-error-responses
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 
 import msgspec
 
@@ -22,6 +25,11 @@ IN_BETWEEN = (
 
 #: Statuses that mean the same whoever answers: a proxy wants credentials, time-outs and throttling, too long a request.
 _ANYBODYS = frozenset({407, 408, 413, 414, 425, 429, 431})
+
+#: Larger numbers than this in a Retry-After are times, not seconds.
+_EPOCH_SECONDS = 1e9
+#: The longest wait that is believed, in seconds: a day.
+_LONGEST_BELIEVED = 86_400.0
 
 #: More violations than this aren't read: a hundred rows with ten faults each.
 _MOST_VIOLATIONS = 1000
@@ -69,3 +77,25 @@ def violations_of(facts: Mapping[str, object]) -> list[tuple[str | None, str]]:
                 name = ".".join(map(str, violation["path"]))
             pairs.append((str(name) if name is not None else None, str(violation.get("message") or "invalid")))
     return pairs
+
+
+def retry_after_seconds(value: str | None, now: datetime | None = None) -> float | None:
+    """Return the seconds that a ``Retry-After`` header asks for, at most a day; ``None`` if it can't be read.
+
+    :param value: seconds, or an HTTP date; a number too large to be seconds is taken for a time (epoch s or ms).
+    """
+    now = now or datetime.now(timezone.utc)
+    if value is None or not value.strip():
+        return None
+    if re.fullmatch(r"\s*\d{1,20}(\.\d+)?\s*", value):
+        seconds = float(value)
+        if seconds > _EPOCH_SECONDS:
+            seconds = (seconds / 1000 if seconds > 1000 * _EPOCH_SECONDS else seconds) - now.timestamp()
+    else:
+        try:
+            moment = parsedate_to_datetime(value)
+            zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+            seconds = (zoned - now).total_seconds()
+        except (ValueError, OverflowError):
+            return None
+    return min(max(0.0, seconds), _LONGEST_BELIEVED)

@@ -1,4 +1,4 @@
-"""Which failures are worth another try, when, and for how long.
+"""When a call that failed is tried again, and for how long; ``retry_table`` says which failures are.
 
 Stopped by time, not by a count of tries: one page that fails for good fails a whole run. Two budgets, because a fault
 that lasts two minutes will last, while a throttled client only has to wait. Jitter goes on top of ``Retry-After``:
@@ -19,6 +19,7 @@ from tenacity.wait import wait_base
 
 from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposError, DotyposRateLimitError
 from airflow_provider_dotypos.api.gate import Passage, backoff
+from airflow_provider_dotypos.api.retry_table import Verdict, verdict
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ PUT_OFF_SOON = Patience(blind=120.0)
 
 
 def worth_another_try(error: BaseException) -> bool:
-    """Return whether the same call may succeed soon. (A write that may have been carried out never arrives here.)"""
-    return isinstance(error, DotyposError) and error.passing
+    """Return whether the same call may succeed soon, as ``retry_table`` says."""
+    return isinstance(error, DotyposError) and verdict(error) is Verdict.RETRY
 
 
 class _wait_as_told(wait_base):  # noqa: N801 (tenacity's waits are named like this)
@@ -117,9 +118,10 @@ def policy(
 
 def _give_up(retry_state: RetryCallState) -> None:
     last = _error(retry_state)
-    tries, seconds = retry_state.attempt_number, retry_state.seconds_since_start or 0.0
     error = copy.copy(last)  # somebody else may hold the last one
-    error.args = (f"{last} (gave up after {tries} {'try' if tries == 1 else 'tries'} in {seconds:.0f} s)",)
+    error.tries, error.waited = retry_state.attempt_number, retry_state.seconds_since_start or 0.0
+    tried = f"{error.tries} {'try' if error.tries == 1 else 'tries'}"
+    error.args = (f"{last} (gave up after {tried} in {error.waited:.0f} s)",)
     raise error.with_traceback(last.__traceback__) from last.__cause__
 
 

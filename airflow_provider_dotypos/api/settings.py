@@ -1,7 +1,7 @@
-"""What a connection has to hold, checked: the form's fields, whatever kind of value they arrive as.
+"""A connection's fields, checked, whatever kind of value they arrive as.
 
-Airflow hands the same field over as text, number, null or not at all, depending on whether the connection came from
-the form, the command line, a URI or a secrets backend; null, empty text and absent mean the same here.
+Airflow passes the same field as text, number, null or not at all, depending on whether the connection comes from the
+form, the command line, a URI or a secrets backend. Null, empty text and a missing field mean the same here.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _LARGEST_CLOUD_ID = 2**31 - 1
 
 
 class Limits(NamedTuple):
-    """What a number may be."""
+    """The least and the most that a number may be."""
 
     least: float
     most: float
     whole: bool = False
 
 
-#: What each number of a connection may be, by its field; the form says the same.
+#: The limits of each number of a connection, by its field. The form says the same.
 LIMITS: Mapping[str, Limits] = {
     "timeout": Limits(0.1, 3600),
     "requests_per_minute": Limits(0.01, 60_000),
@@ -45,10 +45,10 @@ class Settings:
     """How to reach one Dotypos cloud.
 
     :param base_url: scheme, host and port of the API, without ``/v2``.
-    :param refresh_token: the long-lived secret that access tokens are had for.
-    :param cloud_id: the cloud to work in; ``None`` lets one only list clouds.
+    :param refresh_token: the long-lived secret that access tokens are issued for.
+    :param cloud_id: the cloud to work in; ``None`` allows listing clouds only.
     :param timeout: longest wait for one whole answer, in seconds.
-    :param requests_per_minute: ceiling on requests of one process; ``None`` for none.
+    :param requests_per_minute: most requests of one process in a minute; ``None`` for no limit.
     :param max_concurrency: most requests under way at once.
     """
 
@@ -71,9 +71,9 @@ class Settings:
     ) -> Settings:
         """Return the settings in a connection's fields.
 
-        :param cloud_id: takes the place of the connection's own Cloud ID.
-        :param max_concurrency: takes the place of the connection's own Max concurrency.
-        :raises DotyposConfigurationError: a field is missing or unusable; the message names it and the cure.
+        :param cloud_id: overrides the connection's Cloud ID.
+        :param max_concurrency: overrides the connection's Max concurrency.
+        :raises DotyposConfigurationError: if a field is missing or unusable; the message names it and the cure.
         """
         timeout = _number(extra.get("timeout"), "Timeout", LIMITS["timeout"])
         concurrency = _number(extra.get("max_concurrency"), "Max concurrency", LIMITS["max_concurrency"])
@@ -94,7 +94,7 @@ class Settings:
 
 
 def _given(cloud_id: object) -> object:
-    """Return a cloud id that was named apart; a template that rendered to nothing must not mean another cloud."""
+    """Return a cloud id given as an argument; a template that rendered to nothing must not mean another cloud."""
     if _absent(cloud_id):
         raise DotyposConfigurationError(f"Cloud ID, given as cloud_id={cloud_id!r}: its template rendered to nothing")
     return cloud_id
@@ -138,10 +138,10 @@ def _cloud_id(value: object) -> int | None:
 
 
 def _number(value: object, name: str, limits: Limits, place: str = " in the Airflow connection") -> float | None:
-    """Return a number as it was meant; ``None`` if there is none.
+    """Return a number; ``None`` if there is none.
 
     :param name: the field's label.
-    :param place: where the value was given, as it follows the label.
+    :param place: where the value was given; completes the label in an error.
     """
     if _absent(value):
         return None
@@ -159,9 +159,9 @@ def _number(value: object, name: str, limits: Limits, place: str = " in the Airf
 
 
 def read_base_url(host: object, port: object) -> str:
-    """Return the API's base URL that a connection's fields tell.
+    """Return the API's base URL in a connection's fields.
 
-    :raises DotyposConfigurationError: they tell none, or one that must not be used.
+    :raises DotyposConfigurationError: if it can't be read, or must not be used.
     """
     if _absent(host):
         host = DEFAULT_BASE_URL
@@ -169,19 +169,19 @@ def read_base_url(host: object, port: object) -> str:
         raise _bad_base_url(f"is {_shown(host)}")
     text = host.strip()
     try:
-        # A host without a scheme is what a connection URI leaves of an address.
+        # A connection URI leaves only the host of an address.
         split = urlsplit(text if "://" in text else f"https://{text}")
         own_port = split.port
     except ValueError:
-        raise _bad_base_url("holds a host or a port that can't be one") from None
+        raise _bad_base_url("holds an impossible host or port") from None
     if split.scheme not in ("https", "http"):
         raise _bad_base_url(f"starts with {_shown(split.scheme)}")
     if not split.hostname:
         raise _bad_base_url("holds no host")
     if not re.fullmatch(r"[\w.:-]+", split.hostname, re.ASCII):
-        raise _bad_base_url("holds a host that can't be one")
+        raise _bad_base_url("holds an impossible host")
     if re.search(r"[^\x21-\x7e]", text):
-        raise _bad_base_url("holds a blank or a letter that addresses don't have")
+        raise _bad_base_url("holds a blank or another character that addresses can't have")
     if split.query or split.fragment:
         raise _bad_base_url("holds ? or #")
     if split.username or split.password:
@@ -212,7 +212,7 @@ def _bad_base_url(why: str) -> DotyposConfigurationError:
 
 
 def _shown(value: object) -> str:
-    """Return a value for a message: its kind and, being short, what it is. A long one may be a secret gone astray."""
+    """Return a value for a message: its kind and, if short, the value. A long one may be a misplaced secret."""
     kind = type(value).__name__
     if isinstance(value, int) and value.bit_length() > 64:
         return f"a very large {kind}"

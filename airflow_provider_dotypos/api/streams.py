@@ -1,8 +1,8 @@
 """What a walk is made of: streams, disjoint sets of an entity's rows, and pieces of them.
 
-Live and deleted rows are apart (what ``deleted|in|0,1`` does with rows whose marker is null is unknown, and lists
-without a filter on ``deleted`` are documented to hold those). Rows without a cursor are apart. For an entity with two
-cursors each row is under the first of them that lies in the window.
+Live and deleted rows are in different streams: lists without a filter on ``deleted`` are documented to hold rows whose
+marker is null, and what ``deleted|in|0,1`` does with these is unknown [U]. Rows without a cursor are in a stream of
+their own. With two cursors, each row belongs to the first of them that lies in the window.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Triple: TypeAlias = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Stream:
-    """A disjoint part of what a walk reads.
+    """A set of rows that a walk reads; no row is in two.
 
-    :param name: what it is called in names of parts: ``live``, ``deleted``, ``rows``; with ``-null`` for rows without
-        a cursor.
-    :param conditions: what its rows have in common.
-    :param cursor: what orders it; ``None`` if nothing does.
-    :param deleted: the rows' soft-delete marker (null counts as not deleted); ``None`` if it doesn't matter.
+    :param name: its name in names of parts: ``live``, ``deleted`` or ``rows``, with ``-null`` for rows without a
+        cursor.
+    :param conditions: the filter that its rows match.
+    :param cursor: the field that orders it, if any.
+    :param deleted: the rows' soft-delete marker, where null counts as not deleted; ``None`` for rows of both kinds.
     """
 
     name: str
@@ -43,10 +43,11 @@ class Piece:
 
     The owner moves `lo` up by claiming; a thread that splits the piece moves `hi` down.
 
-    :param lo: ``None`` from the beginning.
-    :param parent: what the rows lie below (a warehouse), or ``None``.
-    :ivar start: where it began; for one from the beginning, where its first page ended.
-    :ivar rate: rows in a millisecond, as the last full page showed; 0 as long as nothing is known.
+    :param lo: its first cursor; ``None`` for the beginning.
+    :param hi: the cursor at which it ends.
+    :param parent: the id of what the rows lie below, if anything.
+    :param rate: rows in a millisecond, as the last full page showed; 0 until one has.
+    :ivar start: the cursor at which it began; from the beginning, that at which its first page ended.
     :ivar rows: rows delivered so far, for the log of progress.
     """
 
@@ -60,14 +61,19 @@ class Piece:
         self._lock = threading.Lock()
 
     @property
+    def name(self) -> str:
+        """What names of parts call its stream: the stream's name, after the parent that it lies below."""
+        return f"{self.parent}-{self.stream.name}" if self.parent else self.stream.name
+
+    @property
     def pages_left(self) -> float:
-        """About how many full pages are still to be read, if rows go on coming as thick as they did."""
+        """An estimate of the full pages still to be read, if rows stay as dense as they were."""
         return 0.0 if self.lo is None else (self.hi - self.lo) * self.rate / MAX_LIMIT
 
     def claim(self, end: int | None = None) -> int:
-        """Take everything before `end` (``None``: all there is), and return how far that goes.
+        """Take everything before `end`, and return where that ends: earlier, if the piece was split meanwhile.
 
-        That is less than asked for if the piece was split meanwhile.
+        :param end: ``None`` for all of the piece.
         """
         with self._lock:
             self.lo = self.hi if end is None else min(end, self.hi)
@@ -75,7 +81,7 @@ class Piece:
             return self.lo
 
     def split(self) -> Piece | None:
-        """Part with the upper half of what isn't claimed; ``None`` if there is no whole second to part at."""
+        """Cut off and return the upper half of what isn't claimed; ``None`` if no whole second lies in it."""
         with self._lock:
             if self.lo is None:
                 return None
@@ -88,32 +94,39 @@ class Piece:
             return upper
 
 
-def streams(entity: Entity, window: Window, filter: Filter = None) -> tuple[Stream, ...]:
-    """Return the streams that together hold every row of the window once.
+def window_conditions(entity: Entity, filter: Filter) -> tuple[Triple, ...]:
+    """Return the conditions of a filter that goes with a window.
 
-    :param filter: further conditions; one on ``deleted`` replaces the division into live and deleted rows.
-    :raises DotyposInputError: the filter names a cursor, or asks what the API doesn't allow.
+    :raises DotyposInputError: if it names a cursor, or asks what the API doesn't allow.
     """
-    own = conditions(entity, filter)
-    named = {field for field, _, _ in own}
-    for name in entity.cursors:
-        if name in named:
+    checked = conditions(entity, filter)
+    for name, _, _ in checked:
+        if name in entity.cursors:
             raise DotyposInputError(
                 f"filter: {name} is the cursor of {entity.name}; the window already filters by it (use since and until)"
             )
-    # Live rows first: a row deleted in between is then found among the deleted ones.
+    return checked
+
+
+def streams(entity: Entity, window: Window, conditions: tuple[Triple, ...] = ()) -> tuple[Stream, ...]:
+    """Return the streams that together hold every row of the window once.
+
+    :param conditions: further conditions, from `window_conditions`. One on ``deleted`` replaces the division into live
+        and deleted rows.
+    """
+    # Live rows first: a row that is deleted in between then shows among the deleted ones.
     markers: list[tuple[str, tuple[Triple, ...], bool | None]] = [("rows", (), None)]
-    if entity.deleted_filterable and "deleted" not in named:
+    if entity.deleted_filterable and not any(name == "deleted" for name, _, _ in conditions):
         markers = [("live", (), False), ("deleted", (("deleted", "eq", "1"),), True)]
-    found = []
-    for marker, terms, deleted in markers:
-        for suffix, cursor, apart in _by_cursor(entity, window):
-            found.append(Stream(marker + suffix, own + terms + apart, cursor, deleted))
-    return tuple(found)
+    return tuple(
+        Stream(marker + suffix, conditions + terms + apart, cursor, deleted)
+        for marker, terms, deleted in markers
+        for suffix, cursor, apart in _by_cursor(entity, window)
+    )
 
 
 def _by_cursor(entity: Entity, window: Window) -> list[tuple[str, str | None, tuple[Triple, ...]]]:
-    """Divide rows by the first cursor that lies in the window, and those that have none."""
+    """Return the ways in which a row can be of the window: a name's suffix, the cursor and the conditions of each."""
     if not entity.cursors:
         return [("", None, ())]
     ways: list[tuple[str, str | None, tuple[Triple, ...]]] = []

@@ -1,32 +1,34 @@
-"""Walking a whole entity while it changes, without losing or doubling a row. Pure: yields a query, receives a page.
+"""Walking a whole entity while it changes, without losing or repeating a row. Pure: yields queries, receives pages.
 
-**Why page numbers can't do it.** A row that changes moves to the end of ``sort=versionDate``; the rest moves up by one,
-and the next page number skips a row. So every query here starts at a *value* (keyset), never at a page number.
+**Why page numbers can't do it.** A row that changes moves to the end of ``sort=versionDate``. The rows behind it move
+up by one, and the next page number skips one of them. So every query here starts at a *value* (keyset), never at a page
+number.
 
 **The proof**, for a window ``[lo, hi)`` whose end lies in the settled past:
 
 1. A row that doesn't change keeps its cursor ``v``. A row that changes gets a cursor at or after ``hi`` and leaves the
-   window for good: it belongs to a later one. So inside the window rows only ever vanish.
+   window for good: it belongs to a later one. So rows of the window only ever leave it.
 2. The API shows ``v`` cut to a *tick* (1 ms, or 1 s where no fraction is shown), but filters and sorts by ``v`` itself.
-   A full page sorted by the cursor (and by nothing else: no more is needed) therefore holds every row of the ticks
-   before its last row's tick, and perhaps only some of that last tick. The rows before it are delivered; the walk goes
-   on at the start of that tick and reads it again. **A tick is delivered only from a query that shows it whole**, hence
-   once, and nothing falls between queries. (That texts are cut, not rounded, is assumed [A].)
-3. A tick with more rows than a page (a *tie*: a bulk change) can't be passed like this, and ``id`` can't be sorted by.
-   It can be excluded: ``id|notin|<seen>`` shows what is left, until a later tick shows, or the end. Rows that leave
-   meanwhile hide none: every query is for the first page of what is left. Where that address gets too long, what it
-   can't exclude is read by page numbers, to the last page and back. That misses no row that stays, as long as the order
-   of equal rows is stable (``passes``; further fields to sort by help, as far as the API takes them). Where it isn't,
-   and where rows may come as well (there is no cursor), passes are repeated until two agree, or it is an error.
-4. Where the cursor can't be sorted by, a range is halved until each piece is one short page: one atomic answer.
-5. Rows that are wrong under these rules (out of order, outside the window, excluded yet there) are an error, not a
-   guess. An answer that contradicts itself is none (``page.check_page``). One that contradicts only what is known, as
-   it lacks a row that another answer showed in the range asked for, or ends before as many rows came as were counted
-   (or, where a piece was split off, estimated), may be right, for such a row can have left (1): it is asked for once
-   more, and then believed.
-6. A stream may be walked in *pieces*, ``[lo, hi)`` each, by several threads at once. A piece's owner *claims* a range
-   before it delivers it, and a piece is split only above what is claimed, at a whole second, which no tick crosses. A
-   page that was on its way while its piece was split is delivered up to the new end only.
+   That ``v`` is cut, not rounded, is assumed [A]. A full page sorted by the cursor alone therefore holds every row of
+   the ticks before its last row's tick, and perhaps only some of that last tick. The rows before that tick are
+   delivered. The walk continues at the start of the tick and reads it again. **A tick is delivered only from a query
+   that shows it whole**. So it is delivered once, and nothing falls between queries.
+3. A tick with more rows than a page is a *tie*, as a bulk change makes it. It can't be passed like this, and lists
+   can't be sorted by ``id``. But ids can be excluded: ``id|notin|<seen>`` shows what is left, until a later tick or the
+   end shows. Rows that leave meanwhile hide none, as every query asks for the first page of what is left. An address
+   has a longest length. The rows that it can't exclude are read by page numbers, to the last page and back. That misses
+   no row that stays, as long as the order of equal rows is stable (proof in ``passes``). Sorting by further fields
+   helps, as far as the API takes them. Where the order isn't stable, and where rows may also come (there is no cursor),
+   passes are repeated until two agree; otherwise the walk fails.
+4. Where lists can't be sorted by the cursor, a range is halved until each half is one short page: one atomic answer.
+5. Rows that break these rules (out of order, outside the window, excluded but present) are an error, not a guess. An
+   answer that contradicts itself is refused (``page.check_page``). An answer may also contradict only what is known: it
+   lacks a row that another answer showed in its range, or it ends before as many rows came as were counted (or
+   estimated, where a piece was split off). Such an answer may be right, for the row can have left (1). So it is asked
+   for once more, and then believed.
+6. Several threads may walk a stream at once, in *pieces* of ``[lo, hi)`` each. A piece's owner *claims* a range before
+   it delivers it. A piece is split only above what is claimed, at a whole second, which no tick crosses. If a piece is
+   split while its page is on the way, the page is delivered up to the new end only.
 
 A walk is made of streams, disjoint sets of rows (``streams``).
 """
@@ -70,8 +72,8 @@ class Query:
 class Batch:
     """Rows to deliver.
 
-    :param covered: everything of the stream before this cursor (epoch ms) has now been delivered; ``None`` while a tie
-        is open, in which no part may end.
+    :param covered: every row of the stream before this cursor (epoch ms) has now been delivered. ``None`` while a tie
+        is open: no part may end in it.
     """
 
     rows: Sequence[msgspec.Raw]
@@ -83,12 +85,12 @@ Walk: TypeAlias = Generator["Query | Batch | Wait", "Page | None", None]
 
 
 def walk(entity: Entity, piece: Piece, patience: float = 120.0) -> Walk:
-    """Walk one piece: yields a `Query` to be answered with a `Page`, a `Batch` of rows to deliver, or a `Wait`.
+    """Walk one piece: yield a `Query` to be answered with a `Page`, a `Batch` of rows to deliver, or a `Wait`.
 
-    A `Query` that the API finds invalid is answered by throwing the `DotyposValidationError` in.
+    If the API finds a `Query` invalid, throw its `DotyposValidationError` into the generator.
 
-    :param patience: how many seconds to wait, in all, for a list to calm down that changes under each reading.
-    :raises DotyposWalkError: the answers can't be walked without losing rows.
+    :param patience: seconds to wait, in all, for a list that changes during each reading.
+    :raises DotyposWalkError: if the answers can't be walked without losing rows.
     """
     walker = _Walker(entity, piece, patience)
     if piece.stream.cursor is None:
@@ -101,7 +103,7 @@ def walk(entity: Entity, piece: Piece, patience: float = 120.0) -> Walk:
 
 
 class _Walker:
-    """One piece's walk: what it has learned of the tick, and the four ways to read a range."""
+    """One piece's walk: the tick as far as it is known, and the four ways to read a range."""
 
     def __init__(self, entity: Entity, piece: Piece, patience: float) -> None:
         self._entity = entity
@@ -112,15 +114,15 @@ class _Walker:
         self._tie_breakers = entity.tie_breakers
 
     def sorted(self) -> Walk:
-        """Read the piece from page to page by the cursor's value; of a tie that is open, exclude what was delivered."""
+        """Read the piece from page to page by the cursor's value; in an open tie, exclude the rows delivered."""
         piece = self._piece
         lo, end = piece.lo, piece.hi
         held: Mapping[str, int] = {}
         tied: dict[str, None] = {}
-        left = int(piece.pages_left >= 1)  # of one that was split off it is known how thick rows should lie
+        left = int(piece.pages_left >= 1)  # a piece that was split off knows how dense rows should be
         while lo is None or lo < piece.hi:
             hi = piece.hi
-            # What was counted up to where the piece ended before it was split says nothing of what is left of it.
+            # A count of the piece as it was before it was split says nothing about what is left of it.
             doubt = functools.partial(self._lacks, held, left if hi == end else 0)
             page = yield from self._ask(lo, hi, self._order(), [*tied], doubt=doubt)
             self._check_order(page)
@@ -134,7 +136,7 @@ class _Walker:
             if first < last:
                 held = {id: moment for id, moment in page.moments.items() if moment >= last}
                 left += len(held)
-                # From where it was asked for, not from the first row: that nothing lies between is known as well.
+                # From the start of the query, not from the first row: no row lies between the two.
                 piece.rate = len(page.rows) / (last - (first if lo is None else min(lo, first)))
                 lo, tied = piece.claim(last), {}
                 yield self._batch(page, lo, before=lo)
@@ -180,9 +182,9 @@ class _Walker:
     def whole(
         self, lo: int | None, hi: int | None, first: Page | None = None, known: Mapping[str, int] | None = None
     ) -> Walk:
-        """Read all of a range that has no order, by excluding what was seen.
+        """Read a range without an order whole, by excluding the rows seen.
 
-        :param first: a page of it that was read already.
+        :param first: a page of it that has been read already.
         :param known: rows that other answers showed in it.
         """
         seen: dict[str, None] = {}
@@ -203,7 +205,7 @@ class _Walker:
             page = yield from self._ask(lo, hi, self._order(), [*seen], doubt=doubt)
 
     def _passes(self, lo: int | None, hi: int | None, seen: dict[str, None]) -> Walk:
-        """Read a range by page numbers, but for those of the rows seen that an address can exclude."""
+        """Read a range by page numbers, excluding as many of the rows seen as an address can."""
         excluded = self._excludable(seen)
         plans = [until_two_agree(self._patience, self._entity.paged)]
         if hi is not None:  # inside the window rows only leave
@@ -211,16 +213,16 @@ class _Walker:
         for plan in plans:
             if (yield from self._carry_out(plan, lo, hi, excluded, seen)):
                 return
-        what, why = "have no cursor", "their list changed whenever it was read; run it when fewer of them change"
+        kind, why = "have no cursor", "their list changed whenever it was read; run it when fewer of them change"
         if hi is not None:
-            what, why = "share one instant", "the order of equal rows isn't stable; divide them by a filter, or wait"
-        raise self._error(f"{len(seen)} rows {what}, and page numbers can't show them all, as {why}")
+            kind, why = "share one instant", "the order of equal rows isn't stable; divide them by a filter, or wait"
+        raise self._error(f"{len(seen)} rows {kind}, and page numbers can't show them all, as {why}")
 
     def _carry_out(
         self, plan: Plan, lo: int | None, hi: int | None, excluded: Sequence[str], seen: dict[str, None]
     ) -> Generator[Query | Batch | Wait, Page | None, bool]:
-        """Read the pages that a plan names, deliver what is new, and return what the plan makes of them."""
-        # If page 1 is all there is, it shows what was seen and isn't excluded.
+        """Read the pages that a plan names, deliver the new rows, and return whether the plan has seen every row."""
+        # If page 1 is the only one, it shows the rows that were seen and aren't excluded.
         rest = functools.partial(self._lacks, dict.fromkeys(set(seen).difference(excluded), hi or 0), 0)
         before: tuple[int, Page] | None = None
         step = next(plan)
@@ -252,7 +254,7 @@ class _Walker:
         number: int,
         doubt: Callable[[Page], bool] | None,
     ) -> Generator[Query, Page | None, Page]:
-        """Ask for a page by its number, under an order that tells as many rows apart as the API allows."""
+        """Ask for a page by its number, in an order that distinguishes as many rows as the API allows."""
         while True:
             sort = self._order() + self._tie_breakers
             try:
@@ -271,9 +273,9 @@ class _Walker:
         page: int = 1,
         doubt: Callable[[Page], bool] | None = None,
     ) -> Generator[Query, Page | None, Page]:
-        """Ask for a page of a range; an answer that raises a doubt is asked for once more, and then believed.
+        """Ask for a page of a range; if the answer raises a doubt, ask once more, and believe the second answer.
 
-        If it is empty then, though it wasn't before, it is asked for again.
+        If the first answer had rows and the second has none, ask again.
         """
         cursor, edges = self._stream.cursor, (("gteq", lo), ("lt", hi))
         bounds = tuple((cursor, operator, str(edge)) for operator, edge in edges if cursor and edge is not None)
@@ -285,21 +287,21 @@ class _Walker:
             self._tick = min(self._tick, answer.tick)
             self._check_inside(answer, lo, hi)
             if not set(excluded).isdisjoint(answer.ids):
-                raise self._error("rows excluded by id|notin came back all the same")
+                raise self._error("rows that id|notin excludes came back")
             if doubt is None or not doubt(answer):
                 return answer
             doubt = _has_no_rows if answer.rows else None
 
     def _lacks(self, known: Mapping[str, int], left: int, page: Page) -> bool:
-        """Whether an answer lacks what is known of its range.
+        """Return whether an answer lacks what is known of its range.
 
-        :param known: rows that lie in it, and their cursors.
-        :param left: how many rows there are at least.
+        :param known: rows in it, and their cursors.
+        :param left: least number of rows in it.
         """
         if not page.is_full(MAX_LIMIT):
             return len(page.rows) < left or not known.keys() <= set(page.ids)
         if not (known and self._order()):
-            return False  # a full page without an order may hold any of them
+            return False  # a full page without an order may hold any rows
         end = self._floor(_cursor(page, -1))
         return not {id for id, at in known.items() if at < end} <= set(page.ids)
 
@@ -315,7 +317,11 @@ class _Walker:
     def _batch(
         self, page: Page, covered: int | None, *, before: int | None = None, without: Mapping[str, None] | None = None
     ) -> Batch:
-        """Return the page's rows that belong to the stream (and lie before a cursor, or aren't among `without`)."""
+        """Return the page's rows that belong to the stream.
+
+        :param before: only rows before this cursor.
+        :param without: none of these ids.
+        """
         wanted = [
             i
             for i, deleted in enumerate(page.deleted)
@@ -332,7 +338,7 @@ class _Walker:
         lowest = None if lo is None else self._floor(lo)
         for moment in page.cursors:
             if moment is None:
-                raise self._error(f"a row without {self._stream.cursor} came where only rows with one were asked for")
+                raise self._error(f"a row without {self._stream.cursor} came; only rows with one were asked for")
             if (hi is not None and moment >= hi) or (lowest is not None and moment < lowest):
                 raise self._error(
                     f"a row of {iso(moment)} came outside the range asked for, "
@@ -344,9 +350,9 @@ class _Walker:
             if earlier is not None and later is not None and later < earlier:
                 raise self._error(f"rows came out of order ({iso(later)} after {iso(earlier)})")
 
-    def _error(self, what: str) -> DotyposWalkError:
+    def _error(self, problem: str) -> DotyposWalkError:
         return DotyposWalkError(
-            f"walking {self._entity.name} ({self._stream.name}): {what}. Nothing was committed, as rows could be lost."
+            f"walking {self._entity.name} ({self._stream.name}): {problem}. Nothing was committed: rows could be lost."
         )
 
 
@@ -357,5 +363,5 @@ def _has_no_rows(page: Page) -> bool:
 def _cursor(page: Page, index: int) -> int:
     moment = page.cursors[index]
     if moment is None:
-        raise TypeError("a page of a stream with a cursor was checked to have one in every row")
+        raise TypeError("every row of a stream with a cursor was checked to have one")
     return moment

@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from airflow_provider_dotypos.api.errors import DotyposClockError, DotyposInputError
 from airflow_provider_dotypos.api.query import milliseconds
 
-#: A change shows in the API only some seconds after it happened [C2]; a window's end is never read earlier than this.
+#: Seconds until a change shows in the API [C2]; a window's end is never read earlier.
 SETTLE = 60.0
 
 #: The longest `settle`, in seconds: a day.
 LONGEST_SETTLE = 86_400.0
 
-#: Clocks differ by seconds; a window that ends further ahead than this is a mistake, not a clock.
+#: Clocks differ by seconds. A window that ends further in the future than this is a mistake.
 _FURTHEST_AHEAD = timedelta(minutes=5)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -38,7 +38,7 @@ class Window:
             needs `timezone`); ``None`` for everything before `until`.
         :param until: first instant after.
         :param timezone: IANA name of the zone in which bare dates begin, such as ``Europe/Prague``.
-        :raises DotyposInputError: a time can't be read or has no zone, or the window is empty or reversed.
+        :raises DotyposInputError: if a time can't be read or has no zone, or the window is empty or reversed.
         """
         start = None if since is None else instant(since, "since", timezone)
         end = instant(until, "until", timezone)
@@ -62,7 +62,7 @@ class Window:
 def instant(value: str | datetime, name: str, timezone_name: str | None = None) -> int:
     """Return a time as epoch milliseconds.
 
-    :param name: what it is called in an error.
+    :param name: its name in an error.
     :raises DotyposInputError: see `Window.of`.
     """
     if isinstance(value, datetime):
@@ -71,14 +71,14 @@ def instant(value: str | datetime, name: str, timezone_name: str | None = None) 
     if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         if not timezone_name:
             raise DotyposInputError(
-                f"{name}={text!r} is a bare date: say where it begins with timezone=, such as 'Europe/Prague', or give "
-                "a time with an offset"
+                f"{name}={text!r} is a bare date: name its zone with timezone=, such as 'Europe/Prague', or give a "
+                "time with an offset"
             )
         zone = time_zone(timezone_name)
         try:
             return milliseconds(datetime.fromisoformat(text).replace(tzinfo=zone), name)
         except ValueError:
-            raise DotyposInputError(f"{name}={text!r} is no date of the calendar") from None
+            raise DotyposInputError(f"{name}={text!r} isn't a date of the calendar") from None
     try:
         # Python 3.10 reads no Z.
         moment = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text))
@@ -93,7 +93,7 @@ def instant(value: str | datetime, name: str, timezone_name: str | None = None) 
 def time_zone(name: str) -> ZoneInfo:
     """Return a time zone by its IANA name, such as ``Europe/Prague``.
 
-    :raises DotyposInputError: there is none of that name.
+    :raises DotyposInputError: if there is no such zone.
     """
     try:
         return ZoneInfo(name)
@@ -103,34 +103,42 @@ def time_zone(name: str) -> ZoneInfo:
 
 @dataclass(frozen=True)
 class Clocks:
-    """What the time is here and, once an answer has told it, at the server (UTC)."""
+    """The time here and, once an answer has shown it, at the server (UTC)."""
 
     local: datetime
     server: datetime | None = None
 
     @property
     def now(self) -> datetime:
-        """The earlier of both: what neither clock calls the future is over."""
+        """The earlier of both: a moment before it is past by either clock."""
         return self.local if self.server is None else min(self.local, self.server)
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """Both, for a message."""
         here = f"{self.local:%Y-%m-%dT%H:%M:%S}Z here"
         return here if self.server is None else f"{here}, {self.server:%Y-%m-%dT%H:%M:%S}Z at Dotypos"
 
 
-def seconds_until_settled(until: int, clocks: Clocks, settle: float = SETTLE) -> float:
-    """Return how long to wait before a window that ends at `until` can be read (never clamped: that leaves a gap).
+def check_settle(settle: object) -> None:
+    """Raise unless `settle` is a number of seconds that can be waited.
 
-    :param until: in epoch milliseconds.
-    :param clocks: what the time is.
-    :param settle: seconds that a change may need to show in the API.
-    :raises DotyposInputError: the window ends more than some minutes in the future, or `settle` can't be waited.
-    :raises DotyposClockError: it does so by one of both clocks only.
+    :raises DotyposInputError: if it isn't.
     """
-    if not 0 <= settle <= LONGEST_SETTLE:
-        raise DotyposInputError(f"settle must be a number of seconds from 0 to {LONGEST_SETTLE:g}, not {settle:g}")
+    if isinstance(settle, bool) or not isinstance(settle, (int, float)) or not 0 <= settle <= LONGEST_SETTLE:
+        raise DotyposInputError(f"settle must be a number of seconds from 0 to {LONGEST_SETTLE:g}, not {settle!r}")
+
+
+def seconds_until_settled(until: int, clocks: Clocks, settle: float = SETTLE) -> float:
+    """Return how many seconds to wait before a window can be read. It is never shortened: that would leave a gap.
+
+    :param until: the window's end, in epoch milliseconds.
+    :param clocks: the time.
+    :param settle: seconds that a change may need to show in the API.
+    :raises DotyposInputError: if the window ends more than some minutes in the future, or `settle` is out of bounds.
+    :raises DotyposClockError: if the window ends in the future by one of both clocks only.
+    """
+    check_settle(settle)
     ahead = _ahead(until, clocks.now)
     if ahead <= _FURTHEST_AHEAD:
         return max(0.0, ahead.total_seconds() + settle)
@@ -138,12 +146,12 @@ def seconds_until_settled(until: int, clocks: Clocks, settle: float = SETTLE) ->
         apart = abs(clocks.local - clocks.server).total_seconds()
         behind = "Dotypos's clock" if clocks.server < clocks.local else "this machine's clock"
         raise DotyposClockError(
-            f"until={iso(until)} is over by one clock only. It is {clocks.told}: {behind} is {_duration(apart)} "
-            "behind. Have the clock that is wrong set, or try again later (a cache may have answered with an old Date)"
+            f"until={iso(until)} has passed by one clock only. It is {clocks.text}: {behind} is {_duration(apart)} "
+            "behind. Have the wrong clock set, or try again later: a cache may have answered with an old Date"
         )
     raise DotyposInputError(
-        f"until={iso(until)} lies {_duration(ahead.total_seconds())} in the future (it is {clocks.told}): what is yet "
-        "to come can't be extracted"
+        f"until={iso(until)} lies {_duration(ahead.total_seconds())} in the future (it is {clocks.text}): the future "
+        "can't be extracted"
     )
 
 
@@ -152,7 +160,7 @@ def _ahead(until: int, now: datetime) -> timedelta:
 
 
 def _duration(seconds: float) -> str:
-    """Return a number of seconds for a message, in minutes, hours or days once there are some."""
+    """Return a number of seconds for a message, in minutes, hours or days from two of them on."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -160,7 +168,7 @@ def _duration(seconds: float) -> str:
 
 
 def server_time(value: str) -> datetime | None:
-    """Return the time that a ``Date`` header tells (UTC); ``None`` if it tells none, or none that a clock may show."""
+    """Return the time in a ``Date`` header (UTC); ``None`` if there is none, or none that a clock may show."""
     try:
         date = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
@@ -175,5 +183,5 @@ def iso(moment: int) -> str:
 
 
 def compact(moment: int) -> str:
-    """Return epoch milliseconds in UTC as they stand in names of files: digits, ``T`` and ``Z`` alone."""
+    """Return epoch milliseconds in UTC as names of files hold them: digits, ``T`` and ``Z`` alone."""
     return re.sub(r"[-:.]", "", iso(moment))

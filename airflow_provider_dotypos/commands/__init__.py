@@ -1,5 +1,5 @@
-"""The commands of ``airflow dotypos …`` that look: does a connection work, which clouds and entities are there.
+"""The commands of ``airflow dotypos …``, one module each; ``cli`` lists them.
 
-A command is a module with ``options()``, which ``cli`` reads at every ``airflow`` call, and ``run(args)``, which
-returns the exit code. So a command's module imports nothing heavy before it runs.
+A command's module has ``options()``, which ``cli`` reads at every ``airflow`` call, and ``run(args)``, which returns
+the exit code. So it imports nothing heavy before it runs.
 """

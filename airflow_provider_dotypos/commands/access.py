@@ -1,4 +1,4 @@
-"""What a working connection is good for: this machine's clock, and the permission to read each list."""
+"""What a working connection can be used for: whether the clocks agree, and which lists it may read."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.commands.connection import new_client
 
-#: Seconds that this machine's clock may be off. The connector takes a signature for about a minute only [D2].
+#: Seconds that this machine's clock may be off. The connector accepts a signature for about a minute [D2].
 _CLOCK_MAY_BE_OFF = 30.0
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at, and what was found.
+    """One check and its result.
 
     :param result: ``ok``, ``readable``, ``empty``, ``skipped``, ``unknown``; or ``off``, ``refused``, ``failed``.
     """
@@ -32,18 +32,18 @@ class Check:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody should do something about it."""
+        """Whether a person should act on it."""
         return self.result in ("off", "refused", "failed")
 
     def row(self) -> dict[str, str]:
-        """Return it as a row to print."""
+        """Return the check as a row to print."""
         return asdict(self)
 
 
 def check_access(settings: Settings, cloud: str) -> list[Check]:
-    """Check what a connection that works can be used for, with a small read of each list.
+    """Check what a working connection can be used for, by reading one row of each list.
 
-    :param cloud: what is known of the cloud, as people are told.
+    :param cloud: a sentence about the cloud.
     """
     client = new_client(settings)
     signed_in = Check("sign-in", "ok", f"Signed in at {settings.base_url}")
@@ -52,10 +52,10 @@ def check_access(settings: Settings, cloud: str) -> list[Check]:
 
 
 def _clock(client: DotyposClient) -> Check:
-    """Compare this machine's clock with the server's; the connector refuses signatures of a wrong one."""
+    """Compare this machine's clock with the server's: the connector refuses signatures of a wrong clock."""
     seconds = client.call("GET", f"/clouds/{client.settings.cloud_id}", decode=_seconds_ahead)
     if seconds is None:
-        return Check("clock", "unknown", "The server doesn't tell its time")
+        return Check("clock", "unknown", "The server doesn't show its time")
     if abs(seconds) <= _CLOCK_MAY_BE_OFF:
         return Check("clock", "ok", f"{abs(seconds):.0f} s off the server's")
     side = "ahead of" if seconds > 0 else "behind"
@@ -67,7 +67,7 @@ def _clock(client: DotyposClient) -> Check:
 
 
 def _seconds_ahead(answer: Answer) -> float | None:
-    """Return how far this machine's clock is ahead of the one that dated the answer, to about a second."""
+    """Return by how many seconds this machine's clock is ahead of the one that dated the answer."""
     now = datetime.now(timezone.utc)
     try:
         date = parsedate_to_datetime(answer.headers.get("Date", ""))
@@ -75,7 +75,7 @@ def _seconds_ahead(answer: Answer) -> float | None:
         return None
     if date.tzinfo is None:
         return None
-    # A Date is cut to whole seconds, so on average the server's clock is half a second further.
+    # A Date is cut to whole seconds, so the server's clock is half a second ahead of it on average.
     return (now - date).total_seconds() - 0.5
 
 
@@ -83,11 +83,11 @@ def _readable(reader: Reader, entity: Entity) -> Check:
     """Read one row of a list."""
     try:
         place: dict[str, Any] = {}
-        if entity.placeholders:
-            warehouse = next(reader.rows("warehouses", limit=1), None)
-            if warehouse is None:
-                return Check(entity.name, "skipped", "There is no warehouse to look in")
-            place = {"warehouse_id": warehouse["id"]}
+        if entity.parent is not None:
+            parent = next(reader.rows(entity.parent.entity, limit=1), None)
+            if parent is None:
+                return Check(entity.name, "skipped", f"There is no {entity.parent.noun} to look in")
+            place = {entity.parent.argument: parent["id"]}
         row = next(reader.rows(entity.name, limit=1, **place), None)
     except DotyposPermissionError as error:
         return Check(entity.name, "refused", str(error))

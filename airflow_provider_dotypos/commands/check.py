@@ -1,4 +1,4 @@
-"""``airflow dotypos check``: does a connection work, and for what; with ``--probe``, how this cloud's API behaves."""
+"""``airflow dotypos check``: whether a connection works, and for what; with ``--probe``, how its API behaves."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> Report:
-    from airflow_provider_dotypos import _compat
+    from airflow_provider_dotypos import _airflow
     from airflow_provider_dotypos.api.check import check
     from airflow_provider_dotypos.api.errors import DotyposConfigurationError
     from airflow_provider_dotypos.commands.connection import read_settings
 
     settings = read_settings(args.conn_id, args.cloud_id)
-    verdict = check(lambda: settings, _compat.mask_secret)
+    verdict = check(lambda: settings, _airflow.mask_secret)
     if not verdict.works:
         raise DotyposConfigurationError(f"Connection {args.conn_id!r}: {verdict.message}")
     if args.probe:
@@ -39,7 +39,7 @@ def _report(args: argparse.Namespace) -> Report:
 
     note("Reading a row of every list.")
     checks = check_access(settings, verdict.message)
-    off = [found.check for found in checks if found.needs_attention]
+    off = [result.check for result in checks if result.needs_attention]
     if off:
         note(f"The connection works, but look at: {', '.join(off)}.")
-    return Report([found.row() for found in checks], ATTENTION if off else WELL)
+    return Report([result.row() for result in checks], ATTENTION if off else WELL)

@@ -28,10 +28,10 @@ def _report(args: argparse.Namespace) -> Report:
 
     settings = read_settings(args.conn_id)
     clouds = Reader(new_client(settings)).clouds()
-    return Report([_told(cloud, own=str(cloud.get("id")) == str(settings.cloud_id)) for cloud in clouds])
+    return Report([_row(cloud, own=str(cloud.get("id")) == str(settings.cloud_id)) for cloud in clouds])
 
 
-def _told(cloud: Row, *, own: bool) -> dict[str, str]:
+def _row(cloud: Row, *, own: bool) -> dict[str, str]:
     marks = [mark for mark in ("expired", "restricted", "deleted") if cloud.get(mark) is True]
     return {
         "id": str(cloud.get("id")),

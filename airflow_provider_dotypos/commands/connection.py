@@ -1,40 +1,40 @@
-"""From an Airflow connection to a Dotypos client, in a process that is no task."""
+"""From an Airflow connection to a Dotypos client, outside of a task."""
 
 from __future__ import annotations
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import CONNECT_ANEW, DotyposConfigurationError
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.connect.grant import ConnectError
+from airflow_provider_dotypos.connections.errors import ConnectError
 from airflow_provider_dotypos.connections.lookup import look_up
 
-#: Somebody is waiting at a terminal; being throttled is no reason to give up, though.
+#: A person is waiting at a terminal. Throttling isn't a reason to give up soon.
 _PATIENCE = Patience(faults=4.0, throttling=120.0)
 
 
 def read_settings(conn_id: str, cloud_id: int | None = None) -> Settings:
     """Read an Airflow connection.
 
-    :param cloud_id: takes the place of the connection's own.
-    :raises DotyposConfigurationError: there is no such connection, or it holds something unusable.
+    :param cloud_id: overrides the connection's.
+    :raises DotyposConfigurationError: if there is no such connection, or if a field of it is unusable.
     """
     try:
-        found = look_up(conn_id)
+        connection = look_up(conn_id)
     except ConnectError as error:
         raise DotyposConfigurationError(str(error)) from None
-    if found is None:
+    if connection is None:
         raise DotyposConfigurationError(
             f"There is no connection {conn_id!r} in this Airflow (none that can be read, in its database, the "
             f"environment or a secrets backend). Connect a cloud ({CONNECT_ANEW}), or name another with --conn-id."
         )
-    for secret in (found.extra.get("refresh_token"), found.client_secret):
+    for secret in (connection.extra.get("refresh_token"), connection.client_secret):
         if isinstance(secret, str) and secret:
-            _compat.mask_secret(secret)
-    return Settings.from_fields(host=found.host, port=found.port, extra=found.extra, cloud_id=cloud_id)
+            _airflow.mask_secret(secret)
+    return Settings.from_fields(host=connection.host, port=connection.port, extra=connection.extra, cloud_id=cloud_id)
 
 
 def new_client(settings: Settings) -> DotyposClient:
-    """Return a client that keeps to the connection's limits, but doesn't try for minutes."""
-    return DotyposClient(settings, on_token=_compat.mask_secret, patience=_PATIENCE)
+    """Return a client that keeps the connection's limits, but doesn't retry for minutes."""
+    return DotyposClient(settings, on_token=_airflow.mask_secret, patience=_PATIENCE)

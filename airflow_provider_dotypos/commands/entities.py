@@ -1,4 +1,4 @@
-"""``airflow dotypos entities``: what there is to extract, from the entity table; asks nobody."""
+"""``airflow dotypos entities``: what there is to extract, from the entity table, without any request."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def run(args: argparse.Namespace) -> int:
 def _report() -> Report:
     from airflow_provider_dotypos.api.entities import entities
 
-    return Report([_told(entity) for entity in entities().values()], narrow=("entity", "read by", "deleted", "writes"))
+    return Report([_row(entity) for entity in entities().values()], narrow=("entity", "read by", "deleted", "writes"))
 
 
-def _told(entity: Entity) -> dict[str, str]:
-    changes = dict.fromkeys(_CHANGES[call.split()[0]] for call in entity.writes)
+def _row(entity: Entity) -> dict[str, str]:
+    changes = dict.fromkeys(_CHANGES[method] for method in (*entity.writes.list_methods, *entity.writes.row_methods))
     return {
         "entity": entity.name,
         "read by": " ".join(entity.cursors) or ("(snapshot)" if entity.listed else "(one object)"),

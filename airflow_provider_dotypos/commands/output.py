@@ -1,4 +1,4 @@
-"""What a command prints: its rows, alone, on stdout; everything else, a failure in one line among it, on stderr."""
+"""What a command prints: its rows alone on stdout; everything else on stderr, where a failure takes one line."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 #: Exit codes; 2, wrong usage, is argparse's.
 WELL, BROKEN, ATTENTION = 0, 1, 3
 
-#: Columns of a terminal from which on any of the tables has room.
+#: Least columns of a terminal on which each of the tables has room.
 _WIDE = 160
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a command found.
+    """The result of a command.
 
-    :param rows: all of them with the same columns.
+    :param rows: rows with the same columns.
     :param code: the exit code.
-    :param narrow: the columns of a table on a terminal that has no room for all; empty: all the same.
+    :param narrow: the columns to show on a terminal without room for all. Defaults to all.
     """
 
     rows: Sequence[dict[str, str]]
@@ -31,15 +31,15 @@ class Report:
 
 
 def tell(args: argparse.Namespace, work: Callable[[], Report]) -> int:
-    """Do a command's work, print what it found as ``--output`` asks, and return the exit code."""
+    """Do a command's work, print its report as ``--output`` asks, and return the exit code."""
     from airflow_provider_dotypos.api.errors import DotyposError
 
     try:
         with _stdout_kept_clean():
-            from airflow_provider_dotypos import _compat
+            from airflow_provider_dotypos import _airflow
 
             report = work()
-            console = _compat.console()
+            console = _airflow.console()
     except DotyposError as error:
         note(str(error))
         return BROKEN
@@ -57,9 +57,9 @@ def note(text: str) -> None:
 
 @contextmanager
 def _stdout_kept_clean() -> Iterator[None]:
-    """Send to stderr what is printed or logged meanwhile, and log nothing below a warning.
+    """Send everything printed or logged meanwhile to stderr, and log nothing below a warning.
 
-    Airflow logs to stdout or to stderr, depending on its version and on who started it.
+    Airflow logs to stdout or to stderr, depending on its version and on how it was started.
     """
     stdout, level = sys.stdout, logging.root.manager.disable
     handlers = [h for h in logging.root.handlers if isinstance(h, logging.StreamHandler) and h.stream is stdout]
@@ -76,5 +76,5 @@ def _stdout_kept_clean() -> Iterator[None]:
 
 
 def _printable(text: str) -> str:
-    """Return a text without what would steer a terminal: names come from whoever named them."""
+    """Return a text without characters that would control a terminal: names come from outside."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,1 +1,4 @@
-"""Getting a refresh token: the page *Connect Dotypos* in Airflow's UI, and the command."""
+"""Connect a cloud: a refresh token from Dotypos, by the page in Airflow's UI or by the command in a terminal.
+
+Both share a ``journey``. The rooms ``page`` and ``terminal`` don't know each other.
+"""

@@ -1,7 +1,7 @@
-"""Each journey to Dotypos and back is told in Airflow's audit log, which also lets each step be taken only once.
+"""Airflow's audit log: a line for each step of a journey and for each edit, and a ticket that makes each step unique.
 
-The log is a place that all API servers share. Besides the lines that tell, a journey has a ticket there: a single
-UPDATE turns it from one step to the next, and whoever finds no ticket to turn comes too late.
+All API servers share this log. A journey's ticket is a line of its own there, and a single UPDATE turns it from one
+step to the next. A request that finds no ticket to turn comes too late.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHANGED = "dotypos_connect_changed"
 _OUT, _HOME, _ANSWERED = (f"dotypos_connect_ticket_{step}" for step in ("out", "home", "answered"))
 
 
-def begin(journey: str, conn_id: str, user: str) -> None:
+def note_departure(journey: str, conn_id: str, user: str) -> None:
     """Note that a user goes to Dotypos to connect a connection.
 
     :param journey: a random id.
@@ -36,28 +36,28 @@ def begin(journey: str, conn_id: str, user: str) -> None:
         _note(session, _OUT, user, conn_id=conn_id, journey=journey)
 
 
-def end(journey: str, conn_id: str, user: str) -> bool:
+def note_return(journey: str, conn_id: str, user: str) -> bool:
     """Note that a user came back, and return whether this is the first time."""
     with create_session() as session:
-        first = _turn(session, _OUT, _HOME, journey, conn_id)
+        first = _turn_ticket(session, _OUT, _HOME, journey, conn_id)
         if first:
             _note(session, BACK, user, conn_id=conn_id)
         return first
 
 
-def answer(journey: str, conn_id: str) -> bool:
-    """Note that the question that a journey ended with is answered, and return whether this is the first time."""
+def note_answer(journey: str, conn_id: str) -> bool:
+    """Note that a journey's question is answered, and return whether this is the first time."""
     with create_session() as session:
-        return _turn(session, _HOME, _ANSWERED, journey, conn_id)
+        return _turn_ticket(session, _HOME, _ANSWERED, journey, conn_id)
 
 
-def stored(conn_id: str, cloud_id: int, user: str) -> None:
+def note_stored(conn_id: str, cloud_id: int, user: str) -> None:
     """Note that a connection was given a token."""
     with create_session() as session:
         _note(session, STORED, user, conn_id=conn_id, cloud_id=cloud_id)
 
 
-def edited(session: Session, event: str, conn_id: str, fields: Mapping[str, object], user: str) -> None:
+def note_edit(session: Session, event: str, conn_id: str, fields: Mapping[str, object], user: str) -> None:
     """Note an edit of a connection, in the transaction that makes it.
 
     :param event: ``MADE`` or ``CHANGED``.
@@ -66,7 +66,7 @@ def edited(session: Session, event: str, conn_id: str, fields: Mapping[str, obje
     _note(session, event, user, conn_id=conn_id, fields=dict(fields))
 
 
-def _turn(session: Session, before: str, after: str, journey: str, conn_id: str) -> bool:
+def _turn_ticket(session: Session, before: str, after: str, journey: str, conn_id: str) -> bool:
     ticket = update(Log).where(Log.event == before, Log.extra == _extra(conn_id=conn_id, journey=journey))
     turned = cast("CursorResult[object]", session.execute(ticket.values(event=after)))
     return bool(turned.rowcount == 1)

@@ -1,4 +1,4 @@
-"""What the audit log says of an edit: which fields, and of those that hold no secret, what they were and are."""
+"""How the audit log describes an edit: which fields changed and, unless they may be secret, from what to what."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from typing import Any
 
 from airflow_provider_dotypos.api.errors import redact
 
-#: The fields whose values may be read in the audit log, as they may in Airflow's list of connections.
+#: The fields whose values the audit log may show, as Airflow's list of connections does.
 _SHOWN = frozenset({"client_id", "cloud_id", "host", "port"})
 
 _LONGEST = 200
 
 
-def edits(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+def describe_edits(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """Return what became of each field that differs: ``{"old": …, "new": …}``, or ``set``, ``changed``, ``removed``."""
     names = sorted(before.keys() | after.keys())
     return {
-        name: _edit(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
+        name: _describe(name, before.get(name), after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
     }
 
 
-def _edit(name: str, old: Any, new: Any) -> Any:
+def _describe(name: str, old: Any, new: Any) -> Any:
     if name in _SHOWN:
         return {"old": _shown(old), "new": _shown(new)}
     if new in (None, ""):
@@ -30,7 +32,7 @@ def _edit(name: str, old: Any, new: Any) -> Any:
 
 
 def _shown(value: Any) -> str | int | None:
-    """Return a value as it may be read: an address may hold a user and a password, which aren't part of it."""
+    """Return a value without a user name and a password, which an address may hold."""
     if value is None or isinstance(value, int):
         return value
     text = redact(str(value)[:_LONGEST])

@@ -1,4 +1,4 @@
-"""The Airflow connections of type ``dotypos``: found wherever Airflow would find them, stored in its database."""
+"""Airflow connections of type ``dotypos``: found wherever Airflow would find them, stored in its database."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError
 from airflow_provider_dotypos.api.extra import read_extra
-from airflow_provider_dotypos.api.settings import read_base_url
+from airflow_provider_dotypos.api.settings import Settings, read_base_url
 from airflow_provider_dotypos.connections import audit
-from airflow_provider_dotypos.connections.edits import edits
+from airflow_provider_dotypos.connections.edits import describe_edits
+from airflow_provider_dotypos.connections.errors import WrongConnectionError
 from airflow_provider_dotypos.provider_info import CONN_TYPE
 
 log = logging.getLogger(__name__)
@@ -32,21 +33,17 @@ DATABASE = "Airflow's database"
 _ENVIRONMENT = "AIRFLOW_CONN_"
 
 MOVED = (
-    "The connection's API base URL was changed meanwhile, so the new token was neither sent there nor stored; connect "
+    "The connection's API base URL was changed meanwhile, so the new token was neither sent there nor stored. Connect "
     "again."
 )
-
-
-class WrongConnectionError(Exception):
-    """A connection can't be used for this; the message is for the person, and safe to show."""
 
 
 @dataclass(frozen=True)
 class StoredConnection:
     """One connection's fields, and where they are held.
 
-    :param held_in: ``DATABASE``, or what a person calls the place that comes before it and can't be written to here.
-    :param problem: why the other fields can't be read, if they can't.
+    :param held_in: ``DATABASE``, or a person's name for the place that comes before it and can't be written to here.
+    :param problem: why the other fields can't be read. ``None`` if they can.
     """
 
     conn_id: str
@@ -60,7 +57,7 @@ class StoredConnection:
 
     @property
     def base_url(self) -> str | None:
-        """The API that it leads to; ``None`` if its address is none."""
+        """The API that it leads to; ``None`` if its address is unusable."""
         return _base_url(self.host, self.port)
 
     @property
@@ -79,20 +76,28 @@ class StoredConnection:
         """Whether it holds a refresh token, good or not."""
         return self.extra.get("refresh_token") not in (None, "")
 
-    def with_grant(self, extra: Mapping[str, str]) -> str:
-        """Return the connection with what was granted, as JSON for a secrets backend; without the client secret.
+    def settings(self, extra: Mapping[str, str] | None = None) -> Settings:
+        """Return how to reach its cloud.
 
-        The secret is needed to connect a cloud, not to extract; where it is held it can stay.
+        :param extra: takes the place of what its own extra holds.
+        :raises DotyposConfigurationError: if a field is missing or unusable.
         """
-        told = {"conn_type": CONN_TYPE, "login": self.client_id, "host": self.host, "port": self.port}
+        return Settings.from_fields(host=self.host, port=self.port, extra={**self.extra, **(extra or {})})
+
+    def with_grant(self, extra: Mapping[str, str]) -> str:
+        """Return the connection with what was granted, as JSON for a secrets backend.
+
+        The client secret is left out. It is needed to connect a cloud, not to extract, and can stay where it is held.
+        """
+        fields = {"conn_type": CONN_TYPE, "login": self.client_id, "host": self.host, "port": self.port}
         merged = {key: value for key, value in {**self.extra, **extra}.items() if value is not None}
-        return json.dumps({**{key: value for key, value in told.items() if value}, "extra": merged})
+        return json.dumps({**{key: value for key, value in fields.items() if value}, "extra": merged})
 
 
-def listed() -> list[StoredConnection]:
-    """Return the dotypos connections that can be listed: those in the database and in the environment.
+def list_all() -> list[StoredConnection]:
+    """Return the dotypos connections in the database and in the environment.
 
-    Secrets backends answer for a given id only.
+    Secrets backends aren't asked: they answer for a given id only.
     """
     with create_session() as session:
         ids = list(session.scalars(select(Connection.conn_id).where(Connection.conn_type == CONN_TYPE)))
@@ -100,24 +105,25 @@ def listed() -> list[StoredConnection]:
     named = (name.removeprefix(_ENVIRONMENT) for name in os.environ if name.startswith(_ENVIRONMENT))
     # Airflow looks environment variables up in upper case; DAGs mostly write ids in lower case.
     ids += [name.lower() for name in named if name not in stored]
-    return [found for found in map(_of_ours, sorted(ids)) if found is not None]
+    connections = map(_first, sorted(ids))
+    return [connection for connection in connections if isinstance(connection, StoredConnection)]
 
 
 def check_id(conn_id: str) -> None:
     """Check that a text can be the id of a connection.
 
-    :raises WrongConnectionError: it can't.
+    :raises WrongConnectionError: if it can't.
     """
     if not re.fullmatch(r"[\w#!()\-.:/\\]{1,250}", conn_id):
         raise WrongConnectionError(
-            "A connection id is 1 to 250 letters, digits and the signs # ! ( ) - . : / \\ _, without blanks."
+            "A connection id is 1 to 250 letters, digits and the characters # ! ( ) - . : / \\ _, without blanks."
         )
 
 
 def check_new_id(conn_id: str) -> None:
-    """Check that a text can be the id of a new connection: one that Airflow's own form would take, and could edit.
+    """Check that a text can be the id of a new connection, which Airflow's own form accepts and can edit.
 
-    :raises WrongConnectionError: it can't.
+    :raises WrongConnectionError: if it can't.
     """
     if not re.fullmatch(r"[\w.-]{1,200}", conn_id):
         raise WrongConnectionError(
@@ -126,25 +132,35 @@ def check_new_id(conn_id: str) -> None:
 
 
 def find(conn_id: str) -> StoredConnection | None:
-    """Return a connection from where Airflow would take it; ``None`` if there is none.
+    """Return a connection from where Airflow would take it; ``None`` if none exists.
 
-    :raises WrongConnectionError: it is of another type or can't be read, or its id can't be one.
+    :raises WrongConnectionError: if it is of another type or unreadable, or if its id can't be one.
     """
     check_id(conn_id)
-    found = _first(conn_id)
-    if isinstance(found, str):
-        raise WrongConnectionError(f"The connection {conn_id} is of another type ({found}), not {CONN_TYPE}.")
-    if found is not None and found.problem is not None:
-        raise WrongConnectionError(found.problem)
-    return found
+    connection = _first(conn_id)
+    if isinstance(connection, str):
+        raise WrongConnectionError(f"The connection {conn_id} is of another type ({connection}), not {CONN_TYPE}.")
+    if connection is not None and connection.problem is not None:
+        raise WrongConnectionError(connection.problem)
+    return connection
+
+
+def require_unused(conn_id: str) -> None:
+    """Check that a new connection can have an id: no connection uses it, in any backend.
+
+    :raises WrongConnectionError: if it can't.
+    """
+    check_new_id(conn_id)
+    if find(conn_id) is not None:
+        raise _taken(conn_id)
 
 
 def create(conn_id: str, *, extra: Mapping[str, Any] | None = None, user: str | None = None, **fields: Any) -> None:
-    """Make a connection in the database.
+    """Create a connection in the database.
 
-    :param user: whose edit this is in the audit log. Without one it isn't logged.
+    :param user: whose edit this is in the audit log. Without a user it isn't logged.
     :param fields: ``login``, ``password``, ``host``, ``port``.
-    :raises WrongConnectionError: there is one of this id, or the id can't be one.
+    :raises WrongConnectionError: if the id is taken or can't be one.
     """
     check_new_id(conn_id)
     try:
@@ -153,61 +169,54 @@ def create(conn_id: str, *, extra: Mapping[str, Any] | None = None, user: str | 
             new.extra = json.dumps(extra) if extra else None
             session.add(new)
             if user is not None:
-                audit.edited(session, audit.MADE, conn_id, edits({}, _fields(new)), user)
+                audit.note_edit(session, audit.MADE, conn_id, describe_edits({}, _fields_of(new)), user)
     except IntegrityError:
-        raise WrongConnectionError(
-            f"There is a connection {conn_id} already; choose another id, or connect that one."
-        ) from None
+        raise _taken(conn_id) from None
 
 
 def update(
     conn_id: str,
     *,
     extra: Mapping[str, Any] | None = None,
-    at: str | None = None,
+    base_url: str | None = None,
     user: str | None = None,
     **fields: Any,
 ) -> None:
-    """Write fields of a connection in the database; the others stay as they are.
+    """Write some fields of a connection in the database.
 
-    A connection that is led to another host forgets its refresh token. Otherwise an editor, who can't read the token,
-    could have it sent to a host of theirs.
+    A connection that is pointed at another host forgets its refresh token. Otherwise an editor, who can't read the
+    token, could have it sent to a host of theirs.
 
-    :param extra: merged into what is there.
-    :param at: the API base URL that the connection must have.
-    :param user: whose edit this is in the audit log. Without one it isn't logged.
+    :param extra: merged into the connection's own.
+    :param base_url: the API base URL that the connection must have before. Defaults to any.
+    :param user: whose edit this is in the audit log. Without a user it isn't logged.
     :param fields: ``login``, ``password``, ``host``, ``port``.
-    :raises WrongConnectionError: there is no such connection, it has another API base URL, or its extra isn't a
+    :raises WrongConnectionError: if the connection doesn't exist or has another API base URL, or if its extra isn't a
         JSON object.
     """
     with create_session() as session:
         connection = session.scalar(select(Connection).where(Connection.conn_id == conn_id).with_for_update())
         if connection is None:
             raise WrongConnectionError(f"The connection {conn_id} has been deleted meanwhile.")
-        before, base_url = _fields(connection), _base_url(connection.host, connection.port)
-        if at not in (None, base_url):
+        before, old_base_url = _fields_of(connection), _base_url(connection.host, connection.port)
+        if base_url not in (None, old_base_url):
             raise WrongConnectionError(MOVED)
         kept = _extra_of(connection)
         for name, value in fields.items():
             setattr(connection, name, value)
-        if _base_url(connection.host, connection.port) != base_url:
+        if _base_url(connection.host, connection.port) != old_base_url:
             kept.pop("refresh_token", None)
         if (merged := {**kept, **(extra or {})}) != _extra_of(connection):
             connection.extra = json.dumps(merged)
-        changed = edits(before, _fields(connection))
-        if user is not None and changed:
-            audit.edited(session, audit.CHANGED, conn_id, changed, user)
+        changes = describe_edits(before, _fields_of(connection))
+        if user is not None and changes:
+            audit.note_edit(session, audit.CHANGED, conn_id, changes, user)
 
 
-def team_of(conn_id: str) -> str | None:
+def find_team(conn_id: str) -> str | None:
     """Return the team that a stored connection belongs to, for Airflow's auth manager."""
     team: str | None = Connection.get_team_name(conn_id)
     return team
-
-
-def _of_ours(conn_id: str) -> StoredConnection | None:
-    found = _first(conn_id)
-    return found if isinstance(found, StoredConnection) else None
 
 
 def _first(conn_id: str) -> StoredConnection | str | None:
@@ -240,7 +249,7 @@ def _first(conn_id: str) -> StoredConnection | str | None:
 
 
 def _unreadable(conn_id: str, backend: BaseSecretsBackend, problem: str) -> StoredConnection:
-    """Return a connection of which nothing is known but why: it must not hide the others."""
+    """Return a connection that holds its problem only, so that it doesn't hide the others."""
     log.warning("%s", problem)
     return StoredConnection(
         conn_id, _place(backend, conn_id), None, None, host=None, port=None, extra={}, problem=problem
@@ -250,7 +259,7 @@ def _unreadable(conn_id: str, backend: BaseSecretsBackend, problem: str) -> Stor
 def _extra_of(connection: Connection) -> dict[str, Any]:
     """Return a connection's extras.
 
-    :raises WrongConnectionError: they aren't a JSON object; some of Airflow's ways in let that through.
+    :raises WrongConnectionError: if they aren't a JSON object, which some ways into Airflow let through.
     """
     try:
         return dict(read_extra(connection))
@@ -258,8 +267,8 @@ def _extra_of(connection: Connection) -> dict[str, Any]:
         raise WrongConnectionError(f"The connection {connection.conn_id} can't be used: {error}.") from None
 
 
-def _fields(connection: Connection) -> dict[str, Any]:
-    """Return a connection's fields by the names that people know."""
+def _fields_of(connection: Connection) -> dict[str, Any]:
+    """Return a connection's fields by the names that people know them by."""
     standard = {"client_id": connection.login, "client_secret": connection.password}
     return {**_extra_of(connection), **standard, "host": connection.host, "port": connection.port}
 
@@ -273,17 +282,17 @@ def _base_url(host: str | None, port: int | None) -> str | None:
 
 def _from(backend: BaseSecretsBackend, conn_id: str) -> Connection | None:
     if isinstance(backend, MetastoreBackend):
-        # Not through the backend: it hides what belongs to a team, which those who may edit it should find.
+        # Not through the backend, which hides a team's connections. People who may edit them should find them.
         with create_session() as session:
-            stored: Connection | None = session.scalar(select(Connection).where(Connection.conn_id == conn_id))
-            if stored is not None:
-                session.expunge(stored)
-            return stored
+            connection: Connection | None = session.scalar(select(Connection).where(Connection.conn_id == conn_id))
+            if connection is not None:
+                session.expunge(connection)
+            return connection
     try:
-        connection: Connection | None = backend.get_connection(conn_id=conn_id)
+        connection = backend.get_connection(conn_id=conn_id)
         return connection
     except Exception as error:  # whatever a backend raises; Airflow, too, goes on to the next one
-        log.warning("%s could not be asked for %s: %s", type(backend).__name__, conn_id, type(error).__name__)
+        log.warning("%s can't be asked for %s: %s", type(backend).__name__, conn_id, type(error).__name__)
         return None
 
 
@@ -293,3 +302,7 @@ def _place(backend: BaseSecretsBackend, conn_id: str) -> str:
     if isinstance(backend, EnvironmentVariablesBackend):
         return f"the environment variable {_ENVIRONMENT}{conn_id.upper()}"
     return f"the secrets backend {type(backend).__name__}"
+
+
+def _taken(conn_id: str) -> WrongConnectionError:
+    return WrongConnectionError(f"The connection {conn_id} already exists. Choose another id, or connect that one.")

@@ -1,4 +1,4 @@
-"""From an Airflow connection to a Dotypos client. Thin: what happens to a call is in ``api``."""
+"""From an Airflow connection to a Dotypos client. ``api`` has everything that happens to a call."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow, _compat
+from airflow_provider_dotypos.api.extra import read_extra
+from airflow_provider_dotypos.api.headers import with_empty_lists
+from airflow_provider_dotypos.api.http import Answer
+from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.window import SETTLE, Window
 from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.client import DotyposClient
-    from airflow_provider_dotypos.api.http import Answer
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.reading import Reader, Row
     from airflow_provider_dotypos.api.retry import Patience
-    from airflow_provider_dotypos.api.settings import Settings
 
 
 class DotyposHook(BaseHook):
-    """Authorized, retried calls to the Dotypos API v2, as a connection of type ``dotypos`` says.
+    """Authorized, retried calls to the Dotypos API v2 by a connection of type ``dotypos``.
 
-    The constructor does no I/O; the connection is read, and the token asked for, at the first call. Access tokens are
-    renewed as needed and shared within a process; they are never written anywhere.
+    The constructor does no I/O. The first call reads the connection and signs in. Access tokens are renewed as needed
+    and shared within a process; nothing writes them anywhere.
 
     :param dotypos_conn_id: the Airflow connection.
-    :param cloud_id: the cloud to work in, in place of the connection's Cloud ID.
-    :param max_concurrency: most requests under way at once, 1 to 64, in place of the connection's.
-    :param patience: how long to go on trying after faults and while throttled.
+    :param cloud_id: the cloud to work in. Defaults to the connection's Cloud ID.
+    :param max_concurrency: most requests at a time, 1 to 64. Defaults to the connection's.
+    :param patience: how long to try again after faults and while throttled. Defaults to ``Patience()``.
 
     https://docs.api.dotypos.com/authorization
     """
@@ -67,18 +70,18 @@ class DotyposHook(BaseHook):
     def get_conn(self) -> DotyposClient:
         """Return the client: the same one for the life of the hook, safe to share between threads.
 
-        :raises DotyposConfigurationError: the connection lacks something or holds something unusable.
+        :raises DotyposConfigurationError: if the connection lacks something or holds something unusable.
         """
         from airflow_provider_dotypos.api.client import DotyposClient
 
         if self._client is None:
-            self._client = DotyposClient(self._settings(), on_token=_compat.mask_secret, patience=self.patience)
+            self._client = DotyposClient(self._settings(), on_token=_airflow.mask_secret, patience=self.patience)
             if self._cancelled:
                 self._client.cancel()
         return self._client
 
     def cancel(self) -> None:
-        """End every wait at once and start no further request (for ``on_kill``; it reads no connection)."""
+        """End every wait at once and start no further request, for ``on_kill``. This reads no connection."""
         self._cancelled = True
         if self._client is not None:
             self._client.cancel()
@@ -96,21 +99,19 @@ class DotyposHook(BaseHook):
         """Make any authorized v2 call and return its decoded body (``None`` when it is empty).
 
         :param method: HTTP method. A write that may have been carried out is never repeated.
-        :param path: below ``/v2/clouds/{cloud}``, such as ``orders/123``; with a leading ``/`` below ``/v2``
+        :param path: path below ``/v2/clouds/{cloud}``, such as ``orders/123``; with a leading ``/``, below ``/v2``
             (``/clouds``).
         :param params: query parameters, not encoded.
-        :param json: the body, an object or an array. What JSON has no exact form for (NaN, a datetime without a zone,
-            bytes, a set) is refused.
-        :param headers: such as ``If-Match``.
+        :param json: body of the request, an object or an array. Values without an exact form in JSON (NaN, a datetime
+            without a zone, bytes, a set) are refused.
+        :param headers: further headers, such as ``If-Match``.
         :param decode: makes the result from the whole answer (``status``, ``headers``, ``body``, ``json()``), for
             instance to keep its ``ETag``. Defaults to the decoded body.
-        :raises DotyposError: see ``airflow_provider_dotypos.exceptions``.
+        :raises DotyposError: if it fails; ``airflow_provider_dotypos.exceptions`` lists the kinds.
 
         https://docs.api.dotypos.com/api-reference/general/methods
         """
-        from airflow_provider_dotypos.api.http import Answer
-
-        sent = _with_empty_lists(headers) if str(method).upper() == "GET" else headers
+        sent = with_empty_lists(headers) if str(method).upper() == "GET" else headers
         return self.get_conn().call(method, path, params=params, json=json, headers=sent, decode=decode or Answer.json)
 
     def get(
@@ -123,9 +124,10 @@ class DotyposHook(BaseHook):
     ) -> Row:
         """Return one row of an entity, numbers as the API gives them (text).
 
-        :param id: the row's id; none for what is one object, such as ``manifest``.
-        :param parents: what the entity lies below, such as ``warehouse_id`` for ``warehouse-products``.
-        :raises DotyposNotFoundError: there is no such row.
+        :param id: the row's id. An entity that is one object, such as ``manifest``, has none.
+        :param include: child lists to nest.
+        :param parents: ids of what the entity lies below, such as ``warehouse_id`` for ``warehouse-products``.
+        :raises DotyposNotFoundError: if there is no such row.
         """
         return self._reader().get(entity, id, include=include, **parents)
 
@@ -139,16 +141,16 @@ class DotyposHook(BaseHook):
         limit: int = 100,
         **parents: object,
     ) -> Iterator[Row]:
-        """Yield the rows of a list, page by page. Deleted rows are hidden, as the API does, unless the filter names
-        ``deleted`` (``deleted|in|0,1`` for both).
+        """Yield the rows of a list, page by page.
 
-        Page numbers over changing data can skip or repeat rows; for anything that must be whole use `changes`.
+        The API hides deleted rows, unless the filter names ``deleted`` (``deleted|in|0,1`` for both). Page numbers over
+        changing data can skip or repeat rows: use `changes` for anything that must be whole.
 
-        :param filter: the API's grammar (``"paid|eq|true;created|gteq|1700000000000"``), or ``(field, operator,
-            value)`` triples; both are checked before anything is sent.
-        :param sort: fields, ``-`` in front for descending.
+        :param filter: text in the API's grammar (``"paid|eq|true;created|gteq|1700000000000"``), or ``(field, operator,
+            value)`` triples. Both are checked before anything is sent.
+        :param sort: fields, with ``-`` in front for descending.
         :param include: child lists to nest.
-        :param limit: rows per request, 1 to 100.
+        :param limit: rows per request, 1 to 100. Defaults to 100.
 
         https://docs.api.dotypos.com/api-reference/general/filter, …/sort, …/paging
         """
@@ -163,22 +165,24 @@ class DotyposHook(BaseHook):
         filter: Filter = None,
         include: str | Sequence[str] | None = None,
         timezone: str | None = None,
-        settle: float = 60.0,
+        settle: float = SETTLE,
         **parents: object,
     ) -> Iterator[Row]:
         """Yield every row that changed in ``[since, until)``, deleted ones included: the loss-free walk.
 
-        A row that doesn't change meanwhile comes exactly once; one that does comes, or belongs to a later window.
+        A row that doesn't change meanwhile comes exactly once. One that does comes, or belongs to a later window.
 
-        :param since: first instant inside, as a datetime with a zone, ISO 8601 text with one, or a bare date together
-            with `timezone`; ``None`` for everything. :param until: first instant after.
-        :param filter: further conditions; one on ``deleted`` replaces ours.
-        :param settle: seconds that a change may need to show in the API; the walk waits until `until` is as old.
-        :raises DotyposInputError: the window is empty, reversed or in the future, or the filter can't be sent.
-        :raises DotyposWalkError: the answers can't be walked without losing rows.
+        :param since: first instant inside: a datetime with a zone, ISO 8601 text with one, or a bare date together with
+            `timezone`. ``None`` reads everything.
+        :param until: first instant after, in the same forms.
+        :param filter: further conditions. One on ``deleted`` replaces ours.
+        :param include: child lists to nest.
+        :param timezone: zone of bare dates, such as ``Europe/Prague``.
+        :param settle: seconds until a change shows in the API. The walk waits until `until` is as old. Defaults to 60.
+        :raises DotyposInputError: if the window is empty, reversed or in the future, or the filter can't be sent.
+        :raises DotyposWalkError: if the answers can't be walked without losing rows.
         """
-        from airflow_provider_dotypos.api.window import Window
-
+        # Here, as it brings in the entity table: a third of what importing an operator would cost.
         window = Window.of(since, until, timezone=timezone)
         return self._reader().changes(entity, window, filter=filter, include=include, settle=settle, **parents)
 
@@ -187,10 +191,10 @@ class DotyposHook(BaseHook):
         return self._reader().clouds()
 
     def test_connection(self) -> tuple[bool, str]:
-        """Sign in, read the cloud, and say what works or which field to correct (the form's Test button)."""
+        """Sign in, read the cloud, and say what works or which field to correct, for the form's Test button."""
         from airflow_provider_dotypos.api.check import check
 
-        verdict = check(self._settings, _compat.mask_secret)
+        verdict = check(self._settings, _airflow.mask_secret)
         return verdict.works, verdict.message
 
     def _reader(self) -> Reader:
@@ -199,9 +203,6 @@ class DotyposHook(BaseHook):
         return Reader(self.get_conn())
 
     def _settings(self) -> Settings:
-        from airflow_provider_dotypos.api.extra import read_extra
-        from airflow_provider_dotypos.api.settings import Settings
-
         conn = self.get_connection(self.dotypos_conn_id)
         settings = Settings.from_fields(
             host=conn.host,
@@ -212,17 +213,5 @@ class DotyposHook(BaseHook):
         )
         for secret in (settings.refresh_token, conn.password):
             if secret:
-                _compat.mask_secret(secret)
+                _airflow.mask_secret(secret)
         return settings
-
-
-def _with_empty_lists(headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    """Return a GET's headers, asking for 200 instead of 404 for an empty list; it changes nothing else of a GET.
-
-    https://docs.api.dotypos.com/others/breaking-changes
-    """
-    if headers is not None and not isinstance(headers, Mapping):
-        return headers  # the client refuses them
-    given = headers or {}
-    chosen = any(str(name).lower() == "allow-version" for name in given)
-    return given if chosen else {"Allow-Version": "BC1", **given}

@@ -8,20 +8,19 @@ from http import HTTPStatus
 
 import msgspec
 
+#: What is wrong with a request: the field, or None, and a message.
+Violation = tuple[str | None, str]
+
 
 class RefusedError(Exception):
     """A request that the API refuses.
 
     :param reason: the API's reason code, such as ``CLOUD_FORBIDDEN``.
-    :param violations: for 400: what is wrong, as (field or None, message) pairs.
+    :param violations: for 400: all that is wrong with the request.
     """
 
     def __init__(
-        self,
-        status: int,
-        reason: str | None = None,
-        message: str | None = None,
-        violations: Sequence[tuple[str | None, str]] = (),
+        self, status: int, reason: str | None = None, message: str | None = None, violations: Sequence[Violation] = ()
     ) -> None:
         super().__init__(message or reason or str(violations))
         self.status = status
@@ -30,21 +29,15 @@ class RefusedError(Exception):
         self.violations = tuple(violations)
 
     def body(self) -> bytes:
-        """Return the JSON body: ``violations`` for an invalid request, else an object with a reason [C2]."""
+        """Return the JSON body: ``violations`` for an invalid request, otherwise an object with a reason [C2]."""
         if self.violations:
             return msgspec.json.encode(
                 {"violations": [{"fieldName": name, "message": text} for name, text in self.violations]}
             )
         moment = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return msgspec.json.encode(
-            {
-                "timestamp": moment,
-                "status": self.status,
-                "error": HTTPStatus(self.status).phrase,
-                "reason": self.reason,
-                "message": self.message,
-            }
-        )
+        phrase = HTTPStatus(self.status).phrase
+        fields = {"timestamp": moment, "status": self.status, "error": phrase}
+        return msgspec.json.encode(fields | {"reason": self.reason, "message": self.message})
 
 
 def invalid(field: str | None, message: str) -> RefusedError:
@@ -52,6 +45,6 @@ def invalid(field: str | None, message: str) -> RefusedError:
     return RefusedError(400, violations=[(field, message)])
 
 
-def not_found(what: str) -> RefusedError:
-    """Return the refusal for a row or path that isn't there. Only an empty list has an empty body [D]."""
-    return RefusedError(404, "NOT_FOUND", f"{what} does not exist")
+def not_found(thing: str) -> RefusedError:
+    """Return the refusal for a row or path that doesn't exist. Only an empty list has an empty body [D]."""
+    return RefusedError(404, "NOT_FOUND", f"{thing} does not exist")

@@ -1,29 +1,24 @@
-"""The threads that walk a window together, each writing the pieces that it walks into parts of their own."""
+"""The threads that walk a window together, each bringing the pieces that it walks into a sink."""
 
 from __future__ import annotations
 
-import functools
 import logging
-import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.pieces import Pieces
-from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import Window, iso
-from airflow_provider_dotypos.transfers.extraction import Extraction
-from airflow_provider_dotypos.transfers.files.commit import Attempt, gaps, stream_name
-from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
-from airflow_provider_dotypos.transfers.files.manifest import Part
-from airflow_provider_dotypos.transfers.files.piece_writer import PartAge, PieceWriter
-from airflow_provider_dotypos.transfers.files.store import Store
-from airflow_provider_dotypos.transfers.id_counter import DistinctIds
+from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
+from airflow_provider_dotypos.transfers.selection import Selection
+from airflow_provider_dotypos.transfers.sink import Range, Sink, Walked
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.api.reading import Reader
 
 log = logging.getLogger(__name__)
 
@@ -33,50 +28,42 @@ OPEN_END = 253_402_214_400_000
 DAY = 86_400_000
 
 
-class Engine(ExitStack):
-    """Walks what an attempt is to extract. A context manager: afterwards no thread and no staging file is left.
+class Engine:
+    """Walks a selection into a sink.
 
-    Whatever ends it early, each thread puts what it has read so far and is covered.
+    Whatever ends it early, each thread keeps what it has read so far and is covered.
 
-    :ivar tail: what was read on top of a window from the beginning: what changed meanwhile.
+    :param settle: seconds that a change may need to show in the API.
     """
 
-    def __init__(self, extraction: Extraction, attempt: Attempt, reader: Reader, store: Store) -> None:
-        super().__init__()
-        self._extraction = extraction
-        self._attempt = attempt
+    def __init__(self, selection: Selection, reader: Reader, sink: Sink[Any], settle: float) -> None:
+        self._selection = selection
         self._reader = reader
-        self._store = store
-        self._staging = self.enter_context(store.staging())
-        self._encoder = self.enter_context(EncodingThread())
-        self._ids: dict[str | None, DistinctIds] = {}
-        self._ids_lock = threading.Lock()
+        self._sink = sink
+        self._settle = settle
         self._kept_rows = 0
-        self.tail: Window | None = None
 
-    @property
-    def requests(self) -> int:
-        """List calls made."""
-        return self._reader.requests
-
-    def work(self) -> None:
-        """Walk all that isn't there yet, and put it.
+    def walk(self, window: Window) -> Walked:
+        """Walk all of a window that the sink doesn't keep yet.
 
         :raises SupersededError: another attempt has committed meanwhile.
         """
-        settle = self._extraction.settle
-        pieces = self._missing(self._pieces(self._extraction.window, settle=settle))
-        # Begun now: waiting for the window to settle, and checking what is there already, are no walking.
+        entity = self._selection.entity
+        self._reader.ready(entity, window, self._settle)
+        pieces = self._missing(self._pieces(window))
+        # Begun now: waiting for the window to settle, and checking what is kept already, are no walking.
         self._age = PartAge()
-        self._progress = Progress(f"{self._extraction.entity} of cloud {self._extraction.cloud_id}", self._kept_rows)
+        self._progress = Progress(f"{entity.name} of cloud {self._selection.cloud_id}", self._kept_rows)
         self._walk_all(pieces)
-        if self._extraction.window.since is None and find_entity(self._extraction.entity).cursors:
-            self.tail = self._reader.tail(self._extraction.window.until, settle)
-        if self.tail is not None:
-            log.info("What has changed from %s to %s is read as well.", iso(self.tail.since or 0), iso(self.tail.until))
-            self._walk_all(self._missing(self._pieces(self.tail, settle=settle, without_cursor=False)))
-        if self._extraction.snapshot and find_entity(self._extraction.entity).cursors:
-            self._walk_to_the_open_end((self.tail or self._extraction.window).until)
+        tail = None
+        if window.since is None and entity.cursors:
+            tail = self._reader.tail(window.until, self._settle)
+        if tail is not None:
+            log.info("What has changed from %s to %s is read as well.", iso(window.until), iso(tail.until))
+            self._walk_all(self._missing(self._pieces(tail, without_cursor=False)))
+        if self._selection.snapshot and entity.cursors:
+            self._walk_to_the_open_end((tail or window).until)
+        return Walked(tail, self._reader.requests)
 
     def _walk_to_the_open_end(self, start: int) -> None:
         """Read the ids of all rows from a cursor on, settled or not: a snapshot misses no row then.
@@ -90,19 +77,10 @@ class Engine(ExitStack):
         """
         self._walk(Pieces(self._open_pieces(start)))
 
-    def distinct_ids(self) -> int:
-        """Return how many different ids there are (summed over warehouses)."""
-        return sum(ids.count() for ids in self._ids.values())
-
-    def _pieces(self, window: Window, *, settle: float | None, without_cursor: bool = True) -> Iterator[Piece]:
-        placeholders = {"warehouse_id": self._extraction.warehouse_id} if self._extraction.warehouse_id else {}
+    def _pieces(self, window: Window, *, without_cursor: bool = True) -> Iterator[Piece]:
+        selection = self._selection
         return self._reader.pieces(
-            self._extraction.entity,
-            window,
-            filter=self._extraction.conditions,
-            settle=settle,
-            without_cursor=without_cursor,
-            **placeholders,
+            selection.entity, window, selection.conditions, selection.warehouse_id, without_cursor
         )
 
     def _open_pieces(self, start: int) -> Iterator[Piece]:
@@ -111,42 +89,29 @@ class Engine(ExitStack):
         Where ranges are halved, the next day comes as a piece of its own: halving all time would take many requests.
         The streams have names of their own, as no later attempt may keep what was read before it had settled.
         """
-        sortable = find_entity(self._extraction.entity).cursor_sortable
-        for piece in self._pieces(Window(start, OPEN_END), settle=None, without_cursor=False):
+        sortable = self._selection.entity.cursor_sortable
+        for piece in self._pieces(Window(start, OPEN_END), without_cursor=False):
             stream = replace(piece.stream, name=f"{piece.stream.name}-latest")
             cuts = (start, OPEN_END) if sortable else (start, start + DAY, OPEN_END)
             yield from (Piece(stream, low, high, piece.parent) for low, high in pairwise(cuts))
 
     def _missing(self, pieces: Iterable[Piece]) -> Pieces:
-        """Return what of these pieces isn't in the parts of an earlier attempt."""
+        """Return what of these pieces the sink doesn't keep from an earlier attempt."""
         return Pieces(gap for piece in pieces for gap in gaps(piece, self._kept(piece)))
 
-    def _kept(self, piece: Piece) -> list[Part]:
-        """Return what an earlier attempt has left of a piece, checked."""
-        count_rows = functools.partial(self._note_ids_of_part, piece.parent)
-        kept = self._attempt.keep(stream_name(piece), piece.lo, piece.hi, count_rows)
-        if files := [part for part in kept if not part.is_rowless]:
-            rows = sum(part.rows for part in files)
+    def _kept(self, piece: Piece) -> list[Range]:
+        kept: list[Range] = []
+        for part in self._sink.kept(piece):
+            self._reader.check_cancelled()
+            kept.append(part)
+        if rows := sum(part.rows for part in kept):
             self._kept_rows += rows
-            log.info("%d rows in %d parts of %s are there already.", rows, len(files), stream_name(piece))
+            parts = sum(part.rows > 0 for part in kept)
+            log.info("%d rows in %d parts of %s are there already.", rows, parts, piece.name)
         return kept
 
-    def _note_ids_of_part(self, parent: str | None, part: Part) -> int:
-        """Note the ids of a part's rows; return how many rows it has."""
-        self._reader.check_cancelled()
-
-        def note_ids() -> int:
-            rows = 0
-            with self._store.open(part.name) as file:
-                for ids in self._extraction.file_format.ids(file):
-                    self._note_ids(parent, ids)
-                    rows += len(ids)
-            return rows
-
-        return self._store.patiently(note_ids)  # ids that are noted twice count once
-
     def _walk_all(self, pieces: Pieces) -> None:
-        threads = self._extraction.concurrency
+        threads = self._reader.concurrency
         if threads == 1:
             self._walk(pieces)
             return
@@ -156,7 +121,7 @@ class Engine(ExitStack):
                 for walk in as_completed(walks):
                     walk.result()
             except BaseException:
-                # The others take in the answers that are on their way, and put what they have; they ask for no more.
+                # The others take in the answers that are on their way, and keep what they have; they ask for no more.
                 pieces.stop()
                 self._reader.cancel()
                 raise
@@ -165,20 +130,25 @@ class Engine(ExitStack):
         """Walk piece after piece, until there is none left."""
         while (piece := pieces.take()) is not None:
             ahead = pieces if piece.hi < OPEN_END else Pieces(())  # how much of an open end is left nobody knows
-            with PieceWriter(
-                piece, self._extraction, self._attempt, self._staging, self._store, self._encoder, self._age
-            ) as writing:
-                for batch in self._reader.walk(self._extraction.entity, piece, include=self._extraction.include):
-                    writing.take(batch)
+            with PieceWriter(piece, self._sink.open(piece), self._sink.max_part_bytes, self._age) as writer:
+                for batch in self._reader.walk(self._selection.entity, piece, self._selection.include):
+                    writer.take(batch)
                     piece.rows += len(batch.rows)
-                    self._note_ids(piece.parent, batch.ids)
-                    self._progress.tell(len(batch.rows), self._reader.requests, ahead)
+                    self._progress.report(len(batch.rows), self._reader.requests, ahead)
                     pieces.moved()
-                writing.end_part()
+                writer.end()
             pieces.done(piece)
 
-    def _note_ids(self, parent: str | None, ids: Iterable[str | int]) -> None:
-        with self._ids_lock:
-            if parent not in self._ids:
-                self._ids[parent] = self.enter_context(DistinctIds())
-            self._ids[parent].add(ids)
+
+def gaps(piece: Piece, ranges: Iterable[Range]) -> Iterator[Piece]:
+    """Yield what of a piece none of the ranges covers.
+
+    :param ranges: in order, inside the piece, none over another.
+    """
+    low = piece.lo
+    for kept in ranges:
+        if kept.low is not None and (low is None or low < kept.low):
+            yield Piece(piece.stream, low, kept.low, piece.parent)
+        low = kept.high
+    if low is None or low < piece.hi:
+        yield Piece(piece.stream, low, piece.hi, piece.parent)

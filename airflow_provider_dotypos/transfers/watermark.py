@@ -11,11 +11,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, instant, iso
-from airflow_provider_dotypos.transfers.files.pending import Committed, Note, PendingSets
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.files.manifest import Committed
+    from airflow_provider_dotypos.transfers.files.pending import Note, PendingSets
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +40,13 @@ class NothingNewError(Exception):
 class Watermark:
     """The watermark of one stream of extractions.
 
-    :param asset: the state store of the asset.
-    :param task: that of the task instance, which its retries share.
-    :param key: what it is called there, see `watermark_key`.
-    :param pending: the sets that were not delivered yet.
+    :param asset: where it is kept, such as the state store of an asset.
+    :param task: what a task instance keeps for its retries: the window that it began.
+    :param key: what it is called in both, see `watermark_key`.
+    :param pending: the sets that were not delivered yet. Without it, what is committed counts as delivered.
     """
 
-    def __init__(self, asset: StateStore, task: StateStore, key: str, pending: PendingSets) -> None:
+    def __init__(self, asset: StateStore, task: StateStore, key: str, pending: PendingSets | None = None) -> None:
         self._asset = asset
         self._task = task
         self.key = key
@@ -69,7 +72,7 @@ class Watermark:
         :raises NothingNewError: the watermark isn't before the window's end.
         :raises DotyposInputError: the watermark is no time, or `start` isn't before the window's end.
         """
-        notes = list(self._pending.read().values())
+        notes = [] if self._pending is None else list(self._pending.read().values())
         reached = self._roll_forward(notes)
         begun = self._task.get(self.key)
         if begun is not None and _still_holds(begun, due, reached):
@@ -92,19 +95,19 @@ class Watermark:
         self._began_at = reached
         return Window(since, until)
 
-    def finish(self, window: Window, folder: str, *, start: int | None = None) -> list[Committed]:
-        """Note a committed set and move the watermark; return the earlier sets that the result is to hold as well.
+    def finish(self, window: Window, result: Any, *, start: int | None = None) -> list[Committed]:
+        """Note a committed set and move the watermark; return the earlier sets that are to be returned with it.
 
-        :param folder: name of the set's folder.
+        :param result: what the sink's commit returned.
         :param start: see `move`.
         """
-        earlier = self._pending.add(window, self._began_at, folder)
+        earlier = [] if self._pending is None else self._pending.add(window, self._began_at, result.folder)
         self.move(window, start=start)
         return earlier
 
     def earlier_sets(self) -> list[Committed]:
         """Return the sets that were not delivered yet, for a run that has nothing new."""
-        return self._pending.add(None, self._began_at)
+        return [] if self._pending is None else self._pending.add(None, self._began_at)
 
     def read(self) -> int | None:
         """Return where it is, in epoch milliseconds; ``None`` before the first success.
@@ -141,7 +144,7 @@ class Watermark:
         reached = self.read()
         for note in notes:
             ahead = note.folder and note.reached == reached and (reached is None or note.until > reached)
-            if ahead and self._pending.find(note.folder) is not None:
+            if ahead and self._find(note) is not None:
                 reached = note.until
                 self._asset.set(self.key, iso(reached))
                 log.info("The watermark %s is at %s now: an earlier run has read so far.", self.key, iso(reached))
@@ -150,10 +153,13 @@ class Watermark:
     def _before_what_was_lost(self, notes: list[Note], since: int | None) -> int | None:
         """Return where to begin so that windows are read again whose sets aren't whole any more."""
         for note in notes:
-            if note.folder and self._pending.find(note.folder) is None:
+            if note.folder and self._find(note) is None:
                 log.warning("The set %s is gone, and no task has returned it: it is read again.", note.folder)
                 since = None if since is None or note.since is None else min(since, note.since)
         return since
+
+    def _find(self, note: Note) -> Committed | None:
+        return None if self._pending is None else self._pending.find(note.folder)
 
 
 def watermark_key(cloud_id: int, entity: str, *identity: object) -> str:

@@ -1,6 +1,6 @@
 """A declarative (low-code) Airbyte source, its records as JSON lines; run by the environment that has airbyte-cdk.
 
-What a destination would cost is left out: records go from the source's messages straight to the file.
+Records go from the source's messages straight to the file, without the cost of a destination.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.child import Job, window_query
 from benchmarks.orders import PATH
 
-#: What each run needs: no calls home, and files as they are to be compared (jsonl is compressed otherwise).
+#: Settings of each run: no telemetry, and uncompressed files (jsonl is compressed otherwise).
 _SETTINGS = {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "RUNTIME__LOG_LEVEL": "ERROR",
@@ -21,7 +21,7 @@ _SETTINGS = {
 def extract(job: Job, windows: int = 1, file_format: str = "jsonl", settings: dict[str, str] | None = None) -> None:
     """Extract, normalize and load.
 
-    :param windows: resources that the window is cut into, to be extracted in parallel.
+    :param windows: number of resources that the window is cut into, for extraction in parallel.
     :param settings: further settings, as dlt reads them from the environment.
     """
     os.environ.update(_SETTINGS | {"DLT_DATA_DIR": f"{job.folder}-dlt"} | (settings or {}))

@@ -1,4 +1,4 @@
-"""Draw the rates that ``beside_peers`` kept; run by the environment that has matplotlib.
+"""Draw the rates that ``beside_peers`` stored; run by the environment that has matplotlib.
 
 ``.work/peers/plot/bin/python -m benchmarks.peers.plot docs/images/benchmarks.svg``
 """
@@ -23,7 +23,7 @@ Rates = dict[str, list[float]]
 
 
 def rates(title: str) -> Rates:
-    """Return each contender's rows a second in each round."""
+    """Return each contender's rows per second in each round."""
     kept = json.loads((KEPT / f"{title.replace(' ', '-')}.json").read_text())
     return {name: [run["rows"] / run["seconds"] for run in runs] for name, runs in kept["results"].items()}
 

@@ -1,6 +1,6 @@
-"""An environment for each of the tools that we are measured beside: their needs clash, and none of them is ours.
+"""Make an environment for each of the tools that we compare with: their requirements clash with each other.
 
-``python -m benchmarks.peers.setup`` makes them below ``.work/peers``, or brings them up to date.
+``python -m benchmarks.peers.setup`` makes them below ``.work/peers``, or updates them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ENVIRONMENTS = _HERE.parent.parent / ".work" / "peers"
 def python(name: str) -> str:
     """Return the interpreter of an environment.
 
-    :raises SystemExit: it isn't there, or what is to be in it has changed.
+    :raises SystemExit: if it doesn't exist, or its requirements have changed.
     """
     if not _is_ready(name):
         raise SystemExit("Run python -m benchmarks.peers.setup first.")
@@ -30,7 +30,7 @@ def requirements(name: str) -> str:
 
 
 def set_up(name: str) -> None:
-    """Make an environment and install what is to be in it."""
+    """Make an environment and install its requirements."""
     folder = _ENVIRONMENTS / name
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(_HERE / f"{name}.txt")]

@@ -1,6 +1,6 @@
 """A Singer tap, its messages as JSON lines; run by the environment that has singer-sdk.
 
-What a target would cost is left out: the tap's messages go straight to the file. A tap reads one page after another.
+The tap's messages go straight to the file, without the cost of a target. A tap reads one page after another.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _schema() -> dict[str, Any]:
 
 
 class Orders(RESTStream[int]):
-    """Orders of one window. It ends at the first empty page: to look for a next page is to decode each answer twice."""
+    """Orders of one window. It ends at the first empty page: looking for a next page would decode each answer twice."""
 
     name = "orders"
     path = PATH
@@ -56,7 +56,7 @@ class Orders(RESTStream[int]):
 
 
 class FastOrders(Orders):
-    """The same, with all that makes it fast: values aren't made to fit the schema, and msgspec decodes."""
+    """The same, tuned: values aren't converted to fit the schema, and msgspec decodes."""
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
@@ -87,7 +87,7 @@ class FastTap(OrdersTap):
 
 
 def extract(job: Job, fast: bool = False) -> None:
-    """Let the tap write what it would write to its standard output."""
+    """Run the tap, with its standard output in the file."""
     logging.disable(logging.WARNING)
     tap = (FastTap if fast else OrdersTap)(config={"url": job.url, "query": job.query()})
     with (job.folder / "rows.jsonl").open("wb") as file, redirect_stdout(io.TextIOWrapper(file)):

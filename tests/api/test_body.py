@@ -1,4 +1,4 @@
-"""A write's body goes out as it is, or not at all."""
+"""A write's body is sent exactly as given, or not at all (`body`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is UTF-8, and what becomes of the rest."""
+"""Bytes that are UTF-8, and the replacement of all others (`characters`)."""
 
 from __future__ import annotations
 

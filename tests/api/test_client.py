@@ -1,4 +1,4 @@
-"""``exchange``, ``client`` and ``aclient``: one authorized call over real sockets, in threads and on a loop."""
+"""``exchange``, ``client``, ``aclient``, ``paths``: one authorized call over real sockets, in threads and on a loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusals by name, and what never shows in them."""
+"""Refusals by name, and what never shows in them (`errors`, `refusals`, `exceptions`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos import exceptions
-from airflow_provider_dotypos.api.errors import error_for, redact, retry_after_seconds
+from airflow_provider_dotypos.api.errors import error_for, redact
+from airflow_provider_dotypos.api.refusals import retry_after_seconds
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,8 @@ from airflow_provider_dotypos.api.errors import error_for, redact, retry_after_s
 )
 def test_each_refusal_tells_where_what_and_what_to_do(status: int, reason: str, kind: type, cure: str) -> None:
     body = msgspec.json.encode({"status": status, "reason": reason, "message": "as the API says"})
-    error = error_for("GET", "/v2/clouds/1/orders", status, {}, body)
+    sign_in = "for cloud 1" if status == 401 else None
+    error = error_for("GET", "/v2/clouds/1/orders", status, {}, body, sign_in=sign_in)
     assert type(error) is kind
     assert isinstance(error, exceptions.DotyposError)
     for part in ("GET /v2/clouds/1/orders", str(status), reason or "", "as the API says", cure):

@@ -1,4 +1,4 @@
-"""Cases that a reviewer thought of: each failed once."""
+"""Cases that a reviewer thought of, each of which failed once (all of ``api``)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import find_entity
-from airflow_provider_dotypos.api.errors import error_for, redact, retry_after_seconds
+from airflow_provider_dotypos.api.errors import error_for, redact
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.page import read_page
 from airflow_provider_dotypos.api.query import conditions, filter_text
 from airflow_provider_dotypos.api.reading import Reader
+from airflow_provider_dotypos.api.refusals import retry_after_seconds
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window

@@ -1,4 +1,4 @@
-"""Reading list answers of every shape that the API may have."""
+"""Reading list answers of every shape that the API may have (`page`)."""
 
 from __future__ import annotations
 

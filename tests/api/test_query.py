@@ -1,4 +1,4 @@
-"""What may be asked of the API, and how it is written down."""
+"""Filters, sorts and includes: which of them the API allows, and how they are written (`query`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.api.entities import OPERATORS, entities, find_entity
+from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.query import conditions, encode, filter_text, list_params
 
@@ -100,12 +100,3 @@ def test_every_value_survives_encoding_once(params: dict[str, str]) -> None:
     encoded = encode(params)
     assert dict(parse_qsl(encoded, keep_blank_values=True)) == params
     assert not set("|;+ ") & set(encoded)
-
-
-def test_no_field_allows_what_no_group_holds_and_no_id_is_sortable() -> None:
-    known = {name for group in OPERATORS.values() for name in group}
-    for row in entities().values():
-        assert not ("id" in row.fields and row.fields["id"].sortable)
-        assert set(row.cursors) <= set(row.fields)
-        for field in row.fields.values():
-            assert set(field.operators) <= known

@@ -1,20 +1,22 @@
-"""Single rows, plain lists and the walk, over real sockets."""
+"""Single rows, plain lists and the walk, over real sockets (`reading`)."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api import reading
+from airflow_provider_dotypos.api.entities import cloud_lists, find_entity
 from airflow_provider_dotypos.api.page import Page, read_page
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
-from airflow_provider_dotypos.sandbox.shop import wire
+from airflow_provider_dotypos.sandbox.api import wire
 from tests.conftest import NewClient
 
 
@@ -25,8 +27,8 @@ def reader(new_client: NewClient) -> Reader:
 
 def test_a_row_is_got_with_numbers_as_the_api_gives_them(sandbox: Sandbox, reader: Reader) -> None:
     row = sandbox.shop.insert(sandbox.cloud_ids[0], "products", {"name": "Espresso", "priceWithVat": 50})
-    found = reader.get("products", row["id"])
-    assert (found["id"], found["name"], found["priceWithVat"]) == (str(row["id"]), "Espresso", "50")
+    read = reader.get("products", row["id"])
+    assert (read["id"], read["name"], read["priceWithVat"]) == (str(row["id"]), "Espresso", "50")
 
 
 @pytest.mark.parametrize("id", ["abc", "1/..", True, 1.5, ""])
@@ -84,8 +86,8 @@ def test_what_lies_below_a_warehouse_needs_one_for_rows_and_takes_all_for_change
 
 
 def test_clouds_are_listed_by_a_token_without_a_cloud(sandbox: Sandbox, new_client: NewClient) -> None:
-    found = Reader(new_client(cloud_id=None)).clouds()
-    assert [row["id"] for row in found] == [str(id) for id in sandbox.cloud_ids]
+    clouds = Reader(new_client(cloud_id=None)).clouds()
+    assert [row["id"] for row in clouds] == [str(id) for id in sandbox.cloud_ids]
 
 
 def test_included_lists_are_nested(sandbox: Sandbox, reader: Reader) -> None:
@@ -208,6 +210,55 @@ def test_an_order_that_is_never_the_same_is_waited_for_as_long_as_patience_lasts
         list(reader.changes("orders", Window(then, then + 1)))
     assert 1 <= time.monotonic() - began < 20
     assert not any(request.status >= 400 for request in sandbox.requests)
+
+
+class TestPieces:
+    WINDOW = Window(0, 5000)
+
+    @pytest.mark.parametrize("name", [name for name in cloud_lists() if find_entity(name).parent is None])
+    def test_pieces_are_made_without_a_request_and_without_waiting(
+        self, sandbox: Sandbox, reader: Reader, name: str
+    ) -> None:
+        ahead = Window(0, int(datetime(2100, 1, 1, tzinfo=timezone.utc).timestamp()) * 1000)
+        pieces = list(reader.pieces(find_entity(name), ahead))
+        assert {(piece.lo, piece.hi, piece.parent) for piece in pieces} == {(0, ahead.until, None)}
+        assert [piece.name for piece in pieces] == [piece.stream.name for piece in pieces]
+        assert not sandbox.requests
+
+    def test_a_piece_below_a_warehouse_is_named_after_it(self, sandbox: Sandbox, reader: Reader) -> None:
+        id = str(sandbox.shop.rows(sandbox.cloud_ids[0], "warehouses")[0]["id"])
+        stock = find_entity("warehouse-products")
+        every = list(reader.pieces(stock, self.WINDOW))
+        named = list(reader.pieces(stock, self.WINDOW, (), id))
+        assert [piece.name for piece in every] == [piece.name for piece in named]
+        assert {piece.name for piece in every} >= {f"{id}-live", f"{id}-deleted-null", f"{id}-live-versionDate-0"}
+        assert all(
+            "null" not in piece.name for piece in reader.pieces(stock, self.WINDOW, (), id, without_cursor=False)
+        )
+
+    def test_a_reader_is_ready_when_the_cloud_exists_and_the_window_is_over(
+        self, sandbox: Sandbox, reader: Reader
+    ) -> None:
+        reader.ready(find_entity("orders"), self.WINDOW)
+        reader.ready(find_entity("orders"), self.WINDOW)
+        assert [request.path for request in sandbox.requests] == [
+            "/v2/signin/token",
+            f"/v2/clouds/{sandbox.cloud_ids[0]}",
+        ]
+        with pytest.raises(errors.DotyposInputError, match="in the future"):
+            reader.ready(find_entity("orders"), Window(0, int(time.time() * 1000) + 3_600_000))
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"filter": "versionDate|gteq|1"}, {"include": "orderitems"}, {"warehouse_id": 5}, {"filter": "paid|like|x"}],
+        ids=str,
+    )
+    def test_mistakes_show_before_anything_is_asked_for(
+        self, sandbox: Sandbox, reader: Reader, wrong: dict[str, Any]
+    ) -> None:
+        with pytest.raises(errors.DotyposInputError):
+            next(reader.changes("orders", self.WINDOW, **wrong))
+        assert not sandbox.requests
 
 
 class TestGet:

@@ -1,4 +1,4 @@
-"""One request and its answer over real sockets, whatever the server, the environment and the process do."""
+"""`transport`, `http`, `environment`: one request over real sockets, whatever server, environment and process do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The promise of the walk, under drift and every position of every switch of the sandbox."""
+"""The promise of the walk (`walk`, `streams`, `pieces`, `passes`), under drift and all switches of the sandbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_dotypos.api.errors import (
     error_for,
 )
 from airflow_provider_dotypos.api.page import Page, read_page
-from airflow_provider_dotypos.api.streams import Piece, streams
+from airflow_provider_dotypos.api.streams import Piece, streams, window_conditions
 from airflow_provider_dotypos.api.walk import Query, walk
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Shop
@@ -56,12 +56,12 @@ KINDS = ("orders", "products", "courses", "money-logs", "customer-account-logs")
 def fill(shop: Shop, name: str, tied: list[int], singles: int, seed: int) -> None:
     """Fill an entity: ties, single rows in and around the window, rows without a cursor, all kinds of `deleted`."""
     chance = random.Random(seed)
-    found = find_entity(name)
-    cursor = found.cursors[0]
+    entity = find_entity(name)
+    cursor = entity.cursors[0]
 
     def insert(moment: int | None) -> None:
         row: dict[str, Any] = {cursor: moment}
-        if found.has_deleted:
+        if entity.has_deleted:
             row["deleted"] = chance.choice([False, False, True, None])
         shop.insert(shop.cloud_ids[0], name, row)
 
@@ -75,7 +75,7 @@ def fill(shop: Shop, name: str, tied: list[int], singles: int, seed: int) -> Non
     insert(UNTIL)
     insert(UNTIL - 1)
     insert(SINCE - 1)
-    if found.fields[cursor].nullable:
+    if entity.fields[cursor].nullable:
         for _ in range(chance.randrange(0, 130)):
             insert(None)
 
@@ -292,16 +292,17 @@ def test_of_a_tie_of_any_size_no_row_that_stays_is_lost(
 @pytest.mark.parametrize("name", sorted(name for name, row in entities().items() if row.cursors and row.tie_breakers))
 @pytest.mark.parametrize("named", [True, False])
 def test_no_entity_depends_on_a_field_that_only_helps_to_sort(name: str, named: bool) -> None:
-    found = find_entity(name)
+    entity = find_entity(name)
     shop = empty_shop()
     placeholders = {}
-    row: dict[str, Any] = dict.fromkeys(found.cursors, SINCE + 1000)
-    if found.placeholders:
-        placeholders = {"warehouse_id": shop.rows(shop.cloud_ids[0], "warehouses")[0]["id"]}
-        row["_warehouseId"] = placeholders["warehouse_id"]
+    row: dict[str, Any] = dict.fromkeys(entity.cursors, SINCE + 1000)
+    if entity.parent:
+        id = shop.rows(shop.cloud_ids[0], entity.parent.entity)[0]["id"]
+        placeholders = {entity.parent.argument: id}
+        row[entity.parent.field] = id
     for _ in range(640):
         shop.insert(shop.cloud_ids[0], name, row)
-    refused = found.tie_breakers[-1:] if named else found.tie_breakers
+    refused = entity.tie_breakers[-1:] if named else entity.tie_breakers
     behaviour = Behaviour(unsortable=tuple(f"{name}.{field}" for field in refused))
 
     walked = drive(shop, name, WINDOW, behaviour, **placeholders)
@@ -309,8 +310,8 @@ def test_no_entity_depends_on_a_field_that_only_helps_to_sort(name: str, named: 
     assert set(walked.counts.values()) == {1}
     assert len(walked.counts) >= 640
     sorts = {query.sort for query in walked.queries if query.page > 1}
-    by_cursor = (found.cursors[0],) if found.cursor_sortable else ()
-    assert sorts == {by_cursor + tuple(name for name in found.tie_breakers if name not in refused)}
+    by_cursor = (entity.cursors[0],) if entity.cursor_sortable else ()
+    assert sorts == {by_cursor + tuple(name for name in entity.tie_breakers if name not in refused)}
     by_value = [query for query in walked.queries if any("gteq" in term for term in query.conditions)]
     assert by_value[0].sort == by_cursor
 
@@ -468,8 +469,8 @@ def test_a_row_is_known_to_lie_in_the_half_whose_start_its_time_was_cut_below() 
 
 def test_a_row_that_an_unstable_order_hides_amid_a_tie_is_still_known() -> None:
     """It was shown and held back, then a page of its instant came without it, and what is left comes empty."""
-    found = find_entity("orders")
-    (stream,) = streams(found, WINDOW)[:1]
+    entity = find_entity("orders")
+    (stream,) = streams(entity, WINDOW)[:1]
     rows = {str(i): SINCE if i < 99 else SINCE + 5001 for i in range(200)}
     rows["0"] += 1  # shows milliseconds
     pages = iter([[*range(100)], [*range(100, 200)], [], [99]])
@@ -481,7 +482,7 @@ def test_a_row_that_an_unstable_order_hides_amid_a_tie_is_still_known() -> None:
         return read_page(msgspec.json.encode({"data": data, "perPage": 100}), cursor)
 
     walked = Walked()
-    follow(walked, walk(found, Piece(stream, SINCE, UNTIL)), stream.cursor, answer)
+    follow(walked, walk(entity, Piece(stream, SINCE, UNTIL)), stream.cursor, answer)
     assert walked.counts == Counter(rows.keys())
 
 
@@ -583,7 +584,7 @@ def test_a_filter_on_deleted_replaces_the_division_into_live_and_deleted_rows() 
 def test_a_filter_on_the_cursor_is_refused(name: str) -> None:
     cursor = find_entity(name).cursors[-1]
     with pytest.raises(DotyposInputError, match=f"{cursor} is the cursor"):
-        streams(find_entity(name), WINDOW, f"{cursor}|gteq|1")
+        window_conditions(find_entity(name), f"{cursor}|gteq|1")
 
 
 def page_of(*cursors: int | None, full: bool = False) -> Page:
@@ -601,16 +602,16 @@ def page_of(*cursors: int | None, full: bool = False) -> Page:
     ],
 )
 def test_rows_that_break_the_rules_are_an_error(page: Page, message: str) -> None:
-    found = find_entity("orders")
-    steps = walk(found, Piece(streams(found, WINDOW)[0], WINDOW.since, WINDOW.until))
+    entity = find_entity("orders")
+    steps = walk(entity, Piece(streams(entity, WINDOW)[0], WINDOW.since, WINDOW.until))
     next(steps)
     with pytest.raises(DotyposWalkError, match=message):
         steps.send(page)
 
 
 def test_a_server_that_ignores_an_exclusion_is_noticed() -> None:
-    found = find_entity("orders")
-    steps = walk(found, Piece(streams(found, WINDOW)[0], WINDOW.since, WINDOW.until))
+    entity = find_entity("orders")
+    steps = walk(entity, Piece(streams(entity, WINDOW)[0], WINDOW.since, WINDOW.until))
     next(steps)
     tie = page_of(*[SINCE + 1] * 100, full=True)
     step = steps.send(tie)
@@ -625,8 +626,8 @@ def test_a_server_that_caps_pages_lower_than_asked_loses_nothing() -> None:
     shop = empty_shop()
     for i in range(120):
         shop.insert(shop.cloud_ids[0], "orders", {"versionDate": SINCE + 10_000 * i})
-    found = find_entity("orders")
-    steps = walk(found, Piece(streams(found, WINDOW)[0], WINDOW.since, WINDOW.until))
+    entity = find_entity("orders")
+    steps = walk(entity, Piece(streams(entity, WINDOW)[0], WINDOW.since, WINDOW.until))
     ids: list[str] = []
     step = next(steps, None)
     while step is not None:

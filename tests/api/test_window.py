@@ -1,4 +1,4 @@
-"""When a window can be read, by the clocks of this machine and of the server."""
+"""When a window can be read, by the clocks of this machine and of the server (`window`)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.errors import retry_after_seconds
 from airflow_provider_dotypos.api.reading import Reader
+from airflow_provider_dotypos.api.refusals import retry_after_seconds
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Clocks, Window, seconds_until_settled, server_time
 from tests.api.hostile import RawServer

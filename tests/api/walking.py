@@ -16,7 +16,7 @@ from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, read_page
 from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.query import Filter, filter_text
-from airflow_provider_dotypos.api.streams import Piece, streams
+from airflow_provider_dotypos.api.streams import Piece, streams, window_conditions
 from airflow_provider_dotypos.api.walk import Batch, Query, Walk, walk
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Shop
@@ -105,7 +105,7 @@ def drive(
 ) -> Walked:
     """Walk every stream of an entity against the shop's own lists; `between` is called before each request."""
     server = Server(shop, name, behaviour, between, **placeholders)
-    for stream in streams(server.entity, window, filter):
+    for stream in streams(server.entity, window, window_conditions(server.entity, filter)):
         piece = Piece(stream, window.since, window.until)
         follow(server.walked, walk(server.entity, piece), stream.cursor, server.answer, shop.advance)
     return server.walked

@@ -16,8 +16,7 @@ from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.api import lists
 from airflow_provider_dotypos.sandbox.api.tokens import Tokens
 from airflow_provider_dotypos.sandbox.errors import RefusedError
-from tests.connect.terminal.command_run import database_like
-from tests.ui.airflow_server import airflow_home
+from tests.ui.airflow_server import airflow_home, database_like
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""``check``: what works, what doesn't, and the exit codes that scripts go by."""
+"""``check`` (`check`, `access`): what works, what doesn't, and the exit codes that scripts use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api import check as verdicts
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.retry import Patience
@@ -41,11 +41,11 @@ def test_a_connection_that_works_is_told_row_by_row(sandbox: Sandbox, command: C
     done = command("check", "--output", "json")
 
     assert done.code == 0
-    found = results(done)
+    checks = results(done)
     listed = [name for name, entity in entities().items() if entity.listed]
-    assert list(found) == ["sign-in", "cloud", "clock", *listed]
-    assert found["orders"] == found["warehouse-products"] == "readable"
-    assert found["webhooks"] == "empty"
+    assert list(checks) == ["sign-in", "cloud", "clock", *listed]
+    assert checks["orders"] == checks["warehouse-products"] == "readable"
+    assert checks["webhooks"] == "empty"
     details = {row["check"]: row["detail"] for row in done.rows}
     assert str(sandbox.cloud_ids[0]) in details["cloud"]
     assert "s off the server's" in details["clock"]
@@ -71,9 +71,9 @@ def test_the_table_fits_a_terminal_of_80_columns(
     sandbox: Sandbox, command: Command, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse("customers", RefusedError(403, "ACCESS_DENIED", "No permission for customers"))
-    wide = _compat.console()
+    wide = _airflow.console()
     wide._width = 80
-    monkeypatch.setattr(_compat, "console", lambda: wide)
+    monkeypatch.setattr(_airflow, "console", lambda: wide)
 
     done = command("check")
 
@@ -88,9 +88,9 @@ def test_a_refused_list_has_an_exit_code_of_its_own(sandbox: Sandbox, command: C
     done = command("check", "-o", "json")
 
     assert done.code == 3
-    found = results(done)
-    assert found["customers"] == found["warehouses"] == found["warehouse-products"] == "refused"
-    assert found["orders"] == "readable"
+    checks = results(done)
+    assert checks["customers"] == checks["warehouses"] == checks["warehouse-products"] == "refused"
+    assert checks["orders"] == "readable"
     assert "look at: customers, warehouse-products, warehouses." in done.err
     assert "ACCESS_DENIED" in next(row["detail"] for row in done.rows if row["check"] == "customers")
 
@@ -203,7 +203,7 @@ def test_a_missing_connection_is_told_with_its_cure(command: Command, name: str)
     ("value", "why"),
     [
         ('{"conn_type": "http"}', "is of another type (http), not dotypos"),
-        ('{"conn_type": "dotypos", ', "AIRFLOW_CONN_ODD is there, but can't be read"),
+        ('{"conn_type": "dotypos", ', "AIRFLOW_CONN_ODD is set but can't be read"),
     ],
 )
 @pytest.mark.parametrize("name", ["check", "clouds"])
@@ -224,7 +224,7 @@ def test_secrets_of_a_connection_are_masked(
     sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     masked: list[str] = []
-    monkeypatch.setattr(_compat, "mask_secret", masked.append)
+    monkeypatch.setattr(_airflow, "mask_secret", masked.append)
 
     assert command("clouds").code == 0
 

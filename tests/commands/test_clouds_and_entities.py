@@ -1,4 +1,4 @@
-"""``clouds`` and ``entities``, and what all commands print alike."""
+"""``clouds`` and ``entities``, and the output that all commands share (`output`, `options`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.sandbox import Sandbox
 from tests.commands.conftest import Command
@@ -77,9 +77,9 @@ def test_entities_need_no_connection(command: Command) -> None:
 
 
 def test_a_narrow_terminal_shows_the_columns_that_fit(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    narrow = _compat.console()
+    narrow = _airflow.console()
     narrow._width = 80
-    monkeypatch.setattr(_compat, "console", lambda: narrow)
+    monkeypatch.setattr(_airflow, "console", lambda: narrow)
 
     out = command("entities").out
 

@@ -1,4 +1,4 @@
-"""A stored connection whose extra isn't a JSON object: told by the commands and the page, and never written over."""
+"""A stored connection whose extra isn't a JSON object: commands and page report it, and never overwrite it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow.models.connection import Connection
 from airflow.utils.session import create_session
 
 from airflow_provider_dotypos.connections import stored
-from airflow_provider_dotypos.connections.stored import WrongConnectionError
+from airflow_provider_dotypos.connections.errors import WrongConnectionError
 from tests.commands.conftest import Command
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -41,7 +41,7 @@ def test_it_hides_no_other_connection_and_is_not_written_over() -> None:
     store("odd", ODD[0])
     store("good", json.dumps({"cloud_id": "1"}))
 
-    problems = {found.conn_id: found.problem for found in stored.listed()}
+    problems = {found.conn_id: found.problem for found in stored.list_all()}
     assert problems.keys() == {"good", "odd"}
     assert problems["good"] is None
     assert "Extra in the Airflow connection must be a JSON object" in (problems["odd"] or "")
@@ -58,5 +58,5 @@ def test_one_in_the_environment_is_told_as_what_it_must_be(command: Command, mon
     done = command("check", "--conn-id", "odd")
 
     assert done.code != 0
-    assert "its extra a JSON object (encoded once)" in done.out + done.err
+    assert "its extra as a JSON object (encoded once)" in done.out + done.err
     assert TOKEN not in done.out + done.err

@@ -1,4 +1,4 @@
-"""``check --probe``: each probe tells each position of what it is about, and a report holds no content."""
+"""``check --probe`` (`probes`): each probe recognizes each position of its switch, and a report holds no content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_dotypos.api.errors import DotyposRateLimitError
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.commands.probes import PROBES, answer_to, asking, examine, filters, values, versions
-from airflow_provider_dotypos.commands.probes.asking import Cloud
+from airflow_provider_dotypos.commands.probes.asking import ProbedCloud
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.api import lists
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
@@ -28,7 +28,7 @@ def settings_of(sandbox: Sandbox) -> Settings:
 
 
 def found(sandbox: Sandbox, name: str) -> str:
-    return answer_to(BY_NAME[name], Cloud(settings_of(sandbox)))
+    return answer_to(BY_NAME[name], ProbedCloud(settings_of(sandbox)))
 
 
 #: What is found in each position of each switch: (switch, position, probe, the text's start).
@@ -78,7 +78,7 @@ def test_a_lag_shows_between_two_looks(sandbox: Sandbox, lag: float, start: str)
     sandbox.behaviour = Behaviour(commit_lag=lag)
     shop, id = sandbox.shop, sandbox.cloud_ids[0]
     shop.ticking = False
-    cloud = Cloud(settings_of(sandbox))
+    cloud = ProbedCloud(settings_of(sandbox))
     shop.insert(id, "orders", {"versionDate": shop.now() - 3_000})
     cloud.first_look = versions.look(cloud)
     first = next(iter(cloud.first_look.values())).date
@@ -136,7 +136,7 @@ def test_refusals_and_separators_are_told_by_their_shape(sandbox: Sandbox) -> No
 
 
 def test_headers_of_a_rate_limit_are_found_also_on_refusals(sandbox: Sandbox) -> None:
-    cloud = Cloud(settings_of(sandbox))
+    cloud = ProbedCloud(settings_of(sandbox))
     assert cloud.ask_list("orders", {"limit": 1}).status == 200
     assert answer_to(BY_NAME["rate limit headers"], cloud).startswith("none among ")
     sandbox.faults.append(Fault("429", retry_after="7200"))
@@ -165,11 +165,11 @@ def test_a_time_is_told_by_its_form_alone(value: object, form: str) -> None:
     ("body", "shape"),
     [
         (b"", "without a body"),
-        (b"<html>Rose</html>", "with a body that is no JSON"),
+        (b"<html>Rose</html>", "with a body that isn't JSON"),
         (b'{"status": "400", "Rose Nylund": [1, 2.5]}', "{status: text, …: [number]}"),
         (b'{"message": "caf\xe9"}', "{message: text}"),
         (b"[" * 700 + b"]" * 700, "with a body that is nested too deeply"),
-        (b"[" * 100_000, "with a body that is no JSON"),
+        (b"[" * 100_000, "with a body that isn't JSON"),
     ],
 )
 def test_a_body_is_told_by_its_shape_alone(body: bytes, shape: str) -> None:
@@ -245,7 +245,7 @@ def test_a_gone_cloud_gives_a_report_that_says_so(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(asking, "_PATIENCE", Patience(faults=0.0))
     with Sandbox() as gone:
         settings = replace(settings_of(gone), timeout=1.0)
-    cloud = Cloud(settings)
+    cloud = ProbedCloud(settings)
 
     assert answer_to(BY_NAME["limit above 100"], cloud) == "can't tell: DotyposConnectionError"
 
@@ -301,7 +301,7 @@ def test_a_first_look_that_fails_ends_nothing(sandbox: Sandbox, monkeypatch: pyt
     looks = iter([KeyError("Rose"), None])
     look = versions.look
 
-    def failing_at_first(cloud: Cloud) -> Any:
+    def failing_at_first(cloud: ProbedCloud) -> Any:
         if error := next(looks):
             raise error
         return look(cloud)

@@ -9,14 +9,14 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from html import unescape
 from html.parser import HTMLParser
 from itertools import cycle
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urljoin, urlsplit
 
 import psutil
 import pytest
@@ -25,7 +25,7 @@ from cryptography.fernet import Fernet
 
 from airflow_provider_dotypos.connect.page.seals import Seals
 from airflow_provider_dotypos.sandbox import Sandbox
-from tests.ui.airflow_server import AirflowHome, AirflowServer, airflow_home, serve, sign_in
+from tests.ui.airflow_server import AirflowHome, AirflowServer, airflow_home, database_like, serve, sign_in
 
 PREFIX = "/team/airflow"
 ADMIN, OPERATOR, VIEWER = "ada", "olga", "viktor"
@@ -75,6 +75,15 @@ def told(page: requests.Response) -> str:
     """Return a page's text as a person reads it."""
     body = page.text.partition("<main>")[2]
     return " ".join(unescape(re.sub(r"<[^>]*>", "", body)).split())
+
+
+def state_of(address: str) -> str:
+    return parse_qs(urlsplit(address).query)["state"][0]
+
+
+def with_query(address: str, **changes: str) -> str:
+    parts = urlsplit(address)
+    return parts._replace(query=urlencode(dict(parse_qsl(parts.query)) | changes)).geturl()
 
 
 class Person:
@@ -241,6 +250,36 @@ class PageWorld:
     def secrets(self) -> set[str]:
         """Everything that must not be seen anywhere: all refresh tokens ever given, and the client secret."""
         return {self.sandbox.client_secret, *self.sandbox.tokens.refresh}
+
+
+@contextmanager
+def nothing_is_written(world: PageWorld) -> Iterator[None]:
+    before = world.everything_stored()
+    yield
+    assert world.everything_stored() == before
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
+    return airflow_home(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def database(home: AirflowHome, tmp_path: Path) -> Iterator[Path]:
+    """A metadata database of the test's own, which this process uses."""
+    with database_like(home, tmp_path) as path:
+        yield path
+
+
+@pytest.fixture
+def ada(page_world: PageWorld) -> Person:
+    return page_world.person(ADMIN)
+
+
+@pytest.fixture
+def clouds(page_world: PageWorld) -> tuple[int, int]:
+    first, second = page_world.sandbox.cloud_ids
+    return first, second
 
 
 @pytest.fixture(scope="session")

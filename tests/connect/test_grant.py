@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.connector import connector_signature
-from airflow_provider_dotypos.connect.grant import Application, ConnectError, read_return
+from airflow_provider_dotypos.connect.grant import Application, read_return
+from airflow_provider_dotypos.connections.errors import ConnectError
 
 SECRET = "5ecbe77e5ecbe77e"
 
 
 def test_the_way_out_is_signed_and_does_not_hold_the_secret() -> None:
-    out = Application("my-app", SECRET).way_out("https://airflow.example.invalid/dotypos/callback", "the-state")
+    out = Application("my-app", SECRET).sign_form("https://airflow.example.invalid/dotypos/callback", "the-state")
 
     assert (out.method, out.action) == ("post", "https://admin.dotykacka.cz/client/connect/v2")
     assert out.fields["signature"] == connector_signature(SECRET, int(out.fields["timestamp"]))
@@ -22,7 +23,7 @@ def test_the_way_out_is_signed_and_does_not_hold_the_secret() -> None:
 
 def test_the_legacy_way_holds_the_secret_in_its_fields_and_in_no_repr() -> None:
     application = Application("my app", SECRET, "http://127.0.0.1:8765")
-    out = application.way_out("https://airflow.example.invalid/?a=1&b=2", "a+b/=", legacy=True)
+    out = application.sign_form("https://airflow.example.invalid/?a=1&b=2", "a+b/=", legacy=True)
 
     assert (out.method, out.action) == ("get", "http://127.0.0.1:8765/client/connect")
     assert out.fields == {
@@ -57,7 +58,7 @@ def test_what_comes_back_is_used_as_it_is_or_refused_without_repeating_it(token:
     except ConnectError:
         with pytest.raises(ConnectError) as refused:
             read_return(query)
-        assert "connect again" in str(refused.value)
+        assert "Connect again" in str(refused.value)
     else:
         assert 0 < grant.cloud_id < 2**31
         assert grant.refresh_token == token.strip()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.connections.edits import edits
+from airflow_provider_dotypos.connections.edits import describe_edits
 
 NAMES = st.sampled_from(["client_id", "client_secret", "host", "port", "refresh_token", "cloud_id", "timeout", "other"])
 VALUES = st.none() | st.integers() | st.text(max_size=40) | st.lists(st.integers(), max_size=3)
@@ -19,7 +19,7 @@ FIELDS = st.dictionaries(NAMES, VALUES)
 def test_every_field_that_differs_is_named_and_no_other_one(
     before: dict[str, object], after: dict[str, object]
 ) -> None:
-    told = edits(before, after)
+    told = describe_edits(before, after)
 
     assert told.keys() == {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     json.dumps(told)
@@ -27,7 +27,7 @@ def test_every_field_that_differs_is_named_and_no_other_one(
 
 @given(st.sampled_from(["client_secret", "refresh_token", "other"]), VALUES, VALUES)
 def test_a_secret_is_never_in_it(name: str, old: object, new: object) -> None:
-    assert set(edits({name: old}, {name: new}).values()) <= {"set", "changed", "removed"}
+    assert set(describe_edits({name: old}, {name: new}).values()) <= {"set", "changed", "removed"}
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_a_secret_is_never_in_it(name: str, old: object, new: object) -> None:
     ids=lambda text: text[:30],
 )
 def test_an_address_is_shown_without_what_it_may_hide(host: str, shown: str) -> None:
-    assert edits({"host": None}, {"host": host}) == {"host": {"old": None, "new": shown}}
+    assert describe_edits({"host": None}, {"host": host}) == {"host": {"old": None, "new": shown}}

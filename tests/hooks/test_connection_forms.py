@@ -1,4 +1,4 @@
-"""The same connection, given in every way Airflow takes one, is the same; and whatever a field holds is told."""
+"""The same connection given in each way that Airflow takes is the same, and odd fields are named (`api.settings`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Test answers about a Dotypos in trouble; the rest is asked in a real Airflow by ``tests/ui``."""
+"""The Test button's answers about a Dotypos in trouble (`api.check`); ``tests/ui`` has the rest in a real Airflow."""
 
 from __future__ import annotations
 

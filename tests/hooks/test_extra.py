@@ -1,4 +1,4 @@
-"""A connection's extra that isn't a JSON object: encoded twice by a tool, a list, a number, no JSON at all."""
+"""A connection's extra that isn't a JSON object (`api.extra`): encoded twice, a list, a number, not JSON at all."""
 
 from __future__ import annotations
 

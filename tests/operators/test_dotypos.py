@@ -10,6 +10,7 @@ from airflow.sdk import DAG
 from airflow_provider_dotypos._compat import fail_exception
 from airflow_provider_dotypos.api.transport import Transport
 from airflow_provider_dotypos.exceptions import DotyposError, DotyposUncertainWriteError, DotyposUnreadableAnswerError
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.operators.dotypos import MAX_RESULT_BYTES, DotyposOperator
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from tests.transfers.conftest import connection  # noqa: F401 (a fixture)
@@ -164,6 +165,6 @@ def test_a_write_whose_answer_cannot_be_made_into_a_result_is_not_repeated(
 def test_a_kill_reads_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     operator = DotyposOperator(task_id="call", path="branches")
     operator.on_kill()
-    operator._hook = operator._new_hook()
+    operator._hook = DotyposHook()
     monkeypatch.setattr(type(operator._hook), "get_connection", lambda *_: pytest.fail("a signal handler must not"))
     operator.on_kill()

@@ -1,4 +1,4 @@
-"""The sandbox's limit on requests: what it counts, and how it refuses."""
+"""The limit on requests: limit, and how the door refuses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.commands.sandbox import parser
 from airflow_provider_dotypos.sandbox import Fault, Limit, Sandbox
 from tests.sandbox.conftest import Api, sign_in
 
@@ -174,11 +173,3 @@ def test_the_controls(sandbox: Sandbox, api: Api) -> None:
 def test_the_controls_refuse_nonsense(sandbox: Sandbox, body: dict[str, object]) -> None:
     assert requests.post(f"{sandbox.url}/_sandbox/limit", json=body, timeout=5).status_code == 400
     assert sandbox.limit is None
-
-
-def test_the_command_takes_a_limit(capsys: pytest.CaptureFixture[str]) -> None:
-    assert parser().parse_args(["--limit", "150/1800"]).limit == Limit()
-    assert parser().parse_args([]).limit is None
-    with pytest.raises(SystemExit):
-        parser().parse_args(["--limit", "150"])
-    assert "REQUESTS/SECONDS, such as 150/1800" in capsys.readouterr().err

@@ -36,6 +36,7 @@ from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.page import Page, read_page
 from airflow_provider_dotypos.api.transport import Transport
+from airflow_provider_dotypos.hooks import failures
 from airflow_provider_dotypos.sandbox import Limit, Sandbox, Shop
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.manifest import Part, read_manifest
@@ -162,7 +163,7 @@ def jumping(clock: Clock) -> Iterator[None]:
         patch.object(DotyposClient, "sleep", sleep),
         patch.object(gate, "time", SimpleNamespace(monotonic=clock.monotonic)),
         patch.object(retry, "time", SimpleNamespace(monotonic=clock.monotonic)),
-        patch.object(_compat, "datetime", SimpleNamespace(now=clock.now)),
+        patch.object(failures, "datetime", SimpleNamespace(now=clock.now)),
         patch.object(errors, "datetime", SimpleNamespace(now=clock.now)),
     ):
         yield

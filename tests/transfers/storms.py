@@ -28,13 +28,14 @@ from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
-from airflow_provider_dotypos.transfers.extraction import Extraction
 from airflow_provider_dotypos.transfers.files.commit import sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, manifest_name, newest_manifest
+from airflow_provider_dotypos.transfers.files.sink import set_folder
 from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.selection import Selection
 from tests.api.walking import HOUR, SINCE, UNTIL, Drift, empty_shop
-from tests.transfers.turns import BrokenDiskError, Death, Killed, Try, Turns
+from tests.transfers.turns import BrokenDiskError, Death, FileTry, Killed, Try, Turns
 
 Row = dict[str, Any]
 
@@ -127,6 +128,7 @@ class Storm:
         api.faults[:] = [Wind(self.drift, api), *faults]
         extra = {"refresh_token": api.refresh_token, "cloud_id": self.cloud, "timeout": 5}
         self._settings = Settings.from_fields(host=api.url, extra=extra)
+        self._selection = Selection.of(weather.name, cloud_id=self.cloud)
         self._turns = Turns()
         self._tries: list[Try] = []
         self._committed: list[Manifest] = []
@@ -150,18 +152,8 @@ class Storm:
                 row["deleted"] = self.chance.choice([False, False, True, None])
             self.shop.insert(self.cloud, self.weather.name, row)
 
-    def extraction(self, window: Window, plan: Plan) -> Extraction:
-        return Extraction.of(
-            self.weather.name,
-            cloud_id=self.cloud,
-            window=window,
-            file_format=self.weather.file_format,
-            max_part_bytes=plan.part_bytes,
-            concurrency=plan.concurrency,
-        )
-
     def folder(self, window: Window) -> Path:
-        return self.lake / self.extraction(window, QUIET).folder
+        return self.lake / set_folder(self._selection, window, self.weather.file_format)
 
     def run(self, window: Window, plans: list[Plan]) -> None:
         """Run tries by turns, until the last has ended."""
@@ -184,17 +176,29 @@ class Storm:
             tried.join()
 
     def _begin(self, window: Window, plan: Plan, alone: bool) -> None:
-        folder = self.folder(window)
         if plan.rot and alone:
-            self._rot(folder)
-        number = len(self._tries) + 1
+            self._rot(self.folder(window))
+        settings = replace(self._settings, max_concurrency=plan.concurrency)
         death = replace(plan.death) if plan.death else None
-        tried = Try(
-            self._turns, number, self.extraction(window, plan), folder, self._settings,
-            stall=plan.stall, death=death, overwrite=plan.overwrite, origin=plan.origin, created=self.check_commit,
-        )  # fmt: skip
+        tried = self.new_try(
+            plan, self._turns, len(self._tries) + 1, self._selection, window, settings, stall=plan.stall, death=death
+        )
         self._tries.append(tried)
         tried.go()
+
+    def new_try(self, plan: Plan, *arguments: Any, **further: Any) -> Try:
+        """Return a try, not begun yet."""
+        window: Window = arguments[3]
+        return FileTry(
+            *arguments,
+            folder=self.folder(window),
+            file_format=self.weather.file_format,
+            part_bytes=plan.part_bytes,
+            overwrite=plan.overwrite,
+            origin=plan.origin,
+            created=self.check_commit,
+            **further,
+        )
 
     def _rot(self, folder: Path) -> None:
         """Turn a digit of an id in a part that no manifest lists (of a packed one, any bit), or cut it off."""
@@ -247,8 +251,7 @@ class Storm:
         self.run(window, [QUIET])
         for tried in self._tries[before:]:
             self._check_end(tried)
-        last = self._tries[-1].result
-        assert last is not None
+        last: Manifest = self._tries[-1].result.manifest
         assert last.generation <= 1 + sum(plan.overwrite for plan in plans)
         folder = self.folder(window)
         listed = {part.name for part in last.parts}
@@ -265,8 +268,9 @@ class Storm:
             assert isinstance(tried.error, (Killed, BrokenDiskError, DotyposCancelledError, DotyposRateLimitError)), (
                 tried.error
             )
-        assert tried.error is not None or tried.result in self._committed
-        assert tried.dead or not tried.left
+        if isinstance(tried, FileTry):
+            assert tried.error is not None or tried.result.manifest in self._committed
+            assert tried.dead or not tried.left
 
 
 def rows_of(data: bytes, file_format: FileFormat, cursor: str) -> list[Row]:

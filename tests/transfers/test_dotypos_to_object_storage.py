@@ -19,15 +19,16 @@ from typing import Any
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_dotypos._compat import airflow_failures, fail_exception, reschedule_exception
+from airflow_provider_dotypos._compat import fail_exception, reschedule_exception
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.errors import error_for
+from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.commit import sidecar_name
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
-from airflow_provider_dotypos.transfers.files.piece_writer import PartAge
+from airflow_provider_dotypos.transfers.piece_writer import PartAge
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 
 Extract = Callable[..., dict[str, Any]]
@@ -303,7 +304,8 @@ class TestFailures:
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404])
     def test_what_a_retry_cannot_cure_is_not_put_off(self, status: int) -> None:
-        error = error_for("GET", "/v2/orders", status, {"Retry-After": "3600"}, b"")
+        sign_in = "for cloud 5" if status == 401 else None
+        error = error_for("GET", "/v2/x", status, {"Retry-After": "3600"}, b'{"reason": "NO"}', sign_in=sign_in)
         with pytest.raises(fail_exception()), airflow_failures("dotypos_default"):
             raise error
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.sandbox import Sandbox
-from airflow_provider_dotypos.transfers import id_counter, progress
-from airflow_provider_dotypos.transfers.id_counter import DistinctIds
+from airflow_provider_dotypos.transfers import progress
+from airflow_provider_dotypos.transfers.files import id_counter
+from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
 
 
 def test_progress_is_told_at_a_human_pace(
@@ -90,7 +91,7 @@ class TestWhatIsLeft:
         live = pieces.next()
         assert live is not None
         self.walk(pieces, live, 500_000, 100)
-        progress.Progress("orders", kept=800).tell(100, 2, pieces)
+        progress.Progress("orders", kept=800).report(100, 2, pieces)
         assert caplog.messages == [
             "orders: 100 rows from 2 pages in 10 s (10 rows/s), about 90% of the window, about 10 s left"
         ]

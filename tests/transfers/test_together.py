@@ -29,8 +29,10 @@ from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
-from airflow_provider_dotypos.transfers.files import commit, piece_writer
-from airflow_provider_dotypos.transfers.files.commit import Attempt, gaps, sidecar_name
+from airflow_provider_dotypos.transfers import piece_writer
+from airflow_provider_dotypos.transfers.engine import gaps
+from airflow_provider_dotypos.transfers.files import commit
+from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, Part, read_manifest
 from airflow_provider_dotypos.transfers.files.store import Store
@@ -343,7 +345,7 @@ class TestAnEarlierAttempt:
                 writer.write([msgspec.Raw(b'{"id":"1"}')])
                 zombie.put(writer, "rows", low, low + 5, ".jsonl")
         heir = Attempt.begin(store, overwrite=False)
-        assert len(heir.keep("rows", 0, 5, partial(rows_in, store))) == 1
+        assert len(list(heir.keep("rows", 0, 5, partial(rows_in, store)))) == 1
         committed = heir.commit(manifest)
 
         assert zombie.commit(manifest) == committed

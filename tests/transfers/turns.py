@@ -26,11 +26,15 @@ from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.streams import Piece
+from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers import engine
 from airflow_provider_dotypos.transfers.extract import extract
-from airflow_provider_dotypos.transfers.extraction import Extraction
-from airflow_provider_dotypos.transfers.files.manifest import Manifest
+from airflow_provider_dotypos.transfers.files.commit import Attempt
+from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.files.sink import FileSink
 from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.selection import Selection
+from airflow_provider_dotypos.transfers.sink import Sink
 
 T = TypeVar("T")
 
@@ -109,64 +113,57 @@ class Death:
 
 
 class Try(threading.Thread):
-    """One run of `extract`, moved by turns.
+    """One run of `extract`, moved by turns. A subclass says into which sink.
 
-    :param stall: the step at which it stalls. :param death: what befalls it, if anything.
-    :param created: told of each manifest that it creates, before anything else moves.
-    :ivar result: what it returned. :ivar error: what it raised. :ivar left: staging files that it left.
+    :param stall: the step at which it stalls.
+    :param death: what befalls it, if anything.
+    :ivar result: what it returned.
+    :ivar error: what it raised.
     """
 
     def __init__(
         self,
         turns: Turns,
         number: int,
-        extraction: Extraction,
-        folder: Path,
+        selection: Selection,
+        window: Window,
         settings: Settings,
         *,
         stall: int | None = None,
         death: Death | None = None,
-        overwrite: bool = False,
-        origin: str = "",
-        created: Callable[[Path], None] = lambda manifest: None,
     ) -> None:
         super().__init__(daemon=True)
         self.turns = turns
         self.number = number
-        self.extraction = extraction
+        self.selection = selection
+        self.window = window
         self._stall = stall
         self.death = death
-        self.result: Manifest | None = None
+        self.result: Any = None
         self.error: BaseException | None = None
-        self.left: list[Path] = []
         self.steps = 0
         self.dead = False
         self.pool: SteppedPool | None = None
-        self.store = SteppedStore(ObjectStoragePath(f"file://{folder}"), self)
         self.client = SteppedClient(settings, self)
-        self._folder = folder
-        self._overwrite = overwrite
-        self._origin = origin
-        self._created = created
+
+    def sink(self) -> Sink[Any]:
+        """Return the sink, which takes a step before whatever others can see."""
+        raise NotImplementedError
 
     def run(self) -> None:
         here.tried, here.key = self, (self.number, 0)
         try:
             self.step()
-            self.result = extract(
-                self.extraction,
-                Reader(self.client),
-                self.store,
-                overwrite=self._overwrite,
-                try_number=self.number,
-                origin=self._origin,
-            )
+            self.result = extract(self.selection, self.window, Reader(self.client), self.sink())
         except BaseException as error:
             self.error = error
         finally:
             self.client.close()
-            self.left = [path for path in self.store.staged if path.exists()]
+            self.ended()
             self.turns.end()
+
+    def ended(self) -> None:
+        """After its end, before anything else moves."""
 
     def go(self) -> None:
         """Begin, up to the first stop."""
@@ -203,14 +200,54 @@ class Try(threading.Thread):
         if self.death is not None and self.steps >= self.death.step and self.death.how == "late":
             raise BrokenDiskError("the answer got lost")
 
+    def crash(self) -> None:
+        """Die: from now on no operation is carried out."""
+        self.dead = True
+
+
+class FileTry(Try):
+    """A try that writes files.
+
+    :param created: told of each manifest that it creates, before anything else moves.
+    :ivar left: staging files that it left.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        folder: Path,
+        file_format: FileFormat,
+        part_bytes: int,
+        overwrite: bool,
+        origin: str,
+        created: Callable[[Path], None],
+        **further: Any,
+    ) -> None:
+        super().__init__(*arguments, **further)
+        self._store = SteppedStore(ObjectStoragePath(f"file://{folder}"), self)
+        self._folder = folder
+        self._file_format = file_format
+        self._part_bytes = part_bytes
+        self._overwrite = overwrite
+        self._origin = origin
+        self._created = created
+        self.left: list[Path] = []
+
+    def sink(self) -> FileSink:
+        attempt = Attempt.begin(self._store, overwrite=self._overwrite, try_number=self.number, origin=self._origin)
+        return FileSink(self.selection, self.window, attempt, self._file_format, self._part_bytes)
+
+    def ended(self) -> None:
+        self.left = [path for path in self._store.staged if path.exists()]
+
     def committed(self, name: str) -> None:
         """Tell of a manifest just created, before anything else moves."""
         self._created(self._folder / name)
 
     def crash(self) -> None:
-        """Die: from now on no operation is carried out, and files that clean-ups would remove stay."""
+        """Die, and leave files that clean-ups would remove."""
         if not self.dead:
-            self.dead = True
+            super().crash()
             for staged in self._folder.glob(".staging-*"):
                 os.link(staged, staged.with_name(staged.name[:-16] + secrets.token_hex(8)))
 
@@ -218,7 +255,7 @@ class Try(threading.Thread):
 class SteppedStore(Store):
     """A store whose every operation waits for its turn."""
 
-    def __init__(self, folder: ObjectStoragePath, tried: Try) -> None:
+    def __init__(self, folder: ObjectStoragePath, tried: FileTry) -> None:
         super().__init__(folder)
         self._try = tried
         self.staged: list[Path] = []

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import pytest
 import requests
+from airflow import settings
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,24 @@ def airflow_home(folder: Path) -> AirflowHome:
     home.cli("db", "migrate")
     shutil.copy(home.path / "airflow.db", home.path / "empty.db")
     return home
+
+
+@contextmanager
+def database_like(home: AirflowHome, folder: Path) -> Iterator[Path]:
+    """Let this process use a metadata database like a home's, as it was when nobody had used it yet."""
+    path = folder / "airflow.db"
+    shutil.copy(home.path / "empty.db", path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{path}")
+        _use_configured_database()
+        yield path
+    _use_configured_database()
+
+
+def _use_configured_database() -> None:
+    settings.dispose_orm(do_log=False)
+    settings.configure_vars()
+    settings.configure_orm()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""``check --probe``: how this cloud's API behaves where nobody outside the vendor knows it.
+"""``check --probe``: how this cloud's API behaves where it isn't documented. Read-only.
 
-Read-only. A report is made to be shared: it tells shapes, counts and names of the API's own, and no content. One probe
-is one small function that returns what it found; the numbers are the points of ``docs/command-line.md``.
+A report is made to be shared: it holds shapes, counts and the API's own names, and no content. A probe is one small
+function that returns a finding. The numbers are the points of ``docs/command-line.md``.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from airflow_provider_dotypos.commands.probes.asking import ProbedCloud, Unclear
 class Probe:
     """A question about the API.
 
-    :param point: which of the API's unknowns it is about.
-    :param how: what was looked at.
-    :param find: asks a cloud, and returns what was found.
+    :param point: the number of the unknown that it is about.
+    :param how: what it reads.
+    :param find: asks a cloud and returns the finding.
     """
 
     point: int
@@ -30,7 +30,7 @@ class Probe:
     find: Callable[[ProbedCloud], str]
 
 
-#: In this order: the first look is taken before all others, the second one last.
+#: In this order. The first look comes before all of them; the second look is in the last but one.
 PROBES = (
     Probe(2, "timestamps", "text of all times in a page of some lists, digits left out", values.timestamps),
     Probe(3, "limit above 100", "orders with limit=101", lists.over_limit),
@@ -57,7 +57,7 @@ PROBES = (
 
 _FIRST_LOOK = Probe(4, "first look", "the newest rows of three lists", versions.look_first)
 
-#: Points that reading can't settle, and why.
+#: Points that can't be settled by reading, and why.
 NOT_PROBED = (
     (8, "webhooks", "deliveries go to a server of yours, not to a command"),
     (9, "revoking an application", "somebody would have to revoke this one"),
@@ -69,17 +69,17 @@ NOT_PROBED = (
 def examine(settings: Settings) -> list[dict[str, str]]:
     """Probe a cloud and return the report's rows."""
     cloud = ProbedCloud(settings)
-    answer_to(_FIRST_LOOK, cloud)  # what can't be read now, the second look's probe will say
-    found = [_row(probe.point, probe.name, answer_to(probe, cloud), probe.how) for probe in PROBES]
-    told = [*found, *(_row(point, name, "not probed", why) for point, name, why in NOT_PROBED)]
-    return sorted(told, key=lambda row: int(row["point"]))
+    answer_to(_FIRST_LOOK, cloud)  # if it fails, the probe with the second look says so
+    rows = [_row(probe.point, probe.name, answer_to(probe, cloud), probe.how) for probe in PROBES]
+    rows += [_row(point, name, "not probed", why) for point, name, why in NOT_PROBED]
+    return sorted(rows, key=lambda row: int(row["point"]))
 
 
 def answer_to(probe: Probe, cloud: ProbedCloud) -> str:
-    """Return what a probe found, or why it can't tell.
+    """Return a probe's finding, or why there is none.
 
-    Of an error its kind alone is told: its text may name rows. An answer of a shape that nobody expected is a finding,
-    too, whatever it makes a probe fail with, and must not end the report.
+    Of an error only its kind is shown, as its text may name rows. An unexpected answer may make a probe fail in any
+    way: that is a finding, too, and must not end the report.
     """
     try:
         return probe.find(cloud)
@@ -93,5 +93,5 @@ def answer_to(probe: Probe, cloud: ProbedCloud) -> str:
         return f"can't tell: {type(error).__name__}"
 
 
-def _row(point: int, name: str, found: str, how: str) -> dict[str, str]:
-    return {"point": str(point), "probe": name, "found": found, "how": how}
+def _row(point: int, name: str, finding: str, how: str) -> dict[str, str]:
+    return {"point": str(point), "probe": name, "found": finding, "how": how}

@@ -1,16 +1,15 @@
-"""Asking a cloud questions: single GETs whose refusals are answers, too, and a page of some lists, read once."""
+"""Asking a cloud questions: GETs whose refusals count as answers, and a page of some lists, read once."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.entities import Entity, find_entity
+from airflow_provider_dotypos.api.entities import Parent, find_entity
 from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
     DotyposRateLimitError,
@@ -22,15 +21,15 @@ from airflow_provider_dotypos.api.refusals import is_foreign
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
 
-#: A cloud that asks for fewer requests is not to be pressed by a hundred more.
+#: A cloud that asks for fewer requests shouldn't get a hundred more.
 _PATIENCE = Patience(faults=4.0, throttling=5.0)
 
-#: No row has this id: ids that aren't positive are the system's own, and small.
+#: An id that no row has. Only rows of the system have ids below 1, and theirs are small.
 NOBODY = -(2**31)
 
 
 class UnclearError(Exception):
-    """A probe can't tell; the message says why, and holds nothing of the cloud's content."""
+    """A probe has no finding. The message says why, and holds nothing of the cloud's content."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,8 @@ class NewestRows:
     """The newest rows of a list at one moment.
 
     :param date: the server's time, to the second.
-    :param versions: each row's version date, in epoch milliseconds.
+    :param versions: each row's version date in epoch milliseconds, by its id.
+    :param full: whether there may be more rows than these.
     """
 
     date: datetime
@@ -50,14 +50,17 @@ class ProbedCloud:
     """A cloud to ask.
 
     :ivar headers: names of the headers of all answers so far.
-    :ivar address_length: how long the address was that was sent last.
-    :ivar first_look: the newest rows when it all began.
+    :ivar address_length: the length of the last address sent.
+    :ivar first_look: the newest rows of some lists before the first probe.
     :ivar throttled: how the cloud asked for fewer requests, if it did.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._client = DotyposClient(settings, on_token=_compat.mask_secret, patience=_PATIENCE, observer=self._observe)
+        self._client = DotyposClient(
+            settings, on_token=_airflow.mask_secret, patience=_PATIENCE, observer=self._observe
+        )
         self._samples: dict[str, list[Row]] = {}
+        self._parent_ids: dict[str, str] = {}
         self._answers = 0
         self._refusal = Answer(0, {}, b"")
         self.headers: set[str] = set()
@@ -67,11 +70,11 @@ class ProbedCloud:
         self._rate_limit_error: DotyposRateLimitError | None = None
 
     def ask(self, path: str, params: Mapping[str, object] | None = None, version: str | None = "BC1") -> Answer:
-        """Return the answer to a GET; a refusal is one, too.
+        """Return the answer to a GET, even if it is a refusal.
 
-        :param version: what ``Allow-Version`` asks for; ``None`` leaves the header out.
-        :raises UnclearError: the server failed, or took no token: that says nothing about the question.
-        :raises DotyposRateLimitError: the cloud asks for fewer requests; from then on none is sent.
+        :param version: the value of ``Allow-Version``; ``None`` for no such header.
+        :raises UnclearError: if the server failed or refused the token, which says nothing about the question.
+        :raises DotyposRateLimitError: if the cloud asks for fewer requests; from then on none is sent.
         """
         if self._rate_limit_error is not None:
             raise self._rate_limit_error
@@ -94,12 +97,14 @@ class ProbedCloud:
 
     def ask_list(self, name: str, params: Mapping[str, object], version: str | None = "BC1") -> Answer:
         """Return the answer to a GET of an entity's list."""
-        return self.ask(self._path(find_entity(name)), params, version)
+        entity = find_entity(name)
+        parent = self._parent_id(entity.parent) if entity.parent is not None else None
+        return self.ask(entity.url_path(parent), params, version)
 
     def list_rows(self, name: str, params: Mapping[str, object]) -> list[Row]:
         """Return the rows of one page of a list.
 
-        :raises UnclearError: the list is refused.
+        :raises UnclearError: if the list is refused.
         """
         answer = self.ask_list(name, params)
         if answer.status == 404:
@@ -109,7 +114,7 @@ class ProbedCloud:
         return rows_of(answer)
 
     def sample(self, name: str) -> list[Row]:
-        """Return a page of a list as it comes without a sort, read once; nothing if it is refused."""
+        """Return a page of a list without a sort, read once; no rows if it is refused."""
         if name not in self._samples:
             try:
                 self._samples[name] = self.list_rows(name, {"limit": 100})
@@ -120,10 +125,9 @@ class ProbedCloud:
     def samples(self, names: Sequence[str]) -> dict[str, list[Row]]:
         """Return a page of each list that has rows.
 
-        :raises UnclearError: none has.
+        :raises UnclearError: if none has.
         """
-        found = {name: self.sample(name) for name in names}
-        filled = {name: rows for name, rows in found.items() if rows}
+        filled = {name: rows for name in names if (rows := self.sample(name))}
         if not filled:
             raise UnclearError(f"no rows to see in {', '.join(names)}")
         return filled
@@ -141,42 +145,39 @@ class ProbedCloud:
             if is_foreign(answer.status, answer.body):
                 raise UnclearError(f"answered {answer.status}, but not by Dotypos")
 
-    def _path(self, found: Entity) -> str:
-        """Return the path of an entity's list.
+    def _parent_id(self, parent: Parent) -> str:
+        """Return the id of a row to look in.
 
-        :raises UnclearError: it lies below a warehouse, and there is none.
+        :raises UnclearError: if there is none.
         """
-        path = found.path.removeprefix("/v2")
-        return path.format(warehouse_id=self._warehouse) if found.placeholders else path
-
-    @functools.cached_property
-    def _warehouse(self) -> str:
-        rows = self.list_rows("warehouses", {"limit": 1})
-        if not rows:
-            raise UnclearError("no warehouse to look in")
-        return str(rows[0]["id"])
+        if parent.entity not in self._parent_ids:
+            rows = self.list_rows(parent.entity, {"limit": 1})
+            if not rows:
+                raise UnclearError(f"no {parent.noun} to look in")
+            self._parent_ids[parent.entity] = str(rows[0]["id"])
+        return self._parent_ids[parent.entity]
 
 
 def envelope_of(answer: Answer) -> Mapping[str, Any]:
     """Return the paging fields around a list's rows; a bare list has none."""
-    found = answer.json()
-    return found if isinstance(found, dict) else {}
+    body = answer.json()
+    return body if isinstance(body, dict) else {}
 
 
 def rows_of(answer: Answer) -> list[Row]:
     """Return the rows of a list's answer.
 
-    :raises UnclearError: it holds none.
+    :raises UnclearError: if it holds none.
     """
-    found = answer.json()
-    rows = found.get("data") if isinstance(found, dict) else found
+    body = answer.json()
+    rows = body.get("data") if isinstance(body, dict) else body
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UnclearError("answered with something that is no list of rows")
+        raise UnclearError("answered with something that isn't a list of rows")
     return rows
 
 
 def outcome(answer: Answer) -> str:
-    """Say how a list's question was answered."""
+    """Return how a question to a list was answered."""
     if answer.status == 200:
         return "200 with rows" if rows_of(answer) else "200 without rows"
     if answer.status == 404:
@@ -185,23 +186,23 @@ def outcome(answer: Answer) -> str:
 
 
 def each(names: Iterable[str], find: Callable[[str], str]) -> str:
-    """Return what is found of each name, as one text; what can't be told of one doesn't hide the others."""
+    """Return the finding for each name, as one text; a name without one doesn't hide the others."""
 
-    def found(name: str) -> str:
+    def outcome_of(name: str) -> str:
         try:
             return find(name)
         except UnclearError as error:
             return f"can't tell: {error}"
 
-    return grouped({name: found(name) for name in names})
+    return grouped({name: outcome_of(name) for name in names})
 
 
 def grouped(outcomes: Mapping[str, str]) -> str:
     """Return outcomes by name as one text, the most frequent one first: ``200 (orders, taxes); 404 (tags)``."""
     by_outcome: dict[str, list[str]] = {}
-    for name, found in outcomes.items():
-        by_outcome.setdefault(found, []).append(name)
+    for name, text in outcomes.items():
+        by_outcome.setdefault(text, []).append(name)
     if len(by_outcome) == 1 and len(outcomes) > 3:
         return f"{next(iter(by_outcome))} (all {len(outcomes)})"
     ordered = sorted(by_outcome.items(), key=lambda item: -len(item[1]))
-    return "; ".join(f"{found} ({', '.join(names)})" for found, names in ordered)
+    return "; ".join(f"{text} ({', '.join(names)})" for text, names in ordered)

@@ -20,14 +20,14 @@ from airflow_provider_dotypos.commands.probes.asking import (
 )
 
 _TRIES = 3
-#: Fewer different values than this are in order by chance.
+#: Fewer different values than this may be in order by chance.
 _ENOUGH = 4
 #: A page, one row each, that no list reaches.
 _PAST_ANY_END = 10**6
 
 
 def over_limit(cloud: ProbedCloud) -> str:
-    """Tell what a limit above the documented 100 does."""
+    """Return what a limit above the documented 100 does."""
     answer = cloud.ask_list("orders", {"limit": 101})
     if answer.status == 400:
         return "refused (400)"
@@ -38,12 +38,12 @@ def over_limit(cloud: ProbedCloud) -> str:
         return f"taken ({rows} rows)"
     if per_page == "100":
         return f"cut to 100 (perPage 100, {rows} rows)"
-    # There may be no more rows than came.
+    # There may be no further rows.
     raise UnclearError(f"{rows} rows, and perPage doesn't say")
 
 
 def next_page(cloud: ProbedCloud) -> str:
-    """Tell whether lists without totals name their next page."""
+    """Return whether lists without totals name their next page."""
     return each(("orders", "order-items"), lambda name: _next_page(cloud, name))
 
 
@@ -59,7 +59,7 @@ def _next_page(cloud: ProbedCloud, name: str) -> str:
 
 
 def default_order(cloud: ProbedCloud) -> str:
-    """Tell which field rows are ordered by when no sort is asked for."""
+    """Return the field by which rows are ordered without a sort."""
     pages = cloud.samples(("orders", "order-items", "money-logs", "products", "categories"))
     return grouped({name: _order(rows) for name, rows in pages.items()})
 
@@ -76,8 +76,8 @@ _KEYS: dict[str, Callable[[str], Any]] = {
 def _order(rows: list[Row]) -> str:
     if len(rows) < _ENOUGH:
         return "can't tell: too few rows"
-    found = [f"{field} {direction}" for field in _KEYS if (direction := _direction(field, rows))]
-    return " = ".join(found) or f"none of {', '.join(_KEYS)}"
+    orders = [f"{field} {direction}" for field in _KEYS if (direction := _direction(field, rows))]
+    return " = ".join(orders) or f"none of {', '.join(_KEYS)}"
 
 
 def _direction(field: str, rows: list[Row]) -> str:
@@ -92,7 +92,7 @@ def _direction(field: str, rows: list[Row]) -> str:
 
 
 def ties(cloud: ProbedCloud) -> str:
-    """Tell whether rows that a sort leaves equal come in the same order each time."""
+    """Return whether rows that are equal under a sort come in the same order each time."""
     name = next((n for n in ("products", "categories", "taxes", "tables") if 4 <= len(cloud.sample(n)) < 100), None)
     if name is None:
         raise UnclearError("no list with 4 to 99 rows among products, categories, taxes, tables")
@@ -108,42 +108,42 @@ def _repeats(cloud: ProbedCloud, name: str, **params: object) -> str:
 
 
 def empty_with_bc1(cloud: ProbedCloud) -> str:
-    """Tell for each list whether ``Allow-Version: BC1`` makes its empty answer a 200."""
-    paged = [found.name for found in entities().values() if found.listed and found.paged]
+    """Return for each list whether ``Allow-Version: BC1`` makes its empty answer a 200."""
+    paged = [entity.name for entity in entities().values() if entity.listed and entity.paged]
     return each(paged, lambda name: _emptied(cloud, find_entity(name), "BC1"))
 
 
 def empty_without_bc1(cloud: ProbedCloud) -> str:
-    """Tell what an empty list is without the header."""
+    """Return how an empty list is answered without the header."""
     return each(("orders", "products"), lambda name: _emptied(cloud, find_entity(name), None))
 
 
-def _emptied(cloud: ProbedCloud, found: Entity, version: str | None) -> str:
-    """Ask for a list so that nothing is left of it: by an id that nobody has, or past its end."""
-    nobody = "eq" in found.fields["id"].operators
+def _emptied(cloud: ProbedCloud, entity: Entity, version: str | None) -> str:
+    """Ask for an empty part of a list: for an id that no row has, or past its end."""
+    nobody = "eq" in entity.fields["id"].operators
     params: dict[str, object] = {"filter": f"id|eq|{NOBODY}"} if nobody else {"page": _PAST_ANY_END}
-    return outcome(cloud.ask_list(found.name, {"limit": 1, **params}, version))
+    return outcome(cloud.ask_list(entity.name, {"limit": 1, **params}, version))
 
 
 def deleted_null(cloud: ProbedCloud) -> str:
-    """Tell whether ``deleted|in|0,1`` holds a row whose marker is null; without a filter lists do [D]."""
+    """Return whether ``deleted|in|0,1`` shows a row whose marker is null; lists without a filter do [D]."""
     looked = ("products", "categories", "taxes", "branches", "warehouses", "tags")
     for name, rows in cloud.samples(looked).items():
         id = next((row["id"] for row in rows if row.get("deleted") is None), None)
         if id is not None:
-            found = cloud.list_rows(name, {"limit": 1, "filter": f"deleted|in|0,1;id|eq|{id}"})
-            return f"{'there' if found else 'left out'} (a row of {name})"
+            rows = cloud.list_rows(name, {"limit": 1, "filter": f"deleted|in|0,1;id|eq|{id}"})
+            return f"{'there' if rows else 'left out'} (a row of {name})"
     raise UnclearError(f"no row with a null seen in {', '.join(looked)}")
 
 
 def deleted_missing(cloud: ProbedCloud) -> str:
-    """Tell what a filter on ``deleted`` does where the field isn't documented."""
+    """Return what a filter on ``deleted`` does where the field isn't documented."""
     without = [f.name for f in entities().values() if f.listed and f.paged and not f.has_deleted]
     return each(without, lambda name: outcome(cloud.ask_list(name, {"limit": 1, "filter": "deleted|eq|1"})))
 
 
 def deleted_undocumented(cloud: ProbedCloud) -> str:
-    """Tell whether rows carry a ``deleted`` that isn't documented."""
+    """Return whether rows have a ``deleted`` that isn't documented."""
     return each(("reservations", "tables", "warehouse-branches"), lambda name: _has_marker(cloud, name))
 
 

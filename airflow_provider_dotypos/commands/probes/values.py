@@ -1,4 +1,4 @@
-"""How values look in answers: times, numbers, missing ones."""
+"""The forms of values in answers: times, numbers, missing ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.commands.probes.asking import NOBODY, ProbedCloud, UnclearError, envelope_of
 
-#: Lists of which a page tells enough, and no more about people than need be.
+#: Lists whose first page shows enough, and no more about people than necessary.
 _SAMPLED = ("orders", "order-items", "money-logs", "products", "categories", "taxes")
 _NUMBERS = ("short", "int", "long", "double", "decimal")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:([.,])(\d+))?(Z|[+-]\d\d:?\d\d|)")
@@ -23,14 +23,14 @@ _OF_LIMITS = re.compile(r"rate.?limit|retry-after|quota|throttl", re.IGNORECASE)
 
 
 def timestamps(cloud: ProbedCloud) -> str:
-    """Tell the forms of times: whether milliseconds are there, and how the zone reads."""
+    """Return the forms of times: whether they have milliseconds, and how the zone is written."""
     times = [value for name, row in _rows(cloud) for value in _of_types(name, row, ("timestamp",))]
     if not times:
         raise UnclearError("no times in the rows seen")
     forms = Counter(map(time_form, times))
-    told = "; ".join(f"{form} ({count} times)" for form, count in forms.most_common())
+    text = "; ".join(f"{form} ({count} times)" for form, count in forms.most_common())
     fractions = [match[3] for value in times if (match := _TIME.fullmatch(str(value))) and match[3]]
-    return f"{told}; every fraction is 0" if fractions and not any(map(int, fractions)) else told
+    return f"{text}; every fraction is 0" if fractions and not any(map(int, fractions)) else text
 
 
 def time_form(value: object) -> str:
@@ -46,7 +46,7 @@ def time_form(value: object) -> str:
 
 
 def numbers(cloud: ProbedCloud) -> str:
-    """Tell whether numbers are JSON text or JSON numbers, in rows and in the paging fields."""
+    """Return whether numbers are JSON text or JSON numbers, in rows and in the paging fields."""
     rows = Counter(_kind(value) for name, row in _rows(cloud) for value in _of_types(name, row, _NUMBERS))
     name = next(iter(cloud.samples(_SAMPLED)))
     paging = Counter(_kind(value) for value in envelope_of(cloud.ask_list(name, {"limit": 1})).values())
@@ -54,7 +54,7 @@ def numbers(cloud: ProbedCloud) -> str:
 
 
 def nulls(cloud: ProbedCloud) -> str:
-    """Tell whether a field without a value is null or left out."""
+    """Return whether a field without a value is null or missing."""
     null, left_out = set(), set()
     for name, rows in cloud.samples(_SAMPLED).items():
         known = set().union(*rows)
@@ -68,24 +68,24 @@ def nulls(cloud: ProbedCloud) -> str:
 
 
 def vat(cloud: ProbedCloud) -> str:
-    """Tell whether ``vat`` of order items is a multiplier or a percentage."""
+    """Return whether ``vat`` of order items is a multiplier or a percentage."""
     return _rate_kind(row.get("vat") for row in cloud.samples(("order-items",))["order-items"])
 
 
 def report_rate(cloud: ProbedCloud) -> str:
-    """Tell whether ``rate`` in the sales report is a multiplier or a percentage."""
+    """Return whether ``rate`` in the sales report is a multiplier or a percentage."""
     return _rate_kind(value for key, value in _leaves(_sales_report(cloud)) if key == "rate")
 
 
 def report_numbers(cloud: ProbedCloud) -> str:
-    """Tell whether numbers of the sales report are JSON text or JSON numbers."""
+    """Return whether numbers of the sales report are JSON text or JSON numbers."""
     amounts = ("rate", "value", "base", "count", "totalWithVat", "saleValue", "saleCount")
     kinds = Counter(_kind(value) for key, value in _leaves(_sales_report(cloud)) if key in amounts)
     return _counted(kinds, "text", "number")
 
 
 def error_bodies(cloud: ProbedCloud) -> str:
-    """Tell the shapes of two refusals' bodies: names and kinds, no content."""
+    """Return the shapes of two refusals' bodies: names and kinds, no content."""
     wrong_filter = cloud.ask_list("taxes", {"limit": 1, "filter": "noSuchField|eq|1"})
     no_such_row = cloud.ask(f"taxes/{NOBODY}")
     bodies = {"unknown filter field": wrong_filter, "unknown row": no_such_row}
@@ -93,7 +93,7 @@ def error_bodies(cloud: ProbedCloud) -> str:
 
 
 def rate_limit(cloud: ProbedCloud) -> str:
-    """Tell whether requests were throttled, and which headers speak of a rate limit."""
+    """Return whether requests were throttled, and which headers speak of a rate limit."""
     headers = limit_headers(cloud.headers)
     return f"{cloud.throttled}; headers: {headers}" if cloud.throttled else headers
 
@@ -111,14 +111,14 @@ def shape(body: bytes) -> str:
     try:
         return _shape(decode_json(body))
     except msgspec.DecodeError:
-        return "with a body that is no JSON"
+        return "with a body that isn't JSON"
     except RecursionError:
         return "with a body that is nested too deeply"
 
 
 def _shape(value: object) -> str:
     if isinstance(value, dict):
-        # Keys are the API's words; what doesn't look like one is not told.
+        # Keys are the API's words; a key that doesn't look like one isn't shown.
         names = {str(key) if re.fullmatch(r"[A-Za-z_]{1,40}", str(key)) else "…": _shape(v) for key, v in value.items()}
         return "{" + ", ".join(f"{name}: {kind}" for name, kind in sorted(names.items())) + "}"
     if isinstance(value, list):
@@ -127,7 +127,7 @@ def _shape(value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    """Return what JSON calls a value's kind."""
+    """Return JSON's name for a value's kind."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else "boolean"
     kinds = {str: "text", int: "number", float: "number", list: "list", dict: "object"}
@@ -135,10 +135,10 @@ def _kind(value: object) -> str:
 
 
 def _counted(kinds: Counter[str], *wanted: str) -> str:
-    found = {kind: kinds[kind] for kind in wanted if kinds[kind]}
-    if not found:
+    counts = {kind: kinds[kind] for kind in wanted if kinds[kind]}
+    if not counts:
         raise UnclearError("no numbers seen")
-    return " and ".join(f"{kind} ({count} times)" for kind, count in found.items())
+    return " and ".join(f"{kind} ({count} times)" for kind, count in counts.items())
 
 
 def _rows(cloud: ProbedCloud) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -148,7 +148,7 @@ def _rows(cloud: ProbedCloud) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _of_types(name: str, row: dict[str, Any], types: tuple[str, ...]) -> Iterator[object]:
-    """Yield a row's values whose documented type is one of those."""
+    """Yield a row's values of the given documented types."""
     fields = find_entity(name).fields
     for field, value in row.items():
         if field in fields and fields[field].type in types and value is not None:
@@ -174,7 +174,7 @@ def _sales_report(cloud: ProbedCloud) -> object:
     """Return the report on the branch and the day of the newest order."""
     orders = cloud.list_rows("orders", {"sort": "-created", "limit": 1})
     if not orders or not orders[0].get("created") or not orders[0].get("_branchId"):
-        raise UnclearError("no order to know a day with sales from")
+        raise UnclearError("no order that shows a day with sales")
     moment = datetime.fromtimestamp(timestamp(orders[0]["created"]) / 1000, timezone.utc)
     edges = {"dateFrom": moment - timedelta(hours=12), "dateTo": moment + timedelta(hours=12)}
     answer = cloud.ask(f"branches/{orders[0]['_branchId']}/sales-report", edges)

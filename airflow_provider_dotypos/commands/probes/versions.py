@@ -14,13 +14,13 @@ _PAGE = 100
 
 
 def order_moves(cloud: ProbedCloud) -> str:
-    """Tell whether an order's version date moves when an item or a payment of it changes, as far as it shows."""
+    """Return whether an order's version date moves when one of its items or payments changes, as far as it shows."""
     orders = cloud.list_rows("orders", {"sort": "-versionDate", "limit": _PAGE, "include": "orderItems,moneyLogs"})
     compared = [(_version(order), _newest_child(order)) for order in orders]
     pairs = [(own, child) for own, child in compared if own is not None and child is not None]
     if not pairs:
         raise UnclearError("no orders with items")
-    # A till may write an order and its items a moment apart.
+    # A till may write an order and its items at slightly different moments.
     behind = sum(child - own > 10 * SECOND for own, child in pairs)
     if behind:
         return f"no: {behind} of {len(pairs)} orders are older than an item or a payment of theirs"
@@ -28,25 +28,25 @@ def order_moves(cloud: ProbedCloud) -> str:
 
 
 def look(cloud: ProbedCloud) -> Mapping[str, NewestRows]:
-    """NewestRows at the newest rows of some lists."""
-    found = {}
+    """Return the newest rows of some lists."""
+    newest = {}
     for name in _LISTS:
         answer = cloud.ask_list(name, {"sort": "-versionDate", "limit": _PAGE})
         if answer.status == 200 and answer.headers.get("Date"):
             rows = rows_of(answer)
             versions = {str(row["id"]): version for row in rows if (version := _version(row)) is not None}
-            found[name] = NewestRows(parsedate_to_datetime(answer.headers["Date"]), versions, len(rows) >= _PAGE)
-    return found
+            newest[name] = NewestRows(parsedate_to_datetime(answer.headers["Date"]), versions, len(rows) >= _PAGE)
+    return newest
 
 
 def look_first(cloud: ProbedCloud) -> str:
-    """Keep a first look, for the second one to be compared with."""
+    """Keep a first look, to compare the second one with."""
     cloud.first_look = look(cloud)
     return f"{len(cloud.first_look)} lists"
 
 
 def lag(cloud: ProbedCloud) -> str:
-    """Tell how much later than its version date a row shows, as far as two looks tell."""
+    """Return how much later than its version date a row shows, as far as two looks can show it."""
     now = look(cloud)
     if not cloud.first_look:
         raise UnclearError("the first look showed nothing")
@@ -58,13 +58,13 @@ def lag(cloud: ProbedCloud) -> str:
     apart = max((second.date - first.date).total_seconds() for first, second in both)
     if late:
         return f"at least {max(late):.0f} s: {len(late)} rows showed after a first look that should have held them"
-    # A row that is seen soon says nothing of others, which may take longer.
+    # A row that shows soon says nothing about others, which may take longer.
     newest = f"the newest row seen was {_age(max(0, min(ages)))} old, so its own lag is at most that"
     return f"nothing came late in the {apart:.0f} s between two looks; {newest}"
 
 
 def _came_late(first: NewestRows, second: NewestRows) -> list[float]:
-    """Return by how many seconds the rows were late that the first look should have held, going by their dates."""
+    """Return the seconds by which rows were late that the first look should have held by their dates."""
     oldest = min(first.versions.values(), default=0) if first.full else 0
     # Version dates may be cut to the second.
     return [

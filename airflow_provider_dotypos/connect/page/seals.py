@@ -1,7 +1,7 @@
-"""What the browser keeps for us and can neither read nor change: encrypted, signed, expiring.
+"""Sealed text, which the browser keeps for us and can neither read nor change: encrypted, signed, expiring.
 
-Several API servers share no memory but the same secret key, so whatever must outlive a request goes to the browser and
-comes back sealed.
+Several API servers share a secret key but no memory. So what must outlive a request goes to the browser and comes back
+sealed.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ class ExpiredSealError(BrokenSealError):
 
 
 class Seals:
-    """Seals of one secret key.
+    """Seals and opens with one secret key.
 
-    :param secret_key: what all API servers share, and nobody else knows.
+    :param secret_key: all API servers share it, and nobody else knows it.
     """
 
     def __init__(self, secret_key: str) -> None:
         self._secret_key = secret_key
 
     def seal(self, purpose: str, content: dict[str, Any]) -> str:
-        """Return `content` as text that only `open` with the same purpose can read."""
+        """Return content as text that only ``open`` with the same purpose can read."""
         return self._fernet(purpose).encrypt(msgspec.json.encode(content)).decode()
 
     def open(self, purpose: str, sealed: str | None, *, life: int) -> dict[str, Any]:
         """Return what was sealed.
 
         :param life: seconds after which a seal counts as expired.
-        :raises BrokenSealError: it can't be opened.
-        :raises ExpiredSealError: it is too old.
+        :raises BrokenSealError: if it can't be opened.
+        :raises ExpiredSealError: if it is too old.
         """
         fernet, data = self._fernet(purpose), (sealed or "").encode()
         try:
@@ -55,7 +55,7 @@ class Seals:
         return content
 
     def digest(self, purpose: str, *values: str) -> str:
-        """Return a keyed digest, by which values can be compared with others later, and not be guessed."""
+        """Return a keyed digest, which lets values be compared with others later, but not guessed."""
         return hmac.new(self._key(purpose), msgspec.json.encode(values), hashlib.sha256).hexdigest()
 
     def _fernet(self, purpose: str) -> Fernet:

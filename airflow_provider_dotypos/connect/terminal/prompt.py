@@ -1,4 +1,4 @@
-"""What the command asks the person in the terminal."""
+"""Questions to the person at the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from getpass import getpass
 
 
 def on_a_terminal() -> bool:
-    """Return whether there is somebody to ask."""
+    """Return whether a person can be asked."""
     return sys.stdin.isatty()
 
 
@@ -19,5 +19,5 @@ def ask(question: str) -> str:
 
 
 def ask_secretly(question: str) -> str:
-    """Return what is typed, without showing it; what is piped in is read as it comes."""
+    """Return what is typed, without showing it; or a line of what is piped in."""
     return getpass(question, sys.stderr).strip() if on_a_terminal() else ask(question)

@@ -1,1 +1,1 @@
-"""The sandbox's API: routes, answers, and the rules of writes."""
+"""The sandbox's API: routes, answers, the rules of writes, and the state behind them."""

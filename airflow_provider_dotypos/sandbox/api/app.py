@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -15,23 +14,21 @@ from airflow_provider_dotypos.sandbox.api.calls import (
     answer,
     bearer,
     body_object,
+    page_answer,
     path_id,
-    sandbox_of,
-    shown,
+    state_of,
     within,
 )
+from airflow_provider_dotypos.sandbox.api.state import State
 from airflow_provider_dotypos.sandbox.errors import RefusedError, invalid, not_found
-
-if TYPE_CHECKING:
-    from airflow_provider_dotypos.sandbox.server import Sandbox
 
 router = APIRouter()
 
 
-def create_app(sandbox: Sandbox) -> FastAPI:
-    """Return the API of a sandbox."""
+def create_app(state: State) -> FastAPI:
+    """Return the API with this state."""
     app = FastAPI(title="Dotypos sandbox", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.sandbox = sandbox
+    app.state.sandbox = state
     app.add_exception_handler(RefusedError, _refusal)
     app.add_exception_handler(HTTPException, _http_refusal)
     for part in (control, connector, pos, reports, stock):
@@ -42,32 +39,32 @@ def create_app(sandbox: Sandbox) -> FastAPI:
 
 @router.post("/v2/signin/token", response_model=None)
 async def sign_in(request: Request) -> Response:
-    """Give an access token for a refresh token."""
-    sandbox = sandbox_of(request)
+    """Issue an access token for a refresh token."""
+    state = state_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme != "User" or not token:
         raise RefusedError(401, "INVALID_AUTH_HEADER", "Authorization must be: User <refresh token>")
     cloud_id = (await body_object(request)).get("_cloudId")
-    access = sandbox.tokens.sign_in(token, _cloud_number(cloud_id))
-    sandbox.sign_ins += 1
+    access = state.tokens.sign_in(token, _cloud_number(cloud_id))
+    state.sign_ins += 1
     return answer({"accessToken": access}, 201)  # 201, not 200 [D2, C5]; no expires_in [D2]
 
 
 @router.get("/v2/clouds", response_model=None)
 async def clouds(request: Request) -> Response:
     """List the clouds of the token, the only call for a token without a cloud [D2]."""
-    sandbox = sandbox_of(request)
+    state = state_of(request)
     _, allowed = bearer(request)
     query, headers = request.query_params, request.headers
-    return shown(request, lists.page(sandbox.shop, 0, "clouds", query, sandbox.behaviour, headers, allowed))
+    return page_answer(request, lists.page(state.shop, 0, "clouds", query, state.behaviour, headers, allowed))
 
 
 @router.get("/v2/clouds/{cloud_id}", response_model=None)
 async def cloud(request: Request, cloud_id: str) -> Response:
     """Return one cloud: the cheap connection test [D2, C3]."""
-    sandbox = sandbox_of(request)
+    state = state_of(request)
     number = within(request, cloud_id)
-    return shown(request, lists.one(sandbox.shop, 0, "clouds", number, request.query_params, sandbox.behaviour))
+    return page_answer(request, lists.single(state.shop, 0, "clouds", number, request.query_params, state.behaviour))
 
 
 @router.api_route(
@@ -77,9 +74,9 @@ async def cloud(request: Request, cloud_id: str) -> Response:
 )
 async def below_a_cloud(request: Request, cloud_id: str, path: str) -> Response:
     """Answer any call to an entity of the table, or refuse the method that the entity doesn't offer [D]."""
-    sandbox = sandbox_of(request)
+    state = state_of(request)
     number = within(request, cloud_id)
-    entity, placeholders, id = find(path)
+    entity, placeholders, id = find_target(path)
     allowed = methods(entity, single=id is not None)
     if request.method not in allowed:
         raise HTTPException(405, "method not allowed", {"Allow": ", ".join(allowed)})
@@ -87,23 +84,23 @@ async def below_a_cloud(request: Request, cloud_id: str, path: str) -> Response:
         return Response(headers={"Allow": ", ".join(allowed)})
     if request.method != "GET":
         return await writes.write(request, number, entity, id)
-    query, behaviour = request.query_params, sandbox.behaviour
+    query, behaviour = request.query_params, state.behaviour
     if id is None:
-        page = lists.page(sandbox.shop, number, entity.name, query, behaviour, request.headers, None, **placeholders)
+        page = lists.page(state.shop, number, entity.name, query, behaviour, request.headers, None, **placeholders)
     else:
-        page = lists.one(sandbox.shop, number, entity.name, id, query, behaviour, **placeholders)
-    return shown(request, page)
+        page = lists.single(state.shop, number, entity.name, id, query, behaviour, **placeholders)
+    return page_answer(request, page)
 
 
 _PATHS = {
     entity.name: re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", entity.path) + r"(?:/(?P<id>[^/]+))?")
     for entity in entities().values()
-    if entity.listed and not entity.path.startswith("/")
+    if entity.listed and entity.in_cloud
 }
 
 
-def find(path: str) -> tuple[Entity, dict[str, int], int | None]:
-    """Return the entity at a path below a cloud, the ids of what it lies below, and the row's id if any."""
+def find_target(path: str) -> tuple[Entity, dict[str, int], int | None]:
+    """Return the entity at a path below a cloud, the ids in its path, and the row's id if there is one."""
     for name, pattern in _PATHS.items():
         match = pattern.fullmatch(path)
         if match is not None:
@@ -117,10 +114,8 @@ def methods(entity: Entity, *, single: bool) -> list[str]:
     """Return the HTTP methods that an entity offers on its list, or on a single row."""
     if single:
         reads = ["GET"] if entity.single else []
-        return [*reads, *(m for m in ("PUT", "PATCH", "DELETE") if f"{m} one" in entity.writes), "OPTIONS"]
-    posts = ["POST"] if {"POST array", "POST one"} & set(entity.writes) else []
-    puts = ["PUT"] if "PUT array" in entity.writes else []
-    return ["GET", *posts, *puts, "OPTIONS"]
+        return [*reads, *entity.writes.row_methods, "OPTIONS"]
+    return ["GET", *entity.writes.list_methods, "OPTIONS"]
 
 
 def _cloud_number(value: object) -> int | None:
@@ -138,7 +133,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 
 async def _http_refusal(request: Request, error: Exception) -> Response:
-    """Answer what the router refuses (404, 405) in the API's words."""
+    """Word a refusal of the router (404, 405) as the API does."""
     assert isinstance(error, HTTPException)
     reason = str(error.detail).upper().replace(" ", "_")
     refusal = RefusedError(error.status_code, reason, f"{request.method} {request.url.path}")

@@ -1,60 +1,58 @@
-"""What every part of the API does with a request: check the token, read the body, shape the answer."""
+"""The steps that the routes share: check the token, read the body, shape the answer."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from fastapi import Request, Response
 
 from airflow_provider_dotypos.sandbox.api.lists import Page
+from airflow_provider_dotypos.sandbox.api.state import State
 from airflow_provider_dotypos.sandbox.errors import RefusedError, invalid, not_found
-
-if TYPE_CHECKING:
-    from airflow_provider_dotypos.sandbox.server import Sandbox
 
 JSON = "application/json"
 
 
-def sandbox_of(request: Request) -> Sandbox:
-    """Return the sandbox that a request came to."""
-    sandbox: Sandbox = request.app.state.sandbox
-    return sandbox
+def state_of(request: Request) -> State:
+    """Return the state of the API that a request came to."""
+    state: State = request.app.state.sandbox
+    return state
 
 
 def bearer(request: Request) -> tuple[int | None, frozenset[int]]:
     """Return the cloud of the request's access token, and the clouds it may list.
 
-    :raises RefusedError: 401 without a bearer token, 403 for one that is no longer or not at all good [D2].
+    :raises RefusedError: 401 without a bearer token, 403 for an expired or invalid one [D2].
     """
     if re.search(r"[|;]", request.url.query):
         raise invalid("query", "| and ; must be URL-encoded (%7C, %3B)")  # some servers reject them [C3]
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme != "Bearer" or not token:
         raise RefusedError(401, "INVALID_AUTH_HEADER", "Authorization must be: Bearer <access token>")
-    return sandbox_of(request).tokens.check(token)
+    return state_of(request).tokens.check(token)
 
 
 def within(request: Request, cloud_id: str) -> int:
     """Return the cloud of the path, if it exists and the token is for it.
 
-    A token works for one cloud [D2]; one without a cloud works for none.
+    A token works for one cloud [D2]. A token without a cloud works for none.
     """
-    mine, _ = bearer(request)
-    wanted = path_id(cloud_id, "cloud")
-    if sandbox_of(request).shop.cloud(wanted) is None:
+    allowed, _ = bearer(request)
+    number = path_id(cloud_id, "cloud")
+    if state_of(request).shop.cloud(number) is None:
         raise not_found(f"cloud {cloud_id}")
-    if mine != wanted:
+    if allowed != number:
         raise RefusedError(403, "CLOUD_FORBIDDEN", "The access token is not for this cloud")
-    return wanted
+    return number
 
 
-def path_id(text: str, what: str) -> int:
-    """Read an id in a path; what isn't a number can't be there."""
+def path_id(text: str, thing: str) -> int:
+    """Read an id in a path. Nothing can exist at one that isn't a number."""
     if not re.fullmatch(r"-?\d{1,19}", text):
-        raise not_found(f"{what} {text}")
+        raise not_found(f"{thing} {text}")
     return int(text)
 
 
@@ -80,13 +78,13 @@ async def body_object(request: Request) -> dict[str, Any]:
 
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return `content` as a JSON answer; bytes are JSON already."""
+    """Return `content` as a JSON answer. Bytes are JSON already."""
     body = content if isinstance(content, bytes) else msgspec.json.encode(content)
     return Response(body, status, dict(headers or {}), JSON)
 
 
-def shown(request: Request, page: Page) -> Response:
-    """Return what a GET found, with its ETag, or 304 if the client has it already [D]."""
+def page_answer(request: Request, page: Page) -> Response:
+    """Return a page with its ETag, or 304 if the client has it already [D]."""
     if page.status != 200:
         return Response(status_code=page.status)
     if page.etag is None:

@@ -1,8 +1,6 @@
-"""The connector: the web page where a person lets an application into a cloud, and a refresh token comes
-back.
+"""The connector: the page on which a person lets an application into a cloud, which then gets a refresh token.
 
-Pages /authorization and /connector-ep-migration. The sandbox leaves out the log-in: whoever opens it is the
-operator.
+Pages /authorization and /connector-ep-migration. The sandbox has no log-in: it takes every visitor for the operator.
 """
 
 from __future__ import annotations
@@ -12,17 +10,14 @@ import hmac
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from fastapi import APIRouter, Request, Response
 
-from airflow_provider_dotypos.sandbox.api.calls import sandbox_of
-
-if TYPE_CHECKING:
-    from airflow_provider_dotypos.sandbox.server import Sandbox
+from airflow_provider_dotypos.sandbox.api.calls import state_of
+from airflow_provider_dotypos.sandbox.api.state import State
+from airflow_provider_dotypos.sandbox.api.tokens import Visit
 
 router = APIRouter()
 
@@ -40,15 +35,6 @@ _SAFE = {
 }
 
 
-@dataclass(frozen=True)
-class Visit:
-    """A person who is looking at the consent page."""
-
-    redirect_uri: str
-    state: str | None
-    since: float
-
-
 def sign(secret: str, timestamp: str) -> str:
     """Return the connector's signature: HMAC-SHA256 of the timestamp alone, in lower-case hex [D2, C6]."""
     return hmac.new(secret.encode(), timestamp.encode(), hashlib.sha256).hexdigest()
@@ -57,54 +43,54 @@ def sign(secret: str, timestamp: str) -> str:
 @router.post("/client/connect/v2", response_model=None)
 async def connect(request: Request) -> Response:
     """Open the consent page for a signed form [D]."""
-    return _open(sandbox_of(request), await _form(request))
+    return _open(state_of(request), await _form(request))
 
 
 @router.get("/client/connect/v2", response_model=None)
 async def connect_by_address(request: Request) -> Response:
     """Open the consent page for the same fields in the address [one weak source]."""
-    return _open(sandbox_of(request), request.query_params)
+    return _open(state_of(request), request.query_params)
 
 
 @router.get("/client/connect", response_model=None)
 async def connect_legacy(request: Request) -> Response:
     """Open the consent page the deprecated way, with the secret in the address [D]."""
-    sandbox, fields = sandbox_of(request), request.query_params
+    state, fields = state_of(request), request.query_params
     secret = fields.get("client_secret", "")
-    if not _same(fields.get("client_id", ""), sandbox.client_id) or not _same(secret, sandbox.client_secret):
+    if not _same(fields.get("client_id", ""), state.client_id) or not _same(secret, state.client_secret):
         return _page("Not connected", f"<p>{UNKNOWN}</p>", 403)
-    return _consent(sandbox, fields)
+    return _consent(state, fields)
 
 
 @router.post("/client/connect/decision", response_model=None)
 async def decide(request: Request) -> Response:
     """Send the person back to the application, with a refresh token if they allowed it."""
-    sandbox, fields = sandbox_of(request), await _form(request)
-    visit = sandbox.visits.pop(fields.get("visit", ""), None)
+    state, fields = state_of(request), await _form(request)
+    visit = state.visits.pop(fields.get("visit", ""), None)
     if visit is None or time.time() - visit.since > TIME_TO_DECIDE:
         return _page("Not connected", f"<p>{EXPIRED}</p>", 403)
     if fields.get("decision") != "allow":
         # What the real page does on a refusal is not known [U]; this is the usual way [A].
         return _back(visit, {"error": "access_denied"})
     chosen = fields.get("cloud", "")
-    if chosen not in map(str, sandbox.cloud_ids):
+    if chosen not in map(str, state.cloud_ids):
         return _page("Not connected", "<p>Choose one of your clouds.</p>", 400)
-    token = sandbox.tokens.connect(int(chosen))
+    token = state.tokens.connect(int(chosen))
     return _back(visit, {"token": token, "cloudid": chosen})  # cloudid in lower case [D]
 
 
-def _open(sandbox: Sandbox, fields: Mapping[str, str]) -> Response:
+def _open(state: State, fields: Mapping[str, str]) -> Response:
     timestamp, signature = fields.get("timestamp", ""), fields.get("signature", "")
-    known = _same(fields.get("client_id", ""), sandbox.client_id)
-    if not known or not _same(signature, sign(sandbox.client_secret, timestamp)):
+    known = _same(fields.get("client_id", ""), state.client_id)
+    if not known or not _same(signature, sign(state.client_secret, timestamp)):
         return _page("Not connected", f"<p>{UNKNOWN}</p>", 403)
-    now = time.time() + sandbox.date_offset
+    now = time.time() + state.date_offset
     if not timestamp.isascii() or not timestamp.isdigit() or abs(now - int(timestamp)) > CLOCK_TOLERANCE:
         return _page("Not connected", f"<p>{EXPIRED}</p>", 403)
-    return _consent(sandbox, fields)
+    return _consent(state, fields)
 
 
-def _consent(sandbox: Sandbox, fields: Mapping[str, str]) -> Response:
+def _consent(state: State, fields: Mapping[str, str]) -> Response:
     redirect_uri = fields.get("redirect_uri", "")
     target = urlsplit(redirect_uri)
     if fields.get("scope") != "*":  # the only one supported [D]
@@ -112,12 +98,11 @@ def _consent(sandbox: Sandbox, fields: Mapping[str, str]) -> Response:
     if target.scheme not in ("http", "https") or not target.netloc:
         return _page("Not connected", "<p>The redirect_uri must be a web address.</p>", 400)
     visit = secrets.token_urlsafe(16)
-    sandbox.visits[visit] = Visit(redirect_uri, fields.get("state"), time.time())
-    clouds = [cloud for cloud in map(sandbox.shop.cloud, sandbox.cloud_ids) if cloud is not None]
+    state.visits[visit] = Visit(redirect_uri, fields.get("state"), time.time())
     choices = "".join(
         f'<p><label><input type="radio" name="cloud" required value="{cloud["id"]}"> '
         f"{escape(cloud['name'])} ({cloud['id']})</label></p>"
-        for cloud in clouds
+        for cloud in state.allowed_clouds()
     )
     return _page(
         "Connect an application",

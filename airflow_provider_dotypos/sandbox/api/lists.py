@@ -5,31 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from airflow_provider_dotypos.api.entities import Entity
+from airflow_provider_dotypos.sandbox.api import query, wire
 from airflow_provider_dotypos.sandbox.behaviour import Behaviour
 from airflow_provider_dotypos.sandbox.errors import RefusedError, not_found
-from airflow_provider_dotypos.sandbox.shop import query, wire
-from airflow_provider_dotypos.sandbox.shop.query import Row
-
-if TYPE_CHECKING:
-    from airflow_provider_dotypos.sandbox.shop.shop import Shop
-
-#: Which entity an ``include`` of orders or products nests [D2].
-INCLUDED: Mapping[str, str] = {
-    "orderItems": "order-items",
-    "moneyLogs": "money-logs",
-    "customizations": "product-customizations",
-    "ingredients": "product-ingredients",
-}
+from airflow_provider_dotypos.sandbox.shop.rows import Rows, is_open
+from airflow_provider_dotypos.sandbox.shop.table import Row
 
 
 @dataclass(frozen=True)
 class Page:
-    """An answer with a body, and its ETag if it has one."""
+    """The answer to a GET: a list or a row, and its ETag if it has one."""
 
     status: int
     body: bytes
@@ -37,7 +26,7 @@ class Page:
 
 
 def page(
-    shop: Shop,
+    shop: Rows,
     cloud_id: int,
     entity: str,
     params: Mapping[str, str],
@@ -49,7 +38,7 @@ def page(
     """Answer a list request.
 
     :param allowed: for the list of clouds: those that the token may use.
-    :raises RefusedError: the request is invalid, or what it asks about doesn't exist.
+    :raises RefusedError: if the request is invalid, or the list's cloud or parent doesn't exist.
     """
     table = shop.table(cloud_id, entity)
     asked = query.parse(table.entity, params, behaviour)
@@ -57,33 +46,34 @@ def page(
         if entity != "clouds" and shop.cloud(cloud_id) is None:
             raise not_found(f"cloud {cloud_id}")
         edge = _edge(shop, behaviour)
-        rows, sorted_by = table.choose(asked, edge)
+        rows, sorted_by = query.choose(table, asked, edge)
         if allowed is not None:
             rows = [row for row in rows if row["id"] in allowed]
-        if "warehouse_id" in placeholders:
-            warehouse = placeholders["warehouse_id"]
-            if shop.get(cloud_id, "warehouses", warehouse) is None:
-                raise not_found(f"warehouse {warehouse}")
-            rows = [row for row in rows if row["_warehouseId"] == warehouse]
+        parent = table.entity.parent
+        if parent is not None and parent.argument in placeholders:
+            parent_id = placeholders[parent.argument]
+            if shop.get(cloud_id, parent.entity, parent_id) is None:
+                raise not_found(f"{parent.noun} {parent_id}")
+            rows = [row for row in rows if row[parent.field] == parent_id]
         if "openOrders" in asked.named_filters:
             rows = [row for row in rows if is_open(row)]
         shown = query.page_of(rows, asked, behaviour, sorted_by)
-        main = [table.encoded(row, behaviour) for row in shown]
+        main = [wire.encode_stored(table, row, behaviour) for row in shown]
         if not table.entity.paged:  # webhooks: a bare list, empty or not, and no ETag [D]
-            return Page(200, _array(main))
+            return Page(200, array(main))
         if not shown and not _empty_is_200(headers, behaviour):
             return Page(404, b"")  # an empty list is 404 with an empty body [D]
         bodies = main
         if asked.include:
-            full = (with_children(shop, cloud_id, row, asked, edge) for row in shown)
+            full = (with_children(shop, cloud_id, table.entity, row, asked, edge) for row in shown)
             bodies = [wire.encode_row(row, behaviour) for row in full]
         envelope = msgspec.json.encode(_envelope(table.entity, asked, behaviour, len(rows), len(shown)))
         # With include, the ETag covers the main rows only [D].
-        return Page(200, envelope[:-1] + b',"data":' + _array(bodies) + b"}", list_etag(main))
+        return Page(200, envelope[:-1] + b',"data":' + array(bodies) + b"}", list_etag(main))
 
 
-def one(
-    shop: Shop,
+def single(
+    shop: Rows,
     cloud_id: int,
     entity: str,
     id: int,
@@ -93,7 +83,7 @@ def one(
 ) -> Page:
     """Answer the GET of one row, deleted or not [A]. Its parameter is ``include`` [D2].
 
-    :raises RefusedError: there is no such row, or a parameter is unknown.
+    :raises RefusedError: if there is no such row, or a parameter is unknown.
     """
     table = shop.table(cloud_id, entity)
     for name in params:
@@ -103,32 +93,26 @@ def one(
     with shop.lock:
         row = shop.get(cloud_id, entity, id, **placeholders)
         edge = _edge(shop, behaviour)
-        if row is not None and edge is not None:
-            row = table.state_at(row, edge)
+        row = table.state_at(row, edge) if row is not None else None
         if row is None:
             raise not_found(f"{entity} {id}")
-        body = main = table.encoded(row, behaviour)
+        body = main = wire.encode_stored(table, row, behaviour)
         if asked.include:
-            body = wire.encode_row(with_children(shop, cloud_id, row, asked, edge), behaviour)
+            body = wire.encode_row(with_children(shop, cloud_id, table.entity, row, asked, edge), behaviour)
         return Page(200, body, row_etag(main))
 
 
-def with_children(shop: Shop, cloud_id: int, row: Row, asked: query.Query, edge: int | None) -> Row:
+def with_children(shop: Rows, cloud_id: int, entity: Entity, row: Row, asked: query.Query, edge: int | None) -> Row:
     """Return the row with the rows that ``include`` nests below it."""
     full = dict(row)
     for name in asked.include:
-        table = shop.table(cloud_id, INCLUDED[name])
-        states = (c if edge is None else table.state_at(c, edge) for c in table.children(row["id"]))
-        children = [c for c in states if c is not None and not c.get("deleted")]
+        table = shop.table(cloud_id, entity.includes[name].entity)
+        states = (table.state_at(child, edge) for child in table.children(row["id"]))
+        children = [child for child in states if child is not None and not child.get("deleted")]
         if name == "orderItems" and "orderItems.openOrderItems" in asked.named_filters:
-            children = [c for c in children if is_open(c)]
+            children = [child for child in children if is_open(child)]
         full[name] = children
     return full
-
-
-def is_open(row: Row) -> bool:
-    """Tell whether an order or order item is open: neither completed nor cancelled [A]."""
-    return row["completed"] is None and row["canceledDate"] is None
 
 
 def row_etag(body: bytes) -> str:
@@ -141,7 +125,7 @@ def list_etag(bodies: Iterable[bytes]) -> str:
     return row_etag(b"list" + b"\n".join(bodies))
 
 
-def _edge(shop: Shop, behaviour: Behaviour) -> int | None:
+def _edge(shop: Rows, behaviour: Behaviour) -> int | None:
     return shop.now() - round(behaviour.commit_lag * 1000) if behaviour.commit_lag else None
 
 
@@ -174,5 +158,6 @@ def _envelope(entity: Entity, asked: query.Query, behaviour: Behaviour, count: i
     )
 
 
-def _array(bodies: Iterable[bytes]) -> bytes:
+def array(bodies: Iterable[bytes]) -> bytes:
+    """Return a JSON array of encoded rows."""
     return b"[" + b",".join(bodies) + b"]"

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from airflow_provider_dotypos.sandbox.api.calls import answer, path_id, sandbox_of, within
+from airflow_provider_dotypos.sandbox.api import wire
+from airflow_provider_dotypos.sandbox.api.calls import answer, path_id, state_of, within
 from airflow_provider_dotypos.sandbox.bistro.bistro import CANCELED_FULL, CANCELLATION
-from airflow_provider_dotypos.sandbox.errors import RefusedError, not_found
-from airflow_provider_dotypos.sandbox.shop import wire
-from airflow_provider_dotypos.sandbox.shop.query import Row
-from airflow_provider_dotypos.sandbox.shop.shop import Shop
+from airflow_provider_dotypos.sandbox.errors import RefusedError, Violation, not_found
+from airflow_provider_dotypos.sandbox.shop.rows import Rows
+from airflow_provider_dotypos.sandbox.shop.table import Row
 
 router = APIRouter()
 
 _PARAMETERS = ("dateFrom", "dateTo", "vatPayer", "_sellerId", "lang")
+#: Parts of the report for what the bistros don't do.
+_EMPTY = (
+    *("discounts", "cashInOutTransactions", "tagSales", "customerSales", "proxySales", "takeawaySales"),
+    *("fiscalizationSales", "employeePayments", "employeeTips", "paymentMethodTips", "writeoffs"),
+)
 
 
 @router.get("/v2/clouds/{cloud_id}/manifest", response_model=None)
 async def manifest(request: Request, cloud_id: str) -> Response:
     """Return the configuration of a cloud [D2; number kind A]."""
     number = within(request, cloud_id)
-    shop = sandbox_of(request).shop
+    shop = state_of(request).shop
     cloud = shop.cloud(number)
     assert cloud is not None
     branches = [
@@ -61,60 +66,54 @@ async def manifest(request: Request, cloud_id: str) -> Response:
 async def sales_report(request: Request, cloud_id: str, branch_id: str) -> Response:
     """Return what a branch sold between two times, from its orders [D2]."""
     number, branch = within(request, cloud_id), path_id(branch_id, "branch")
-    sandbox, params = sandbox_of(request), request.query_params
-    faults: list[tuple[str | None, str]] = [
-        (name, "unknown query parameter") for name in params if name not in _PARAMETERS
-    ]
+    state, params = state_of(request), request.query_params
+    violations: list[Violation] = [(name, "unknown query parameter") for name in params if name not in _PARAMETERS]
     edges = {}
     for name in ("dateFrom", "dateTo"):
         try:
             edges[name] = wire.read_time(params.get(name, ""))
         except ValueError as error:
-            faults.append((name, str(error)))
-    if faults:
-        raise RefusedError(400, violations=faults)
-    row = sandbox.shop.get(number, "branches", branch)
+            violations.append((name, str(error)))
+    if violations:
+        raise RefusedError(400, violations=violations)
+    row = state.shop.get(number, "branches", branch)
     if row is None:
         raise not_found(f"branch {branch}")
-    with sandbox.shop.lock:
-        figures = _figures(sandbox.shop, number, row, edges["dateFrom"], edges["dateTo"])
-    times = {"created": sandbox.shop.now(), "from": edges["dateFrom"], "to": edges["dateTo"]}
-    return answer({k: wire.write_time(v, sandbox.behaviour) for k, v in times.items()} | figures)
+    with state.shop.lock:
+        figures = _figures(state.shop, number, row, edges["dateFrom"], edges["dateTo"])
+    times = {"created": state.shop.now(), "from": edges["dateFrom"], "to": edges["dateTo"]}
+    return answer({k: wire.write_time(v, state.behaviour) for k, v in times.items()} | figures)
 
 
-def _figures(shop: Shop, cloud_id: int, branch: Row, start: int, end: int) -> dict[str, Any]:
+def _figures(shop: Rows, cloud_id: int, branch: Row, start: int, end: int) -> dict[str, Any]:
     """Compute the report. Its numbers are real numbers, and a rate is a multiplier [U, both]."""
     orders = [
-        o
-        for o in shop.rows(cloud_id, "orders")
-        if o["_branchId"] == branch["id"] and o["completed"] is not None and start <= o["completed"] < end
+        order
+        for order in shop.rows(cloud_id, "orders")
+        if order["_branchId"] == branch["id"] and order["completed"] is not None and start <= order["completed"] < end
     ]
-    items = [i for o in orders for i in shop.table(cloud_id, "order-items").children(o["id"])]
-    logs = [log for o in orders for log in shop.table(cloud_id, "money-logs").children(o["id"])]
-    cancelling = [o for o in orders if o["flags"] & CANCELLATION]
-    sales = [o for o in orders if not o["flags"] & CANCELLATION]
+    items, logs = (
+        [child for order in orders for child in shop.table(cloud_id, entity).children(order["id"])]
+        for entity in ("order-items", "money-logs")
+    )
+    cancellations = [order for order in orders if order["flags"] & CANCELLATION]
+    sales = [order for order in orders if not order["flags"] & CANCELLATION]
+    cancelled = [order for order in sales if order["flags"] & CANCELED_FULL]
+    sold, returned = _sum(sales, "totalValueRounded"), _sum(cancellations, "totalValueRounded")
     currency = shop.currency(cloud_id)
-    names: dict[str, dict[int, str]] = {
-        entity: {row["id"]: row["name"] for row in shop.rows(cloud_id, entity)}
-        for entity in ("categories", "employees")
-    }
-    total, net = _sum(items, "totalPriceWithVat"), _sum(items, "totalPriceWithoutVat")
-    sold, back = _sum(sales, "totalValueRounded"), _sum(cancelling, "totalValueRounded")
     transactions: dict[str, Any] = {"currency": currency}
-    values = {
-        "sale": (len(sales), sold),
-        "cancel": (len(cancelling), back),
-        "cashAdvance": (0, 0),
-        "cashIn": (0, 0),
-        "cashOut": (0, 0),
-    }
-    for name, (count, value) in values.items():
-        transactions |= {
-            f"{name}Count": count,
-            f"{name}Value": value,
-            f"raw{name[0].upper()}{name[1:]}Value": value,
-        }
-    return {
+    for name, part in (
+        ("sale", sales),
+        ("cancel", cancellations),
+        ("cashAdvance", []),
+        ("cashIn", []),
+        ("cashOut", []),
+    ):
+        value = _sum(part, "totalValueRounded")
+        raw = f"raw{name[0].upper()}{name[1:]}Value"
+        transactions |= {f"{name}Count": len(part), f"{name}Value": value, raw: value}
+    total, net = _sum(items, "totalPriceWithVat"), _sum(items, "totalPriceWithoutVat")
+    return {name: [] for name in _EMPTY} | {
         "registerName": branch["name"],
         "moneyTransactionInfo": transactions,
         "revenue": {
@@ -128,25 +127,15 @@ def _figures(shop: Shop, cloud_id: int, branch: Row, start: int, end: int) -> di
                     "special": False,
                     "value": round(_sum(part, "totalPriceWithVat") - _sum(part, "totalPriceWithoutVat"), 2),
                 }
-                for rate, part in _grouped(items, lambda i: i["vat"])
+                for rate, part in _grouped(items, "vat")
             ],
             "paymentTypeInfo": [
-                {
-                    "typeId": kind,
-                    "count": len(part),
-                    "total": _sum(part, "amount"),
-                    "rawTotal": _sum(part, "amount"),
-                    "currency": currency,
-                }
-                for kind, part in _grouped(logs, lambda log: log["paymentTypeId"])
+                {"typeId": kind, "count": len(part), "total": amount, "rawTotal": amount, "currency": currency}
+                for kind, part in _grouped(logs, "paymentTypeId")
+                for amount in [_sum(part, "amount")]
             ],
         },
-        "discounts": [],
-        "cashInOutTransactions": [],
-        "categorySales": [
-            {"id": id, "name": names["categories"].get(id, "")} | _sales(part)
-            for id, part in _grouped(items, lambda i: i["_categoryId"])
-        ],
+        "categorySales": _named_sales(shop, cloud_id, "categories", items, "_categoryId"),
         "productSales": [
             {
                 "id": id,
@@ -156,36 +145,26 @@ def _figures(shop: Shop, cloud_id: int, branch: Row, start: int, end: int) -> di
                 "unit": part[0]["unit"],
             }
             | _sales(part)
-            for id, part in _grouped(items, lambda i: i["_productId"])
+            for id, part in _grouped(items, "_productId")
         ],
-        "tagSales": [],
-        "employeeSales": [
-            {"id": id, "name": names["employees"].get(id, "")} | _sales(part)
-            for id, part in _grouped(items, lambda i: i["_employeeId"])
-        ],
-        "customerSales": [],
-        "proxySales": [],
-        "takeawaySales": [],
-        "fiscalizationSales": [],
+        "employeeSales": _named_sales(shop, cloud_id, "employees", items, "_employeeId"),
         "receiptInfo": [
-            {"type": "total", "value": round(sold + back, 2), "count": len(orders)},
-            {"type": "cancellation", "value": back, "count": len(cancelling)},
-            {
-                "type": "cancelled",
-                "value": _sum([o for o in sales if o["flags"] & CANCELED_FULL], "totalValueRounded"),
-                "count": sum(1 for o in sales if o["flags"] & CANCELED_FULL),
-            },
+            {"type": "total", "value": round(sold + returned, 2), "count": len(orders)},
+            {"type": "cancellation", "value": returned, "count": len(cancellations)},
+            {"type": "cancelled", "value": _sum(cancelled, "totalValueRounded"), "count": len(cancelled)},
         ],
-        "employeePayments": [],
-        "employeeTips": [],
-        "paymentMethodTips": [],
-        "writeoffs": [],
     }
+
+
+def _named_sales(shop: Rows, cloud_id: int, entity: str, items: list[Row], field: str) -> list[dict[str, Any]]:
+    """Return the sales of each row of `entity` that the `field` of items refers to."""
+    names = {row["id"]: row["name"] for row in shop.rows(cloud_id, entity)}
+    return [{"id": id, "name": names.get(id, "")} | _sales(part) for id, part in _grouped(items, field)]
 
 
 def _sales(items: list[Row]) -> dict[str, float]:
     with_vat, without = _sum(items, "totalPriceWithVat"), _sum(items, "totalPriceWithoutVat")
-    bought = round(sum(i["unitPurchasePrice"] * i["quantity"] for i in items), 2)
+    bought = round(sum(item["unitPurchasePrice"] * item["quantity"] for item in items), 2)
     return {
         "value": with_vat,
         "valueWithoutNonPurchase": with_vat,
@@ -200,8 +179,8 @@ def _sum(rows: Iterable[Row], field: str) -> float:
     return float(round(sum(row[field] for row in rows), 2))
 
 
-def _grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> list[tuple[Any, list[Row]]]:
+def _grouped(rows: Iterable[Row], field: str) -> list[tuple[Any, list[Row]]]:
     groups: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[key(row)].append(row)
+        groups[row[field]].append(row)
     return sorted(groups.items())

@@ -3,77 +3,80 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
-from airflow_provider_dotypos.sandbox.api.calls import answer, body_object, path_id, sandbox_of, within
-from airflow_provider_dotypos.sandbox.errors import RefusedError, invalid, not_found
-from airflow_provider_dotypos.sandbox.shop import wire
-from airflow_provider_dotypos.sandbox.shop.query import Row
-from airflow_provider_dotypos.sandbox.shop.shop import Shop
+from airflow_provider_dotypos.sandbox.api import wire
+from airflow_provider_dotypos.sandbox.api.calls import answer, body_object, path_id, state_of, within
+from airflow_provider_dotypos.sandbox.errors import RefusedError, Violation, invalid, not_found
+from airflow_provider_dotypos.sandbox.shop.rows import Rows
+from airflow_provider_dotypos.sandbox.shop.table import Row
 
 router = APIRouter()
 
 _BELOW = "/v2/clouds/{cloud_id}/warehouses/{warehouse_id}"
 _ITEMS = 100  # [D2]
-_Items = list[tuple[int, float, float | None]]
 
 
 @router.post(_BELOW + "/stockups", response_model=None)
 async def stock_up(request: Request, cloud_id: str, warehouse_id: str) -> Response:
-    """Take goods in; a negative quantity takes some out."""
-    shop, number, warehouse, body = await _called(request, cloud_id, warehouse_id)
-    _delivery(body)
-    with shop.lock:
-        for product, quantity, price in _items(shop, number, body):
-            _move(shop, number, warehouse, product, quantity, price if body["updatePurchasePrice"] else None)
-    return _done(shop)
+    """Add goods. A negative quantity removes some."""
+    booking = await _Booking.of(request, cloud_id, warehouse_id)
+    booking.check_delivery()
+    with booking.shop.lock:
+        for product, quantity, price in booking.items():
+            booking.move(booking.warehouse, product, quantity, price)
+    return booking.done()
 
 
 @router.post(_BELOW + "/transfers", response_model=None)
 async def transfer(request: Request, cloud_id: str, warehouse_id: str) -> Response:
     """Move goods here from another warehouse."""
-    shop, number, warehouse, body = await _called(request, cloud_id, warehouse_id)
-    _delivery(body)
-    origin = _id(body.get("_originWarehouseId"), "_originWarehouseId")
-    if shop.get(number, "warehouses", origin) is None or origin == warehouse:
+    booking = await _Booking.of(request, cloud_id, warehouse_id)
+    booking.check_delivery()
+    origin = _id(booking.body.get("_originWarehouseId"), "_originWarehouseId")
+    if booking.shop.get(booking.cloud_id, "warehouses", origin) is None or origin == booking.warehouse:
         raise invalid("_originWarehouseId", "must be another warehouse of the cloud")
-    with shop.lock:
-        for product, quantity, price in _items(shop, number, body):
-            _move(shop, number, origin, product, -quantity)
-            _move(shop, number, warehouse, product, quantity, price if body["updatePurchasePrice"] else None)
-    return _done(shop)
+    with booking.shop.lock:
+        for product, quantity, price in booking.items():
+            booking.move(origin, product, -quantity)
+            booking.move(booking.warehouse, product, quantity, price)
+    return booking.done()
 
 
 @router.post(_BELOW + "/sales", response_model=None)
 async def sell(request: Request, cloud_id: str, warehouse_id: str) -> Response:
-    """Take goods out, as sold elsewhere."""
-    shop, number, warehouse, body = await _called(request, cloud_id, warehouse_id)
-    with shop.lock:
-        for product, quantity, _ in _items(shop, number, body):
-            _move(shop, number, warehouse, product, -quantity)
-    return _done(shop)
+    """Remove goods that were sold elsewhere."""
+    booking = await _Booking.of(request, cloud_id, warehouse_id)
+    with booking.shop.lock:
+        for product, quantity, _ in booking.items():
+            booking.move(booking.warehouse, product, -quantity)
+    return booking.done()
 
 
 @router.post(_BELOW + "/stock-takings", response_model=None)
 async def take_stock(request: Request, cloud_id: str, warehouse_id: str) -> Response:
-    """Set quantities as counted. 201 is not success: how it ended is read from ``statusWebhookUrl`` [D2]."""
-    shop, number, warehouse, body = await _called(request, cloud_id, warehouse_id)
+    """Set quantities as counted. 201 isn't success: the result is read from ``statusWebhookUrl`` [D2]."""
+    booking = await _Booking.of(request, cloud_id, warehouse_id)
+    shop, number, warehouse = booking.shop, booking.cloud_id, booking.warehouse
     try:
-        date = wire.read_json(body.get("stockTakingDate"), "timestamp")
+        date = wire.read_json(booking.body.get("stockTakingDate"), "timestamp")
     except ValueError as error:
         raise invalid("stockTakingDate", str(error)) from None
     if date is None:
         raise invalid("stockTakingDate", "must not be null")
     transaction = shop.new_id()
     with shop.lock:
-        counted, reason = _counted(shop, number, warehouse, body, date)
-        for product, quantity in counted:
-            _move(shop, number, warehouse, product, quantity, absolute=True)
+        counted = booking.counted()
+        reason = booking.reason_to_fail([product for product, _ in counted], date)
+        for product, quantity in counted if reason is None else ():
+            booking.move(warehouse, product, quantity, absolute=True)
             shop.stock_takings[number, warehouse, product] = date
-    sandbox = sandbox_of(request)
-    sandbox.stock_taking_results[transaction] = [
+    state = state_of(request)
+    state.stock_taking_results[transaction] = [
         {"status": "PROCESSING", "reason": None, "message": None},
         {"status": "FAILED" if reason else "FINISHED", "reason": reason, "message": None},
     ]
@@ -82,7 +85,7 @@ async def take_stock(request: Request, cloud_id: str, warehouse_id: str) -> Resp
             "_cloudId": str(number),
             "_warehouseId": str(warehouse),
             "_stockTransactionId": str(transaction),
-            "statusWebhookUrl": f"{sandbox.url}/status/stock-takings/{transaction}",
+            "statusWebhookUrl": f"{state.url}/status/stock-takings/{transaction}",
         },
         201,
     )
@@ -90,11 +93,11 @@ async def take_stock(request: Request, cloud_id: str, warehouse_id: str) -> Resp
 
 @router.get("/status/stock-takings/{transaction}", response_model=None)
 async def stock_taking_status(request: Request, transaction: str) -> Response:
-    """Return the state of a stock taking: under way when it is first asked for, then how it ended.
+    """Return the state of a stock taking: at first that it is being processed, then its result.
 
-    Whether the real one wants a token is [U]. Here it doesn't.
+    Whether the real one requires a token is [U]. This one doesn't.
     """
-    states = sandbox_of(request).stock_taking_results.get(path_id(transaction, "stock taking"))
+    states = state_of(request).stock_taking_results.get(path_id(transaction, "stock taking"))
     if states is None:
         raise not_found(f"stock taking {transaction}")
     return answer(states.pop(0) if len(states) > 1 else states[0])
@@ -103,25 +106,20 @@ async def stock_taking_status(request: Request, transaction: str) -> Response:
 @router.post(_BELOW + "/stock-taking-dates", response_model=None)
 async def stock_taking_dates(request: Request, cloud_id: str, warehouse_id: str) -> Response:
     """Return when products were last counted, as a bare array [D2]."""
-    shop, number, warehouse, body = await _called(request, cloud_id, warehouse_id)
-    given = body.get("_productIds")
-    if not isinstance(given, list):
+    booking, behaviour = await _Booking.of(request, cloud_id, warehouse_id), state_of(request).behaviour
+    products = booking.body.get("_productIds")
+    if not isinstance(products, list):
         raise invalid("_productIds", "must be an array")
     rows = []
-    for product in (_id(value, "_productIds") for value in given):
-        date = shop.stock_takings.get((number, warehouse, product))
+    for product in (_id(value, "_productIds") for value in products):
+        date = booking.shop.stock_takings.get((booking.cloud_id, booking.warehouse, product))
         if date is not None:
-            rows.append(
-                {
-                    "_productId": product,
-                    "lastStockTakingDate": wire.write_time(date, sandbox_of(request).behaviour),
-                }
-            )
-    return answer([row | {"_productId": str(row["_productId"])} for row in rows])
+            rows.append({"_productId": str(product), "lastStockTakingDate": wire.write_time(date, behaviour)})
+    return answer(rows)
 
 
 async def read_back(request: Request, cloud_id: str, warehouse_id: str) -> Response:
-    """Refuse to list or change operations: what was booked can't be read back [C1]."""
+    """Refuse to list or change operations: they can't be read back [C1]."""
     within(request, cloud_id)
     raise HTTPException(405, "method not allowed", {"Allow": "POST"})
 
@@ -131,110 +129,104 @@ for _operation in ("stockups", "transfers", "sales", "stock-takings", "stock-tak
         router.add_api_route(_path, read_back, methods=["GET", "PUT", "PATCH", "DELETE"], response_model=None)
 
 
-async def _called(request: Request, cloud_id: str, warehouse_id: str) -> tuple[Shop, int, int, Row]:
-    number, warehouse = within(request, cloud_id), path_id(warehouse_id, "warehouse")
-    shop = sandbox_of(request).shop
-    if shop.get(number, "warehouses", warehouse) is None:
-        raise not_found(f"warehouse {warehouse}")
-    return shop, number, warehouse, await body_object(request)
+class _Booking:
+    """One operation in a warehouse."""
 
+    def __init__(self, shop: Rows, cloud_id: int, warehouse: int, body: Row) -> None:
+        self.shop, self.cloud_id, self.warehouse, self.body = shop, cloud_id, warehouse, body
 
-def _items(shop: Shop, cloud_id: int, body: Row) -> _Items:
-    """Read all items as product, quantity and price, and check them before any of them is booked."""
-    items: _Items = []
-    faults: list[tuple[str | None, str]] = []
-    for number, item in enumerate(_entries(body)):
-        try:
-            product = _product(shop, cloud_id, item)
-            quantity, price = (wire.read_json(item.get(name), "double") for name in ("quantity", "purchasePrice"))
-            if product is None or quantity is None:
-                raise ValueError("must name an existing product and a quantity")
-            items.append((product, quantity, price))
-        except ValueError as error:
-            faults.append((f"items[{number}]", str(error)))
-    if faults:
-        raise RefusedError(400, violations=faults)
-    return items
+    @classmethod
+    async def of(cls, request: Request, cloud_id: str, warehouse_id: str) -> _Booking:
+        number, warehouse = within(request, cloud_id), path_id(warehouse_id, "warehouse")
+        shop = state_of(request).shop
+        if shop.get(number, "warehouses", warehouse) is None:
+            raise not_found(f"warehouse {warehouse}")
+        return cls(shop, number, warehouse, await body_object(request))
 
+    def check_delivery(self) -> None:
+        """Check the fields that a delivery needs."""
+        if not isinstance(self.body.get("invoiceNumber"), str) or not self.body["invoiceNumber"]:
+            raise invalid("invoiceNumber", "must not be empty")
+        if not isinstance(self.body.get("updatePurchasePrice"), bool):
+            raise invalid("updatePurchasePrice", "must be true or false")
 
-def _counted(
-    shop: Shop, cloud_id: int, warehouse: int, body: Row, date: int
-) -> tuple[list[tuple[int, float]], str | None]:
-    """Return what a stock taking has counted, or why it fails: it is checked only after it was accepted [D2]."""
-    counted: list[tuple[int, float]] = []
-    for number, item in enumerate(_entries(body)):
-        try:
-            product, quantity = (
-                wire.read_json(item.get("_productId"), "long"),
-                wire.read_json(item.get("quantity"), "double"),
-            )
-        except ValueError as error:
-            raise invalid(f"items[{number}]", str(error)) from None
+    def items(self) -> list[tuple[int, float, float | None]]:
+        """Return all items as product, quantity and new purchase price, checked before any of them is booked."""
+        return self._read_all(self._item)
+
+    def counted(self) -> list[tuple[int, float]]:
+        """Return the products of a stock taking, and their quantities."""
+        return self._read_all(self._count)
+
+    def reason_to_fail(self, products: list[int], date: int) -> str | None:
+        """Return why a stock taking fails, if it does. This is checked only after it was accepted [D2]."""
+        earlier = (self.shop.stock_takings.get((self.cloud_id, self.warehouse, product)) for product in products)
+        if date > self.shop.now():
+            return "STOCK_TAKING_DATE_IN_FUTURE"
+        if any(self.shop.get(self.cloud_id, "products", product) is None for product in products):
+            return "PRODUCT_DOES_NOT_EXIST"
+        if any(counted is not None and counted >= date for counted in earlier):
+            return "PRODUCT_STOCK_TAKING_AFTER_DATE"
+        return None
+
+    def move(
+        self, warehouse: int, product: int, quantity: float, price: float | None = None, absolute: bool = False
+    ) -> None:
+        """Change the stock of a product by `quantity`, or set it if `absolute`."""
+        changes: Row = {} if price is None else {"purchasePriceWithoutVat": price}
+        row = self.shop.get(self.cloud_id, "warehouse-products", product, warehouse_id=warehouse)
+        if row is not None:
+            changes["stockQuantityStatus"] = quantity if absolute else round(row["stockQuantityStatus"] + quantity, 6)
+            self.shop.update(self.cloud_id, "warehouse-products", product, changes, warehouse_id=warehouse)
+            return
+        # The first time that this warehouse has the product.
+        fields = self.shop.table(self.cloud_id, "warehouse-products").entity.fields
+        whole = self.shop.get(self.cloud_id, "products", product) or {}
+        part = {name: value for name, value in whole.items() if name in fields}
+        stock = {"_warehouseId": warehouse, "stockQuantityStatus": quantity}
+        self.shop.insert(self.cloud_id, "warehouse-products", part | changes | stock)
+
+    def done(self) -> Response:
+        transaction = str(self.shop.new_id())
+        return answer({"_stockTransactionId": transaction}, 201)  # the answer's shape is [A], 201 is [D2]
+
+    def _read_all(self, read: Callable[[Row], Any]) -> list[Any]:
+        given = self.body.get("items")
+        if not isinstance(given, list) or not 1 <= len(given) <= _ITEMS or not all(isinstance(i, dict) for i in given):
+            raise invalid("items", f"must be an array of 1 to {_ITEMS} objects")
+        items: list[Any] = []
+        violations: list[Violation] = []
+        for number, item in enumerate(given):
+            try:
+                items.append(read(item))
+            except ValueError as error:
+                violations.append((f"items[{number}]", str(error)))
+        if violations:
+            raise RefusedError(400, violations=violations)
+        return items
+
+    def _item(self, item: Row) -> tuple[int, float, float | None]:
+        product = self._product(item)
+        quantity, price = (wire.read_json(item.get(name), "double") for name in ("quantity", "purchasePrice"))
         if product is None or quantity is None:
-            raise invalid(f"items[{number}]", "must have _productId and quantity")
-        counted.append((product, quantity))
-    if date > shop.now():
-        return [], "STOCK_TAKING_DATE_IN_FUTURE"
-    if any(shop.get(cloud_id, "products", product) is None for product, _ in counted):
-        return [], "PRODUCT_DOES_NOT_EXIST"
-    if any(shop.stock_takings.get((cloud_id, warehouse, product), date - 1) >= date for product, _ in counted):
-        return [], "PRODUCT_STOCK_TAKING_AFTER_DATE"
-    return counted, None
+            raise ValueError("must name an existing product and a quantity")
+        return product, quantity, price if self.body.get("updatePurchasePrice") else None
 
+    def _count(self, item: Row) -> tuple[int, float]:
+        product = wire.read_json(item.get("_productId"), "long")
+        quantity = wire.read_json(item.get("quantity"), "double")
+        if product is None or quantity is None:
+            raise ValueError("must have _productId and quantity")
+        return product, quantity
 
-def _entries(body: Row) -> list[Row]:
-    given = body.get("items")
-    if not isinstance(given, list) or not 1 <= len(given) <= _ITEMS or not all(isinstance(i, dict) for i in given):
-        raise invalid("items", f"must be an array of 1 to {_ITEMS} objects")
-    return given
-
-
-def _product(shop: Shop, cloud_id: int, item: Row) -> int | None:
-    """Return the product of an item, named by id or by external id."""
-    if item.get("_productId") is not None:
-        number = int(wire.read_json(item["_productId"], "long"))
-        return number if shop.get(cloud_id, "products", number) is not None else None
-    wanted = item.get("externalId")
-    same = (p["id"] for p in shop.rows(cloud_id, "products") if wanted is not None and p["externalId"] == wanted)
-    return next(same, None)
-
-
-def _move(
-    shop: Shop,
-    cloud_id: int,
-    warehouse: int,
-    product: int,
-    quantity: float,
-    price: float | None = None,
-    absolute: bool = False,
-) -> None:
-    changes: Row = {} if price is None else {"purchasePriceWithoutVat": price}
-    row = shop.get(cloud_id, "warehouse-products", product, warehouse_id=warehouse)
-    if row is None:  # the first time that this warehouse has the product
-        whole = shop.get(cloud_id, "products", product) or {}
-        known = shop.table(cloud_id, "warehouse-products").entity.fields
-        part = {name: value for name, value in whole.items() if name in known}
-        shop.insert(
-            cloud_id,
-            "warehouse-products",
-            part | changes | {"_warehouseId": warehouse, "stockQuantityStatus": quantity},
-        )
-        return
-    level = quantity if absolute else round(row["stockQuantityStatus"] + quantity, 6)
-    changes["stockQuantityStatus"] = level
-    shop.update(cloud_id, "warehouse-products", product, changes, warehouse_id=warehouse)
-
-
-def _done(shop: Shop) -> Response:
-    return answer({"_stockTransactionId": str(shop.new_id())}, 201)  # the answer's shape is [A], 201 is [D2]
-
-
-def _delivery(body: Row) -> None:
-    """Check what goods that come in must be told with."""
-    if not isinstance(body.get("invoiceNumber"), str) or not body["invoiceNumber"]:
-        raise invalid("invoiceNumber", "must not be empty")
-    if not isinstance(body.get("updatePurchasePrice"), bool):
-        raise invalid("updatePurchasePrice", "must be true or false")
+    def _product(self, item: Row) -> int | None:
+        """Return the product of an item, named by id or by external id."""
+        if item.get("_productId") is not None:
+            number = int(wire.read_json(item["_productId"], "long"))
+            return number if self.shop.get(self.cloud_id, "products", number) is not None else None
+        wanted = item.get("externalId")
+        products = self.shop.rows(self.cloud_id, "products") if wanted is not None else []
+        return next((product["id"] for product in products if product["externalId"] == wanted), None)
 
 
 def _id(value: object, name: str) -> int:

@@ -8,7 +8,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -23,20 +23,29 @@ LIFETIME = 3600.0  # one hour by default, "not guaranteed" [D2]
 
 
 @dataclass(frozen=True)
+class Visit:
+    """A visit to the connector's consent page, until the person decides."""
+
+    redirect_uri: str
+    state: str | None
+    since: float
+
+
+@dataclass(frozen=True)
 class _Issued:
     cloud_id: int | None
+    clouds: frozenset[int]
     expires: float
 
 
 class Tokens:
-    """What the sandbox has handed out, and what it is good for."""
+    """The tokens that the sandbox has issued, and the clouds that they are for."""
 
     def __init__(self, clouds: Iterable[int]) -> None:
         self.lifetime = LIFETIME
         self.refresh: dict[str, frozenset[int]] = {REFRESH_TOKEN: frozenset(clouds)}
         self._key = secrets.token_bytes(32)
         self._access: dict[str, _Issued] = {}
-        self._grants: dict[str, frozenset[int]] = {}
 
     def connect(self, cloud_id: int) -> str:
         """Return a new refresh token for one cloud. Earlier ones stay good [A: coexistence is U]."""
@@ -47,8 +56,7 @@ class Tokens:
     def sign_in(self, refresh_token: str, cloud_id: int | None) -> str:
         """Return an access token for one cloud, or, without a cloud, one that may only list clouds [D2].
 
-        :raises RefusedError: 401; a wrong token and a cloud that isn't the token's give the same answer [D2,
-            C1].
+        :raises RefusedError: 401. A wrong token and a cloud that isn't the token's give the same answer [D2, C1].
         """
         clouds = self.refresh.get(refresh_token)
         if clouds is None or (cloud_id is not None and cloud_id not in clouds):
@@ -56,20 +64,15 @@ class Tokens:
         issued = time.time()
         # Only standard claims: others are undocumented, and no client should need them.
         subject = secrets.token_hex(8)
-        claims = {
-            "sub": subject,
-            "iss": "dotypos-sandbox",
-            "iat": int(issued),
-            "exp": int(issued + self.lifetime),
-        }
-        self._access[subject] = _Issued(cloud_id, issued + self.lifetime)
-        self._grants[subject] = clouds
+        expires = issued + self.lifetime
+        claims = {"sub": subject, "iss": "dotypos-sandbox", "iat": int(issued), "exp": int(expires)}
+        self._access[subject] = _Issued(cloud_id, clouds, expires)
         signed = f"{_b64(msgspec.json.encode({'alg': 'HS256', 'typ': 'JWT'}))}.{_b64(msgspec.json.encode(claims))}"
         return f"{signed}.{self._signature(signed)}"
 
     def expire(self) -> None:
         """Let every access token issued so far expire at once."""
-        self._access = {name: _Issued(token.cloud_id, 0.0) for name, token in self._access.items()}
+        self._access = {name: replace(token, expires=0.0) for name, token in self._access.items()}
 
     def check(self, access_token: str) -> tuple[int | None, frozenset[int]]:
         """Return the cloud that an access token is for, and the clouds it may list.
@@ -84,7 +87,7 @@ class Tokens:
         token = self._access[claims["sub"]]
         if token.expires <= time.time():
             raise RefusedError(403, "ACCESS_TOKEN_EXPIRED", "Access token expired")
-        return token.cloud_id, self._grants[claims["sub"]]
+        return token.cloud_id, token.clouds
 
     def _signature(self, signed: str) -> str:
         return _b64(hmac.new(self._key, signed.encode(), hashlib.sha256).digest())

@@ -1,1 +1,1 @@
-"""The sandbox's scenery: an invented bistro, its past, and its daily life."""
+"""The sandbox's scenery: two invented bistros, their past, and their daily life."""

@@ -1,6 +1,6 @@
 """A bistro at work: guests arrive with the day's rhythm, order, pay, and sometimes cancel.
 
-What an order consists of follows the samples; amounts, pace and the share of oddities are invented.
+The parts of an order follow the samples. Amounts, pace and the share of oddities are invented.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.sandbox.bistro import menu
-from airflow_provider_dotypos.sandbox.shop.query import Row
-from airflow_provider_dotypos.sandbox.shop.table import blank
-
-if TYPE_CHECKING:
-    from airflow_provider_dotypos.sandbox.shop.shop import Shop
+from airflow_provider_dotypos.sandbox.shop.rows import Rows
+from airflow_provider_dotypos.sandbox.shop.table import Row, blank
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 
@@ -28,33 +25,17 @@ CANCELED_FULL, CANCELLATION, DELIVERY, VAT_PAYER = 1 << 1, 1 << 2, 1 << 16, 1 <<
 
 CASH, CARD, MEAL_VOUCHER, WOLT = 900000001, 900000002, 900000004, 901000004  # payment methods [D2]
 
-_HOURS = {
-    8: 3,
-    9: 4,
-    10: 4,
-    11: 10,
-    12: 14,
-    13: 11,
-    14: 5,
-    15: 3,
-    16: 3,
-    17: 5,
-    18: 9,
-    19: 11,
-    20: 9,
-    21: 5,
-    22: 1,
-}
+_GUESTS = (3, 4, 4, 10, 14, 11, 5, 3, 3, 5, 9, 11, 9, 5, 1)  # from 8 o'clock on, per hour, in proportion
+_SHARE = {hour: guests / sum(_GUESTS) for hour, guests in enumerate(_GUESTS, 8)}
 _WEEK = (0.85, 0.9, 0.95, 1.0, 1.35, 1.2, 0.75)  # Monday to Sunday
-_SHARE = {hour: weight / sum(_HOURS.values()) for hour, weight in _HOURS.items()}
 
 
 def arrivals(
     rng: random.Random, start: int, end: int, per_day: float, zone: ZoneInfo, nights: bool = False
 ) -> Iterator[int]:
-    """Yield when guests arrive between two times (ms), in order: lunch and evening peaks, closed at night.
+    """Yield the times (ms) at which guests arrive, in order. There are peaks at lunch and in the evening.
 
-    :param nights: let some come at any hour, so that a demonstration at midnight has something to show.
+    :param nights: let some come at night, too, so that a demonstration at midnight has something to show.
     """
     at = start
     while at < end:
@@ -69,7 +50,7 @@ def arrivals(
 
 
 def poisson(rng: random.Random, expected: float) -> int:
-    """Return how often something happens that happens `expected` times on average."""
+    """Return the number of times that something happens which happens `expected` times on average."""
     if expected > 30:
         return max(0, round(rng.gauss(expected, math.sqrt(expected))))
     limit, count, product = math.exp(-expected), 0, rng.random()
@@ -80,12 +61,12 @@ def poisson(rng: random.Random, expected: float) -> int:
 
 
 def dwell(order_id: int) -> int:
-    """Return how long guests of an order stay until they pay, in ms: take-away guests hardly at all."""
+    """Return the ms for which guests of an order stay until they pay. Take-away guests hardly stay at all."""
     return (1 + order_id % 4) * MINUTE if order_id % 5 < 2 else (15 + order_id % 61) * MINUTE
 
 
 def price_of(product: Row) -> float:
-    """Return the price with VAT, which a product may leave to be computed."""
+    """Return the price with VAT, computed where the product doesn't give it."""
     price = product["priceWithVat"]
     return float(product["priceWithoutVat"] * product["vat"] if price is None else price)
 
@@ -93,7 +74,7 @@ def price_of(product: Row) -> float:
 class Bistro:
     """One cloud's bistro, with its menu, tables and people as they are in the shop now."""
 
-    def __init__(self, shop: Shop, cloud_id: int) -> None:
+    def __init__(self, shop: Rows, cloud_id: int) -> None:
         self.shop = shop
         self.cloud_id = cloud_id
         self.rng = shop.random
@@ -115,16 +96,10 @@ class Bistro:
         self._weights: dict[str, list[float]] = {}
         self._serial = len(self._orders.rows)
 
-    def order(
-        self,
-        created: int,
-        version: int,
-        picks: Sequence[tuple[Row, float]] | None = None,
-        **fields: Any,
-    ) -> Row:
-        """Open an order with its items, and return it. It is not paid yet.
+    def order(self, created: int, version: int, picks: Sequence[tuple[Row, float]] | None = None, **fields: Any) -> Row:
+        """Open an order with its items, and return it. It isn't paid yet.
 
-        :param picks: what is ordered, as (product, quantity); default: what guests order at that time of day.
+        :param picks: products and their quantities. Defaults to what guests order at that time of day.
         """
         rng = self.rng
         self._serial += 1
@@ -166,15 +141,8 @@ class Bistro:
         rng = self.rng
         total = order["totalValueRounded"]
         tip = self._rounded(total * 0.1) if rng.random() < 0.12 else 0.0
-        paid = order | {
-            "completed": completed,
-            "updated": completed,
-            "versionDate": version,
-            "status": "closed",
-            "parked": False,
-            "paid": True,
-            "tipAmount": tip,
-        }
+        closed = {"completed": completed, "updated": completed, "parked": False, "versionDate": version}
+        paid = order | closed | {"status": "closed", "paid": True, "tipAmount": tip}
         method = rng.choices((CARD, CASH, MEAL_VOUCHER, WOLT), (56, 34, 7, 3))[0]
         if method == WOLT:
             paid["flags"] |= DELIVERY
@@ -183,62 +151,35 @@ class Bistro:
         if rng.random() < 0.03:  # two pay separately
             parts = [self._rounded(total / 2), total - self._rounded(total / 2)]
         for number, amount in enumerate(parts):
-            self._log(paid, amount, tip if number == 0 else 0.0, method, completed, version)
+            self._log("SALE", amount, completed, version, paid, paymentTypeId=method, tipAmount=0.0 if number else tip)
         for item in self._items.children(order["id"]):
-            self._items.put(
-                item | {"completed": completed, "updated": completed, "parked": False, "versionDate": version}
-            )
+            self._items.put(item | closed)
         return self._orders.put(paid)
 
     def cancel(self, order: Row, when: int) -> Row:
         """Cancel a paid order: mark it, and write the document that cancels it [bits D2, the rest A]."""
-        self._orders.put(
-            order
-            | {
-                "flags": order["flags"] | CANCELED_FULL,
-                "canceledDate": when,
-                "updated": when,
-                "versionDate": when,
-            }
-        )
+        moved = {"updated": when, "versionDate": when}
+        cancelled = moved | {"canceledDate": when}
+        self._orders.put(order | cancelled | {"flags": order["flags"] | CANCELED_FULL})
         items = self._items.children(order["id"])
-        document = self.order(
-            when,
-            when,
-            picks=(),
-            _sourceOrderId=order["id"],
-            _employeeId=order["_employeeId"],
-            _customerId=order["_customerId"],
-            _tableId=order["_tableId"],
-            flags=order["flags"] & ~CANCELED_FULL | CANCELLATION,
-        )
+        people = {name: order[name] for name in ("_employeeId", "_customerId", "_tableId")}
+        flags = order["flags"] & ~CANCELED_FULL | CANCELLATION
+        document = self.order(when, when, picks=(), _sourceOrderId=order["id"], flags=flags, **people)
         for item in items:
-            self._items.put(item | {"canceledDate": when, "updated": when, "versionDate": when})
-            reverse = {
-                "id": self.shop.new_id(),
-                "_orderId": document["id"],
-                "_relatedOrderItemId": item["id"],
-                "created": when,
-                "updated": when,
-                "completed": when,
-                "versionDate": when,
-            }
+            self._items.put(item | cancelled)
+            ids = {"id": self.shop.new_id(), "_orderId": document["id"], "_relatedOrderItemId": item["id"]}
+            times = moved | {"created": when, "completed": when, "canceledDate": None}
             negated = {k: -item[k] for k in ("quantity", "totalPriceWithVat", "totalPriceWithoutVat")}
-            self._items.put(item | reverse | negated | {"canceledDate": None})
-        done = {
-            "completed": when,
-            "status": "closed",
-            "parked": False,
-            "paid": True,
-            "itemCount": len(items),
-            "totalValueRounded": -order["totalValueRounded"],
-        }
+            self._items.put(item | ids | times | negated)
         for log in self._logs.children(order["id"]):
-            self._log(document, -log["amount"], 0.0, log["paymentTypeId"], when, when, "REFUND", log["id"])
-        return self._orders.put(document | done)
+            fields = {"paymentTypeId": log["paymentTypeId"], "tipAmount": 0.0, "_relatedMoneyLogId": log["id"]}
+            self._log("REFUND", -log["amount"], when, when, document, **fields)
+        closed = {"completed": when, "status": "closed", "parked": False, "paid": True}
+        totals = {"itemCount": len(items), "totalValueRounded": -order["totalValueRounded"]}
+        return self._orders.put(document | closed | totals)
 
     def _fill(self, order: Row, present: Sequence[Row], new: Sequence[Row]) -> None:
-        """Put new items into an order besides those it has, and set what follows from them."""
+        """Add new items to those of an order, and set its totals."""
         for item in new:
             self._items.put(item)
         items = [*present, *new]
@@ -246,24 +187,9 @@ class Bistro:
         order["totalValueRounded"] = self._rounded(sum(item["totalPriceWithVat"] for item in items))
         order["printData"] = self._receipt(order, items)
 
-    def till(self, kind: str, when: int, amount: float = 0.0, note: str | None = None) -> Row:
-        """Write a movement of the till that belongs to no order; which order id it carries is [U], 0 here."""
-        return self._logs.put(
-            {
-                **self._blank["money-logs"],
-                "id": self.shop.new_id(),
-                "_orderId": 0,
-                "amount": amount,
-                "amountDefaultCurrency": amount,
-                "transactionType": kind,
-                "created": when,
-                "versionDate": when + 400,
-                "_employeeId": self.employees[0],
-                "note": note,
-                "currency": self.house.currency,
-                "tags": [],
-            }
-        )
+    def till(self, kind: str, when: int, amount: float = 0.0) -> Row:
+        """Write a movement of the till that belongs to no order. Which order id it carries is [U], 0 here."""
+        return self._log(kind, amount, when, when + 400, {"id": 0, "_employeeId": self.employees[0]})
 
     def _guess(self, hour: int) -> Iterator[tuple[Row, float]]:
         rng = self.rng
@@ -289,13 +215,9 @@ class Bistro:
             "id": self.shop.new_id(),
             "_orderId": order["id"],
             "_productId": product["id"],
-            "_categoryId": product["_categoryId"],
-            "_customerId": order["_customerId"],
-            "_employeeId": order["_employeeId"],
-            "name": product["name"],
+            **{name: order[name] for name in ("_customerId", "_employeeId", "versionDate")},
+            **{name: product[name] for name in ("_categoryId", "name", "unit", "vat")},  # vat: a multiplier [C1]
             "quantity": quantity,
-            "unit": product["unit"],
-            "vat": vat,  # a multiplier [C1]
             "unitPriceWithVat": price,
             "unitPriceWithoutVat": price / vat,  # the API doesn't round [D2]
             "billedUnitPriceWithVat": billed,
@@ -309,36 +231,22 @@ class Bistro:
             "created": order["created"] + 10 * SECOND,
             "updated": order["created"] + 10 * SECOND,
             "parked": True,
-            "versionDate": order["versionDate"],
         }
 
-    def _log(
-        self,
-        order: Row,
-        amount: float,
-        tip: float,
-        method: int,
-        when: int,
-        version: int,
-        kind: str = "SALE",
-        related: int | None = None,
-    ) -> None:
-        self._logs.put(
+    def _log(self, kind: str, amount: float, when: int, version: int, order: Row, **fields: Any) -> Row:
+        return self._logs.put(
             {
                 **self._blank["money-logs"],
                 "id": self.shop.new_id(),
                 "_orderId": order["id"],
                 "_employeeId": order["_employeeId"],
-                "_relatedMoneyLogId": related,
                 "amount": amount,
                 "amountDefaultCurrency": amount,
-                "tipAmount": tip,
-                "paymentTypeId": method,
                 "transactionType": kind,
-                "currency": self.house.currency,
                 "tags": [],
                 "created": when,
                 "versionDate": version,
+                **fields,
             }
         )
 

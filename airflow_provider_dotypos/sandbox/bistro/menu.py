@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# : A product: name, English name, price with VAT, part of the day (m morning, l lunch, e evening, a any),
-# unit.
+#: A product: name, English name, price with VAT, part of the day (m morning, l lunch, e evening, a any), unit.
 Dish = tuple[str, str, float, str, str]
 
 
 @dataclass(frozen=True)
 class House:
-    """What a bistro is called, and all the texts in it."""
+    """The name of a bistro, and all texts in it."""
 
     name: str
     country: str
@@ -90,18 +89,7 @@ PRAGUE = House(
         ("Mouka hladká", 14.9, "Kilogram"),
         ("Brambory", 16.0, "Kilogram"),
     ),
-    first_names=(
-        "Jana",
-        "Petr",
-        "Lucie",
-        "Tomáš",
-        "Šárka",
-        "Ondřej",
-        "Žaneta",
-        "Řehoř",
-        "Alžběta",
-        "Vojtěch",
-    ),
+    first_names=("Jana", "Petr", "Lucie", "Tomáš", "Šárka", "Ondřej", "Žaneta", "Řehoř", "Alžběta", "Vojtěch"),
     last_names=("Novotný-Zkušební", "Ukázková", "Příkladný", "Vzorková", "Testovský", "Pokusná", "Smyšlený"),
     streets=("Lipová", "Smyšlená", "Ukázková", "U Zkoušky", "Na Příkladu"),
     city="Praha",
@@ -200,3 +188,6 @@ KRAKOW = House(
         "register": "Kasa 1",
     },
 )
+
+#: The houses of the two clouds that the sandbox's token may use.
+HOUSES = (PRAGUE, KRAKOW)

@@ -1,1 +1,1 @@
-"""The sandbox's data: clouds, their rows, and a clock."""
+"""The sandbox's data: the rows of some clouds, and a clock. It knows no HTTP and no JSON."""

@@ -1,43 +1,37 @@
 """The rows of one entity in one cloud, with what makes lists of them fast.
 
-A stored row is never changed in place: a change stores another dict. So whoever holds a row holds one state
-of it.
+A stored row is never changed in place. A change stores another dict, so a row that somebody holds is one state of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow_provider_dotypos.api.entities import Entity, Field
-from airflow_provider_dotypos.sandbox.behaviour import Behaviour
-from airflow_provider_dotypos.sandbox.shop import query, wire
-from airflow_provider_dotypos.sandbox.shop.query import Row
+from airflow_provider_dotypos.api.entities import Entity, Field, entities
 
+Row = dict[str, Any]
 Key = tuple[int, ...]
-
-#: The field that names the row another row belongs to, for the entities that ``include`` nests [D2].
-PARENTS: Mapping[str, str] = {
-    "order-items": "_orderId",
-    "money-logs": "_orderId",
-    "product-customizations": "_productId",
-    "product-ingredients": "_parentProductId",
-}
 
 _KEPT_VERSIONS = 50
 
+#: Where a comparison cuts sorted values. ``g…`` keeps what is above the cut, ``l…`` what is below.
+_CUTS: Mapping[str, Callable[[Sequence[Any], Any], int]] = {
+    "gteq": bisect_left,
+    "gt": bisect_right,
+    "lt": bisect_left,
+    "lteq": bisect_right,
+}
+
+#: Usual values of fields that can't be null.
 _USUAL: Mapping[str, Any] = {
-    "display": True,
-    "enabled": True,
-    "discountPermitted": True,
-    "stockDeduct": True,
-    "visible": True,
-    "subscribed": True,
+    **dict.fromkeys(("display", "enabled", "discountPermitted", "stockDeduct", "visible", "subscribed"), True),
+    **dict.fromkeys(("packaging", "quantity"), 1.0),
     "vat": 1.21,
     "unit": "Piece",
-    "packaging": 1.0,
-    "quantity": 1.0,
     "hexColor": "#607D8B",
     "stockOverdraft": "ALLOW",
     "documentType": "RECEIPT",
@@ -48,23 +42,55 @@ _USUAL: Mapping[str, Any] = {
     "payloadVersion": "V1",
     "method": "POST",
 }
-#: What nullable fields are when a create or a replacement doesn't name them [D2]; all others are null.
-_DEFAULTS: Mapping[str, Any] = {"display": True, "maxItemQuantity": 1}
 _USUAL_STATUS = {"orders": "closed", "reservations": "NEW"}
 _USUAL_TYPE = {"tables": "SQUARE", "delivery-notes": "DELIVERY_NOTE", "customer-account-logs": "top-up"}
+#: Empty values of types. All other types are texts.
+_EMPTY = {"boolean": False, "short": 0, "int": 0, "long": 0, "double": 0.0, "decimal": 0}
+#: Values of nullable fields that a create or a replacement doesn't name [D2]. All others become null.
+_DEFAULTS: Mapping[str, Any] = {"display": True, "maxItemQuantity": 1}
+
+
+@functools.cache
+def _parents() -> Mapping[str, str]:
+    """Return the field that names the row another row belongs to, for the entities that ``include`` nests."""
+    return {child.entity: child.parent for entity in entities().values() for child in entity.includes.values()}
+
+
+class SortedRows:
+    """Rows sorted by one field, so that a range is found without looking at every row. Nulls are last [A]."""
+
+    def __init__(self, rows: Sequence[Row], field: str) -> None:
+        filled = sorted((row for row in rows if row.get(field) is not None), key=lambda row: row[field])
+        self._values = [row[field] for row in filled]
+        self._rows = filled + [row for row in rows if row.get(field) is None]
+
+    def within(self, bounds: Sequence[tuple[str, Any]]) -> list[Row]:
+        """Return the rows that meet all `bounds`, still sorted; without bounds those without a value, too.
+
+        :param bounds: comparisons, such as ``("gteq", 5)``.
+        """
+        low, high = 0, len(self._values)
+        for operator, value in bounds:
+            cut = _CUTS[operator](self._values, value)
+            low, high = (max(low, cut), high) if operator.startswith("g") else (low, min(high, cut))
+        return self._rows[low:high] if bounds else self._rows
 
 
 class Table:
-    """All rows of one entity in one cloud."""
+    """All rows of one entity in one cloud.
+
+    :ivar rows: the rows by their primary keys, in the order in which they came.
+    :ivar answers: rows as JSON, kept by the API: the row, the behaviour it was written for, and the text.
+    """
 
     def __init__(self, entity: Entity) -> None:
         self.entity = entity
         self.rows: dict[Key, Row] = {}
-        self._parent = PARENTS.get(entity.name)
+        self.answers: dict[Key, tuple[Row, object, bytes]] = {}
+        self._parent = _parents().get(entity.name)
         self._children: dict[int, dict[Key, None]] = {}
         self._history: dict[Key, list[Row]] = {}
-        self._index: query.Sorted | None = None
-        self._encoded: dict[Key, tuple[Row, Behaviour, bytes]] = {}
+        self._sorted: SortedRows | None = None
 
     def key(self, row: Mapping[str, Any]) -> Key:
         """Return the row's primary key."""
@@ -79,17 +105,17 @@ class Table:
             del self._history[key][:-_KEPT_VERSIONS]
             self._unlink(key, earlier)
         self.rows[key] = row
-        self._index = None
+        self._sorted = None
         if self._parent:
             self._children.setdefault(row[self._parent], {})[key] = None
         return row
 
     def drop(self, key: Key) -> None:
-        """Take a row out altogether."""
+        """Remove a row altogether."""
         self._unlink(key, self.rows.pop(key))
         self._history.pop(key, None)
-        self._encoded.pop(key, None)
-        self._index = None
+        self.answers.pop(key, None)
+        self._sorted = None
 
     def forget(self) -> None:
         """Forget all earlier states of the rows."""
@@ -103,64 +129,34 @@ class Table:
         """Return the rows that belong to another row."""
         return [self.rows[key] for key in self._children.get(parent, ())]
 
-    def index(self) -> query.Sorted:
+    def by_cursor(self) -> SortedRows:
         """Return the rows sorted by the entity's first cursor."""
-        if self._index is None:
-            self._index = query.Sorted(list(self.rows.values()), self.entity.cursors[0])
-        return self._index
+        if self._sorted is None:
+            self._sorted = SortedRows(list(self.rows.values()), self.entity.cursors[0])
+        return self._sorted
 
-    def state_at(self, row: Row, edge: int) -> Row | None:
+    def state_at(self, row: Row, edge: int | None) -> Row | None:
         """Return the newest state of `row` whose version date is not after `edge`, if there is one."""
+        if edge is None:
+            return row
         for state in (row, *reversed(self._history.get(self.key(row), ()))):
             versions = [state[name] for name in self.entity.cursors if state[name] is not None]
             if not versions or max(versions) <= edge:
                 return state
         return None
 
-    def states_at(self, edge: int) -> Iterator[Row]:
-        """Yield the rows as they were committed at `edge`."""
-        for row in self.rows.values():
-            state = self.state_at(row, edge)
-            if state is not None:
-                yield state
-
-    def encoded(self, row: Row, behaviour: Behaviour) -> bytes:
-        """Return the row as JSON, made once for each state and behaviour."""
-        key = self.key(row)
-        known = self._encoded.get(key)
-        if known is not None and known[0] is row and known[1] is behaviour:
-            return known[2]
-        body = wire.encode_row(row, behaviour)
-        self._encoded[key] = (row, behaviour, body)
-        return body
-
-    def choose(self, asked: query.Query, edge: int | None) -> tuple[list[Row], str | None]:
-        """Return the rows that an asked list is made of, and the field they happen to be sorted by."""
-        entity, conditions, sorted_by = self.entity, list(asked.conditions), None
-        cursor = entity.cursors[0] if entity.cursors else None
-        bounds = [c for c in conditions if c.field == cursor and query.compares(c)]
-        rows: Sequence[Row]
-        if edge is not None:
-            rows = list(self.states_at(edge))
-        elif bounds or (asked.sort and asked.sort[0][0] == cursor):
-            rows, sorted_by = self.index().between(bounds), cursor
-            conditions = [c for c in conditions if c not in bounds]
-        else:
-            rows = list(self.rows.values())
-        for condition in conditions:
-            name, matches = condition.field, condition.matches
-            rows = [row for row in rows if matches(row[name])]
-        if entity.has_deleted and not any(c.field == "deleted" for c in asked.conditions):
-            rows = [row for row in rows if not row["deleted"]]  # a null counts as not deleted [D]
-        return list(rows), sorted_by
+    def states_at(self, edge: int | None) -> Iterator[Row]:
+        """Yield the rows as they were committed at `edge`; without it, as they are."""
+        states = (self.state_at(row, edge) for row in self.rows.values())
+        return (state for state in states if state is not None)
 
 
 def blank(entity: Entity, cloud_id: int, currency: str, now: int) -> Row:
-    """Return a row of `entity` with every field: null or its documented default, or something usual."""
+    """Return a row of `entity` with every field: null, its documented default, or something usual."""
     return {
         field.name: _usual(entity, field, cloud_id, currency, now)
         for field in entity.fields.values()
-        # products leave this one out of their answers [D2]: it is read from the warehouse's products
+        # Products leave this one out of their answers [D2]. It is read from the warehouse's products.
         if (entity.name, field.name) != ("products", "purchasePriceWithoutVat")
     }
 
@@ -171,9 +167,8 @@ def _usual(entity: Entity, field: Field, cloud_id: int, currency: str, now: int)
         return cloud_id
     if name == "currency":
         return currency
-    if name in ("created", "modified", "updated", "version", *entity.cursors) and entity.name != "products":
-        return now
-    if name == "versionDate":
+    set_by_server = ("created", "modified", "updated", "version", *entity.cursors)
+    if name == "versionDate" or (name in set_by_server and entity.name != "products"):
         return now
     if field.nullable:
         return _DEFAULTS.get(name)
@@ -183,12 +178,11 @@ def _usual(entity: Entity, field: Field, cloud_id: int, currency: str, now: int)
         return _USUAL_TYPE.get(entity.name, "default")
     if name in _USUAL:
         return _USUAL[name]
+    if kind == "timestamp":
+        return now
     if kind.endswith("[]"):
         return []
-    empty: dict[str, Any] = {"boolean": False, "timestamp": now, "object": {}, "double": 0.0, "decimal": 0}
-    if kind in wire.NUMBER_TYPES or kind in empty:
-        return empty.get(kind, 0)
-    return ""
+    return {} if kind == "object" else _EMPTY.get(kind, "")
 
 
 def stored(value: Any) -> Any:

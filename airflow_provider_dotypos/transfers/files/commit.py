@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import msgspec
 
 from airflow_provider_dotypos import __version__
-from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import compact
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.manifest import (
@@ -24,6 +23,7 @@ from airflow_provider_dotypos.transfers.files.manifest import (
     newest_manifest,
 )
 from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.sink import SupersededError
 
 log = logging.getLogger(__name__)
 
@@ -44,22 +44,18 @@ class Sidecar(Part, frozen=True):
     place: tuple[str, ...] = ()
 
 
-class SupersededError(Exception):
-    """Another attempt has committed this generation, and has removed what this one was writing."""
-
-
 class Attempt:
     """One attempt to commit a window's set; use it as ``attempt = Attempt.begin(…)`` and see ``finished`` first.
 
+    :ivar store: the set's folder, as this attempt writes to it.
     :ivar finished: the manifest of a set that is already there and is to be kept; nothing is to be done then.
     """
 
     def __init__(self, store: Store, generation: int, finished: Manifest | None, try_number: int, origin: str) -> None:
-        self._store = store
+        self.store = store.for_generation(generation)
         self._generation = generation
         self._origin = origin
         self._label = f"t{try_number}{secrets.token_hex(3)}"  # see _OURS
-        store.staging_prefix = f".staging-g{generation:04d}-"
         self.finished = finished
         self._earlier: list[Part] = []
         self._kept: list[Part] = []
@@ -77,6 +73,7 @@ class Attempt:
         names = store.list()  # before the manifests: one that is created in between is a finished set, not a broken one
         found = newest_manifest(store)
         if found is not None and not overwrite:
+            log.info("%s is there already, with %d rows; it is kept.", store.folder, found.rows)
             attempt = cls(store, found.generation, found, try_number, origin)
             attempt._clean(found)
             return attempt
@@ -98,21 +95,21 @@ class Attempt:
             log.info("An earlier attempt has left %d parts (%.0f MB); they are checked.", len(files), size)
         return attempt
 
-    def keep(self, stream: str, low: int | None, high: int, count_rows: Callable[[Part], int]) -> list[Part]:
-        """Return the parts of earlier attempts that are whole and lie in ``[low, high)``, in order, none over another.
+    def keep(self, stream: str, low: int | None, high: int, count_rows: Callable[[Part], int]) -> Iterator[Part]:
+        """Yield the parts of earlier attempts that are whole and lie in ``[low, high)``, in order, none over another.
 
-        They become part of this attempt's set.
+        What is yielded becomes part of this attempt's set.
 
         :param count_rows: reads a part and returns its number of rows.
         """
         of_stream = (part for part in self._earlier if part.stream == stream)
         inside = [part for part in (_inside(part, low, high) for part in of_stream) if part is not None]
-        kept: list[Part] = []
+        end = float("-inf")
         for part in sorted(inside, key=lambda part: (_start(part), -_end(part))):
-            if (not kept or _start(part) >= _end(kept[-1])) and self._is_whole(part, count_rows):
-                kept.append(part)
-        self._kept += kept
-        return kept
+            if _start(part) >= end and self._is_whole(part, count_rows):
+                end = _end(part)
+                self._kept.append(part)
+                yield part
 
     def put(
         self,
@@ -133,18 +130,30 @@ class Attempt:
         name = f"g{self._generation:04d}-{stream}-{ending}"
         size, digest = _closed(writer)
         files = {
-            child: ChildFile(f"g{self._generation:04d}-{child}-{stream}-{ending}", its.rows, *_closed(its))
-            for child, its in children.items()
+            child: ChildFile(f"g{self._generation:04d}-{child}-{stream}-{ending}", rows.rows, *_closed(rows))
+            for child, rows in children.items()
         }
         misfits = dict(+writer.misfits)
-        for child, its in children.items():
-            misfits |= {f"{child}.{field}": count for field, count in (+its.misfits).items()}
-        part = Part(name, stream, low, high, writer.rows, size, digest, self._origin, __version__, misfits, files)
+        for child, rows in children.items():
+            misfits |= {f"{child}.{field}": count for field, count in (+rows.misfits).items()}
+        part = Part(
+            name=name,
+            stream=stream,
+            low=low,
+            high=high,
+            rows=writer.rows,
+            bytes=size,
+            sha256=digest,
+            origin=self._origin,
+            package_version=__version__,
+            misfits=misfits,
+            children=files,
+        )
         self._put.append(part)
         try:
-            for child, its in children.items():
-                self._store.put(its.path, files[child].name)
-            self._store.put(writer.path, name)
+            for child, rows in children.items():
+                self.store.put(rows.path, files[child].name)
+            self.store.put(writer.path, name)
             self._put_sidecar(part)
         except FileNotFoundError as error:
             if not self.is_superseded():
@@ -171,7 +180,9 @@ class Attempt:
                 return
             for stream, low, high in _joined(self._rowless):
                 name = f"g{self._generation:04d}-{stream}-{self._covered(low, high)}-{self._label}{ROWLESS}"
-                self._put_sidecar(Part(name, stream, low, high, 0, 0, "", self._origin, __version__))
+                self._put_sidecar(
+                    Part(name, stream, low, high, 0, 0, sha256="", origin=self._origin, package_version=__version__)
+                )
         except Exception as failure:
             log.warning("Which ranges hold no rows couldn't be written down (%s); they will be walked again.", failure)
 
@@ -185,14 +196,14 @@ class Attempt:
         mine = manifest(self._generation, tuple(parts))
         data = msgspec.json.format(msgspec.json.encode(mine), indent=2)
         try:
-            created = self._store.create(data, manifest_name(self._generation))
+            created = self.store.create(data, manifest_name(self._generation))
         except FileNotFoundError:
             if not self.is_superseded():
                 raise
             created = False
-        if created and newest_generation(self._store.list()) > self._generation:
+        if created and newest_generation(self.store.list()) > self._generation:
             # This generation's manifest was there, and was removed with its parts when a newer one replaced it.
-            self._store.delete(manifest_name(self._generation))
+            self.store.delete(manifest_name(self._generation))
             created = False
         if not created:
             return self.give_way()
@@ -206,16 +217,16 @@ class Attempt:
 
         :raises FileNotFoundError: that set isn't whole any more either.
         """
-        theirs = newest_manifest(self._store)
+        theirs = newest_manifest(self.store)
         if theirs is None or theirs.generation < self._generation:
             raise FileNotFoundError(
-                f"another run committed {self._store.folder} meanwhile, and its files are gone again"
+                f"another run committed {self.store.folder} meanwhile, and its files are gone again"
             )
         taken = {part.name for part in theirs.parts}
         for part in self._put:
             if part.name not in taken:
                 for name in (sidecar_name(part.name), *part.sizes):
-                    self._store.delete(name)
+                    self.store.delete(name)
         log.warning(
             "Another run has committed this window meanwhile; its set is kept, and this run's files are removed."
         )
@@ -228,8 +239,8 @@ class Attempt:
         return f"{'start' if low is None else compact(low)}-{compact(high)}"
 
     def _put_sidecar(self, part: Part) -> None:
-        sidecar = Sidecar(**msgspec.structs.asdict(part), place=self._store.place)
-        self._store.put_bytes(msgspec.json.encode(sidecar), sidecar_name(part.name))
+        sidecar = Sidecar(**msgspec.structs.asdict(part), place=self.store.place)
+        self.store.put_bytes(msgspec.json.encode(sidecar), sidecar_name(part.name))
 
     def _sidecars(self, names: Iterable[str]) -> Iterator[Part]:
         """Yield the parts of this generation, written for this folder, that are said to be whole."""
@@ -237,10 +248,10 @@ class Attempt:
         for name in names:
             if name.startswith(prefix) and _OURS.fullmatch(name):
                 try:
-                    sidecar = msgspec.json.decode(self._store.read(name), type=Sidecar)
+                    sidecar = msgspec.json.decode(self.store.read(name), type=Sidecar)
                 except (FileNotFoundError, msgspec.MsgspecError):
                     continue  # being removed, or cut off: what it tells of doesn't exist
-                if name == sidecar_name(sidecar.name) and sidecar.place == self._store.place:
+                if name == sidecar_name(sidecar.name) and sidecar.place == self.store.place:
                     yield msgspec.convert(sidecar, Part, from_attributes=True)
 
     def _is_whole(self, part: Part, count_rows: Callable[[Part], int]) -> bool:
@@ -248,48 +259,29 @@ class Attempt:
         if part.is_rowless:
             return True
         try:
-            digests = all(self._store.sha256(name) == digest for name, digest in part.digests.items())
+            digests = all(self.store.sha256(name) == digest for name, digest in part.digests.items())
             return digests and count_rows(part) == part.rows
         except FileNotFoundError:
             return False
 
     def is_superseded(self) -> bool:
         """Return whether another attempt has committed this generation, or a later one."""
-        return newest_generation(self._store.list()) >= self._generation
+        return newest_generation(self.store.list()) >= self._generation
 
     def _clean(self, committed: Manifest) -> None:
         """Remove what is left of this and earlier generations: nobody can commit them any more."""
         keep = {manifest_name(committed.generation)}
         for part in committed.parts:
             keep |= {*part.sizes, sidecar_name(part.name)}
-        for name in self._store.list():
+        for name in self.store.list():
             match = _OURS.fullmatch(name)
             if match and int(match[match.lastindex or 0]) <= committed.generation and name not in keep:
-                self._store.delete(name)
+                self.store.delete(name)
 
 
 def sidecar_name(part: str) -> str:
     """Return the name of a part's sidecar: neither engines that read folders nor globs by suffix take it for data."""
     return f"_{part}.meta"
-
-
-def stream_name(piece: Piece) -> str:
-    """Return a stream's name in names of parts: with the warehouse that it lies below."""
-    return f"{piece.parent}-{piece.stream.name}" if piece.parent else piece.stream.name
-
-
-def gaps(piece: Piece, parts: Iterable[Part]) -> Iterator[Piece]:
-    """Yield what of a piece none of the parts covers.
-
-    :param parts: in order, inside the piece, none over another.
-    """
-    low = piece.lo
-    for part in parts:
-        if part.low is not None and (low is None or low < part.low):
-            yield Piece(piece.stream, low, part.low, piece.parent)
-        low = part.high
-    if low is None or low < piece.hi:
-        yield Piece(piece.stream, low, piece.hi, piece.parent)
 
 
 def _inside(part: Part, low: int | None, high: int) -> Part | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -26,8 +26,6 @@ ROWLESS = ".rowless"
 
 class DamagedSetError(DotyposError, ValueError):
     """A file of a committed set holds other bytes than were written."""
-
-    permanent = True
 
 
 class ChildFile(msgspec.Struct, frozen=True):
@@ -193,10 +191,27 @@ def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None, *, 
     )
 
 
-def find_set(store: Store) -> tuple[str, Manifest] | None:
-    """Return the path and the manifest of a folder's newest set, if it is whole."""
+class Committed(NamedTuple):
+    """What a set is called outside of its folder: its manifest's path, and the manifest."""
+
+    path: str
+    manifest: Manifest
+
+    @classmethod
+    def of(cls, store: Store, manifest: Manifest) -> Committed:
+        """Return a folder's set."""
+        return cls(str(store.folder / manifest_name(manifest.generation)), manifest)
+
+    @property
+    def folder(self) -> str:
+        """The name of the set's folder."""
+        return self.path.rsplit("/", 2)[-2]
+
+
+def find_set(store: Store) -> Committed | None:
+    """Return a folder's newest set, if it is whole."""
     manifest = newest_manifest(store)
-    return None if manifest is None else (str(store.folder / manifest_name(manifest.generation)), manifest)
+    return None if manifest is None else Committed.of(store, manifest)
 
 
 def manifest_name(generation: int) -> str:

@@ -15,18 +15,15 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import msgspec
 
-from airflow_provider_dotypos._compat import TaskInstanceKey
+from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.transfers.files.manifest import Manifest
+from airflow_provider_dotypos.transfers.files.manifest import Committed
 
 log = logging.getLogger(__name__)
-
-#: A committed set: its manifest's path, and the manifest.
-Committed: TypeAlias = tuple[str, Manifest]
 
 _NAME = re.compile(r"[0-9a-f]{16}\.json")
 

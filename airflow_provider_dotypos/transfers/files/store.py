@@ -6,6 +6,7 @@ object; so everything is written on the worker first and put in one step.
 
 from __future__ import annotations
 
+import copy
 import errno
 import hashlib
 import os
@@ -36,12 +37,11 @@ class Store:
 
     :param folder: any ``ObjectStoragePath``; it need not exist.
     :param patience: how long an object store that fails is asked again; shared by all stores of a task.
-    :ivar staging_prefix: how staging files begin in a local folder (a dot file, which readers' globs pass over).
     """
 
     def __init__(self, folder: ObjectStoragePath, patience: StorePatience | None = None) -> None:
         self.folder = folder
-        self.staging_prefix = ".staging-"
+        self._staging_prefix = ".staging-"  # a dot file, which readers' globs pass over
         self._fs: Any = folder.fs
         self._path = str(folder.path).rstrip("/")
         self._local = Path(self._path) if _is_local(self._fs) else None
@@ -147,7 +147,13 @@ class Store:
 
     def staging_name(self) -> str:
         """Return a new name for a staging file."""
-        return f"{self.staging_prefix}{secrets.token_hex(8)}"
+        return f"{self._staging_prefix}{secrets.token_hex(8)}"
+
+    def for_generation(self, generation: int) -> Store:
+        """Return this store with staging files whose names say which generation of a set they are for."""
+        store = copy.copy(self)
+        store._staging_prefix = f".staging-g{generation:04d}-"
+        return store
 
     def _list(self) -> dict[str, int]:
         self._fs.invalidate_cache(self._path)

@@ -4,45 +4,40 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from airflow_provider_dotypos.api.entities import Child, find_entity
-from airflow_provider_dotypos.api.query import list_params, split_names
+from airflow_provider_dotypos.api.entities import Child
 from airflow_provider_dotypos.transfers.rows.columns import NULL, child_rows, members
 
 Rows = list[msgspec.Raw]
 
 
 def split_children(
-    name: str, rows: Iterable[msgspec.Raw], include: str | Sequence[str], cut: Container[str] = ()
+    rows: Iterable[msgspec.Raw], lists: Mapping[str, Child], cut: Container[str] = ()
 ) -> tuple[Rows, dict[str, Rows], Counter[str]]:
     """Return rows without their child lists, the children by the name of their entity, and counts of what is neither.
 
-    All bytes stay as they came, but for a child that doesn't name its parent: it gets the parent's id, in the field
-    that is for it (``_orderId``). What is no row of a child list stays in its parent, counted by the list's name.
+    All bytes stay as they came, except in a child that doesn't name its parent: it gets the parent's id, in the field
+    that is for it (``_orderId``). What isn't a row of a child list stays in its parent, counted by the list's name.
 
-    :param name: the entity of `rows`.
-    :param include: the child lists, as a comma-separated text or a sequence.
-    :param cut: entities of which only some fields are wanted: what is no row of them doesn't stay, as nothing tells
-        what in it isn't wanted.
-    :raises DotyposInputError: the entity has no such child list.
+    :param lists: the child lists to take out, by the field that nests them.
+    :param cut: entities of which only some fields are wanted. What isn't a row of them doesn't stay, because nothing
+        tells which of it isn't wanted.
     """
-    found = find_entity(name)
-    included = {key: found.includes[key] for key in split_names(list_params(found, include=include).get("include"))}
     parents: Rows = []
-    children: dict[str, Rows] = {child.entity: [] for child in included.values()}
+    children: dict[str, Rows] = {child.entity: [] for child in lists.values()}
     misfits: Counter[str] = Counter()
     for row in rows:
         fields = members(row, misfits)
         taken = False
-        for key, child in included.items():
+        for key, child in lists.items():
             if key not in fields:
                 continue
             objects, others = child_rows(fields[key])
-            children[child.entity] += (_with_parent(one, child, fields["id"], misfits) for one in objects)
+            children[child.entity] += (_with_parent(item, child, fields["id"], misfits) for item in objects)
             misfits[key] += len(others)
             if not others or child.entity in cut:
                 del fields[key]

@@ -17,7 +17,7 @@ import msgspec
 from airflow_provider_dotypos.api.characters import REPLACEMENT
 from airflow_provider_dotypos.api.entities import Entity, Field, find_entity, nearest
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.query import list_params, split_names
+from airflow_provider_dotypos.api.query import split_names
 
 SCHEMA_VERSION = 1
 """Counts the changes of names, kinds or order that readers of earlier files would notice."""
@@ -181,38 +181,32 @@ def child_rows(value: msgspec.Raw) -> tuple[list[msgspec.Raw], list[msgspec.Raw]
 
 
 def columns_of(
-    name: str,
+    entity: Entity,
+    included: Sequence[str] = (),
     *,
-    include: Names = None,
     columns: Names = None,
     exclude: Names = None,
     personal_data: bool = True,
 ) -> Columns:
-    """Return the columns of an entity.
+    """Return the columns of an entity's rows.
 
-    :param name: the entity. Names below are given as one comma-separated text or a sequence; a child list's fields as
-        ``orderItems.name``.
-    :param include: child lists that the rows nest.
-    :param columns: only these; with them always ``id``, the key and the fields that order changes, of child lists
-        ``id`` and the parent's id. :param exclude: all but these.
-    :param personal_data: ``False`` leaves out every field marked as personal data in the entity table, and fields that
-        it doesn't know (nobody can vouch for these).
-    :raises DotyposInputError: an unknown name (the message lists what there is), one that can't be left out, or both
-        `columns` and `exclude`.
+    :param included: names of child lists that the rows nest.
+    :param columns: only these fields, as a comma-separated text or a sequence, a child list's as ``orderItems.name``.
+        ``id``, the key and the fields that order changes are always there; of child lists ``id`` and the parent's id.
+    :param exclude: all fields but these, likewise.
+    :param personal_data: ``False`` leaves out every field that the entity table marks as personal data, and fields that
+        it doesn't know: nobody can vouch for these.
+    :raises DotyposInputError: if a name is unknown (the message lists what there is), or can't be left out.
     """
-    found = find_entity(name)
-    included = split_names(list_params(found, include=include).get("include"))
     only, without = split_names(columns), split_names(exclude)
     if columns is not None and not only:
         raise DotyposInputError("columns is empty; leave it out to have all")
-    if only and without:
-        raise DotyposInputError("give columns or exclude, not both")
-    _check_names(found, included, only + without)
-    needed = {"id", *found.primary_key, *found.cursors} & set(found.fields)
-    below = {f"{name}.{key}" for name in included for key in ("id", found.includes[name].parent)}
+    _check_names(entity, included, only + without)
+    needed = {"id", *entity.primary_key, *entity.cursors} & set(entity.fields)
+    below = {f"{name}.{key}" for name in included for key in ("id", entity.includes[name].parent)}
     if kept := (needed | below) & set(without):
         raise DotyposInputError(f"exclude can't name {', '.join(sorted(kept))}: rows are told apart and ordered by it")
-    chosen = _select(found, included, only, without, personal_data, needed)
+    chosen = _select(entity, included, only, without, personal_data, needed)
     _check_chosen(chosen, only)
     return chosen
 
@@ -228,10 +222,10 @@ def _check_chosen(chosen: Columns, only: Iterable[str]) -> None:
 
 
 def _select(
-    found: Entity, included: Sequence[str], only: list[str], without: list[str], personal_data: bool, needed: set[str]
+    entity: Entity, included: Sequence[str], only: list[str], without: list[str], personal_data: bool, needed: set[str]
 ) -> Columns:
-    whole = [_column(f) for f in found.fields.values()]
-    whole += [_child(found, name, _below(name, only), _below(name, without), personal_data) for name in included]
+    whole = [_column(field) for field in entity.fields.values()]
+    whole += [_child(entity, name, _below(name, only), _below(name, without), personal_data) for name in included]
     wanted = needed | {name.split(".")[0] for name in only}
     chosen = tuple(
         column
@@ -239,18 +233,18 @@ def _select(
         if (not only or column.name in wanted) and column.name not in without and (personal_data or not column.personal)
     )
     left_out = {column.name for column in whole} - {column.name for column in chosen}
-    return Columns(found.name, chosen, frozenset(left_out), others=personal_data and not only)
+    return Columns(entity.name, chosen, frozenset(left_out), others=personal_data and not only)
 
 
-def _column(f: Field) -> Column:
-    # Ids are 64 bits wide even where the documents say int (attendances), and so are flags, which are open [A].
-    wide = f.name in ("id", "flags") or f.name.endswith("Id")
-    kind = _KINDS[f.type]
-    return Column(f.name, "long" if kind == "int" and wide else kind, f.nullable, f.personal)
+def _column(field: Field) -> Column:
+    # Ids are 64 bits wide even where the documents say int, and so are flags, whose values are open [A].
+    wide = field.name in ("id", "flags") or field.name.endswith("Id")
+    kind = _KINDS[field.type]
+    return Column(field.name, "long" if kind == "int" and wide else kind, field.nullable, field.personal)
 
 
-def _child(found: Entity, name: str, only: list[str], without: list[str], personal_data: bool) -> Column:
-    child = found.includes[name]
+def _child(entity: Entity, name: str, only: list[str], without: list[str], personal_data: bool) -> Column:
+    child = entity.includes[name]
     needed = {"id", child.parent}
     return Column(name, "rows", rows=_select(find_entity(child.entity), (), only, without, personal_data, needed))
 
@@ -260,14 +254,14 @@ def _below(name: str, names: Iterable[str]) -> list[str]:
     return [given.split(".", 1)[1] for given in names if given.startswith(f"{name}.")]
 
 
-def _check_names(found: Entity, included: Sequence[str], names: Iterable[str]) -> None:
-    below = {child: find_entity(found.includes[child].entity).fields for child in included}
-    known = dict.fromkeys([*found.fields, *included])
+def _check_names(entity: Entity, included: Sequence[str], names: Iterable[str]) -> None:
+    below = {child: find_entity(entity.includes[child].entity).fields for child in included}
+    known = dict.fromkeys([*entity.fields, *included])
     known |= dict.fromkeys(f"{child}.{name}" for child, fields in below.items() for name in fields)
     for name in names:
         if name not in known:
             raise DotyposInputError(
-                f"{found.name} has no field {name!r}{nearest(name, known)}. There are: {', '.join(known)}"
+                f"{entity.name} has no field {name!r}{nearest(name, known)}. There are: {', '.join(known)}"
             )
 
 

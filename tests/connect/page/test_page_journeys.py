@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from html import unescape
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -27,7 +27,10 @@ from tests.connect.conftest import (
     Person,
     aged,
     forms,
+    nothing_is_written,
+    state_of,
     told,
+    with_query,
 )
 
 MINUTES = 60
@@ -36,33 +39,6 @@ MINUTES = 60
 @pytest.fixture
 def sandbox(page_world: PageWorld) -> Sandbox:
     return page_world.sandbox
-
-
-@pytest.fixture
-def clouds(page_world: PageWorld) -> tuple[int, int]:
-    first, second = page_world.sandbox.cloud_ids
-    return first, second
-
-
-@pytest.fixture
-def ada(page_world: PageWorld) -> Person:
-    return page_world.person(ADMIN)
-
-
-@contextmanager
-def nothing_is_written(world: PageWorld) -> Iterator[None]:
-    before = world.everything_stored()
-    yield
-    assert world.everything_stored() == before
-
-
-def state_of(address: str) -> str:
-    return parse_qs(urlsplit(address).query)["state"][0]
-
-
-def with_query(address: str, **changes: str) -> str:
-    parts = urlsplit(address)
-    return parts._replace(query=urlencode(dict(parse_qsl(parts.query)) | changes)).geturl()
 
 
 class TestAJourney:
@@ -144,9 +120,7 @@ class TestAJourney:
 
         assert "The connection has expired" in consent.text
         departure = told(ada.get("connect", conn_id=f"clock_{offset}"))
-        assert (
-            "Dotypos answers that the connection has expired? Then the clock of Airflow's server is wrong" in departure
-        )
+        assert "If Dotypos answers that the connection has expired, the clock of Airflow's server is wrong" in departure
 
     def test_whose_token_does_not_work_stores_nothing(
         self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]
@@ -461,8 +435,8 @@ class TestAnotherCloud:
             ("two words", "A connection id is"),
             ("", "A connection id is"),
             ("<b>x</b>", "A connection id is"),
-            ("asked_again", "There is a connection asked_again already"),
-            (HELD_IN_ENVIRONMENT, f"There is a connection {HELD_IN_ENVIRONMENT} already"),
+            ("asked_again", "The connection asked_again already exists"),
+            (HELD_IN_ENVIRONMENT, f"The connection {HELD_IN_ENVIRONMENT} already exists"),
         ],
     )
     def test_is_asked_for_again_after_a_bad_id(self, page_world: PageWorld, ada: Person, conn_id: str, message: str):
@@ -594,9 +568,9 @@ class TestWhatIsTyped:
             ({"conn_id": "x" * 251}, "A connection id is"),
             ({"conn_id": "<script>alert(1)</script>"}, "A connection id is"),
             ({"conn_id": "line\nbreak"}, "A connection id is"),
-            ({"conn_id": "taken"}, "There is a connection taken already"),
+            ({"conn_id": "taken"}, "The connection taken already exists"),
             ({"conn_id": "taken_postgres"}, "is of another type (postgres)"),
-            ({"conn_id": HELD_IN_ENVIRONMENT}, f"There is a connection {HELD_IN_ENVIRONMENT} already"),
+            ({"conn_id": HELD_IN_ENVIRONMENT}, f"The connection {HELD_IN_ENVIRONMENT} already exists"),
             ({"client_id": " "}, "Client ID is missing"),
             ({"client_id": "my id"}, "Client ID must be 1 to 128"),
             ({"client_id": "i" * 129}, "Client ID must be 1 to 128"),

@@ -14,23 +14,23 @@ from cryptography.fernet import Fernet
 
 from airflow_provider_dotypos.connect.page.seals import ExpiredSealError
 from tests.connect.answering import answering
-from tests.connect.conftest import ADMIN, HELD_IN_ENVIRONMENT, OPERATOR, PageWorld, Person, aged, forms, told
-from tests.connect.page.test_page_journeys import nothing_is_written, state_of, with_query
+from tests.connect.conftest import (
+    ADMIN,
+    HELD_IN_ENVIRONMENT,
+    OPERATOR,
+    PageWorld,
+    Person,
+    aged,
+    forms,
+    nothing_is_written,
+    state_of,
+    told,
+    with_query,
+)
 
 MINUTES = 60
 FOREIGN = "https://proxy.example"
 IN_THE_ERROR = "5ecbe77e is in the error"
-
-
-@pytest.fixture
-def ada(page_world: PageWorld) -> Person:
-    return page_world.person(ADMIN)
-
-
-@pytest.fixture
-def clouds(page_world: PageWorld) -> tuple[int, int]:
-    first, second = page_world.sandbox.cloud_ids
-    return first, second
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ class TestAValueToStore:
         with refusing(page_world, "UPDATE ON connection"):
             result = ada.get(address)
 
-        assert "What this page doesn't show: the extras private_thing" in told(result)
+        assert "This page doesn't show the extras private_thing" in told(result)
         assert "5ecbe77e" not in result.text
         assert "timeout" in result.text
 

@@ -23,25 +23,17 @@ from tests.connect.conftest import (
     VIEWER,
     PageWorld,
     Person,
+    aged,
     forms,
+    nothing_is_written,
+    state_of,
     told,
+    with_query,
 )
-from tests.connect.page.test_page_journeys import aged, nothing_is_written, state_of, with_query
 
 BROWSER, RESULT = "dotypos_connect_browser", "dotypos_connect_result"
 NOT_ALLOWED = "You may not edit connections in this Airflow"
 HOURS = 3600
-
-
-@pytest.fixture
-def ada(page_world: PageWorld) -> Person:
-    return page_world.person(ADMIN)
-
-
-@pytest.fixture
-def clouds(page_world: PageWorld) -> tuple[int, int]:
-    first, second = page_world.sandbox.cloud_ids
-    return first, second
 
 
 @pytest.fixture
@@ -105,7 +97,7 @@ class TestWhoMayNotEditConnections:
     ):
         page_world.add("viewers_question", cloud=clouds[0])
         grant = {"refresh_token": page_world.sandbox.refresh_token, "cloud_id": str(clouds[1])}
-        for kind in ({"kind": "other cloud", "old": "1", "problem": None}, {"kind": "held elsewhere", "held_in": "x"}):
+        for kind in ({"kind": "other cloud", "own_cloud": "1"}, {"kind": "held elsewhere", "held_in": "x"}):
             outcome = sealed(page_world, viktor, conn_id="viewers_question", cloud="Bistro", grant=grant, **kind)
             put(viktor, RESULT, page_world.seals.seal("result", outcome))
             question = page_world.seals.seal("result", outcome)
@@ -203,7 +195,7 @@ class TestAForm:
         if page_world.stored("attacked") is None:
             page_world.add("attacked", cloud=page_world.sandbox.cloud_ids[0])
         grant = {"refresh_token": "attackers", "cloud_id": "1"}
-        question = {"kind": "other cloud", "old": "1", "cloud": "x", "problem": None, "grant": grant}
+        question = {"kind": "other cloud", "own_cloud": "1", "cloud": "x", "grant": grant}
         put(
             ada, RESULT, page_world.seals.seal("result", sealed(page_world, ada, ADMIN, conn_id="attacked", **question))
         )

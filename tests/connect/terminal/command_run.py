@@ -6,11 +6,9 @@ import argparse
 import io
 import queue
 import re
-import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,11 +16,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 import requests
-from airflow import settings
 
 from airflow_provider_dotypos.commands import connect
 from airflow_provider_dotypos.sandbox import Sandbox
-from tests.ui.airflow_server import AirflowHome
 
 PATIENCE = 30.0
 
@@ -185,21 +181,3 @@ def starter(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Connect:
         return Run(tuple(map(str, options)), told)
 
     return begin
-
-
-@contextmanager
-def database_like(home: AirflowHome, folder: Path) -> Iterator[Path]:
-    """Let this process use a metadata database like a home's, as it was when nobody had used it yet."""
-    path = folder / "airflow.db"
-    shutil.copy(home.path / "empty.db", path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{path}")
-        _use_configured_database()
-        yield path
-    _use_configured_database()
-
-
-def _use_configured_database() -> None:
-    settings.dispose_orm(do_log=False)
-    settings.configure_vars()
-    settings.configure_orm()

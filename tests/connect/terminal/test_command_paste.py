@@ -110,9 +110,9 @@ def test_a_refusal_is_told(connect: Connect, sandbox: Sandbox, type_in: Type) ->
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        ("", "not the whole address"),
-        ("https://dotykacka.cz", "not the whole address"),
-        ("https://[dotykacka.cz/?state=", "not the whole address"),
+        ("", "isn't the whole address"),
+        ("https://dotykacka.cz", "isn't the whole address"),
+        ("https://[dotykacka.cz/?state=", "isn't the whole address"),
         ("https://dotykacka.cz/?token=a&cloudid=1&state=another", "another run of the command"),
         ("https://dotykacka.cz/?token=a&cloudid=1&state=é", "another run of the command"),
     ],

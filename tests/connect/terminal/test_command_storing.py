@@ -6,7 +6,6 @@ import json
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +15,13 @@ from airflow_provider_dotypos.connections import stored
 from airflow_provider_dotypos.connections.stored import StoredConnection
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Sandbox
-from tests.connect.terminal.command_run import PROCESS, Browser, Connect, Told, database_like, options_for, starter
-from tests.ui.airflow_server import AirflowHome, airflow_home
+from tests.connect.terminal.command_run import PROCESS, Browser, Connect, Told, options_for, starter
+from tests.ui.airflow_server import AirflowHome
 
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Connect:
     return starter(monkeypatch, sandbox)
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
-    return airflow_home(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def database(home: AirflowHome, tmp_path: Path) -> Iterator[Path]:
-    """A metadata database of the test's own, which this process uses."""
-    with database_like(home, tmp_path) as path:
-        yield path
 
 
 def found(conn_id: str) -> StoredConnection:

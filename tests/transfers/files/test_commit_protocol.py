@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,19 +24,18 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.window import Window, iso
-from airflow_provider_dotypos.transfers.files.commit import Attempt, SupersededError, gaps, sidecar_name, stream_name
+from airflow_provider_dotypos.transfers.engine import gaps
+from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, Part, newest_generation, whole_manifest
 from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.sink import SupersededError
+from tests.stepping import KilledError, SteppedThread
 
 CELLS = 6
 ROWLESS = {1, 2, 5}
 ROWS = [cell for cell in range(CELLS) if cell not in ROWLESS]
 STREAM = Stream("rows", (), "versionDate")
-
-
-class Killed(BaseException):
-    """What a writer dies of: nothing of its own code runs after it."""
 
 
 class EndedError(Exception):
@@ -81,7 +79,7 @@ class SteppedStore(Store):
             yield directory
 
 
-class Writer(threading.Thread):
+class Writer(SteppedThread):
     """One attempt: keeps what it finds, walks the other cells, writes parts of `width` cells, then commits.
 
     :ivar ends: whether its next look at a cell ends it.
@@ -89,43 +87,18 @@ class Writer(threading.Thread):
     """
 
     def __init__(self, folder: Path, width: int, overwrite: bool, origin: str) -> None:
-        super().__init__(daemon=True)
+        super().__init__()
         self.width = width
         self.overwrite = overwrite
         self.origin = origin
         self.result: Manifest | None = None
-        self.error: BaseException | None = None
-        self.done = False
         self.ends = False
         self.walked: list[int] = []
         self._store = SteppedStore(ObjectStoragePath(f"file://{folder}"), self)
-        self._go = threading.Semaphore(0)
-        self._stopped = threading.Semaphore(0)
-        self._killed = False
-        self.start()
-        self._stopped.acquire()
+        self.begin()
 
-    def wait(self) -> None:
-        self._stopped.release()
-        self._go.acquire()
-        if self._killed:
-            raise Killed
-
-    def step(self) -> None:
-        self._go.release()
-        self._stopped.acquire()
-
-    def kill(self) -> None:
-        self._killed = True
-        self.step()
-
-    def run(self) -> None:
-        try:
-            self.result = self._write()
-        except BaseException as error:
-            self.error = error
-        self.done = True
-        self._stopped.release()
+    def work(self) -> None:
+        self.result = self._write()
 
     def _write(self) -> Manifest:
         attempt = Attempt.begin(self._store, overwrite=self.overwrite, origin=self.origin)
@@ -133,7 +106,7 @@ class Writer(threading.Thread):
             return attempt.finished
         piece = Piece(STREAM, 0, CELLS)
         try:
-            for gap in list(gaps(piece, attempt.keep(stream_name(piece), 0, CELLS, self._rows_in))):
+            for gap in list(gaps(piece, attempt.keep(piece.name, 0, CELLS, self._rows_in))):
                 self._walk(attempt, gap.lo or 0, gap.hi)
             return attempt.commit(self._manifest)
         except SupersededError:
@@ -165,8 +138,8 @@ class Writer(threading.Thread):
         if not rows:
             attempt.note_rowless(STREAM.name, low, high)
             return
-        with self._store.staging() as directory:
-            writer = JsonLinesWriter(directory / self._store.staging_name(), None)
+        with attempt.store.staging() as directory:
+            writer = JsonLinesWriter(directory / attempt.store.staging_name(), None)
             writer.write(rows)
             attempt.put(writer, STREAM.name, low, high, ".jsonl")
 
@@ -263,7 +236,7 @@ class CommitProtocol(RuleBasedStateMachine):
                     writer.step()
                     self.check()
                 writer.join()
-                assert isinstance(writer.error, (Killed, EndedError, type(None))), writer.error
+                assert isinstance(writer.error, (KilledError, EndedError, type(None))), writer.error
             if self.newest:
                 self.check_left_overs()
         finally:

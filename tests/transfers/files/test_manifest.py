@@ -13,8 +13,7 @@ import pytest
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.transfers.files.manifest import DamagedSetError, Manifest, read_manifest
-
-from .conftest import SINCE, UNTIL
+from tests.transfers.conftest import SINCE, UNTIL
 
 Extract = Callable[..., dict[str, Any]]
 
@@ -78,14 +77,15 @@ def test_a_foreign_one_that_takes_the_next_name_meanwhile_is_nobodys_success(
     """The old set isn't returned in place of the one that was to replace it, and stays whole."""
     from airflow_provider_dotypos.transfers import extract as module
 
-    work = module.Engine.work
+    walk = module.Engine.walk
 
-    def copied_meanwhile(engine: Any) -> None:
-        work(engine)
+    def copied_meanwhile(engine: Any, window: Any) -> Any:
+        walked = walk(engine, window)
         shutil.copy(manifest, manifest.with_name("_manifest-0002.json"))
+        return walked
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.Engine, "work", copied_meanwhile)
+        patch.setattr(module.Engine, "walk", copied_meanwhile)
         with pytest.raises(FileNotFoundError, match="its files are gone again"):
             extract(overwrite=True)
     assert read_manifest(str(manifest), verify=True).manifest.rows == 750

@@ -150,9 +150,9 @@ def test_what_the_last_pass_costs(
     walk_on = Engine._walk_to_the_open_end
 
     def counted(engine: Engine, start: int) -> None:
-        before = engine.requests
+        before = engine._reader.requests
         walk_on(engine, start)
-        made.append(engine.requests - before)
+        made.append(engine._reader.requests - before)
 
     monkeypatch.setattr(Engine, "_walk_to_the_open_end", counted)
     with connected(api) as lake:

@@ -17,11 +17,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
-from airflow_provider_dotypos.transfers import id_counter
-from airflow_provider_dotypos.transfers.files import staging
+from airflow_provider_dotypos.transfers.files import id_counter, staging
+from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
 from airflow_provider_dotypos.transfers.files.staging import open_private, remove_left_overs, staging_folder
 from airflow_provider_dotypos.transfers.files.store import Store
-from airflow_provider_dotypos.transfers.id_counter import DistinctIds
 from tests.transfers.conftest import SINCE, UNTIL
 from tests.transfers.test_together import run_apart
 

@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.api.entities import entities
+from airflow_provider_dotypos.api.entities import Child, entities, find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.rows.children import split_children
-from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, Columns, columns_of
-from tests.transfers.rows import ITEM, ORDER, PAYMENT, encoded, members, order, raw
+from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, Columns
+from airflow_provider_dotypos.transfers.selection import Selection
+from tests.transfers.sample_rows import ITEM, ORDER, PAYMENT, columns_of, encoded, members, order, raw
 
 ORDERS = columns_of("orders", include="orderItems,moneyLogs")
 
@@ -96,7 +97,7 @@ def test_what_a_table_needs_cant_be_excluded(name: str) -> None:
 
 def test_columns_and_exclude_are_alternatives() -> None:
     with pytest.raises(DotyposInputError, match="not both"):
-        columns_of("orders", columns="note", exclude="paid")
+        Selection.of("orders", cloud_id=1, columns="note", exclude="paid")
 
 
 # --- the schema ----------------------------------------------------------------------------------------------------
@@ -217,13 +218,16 @@ def test_jsonl_holds_rows_as_they_came_or_cut(tmp_path: Path) -> None:
 # --- splitting rows ------------------------------------------------------------------------------------------------
 
 
+def lists(name: str, *keys: str) -> dict[str, Child]:
+    return {key: find_entity(name).includes[key] for key in keys}
+
+
 def test_one_pass_over_orders_feeds_three_tables() -> None:
     orphan = {name: value for name, value in PAYMENT.items() if name != "_orderId"}
     nobodys = {**PAYMENT, "_orderId": None}
     parents, children, misfits = split_children(
-        "orders",
         [order(orderItems=[ITEM, ITEM], moneyLogs=[orphan, nobodys]), order(orderItems=None, moneyLogs=[]), order()],
-        "orderItems,moneyLogs",
+        lists("orders", "orderItems", "moneyLogs"),
     )
     assert not +misfits
     assert [bytes(row) for row in parents] == [bytes(order())] * 3
@@ -233,7 +237,7 @@ def test_one_pass_over_orders_feeds_three_tables() -> None:
 
 def test_a_name_that_is_no_text_is_not_fatal() -> None:
     given_row = msgspec.Raw(b'{"id":"1","\xff":1,"orderItems":[{"id":"2","\xff":1}]}')
-    (parent,), children, _ = split_children("orders", [given_row], "orderItems")
+    (parent,), children, _ = split_children([given_row], lists("orders", "orderItems"))
     assert bytes(parent).decode() == '{"id":"1","�":1}'
     assert bytes(children["order-items"][0]).decode() == '{"id":"2","�":1,"_orderId":"1"}'
     cut = columns_of("orders", include="orderItems", exclude="orderItems.note").cut([given_row], Counter())
@@ -242,13 +246,14 @@ def test_a_name_that_is_no_text_is_not_fatal() -> None:
 
 def test_a_parents_id_that_is_no_text_is_not_fatal() -> None:
     item = b'{"id":"2","_orderId":"\xff"}'
-    _, children, _ = split_children("orders", [msgspec.Raw(b'{"id":"1","orderItems":[%s]}' % item)], "orderItems")
+    row = msgspec.Raw(b'{"id":"1","orderItems":[%s]}' % item)
+    _, children, _ = split_children([row], lists("orders", "orderItems"))
     assert bytes(children["order-items"][0]) == item
 
 
 def test_ingredients_belong_to_the_dish() -> None:
     _, children, _ = split_children(
-        "products", [raw({"id": "1", "ingredients": [{"id": "2", "_productId": "3"}]})], "ingredients"
+        [raw({"id": "1", "ingredients": [{"id": "2", "_productId": "3"}]})], lists("products", "ingredients")
     )
     assert msgspec.json.decode(children["product-ingredients"][0]) == {
         "id": "2",
@@ -263,12 +268,13 @@ def test_ingredients_belong_to_the_dish() -> None:
     ids=str,
 )
 def test_what_is_no_row_stays_where_it_is_and_is_counted(value: object, others: object, rows: int) -> None:
-    parents, children, misfits = split_children("orders", [order(orderItems=value)], ["orderItems"])
+    items = lists("orders", "orderItems")
+    parents, children, misfits = split_children([order(orderItems=value)], items)
     assert bytes(parents[0]) == bytes(order(orderItems=others))
     assert [bytes(row) for row in children["order-items"]] == [bytes(raw(ITEM))] * rows
     assert misfits == {"orderItems": len(others) if isinstance(others, list) else 1}
 
-    parents, children, again = split_children("orders", [order(orderItems=value)], ["orderItems"], {"order-items"})
+    parents, children, again = split_children([order(orderItems=value)], items, {"order-items"})
     assert bytes(parents[0]) == bytes(order())  # where only some fields are wanted, nothing tells what is in it
     assert (len(children["order-items"]), again) == (rows, misfits)
 
@@ -276,7 +282,7 @@ def test_what_is_no_row_stays_where_it_is_and_is_counted(value: object, others: 
 @given(row=members(ORDERS))
 def test_nothing_is_lost_by_splitting(row: dict[str, str]) -> None:
     row = {**row, "id": '"7"'}
-    parents, children, misfits = split_children("orders", [encoded(row)], "orderItems,moneyLogs")
+    parents, children, misfits = split_children([encoded(row)], lists("orders", "orderItems", "moneyLogs"))
     left = dict(told(parents[0]))
     read = partial(json.loads, parse_float=Decimal)
     for key, entity in (("orderItems", "order-items"), ("moneyLogs", "money-logs")):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias, cast
+from typing import BinaryIO, Literal, TypeAlias, cast, get_args
 
+from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.transfers.files.formats.delimited import CsvWriter
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
@@ -16,6 +17,7 @@ from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.rows.columns import Columns
 
 Name: TypeAlias = Literal["jsonl", "parquet", "csv"]
+NAMES = get_args(Name)
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,26 @@ class FileFormat:
     gzip_level: int | None = None
 
     @classmethod
+    def of(cls, name: str, compression: str | None = None, compression_level: int = 1) -> FileFormat:
+        """Return the format that an operator asks for.
+
+        :raises DotyposInputError: if there is no such format, or it isn't compressed like this.
+        """
+        if name not in NAMES:
+            raise DotyposInputError(f"file_format must be one of {', '.join(NAMES)}, not {name!r}")
+        if compression not in (None, "gzip"):
+            raise DotyposInputError(f"compression must be None or 'gzip', not {compression!r}")
+        if compression and name == "parquet":
+            raise DotyposInputError(
+                "compression must be None for parquet, which compresses its columns by itself (zstd)"
+            )
+        if compression_level not in (1, 2, 3):
+            raise DotyposInputError(f"compression_level must be 1, 2 or 3, not {compression_level!r}")
+        return cls(cast("Name", name), compression_level if compression else None)
+
+    @classmethod
     def read(cls, name: str, compression: str | None) -> FileFormat:
-        """Return the format of files that are there already, as their manifest tells it."""
+        """Return the format of existing files, as their manifest says."""
         return cls(cast("Name", name), None if compression is None else 1)
 
     @property

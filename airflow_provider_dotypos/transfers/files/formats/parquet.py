@@ -51,8 +51,6 @@ keeps them, and the answers that they came in, so the bound on bytes bounds memo
 class PyarrowMissingError(DotyposError, ImportError):
     """Parquet was asked for, and pyarrow isn't installed."""
 
-    permanent = True
-
 
 class ParquetWriter(RowWriter):
     """A staging file of Parquet, compressed by zstd. ``bytes`` grows by whole row groups.

@@ -22,8 +22,8 @@ from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWrit
 from airflow_provider_dotypos.transfers.files.formats.parquet import ParquetWriter
 from airflow_provider_dotypos.transfers.files.formats.part_ids import part_ids
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
-from airflow_provider_dotypos.transfers.rows.columns import Columns, columns_of
-from tests.transfers.rows import ITEM, encoded, members, order, raw
+from airflow_provider_dotypos.transfers.rows.columns import Columns
+from tests.transfers.sample_rows import ITEM, columns_of, encoded, members, order, raw
 
 ORDERS = columns_of("orders", include="orderItems")
 

@@ -16,8 +16,7 @@ from airflow_provider_dotypos.transfers.files.formats import parquet
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.files.formats.parquet import ParquetWriter
-from airflow_provider_dotypos.transfers.rows.columns import columns_of
-from tests.transfers.rows import order, raw
+from tests.transfers.sample_rows import columns_of, order, raw
 
 CUSTOMERS = columns_of("customers")
 LIMIT = 20_000

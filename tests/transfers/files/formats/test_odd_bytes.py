@@ -16,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.sandbox import Sandbox
-from airflow_provider_dotypos.sandbox.shop import wire
+from airflow_provider_dotypos.sandbox.api import wire
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
-from airflow_provider_dotypos.transfers.rows.columns import columns_of, members
+from airflow_provider_dotypos.transfers.rows.columns import members
 from airflow_provider_dotypos.transfers.rows.readable import readable
 from tests.transfers.conftest import SINCE_MS
+from tests.transfers.sample_rows import columns_of
 
 FORMATS = ["jsonl", "csv", "parquet"]
 READERS = {"jsonl": "read_json", "csv": "read_csv", "parquet": "read_parquet"}

@@ -21,8 +21,8 @@ from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.transfers.files.formats import parquet
 from airflow_provider_dotypos.transfers.files.formats.encoder import HELD_BYTES, EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.parquet import ParquetWriter
-from airflow_provider_dotypos.transfers.rows.columns import Columns, columns_of
-from tests.transfers.rows import ITEM, PAYMENT, order, raw
+from airflow_provider_dotypos.transfers.rows.columns import Columns
+from tests.transfers.sample_rows import ITEM, PAYMENT, columns_of, order, raw
 
 ORDERS = columns_of("orders", include="orderItems,moneyLogs")
 
@@ -267,11 +267,9 @@ def test_memory_stays_flat() -> None:
     code = """
 import resource, sys, tempfile, msgspec
 from pathlib import Path
-from airflow_provider_dotypos.transfers.rows.columns import columns_of
-from airflow_provider_dotypos.transfers.files.formats.encoder import HELD_BYTES, EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.parquet import ParquetWriter
-from tests.transfers.rows import order
+from tests.transfers.sample_rows import columns_of, order
 text = bytes(order(note="x" * 300))
 writer = ParquetWriter(Path(tempfile.mkdtemp()) / "part.parquet", columns_of("orders"), EncodingThread())
 peaks = []
@@ -293,9 +291,10 @@ def test_without_pyarrow_the_error_says_what_to_install(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 sys.modules["pyarrow"] = None
-from airflow_provider_dotypos.transfers.formats import columns, delimited, encoder, file_format, parquet
+from airflow_provider_dotypos.transfers.files.formats import delimited, encoder, file_format, parquet
+from airflow_provider_dotypos.transfers.rows.columns import Columns
 try:
-    parquet.ParquetWriter(Path(sys.argv[1]), columns.columns_of("orders"), encoder.EncodingThread())
+    parquet.ParquetWriter(Path(sys.argv[1]), Columns("orders", ()), encoder.EncodingThread())
 except parquet.PyarrowMissingError as error:
     print(error)
 """

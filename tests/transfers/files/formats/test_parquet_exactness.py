@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.transfers.rows import arrow
-from airflow_provider_dotypos.transfers.rows.columns import Column, Columns, columns_of
+from airflow_provider_dotypos.transfers.rows.columns import Column, Columns
 from tests.transfers.files.formats.test_parquet import ORDERS, written
-from tests.transfers.rows import ITEM, PAYMENT, encoded, members, order, rows
+from tests.transfers.sample_rows import ITEM, PAYMENT, columns_of, encoded, members, order, rows
 
 PRODUCTS = columns_of("products", include="ingredients")
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

@@ -1,0 +1,104 @@
+"""What this provider asks of Airflow itself, which is the same in all its versions (3.1 to 3.3).
+
+Airflow's own modules are heavy, so each function imports what it needs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeAlias
+
+log = logging.getLogger(__name__)
+
+#: A task instance: its DAG, run, task and map index.
+TaskInstanceKey: TypeAlias = tuple[str, str, str, int]
+
+#: Runs whose states are asked for at once; their ids go into an address.
+_RUNS_AT_ONCE = 20
+
+
+def mask_secret(value: str) -> None:
+    """Have Airflow mask a secret in the logs of this process."""
+    from airflow.sdk.log import mask_secret as mask
+
+    mask(value)
+
+
+def console() -> Any:
+    """Return the console that Airflow's own commands print with; names in square brackets are no markup in it."""
+    from airflow.cli.simple_table import AirflowConsole
+
+    return AirflowConsole(markup=False, emoji=False)
+
+
+def signed_in_user() -> Any:
+    """Return core's dependency that tells a request's user, or refuses it (an API server's own app has no other)."""
+    from airflow.api_fastapi.core_api.security import get_user
+
+    return get_user
+
+
+def may_edit_connection(user: Any, conn_id: str | None, team: str | None = None) -> bool:
+    """Return whether Airflow's auth manager lets a user edit a connection, or (``None``) make one."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.models.resource_details import ConnectionDetails
+
+    allowed: bool = get_auth_manager().is_authorized_connection(
+        method="POST" if conn_id is None else "PUT",
+        details=ConnectionDetails(conn_id=conn_id, team_name=team),
+        user=user,
+    )
+    return allowed
+
+
+def secret_key() -> str:
+    """Return the key that all API servers of this Airflow share."""
+    from airflow.configuration import conf
+
+    return str(conf.get_mandatory_value("api", "secret_key"))
+
+
+def base_url() -> str | None:
+    """Return the address at which people reach this Airflow, if it is configured."""
+    from airflow.configuration import conf
+
+    return conf.get("api", "base_url", fallback=None) or None
+
+
+def task_instance(context: Any) -> TaskInstanceKey:
+    """Return which task instance runs."""
+    ti = context["ti"]
+    return ti.dag_id, ti.run_id, ti.task_id, ti.map_index
+
+
+def first_put_off(context: Any) -> datetime | None:
+    """Return when the task instance first gave its slot back, to be run again later."""
+    first_date = getattr(context.get("ti"), "get_first_reschedule_date", None)
+    first: datetime | None = None if first_date is None else first_date(context)
+    return first
+
+
+def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstanceKey]:
+    """Return which task instances have succeeded, as far as Airflow can say."""
+    by_task: defaultdict[tuple[str, str, int], list[str]] = defaultdict(list)
+    for dag_id, run_id, task_id, map_index in runs:
+        by_task[dag_id, task_id, map_index].append(run_id)
+    done: set[TaskInstanceKey] = set()
+    for (dag_id, task_id, map_index), run_ids in by_task.items():
+        name = task_id if map_index < 0 else f"{task_id}_{map_index}"
+        left = iter(run_ids)
+        while some := list(islice(left, _RUNS_AT_ONCE)):
+            try:
+                states = context["ti"].get_task_states(
+                    dag_id=dag_id, map_index=map_index, task_ids=[task_id], run_ids=some
+                )
+                well = [run_id for run_id in some if str(states.get(run_id, {}).get(name)) == "success"]
+            except Exception as error:  # whatever it is: without an answer they count as not succeeded
+                log.warning("Airflow didn't say whether earlier runs of %s have succeeded: %r", task_id, error)
+                well = []
+            done.update((dag_id, run_id, task_id, map_index) for run_id in well)
+    return done

@@ -1,0 +1,89 @@
+"""What the sandbox's API keeps besides its rows: tokens, settings, faults to come, and the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_dotypos.sandbox.api import tokens
+from airflow_provider_dotypos.sandbox.behaviour import Behaviour
+from airflow_provider_dotypos.sandbox.faults import Fault, Request
+from airflow_provider_dotypos.sandbox.limit import Limit
+from airflow_provider_dotypos.sandbox.shop.rows import Rows
+
+
+class State:
+    """The state of one API. It may be changed while the API answers.
+
+    :ivar refresh_token: with ``client_id`` and ``client_secret``: credentials of the form that real ones have.
+    :ivar cloud_ids: the two clouds that the token may use.
+    :ivar foreign_cloud_id: a cloud that exists, but that the token may not use.
+    :ivar faults: failures to come, see ``Fault``.
+    :ivar limit: how many requests are let in, see ``Limit``. None lets all of them in.
+    :ivar requests: all requests so far, except those to the sandbox's own controls.
+    :ivar sign_ins: how many access tokens were issued.
+    :ivar latency: seconds added to each answer.
+    :ivar date_offset: seconds by which its clock is off, in the ``Date`` header and in the connector.
+    """
+
+    def __init__(self, shop: Rows, behaviour: Behaviour, port: int) -> None:
+        self.shop = shop
+        self.behaviour = behaviour
+        self.port = port
+        self.tokens = tokens.Tokens(shop.cloud_ids)
+        self.refresh_token = tokens.REFRESH_TOKEN
+        self.client_id = tokens.CLIENT_ID
+        self.client_secret = tokens.CLIENT_SECRET
+        self.cloud_ids = shop.cloud_ids
+        self.foreign_cloud_id = shop.foreign_cloud_id
+        self.faults: list[Fault] = []
+        self.limit: Limit | None = None
+        self.requests: list[Request] = []
+        self.sign_ins = 0
+        self.latency = 0.0
+        self.date_offset = 0.0
+        self.visits: dict[str, tokens.Visit] = {}
+        self.stock_taking_results: dict[int, list[dict[str, str | None]]] = {}
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """The positions of the switches for what is unknown of the real API. May be replaced at any time."""
+        return self._behaviour
+
+    @behaviour.setter
+    def behaviour(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self.shop.order_version_moves_with_items = behaviour.order_version_moves_with_items
+
+    @property
+    def token_lifetime(self) -> float:
+        """Seconds for which access tokens live, from the next one on."""
+        return self.tokens.lifetime
+
+    @token_lifetime.setter
+    def token_lifetime(self, seconds: float) -> None:
+        self.tokens.lifetime = seconds
+
+    def expire_tokens(self) -> None:
+        """Let all access tokens issued so far expire at once."""
+        self.tokens.expire()
+
+    @property
+    def url(self) -> str:
+        """The base URL, such as ``http://127.0.0.1:8765``."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def allowed_clouds(self) -> list[dict[str, Any]]:
+        """Return the clouds that the token may use."""
+        return [cloud for cloud in map(self.shop.cloud, self.cloud_ids) if cloud is not None]
+
+    def connection(self, cloud_id: int | None = None) -> dict[str, Any]:
+        """Return the Airflow connection to a cloud, in the form that ``airflow connections add --conn-json`` takes."""
+        return {
+            "conn_type": "dotypos",
+            "login": self.client_id,
+            "password": self.client_secret,
+            # Apart, as the form has them: the Test button of Airflow 3.3.2 fails for connections without a port.
+            "host": "http://127.0.0.1",
+            "port": self.port,
+            "extra": {"refresh_token": self.refresh_token, "cloud_id": str(cloud_id or self.cloud_ids[0])},
+        }

@@ -1,0 +1,235 @@
+"""What every transfer does, wherever its rows go: check the arguments, find the window, walk it into a sink."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos.api.errors import DotyposConfigurationError, DotyposInputError
+from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso, time_zone
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+from airflow_provider_dotypos.hooks.failures import airflow_failures
+from airflow_provider_dotypos.transfers.extract import extract
+from airflow_provider_dotypos.transfers.selection import Selection, check_choice
+from airflow_provider_dotypos.transfers.watermark import NothingNewError, Watermark
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_dotypos.api.client import DotyposClient
+    from airflow_provider_dotypos.api.entities import Entity
+    from airflow_provider_dotypos.api.query import Filter
+    from airflow_provider_dotypos.api.reading import Reader
+    from airflow_provider_dotypos.transfers.sink import Sink
+
+#: By how much clocks may differ before a run without a window takes notice. Less is waited out.
+_CLOCKS_DIFFER = timedelta(minutes=5)
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class DotyposTransferOperator(BaseOperator):
+    """The base of operators that bring an entity's rows somewhere. A subclass brings parameters of its own and a sink.
+
+    It takes the parameters below explicitly, with defaults and ``template_fields``, and implements `_sink` and
+    `_result`; also `_watermark`, if its tasks can do without a window.
+
+    :param entity: its name in the API's paths, such as ``orders``.
+    :param since: first instant inside the window. Defaults to the beginning.
+    :param until: first instant after the window. Defaults to the DAG run's `run_after`.
+    :param start: without a window: where the first run begins. Defaults to the beginning.
+    :param lookback: without a window: how far before the watermark to read again.
+    :param filter: further conditions.
+    :param include: child lists to nest in each row.
+    :param warehouse_id: for entities below a warehouse: the one to read. Defaults to all.
+    :param timezone: IANA zone in which bare dates begin.
+    :param columns: only these fields.
+    :param exclude: all fields but these.
+    :param personal_data: whether to read fields that hold personal data.
+    :param settle: seconds that a change may need to show in the API.
+    :param concurrency: threads that walk at once. Defaults to the connection's *Max concurrency*.
+    :param cloud_id: the cloud, in place of the connection's.
+    :param dotypos_conn_id: the Airflow connection.
+    :param incremental: whether a task without a window continues from where its last success ended.
+    """
+
+    ui_color = "#ffe3c2"
+
+    def __init__(
+        self,
+        *,
+        entity: str,
+        since: str | datetime | None,
+        until: str | datetime | None,
+        start: str | datetime | None,
+        lookback: timedelta,
+        filter: Filter,
+        include: str | None,
+        warehouse_id: int | str | None,
+        timezone: str | None,
+        columns: str | Sequence[str] | None,
+        exclude: str | Sequence[str] | None,
+        personal_data: bool,
+        settle: float,
+        concurrency: int | None,
+        cloud_id: int | str | None,
+        dotypos_conn_id: str,
+        incremental: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        # Of templated arguments only whether they are given can be checked before they are rendered.
+        self._given = (since is not None, until is not None)
+        self.incremental = incremental and not any(self._given)
+        check_switches(personal_data=personal_data)
+        check_choice(include=include, columns=columns, exclude=exclude)
+        check_settle(settle)
+        if concurrency is not None and (type(concurrency) is not int or not 1 <= concurrency <= 64):
+            raise ValueError(f"concurrency must be a whole number of threads, 1 to 64, not {concurrency!r}")
+        if not isinstance(lookback, timedelta) or lookback < timedelta(0):
+            raise ValueError(f"lookback must be a timedelta, 0 or more, not {lookback!r}")
+        if timezone is not None:
+            time_zone(timezone)
+        if not self.incremental and (start is not None or lookback):
+            raise ValueError("start and lookback are for tasks that continue from their last success; leave them out")
+        self.entity = entity
+        self.since = since
+        self.until = until
+        self.start = start
+        self.lookback = lookback
+        self.filter = filter
+        self.include = include
+        self.warehouse_id = warehouse_id
+        self.timezone = timezone
+        self.columns = columns
+        self.exclude = exclude
+        self.personal_data = personal_data
+        self.settle = settle
+        self.concurrency = concurrency
+        self.cloud_id = cloud_id
+        self.dotypos_conn_id = dotypos_conn_id
+        self._hook: DotyposHook | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Bring the window's rows into the sink, unless that is done already, and return the result."""
+        from airflow_provider_dotypos.api.reading import Reader
+        from airflow_provider_dotypos.api.retry import PUT_OFF_SOON
+
+        with airflow_failures(self.dotypos_conn_id, resumed=context):
+            self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency, PUT_OFF_SOON)
+            client = self._hook.get_conn()
+            reader = Reader(client)
+            selection = self._selection(_cloud_id(client))
+            self._check_window(selection.entity)
+            until = self.until if self.until is not None else context["dag_run"].run_after
+            if not self.incremental or not selection.entity.cursors:
+                window = Window.of(self.since, until, timezone=self.timezone)
+                return self._result([self._extract(context, selection, window, reader)])
+            watermark = self._watermark(context, selection)
+            try:
+                window = self._next_window(watermark, until, reader)
+            except NothingNewError as error:
+                if not (earlier := watermark.earlier_sets()):
+                    raise _compat.skip_exception(str(error)) from None
+                self.log.info("%s.", error)
+                return self._result(earlier)
+            result = self._extract(context, selection, window, reader)
+            return self._result([*watermark.finish(window, result, start=self._start()), result])
+
+    def on_kill(self) -> None:
+        """End every wait at once. What was read by then is kept for the next attempt, if the sink takes it soon."""
+        if self._hook is not None:
+            self._hook.cancel()
+
+    def _extract(self, context: Context, selection: Selection, window: Window, reader: Reader) -> Any:
+        return extract(selection, window, reader, self._sink(context, selection, window), settle=self.settle)
+
+    def _selection(self, cloud_id: int, **further: Any) -> Selection:
+        """Return what to read.
+
+        :param further: arguments of `Selection.of` that not every operator has.
+        """
+        return Selection.of(
+            self.entity,
+            cloud_id=cloud_id,
+            filter=self.filter,
+            include=self.include,
+            warehouse_id=self.warehouse_id,
+            columns=self.columns,
+            exclude=self.exclude,
+            personal_data=self.personal_data,
+            **further,
+        )
+
+    def _watermark(self, context: Context, selection: Selection) -> Watermark:
+        """Return the watermark to continue from, if there is no window."""
+        raise DotyposInputError(f"{type(self).__name__} keeps no watermark: give a window with since and until")
+
+    def _sink(self, context: Context, selection: Selection, window: Window) -> Sink[Any]:
+        """Return where the rows go."""
+        raise NotImplementedError
+
+    def _result(self, results: Sequence[Any]) -> Any:
+        """Return what the task returns.
+
+        :param results: of the sink, oldest first; before its own those of earlier runs whose tasks didn't succeed.
+        """
+        raise NotImplementedError
+
+    def _check_window(self, entity: Entity) -> None:
+        if not entity.cursors and self.since is not None:
+            raise DotyposInputError(f"{self.entity} has no field that tells changes; leave since out, it is read whole")
+        if self._given != (self.since is not None, self.until is not None):
+            raise DotyposInputError(
+                "since or until rendered to nothing; to read everything up to until, leave since out"
+            )
+
+    def _next_window(self, watermark: Watermark, until: str | datetime, reader: Reader) -> Window:
+        """Return the window that continues from a watermark."""
+        return watermark.window(
+            instant(until, "run_after")
+            - round(self.settle * 1000),  # so early that nobody has to wait until it settles
+            start=self._start(),
+            lookback=self.lookback // _MILLISECOND,
+            settled=functools.partial(self._settled, reader),
+        )
+
+    def _settled(self, reader: Reader, due: int) -> int:
+        """Return where a run's window can end: at its own time, unless the server's clock is far behind it."""
+        reader.meet()
+        settled = reader.settled(self.settle)
+        if due - settled <= _CLOCKS_DIFFER // _MILLISECOND:
+            return due
+        self.log.warning(
+            "The clock of Dotypos's server (or of this worker) is %.0f minutes behind the time of this run. The window "
+            "ends at %s, as far as changes have settled by that clock; the next run continues from there.",
+            (due - settled) / 60_000,
+            iso(settled),
+        )
+        return settled
+
+    def _start(self) -> int | None:
+        return None if self.start is None else instant(self.start, "start", self.timezone)
+
+
+def _cloud_id(client: DotyposClient) -> int:
+    if client.settings.cloud_id is None:
+        raise DotyposConfigurationError(
+            "Cloud ID is missing in the Airflow connection; give it there, or pass cloud_id"
+        )
+    return client.settings.cloud_id
+
+
+def check_switches(**switches: object) -> None:
+    """Raise unless arguments are true or false. A text would count as true, ``"False"`` among them.
+
+    :raises ValueError: if one isn't.
+    """
+    for name, switch in switches.items():
+        if not isinstance(switch, bool):
+            raise ValueError(f"{name} must be True or False, not {type(switch).__name__} {switch!r} (no template)")

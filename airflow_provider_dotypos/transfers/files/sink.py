@@ -1,0 +1,232 @@
+"""Files as a sink: a piece's rows into parts, and the parts of all pieces into a committed set."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+
+import msgspec
+
+from airflow_provider_dotypos import __version__
+from airflow_provider_dotypos.api.streams import Piece
+from airflow_provider_dotypos.api.window import Window, iso
+from airflow_provider_dotypos.transfers.files.commit import Attempt
+from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
+from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
+from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
+from airflow_provider_dotypos.transfers.files.manifest import Committed, Manifest, Part
+from airflow_provider_dotypos.transfers.rows.children import split_children
+from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, UNKNOWN
+from airflow_provider_dotypos.transfers.selection import Selection
+from airflow_provider_dotypos.transfers.sink import Walked
+
+log = logging.getLogger(__name__)
+
+#: Size in bytes at which a part ends unless another is asked for.
+PART_BYTES = 64 * 2**20
+
+
+class FileSink(AbstractContextManager["FileSink"]):
+    """Writes a window's rows into a set of files.
+
+    :param attempt: the attempt to commit the set, in the window's folder.
+    :param file_format: of its parts.
+    :param max_part_bytes: size at which a part ends, as soon as it may.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        window: Window,
+        attempt: Attempt,
+        file_format: FileFormat,
+        max_part_bytes: int = PART_BYTES,
+    ) -> None:
+        self.selection = selection
+        self.attempt = attempt
+        self.file_format = file_format
+        self.max_part_bytes = max_part_bytes
+        self._window = window
+        self._stack = ExitStack()
+        self._ids: dict[str | None, DistinctIds] = {}
+        self._ids_lock = threading.Lock()
+
+    @property
+    def finished(self) -> Committed | None:
+        """The set that exists already and is to be kept."""
+        return None if self.attempt.finished is None else self._committed(self.attempt.finished)
+
+    @property
+    def has_kept_rows(self) -> bool:
+        """Whether a later attempt can keep rows of this one."""
+        return self.attempt.has_kept_rows
+
+    def __enter__(self) -> FileSink:
+        with ExitStack() as stack:
+            self._staging = stack.enter_context(self.attempt.store.staging())
+            self._encoder = stack.enter_context(EncodingThread())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def kept(self, piece: Piece) -> Iterator[Part]:
+        """Yield what earlier attempts have left of a piece, checked. The ids in it are counted."""
+        return self.attempt.keep(piece.name, piece.lo, piece.hi, functools.partial(self._count_rows, piece.parent))
+
+    def open(self, piece: Piece) -> FilePartWriter:
+        """Return a writer for a piece's rows."""
+        return FilePartWriter(piece, self)
+
+    def commit(self, walked: Walked) -> Committed:
+        """Commit the set, unless another attempt has; return the one that counts."""
+        manifest = self.attempt.commit(functools.partial(self._manifest, walked))
+        if manifest.misfits:
+            fields = ", ".join(f"{field} ({count})" for field, count in sorted(manifest.misfits.items()))
+            log.warning(
+                "Values didn't fit their columns, or weren't UTF-8: %s. They are kept as they came (where there are "
+                "columns, in %s), except for U+FFFD in place of what isn't UTF-8, and for what may hold fields that "
+                "weren't wanted.",
+                fields,
+                UNKNOWN,
+            )
+        return self._committed(manifest)
+
+    def give_way(self) -> Committed:
+        """Remove this attempt's files; return the set that another attempt has committed."""
+        return self._committed(self.attempt.give_way())
+
+    def leave(self) -> None:
+        """End without a set."""
+        self.attempt.leave()
+
+    def new_file(self, table: str) -> RowWriter:
+        """Return a writer of a new staging file for rows of a table."""
+        path = self._staging / self.attempt.store.staging_name()
+        return self.file_format.writer(path, self.selection.tables[table], self._encoder)
+
+    def count_ids(self, parent: str | None, ids: Iterable[str | int]) -> None:
+        """Count the ids of rows below a parent: each counts once."""
+        with self._ids_lock:
+            if parent not in self._ids:
+                self._ids[parent] = self._stack.enter_context(DistinctIds())
+            self._ids[parent].add(ids)
+
+    def _count_rows(self, parent: str | None, part: Part) -> int:
+        """Count the ids in a part; return how many rows it has."""
+
+        def count() -> int:
+            rows = 0
+            with self.attempt.store.open(part.name) as file:
+                for ids in self.file_format.ids(file):
+                    self.count_ids(parent, ids)
+                    rows += len(ids)
+            return rows
+
+        return self.attempt.store.patiently(count)  # ids that are counted again change nothing
+
+    def _committed(self, manifest: Manifest) -> Committed:
+        return Committed.of(self.attempt.store, manifest)
+
+    def _manifest(self, walked: Walked, generation: int, parts: tuple[Part, ...]) -> Manifest:
+        selection = self.selection
+        typed = self.file_format.name != "jsonl"
+        tables = selection.tables.items()
+        return Manifest(
+            entity=selection.entity.name,
+            cloud_id=selection.cloud_id,
+            since=None if self._window.since is None else iso(self._window.since),
+            until=iso(self._window.until),
+            tail_until=None if walked.tail is None else iso(walked.tail.until),
+            filter=selection.filter,
+            include=",".join(selection.include),
+            file_format=self.file_format.name,
+            compression=self.file_format.compression,
+            generation=generation,
+            rows=sum(part.rows for part in parts),
+            distinct_ids=sum(ids.count() for ids in self._ids.values()),
+            requests=walked.requests,
+            bytes=sum(sum(part.sizes.values()) for part in parts),
+            parts=parts,
+            columns={name: list(table.names_in_order) for name, table in tables if typed or not table.whole},
+            children={
+                child: sum(part.children[child].rows for part in parts if child in part.children)
+                for child in selection.children
+            },
+            misfits=dict(sum((Counter(part.misfits) for part in parts), Counter())),
+            schema_version=SCHEMA_VERSION if typed else None,
+            snapshot=selection.snapshot,
+            shape=set_shape(selection, self.file_format),
+            package_version=__version__,
+        )
+
+
+class FilePartWriter:
+    """Writes one piece's rows into files: of a part its own file, and one for each child list that had rows."""
+
+    def __init__(self, piece: Piece, sink: FileSink) -> None:
+        self._piece = piece
+        self._sink = sink
+        self._files: dict[str, RowWriter] = {}
+        self._cut = {name for name, columns in sink.selection.children.items() if not columns.whole}
+
+    @property
+    def size(self) -> int:
+        """Bytes of the part under way."""
+        return sum(file.bytes for file in self._files.values())
+
+    def write(self, rows: Sequence[msgspec.Raw], ids: Sequence[str]) -> None:
+        """Add rows, and their children, to the part under way."""
+        selection = self._sink.selection
+        self._sink.count_ids(self._piece.parent, ids)
+        file = self._file(selection.entity.name)
+        if not selection.children:
+            file.write(rows)
+            return
+        parents, children, misfits = split_children(rows, selection.lists, self._cut)
+        file.misfits.update(misfits)
+        file.write(parents)
+        for child, child_rows in children.items():
+            if child_rows and child in selection.children:
+                self._file(child).write(child_rows)
+
+    def end(self, low: int | None, high: int | None) -> None:
+        """Put the part under way. If there is none, note that its range holds no rows.
+
+        :raises SupersededError: another attempt has committed.
+        """
+        if self._files:
+            children = dict(self._files)
+            file = children.pop(self._sink.selection.entity.name)
+            self._sink.attempt.put(file, self._piece.name, low, high, self._sink.file_format.suffix, children)
+            self._files = {}
+        elif high is not None and high != low:
+            self._sink.attempt.note_rowless(self._piece.name, low, high)
+
+    def discard(self) -> None:
+        """Leave no file of the part under way."""
+        with ExitStack() as files:
+            for file in self._files.values():
+                files.callback(file.discard)
+        self._files = {}
+
+    def _file(self, table: str) -> RowWriter:
+        if table not in self._files:
+            self._files[table] = self._sink.new_file(table)
+        return self._files[table]
+
+
+def set_shape(selection: Selection, file_format: FileFormat) -> str:
+    """Return what keeps sets of different shape apart: a digest of filter, include, columns, format and the like."""
+    return selection.shape(file_format.name, file_format.compression)
+
+
+def set_folder(selection: Selection, window: Window, file_format: FileFormat) -> str:
+    """Return where a window's set lies below its destination."""
+    return f"{selection.cloud_id}/{selection.entity.name}/{window.name}_{set_shape(selection, file_format)}"

@@ -1,0 +1,140 @@
+"""What to read: the rows of an entity, the filter, the fields. No window: that comes later."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from airflow_provider_dotypos.api.entities import Child, Entity, find_entity
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.query import Filter, filter_text, include_names, split_names
+from airflow_provider_dotypos.api.streams import Triple, window_conditions
+from airflow_provider_dotypos.transfers.rows.columns import Columns, Names, columns_of
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to read of a cloud. Made by `of`, which checks it.
+
+    :param conditions: the filter's conditions.
+    :param include: names of child lists to ask for.
+    :param warehouse_id: for entities below a warehouse: the one to read; ``None`` for all.
+    :param columns: of the entity's rows.
+    :param children: columns of child lists that get tables of their own, by their entity.
+    :param snapshot: whether to read which rows exist rather than what is in them.
+    :param asked_for: how the fields were chosen; a part of `shape`.
+    """
+
+    entity: Entity
+    cloud_id: int
+    conditions: tuple[Triple, ...]
+    include: tuple[str, ...]
+    warehouse_id: str | None
+    columns: Columns
+    children: Mapping[str, Columns]
+    snapshot: bool
+    asked_for: tuple[object, ...]
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        *,
+        cloud_id: int,
+        filter: Filter = None,
+        include: str | None = None,
+        warehouse_id: int | str | None = None,
+        columns: Names = None,
+        exclude: Names = None,
+        personal_data: bool = True,
+        flatten: bool = False,
+        snapshot: bool = False,
+    ) -> Selection:
+        """Return a selection of an entity's rows.
+
+        :param flatten: whether included child lists get tables of their own.
+        :raises DotyposInputError: if the entity is unknown, the API doesn't allow the filter or the include on it, or
+            arguments contradict each other.
+        """
+        entity = find_entity(name)
+        if not entity.listed:
+            raise DotyposInputError(f"{name} is one object, not a list: read it with DotyposOperator")
+        check_choice(
+            include=include or None,
+            columns=columns or None,
+            exclude=exclude or None,
+            flatten=flatten,
+            snapshot=snapshot,
+        )
+        if snapshot:
+            columns = ["id"]  # and with it the key, and the fields that order changes
+        conditions = window_conditions(entity, filter)
+        included = include_names(entity, include)
+        chosen = columns_of(entity, included, columns=columns, exclude=exclude, personal_data=personal_data)
+        if lost := set(included) - chosen.names:
+            raise DotyposInputError(f"include asks for {', '.join(sorted(lost))}, which columns or exclude leaves out")
+        children: dict[str, Columns] = {}
+        if flatten:
+            children = {column.rows.entity: column.rows for column in chosen.columns if column.rows is not None}
+            plain = tuple(column for column in chosen.columns if column.rows is None)
+            chosen = dataclasses.replace(chosen, columns=plain)
+        return cls(
+            entity=entity,
+            cloud_id=cloud_id,
+            conditions=conditions,
+            include=included,
+            warehouse_id=entity.parent_id({"warehouse_id": warehouse_id}),
+            columns=chosen,
+            children=children,
+            snapshot=snapshot,
+            asked_for=(sorted(split_names(columns)), sorted(split_names(exclude)), personal_data, flatten, snapshot),
+        )
+
+    @property
+    def filter(self) -> str:
+        """The filter in the API's grammar."""
+        return filter_text(self.conditions)
+
+    @property
+    def tables(self) -> dict[str, Columns]:
+        """The columns of each table, by its entity: of the rows, and of children with tables of their own."""
+        return {self.entity.name: self.columns, **self.children}
+
+    @property
+    def lists(self) -> dict[str, Child]:
+        """The included child lists, by their field."""
+        return {name: self.entity.includes[name] for name in self.include}
+
+    def shape(self, *written: str | None) -> str:
+        """Return a digest of all that shapes the rows, to keep extractions of different shape apart.
+
+        :param written: how the sink writes them, such as format and compression.
+        """
+        asked = [self.filter, ",".join(self.include), *written, self.warehouse_id, *self.asked_for]
+        return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:8]
+
+
+def check_choice(
+    *,
+    since: str | datetime | None = None,
+    include: str | None,
+    columns: Names,
+    exclude: Names,
+    flatten: bool = False,
+    snapshot: bool = False,
+) -> None:
+    """Raise if arguments contradict each other. Looks only at which are given, so templates needn't be rendered.
+
+    :raises DotyposInputError: if they do.
+    """
+    if flatten and include is None:
+        raise DotyposInputError("flatten: there is nothing to flatten; name child lists in include, too")
+    if columns is not None and exclude is not None:
+        raise DotyposInputError("give columns or exclude, not both")
+    if snapshot and any(argument is not None for argument in (since, include, columns, exclude)):
+        raise DotyposInputError("snapshot writes the ids of all rows: leave since, include, columns and exclude out")

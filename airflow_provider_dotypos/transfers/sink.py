@@ -1,0 +1,111 @@
+"""Where rows go: what the engine asks of files, databases and whatever comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from airflow_provider_dotypos.api.streams import Piece
+from airflow_provider_dotypos.api.window import Window
+
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+class SupersededError(Exception):
+    """Another attempt has committed meanwhile. What this one was writing may be gone."""
+
+
+class Range(Protocol):
+    """A range of a stream's cursors, ``[low, high)`` in epoch milliseconds, whose rows a sink keeps."""
+
+    @property
+    def low(self) -> int | None:
+        """Its first cursor; ``None`` from the beginning."""
+
+    @property
+    def high(self) -> int | None:
+        """The first cursor after it; ``None`` if it covers no cursors: its rows have none."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it holds; 0 if it only says that there are none."""
+
+
+class PartWriter(Protocol):
+    """Writes one piece's rows as parts, one part after the other."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the part under way."""
+
+    def write(self, rows: Sequence[msgspec.Raw], ids: Sequence[str]) -> None:
+        """Add rows to the part under way."""
+
+    def end(self, low: int | None, high: int | None) -> None:
+        """End the part under way: it holds exactly the rows in ``[low, high)``, or none if nothing was written.
+
+        Once the part counts, a later attempt may find it by `Sink.kept`. Rows without a cursor have no range: both are
+        ``None``, and the part counts for this attempt alone.
+
+        :raises SupersededError: if another attempt has committed.
+        """
+
+    def discard(self) -> None:
+        """Leave nothing of the part under way."""
+
+
+class Sink(Protocol[ResultT_co]):
+    """One attempt to bring the rows of a window somewhere. A context manager around all writing.
+
+    All threads of the engine use it at once, each with part writers of its own.
+    """
+
+    #: Size at which a part ends, as soon as it may.
+    max_part_bytes: int
+
+    @property
+    def finished(self) -> ResultT_co | None:
+        """The result, if it was committed earlier and is to be kept: then nothing is done."""
+
+    @property
+    def has_kept_rows(self) -> bool:
+        """Whether a later attempt could keep rows of this one."""
+
+    def __enter__(self) -> object:
+        """Make ready to write."""
+
+    def __exit__(self, *exception: object) -> None:
+        """Leave neither a thread nor unfinished parts."""
+
+    def kept(self, piece: Piece) -> Iterable[Range]:
+        """Yield what of a piece earlier attempts have left whole: in order, no range over another.
+
+        What is yielded becomes part of this attempt.
+        """
+
+    def open(self, piece: Piece) -> PartWriter:
+        """Return a writer for a piece's rows."""
+
+    def commit(self, walked: Walked) -> ResultT_co:
+        """Make all count at once, unless another attempt has committed; return the result that counts."""
+
+    def give_way(self) -> ResultT_co:
+        """Undo what this attempt wrote, and return the result of the one that has committed."""
+
+    def leave(self) -> None:
+        """End without a result: leave what later attempts can go on with."""
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What a walk has read.
+
+    :param tail: the window that was read on top of one from the beginning: what changed meanwhile.
+    :param requests: list calls made.
+    """
+
+    tail: Window | None
+    requests: int
