@@ -30,7 +30,7 @@ FOREIGN = {
     "api/characters.py": {characters._ESCAPES.pattern, characters._HALF.pattern},
     "api/page.py": {page._ID.pattern, page._DIGITS.pattern, page._COUNT.pattern, page._ISO.pattern},
     "api/passes.py": {r"\w+"},
-    "api/client.py": {r"[\x21-\x7e]+"},
+    "api/auth.py": {r"[\x21-\x7e]+"},
     "connect/credentials.py": {r"[\x21-\x7e]+"},
     "api/transport.py": {r"^(<.*?>|\w*Connection\(.*?\)): "},
     "commands/probes/values.py": {
