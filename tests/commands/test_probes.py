@@ -1,6 +1,8 @@
 """``check --probe``: each probe recognizes each position of its switch, and a report holds no content.
 
 The modules are `asking`, `filters`, `probes.lists`, `values` and `versions`.
+
+Tests `probes/asking`, `probes/filters`, `probes/lists`, `probes/values`, `probes/versions`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What the UI's Test button answers, asked through the very endpoint it posts to."""
+"""What the UI's Test button answers, asked through the very endpoint it posts to.
+
+Tests `_airflow`, `api/check`.
+"""
 
 from __future__ import annotations
 

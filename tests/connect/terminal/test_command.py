@@ -1,4 +1,7 @@
-"""The command *connect* with its listener: a browser goes to the sandbox's connector and comes back."""
+"""The command *connect* with its listener: a browser goes to the sandbox's connector and comes back.
+
+Tests `commands/connect`, `terminal/run`, `terminal/listener`.
+"""
 
 from __future__ import annotations
 
