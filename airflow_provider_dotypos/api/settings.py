@@ -48,7 +48,7 @@ class Settings:
     :param refresh_token: the long-lived secret that access tokens are issued for.
     :param cloud_id: the cloud to work in; ``None`` allows listing clouds only.
     :param timeout: longest wait for one whole answer, in seconds.
-    :param requests_per_minute: most requests of one process in a minute; ``None`` for no limit.
+    :param requests_per_minute: most requests of one process to one cloud in a minute; ``None`` for no limit.
     :param max_concurrency: most requests under way at once.
     """
 
