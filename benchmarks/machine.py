@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-PACKAGES = ("apache-airflow", "apache-airflow-providers-http", "msgspec", "requests", "urllib3", "pyarrow")
+PACKAGES = ("apache-airflow", "apache-airflow-providers-http", "msgspec", "requests", "urllib3", "httpx", "pyarrow")
 
 
 def machine() -> str:

@@ -46,18 +46,18 @@ class Shop:
         """Return the whole answer, head and body."""
         url = urlsplit(target)
         if url.path == "/told":
-            return _whole(200, json.dumps(self._told()).encode())
+            return whole_answer(200, json.dumps(self._told()).encode())
         self.calls += 1
         if method == "POST" and url.path == "/v2/signin/token":
-            return _whole(201, json.dumps({"accessToken": _token()}).encode())
+            return whole_answer(201, json.dumps({"accessToken": _token()}).encode())
         if wait := self._wait():
             self.refused += 1
-            return _whole(429, b"", f"Retry-After: {wait}\r\n")
+            return whole_answer(429, b"", f"Retry-After: {wait}\r\n")
         if url.path == PATH:
-            return _whole(200, self._orders.page(parse_qs(url.query)))
+            return whole_answer(200, self._orders.page(parse_qs(url.query)))
         if url.path == f"/v2/clouds/{CLOUD_ID}":
-            return _whole(200, json.dumps({"id": str(CLOUD_ID), "name": "Benchmark"}).encode())
-        return _whole(404, b"")
+            return whole_answer(200, json.dumps({"id": str(CLOUD_ID), "name": "Benchmark"}).encode())
+        return whole_answer(404, b"")
 
     def _told(self) -> dict[str, object]:
         """Return what happened since this was last asked."""
@@ -117,7 +117,7 @@ class _Connection(asyncio.Protocol):
 _STATUSES = {200: "OK", 201: "Created", 404: "Not Found", 429: "Too Many Requests"}
 
 
-def _whole(status: int, body: bytes, headers: str = "") -> bytes:
+def whole_answer(status: int, body: bytes, headers: str = "") -> bytes:
     head = (
         f"HTTP/1.1 {status} {_STATUSES[status]}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         f"Date: {formatdate(usegmt=True)}\r\n{headers}\r\n"

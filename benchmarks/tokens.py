@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from airflow_provider_dotypos.api.auth import forget_tokens
+from airflow_provider_dotypos.api.channel import forget_tokens
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.settings import Settings

@@ -12,7 +12,7 @@ os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-home-"))
 import pytest
 from hypothesis import settings
 
-from airflow_provider_dotypos.api import auth
+from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
@@ -35,18 +35,24 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def new_client(sandbox: Sandbox) -> Iterator[NewClient]:
+def driver() -> type[DotyposClient]:
+    """What performs calls; tests of both drivers override it."""
+    return DotyposClient
+
+
+@pytest.fixture
+def new_client(sandbox: Sandbox, driver: type[DotyposClient]) -> Iterator[NewClient]:
     """Make clients to the sandbox; they share tokens as clients of one process do, and nothing with other tests."""
-    auth.forget_tokens()
+    channel.forget_tokens()
     made: list[DotyposClient] = []
 
     def make(patience: Patience = SHORT, **fields: object) -> DotyposClient:
         extra = {"refresh_token": sandbox.refresh_token, "cloud_id": sandbox.cloud_ids[0], "timeout": 5, **fields}
         settings = Settings.from_fields(host=extra.pop("host", sandbox.url), extra=extra)
-        made.append(DotyposClient(settings, patience=patience))
+        made.append(driver(settings, patience=patience))
         return made[-1]
 
     yield make
     for client in made:
         client.close()
-    auth.forget_tokens()
+    channel.forget_tokens()

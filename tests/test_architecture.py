@@ -6,6 +6,9 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -34,10 +37,16 @@ ARROWS = {
 #: Files that import more of Airflow than its SDK: what is the same in all versions. Only `_compat.py` knows versions.
 STABLE = ("_airflow.py", "cli.py", "plugin.py", "connections/stored.py", "connections/audit.py")
 PURE = (
+    "auth",
+    "channel",
+    "connector",
     "entities",
     "entity_table",
     "query",
     "errors",
+    "exchange",
+    "gate",
+    "http",
     "refusals",
     "retry",
     "retry_table",
@@ -50,14 +59,82 @@ PURE = (
 IO_LIBRARIES = {"requests", "urllib3", "socket", "http", "ssl", "asyncio", "aiohttp", "httpx", "subprocess", "pathlib"}
 
 
-def imported(path: Path) -> set[str]:
+#: What takes long to import or isn't always installed, so that functions import it and what brings it in.
+HEAVY = {
+    *(
+        "requests",
+        "urllib3",
+        "httpx",
+        "tenacity",
+        "pyarrow",
+        "fastapi",
+        "starlette",
+        "uvicorn",
+        "sqlalchemy",
+        "airflow",
+    ),
+    "wtforms",
+}
+#: Late imports that bring in nothing heavy, by file. The list only shrinks.
+LATE = {
+    "__init__.py": {"provider_info"},
+    "api/entities.py": {"api.entity_table"},
+    "commands/connect.py": {"api.errors"},
+}
+#: Modules whose tests are in no file that says so. The list only shrinks.
+_UNTESTED = """
+    __main__.py _airflow.py commands/connect.py commands/connection.py
+    connect/credentials.py
+    connect/page/arrival.py connect/page/departure.py connect/page/visitor.py connect/page/web.py
+    connect/pages.py connect/routes.py connect/terminal/application.py connect/terminal/listener.py
+    connect/terminal/paste.py connect/terminal/prompt.py connect/terminal/run.py
+    connect/terminal/standalone.py connect/terminal/target.py connections/audit.py connections/lookup.py
+    connections/stored.py plugin.py sandbox/api/calls.py sandbox/api/rules.py sandbox/api/state.py
+    sandbox/api/wire.py sandbox/bistro/bistro.py sandbox/bistro/furnish.py sandbox/bistro/life.py
+    sandbox/bistro/menu.py sandbox/faults.py sandbox/shop/table.py transfers/base.py transfers/extract.py
+    transfers/files/commit.py transfers/files/formats/file_format.py transfers/files/formats/jsonl.py
+    transfers/files/formats/part_ids.py transfers/files/formats/writer.py transfers/files/id_counter.py
+    transfers/files/pending.py transfers/files/sink.py transfers/piece_writer.py transfers/progress.py
+    transfers/rows/children.py transfers/rows/lenient.py transfers/rows/readable.py transfers/sink.py
+"""
+UNTESTED = set(_UNTESTED.split())
+
+
+@cache
+def imported(path: Path, *, late: bool | None = None) -> set[str]:
+    """Return the names that a file imports.
+
+    :param late: only those of functions, or only the others. Defaults to all, those for type checking included.
+    """
+    tree = ast.parse(path.read_text())
+    inside = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+    }
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
+        if late is not None and late != (node in inside):
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
     return found
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Return the package's modules by name."""
+    parts = {path: path.relative_to(PACKAGE.parent).with_suffix("").parts for path in files()}
+    return {".".join(part for part in parts[path] if part != "__init__"): path for path in files()}
+
+
+def among_modules(names: Iterable[str]) -> set[str]:
+    """Return which of the imported names are the package's modules; what a package itself has counts as its own."""
+    ours = {name for name in names if name in modules()}
+    return ours - {name.rpartition(".")[0] for name in ours}
 
 
 def files() -> list[Path]:
@@ -69,6 +146,12 @@ def test_imports_go_down_the_arrows(path: Path) -> None:
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     inner = {name.split(".")[1] for name in imported(path) if name.startswith("airflow_provider_dotypos.")}
     assert inner - {room, "__version__", "get_provider_info"} <= ARROWS[room]
+
+
+@pytest.mark.parametrize(("room", "other"), [("page", "terminal"), ("terminal", "page")])
+def test_the_page_and_the_terminal_do_not_know_each_other(room: str, other: str) -> None:
+    names = {name for path in (PACKAGE / "connect" / room).glob("*.py") for name in imported(path)}
+    assert not [name for name in names if f"{name}.".startswith(f"airflow_provider_dotypos.connect.{other}.")]
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -91,14 +174,56 @@ def test_only_one_file_knows_airflow_versions(path: Path) -> None:
         assert {name for name in outer if name != "airflow.sdk"} <= {f"airflow.sdk.{name}" for name in stable}
 
 
+def test_no_import_circle_exists() -> None:
+    """Imports for type checking and those in functions count: whoever reads one module reads the other as well."""
+    graph = {name: among_modules(imported(path)) - {name} for name, path in modules().items()}
+    TopologicalSorter(graph).prepare()
+
+
+@cache
+def is_heavy(module: str) -> bool:
+    """Return whether importing one of the package's modules brings in what takes long."""
+    names = imported(modules()[module], late=False)
+    return bool({name.split(".")[0] for name in names} & (HEAVY - {"airflow"})) or any(
+        is_heavy(name) for name in among_modules(names) - {module}
+    )
+
+
+def test_functions_import_only_what_takes_long() -> None:
+    late = {}
+    for path in files():
+        names = imported(path, late=True)
+        ours = among_modules(names)
+        outer = {name for name in names if not name.startswith("airflow_provider_dotypos")}
+        light = {name.removeprefix("airflow_provider_dotypos.") for name in ours if not is_heavy(name)}
+        light |= {name for name in outer if not {name, name.split(".")[0]} & HEAVY}
+        if light:
+            late[str(path.relative_to(PACKAGE))] = light
+    assert late == LATE
+
+
+def test_one_knows_where_the_tests_of_a_module_are() -> None:
+    """They are in a file of its name, or in one whose docstring names it: `page`, `api.page` or `api/page.py`."""
+    tests = list((PACKAGE.parent / "tests").rglob("test_*.py"))
+    docstrings = " ".join(ast.get_docstring(ast.parse(path.read_text())) or "" for path in tests)
+    named = {path.stem.removeprefix("test_") for path in tests}
+    named |= {name.removesuffix(".py").replace("/", ".") for name in re.findall(r"`([\w./]+)`", docstrings)}
+    without = set()
+    for path in files():
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if path.stem != "__init__" and not named & {".".join(parts[i:]) for i in range(len(parts))}:
+            without.add(path.relative_to(PACKAGE).as_posix())
+    assert without == UNTESTED
+
+
 @pytest.mark.parametrize("name", PURE)
 def test_pure_files_import_no_io(name: str) -> None:
     assert not {found.split(".")[0] for found in imported(PACKAGE / "api" / f"{name}.py")} & IO_LIBRARIES
 
 
-def test_one_file_of_the_api_touches_the_network() -> None:
-    touching = {path.stem for path in (PACKAGE / "api").glob("*.py") if "requests" in imported(path)}
-    assert touching == {"transport"}
+def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
+    touching = {path.stem for path in (PACKAGE / "api").glob("*.py") if {"urllib3", "httpx"} & imported(path)}
+    assert touching == {"transport", "aclient"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""The command line, as processes of its own."""
+"""The command line, as processes of its own.
+
+Tests `cli`, `__main__`.
+"""
 
 from __future__ import annotations
 

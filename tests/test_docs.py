@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dotypos import exceptions
-from airflow_provider_dotypos.api import auth
+from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.commands.sandbox import options
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
@@ -44,7 +44,7 @@ def sandbox() -> Any:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name)
 def test_the_code_of_a_page_runs(page: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    auth.forget_tokens()
+    channel.forget_tokens()
     monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(sandbox.connection()))
     operator = DotyposToObjectStorageOperator(
         task_id="extract", entity="orders", destination=f"file://{tmp_path}", until="2026-01-03T00:00:00Z"

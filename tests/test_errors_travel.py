@@ -15,15 +15,16 @@ import pytest
 
 import airflow_provider_dotypos
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api import auth, retry
-from airflow_provider_dotypos.api.auth import TokenSource
+from airflow_provider_dotypos.api.auth import Tokens
 from airflow_provider_dotypos.api.errors import Refusal, error_for
-from airflow_provider_dotypos.api.retry import Gate, Patience
+from airflow_provider_dotypos.api.exchange import Exchange
+from airflow_provider_dotypos.api.http import Answer, Request
+from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.retry_table import FOREIGN
-from airflow_provider_dotypos.api.transport import Answer
+from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.exceptions import DotyposError
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
-from tests.api.test_fresh_tokens import Clock
+from tests.api.flows import Played, run_alone, signing_in
 from tests.conftest import NewClient
 
 REFUSAL = Refusal(
@@ -112,20 +113,20 @@ def test_another_process_raises_what_it_raised() -> None:
     assert caught.value.violations == (("vat", "bad"),)
 
 
-def test_each_caller_that_waited_for_a_failed_sign_in_has_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The clock stands still: all asked before the sign-in failed.
-    monkeypatch.setattr(auth, "time", Clock())
-    source = TokenSource()
+def test_each_caller_that_waited_for_a_failed_sign_in_has_an_error_of_its_own() -> None:
+    tokens = Tokens()
     sign_ins: list[int] = []
 
     def sign_in() -> str:
         sign_ins.append(1)
         raise error_for("POST", "/v2/signin/token", 401, {}, b'{"reason": "INVALID_REFRESH_TOKEN"}')
 
+    # All ask before the first one fails.
+    renewals = [tokens.renewal(None, signing_in(sign_in)) for _ in range(9)]
     failures = []
-    for _ in range(9):
+    for renewal in renewals:
         with pytest.raises(errors.DotyposAuthenticationError) as caught:
-            source.current(sign_in)
+            run_alone(tokens, renewal)
         failures.append(caught.value)
     assert len(sign_ins) == 1
     assert len({id(error) for error in failures}) == 9
@@ -139,13 +140,14 @@ def test_giving_up_leaves_the_error_that_others_hold_as_it_was() -> None:
     failure = error_for("POST", "/v2/signin/token", 503, {}, b"")
     before = str(failure)
 
-    def fail() -> None:
+    def fail(request: Request) -> Answer:
         raise failure
 
+    client = Exchange(Settings("http://127.0.0.1:9", "r" * 32), patience=Patience(0, 0))
     said = set()
     for _ in range(3):
         with pytest.raises(errors.DotyposServerError) as caught:
-            retry.policy(Patience(0, 0), Gate(), sleep=lambda _: None, before_sleep=lambda *_: None)(fail)
+            Played(fail).run(client._flow("GET", "/clouds", None, None, None, Answer.json))
         said.add(str(caught.value))
         assert caught.value is not failure
         assert (caught.value.tries, caught.value.waited) == (1, pytest.approx(0, abs=1))

@@ -1,4 +1,7 @@
-"""What Airflow learns of the provider, and what it makes of it."""
+"""What Airflow learns of the provider, and what it makes of it.
+
+Tests `provider_info`, `plugin`.
+"""
 
 from __future__ import annotations
 

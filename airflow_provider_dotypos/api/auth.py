@@ -1,7 +1,7 @@
-"""Access tokens that renew themselves.
+"""Access tokens: how one is had, which one is taken, and when it is renewed.
 
 The chain: client id and secret (per application) -> refresh token (per cloud, doesn't expire) -> access token (a JWT,
-about an hour, for one cloud). This file decides; ``client`` performs the sign-in.
+about an hour, for one cloud). ``connector`` is about the refresh token. A sign-in exchanges it for an access token.
 
 https://docs.api.dotypos.com/authorization
 """
@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import base64
 import copy
-import hashlib
-import os
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Generator
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
-from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposError
+from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposError, DotyposResponseError
+from airflow_provider_dotypos.api.http import Answer, Request, check_answer, decode_answer
+from airflow_provider_dotypos.api.refusals import STALE_TOKEN, facts_of, is_foreign
+from airflow_provider_dotypos.api.retry_table import NOT_A_SIGN_IN
+from airflow_provider_dotypos.api.settings import Settings
 
 #: Assumed life of a token that doesn't tell its own, in seconds: "one hour by default, not guaranteed" [D2].
 DEFAULT_LIFE = 3600.0
@@ -28,9 +32,65 @@ DEFAULT_LIFE = 3600.0
 _LONGEST_LIFE = 366 * 86_400.0
 
 #: A refused token is replaced at once. The one in its place, if it is refused as well, is replaced after a pause, which
-#: doubles: however many threads try again and again, they sign in about nine times in two minutes.
+#: doubles: however many callers try again and again, they sign in about nine times in two minutes.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _FORGOTTEN_AFTER = 2 * _LONGEST_PAUSE
+
+_SIGN_IN_TIMEOUT = 30.0
+
+#: The largest answer to a sign-in that is read, in bytes; one that is meant holds a token of some kilobytes at most.
+_LARGEST_SIGN_IN = 2**20
+
+
+def sign_in_request(settings: Settings, cloud_id: int | None) -> Request:
+    """Return the request for an access token to one cloud, or (``None``) to the list of clouds alone.
+
+    The scheme word is "User", the body JSON, and success is 201 or 200 [D2, C15].
+    """
+    path = "/v2/signin/token"
+    return Request(
+        "POST",
+        path,
+        f"{settings.base_url}{path}",
+        {
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "Authorization": f"User {settings.refresh_token}",
+        },
+        msgspec.json.encode({"_cloudId": cloud_id} if cloud_id is not None else {}),
+        min(settings.timeout, _SIGN_IN_TIMEOUT),
+        _LARGEST_SIGN_IN,
+    )
+
+
+def token_issued(request: Request, answer: Answer, settings: Settings, cloud_id: int | None) -> str:
+    """Return the access token that a sign-in's answer holds.
+
+    :raises DotyposAuthenticationError: if the refresh token is refused.
+    :raises DotyposError: if there is none for another reason.
+    """
+    place = "without a cloud" if cloud_id is None else f"for cloud {cloud_id}"
+    checked = check_answer(request, answer, (settings.refresh_token,), place)
+    facts = decode_answer(request, checked, Answer.json)
+    token = facts.get("accessToken") if isinstance(facts, dict) else None
+    if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise DotyposResponseError(
+            f"{request} answered {answer.status} without an access token: check API base URL in the Airflow connection",
+            reason=NOT_A_SIGN_IN,
+            status=answer.status,
+        )
+    return token
+
+
+def token_refused(answer: Answer) -> bool:
+    """Return whether a call was refused for its access token, as far as the answer says.
+
+    A 403 may have lost its reason on the way (no body, a gateway's page). With another reason it is about a permission.
+    """
+    if answer.status != 403:
+        return answer.status == 401
+    stale = facts_of(answer.body).get("reason") in STALE_TOKEN
+    return stale or not answer.body.strip() or is_foreign(answer.status, answer.body)
 
 
 @dataclass(frozen=True)
@@ -50,100 +110,87 @@ class AccessToken:
         life = _life(value)
         return cls(value, asked_at + life - min(120.0, life / 4))
 
+    @property
+    def due(self) -> bool:
+        """Whether it is to be renewed."""
+        return time.monotonic() >= self.renew_at
 
-class TokenSource:
-    """Access tokens for one (base URL, refresh token, cloud): one sign-in at a time, however many threads ask.
 
-    A token is an immutable value, read without a lock. Only a renewal takes the lock; it looks again once it has it.
+class Tokens:
+    """The access tokens of one (server, credentials, cloud), shared by threads and loops.
+
+    A token is an immutable value, read without a lock. A renewal is a flow (see ``exchange``) that runs for one thread
+    at a time, and for one task of a loop at a time. A thread doesn't wait for a loop, which it may itself block, nor a
+    loop for a thread: at worst both sign in, and the later token stays.
+
+    :ivar lock: held by the thread whose renewal runs.
+    :ivar latest: the newest token, which may be due or refused; ``None`` before the first sign-in.
     """
 
     def __init__(self) -> None:
-        self._token: AccessToken | None = None
-        self._failure: tuple[float, DotyposError] | None = None
+        self.renew_lock()
+        self.latest: AccessToken | None = None
+        self._failure: DotyposError | None = None
         self._replaced_at = -_FORGOTTEN_AFTER
         self._pause = 0.0
-        self._lock = threading.Lock()
 
-    def current(self, sign_in: Callable[[], str]) -> AccessToken:
-        """Return a token that isn't due for renewal, signing in by `sign_in` (returns the JWT) if need be."""
-        token = self._token
-        return token if token and time.monotonic() < token.renew_at else self._renew(token, sign_in)
+    def renew_lock(self) -> None:
+        """Take a fresh lock (in a forked child)."""
+        self.lock = threading.Lock()
 
-    def replace(self, refused: AccessToken, sign_in: Callable[[], str]) -> AccessToken:
-        """Return a token other than `refused`, which the API has just refused; `refused` itself if it is too new.
+    def in_place_of(self, refused: AccessToken) -> AccessToken | None:
+        """Return what to use in place of a token that the API has just refused; ``None``: renew it.
 
-        Signing in again and again for tokens that are refused doesn't help, and each sign-in is a request.
+        It is `refused` itself if it is too new to be replaced. Signing in again and again for tokens that are refused
+        doesn't help, and each sign-in is a request.
         """
-        token = self._token
-        if token and token is not refused:
-            return token
-        if time.monotonic() < self._replaced_at + self._pause:
-            return refused
-        return self._renew(refused, sign_in, replacing=True)
+        if self.latest and self.latest is not refused:
+            return self.latest
+        return refused if time.monotonic() < self._replaced_at + self._pause else None
 
-    def _renew(self, stale: AccessToken | None, sign_in: Callable[[], str], *, replacing: bool = False) -> AccessToken:
-        asked_at = time.monotonic()
-        with self._lock:
-            if self._token is not None and self._token is not stale:
-                return self._token
-            # A thread that waited while a sign-in failed shares its failure, and doesn't knock again. Each raises an
-            # error of its own: a traceback grows with every raise.
-            if self._failure and self._failure[0] >= asked_at:
-                raise copy.copy(self._failure[1]) from None
-            started = time.monotonic()
-            try:
-                token = AccessToken.issued(sign_in(), started)
-            except DotyposCancelledError:
-                raise
-            except DotyposError as error:
-                self._failure = (time.monotonic(), copy.copy(error))
-                raise
-            self._failure = None
-            if replacing:
-                self._lengthen_pause()
-            self._token = token
-            return token
+    def renewal(
+        self, stale: AccessToken | None, sign_in: Generator[Any, Any, str], *, replacing: bool = False
+    ) -> Generator[Any, Any, AccessToken]:
+        """Return the flow that renews a token, unless somebody has renewed it or failed to since this was called.
+
+        :param stale: the token that is due or was refused, if there is one.
+        :param sign_in: returns the new token's JWT.
+        :param replacing: whether `stale` was refused.
+        """
+        return self._renew(stale, sign_in, replacing, self._failure)
+
+    def _renew(
+        self,
+        stale: AccessToken | None,
+        sign_in: Generator[Any, Any, str],
+        replacing: bool,
+        known_failure: DotyposError | None,
+    ) -> Generator[Any, Any, AccessToken]:
+        if self.latest is not None and self.latest is not stale:
+            return self.latest
+        # Who waited while a sign-in failed shares its failure, and doesn't knock again. Each raises an error of its
+        # own: a traceback grows with every raise.
+        if self._failure is not None and self._failure is not known_failure:
+            raise copy.copy(self._failure) from None
+        started = time.monotonic()
+        try:
+            token = AccessToken.issued((yield from sign_in), started)
+        except DotyposCancelledError:
+            raise
+        except DotyposError as error:
+            self._failure = copy.copy(error)
+            raise
+        self._failure = None
+        if replacing:
+            self._lengthen_pause()
+        self.latest = token
+        return token
 
     def _lengthen_pause(self) -> None:
         now = time.monotonic()
         in_a_row = now < self._replaced_at + _FORGOTTEN_AFTER
         self._pause = min(2 * self._pause, _LONGEST_PAUSE) if in_a_row else _FIRST_PAUSE
         self._replaced_at = now
-
-
-_sources: dict[str, TokenSource] = {}
-_sources_lock = threading.Lock()
-
-
-def token_source(base_url: str, refresh_token: str, cloud_id: int | None) -> TokenSource:
-    """Return this process's source of tokens for these credentials.
-
-    Sources are told apart by what the credentials are (as a digest), never by connection id: two connections of one
-    id may exist, and one may change.
-    """
-    key = hashlib.sha256(repr((base_url, refresh_token, cloud_id)).encode()).hexdigest()
-    with _sources_lock:
-        source = _sources.get(key)
-        if source is None:
-            source = _sources[key] = TokenSource()
-        return source
-
-
-def forget_tokens() -> None:
-    """Forget every token of this process (tests, and long-lived processes that want a clean start)."""
-    with _sources_lock:
-        _sources.clear()
-
-
-def _reset_locks() -> None:
-    """Give a forked child fresh locks: one held by another thread of the parent would never be released here."""
-    global _sources_lock
-    _sources_lock = threading.Lock()
-    for source in _sources.values():
-        source._lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_reset_locks)
 
 
 class _Claims(msgspec.Struct):

@@ -149,9 +149,9 @@ def read_page(body: bytes, cursor: str | None) -> Page:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if not isinstance(error, RecursionError) and (mended := without_half_characters(body)) != body:
             return read_page(mended, cursor)
-        kind = {b"<": "a web page", b"{": "a JSON object", b"[": "a JSON list"}.get(body.lstrip()[:1], "no JSON")
+        kind = {b"<": "a web page", b"{": "a JSON object", b"[": "a JSON list"}.get(body.lstrip()[:1], "no JSON at all")
         raise DotyposResponseError(
-            f"answered {kind} ({len(body)} bytes) that is not a Dotypos list: {type(error).__name__} "
+            f"answered with {kind} ({len(body)} bytes), not a Dotypos list: {type(error).__name__} "
             f"({_structure(error)})",
             reason=NOT_JSON,
         ) from None

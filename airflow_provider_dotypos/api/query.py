@@ -119,7 +119,7 @@ def _split(text: str) -> list[Condition]:
         if len(pieces) != 3:
             raise DotyposInputError(
                 f"filter: {part.strip()!r} is not field|operator|value. Conditions are joined by ';'; a value can't "
-                "hold ';' or '|' (the API knows no escape for them): filter on your side instead"
+                "hold ';' or '|', as the API has no escape for them: filter on your side instead"
             )
         name, operator, value = pieces[0].strip(), pieces[1].strip(), pieces[2]
         triples.append((name, operator, value if operator == "like" else ",".join(map(str.strip, value.split(",")))))
@@ -161,13 +161,13 @@ def _encoded(entity: Entity, name: str, operator: str, value: Value) -> str:
             raise DotyposInputError(f"{where}: a list goes with in or notin, not with {operator!r}")
         texts = [_text(item, where) for item in value]
         if any("," in item for item in texts):
-            raise DotyposInputError(f"{where}: a listed value can't hold a comma (the API knows no escape for it)")
+            raise DotyposInputError(f"{where}: a listed value can't hold a comma: the API has no escape for it")
         text = ",".join(texts)
     else:
         text = _text(value, where)
     if re.search(r"[;|]", text):
         raise DotyposInputError(
-            f"{where}: the value can't hold ';' or '|' (the API knows no escape for them); filter on your side instead"
+            f"{where}: the value can't hold ';' or '|', as the API has no escape for them; filter on your side instead"
         )
     if text == "":
         raise DotyposInputError(f"{where}: the value is empty; compare with null instead (eq null)")

@@ -21,12 +21,12 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWalkError,
 )
 from airflow_provider_dotypos.api.headers import EMPTY_LISTS
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page
 from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, filter_text, include_names, list_params
 from airflow_provider_dotypos.api.retry_table import OTHER_CLOUD
 from airflow_provider_dotypos.api.streams import Piece, Triple, streams, window_conditions
-from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.api.walk import Batch, Query, walk
 
 log = logging.getLogger(__name__)

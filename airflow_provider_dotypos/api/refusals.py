@@ -1,4 +1,4 @@
-"""What a refusal says: whose word it is, whether it is about the access token, how long to wait.
+"""What a refusal says: whose word it is, and how long to wait.
 
 https://docs.api.dotypos.com/api-reference/general/common-error-responses
 """
@@ -43,16 +43,6 @@ def is_foreign(status: int, body: bytes) -> bool:
     """
     final = (400 <= status < 500 and status not in _ANYBODYS) or status in (501, 505)
     return final and bool(body.strip()) and not _is_error_object(facts_of(body))
-
-
-def token_refused(status: int, body: bytes) -> bool:
-    """Return whether a call was refused for its access token, as far as the answer says.
-
-    A 403 may have lost its reason on the way (no body, a gateway's page). With another reason it is about a permission.
-    """
-    if status != 403:
-        return status == 401
-    return not body.strip() or is_foreign(status, body) or facts_of(body).get("reason") in STALE_TOKEN
 
 
 def _is_error_object(facts: Mapping[str, object]) -> bool:

@@ -48,7 +48,7 @@ class Settings:
     :param refresh_token: the long-lived secret that access tokens are issued for.
     :param cloud_id: the cloud to work in; ``None`` allows listing clouds only.
     :param timeout: longest wait for one whole answer, in seconds.
-    :param requests_per_minute: most requests of one process in a minute; ``None`` for no limit.
+    :param requests_per_minute: most requests of one process to one cloud in a minute; ``None`` for no limit.
     :param max_concurrency: most requests under way at once.
     """
 
@@ -173,15 +173,15 @@ def read_base_url(host: object, port: object) -> str:
         split = urlsplit(text if "://" in text else f"https://{text}")
         own_port = split.port
     except ValueError:
-        raise _bad_base_url("holds a host or a port that can't be one") from None
+        raise _bad_base_url("holds an impossible host or port") from None
     if split.scheme not in ("https", "http"):
         raise _bad_base_url(f"starts with {_shown(split.scheme)}")
     if not split.hostname:
         raise _bad_base_url("holds no host")
     if not re.fullmatch(r"[\w.:-]+", split.hostname, re.ASCII):
-        raise _bad_base_url("holds a host that can't be one")
+        raise _bad_base_url("holds an impossible host")
     if re.search(r"[^\x21-\x7e]", text):
-        raise _bad_base_url("holds a blank or a letter that addresses don't have")
+        raise _bad_base_url("holds a blank or another character that addresses can't have")
     if split.query or split.fragment:
         raise _bad_base_url("holds ? or #")
     if split.username or split.password:

@@ -7,100 +7,53 @@ from __future__ import annotations
 
 import http.client
 import io
-import os
 import queue
 import re
-import ssl
 import threading
 import time
-import weakref
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 
-from airflow_provider_dotypos.api.characters import decode_json, without_mark
-from airflow_provider_dotypos.api.errors import (
-    DotyposAnswerTooLargeError,
-    DotyposConnectionError,
-    DotyposEnvironmentError,
-    DotyposError,
-    DotyposResponseError,
-    DotyposTlsError,
-    redact,
+from airflow_provider_dotypos.api.environment import (
+    CONNECT_TIMEOUT,
+    KEPT,
+    failure,
+    read_environment,
+    trust,
+    unusable_proxy,
 )
-from airflow_provider_dotypos.api.retry_table import NOT_JSON
-from airflow_provider_dotypos.api.settings import is_loopback
+from airflow_provider_dotypos.api.http import Answer, Body, Request, sent_headers
+from airflow_provider_dotypos.api.redaction import redact
 
-#: The largest answer that is read, in bytes once it is unzipped: room for a hundred rows of 640 kB each.
-LARGEST_ANSWER = 64 * 2**20
-
-_CONNECT_TIMEOUT = 10.0
 _CHUNK = 2**18
 
 #: Answers before the answer, such as ``103 Early Hints``, that are skipped in one call.
 _MOST_INTERIM_ANSWERS = 10
 
-#: Environment variables that requests reads, in its order.
-_PROXY_VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-_CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A whole answer: its status, headers (case-insensitive) and body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-
-    def json(self) -> object:
-        """Return the decoded body; ``None`` when it is empty.
-
-        :raises DotyposResponseError: it isn't JSON, or JSON that can't be held: too deep, or a number too long.
-        """
-        if not without_mark(self.body).strip():
-            return None
-        try:
-            return decode_json(self.body)
-        except msgspec.DecodeError:
-            kind = redact(self.headers.get("Content-Type", "")[:80]) or "no content type"
-            raise DotyposResponseError(
-                f"answered {self.status} with {kind} ({len(self.body)} bytes) that is not JSON: API base URL may not "
-                "be Dotypos's, or a proxy answers in its place",
-                reason=NOT_JSON,
-            ) from None
-
 
 class Transport:
-    """Connections to one server, and to it alone.
+    """Connections to one server, and to it alone, for threads.
 
     A bare pool, no session: nothing keeps cookies, follows redirects, or lets a .netrc replace Authorization. A forked
     child starts with connections of its own.
 
-    :param connections: how many are kept open.
     :param secrets: what no error may hold.
-    :param largest_answer: size in bytes above which an answer is an error.
-    :raises DotyposEnvironmentError: the worker's proxy or certificates can't be used.
+    :raises DotyposEnvironmentError: if the worker's proxy or certificates can't be used.
     """
 
-    def __init__(
-        self, base_url: str, connections: int, secrets: Sequence[str], largest_answer: int = LARGEST_ANSWER
-    ) -> None:
+    def __init__(self, base_url: str, secrets: Sequence[str]) -> None:
         parts = urlsplit(base_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._host = parts.netloc
         self._secrets = secrets
-        self._largest_answer = largest_answer
-        self._pool = _open_pool(base_url, connections)
-        _transports.add(self)
+        self._pool = _open_pool(base_url)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -125,94 +78,44 @@ class Transport:
         assert idle is not None
         return idle
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float) -> Answer:
+    def send(self, request: Request) -> Answer:
         """Send a request once and return its answer, whatever its status; redirects are answers like any other.
 
-        :param timeout: for all of it, from connecting to the last byte, in seconds.
-        :raises DotyposConnectionError: no whole answer.
-        :raises DotyposTlsError: no trusted connection.
-        :raises DotyposAnswerTooLargeError: the answer is larger than any that is meant.
-        :raises DotyposEnvironmentError: the worker's proxy refuses its password.
+        :raises DotyposConnectionError: if there is no whole answer.
+        :raises DotyposTlsError: if there is no trusted connection.
+        :raises DotyposAnswerTooLargeError: if the answer is larger than the request allows.
+        :raises DotyposEnvironmentError: if the worker's proxy refuses its password.
         """
-        _exchange.begin(timeout)
+        _exchange.begin(request.timeout)
         response = None
         try:
             response = self._pool.urlopen(
-                method,
-                url.removeprefix(self._origin),
-                body,
-                _sent_headers(headers, body),
+                request.method,
+                request.url.removeprefix(self._origin),
+                request.body,
+                _sent_headers(request),
                 retries=False,
                 redirect=False,
                 assert_same_host=False,
                 preload_content=False,
                 decode_content=False,
-                timeout=urllib3.Timeout(connect=min(_CONNECT_TIMEOUT, timeout), read=timeout),
+                timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, request.timeout), read=request.timeout),
             )
-            return Answer(response.status, response.headers, self._read(response))
-        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            where = f"{method} {urlsplit(url).path}"
-            raise self._failure(where, error, connecting=response is None) from None
-        except _TooLargeError:
-            raise DotyposAnswerTooLargeError(
-                f"{method} {urlsplit(url).path}: the answer is larger than {self._largest_answer // 2**20} MiB and was "
-                "not read on: check API base URL; if it is Dotypos's, ask for fewer rows or child lists."
+            body = Body(request, response.headers.get("Content-Encoding", ""))
+            while piece := response.read1(_CHUNK):
+                body.add(piece)
+            return Answer(response.status, response.headers, body.whole())
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, zlib.error) as error:
+            raise failure(
+                request,
+                redact(_reason(error), self._secrets),
+                sent=_exchange.sent,
+                proxied=isinstance(error, urllib3.exceptions.ProxyError),
+                handshake=isinstance(error, urllib3.exceptions.SSLError) and response is None,
             ) from None
         finally:
             if response is not None:
                 response.close()  # does nothing to a connection that went back to the pool
-
-    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        """Read a body in pieces: a zipped one must not unfold beyond what an answer may have."""
-        # Only what was asked for is unzipped: a chain of encodings could unfold to anything.
-        zipped = response.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip")
-        body = io.BytesIO()
-        while chunk := response.read1(_CHUNK, decode_content=zipped):
-            if body.tell() + len(chunk) > self._largest_answer:
-                raise _TooLargeError
-            body.write(chunk)
-        return body.getvalue()
-
-    def _failure(self, where: str, error: Exception, *, connecting: bool) -> DotyposError:
-        """Return the error that a failure to get a whole answer is told by."""
-        reason = redact(_reason(error), self._secrets)
-        through = isinstance(error, urllib3.exceptions.ProxyError)
-        if through and "Tunnel connection failed: 407" in reason:
-            return DotyposEnvironmentError(
-                f"{where}: the proxy in {_variable(_PROXY_VARIABLES)} refuses the worker (407): set its user name and "
-                "password there."
-            )
-        trusted = not isinstance(error, urllib3.exceptions.SSLError)
-        if not trusted and connecting and not ("EOF" in reason or "Connection reset" in reason):
-            return DotyposTlsError(
-                f"{where}: no trusted TLS connection to {self._host}: {reason}. Check API base URL; behind a proxy "
-                "with its own certificates, point REQUESTS_CA_BUNDLE at them.",
-                sent=_exchange.sent,
-            )
-        if not trusted and not _exchange.sent:
-            # The other side hung up: a load balancer that restarts, nothing to mend here.
-            return DotyposConnectionError(
-                f"{where}: the connection to {self._host} broke off during its TLS handshake.", sent=False
-            )
-        proxy = f" through the proxy in {_variable(_PROXY_VARIABLES)}" if through else ""
-        return DotyposConnectionError(
-            f"{where}: no whole answer from {self._host}{proxy}: {reason}.", sent=_exchange.sent
-        )
-
-
-_transports: weakref.WeakSet[Transport] = weakref.WeakSet()
-
-
-def _renew_transports() -> None:
-    for transport in list(_transports):
-        transport.renew()
-
-
-os.register_at_fork(after_in_child=_renew_transports)
-
-
-class _TooLargeError(Exception):
-    """An answer is larger than it may be."""
 
 
 class _Exchange(threading.local):
@@ -283,7 +186,7 @@ class _TimedConnection(HTTPConnection):
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()
-        connection.settimeout(min(_exchange.left(), _CONNECT_TIMEOUT))
+        connection.settimeout(min(_exchange.left(), CONNECT_TIMEOUT))
         return connection
 
     def request(self, *args: Any, **kwargs: Any) -> None:
@@ -298,67 +201,32 @@ class _TimedConnection(HTTPConnection):
         super().send(data)
 
 
-def _open_pool(base_url: str, connections: int) -> urllib3.HTTPConnectionPool:
+def _open_pool(base_url: str) -> urllib3.HTTPConnectionPool:
     """Return a pool of connections to a server, by the proxy and certificates that the environment names.
 
-    They are read once; at every request that would cost a third of the speed.
-
-    :raises DotyposEnvironmentError: they can't be used.
+    :raises DotyposEnvironmentError: if they can't be used.
     """
-    with requests.Session() as session:
-        environment = session.merge_environment_settings(base_url, {}, None, None, None)
-    # A proxy can't reach this machine as this machine does, and would see the tokens.
-    proxies = {} if is_loopback(urlsplit(base_url).hostname or "") else environment["proxies"]
-    verify = environment["verify"] or True
-    if verify is not True and base_url.startswith("https:"):
-        _check_certificates(verify)
-    adapter: Any = HTTPAdapter(pool_connections=1, pool_maxsize=connections)
+    proxy, certificates = read_environment(base_url)
+    verify = certificates or True
+    if certificates:
+        trust(base_url, certificates)
+    proxies = {urlsplit(base_url).scheme: proxy} if proxy else {}
+    adapter: Any = HTTPAdapter(pool_connections=1, pool_maxsize=KEPT)
     request = requests.Request("GET", base_url).prepare()
     try:
         pool: urllib3.HTTPConnectionPool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies)
         adapter.cert_verify(pool, base_url, verify, None)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        raise DotyposEnvironmentError(
-            f"The proxy in {_variable(_PROXY_VARIABLES)} can't be used: {_unusable(error)}."
-        ) from None
+        raise unusable_proxy(socks=isinstance(error, requests.exceptions.InvalidSchema)) from None
     # The pool's own kind of connection (direct, TLS, through a proxy), held to a deadline, and called the same.
     pool.ConnectionCls = type(pool.ConnectionCls.__name__, (_TimedConnection, pool.ConnectionCls), {})
     return pool
 
 
-def _check_certificates(path: str) -> None:
-    """Raise unless certificates can be read at a path.
-
-    :raises DotyposEnvironmentError: they can't.
-    """
-    folder = os.path.isdir(path)
-    try:
-        ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)
-    except OSError as error:
-        raise DotyposEnvironmentError(
-            f"{_variable(_CERTIFICATE_VARIABLES)} names {redact(path)[:200]}, which holds no certificates that can be "
-            f"read ({error.strerror or type(error).__name__})."
-        ) from None
-
-
-def _unusable(error: Exception) -> str:
-    """Return what is wrong with a proxy's address; the address itself may hold a password."""
-    if isinstance(error, requests.exceptions.InvalidSchema):
-        return "it is a SOCKS proxy, which needs the package PySocks (pip install 'requests[socks]')"
-    return "its address must look like http://proxy.example.com:3128"
-
-
-def _variable(names: Sequence[str]) -> str:
-    """Return the environment variable that is set among some, the first one first."""
-    return next((name for name in names if os.environ.get(name)), "the system's settings")
-
-
-def _sent_headers(headers: Mapping[str, str], body: bytes | None) -> urllib3.HTTPHeaderDict:
-    sent = urllib3.HTTPHeaderDict(headers)
-    sent["Accept-Encoding"] = "gzip"
-    sent["User-Agent"] = "airflow-provider-dotypos"
-    if body is not None:
-        sent["Content-Length"] = str(len(body))
+def _sent_headers(request: Request) -> urllib3.HTTPHeaderDict:
+    sent = urllib3.HTTPHeaderDict(sent_headers(request))
+    if request.body is not None:
+        sent["Content-Length"] = str(len(request.body))
     return sent
 
 

@@ -287,7 +287,7 @@ class _Walker:
             self._tick = min(self._tick, answer.tick)
             self._check_inside(answer, lo, hi)
             if not set(excluded).isdisjoint(answer.ids):
-                raise self._error("rows that id|notin excludes came back")
+                raise self._error("rows excluded by id|notin came back")
             if doubt is None or not doubt(answer):
                 return answer
             doubt = _has_no_rows if answer.rows else None

@@ -160,7 +160,7 @@ def seconds_until_settled(until: int, clocks: Clocks, settle: float = SETTLE) ->
         apart = abs(clocks.local - clocks.server).total_seconds()
         behind = "Dotypos's clock" if clocks.server < clocks.local else "this machine's clock"
         raise DotyposClockError(
-            f"until={iso(until)} is over by one clock only. It is {clocks.text}: {behind} is {_duration(apart)} "
+            f"until={iso(until)} has passed by one clock only. It is {clocks.text}: {behind} is {_duration(apart)} "
             "behind. Have the wrong clock set, or try again later: a cache may have answered with an old Date"
         )
     raise DotyposInputError(

@@ -10,9 +10,9 @@ from typing import Any
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import Entity, entities
 from airflow_provider_dotypos.api.errors import DotyposError, DotyposPermissionError
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.commands.connection import new_client
 
 #: Seconds that this machine's clock may be off. The connector accepts a signature for about a minute [D2].

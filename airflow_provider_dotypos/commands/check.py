@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from airflow_provider_dotypos import _airflow
+from airflow_provider_dotypos.api.errors import DotyposConfigurationError
 from airflow_provider_dotypos.commands.options import CLOUD_ID, CONN_ID, OUTPUT, Option
 from airflow_provider_dotypos.commands.output import ATTENTION, WELL, Report, note, tell
 
@@ -20,9 +22,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> Report:
-    from airflow_provider_dotypos import _airflow
     from airflow_provider_dotypos.api.check import check
-    from airflow_provider_dotypos.api.errors import DotyposConfigurationError
     from airflow_provider_dotypos.commands.connection import read_settings
 
     settings = read_settings(args.conn_id, args.cloud_id)

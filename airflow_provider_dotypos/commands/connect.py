@@ -40,13 +40,13 @@ def run(args: argparse.Namespace) -> int:
     """Connect a cloud with parsed options, and return the exit code."""
     from airflow_provider_dotypos.api.errors import DotyposConfigurationError
     from airflow_provider_dotypos.connect.terminal.run import ConnectRun
-    from airflow_provider_dotypos.connect.terminal.target import ChosenConnection
+    from airflow_provider_dotypos.connect.terminal.target import ChosenTarget
 
     with _stdout_for_the_connection() as out:
         try:
             if clash := _clash(args):
                 raise UsageError(clash)
-            chosen = ChosenConnection.of(args.conn_id, args.host, args.cloud_id, replace_cloud=args.replace)
+            chosen = ChosenTarget.of(args.conn_id, args.host, args.cloud_id, replace_cloud=args.replace)
             connect_run = ConnectRun(args, chosen, say, lambda value: _print(value, out))
             ending = connect_run.by_paste() if args.paste else connect_run.by_listener()
         except UsageError as error:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
+from airflow_provider_dotypos.api.entities import Entity, entities
 from airflow_provider_dotypos.commands.options import OUTPUT, Option
 from airflow_provider_dotypos.commands.output import Report, tell
-
-if TYPE_CHECKING:
-    from airflow_provider_dotypos.api.entities import Entity
 
 #: What the API's write calls do, by their methods.
 _CHANGES = {"POST": "create", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
@@ -26,8 +23,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report() -> Report:
-    from airflow_provider_dotypos.api.entities import entities
-
     return Report([_row(entity) for entity in entities().values()], narrow=("entity", "read by", "deleted", "writes"))
 
 

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 
+from airflow_provider_dotypos import _airflow
+from airflow_provider_dotypos.api.errors import DotyposError
+
 #: Exit codes; 2, wrong usage, is argparse's.
 WELL, BROKEN, ATTENTION = 0, 1, 3
 
@@ -32,12 +35,8 @@ class Report:
 
 def tell(args: argparse.Namespace, work: Callable[[], Report]) -> int:
     """Do a command's work, print its report as ``--output`` asks, and return the exit code."""
-    from airflow_provider_dotypos.api.errors import DotyposError
-
     try:
         with _stdout_kept_clean():
-            from airflow_provider_dotypos import _airflow
-
             report = work()
             console = _airflow.console()
     except DotyposError as error:

@@ -35,8 +35,8 @@ def options() -> list[Option]:
 
 def _switch(field: dataclasses.Field[Any]) -> Option:
     """Return the option for a switch. Its help is the switch's description in the docstring of ``Behaviour``."""
-    about = re.search(rf":param {field.name}: (.*?)(?=\n\s+:param|\Z)", Behaviour.__doc__ or "", re.S)
-    text = " ".join(about[1].split()) if about else ""
+    about = dict(re.findall(r":param (\w+): (.*?)(?=\n\s+:param|\Z)", Behaviour.__doc__ or "", re.S))
+    text = " ".join(about[field.name].split())
     details: dict[str, Any] = {"help": f"{text} (default: {field.default})"}
     if isinstance(field.default, bool):
         details |= {"action": "store_true"}

@@ -1,4 +1,4 @@
 """Connect a cloud: a refresh token from Dotypos, by the page in Airflow's UI or by the command in a terminal.
 
-``journey`` tells the way that both share; ``page`` and ``terminal`` don't know each other.
+Both share a ``journey``. The rooms ``page`` and ``terminal`` don't know each other.
 """

@@ -17,7 +17,7 @@ from airflow_provider_dotypos.connections.errors import ConnectError
 #: How long a person may take on Dotypos's pages, in seconds: a minute to open them, about 15 to decide [D2].
 TIME_TO_DECIDE = 16 * 60
 
-#: How long a signed form is offered before it is signed anew, in seconds: Dotypos takes it for about a minute [D2].
+#: How long a signed form is offered before it is signed again, in seconds: Dotypos takes it for about a minute [D2].
 SIGNATURE_LIFE = 50
 
 

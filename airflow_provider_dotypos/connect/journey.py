@@ -6,7 +6,7 @@
 4. ``conclude`` tries the token by signing in, stores it, and returns how the journey ended.
 
 The page and the command differ in where they wait for the browser, and in how they show a result. A result holds the
-token in its ``Grant`` only. No ``repr`` shows it, and whoever shows or logs a result shows its other fields.
+token in its ``Grant`` only. No ``repr`` shows it, and what is shown or logged of a result are its other fields.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Target:
     """The connection that a journey connects.
 
     :param connection: the connection as it is, or as it will be created; its fields reach the API.
-    :param user: whose journey the audit log notes. Defaults to nobody: it notes none of the command's.
+    :param user: whose journey the audit log notes. Defaults to nobody: the command's journeys aren't noted.
     :param is_new: creates the connection. Defaults to updating it.
     :param fields: stored with the token: ``login``, ``password``, ``host``, ``port``.
     :param base_url: the API base URL that the connection must have, now and when it is stored. Defaults to any.

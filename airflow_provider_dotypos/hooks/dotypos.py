@@ -11,6 +11,7 @@ from airflow.sdk import BaseHook
 from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.extra import read_extra
 from airflow_provider_dotypos.api.headers import with_empty_lists
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import SETTLE, Window
 from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.reading import Reader, Row
     from airflow_provider_dotypos.api.retry import Patience
-    from airflow_provider_dotypos.api.transport import Answer
 
 
 class DotyposHook(BaseHook):
@@ -111,8 +111,6 @@ class DotyposHook(BaseHook):
 
         https://docs.api.dotypos.com/api-reference/general/methods
         """
-        from airflow_provider_dotypos.api.transport import Answer
-
         sent = with_empty_lists(headers) if str(method).upper() == "GET" else headers
         return self.get_conn().call(method, path, params=params, json=json, headers=sent, decode=decode or Answer.json)
 

@@ -16,7 +16,7 @@ from airflow_provider_dotypos.hooks.failures import airflow_failures
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_dotypos.api.transport import Answer
+    from airflow_provider_dotypos.api.http import Answer
 
 #: The largest result that goes into XCom, in bytes of JSON: XCom lives in Airflow's metadata database.
 MAX_RESULT_BYTES = 64 * 1024

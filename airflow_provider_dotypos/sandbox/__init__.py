@@ -1,4 +1,4 @@
-"""A Dotypos API of one's own on loopback: to try the provider, and to test DAGs against.
+"""A Dotypos API on loopback: to try the provider, and to test DAGs against.
 
 ::
 
@@ -9,9 +9,12 @@
         sandbox.faults.append(Fault("503", retry_after="1", path="/orders"))
         ...
 
-It models what the API's documents say and what working clients have seen, with invented data; where the real
-API is unknown, ``Behaviour`` has a switch. It is stricter than the real one where clients go wrong unnoticed.
-``Shop`` is the data without the server, and quick enough for property tests.
+It models what the API's documents say and what working clients have seen, with invented data. Where the real API is
+unknown, ``Behaviour`` has a switch. It is stricter than the real one where clients often fail unnoticed. ``Shop`` is
+the data without the server, and quick enough for property tests.
+
+Its drawers import one way: ``server`` → ``door`` → ``api`` → ``bistro`` → ``shop``, and ``furnished``, where a ``Shop``
+is made, imports all but the server. ``behaviour``, ``errors``, ``faults`` and ``limit`` are for all of them.
 """
 
 from __future__ import annotations
@@ -28,8 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Behaviour", "Fault", "Limit", "Request", "Sandbox", "Shop"]
 
-# Imported when asked for: Airflow's command line looks at the options alone, and whoever needs only the data shouldn't
-# wait for the server.
+# Imported at first use: Airflow's command line only reads the options, and the data doesn't need the server.
 _HOMES = {
     "Behaviour": "behaviour",
     "Fault": "faults",

@@ -1,4 +1,4 @@
-"""What is not known of the real API, as switches: a client should work under every one of their positions.
+"""Switches for what is unknown of the real API. A client should work in every position of each.
 
 Marks: [D] documented, [D2] documented second-hand, [Cn] seen in n clients, [A] assumed, [U] unknown.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-#: The positions of each switch that has a fixed set of them, the default first.
+#: The positions of each switch that has a fixed set, the default first.
 CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
         "timestamp_precision": ("ms", "s"),
@@ -32,25 +32,24 @@ CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
 class Behaviour:
     """One way the API may behave. The defaults are the best known one.
 
-    :param timestamp_precision: how exact times are in answers, ``ms`` or ``s``; rows and filters stay exact
-        [U].
-    :param timestamp_zone: how answers write the zone: ``Z``, ``+0000`` or ``+01:00`` [U].
-    :param ties: order of rows that are equal under the sort (all rows, if there is no sort): always the same,
-        or another one on every request [U]. No entity can be sorted by ``id`` [D2].
-    :param deleted_null: whether ``deleted|in|0,1`` returns rows whose ``deleted`` is null, ``live``, or
-        leaves them out, ``excluded``. That null counts as not deleted is [D], what it does here [U].
-    :param commit_lag: seconds between a row's version date and the moment it can be read; until then its
-        earlier state is. Some seconds have been seen [C2], the size is [U].
-    :param allow_version: whether lists heed ``Allow-Version: BC1`` (an empty list is 200, not 404) [D,
+    :param timestamp_precision: the precision of times in answers, ``ms`` or ``s``. Rows and filters stay exact [U].
+    :param timestamp_zone: the form of the zone in answers: ``Z``, ``+0000`` or ``+01:00`` [U].
+    :param ties: the order of rows that are equal under the sort: ``stable``, or ``shuffled`` at every request [U].
+        Without a sort all rows are equal. No entity can be sorted by ``id`` [D2].
+    :param deleted_null: whether ``deleted|in|0,1`` returns rows whose ``deleted`` is null (``live``) or omits them
+        (``excluded``). That null counts as not deleted is [D], its effect here is [U].
+    :param commit_lag: seconds between a row's version date and the moment from which it can be read. Until then its
+        earlier state is read. Some seconds have been seen [C2], the size is [U].
+    :param allow_version: whether lists respect ``Allow-Version: BC1``, with which an empty list is 200, not 404 [D,
         contradicted].
-    :param next_page: ``nextPage`` on lists without totals (orders, order items): filled after a full page
-        [C3, A], or always null [U].
-    :param nulls: fields without a value are ``null``, or left out [U].
-    :param numbers: numbers come as JSON ``text`` [D, C7], or as real numbers [U].
-    :param over_limit: a ``limit`` above 100 is refused, or cut to 100 [C1, A]. Refusing is the strict choice.
-    :param order_version_moves_with_items: whether an order's version date moves when one of its items or
-        payments changes [U].
-    :param unsortable: fields by which lists refuse to be sorted (400), though they are documented to be sortable:
+    :param next_page: ``nextPage`` on lists without totals (orders, order items): filled after a full page [C3, A], or
+        always null [U].
+    :param nulls: whether fields without a value are ``null`` or omitted [U].
+    :param numbers: whether numbers come as JSON ``text`` [D, C7] or as real numbers [U].
+    :param over_limit: whether a ``limit`` above 100 is refused or cut to 100 [C1, A]. Refusing is the strict choice.
+    :param order_version_moves_with_items: whether an order's version date moves when one of its items or payments
+        changes [U].
+    :param unsortable: fields by which lists can't be sorted (400) although the documents say so, such as
         ``tables.locationName``. Whether the documents are right about each field is [U].
     """
 
@@ -76,7 +75,7 @@ class Behaviour:
 
     @classmethod
     def combinations(cls, **fixed: Any) -> Iterator[Behaviour]:
-        """Yield every combination of the switches, those in `fixed` held still."""
+        """Yield every combination of the switches, with those in `fixed` as given."""
         free = {name: positions for name, positions in CHOICES.items() if name not in fixed}
         for values in itertools.product(*free.values()):
             yield cls(**dict(zip(free, values, strict=True)), **fixed)

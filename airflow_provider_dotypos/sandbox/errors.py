@@ -20,11 +20,7 @@ class RefusedError(Exception):
     """
 
     def __init__(
-        self,
-        status: int,
-        reason: str | None = None,
-        message: str | None = None,
-        violations: Sequence[Violation] = (),
+        self, status: int, reason: str | None = None, message: str | None = None, violations: Sequence[Violation] = ()
     ) -> None:
         super().__init__(message or reason or str(violations))
         self.status = status

@@ -99,7 +99,7 @@ class Shop(Rows):
 
         :param params: the query parameters, decoded.
         :param headers: request headers; only ``Allow-Version`` matters.
-        :param placeholders: the ids of what the entity lies below, such as ``warehouse_id``.
+        :param placeholders: the id of the entity's parent, such as ``warehouse_id``.
         """
         try:
             page = lists.page(self, cloud_id, entity, params or {}, behaviour, headers or {}, None, **placeholders)

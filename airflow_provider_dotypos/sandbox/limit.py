@@ -1,6 +1,6 @@
-"""A limit on requests: so many in so long, then 429.
+"""A limit on requests: a number of them in a number of seconds, then 429.
 
-Two sources name 150 requests per 30 minutes [D2]. How they are counted, by which window, and what a refusal
+Two sources name 150 requests per 30 minutes [D2]. How requests are counted, in which window, and what a refusal
 carries is unknown [U], so each of these is a setting.
 """
 
@@ -20,7 +20,7 @@ from airflow_provider_dotypos.sandbox.errors import RefusedError
 
 SIGN_IN = "/v2/signin/token"
 
-#: The positions of each setting that has a fixed set of them, the default first.
+#: The values of each setting that has a fixed set, the default first.
 CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
         "window": ("fixed", "sliding"),
@@ -33,19 +33,19 @@ CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
 
 @dataclass
 class Limit:
-    """So many requests in so many seconds; the sandbox refuses more of them with 429.
+    """The number of requests that are let in per window. The sandbox refuses further ones with 429.
 
     :param requests: how many requests a window lets in. Sign-ins count, too.
     :param seconds: the length of a window.
-    :param window: ``fixed``: a window starts with the first request after the one before has ended.
-        ``sliding``: the last `seconds` before each request.
+    :param window: ``fixed``: a window starts with the first request after the previous one has ended. ``sliding``:
+        the last `seconds` before each request.
     :param retry_after: whether a refusal carries ``Retry-After``, in whole seconds.
-    :param refused_count: whether refused requests count, too. In a sliding window a client that doesn't wait
-        is then never let in again; in a fixed one it makes no difference.
-    :param per: what has a count of its own: each ``cloud`` (named by the path, or by the body of a sign-in;
-        all other requests share one count), each ``token`` (the credential in ``Authorization``: a new access
-        token starts anew), or the whole ``server``.
-    :param clock: the time in seconds. Tests put their own clock here and pass half an hour at once.
+    :param refused_count: whether refused requests count, too. In a sliding window a client that doesn't wait is then
+        never let in again. In a fixed one it makes no difference.
+    :param per: what has its own count: each ``cloud`` (named by the path or by the body of a sign-in; all other
+        requests share one count), each ``token`` (the credential in ``Authorization``, so a new access token starts
+        anew), or the whole ``server``.
+    :param clock: returns the time in seconds. With a clock of its own, a test can skip half an hour.
     """
 
     requests: int = 150
@@ -55,7 +55,7 @@ class Limit:
     refused_count: bool = False
     per: str = "cloud"
     clock: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)
-    # The moments of the last requests that counted, at most as many as a window lets in.
+    # The times of the last requests that counted, at most as many as a window lets in.
     _counted: dict[str, deque[float]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -78,24 +78,24 @@ class Limit:
     def admit(self, key: str) -> float | None:
         """Let a request in and return None, or return the seconds until one would be let in.
 
-        :param key: what the request counts for, see `key`.
+        :param key: the count that the request belongs to, see `key`.
         """
         now = self.clock()
         counted = self._counted.setdefault(key, deque(maxlen=self.requests))
         if self.window == "fixed" and counted and now - counted[0] >= self.seconds:
             counted.clear()
-        # Full and its oldest still within: as many as a window lets in came within one window.
+        # As many requests as a window lets in came within one window.
         refused = len(counted) == self.requests and now - counted[0] < self.seconds
         if not refused or (self.refused_count and self.window == "sliding"):
             counted.append(now)
         return self.seconds - (now - counted[0]) if refused else None
 
     def key(self, path: str, authorization: str, body: bytes = b"") -> str:
-        """Return what a request counts for.
+        """Return the name of the count that a request belongs to.
 
         :param path: the request's path.
         :param authorization: its ``Authorization`` header.
-        :param body: its body. Needed for sign-ins only.
+        :param body: its body. Only needed for sign-ins.
         """
         if self.per == "server":
             return ""
@@ -107,9 +107,9 @@ class Limit:
         return match[1] if match else ""
 
     def refusal(self, seconds: float) -> tuple[bytes, dict[str, str]]:
-        """Return the body and the headers of a refusal: the API's error object, as for every other status [A].
+        """Return the body and the headers of a refusal. The body is the API's error object [A].
 
-        :param seconds: until the next request is let in.
+        :param seconds: the seconds until the next request is let in.
         """
         error = RefusedError(429, "TOO_MANY_REQUESTS", f"Only {self.requests} requests in {self.seconds:g} s")
         return error.body(), {"retry-after": str(math.ceil(seconds))} if self.retry_after else {}

@@ -1,7 +1,7 @@
-"""Pytest fixtures for testing one's own DAGs against the sandbox.
+"""Pytest fixtures for testing your own DAGs against the sandbox.
 
-Loaded only where it is asked for: ``pytest_plugins = ["airflow_provider_dotypos.sandbox.pytest_plugin"]`` in
-the topmost ``conftest.py``, or ``pytest -p airflow_provider_dotypos.sandbox.pytest_plugin``::
+Load them with ``pytest_plugins = ["airflow_provider_dotypos.sandbox.pytest_plugin"]`` in the topmost ``conftest.py``
+or with ``pytest -p airflow_provider_dotypos.sandbox.pytest_plugin``::
 
     def test_my_dag_survives_an_outage(dotypos_connection, dotypos_sandbox):
         dotypos_sandbox.faults.append(Fault("503", times=2, path="/orders"))
@@ -22,7 +22,7 @@ CONN_ID = "dotypos_default"
 
 @pytest.fixture
 def dotypos_sandbox() -> Iterator[Sandbox]:
-    """Run a sandbox with three days of a small shop's history, a fresh one for each test."""
+    """Run a fresh sandbox with three days of a small shop's history."""
     with Sandbox(Shop.generate(days=3, orders_per_day=40)) as sandbox:
         yield sandbox
 

@@ -34,6 +34,18 @@ def whole(body: bytes, head: bytes = HEAD) -> bytes:
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+def answering(answer: bytes) -> Script:
+    return lambda server, head: [answer]
+
+
+def numbered(server: RawServer, head: bytes) -> Iterator[bytes]:
+    """Answer with what was asked for, a little late, so that an answer read by another would be noticed."""
+    path = head.split(b" ", 2)[1]
+    yield HEAD + b"Content-Length: %d\r\n\r\n" % len(path)
+    server.pause(0.001)
+    yield path
+
+
 class RawServer:
     """A server on this machine; it signs in whoever asks, and answers all else by a script.
 
@@ -184,13 +196,15 @@ class Cost:
 
 _ONE_CALL = """
 import json, resource, sys, time
+from airflow_provider_dotypos.api.http import Request
 from airflow_provider_dotypos.api.transport import Transport
 url, timeout = sys.argv[1], float(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30, 4 * 2**30))
-transport = Transport(url, 4, ())
+transport = Transport(url, ())
+request = Request("GET", "/v2/clouds", url + "/v2/clouds", timeout=timeout)
 before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
 try:
-    outcome = f"{len(transport.send('GET', url + '/v2/clouds', {}, None, timeout).body)} bytes"
+    outcome = f"{len(transport.send(request).body)} bytes"
 except BaseException as error:
     outcome = f"{type(error).__name__}: {error}"
 seconds, mib = time.monotonic() - started, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024

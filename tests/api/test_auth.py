@@ -1,4 +1,4 @@
-"""How long a token is taken to live, and who renews it."""
+"""``auth``: how long a token is taken to live, and who renews it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.api.auth import DEFAULT_LIFE, AccessToken, TokenSource
+from airflow_provider_dotypos.api.auth import DEFAULT_LIFE, AccessToken, Tokens
+from tests.api.flows import renew, replace
 
 
 def jwt(claims: object) -> str:
@@ -51,20 +52,20 @@ def test_tokens_do_not_show_in_reprs() -> None:
 
 
 def test_of_many_who_had_the_same_token_refused_one_signs_in() -> None:
-    source = TokenSource()
+    tokens = Tokens()
     made: list[str] = []
 
     def sign_in() -> str:
         made.append(jwt({"n": len(made)}))
         return made[-1]
 
-    refused = source.current(sign_in)
+    refused = renew(tokens, sign_in)
     barrier = threading.Barrier(8)
 
-    def replace(_: int) -> str:
+    def one(_: int) -> str:
         barrier.wait()
-        return source.replace(refused, sign_in).value
+        return replace(tokens, refused, sign_in).value
 
     with ThreadPoolExecutor(8) as pool:
-        values = set(pool.map(replace, range(8)))
+        values = set(pool.map(one, range(8)))
     assert (len(made), len(values)) == (2, 1)

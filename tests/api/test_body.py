@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api.body import encode_body, read_text
-from airflow_provider_dotypos.api.transport import Answer
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.sandbox import Sandbox
 from tests.conftest import NewClient
 

@@ -1,4 +1,4 @@
-"""One authorized call, over real sockets: tokens, retries, refusals, and what must never happen."""
+"""``exchange``, ``client``, ``aclient``, ``paths``: one authorized call over real sockets, in threads and on a loop."""
 
 from __future__ import annotations
 
@@ -14,13 +14,21 @@ from email.utils import format_datetime
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api import retry
+from airflow_provider_dotypos.api.channel import Cloud, open_channel
 from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from tests.api.drivers import DRIVERS
 from tests.conftest import NewClient
+
+IN_THREADS = pytest.mark.parametrize("driver", [DotyposClient])
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> object:
+    return DRIVERS[request.param]
 
 
 def json_of(answer: Answer) -> object:
@@ -29,6 +37,10 @@ def json_of(answer: Answer) -> object:
 
 def get(client: DotyposClient, path: str = "branches", **kwargs: object) -> object:
     return client.call("GET", path, decode=json_of, **kwargs)  # type: ignore[arg-type]
+
+
+def cloud_of(client: DotyposClient) -> Cloud:
+    return open_channel(client.settings).cloud(client.settings.cloud_id)
 
 
 def calls(sandbox: Sandbox, path: str) -> int:
@@ -109,14 +121,12 @@ class TestTokens:
             get(new_client(refresh_token="0" * 32))
         assert get(new_client())
 
+    @IN_THREADS
     def test_a_forked_child_can_sign_in_while_the_parent_holds_the_lock(
         self, sandbox: Sandbox, new_client: NewClient
     ) -> None:
-        from airflow_provider_dotypos.api import auth
-
         client = new_client()
-        source = auth.token_source(sandbox.url, sandbox.refresh_token, sandbox.cloud_ids[0])
-        with source._lock:
+        with cloud_of(client).tokens.lock:
             child = os.fork()
             if child == 0:
                 get(client)
@@ -201,8 +211,7 @@ class TestRetries:
     ) -> None:
         client = new_client(Patience(faults=1.5, throttling=1.5), **settings)
         get(client)
-        gate = retry.gate(sandbox.url)
-        gate.close(2)
+        cloud_of(client).gate.close(2)
         sandbox.faults.append(Fault("reset", path="branches"))
         get(client)
 
@@ -214,7 +223,7 @@ class TestRetries:
         sandbox.faults.append(Fault(kind, retry_after="1", path="branches"))
         thread = threading.Thread(target=get, args=(client,))
         thread.start()
-        while retry.gate(sandbox.url).throttled_for == 0:
+        while cloud_of(client).gate.throttled_for == 0:
             assert thread.is_alive()
         started = time.monotonic()
         get(client, "taxes")
@@ -233,6 +242,7 @@ class TestRetries:
         assert caught.value.retry_at is not None
         assert abs((caught.value.retry_at - datetime.now(timezone.utc)).total_seconds() - 3600) < 30
 
+    @IN_THREADS
     def test_waiting_ends_at_once_when_the_task_is_killed(self, sandbox: Sandbox, new_client: NewClient) -> None:
         client = new_client(Patience(60, 60))
         sandbox.faults.append(Fault("429", retry_after="30", path="branches"))
@@ -242,6 +252,7 @@ class TestRetries:
             get(client)
         assert time.monotonic() - started < 5
 
+    @IN_THREADS
     def test_a_signal_may_cancel_whatever_the_main_thread_does(self, new_client: NewClient) -> None:
         client = new_client()
 

@@ -1,4 +1,4 @@
-"""Refusals by name, and what never shows in them."""
+"""Refusals by name, and what never shows in them (`errors`, `refusals`, `exceptions`)."""
 
 from __future__ import annotations
 

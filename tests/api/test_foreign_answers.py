@@ -10,18 +10,24 @@ from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api import check
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import error_for
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.refusals import is_foreign
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from tests.api.drivers import DRIVERS
 from tests.conftest import NewClient
 
 GATEWAYS = ["400-html", "401-html", "403-html", "404-html", "405-html", "421-html", "499-html", "501-html"]
 #: One empty refusal at the sign-in is no word of Dotypos's either; nor is a 403 that says nothing.
 PATIENT = Patience(20, 20)
 HASTY = Patience(0.1, 0.1)
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> object:
+    return DRIVERS[request.param]
 
 
 def calls(sandbox: Sandbox, path: str) -> int:

@@ -10,15 +10,22 @@ import pytest
 
 from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api import auth
-from airflow_provider_dotypos.api.auth import AccessToken, TokenSource
+from airflow_provider_dotypos.api.auth import AccessToken, Tokens
 from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from tests.api.drivers import DRIVERS
+from tests.api.flows import renew, replace
 from tests.api.test_auth import jwt
 from tests.conftest import NewClient
 
 PATIENT = Patience(20, 20)
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> object:
+    return DRIVERS[request.param]
 
 
 def get(client: DotyposClient) -> object:
@@ -126,37 +133,37 @@ def test_many_threads_refused_for_long_are_no_storm_of_sign_ins(
 def test_the_pause_between_replacements_doubles_and_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(auth, "time", clock)
-    source = TokenSource()
-    token = source.current(lambda: jwt({}))
+    tokens = Tokens()
+    token = renew(tokens, lambda: jwt({}))
     replaced: list[float] = []
     while clock.now < 130:
-        fresh = source.replace(token, lambda: jwt({}))
+        fresh = replace(tokens, token, lambda: jwt({}))
         if fresh is not token:
             replaced.append(clock.now)
         token = fresh
         clock.now += 0.5
     assert replaced == [0, 1, 3, 7, 15, 31, 61, 91, 121]
     clock.now = 1000.0
-    assert source.replace(token, lambda: jwt({})) is not token
+    assert replace(tokens, token, lambda: jwt({})) is not token
 
 
 def test_of_many_refused_at_once_only_one_lengthens_the_pause() -> None:
-    source = TokenSource()
+    source = Tokens()
     sign_ins: list[int] = []
 
     def sign_in() -> str:
         sign_ins.append(1)
         return jwt({"n": len(sign_ins)})
 
-    refused = source.current(sign_in)
+    refused = renew(source, sign_in)
     barrier = threading.Barrier(16)
 
-    def replace(_: int) -> AccessToken:
+    def one(_: int) -> AccessToken:
         barrier.wait()
-        return source.replace(refused, sign_in)
+        return replace(source, refused, sign_in)
 
     with ThreadPoolExecutor(16) as pool:
-        tokens = set(pool.map(replace, range(16)))
+        tokens = set(pool.map(one, range(16)))
     assert (len(sign_ins), len(tokens), source._pause) == (2, 1, 1.0)
 
 

@@ -15,19 +15,20 @@ import msgspec
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api import auth, retry
+from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import error_for, redact
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.page import read_page
 from airflow_provider_dotypos.api.query import conditions, filter_text
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.refusals import retry_after_seconds
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.transport import Answer
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from tests.api.drivers import DRIVERS
 from tests.conftest import SHORT, NewClient
 
 #: What a scripted server answers: status, headers, body.
@@ -37,7 +38,9 @@ Script = Callable[[str, str], tuple[int, dict[str, str], bytes]]
 class Scripted:
     """A server that answers as a test says, and counts what it was asked."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, driver: type[DotyposClient]) -> None:
+        self._driver = driver
+        self.clients: list[DotyposClient] = []
         self.asked: list[tuple[str, str]] = []
         scripted = self
 
@@ -68,30 +71,39 @@ class Scripted:
 
     def client(self, **fields: object) -> DotyposClient:
         extra = {"refresh_token": "0" * 32, "cloud_id": 1, "timeout": 5, **fields}
-        return DotyposClient(Settings.from_fields(host=self.url, extra=extra), patience=SHORT)
+        self.clients.append(self._driver(Settings.from_fields(host=self.url, extra=extra), patience=SHORT))
+        return self.clients[-1]
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Script], Scripted]]:
-    auth.forget_tokens()
+def serve(driver: type[DotyposClient]) -> Iterator[Callable[[Script], Scripted]]:
+    channel.forget_tokens()
     running: list[Scripted] = []
 
     def start(script: Script) -> Scripted:
-        running.append(Scripted(script))
+        running.append(Scripted(script, driver))
         return running[-1]
 
     yield start
     for one in running:
+        for client in one.clients:
+            client.close()
         one.server.shutdown()
         one.server.server_close()
-    auth.forget_tokens()
+    channel.forget_tokens()
 
 
 def rows_of(*moments: int) -> list[dict[str, str]]:
     return [{"id": str(moment), "versionDate": str(moment)} for moment in moments]
 
 
-class TestWrites:
+class BothDrivers:
+    @pytest.fixture(params=DRIVERS)
+    def driver(self, request: pytest.FixtureRequest) -> object:
+        return DRIVERS[request.param]
+
+
+class TestWrites(BothDrivers):
     @pytest.mark.parametrize("body", [b"<html>", b'[{"id": "1"'])
     def test_a_write_whose_answer_cannot_be_read_is_not_repeated(
         self, serve: Callable[[Script], Scripted], body: bytes
@@ -300,8 +312,8 @@ class TestTimes:
         assert error_for("GET", "/x", 429, {"Retry-After": value}, b"")
 
 
-class TestTransport:
-    def test_a_handshake_that_breaks_off_passes(self, tmp_path: object) -> None:
+class TestTransport(BothDrivers):
+    def test_a_handshake_that_breaks_off_passes(self, driver: type[DotyposClient]) -> None:
         import socket
 
         listener = socket.create_server(("127.0.0.1", 0))
@@ -320,13 +332,14 @@ class TestTransport:
         threading.Thread(target=hang_up, daemon=True).start()
         extra = {"refresh_token": "x" * 32, "cloud_id": 1}
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        client = DotyposClient(Settings.from_fields(host=url, extra=extra), patience=Patience(2, 2))
+        client = driver(Settings.from_fields(host=url, extra=extra), patience=Patience(2, 2))
         with pytest.raises(errors.DotyposConnectionError) as caught:
             client.call("POST", "tags", json=[], decode=Answer.json)
         listener.close()
         assert not isinstance(caught.value, errors.DotyposTlsError)
         assert len(accepted) > 1
 
+    @pytest.mark.parametrize("driver", [DotyposClient])
     def test_a_killed_client_starts_no_further_request(self, sandbox: Sandbox, new_client: NewClient) -> None:
         client = new_client()
         client.call("GET", "branches", decode=Answer.json)
@@ -367,7 +380,7 @@ class TestTransport:
         assert server.client().call("GET", "branches", decode=Answer.json) == content
 
     def test_a_forked_child_passes_a_gate_whose_lock_the_parent_held(self) -> None:
-        gate = retry.gate("http://fork.invalid")
+        gate = channel.open_channel(Settings("http://fork.invalid", "r" * 32)).cloud(1).gate
         with gate._lock:
             child = os.fork()
             if child == 0:
@@ -407,6 +420,7 @@ class TestPages:
         assert filter_text(conditions(find_entity("orders"), "note|like| a ")) == "note|like| a "
 
 
+@pytest.mark.parametrize("driver", DRIVERS.values())
 def test_a_server_without_tls_is_still_a_tls_error(sandbox: Sandbox, new_client: NewClient) -> None:
     assert ssl.OPENSSL_VERSION
     with pytest.raises(errors.DotyposTlsError):

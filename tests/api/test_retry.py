@@ -1,25 +1,29 @@
-"""The gate in simulated time: when requests of many threads may leave, whatever closes it meanwhile."""
+"""``gate`` and ``retry`` in simulated time: when requests of many callers may leave, whatever closes it meanwhile."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tenacity import RetryCallState
+from tenacity import DoAttempt, RetryCallState, Retrying
 
+from airflow_provider_dotypos.api import gate as gates
 from airflow_provider_dotypos.api import retry
 from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
+    DotyposError,
     DotyposResponseError,
     DotyposServerError,
     error_for,
 )
-from airflow_provider_dotypos.api.retry import Gate, Patience
+from airflow_provider_dotypos.api.gate import Gate, Passage
+from airflow_provider_dotypos.api.retry import Patience
 
 SPACING = 0.5
 PER_MINUTE = 60 / SPACING
@@ -37,11 +41,37 @@ class Clock:
         return self.now
 
 
+def keep_time(patch: pytest.MonkeyPatch, clock: Clock) -> None:
+    for module in (gates, retry):
+        patch.setattr(module, "time", clock)
+
+
+def draw(patch: pytest.MonkeyPatch, chance: Random) -> None:
+    for module in (gates, retry):
+        patch.setattr(module, "random", chance)
+
+
+def tried(policy: Retrying, attempt: Callable[[], None], sleep: Callable[[float], None]) -> None:
+    """Make a call's tries as ``exchange`` does, and wait by `sleep`."""
+    policy.begin()
+    state = RetryCallState(policy, None, (), {})
+    while not isinstance(step := policy.iter(state), type(None)):
+        if isinstance(step, DoAttempt):
+            try:
+                state.set_result(attempt())
+            except DotyposError:
+                state.set_exception(sys.exc_info())  # type: ignore[arg-type]
+        else:
+            state.prepare_for_next_attempt()
+            sleep(step)
+
+
 def leave(gate: Gate, clock: Clock, threads: int, requests: int, closed: list[tuple[float, float]]) -> Iterator[float]:
     """Run threads that send request after request; yield when each leaves."""
     begun = clock.now
     events: list[tuple[float, int, object]] = [(begun + at, -1 - i, lasts) for i, (at, lasts) in enumerate(closed)]
-    events += [(begun, number, gate.waits(PER_MINUTE)) for number in range(threads)]
+    passages = [Passage(gate, PER_MINUTE) for _ in range(threads)]
+    events += [(begun, number, passage.waits()) for number, passage in enumerate(passages)]
     heapq.heapify(events)
     while requests:
         clock.now, number, what = heapq.heappop(events)
@@ -50,15 +80,15 @@ def leave(gate: Gate, clock: Clock, threads: int, requests: int, closed: list[tu
         elif (seconds := next(what, None)) is not None:  # type: ignore[call-overload]
             heapq.heappush(events, (clock.now + seconds, number, what))
         else:
-            gate.answered(throttled=False)
+            passages[number].answered(throttled=False)
             yield clock.now
             requests -= 1
-            heapq.heappush(events, (clock.now, number, gate.waits(PER_MINUTE)))
+            heapq.heappush(events, (clock.now, number, passages[number].waits()))
 
 
 def test_what_a_thread_did_before_a_call_is_not_held_against_it() -> None:
     """A first try that sends nothing, as it shares another thread's failed sign-in, ends no budget."""
-    clock, gate = Clock(), Gate()
+    clock, passage = Clock(), Passage(Gate())
     failure = error_for("POST", "/v2/signin/token", 503, {}, b"")
     tries: list[int] = []
 
@@ -71,10 +101,10 @@ def test_what_a_thread_did_before_a_call_is_not_held_against_it() -> None:
         clock.now += seconds
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retry, "time", clock)
-        assert list(gate.waits(None)) == []  # a request leaves
+        keep_time(patch, clock)
+        assert list(passage.waits()) == []  # a request leaves
         clock.now += 1000  # then its thread uploads a part
-        retry.policy(Patience(), gate, sleep=sleep, before_sleep=lambda *_: None)(fail)
+        tried(retry.policy(Patience(), passage, before_sleep=lambda *_: None), fail, sleep)
     assert len(tries) == 3
 
 
@@ -88,11 +118,11 @@ def test_a_server_that_never_asks_to_wait_can_be_tried_for_as_long_as_the_budget
         raise error_for("GET", "/v2/clouds", 503, {"Retry-After": "0"} if tries < 1200 else {}, b"")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retry, "time", clock)
+        keep_time(patch, clock)
         patch.setattr(retry.random, "uniform", lambda low, high: low)
-        policy = retry.policy(Patience(), Gate(), sleep=lambda seconds: None, before_sleep=lambda *_: None)
+        policy = retry.policy(Patience(), Passage(Gate()), before_sleep=lambda *_: None)
         with pytest.raises(DotyposServerError):
-            policy(lambda: fail() if tries < 1300 else _refuse())
+            tried(policy, lambda: fail() if tries < 1300 else _refuse(), lambda seconds: None)
     assert tries == 1300
 
 
@@ -104,7 +134,7 @@ def _refuse() -> None:
 def test_the_ceiling_holds_also_when_a_closed_gate_opens(threads: int, closed: list[tuple[float, float]]) -> None:
     clock, gate = Clock(), Gate()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retry, "time", clock)
+        keep_time(patch, clock)
         times = list(leave(gate, clock, threads, 40, closed))
     assert all(later - earlier > SPACING - 1e-6 for earlier, later in pairwise(times))
     shut = [(1000 + at, 1000 + at + lasts) for at, lasts in closed]
@@ -116,7 +146,7 @@ def test_a_closing_takes_no_more_slots_than_it_lasts(threads: int) -> None:
     """Those who waited for slots take new ones; the old ones are free again."""
     clock, gate = Clock(), Gate()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retry, "time", clock)
+        keep_time(patch, clock)
         times = list(leave(gate, clock, threads, 40, [(3.1, 1.0), (9.1, 0.2)]))
     assert max(later - earlier for earlier, later in pairwise(times)) < 1.0 + 2 * SPACING
 
@@ -142,16 +172,15 @@ def call_in_threads(
 
     # A thread is a generator that yields how long it waits.
     def call() -> Iterator[float]:
-        state = retry.policy(patience, gate, sleep=lambda _: None, before_sleep=lambda *_: None)
+        passage = Passage(gate)
+        state = retry.policy(patience, passage, before_sleep=lambda *_: None)
         trying = RetryCallState(state, None, (), {})
         while True:
-            yield from gate.waits(None)
-            passed_at = clock.now
+            yield from passage.waits()
             yield 0.1
-            gate._passed.at = passed_at  # as its own thread would have it
-            sent.append((passed_at, passed_at >= opens))
-            gate.answered(throttled=passed_at < opens)
-            if passed_at >= opens:
+            sent.append((passage.left_at, passage.left_at >= opens))
+            passage.answered(throttled=passage.left_at < opens)
+            if passage.left_at >= opens:
                 return
             trying.set_exception((type(error), error, None))
             trying.upcoming_sleep = state.wait(trying)  # type: ignore[operator, misc]
@@ -177,8 +206,8 @@ def test_a_throttling_server_is_asked_by_one_thread_at_a_time(threads: int, last
     """Nor does a window of a minute, whose end isn't told, exhaust the patience of a task that could be put off."""
     clock, gate = Clock(), Gate()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retry, "time", clock)
-        patch.setattr(retry, "random", Random(seed))
+        keep_time(patch, clock)
+        draw(patch, Random(seed))
         sent = call_in_threads(clock, gate, threads, clock.now + lasts)
     refused = [at for at, taken in sent if not taken]
     assert sum(taken for _, taken in sent) == threads
@@ -192,8 +221,8 @@ def test_a_server_that_goes_on_throttling_is_given_up_within_the_patience(thread
     clock, gate = Clock(), Gate()
     began = clock.now
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retry, "time", clock)
-        patch.setattr(retry, "random", Random(seed))
+        keep_time(patch, clock)
+        draw(patch, Random(seed))
         sent = call_in_threads(clock, gate, threads, float("inf"))
     # Each call gives up by itself; an extraction ends the others with the first.
     first_to_give_up = sent[-threads][0] - began
@@ -208,8 +237,8 @@ def test_every_call_gives_up_when_nothing_was_let_through_for_its_patience(threa
     clock, gate = Clock(), Gate()
     error = error_for("GET", "/v2/orders", 429, {} if told is None else {"Retry-After": told}, b"")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retry, "time", clock)
-        patch.setattr(retry, "random", Random(threads))
+        keep_time(patch, clock)
+        draw(patch, Random(threads))
         sent = call_in_threads(clock, gate, threads, float("inf"), error=error, patience=Patience())
     assert 800 < clock.now - Clock.now < 1000
     assert len(sent) < 2 * threads + 60
@@ -218,8 +247,8 @@ def test_every_call_gives_up_when_nothing_was_let_through_for_its_patience(threa
 def test_what_was_throttled_before_a_call_began_is_not_held_against_it() -> None:
     clock, gate = Clock(), Gate()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retry, "time", clock)
-        patch.setattr(retry, "random", Random(1))
+        keep_time(patch, clock)
+        draw(patch, Random(1))
         call_in_threads(clock, gate, 4, float("inf"))
         clock.now += 3600
         sent = call_in_threads(clock, gate, 4, clock.now + 30)

@@ -1,95 +1,62 @@
-"""One request and its answer over real sockets, whatever the server, the environment and the process do."""
+"""`transport`, `http`, `environment`: one request over real sockets, whatever server, environment and process do."""
 
 from __future__ import annotations
 
-import datetime
+import gc
 import gzip
-import ipaddress
 import json
 import multiprocessing
 import os
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api import auth, transport
+from airflow_provider_dotypos.api.auth import sign_in_request
+from airflow_provider_dotypos.api.channel import open_channel
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.retry import Patience
+from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.transport import LARGEST_ANSWER, Answer, Transport
-from tests.api.hostile import DRIPS, FLOODS, HEAD, MIB, RawServer, Script, bomb, cost_of, endlessly, whole
+from airflow_provider_dotypos.api.transport import Transport
+from tests.api.conftest import PASSWORD
+from tests.api.hostile import (
+    DRIPS,
+    FLOODS,
+    HEAD,
+    MIB,
+    RawServer,
+    Script,
+    answering,
+    bomb,
+    cost_of,
+    endlessly,
+    numbered,
+    whole,
+)
 
 TIMEOUT = 0.5
 #: A busy machine's slack.
 SLACK = 3.0
 
-PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-PASSWORD = "pr0xy-pa55word"
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*PROXY_VARIABLES, "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate for 127.0.0.1 and api.example.invalid in one file."""
-    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("api.example.invalid")]
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path_factory.mktemp("tls") / "server.pem"
-    pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + built.public_bytes(serialization.Encoding.PEM)
-    )
-    return pem
-
-
-@pytest.fixture(params=["plain", "tls"])
-def server_for(
-    request: pytest.FixtureRequest, certificate: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Script], RawServer]:
-    if request.param == "plain":
-        return RawServer
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return partial(RawServer, tls=context)
-
 
 def ask(url: str, *, method: str = "GET", body: bytes | None = None, timeout: float = TIMEOUT) -> Answer:
-    return Transport(url, 1, ()).send(method, f"{url}/v2/x?y=z", {}, body, timeout)
+    return send(Transport(url, ()), f"{url}/v2/x?y=z", method=method, body=body, timeout=timeout)
 
 
-def answering(answer: bytes) -> Script:
-    return lambda server, head: [answer]
+def send(
+    transport: Transport, url: str, *, method: str = "GET", body: bytes | None = None, timeout: float = 5.0
+) -> Answer:
+    return transport.send(Request(method, urlsplit(url).path, url, body=body, timeout=timeout))
 
 
 class TestDeadline:
@@ -130,9 +97,9 @@ class TestDeadline:
             return [whole(b"1")]
 
         with RawServer(script) as server:
-            one = Transport(server.url, 1, ())
+            one = Transport(server.url, ())
             for timeout in (1.0, 3.0):
-                assert one.send("POST", f"{server.url}/v2/x", {}, b"{}", timeout).body == b"1"
+                assert send(one, f"{server.url}/v2/x", method="POST", body=b"{}", timeout=timeout).body == b"1"
             assert server.connections == 1
 
 
@@ -167,7 +134,6 @@ class TestSize:
             assert ask(server.url).json() == [1, 2]
 
     def test_a_token_needs_no_such_room(self) -> None:
-        auth.forget_tokens()
         endless = HEAD + b"\r\n"
 
         def script(server: RawServer, head: bytes) -> Iterator[bytes]:
@@ -175,9 +141,9 @@ class TestSize:
             yield from endlessly(b" " * 65536)
 
         with RawServer(script) as server:
-            client = DotyposClient(Settings(f"{server.url}/x", "r" * 32), patience=Patience(1, 1))
+            request = sign_in_request(Settings(f"{server.url}/x", "r" * 32), None)
             with pytest.raises(errors.DotyposAnswerTooLargeError, match="larger than 1 MiB"):
-                client._sign_ins.send("POST", f"{server.url}/x/v2", {}, b"{}", 5)
+                Transport(server.url, ()).send(replace(request, url=f"{server.url}/x"))
 
 
 class TestAnswers:
@@ -191,8 +157,8 @@ class TestAnswers:
             yield whole(b"%d" % next(count))
 
         with RawServer(script) as server:
-            one = Transport(server.url, 1, ())
-            bodies = [one.send("GET", f"{server.url}/v2/x", {}, None, 5).body for _ in range(4)]
+            one = Transport(server.url, ())
+            bodies = [send(one, f"{server.url}/v2/x").body for _ in range(4)]
         assert bodies == [b"0", b"1", b"2", b"3"]
 
     @pytest.mark.parametrize("body", [b'{"a": 1}', b"[]", b"", b"  "])
@@ -258,18 +224,10 @@ class TestAnswers:
             assert len(told) < 500
 
 
-def numbered(server: RawServer, head: bytes) -> Iterator[bytes]:
-    """Answer with what was asked for, a little late, so that an answer read by another would be noticed."""
-    path = head.split(b" ", 2)[1]
-    yield HEAD + b"Content-Length: %d\r\n\r\n" % len(path)
-    server.pause(0.001)
-    yield path
-
-
 def wrong_answers(one: Transport, url: str, who: str, calls: int = 40) -> int:
     """Return how many answers were meant for somebody else."""
     paths = [f"/v2/{who}/{number}" for number in range(calls)]
-    return sum(one.send("GET", url + path, {}, None, 5).body != path.encode() for path in paths)
+    return sum(send(one, url + path).body != path.encode() for path in paths)
 
 
 #: What a forked worker has of its parent, without pickling.
@@ -284,7 +242,7 @@ def wrong_answers_of_a_worker(who: str) -> int:
 class TestForks:
     def test_parent_and_children_read_their_own_answers(self, server_for: Callable[[Script], RawServer]) -> None:
         with server_for(numbered) as server:
-            one = Transport(server.url, 4, ())
+            one = open_channel(Settings(server.url, "r" * 32)).transport()
             assert wrong_answers(one, server.url, "before") == 0
             children = []
             for number in range(3):
@@ -304,7 +262,7 @@ class TestForks:
 
     def test_a_pool_of_forked_workers_reads_its_own_answers(self) -> None:
         with RawServer(numbered) as server:
-            one = Transport(server.url, 4, ())
+            one = open_channel(Settings(server.url, "r" * 32)).transport()
             with ThreadPoolExecutor(4) as threads:  # several idle connections to inherit
                 assert sum(threads.map(lambda who: wrong_answers(one, server.url, f"thread{who}"), range(4))) == 0
             with multiprocessing.get_context("fork").Pool(4, inherited.append, ((one, server.url),)) as workers:
@@ -314,7 +272,7 @@ class TestForks:
 
     def test_a_child_waits_for_no_lock_of_another_thread(self) -> None:
         with RawServer(numbered) as server:
-            one = Transport(server.url, 4, ())
+            one = open_channel(Settings(server.url, "r" * 32)).transport()
             with one._idle.mutex:
                 child = os.fork()
                 if child == 0:
@@ -326,25 +284,20 @@ class TestForks:
                 _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == 0
 
-    def test_transports_that_are_gone_are_not_kept(self) -> None:
-        before = len(transport._transports)
-        one = Transport("http://127.0.0.1:9", 1, ())
-        assert len(transport._transports) == before + 1
-        del one
-        assert len(transport._transports) == before
-
-
-@pytest.fixture
-def proxy() -> Iterator[tuple[str, list[bytes]]]:
-    """A proxy that refuses everybody's password; its address, and the requests that came."""
-    seen: list[bytes] = []
-
-    def script(server: RawServer, head: bytes) -> Iterator[bytes]:
-        seen.append(head)
-        yield b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
-
-    with RawServer(script) as server:
-        yield f"http://user:{PASSWORD}@127.0.0.1:{server.port}", seen
+    def test_connections_are_shared_by_clients_and_go_with_the_last_one(self) -> None:
+        with RawServer(numbered) as server:
+            settings = Settings(server.url, "r" * 32)
+            first, second = DotyposClient(settings), DotyposClient(settings)
+            assert first._transport is second._transport
+            for client in (first, second):
+                assert client.call("GET", "/clouds", decode=lambda answer: answer.body) == b"/v2/clouds"
+            assert server.connections == 1
+            first.close()  # breaks nothing of the other
+            assert second.call("GET", "/clouds", decode=lambda answer: answer.body) == b"/v2/clouds"
+            gone = weakref.ref(first._transport)
+            del first, second, client
+            gc.collect()
+            assert gone() is None
 
 
 class TestEnvironment:
@@ -379,7 +332,7 @@ class TestEnvironment:
         url = "https://api.example.invalid"
         with RawServer(numbered, context, tunnel=b"HTTP/1.1 200 Connection established\r\n\r\n") as server:
             monkeypatch.setenv("HTTPS_PROXY", f"http://user:{PASSWORD}@127.0.0.1:{server.port}")
-            one = Transport(url, 1, ())
+            one = Transport(url, ())
             assert wrong_answers(one, url, "proxied", 5) == 0
             assert server.connections == 1
 
@@ -420,11 +373,11 @@ class TestEnvironment:
     ) -> None:
         monkeypatch.setenv(variable, address)
         with pytest.raises(errors.DotyposEnvironmentError, match=variable) as caught:
-            Transport("https://api.example.invalid", 1, ())
+            Transport("https://api.example.invalid", ())
         assert caught.value.permanent
         assert cure in str(caught.value)
         assert PASSWORD not in str(caught.value)
-        assert Transport("http://127.0.0.1:9", 1, ())  # where it isn't needed it does no harm
+        assert Transport("http://127.0.0.1:9", ())  # where it isn't needed it does no harm
 
     @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
     @pytest.mark.parametrize("kind", ["absent", "empty", "no certificates"])
@@ -436,9 +389,9 @@ class TestEnvironment:
             path.write_text("" if kind == "empty" else "certificates")
         monkeypatch.setenv(variable, str(path))
         with pytest.raises(errors.DotyposEnvironmentError, match=rf"{variable} names .*ca\.pem") as caught:
-            Transport("https://api.example.invalid", 1, ())
+            Transport("https://api.example.invalid", ())
         assert caught.value.permanent
-        assert Transport("http://127.0.0.1:9", 1, ())
+        assert Transport("http://127.0.0.1:9", ())
 
     def test_a_certificate_that_nobody_vouches_for_sends_nothing(self, certificate: Path) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -471,5 +424,5 @@ def test_a_server_that_is_not_there_is_told_in_words() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(errors.DotyposConnectionError) as caught:
-        Transport(f"http://127.0.0.1:{port}", 1, ()).send("GET", f"http://127.0.0.1:{port}/v2", {}, None, TIMEOUT)
+        ask(f"http://127.0.0.1:{port}")
     assert f"no whole answer from 127.0.0.1:{port}: Failed to establish a new connection" in str(caught.value)

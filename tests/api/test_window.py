@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api import auth
+from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.refusals import retry_after_seconds
@@ -130,5 +130,5 @@ def _answering(date: Callable[[], str]) -> RawServer:
 
 
 def _client(server: RawServer) -> DotyposClient:
-    auth.forget_tokens()
+    channel.forget_tokens()
     return DotyposClient(Settings.from_fields(host=server.url, extra={"refresh_token": "r" * 32, "cloud_id": 1}))

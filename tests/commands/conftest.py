@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dotypos.api import auth
+from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.cli import main
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.api import lists
@@ -29,7 +29,7 @@ def server() -> Iterator[Sandbox]:
 @pytest.fixture
 def sandbox(server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """A sandbox as if new, with a shop of its own, that the default connection leads to."""
-    auth.forget_tokens()
+    channel.forget_tokens()
     server.shop = Shop.generate(days=1, orders_per_day=60)
     server.tokens = Tokens(server.shop.cloud_ids)
     server.behaviour = Behaviour()

@@ -1,4 +1,7 @@
-"""A stored connection whose extra isn't a JSON object: commands and page report it, and never overwrite it."""
+"""A stored connection whose extra isn't a JSON object: commands and page report it, and never overwrite it.
+
+Tests `connections/stored`, `connections/lookup`.
+"""
 
 from __future__ import annotations
 

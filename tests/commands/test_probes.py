@@ -1,4 +1,9 @@
-"""``check --probe`` (`probes`): each probe recognizes each position of its switch, and a report holds no content."""
+"""``check --probe``: each probe recognizes each position of its switch, and a report holds no content.
+
+The modules are `asking`, `filters`, `probes.lists`, `values` and `versions`.
+
+Tests `probes/asking`, `probes/filters`, `probes/lists`, `probes/values`, `probes/versions`.
+"""
 
 from __future__ import annotations
 
@@ -111,9 +116,9 @@ def test_where_an_address_ends_is_told(sandbox: Sandbox, monkeypatch: pytest.Mon
     )
     sent = [request for request in sandbox.requests if request.path.endswith("/taxes")][-1]
     assert sent.query["filter"].count(",") == 1332
-    monkeypatch.setattr(filters, "_LENGTHS", (2_000, 100_000))  # more than the sandbox's HTTP server reads
+    monkeypatch.setattr(filters, "_LENGTHS", (2_000, 1_000_000))  # more than the sandbox's HTTP server reads at once
     told = found(sandbox, "longest address")
-    assert re.match(r"20\d\d characters \(166 ids\) are taken, 100\d\d\d characters \(8333 ids\) are not \(", told)
+    assert re.match(r"20\d\d characters \(166 ids\) are taken, 10000\d\d characters \(83333 ids\) are not \(", told)
 
 
 def test_a_refusal_of_the_list_is_not_taken_for_its_addresss_end(

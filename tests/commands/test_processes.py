@@ -1,4 +1,7 @@
-"""The commands as processes of their own, outside of any task, and what the documentation says of them."""
+"""The commands as processes of their own, outside of any task, and what the documentation says of them.
+
+Tests `commands/connection`, `commands/output`.
+"""
 
 from __future__ import annotations
 

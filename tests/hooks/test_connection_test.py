@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_dotypos.api import check
-from airflow_provider_dotypos.api.auth import forget_tokens
+from airflow_provider_dotypos.api.channel import forget_tokens
 from airflow_provider_dotypos.api.errors import DotyposNotFoundError, DotyposPermissionError, Refusal
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook

@@ -1,4 +1,4 @@
-"""What a task does with an error: fail at once, run again at a time, or leave it to Airflow's retries."""
+"""What a task does with an error: fail, run again at a time, or leave it to its retries (`failures`, `_compat`)."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_dotypos._compat import fail_exception
+from airflow_provider_dotypos.api.http import Answer, Request
 from airflow_provider_dotypos.api.transport import Transport
 from airflow_provider_dotypos.exceptions import DotyposError, DotyposUncertainWriteError, DotyposUnreadableAnswerError
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
@@ -58,9 +59,9 @@ def test_a_body_that_a_template_rendered_to_json_is_sent_as_it_stands(
     bodies: list[bytes | None] = []
     send = Transport.send
 
-    def seen(self: Transport, method: str, url: str, headers: Any, body: bytes | None, timeout: float) -> Any:
-        bodies.append(body)
-        return send(self, method, url, headers, body, timeout)
+    def seen(self: Transport, request: Request) -> Answer:
+        bodies.append(request.body)
+        return send(self, request)
 
     monkeypatch.setattr(Transport, "send", seen)
     try:

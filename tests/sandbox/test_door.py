@@ -1,4 +1,7 @@
-"""Failures on purpose, and the log of requests: door, faults."""
+"""Failures on purpose, and the log of requests.
+
+Tests `sandbox/door`, `sandbox/faults`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The generated shop and its life: furnished, bistro/."""
+"""The generated shop and its life.
+
+Tests `sandbox/furnished`, `bistro/bistro`, `bistro/furnish`, `bistro/life`, `bistro/menu`.
+"""
 
 from __future__ import annotations
 

@@ -31,10 +31,11 @@ from unittest.mock import patch
 import msgspec
 
 from airflow_provider_dotypos import _compat
-from airflow_provider_dotypos.api import auth, errors, reading, retry
+from airflow_provider_dotypos.api import channel, errors, gate, reading, retry
 from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.page import Page, read_page
-from airflow_provider_dotypos.api.transport import Answer, Transport
+from airflow_provider_dotypos.api.transport import Transport
 from airflow_provider_dotypos.hooks import failures
 from airflow_provider_dotypos.sandbox import Limit, Sandbox, Shop
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
@@ -160,6 +161,7 @@ def jumping(clock: Clock) -> Iterator[None]:
     with (
         patch.object(Transport, "send", busy_send),
         patch.object(DotyposClient, "sleep", sleep),
+        patch.object(gate, "time", SimpleNamespace(monotonic=clock.monotonic)),
         patch.object(retry, "time", SimpleNamespace(monotonic=clock.monotonic)),
         patch.object(failures, "datetime", SimpleNamespace(now=clock.now)),
         patch.object(errors, "datetime", SimpleNamespace(now=clock.now)),
@@ -210,8 +212,7 @@ class Task:
         return self.outcome
 
     def _attempt(self) -> None:
-        auth.forget_tokens()
-        retry._gates.clear()
+        channel.forget_tokens()
         self._sandbox.requests.clear()
         self._seen.clear()
         before = self._rows_there()

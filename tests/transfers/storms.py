@@ -21,7 +21,7 @@ import msgspec
 import pyarrow.parquet as pq
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_dotypos.api import auth
+from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposRateLimitError
 from airflow_provider_dotypos.api.page import timestamp
@@ -112,7 +112,7 @@ class Storm:
     """One storm: a shop that changes, a folder, and the tries that fill it."""
 
     def __init__(self, api: Sandbox, weather: Weather, lake: Path) -> None:
-        auth.forget_tokens()
+        channel.forget_tokens()
         self.weather = weather
         self.lake = lake
         self.window = Window(None if weather.from_the_beginning else SINCE + weather.edge, UNTIL + weather.edge)

@@ -6,7 +6,6 @@ This tests `watermark` and `pending`.
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +20,7 @@ from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.files.manifest import Committed
 from airflow_provider_dotypos.transfers.files.pending import PendingSets
 from airflow_provider_dotypos.transfers.watermark import NothingNewError, Watermark, watermark_key
+from tests.stepping import KilledError, SteppedThread
 
 HOUR = 3_600_000
 
@@ -231,7 +231,7 @@ class TestPendingSets:
 
             def delete(self, name: str) -> None:
                 if self.left == 0:
-                    raise Killed
+                    raise KilledError
                 self.left -= 1
                 super().delete(name)
 
@@ -245,60 +245,30 @@ class TestPendingSets:
             reader._notes = Dying(files)
             reader._notes.left = left
             if left < 3:
-                with pytest.raises(Killed):
+                with pytest.raises(KilledError):
                     reader.read()
             rest = self.of(files, "next", 1, ("x", "y", "z"), ("run",)).read()
             assert [note.folder for note in rest.values()] == ["z"]
 
 
-class Killed(BaseException):
-    """What a try dies of: nothing of its own code runs after it."""
-
-
-class Try(threading.Thread):
+class Try(SteppedThread):
     """One try of a run: stops before every use of a store, at its commit, and once it has a result."""
 
     def __init__(self, airflow: Histories, run: TaskInstanceKey, number: int) -> None:
-        super().__init__(daemon=True)
+        super().__init__()
         self.airflow = airflow
         self.run_key = run
         self.number = number
         self.result: list[str] | None = None
-        self.error: BaseException | None = None
-        self.done = False
-        self._killed = False
-        self._go = threading.Semaphore(0)
-        self._stopped = threading.Semaphore(0)
-        self.start()
-        self._stopped.acquire()
-
-    def wait(self) -> None:
-        self._stopped.release()
-        self._go.acquire()
-        if self._killed:
-            raise Killed
-
-    def step(self) -> None:
-        self._go.release()
-        self._stopped.acquire()
+        self.begin()
 
     def finish(self) -> None:
         while not self.done:
             self.step()
 
-    def kill(self) -> None:
-        if not self.done:
-            self._killed = True
-            self.step()
-
-    def run(self) -> None:
-        try:
-            self.wait()
-            self._execute()
-        except BaseException as error:
-            self.error = error
-        self.done = True
-        self._stopped.release()
+    def work(self) -> None:
+        self.wait()
+        self._execute()
 
     def _execute(self) -> None:
         """Do what the operator does."""

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_dotypos.api import retry
+from airflow_provider_dotypos.api import gate, retry
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.api.pieces import Pieces
@@ -391,5 +391,5 @@ def by_turns() -> Iterator[None]:
     A gate that grows its waits would be asked again and again until they are over, as these clients don't sleep.
     """
     stepped = patch.multiple(engine, Pieces=SteppedPieces, ThreadPoolExecutor=SteppedPool)
-    with stepped, patch.object(retry, "_backoff", lambda tries: 0.0):
+    with stepped, patch.object(gate, "backoff", lambda tries: 0.0), patch.object(retry, "backoff", lambda tries: 0.0):
         yield

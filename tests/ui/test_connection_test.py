@@ -1,10 +1,11 @@
-"""What the UI's Test button answers, asked through the very endpoint it posts to."""
+"""What the UI's Test button answers, asked through the very endpoint it posts to.
+
+Tests `_airflow`, `api/check`.
+"""
 
 from __future__ import annotations
 
-import datetime
 import http.server
-import ipaddress
 import socket
 import ssl
 import threading
@@ -16,12 +17,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from airflow_provider_dotypos.sandbox import Sandbox
+from tests.certificate import write_certificate
 from tests.ui.airflow_server import AirflowServer
 
 CLIENT_SECRET = "5ecbe77e5ecbe77e"
@@ -83,27 +81,8 @@ def web_server(status: int, body: bytes, tls: ssl.SSLContext | None = None) -> I
 
 def self_signed(folder: Path) -> ssl.SSLContext:
     """Return a server's TLS context with a certificate that nobody vouches for."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "server.pem"
-    pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
+    context.load_cert_chain(write_certificate(folder))
     return context
 
 

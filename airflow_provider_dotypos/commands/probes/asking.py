@@ -12,14 +12,14 @@ from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import Parent, find_entity
 from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
-    DotyposError,
     DotyposRateLimitError,
     DotyposResponseError,
 )
+from airflow_provider_dotypos.api.http import Answer, Request
 from airflow_provider_dotypos.api.reading import Row
+from airflow_provider_dotypos.api.refusals import is_foreign
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.transport import Answer, Transport
 
 #: A cloud that asks for fewer requests shouldn't get a hundred more.
 _PATIENCE = Patience(faults=4.0, throttling=5.0)
@@ -50,23 +50,24 @@ class ProbedCloud:
     """A cloud to ask.
 
     :ivar headers: names of the headers of all answers so far.
+    :ivar address_length: the length of the last address sent.
     :ivar first_look: the newest rows of some lists before the first probe.
     :ivar throttled: how the cloud asked for fewer requests, if it did.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._client = _Listening(settings)
+        self._client = DotyposClient(
+            settings, on_token=_airflow.mask_secret, patience=_PATIENCE, observer=self._observe
+        )
         self._samples: dict[str, list[Row]] = {}
         self._parent_ids: dict[str, str] = {}
-        self.headers = self._client.header_names
+        self._answers = 0
+        self._refusal = Answer(0, {}, b"")
+        self.headers: set[str] = set()
+        self.address_length = 0
         self.first_look: Mapping[str, NewestRows] = {}
         self.throttled = ""
         self._rate_limit_error: DotyposRateLimitError | None = None
-
-    @property
-    def address_length(self) -> int:
-        """The length of the last address sent."""
-        return self._client.address_length
 
     def ask(self, path: str, params: Mapping[str, object] | None = None, version: str | None = "BC1") -> Answer:
         """Return the answer to a GET, even if it is a refusal.
@@ -79,16 +80,16 @@ class ProbedCloud:
             raise self._rate_limit_error
         headers = {"Allow-Version": version} if version else {}
         try:
-            return self._client.call("GET", path, params=params, headers=headers, decode=self._client.heard)
+            return self._client.call("GET", path, params=params, headers=headers, decode=lambda answer: answer)
         except DotyposRateLimitError as error:
             after = "no Retry-After" if error.retry_after is None else f"Retry-After {error.retry_after:.0f} s"
-            self.throttled = f"throttled after {self._client.answers} requests, {after}"
+            self.throttled = f"throttled after {self._answers} requests, {after}"
             self._rate_limit_error = error
             raise
         except DotyposApiError as error:
             if error.status == 401 or error.status >= 500:
                 raise UnclearError(f"answered {error.status}") from None
-            return self._client.refusal
+            return self._refusal
         except DotyposResponseError as error:
             if error.status is None or error.status < 400:
                 raise
@@ -131,6 +132,19 @@ class ProbedCloud:
             raise UnclearError(f"no rows to see in {', '.join(names)}")
         return filled
 
+    def _observe(self, request: Request, answer: Answer | None) -> None:
+        """Keep what a caller is usually spared: the address, the headers, and a refusal's body.
+
+        :raises UnclearError: if something in between refused; the address may be too long for it. It isn't asked again.
+        """
+        self.address_length = len(request.url)
+        if answer is not None:
+            self._answers += 1
+            self.headers |= {name.lower() for name in answer.headers}
+            self._refusal = answer
+            if is_foreign(answer.status, answer.body):
+                raise UnclearError(f"answered {answer.status}, but not by Dotypos")
+
     def _parent_id(self, parent: Parent) -> str:
         """Return the id of a row to look in.
 
@@ -142,34 +156,6 @@ class ProbedCloud:
                 raise UnclearError(f"no {parent.noun} to look in")
             self._parent_ids[parent.entity] = str(rows[0]["id"])
         return self._parent_ids[parent.entity]
-
-
-class _Listening(DotyposClient):
-    """A client that keeps the headers of answers, and a refusal's body."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, on_token=_airflow.mask_secret, patience=_PATIENCE)
-        self.header_names: set[str] = set()
-        self.refusal = Answer(0, {}, b"")
-        self.answers = 0
-        self.address_length = 0
-
-    def heard(self, answer: Answer) -> Answer:
-        """Keep the names of an answer's headers, and return the answer."""
-        self.answers += 1
-        self.header_names |= {name.lower() for name in answer.headers}
-        return answer
-
-    def _send(self, transport: Transport, method: str, url: str, *rest: Any) -> Answer:
-        self.address_length = len(url)
-        return super()._send(transport, method, url, *rest)
-
-    def _refused(self, request: Any, answer: Answer, token: str, sign_in: str | None = None) -> DotyposError:
-        self.refusal = self.heard(answer)
-        error = super()._refused(request, answer, token, sign_in)
-        if isinstance(error, DotyposResponseError):
-            error.reason = None  # an address may be too long for a proxy in between: that is an answer, too
-        return error
 
 
 def envelope_of(answer: Answer) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from airflow_provider_dotypos.connect.grant import TIME_TO_DECIDE, read_return
 from airflow_provider_dotypos.connect.journey import Failed, HeldElsewhere, NotStored, Target, conclude
@@ -14,13 +15,25 @@ from airflow_provider_dotypos.connections.errors import ConnectError
 
 log = logging.getLogger(__name__)
 
-EXPIRED = "Dotypos's page has expired: it stays open for about 15 minutes. Nothing was changed. Connect again."
 SIGNED_OUT = "Your Airflow session had ended when you came back from Dotypos. Nothing was changed. Connect again."
-STRANGER = (
-    "This return from Dotypos doesn't belong to what you began here: another user or another browser began it. Nothing "
-    "was changed. Connect again."
-)
-REPEATED = "This return from Dotypos was used before. Nothing was changed."
+
+
+def open_state(visit: Visitor, sealed: str | None) -> dict[str, Any]:
+    """Return the state of a journey that this visitor began.
+
+    :raises ConnectError: if somebody else began it, or the time to decide is over.
+    """
+    try:
+        return visit.open("state", sealed, life=TIME_TO_DECIDE)
+    except ExpiredSealError:
+        raise ConnectError(
+            "Dotypos's page has expired: it stays open for about 15 minutes. Nothing was changed. Connect again."
+        ) from None
+    except BrokenSealError:
+        raise ConnectError(
+            "This return from Dotypos doesn't belong to what you began here: another user or another browser began it. "
+            "Nothing was changed. Connect again."
+        ) from None
 
 
 def arrive(visit: Visitor, query: Mapping[str, str]) -> tuple[Result, str]:
@@ -32,15 +45,10 @@ def arrive(visit: Visitor, query: Mapping[str, str]) -> tuple[Result, str]:
     if not query.get("token") and not query.get("state"):
         # A refusal. Whether one brings the state back isn't known [U].
         raise ConnectError("This return from Dotypos holds no token: no access was given. Nothing was changed.")
-    try:
-        state = visit.open("state", query.get("state"), life=TIME_TO_DECIDE)
-    except ExpiredSealError:
-        raise ConnectError(EXPIRED) from None
-    except BrokenSealError:
-        raise ConnectError(STRANGER) from None
+    state = open_state(visit, query.get("state"))
     conn_id, journey = str(state["conn_id"]), state["journey"]
     if not audit.note_return(journey, conn_id, visit.user_name):
-        raise ConnectError(REPEATED)
+        raise ConnectError("This return from Dotypos was used before. Nothing was changed.")
     try:
         return _conclude(visit, conn_id, query, state.get("at")), journey
     except ConnectError as error:

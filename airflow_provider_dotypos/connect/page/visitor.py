@@ -49,7 +49,7 @@ class KeptResult(NamedTuple):
 
     :param journey: the journey's random id.
     :param sealed: the text that the browser keeps. An answer brings it along, because another tab may have another
-        one. It is never sealed anew, so that nothing moves its deadline.
+        one. It is never sealed again, so that nothing moves its deadline.
     """
 
     result: Result
@@ -82,7 +82,10 @@ class Visitor:
     def require_edit(self, conn_id: str | None) -> None:
         """Refuse the request unless the visitor may edit a connection, or (``None``) create one."""
         if not self.may_edit(conn_id):
-            raise RefusedError(403, NOT_ALLOWED)
+            raise RefusedError(
+                403,
+                "You may not edit connections in this Airflow. Ask an admin to connect the cloud, or for permission.",
+            )
 
     def find(self, conn_id: str) -> StoredConnection:
         """Return a connection that the visitor may edit, or refuse the request."""

@@ -26,20 +26,11 @@ from airflow_provider_dotypos.api.connector import connector
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError
 from airflow_provider_dotypos.api.settings import DEFAULT_BASE_URL
 from airflow_provider_dotypos.connect import pages
-from airflow_provider_dotypos.connect.grant import SIGNATURE_LIFE, TIME_TO_DECIDE, is_dotypos
+from airflow_provider_dotypos.connect.grant import SIGNATURE_LIFE, is_dotypos
 from airflow_provider_dotypos.connect.journey import Connected, Failed, HeldElsewhere, OtherCloud, Target, store
 from airflow_provider_dotypos.connect.page import arrival, departure
 from airflow_provider_dotypos.connect.page.departure import Typed
-from airflow_provider_dotypos.connect.page.seals import BrokenSealError, ExpiredSealError
-from airflow_provider_dotypos.connect.page.visitor import (
-    NOT_ALLOWED,
-    KeptResult,
-    RefusedError,
-    Visitor,
-    back_at,
-    login,
-    visitor,
-)
+from airflow_provider_dotypos.connect.page.visitor import KeptResult, RefusedError, Visitor, back_at, login, visitor
 from airflow_provider_dotypos.connect.routes import CALLBACK
 from airflow_provider_dotypos.connections import audit, stored
 from airflow_provider_dotypos.connections.checking import check_all
@@ -107,11 +98,9 @@ def begin_journey(
 def leave(visit: Visit, state: str = "") -> Response:
     """Send the visitor to Dotypos by a form that is signed now."""
     try:
-        journey = visit.open("state", state, life=TIME_TO_DECIDE)
-    except ExpiredSealError:
-        raise RefusedError(400, arrival.EXPIRED) from None
-    except BrokenSealError:
-        raise RefusedError(400, arrival.STRANGER) from None
+        journey = arrival.open_state(visit, state)
+    except ConnectError as error:
+        raise RefusedError(400, str(error)) from None
     form = departure.leave(visit, state, journey)
     again = f"connect?conn_id={quote(str(journey['conn_id']), safe='')}"
     return visit.page("go.html", leaves=True, signed=form, again=again, life=SIGNATURE_LIFE)
@@ -256,8 +245,8 @@ def _show_result(visit: Visitor, kept: KeptResult, problem: str | None = None, s
 
 def _show_list(visit: Visitor, verdicts: dict[str, Verdict]) -> Response:
     connections, may_add = _list_editable(visit), visit.may_edit(None)
-    if not connections and not may_add:
-        raise RefusedError(403, NOT_ALLOWED)
+    if not connections:
+        visit.require_edit(None)
     return visit.page(
         "connections.html", connections=connections, verdicts=verdicts, may_add=may_add, is_dotypos=is_dotypos
     )

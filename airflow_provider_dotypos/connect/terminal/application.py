@@ -11,7 +11,7 @@ from airflow_provider_dotypos.connections.errors import UsageError
 from airflow_provider_dotypos.connections.stored import StoredConnection
 
 
-def known_client_id(option: str | None, connection: StoredConnection) -> str | None:
+def find_client_id(option: str | None, connection: StoredConnection) -> str | None:
     """Return the client id of the option, else the connection's, else the environment's; ``None`` without any.
 
     :raises UsageError: if it can't be one.

@@ -62,13 +62,13 @@ class Listener:
 
     :param port: 0 for any free one.
     :param sign_form: signs a form, given the address to come back to and a state.
-    :param first_page: returns the first page's content, given the address to come back to.
+    :param first_page: the first page's content, but for the address to come back to.
     :raises ConnectError: (on entering) if the port can't be used.
     """
 
     port: int
     sign_form: Callable[[str, str], ConnectorForm]
-    first_page: Callable[[str], Mapping[str, Any]]
+    first_page: Mapping[str, Any]
     _path: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
     _state: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     _return: futures.Future[dict[str, str]] = field(default_factory=futures.Future, repr=False)
@@ -158,7 +158,7 @@ class Listener:
         if self._return.done():
             return _redirect("result")
         if (method, name) == ("GET", ""):
-            return _html(pages.render("cli_start.html", **self.first_page(self.redirect_uri)), pages.headers())
+            return _html(pages.render("cli_start.html", **self.first_page, back=self.redirect_uri), pages.headers())
         if (method, name) == ("POST", "go"):
             return _redirect("go")
         if (method, name) == ("GET", "go"):

@@ -37,28 +37,6 @@ def written(path: Path, html: str) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def page(
-    *, action: str, state: str, conn_id: str | None, client_id: str | None, expected: str | None, current: str | None
-) -> str:
-    """Return the page's HTML.
-
-    :param action: the connector.
-    :param expected: the cloud to choose. ``None`` for any.
-    :param current: the connection's own cloud, which the chosen one replaces.
-    """
-    return standalone.render(
-        "cli_paste.html",
-        script="cli_paste.js",
-        action=action,
-        redirect_uri=REDIRECT_URI,
-        state=state,
-        conn_id=conn_id,
-        client_id=client_id,
-        expected=expected,
-        current=current,
-    )
-
-
 def read_address(ask: Callable[[], str], say: Callable[[str], None], state: str, *, tries: int) -> dict[str, str]:
     """Return the query of the address that the person pastes.
 

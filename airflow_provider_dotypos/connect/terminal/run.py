@@ -29,9 +29,9 @@ from airflow_provider_dotypos.connect.grant import (
     read_return,
 )
 from airflow_provider_dotypos.connect.journey import Connected, Failed, HeldElsewhere, NotStored, OtherCloud, conclude
-from airflow_provider_dotypos.connect.terminal import application, paste, prompt, redirect
+from airflow_provider_dotypos.connect.terminal import application, paste, prompt, standalone
 from airflow_provider_dotypos.connect.terminal.listener import Ending, Listener
-from airflow_provider_dotypos.connect.terminal.target import ChosenConnection
+from airflow_provider_dotypos.connect.terminal.target import ChosenTarget
 from airflow_provider_dotypos.connections.errors import ConnectError
 from airflow_provider_dotypos.connections.lookup import describe
 
@@ -41,13 +41,13 @@ class ConnectRun:
     """One run.
 
     :param args: the options.
-    :param chosen: the connection that they choose.
+    :param chosen: the target that they choose.
     :param say: shows the person a text.
     :param give: prints the connection.
     """
 
     args: argparse.Namespace
-    chosen: ChosenConnection
+    chosen: ChosenTarget
     say: Callable[[str], None]
     give: Callable[[str], None]
 
@@ -56,9 +56,9 @@ class ConnectRun:
 
         :raises ConnectError: if nobody came back, or the listener can't start.
         """
-        client_id = application.known_client_id(self.args.client_id, self.chosen.connection)
-        client_id = client_id or application.ask_client_id()
-        client_secret, source = application.find_client_secret(self.chosen.connection, client_id)
+        connection = self.chosen.target.connection
+        client_id = application.find_client_id(self.args.client_id, connection) or application.ask_client_id()
+        client_secret, source = application.find_client_secret(connection, client_id)
         signer = Application(client_id, client_secret, self.chosen.base_url)
 
         def sign_form(redirect_uri: str, state: str) -> ConnectorForm:
@@ -87,14 +87,15 @@ class ConnectRun:
         :raises ConnectError: if no usable address was pasted.
         """
         chosen, state = self.chosen, secrets.token_urlsafe(32)
-        client_id = application.known_client_id(self.args.client_id, chosen.connection)
-        html = paste.page(
+        client_id = application.find_client_id(self.args.client_id, chosen.target.connection)
+        html = standalone.render(
+            "cli_paste.html",
+            script="cli_paste.js",
             action=f"{connector(chosen.base_url)}/v2",
+            redirect_uri=paste.REDIRECT_URI,
             state=state,
-            conn_id=chosen.conn_id,
             client_id=client_id,
-            expected=chosen.expected,
-            current=chosen.connection.cloud_id,
+            **chosen.facts,
         )
         self._warn_of_host()
         with paste.written(self.args.page or Path(paste.PAGE), html) as path:
@@ -108,21 +109,18 @@ class ConnectRun:
             query = paste.read_address(
                 lambda: prompt.ask_secretly("Address: "), self.say, state, tries=3 if prompt.on_a_terminal() else 1
             )
-        return self._conclude(query, client_id if chosen.is_new else None, None)
+        return self._conclude(query, client_id if chosen.target.is_new else None, None)
 
-    def _first_page(self, client_id: str) -> Callable[[str], Mapping[str, Any]]:
-        chosen = self.chosen
-        return lambda redirect_uri: {
-            "conn_id": chosen.conn_id,
-            "expected": chosen.expected,
-            "current": chosen.connection.cloud_id,
+    def _first_page(self, client_id: str) -> Mapping[str, Any]:
+        base_url, legacy = self.chosen.base_url, self.args.legacy
+        return {
+            **self.chosen.facts,
             "client_id": client_id,
-            "connector": connector(chosen.base_url) + ("" if self.args.legacy else "/v2"),
-            "back": redirect_uri,
-            "base_url": chosen.base_url,
-            "foreign": not is_dotypos(chosen.base_url),
-            "destination": chosen.destination,
-            "legacy": self.args.legacy,
+            "connector": connector(base_url) + ("" if legacy else "/v2"),
+            "base_url": base_url,
+            "foreign": not is_dotypos(base_url),
+            "destination": self.chosen.destination,
+            "legacy": legacy,
         }
 
     @contextmanager
@@ -138,7 +136,7 @@ class ConnectRun:
             opened: AbstractContextManager[str | None] = nullcontext()
             self.say(f"Open this address in a browser:\n  {listener.address}\n{_tunnel(listener.port)}")
         else:
-            opened = redirect.lead_to(listener.address)
+            opened = standalone.lead_to(listener.address)
             self.say(f"A browser opens this address. If none does, open it yourself:\n  {listener.address}")
         with opened as page:
             if page is not None:
@@ -170,7 +168,7 @@ class ConnectRun:
         return ending
 
     def _end(self, grant: Grant, client_id: str | None, client_secret: str | None) -> Ending:
-        result = conclude(grant, self.chosen.target(client_id, client_secret))
+        result = conclude(grant, self.chosen.with_credentials(client_id, client_secret))
         if isinstance(result, HeldElsewhere | NotStored):
             self.give(self.chosen.write_out(grant, client_id, self.args.format))
         match result:

@@ -90,7 +90,7 @@ class _Action:
         }
 
     def create(self) -> dict[str, Any]:
-        now, action = self.shop.now(), self.body["action"]
+        now, action = self.shop.now(), str(self.name)
         fields = {
             "_customerId": self.reference("customer-id", "customers", 1010),
             "_tableId": self.reference("table-id", "tables", 1011),

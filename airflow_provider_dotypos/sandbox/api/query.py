@@ -33,7 +33,11 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """One ``field|operator|value`` of a filter, its value read."""
+    """One ``field|operator|value`` of a filter.
+
+    :param value: the value, read.
+    :param matches: whether a row's value meets the condition.
+    """
 
     field: str
     operator: str
@@ -59,7 +63,7 @@ class Query:
 def parse(entity: Entity, params: Mapping[str, str], behaviour: Behaviour) -> Query:
     """Read the query parameters of a list.
 
-    :raises RefusedError: 400 with all violations found.
+    :raises RefusedError: 400 with all violations.
     """
     violations: list[Violation] = []
 
@@ -212,8 +216,7 @@ def page_of(rows: list[Row], query: Query, behaviour: Behaviour, sorted_by: str 
 
     Only rows that tie with those of the page under the first sort key need the further keys and the shuffling.
 
-    :param sorted_by: the field that `rows` are sorted by already, ascending.
-
+    :param sorted_by: the field that `rows` are already sorted by, ascending.
     """
     start = (query.page - 1) * query.limit
     end = start + query.limit
@@ -242,7 +245,7 @@ def page_of(rows: list[Row], query: Query, behaviour: Behaviour, sorted_by: str 
 
 
 def _sorted_by(rows: list[Row], name: str, descending: bool) -> list[Row]:
-    """Sort rows stably; null counts as greater than all values, as in the usual database [A]."""
+    """Sort rows stably. Null counts as greater than all values, as in most databases [A]."""
 
     def key(row: Row) -> tuple[bool, Any]:
         value = row.get(name)

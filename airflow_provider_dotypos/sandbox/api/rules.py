@@ -70,10 +70,10 @@ class Change:
 
 
 def complete(entity: str, given: Row, present: Row) -> None:
-    """Add to a product what follows from what was given, and drop what the API ignores.
+    """Complete the given fields of a product as the API does.
 
-    That is the other price [A], the other form of the external id, of which only the old one can be written without
-    BC2 [D], and the image, which can only be cleared [D2].
+    The other price is computed [A]. The external id gets its other form; without BC2 only the old one can be written
+    [D]. The image can only be cleared [D2]. The purchase price is ignored [D2].
 
     :param present: the stored row that is changed or replaced. Empty for a new one.
     """
@@ -84,7 +84,7 @@ def complete(entity: str, given: Row, present: Row) -> None:
         given["priceWithVat"] = round(given["priceWithoutVat"] * vat, 4)
     elif vat and given.get("priceWithVat") is not None and "priceWithoutVat" not in given:
         given["priceWithoutVat"] = given["priceWithVat"] / vat
-    given.pop("purchasePriceWithoutVat", None)  # ignored here [D2]
+    given.pop("purchasePriceWithoutVat", None)
     if given.get("imageUrl") is not None:
         given["imageUrl"] = present.get("imageUrl")
     given.pop("externalIds", None)

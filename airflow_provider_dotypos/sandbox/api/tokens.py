@@ -24,7 +24,7 @@ LIFETIME = 3600.0  # one hour by default, "not guaranteed" [D2]
 
 @dataclass(frozen=True)
 class Visit:
-    """A person who is looking at the consent page."""
+    """A visit to the connector's consent page, until the person decides."""
 
     redirect_uri: str
     state: str | None
@@ -39,7 +39,7 @@ class _Issued:
 
 
 class Tokens:
-    """What the sandbox has handed out, and what it is good for."""
+    """The tokens that the sandbox has issued, and the clouds that they are for."""
 
     def __init__(self, clouds: Iterable[int]) -> None:
         self.lifetime = LIFETIME

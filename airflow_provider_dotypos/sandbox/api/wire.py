@@ -23,6 +23,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)")
 WHOLE_TYPES = frozenset({"short", "int", "long"})
 NUMBER_TYPES = WHOLE_TYPES | {"double", "decimal"}
+_JSON_TYPES: Mapping[str, tuple[type, str]] = {
+    "object": (dict, "must be an object"),
+    "boolean": (bool, "must be true or false"),
+}
 
 
 @functools.cache
@@ -90,7 +94,7 @@ def encode_stored(table: Table, row: Row, behaviour: Behaviour) -> bytes:
 def read_time(text: str) -> int:
     """Read a time as requests may write it: epoch milliseconds, or ISO with ``Z`` or an offset [D].
 
-    :raises ValueError: it is none of these; among them a ``+`` that was not encoded and arrived as a space.
+    :raises ValueError: if it is neither, such as with a ``+`` that wasn't encoded and arrived as a space.
     """
     if re.fullmatch(r"-?\d{1,16}", text):
         return int(text)
@@ -109,7 +113,7 @@ def read_time(text: str) -> int:
 def read_text(text: str, kind: str) -> Any:
     """Read the text of a value in a query by its field's documented type.
 
-    :raises ValueError: the text doesn't fit the type; the message says what would.
+    :raises ValueError: if the text doesn't fit the type. The message says which text would.
     """
     if kind == "timestamp":
         return read_time(text)
@@ -134,9 +138,9 @@ def read_text(text: str, kind: str) -> Any:
 
 
 def read_json(value: Any, kind: str) -> Any:
-    """Read a value of a request's JSON body by its field's type; numbers may be sent as numbers or text [C2].
+    """Read a value of a request's JSON body by its field's type. Numbers may be sent as numbers or text [C2].
 
-    :raises ValueError: the value doesn't fit the type; the message says what would.
+    :raises ValueError: if the value doesn't fit the type. The message says which value would.
     """
     if value is None:
         return None
@@ -144,18 +148,11 @@ def read_json(value: Any, kind: str) -> Any:
         if not isinstance(value, list):
             raise ValueError("must be an array")
         return [read_json(item, kind[:-2]) for item in value]
-    if kind == "object":
-        if not isinstance(value, dict):
-            raise ValueError("must be an object")
-        return value
-    if kind == "boolean":
-        if not isinstance(value, bool):
-            raise ValueError("must be true or false")
-        return value
     if kind in NUMBER_TYPES or kind == "timestamp":
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise ValueError("must be a number or its text")
         return read_text(value if isinstance(value, str) else write_number(value), kind)
-    if not isinstance(value, str):
-        raise ValueError("must be text")
+    json_type, message = _JSON_TYPES.get(kind, (str, "must be text"))
+    if not isinstance(value, json_type):
+        raise ValueError(message)
     return value

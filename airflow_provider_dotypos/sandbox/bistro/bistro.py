@@ -141,15 +141,8 @@ class Bistro:
         rng = self.rng
         total = order["totalValueRounded"]
         tip = self._rounded(total * 0.1) if rng.random() < 0.12 else 0.0
-        paid = order | {
-            "completed": completed,
-            "updated": completed,
-            "versionDate": version,
-            "status": "closed",
-            "parked": False,
-            "paid": True,
-            "tipAmount": tip,
-        }
+        closed = {"completed": completed, "updated": completed, "parked": False, "versionDate": version}
+        paid = order | closed | {"status": "closed", "paid": True, "tipAmount": tip}
         method = rng.choices((CARD, CASH, MEAL_VOUCHER, WOLT), (56, 34, 7, 3))[0]
         if method == WOLT:
             paid["flags"] |= DELIVERY
@@ -159,7 +152,6 @@ class Bistro:
             parts = [self._rounded(total / 2), total - self._rounded(total / 2)]
         for number, amount in enumerate(parts):
             self._log("SALE", amount, completed, version, paid, paymentTypeId=method, tipAmount=0.0 if number else tip)
-        closed = {"completed": completed, "updated": completed, "parked": False, "versionDate": version}
         for item in self._items.children(order["id"]):
             self._items.put(item | closed)
         return self._orders.put(paid)
@@ -223,13 +215,9 @@ class Bistro:
             "id": self.shop.new_id(),
             "_orderId": order["id"],
             "_productId": product["id"],
-            "_categoryId": product["_categoryId"],
-            "_customerId": order["_customerId"],
-            "_employeeId": order["_employeeId"],
-            "name": product["name"],
+            **{name: order[name] for name in ("_customerId", "_employeeId", "versionDate")},
+            **{name: product[name] for name in ("_categoryId", "name", "unit", "vat")},  # vat: a multiplier [C1]
             "quantity": quantity,
-            "unit": product["unit"],
-            "vat": vat,  # a multiplier [C1]
             "unitPriceWithVat": price,
             "unitPriceWithoutVat": price / vat,  # the API doesn't round [D2]
             "billedUnitPriceWithVat": billed,
@@ -243,7 +231,6 @@ class Bistro:
             "created": order["created"] + 10 * SECOND,
             "updated": order["created"] + 10 * SECOND,
             "parked": True,
-            "versionDate": order["versionDate"],
         }
 
     def _log(self, kind: str, amount: float, when: int, version: int, order: Row, **fields: Any) -> Row:

@@ -98,7 +98,7 @@ class Rows:
     def update(self, cloud_id: int, entity: str, id: int, changes: Mapping[str, Any], **placeholders: int) -> Row:
         """Change a row and return it. Its version date moves to now unless `changes` sets it.
 
-        :raises KeyError: there is no such row.
+        :raises KeyError: if there is no such row.
         """
         table = self.table(cloud_id, entity)
         given = _checked(table.entity, changes)
@@ -120,7 +120,7 @@ class Rows:
     def remove(self, cloud_id: int, entity: str, id: int, **placeholders: int) -> Row:
         """Remove a row without a trace, and return its last state.
 
-        :raises KeyError: there is no such row.
+        :raises KeyError: if there is no such row.
         """
         table = self.table(cloud_id, entity)
         with self.lock:

@@ -28,16 +28,10 @@ _CUTS: Mapping[str, Callable[[Sequence[Any], Any], int]] = {
 
 #: Usual values of fields that can't be null.
 _USUAL: Mapping[str, Any] = {
-    "display": True,
-    "enabled": True,
-    "discountPermitted": True,
-    "stockDeduct": True,
-    "visible": True,
-    "subscribed": True,
+    **dict.fromkeys(("display", "enabled", "discountPermitted", "stockDeduct", "visible", "subscribed"), True),
+    **dict.fromkeys(("packaging", "quantity"), 1.0),
     "vat": 1.21,
     "unit": "Piece",
-    "packaging": 1.0,
-    "quantity": 1.0,
     "hexColor": "#607D8B",
     "stockOverdraft": "ALLOW",
     "documentType": "RECEIPT",

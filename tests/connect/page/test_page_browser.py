@@ -24,7 +24,7 @@ expect = playwright.expect
 browser = test_connection_form.browser
 pytestmark = test_connection_form.pytestmark
 
-SCREENSHOTS = Path(__file__).parents[2] / "docs" / "images"
+SCREENSHOTS = Path(__file__).parents[3] / "docs" / "images"
 ON_DOTYPOS = re.compile(r"/client/connect(/v2|\?|$)")
 RESULT = re.compile(r"/dotypos/result$")
 

@@ -1,4 +1,7 @@
-"""The page *Connect Dotypos*: journeys to Dotypos and back, and what is stored of them. Nobody's browser is needed."""
+"""The page *Connect Dotypos*: journeys to Dotypos and back, and what is stored of them. Nobody's browser is needed.
+
+Tests `page/web`, `page/departure`, `page/arrival`, `connect/routes`.
+"""
 
 from __future__ import annotations
 

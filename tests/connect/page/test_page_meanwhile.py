@@ -1,4 +1,7 @@
-"""The page *Connect Dotypos* while others edit its connections, send people to it, or run servers of their own."""
+"""The page *Connect Dotypos* while others edit its connections, send people to it, or run servers of their own.
+
+Tests `page/departure`, `page/arrival`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page *Connect Dotypos* against those who shouldn't use it, and against what shouldn't be seen of it."""
+"""The page *Connect Dotypos* against those who shouldn't use it, and against what shouldn't be seen of it.
+
+Tests `page/visitor`, `connect/pages`, `connections/audit`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The command *connect* with its listener: a browser goes to the sandbox's connector and comes back."""
+"""The command *connect* with its listener: a browser goes to the sandbox's connector and comes back.
+
+Tests `commands/connect`, `terminal/run`, `terminal/listener`.
+"""
 
 from __future__ import annotations
 
@@ -278,7 +281,7 @@ def test_a_process_opens_the_browser_and_prints_nothing_but_the_connection(sandb
     )
     environment = AirflowHome(tmp_path / "airflow").environment(
         BROWSER=f"{sys.executable} {script} %s",
-        PYTHONPATH=str(Path(__file__).parents[2]),
+        PYTHONPATH=str(Path(__file__).parents[3]),
         DOTYPOS_CLIENT_SECRET=sandbox.client_secret,
     )
     options = ["--host", sandbox.url, "--client-id", sandbox.client_id]
@@ -356,7 +359,7 @@ def test_a_connection_that_can_not_be_printed_is_told(sandbox: Sandbox, tmp_path
 
 def test_port_80_is_left_out_of_names() -> None:
     for port, status in ((80, 404), (8799, 403)):
-        listener = Listener(port, lambda *_: pytest.fail("signed"), lambda _: {})
+        listener = Listener(port, lambda *_: pytest.fail("signed"), {})
         assert listener.answer("GET", "/", "127.0.0.1").status == status
         assert listener.answer("GET", "/", "localhost").status == status
         assert listener.answer("GET", "/", f"127.0.0.1:{port}").status == 404

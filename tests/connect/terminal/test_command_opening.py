@@ -1,4 +1,7 @@
-"""The browser that the command *connect* starts: what its arguments show to the other users of the machine."""
+"""The browser that the command *connect* starts: what its arguments show to the other users of the machine.
+
+Tests `terminal/redirect`, `terminal/standalone`.
+"""
 
 from __future__ import annotations
 

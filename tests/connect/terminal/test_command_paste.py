@@ -1,4 +1,7 @@
-"""The command *connect --paste*: a page that signs on another machine, and an address that is pasted."""
+"""The command *connect --paste*: a page that signs on another machine, and an address that is pasted.
+
+Tests `terminal/paste`, `terminal/prompt`, `terminal/application`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where the command *connect* puts a connection: a real metadata database, or to standard output."""
+"""Where the command *connect* puts a connection: a real metadata database, or to standard output.
+
+Tests `terminal/target`, `connect/credentials`, `connections/stored`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Paths, methods and ETags over HTTP: api/app, api/calls."""
+"""Paths, methods and ETags over HTTP.
+
+Tests `sandbox/api/app`, `sandbox/api/calls`, `sandbox/api/state`.
+"""
 
 from __future__ import annotations
 

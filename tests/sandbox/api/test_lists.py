@@ -1,4 +1,7 @@
-"""Lists without sockets: api/lists, api/query, api/wire."""
+"""Lists without sockets.
+
+Tests `sandbox/api/lists`, `sandbox/api/query`, `sandbox/api/wire`.
+"""
 
 from __future__ import annotations
 

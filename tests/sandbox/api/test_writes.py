@@ -1,4 +1,7 @@
-"""Writing rows: api/writes, api/rules."""
+"""Writing rows.
+
+Tests `sandbox/api/writes`, `sandbox/api/rules`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The data without its API: shop/rows, shop/table."""
+"""The data without its API.
+
+Tests `shop/rows`, `shop/table`.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,15 +29,12 @@ from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWrit
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, Part, newest_generation, whole_manifest
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.sink import SupersededError
+from tests.stepping import KilledError, SteppedThread
 
 CELLS = 6
 ROWLESS = {1, 2, 5}
 ROWS = [cell for cell in range(CELLS) if cell not in ROWLESS]
 STREAM = Stream("rows", (), "versionDate")
-
-
-class Killed(BaseException):
-    """What a writer dies of: nothing of its own code runs after it."""
 
 
 class EndedError(Exception):
@@ -82,7 +78,7 @@ class SteppedStore(Store):
             yield directory
 
 
-class Writer(threading.Thread):
+class Writer(SteppedThread):
     """One attempt: keeps what it finds, walks the other cells, writes parts of `width` cells, then commits.
 
     :ivar ends: whether its next look at a cell ends it.
@@ -90,43 +86,18 @@ class Writer(threading.Thread):
     """
 
     def __init__(self, folder: Path, width: int, overwrite: bool, origin: str) -> None:
-        super().__init__(daemon=True)
+        super().__init__()
         self.width = width
         self.overwrite = overwrite
         self.origin = origin
         self.result: Manifest | None = None
-        self.error: BaseException | None = None
-        self.done = False
         self.ends = False
         self.walked: list[int] = []
         self._store = SteppedStore(ObjectStoragePath(f"file://{folder}"), self)
-        self._go = threading.Semaphore(0)
-        self._stopped = threading.Semaphore(0)
-        self._killed = False
-        self.start()
-        self._stopped.acquire()
+        self.begin()
 
-    def wait(self) -> None:
-        self._stopped.release()
-        self._go.acquire()
-        if self._killed:
-            raise Killed
-
-    def step(self) -> None:
-        self._go.release()
-        self._stopped.acquire()
-
-    def kill(self) -> None:
-        self._killed = True
-        self.step()
-
-    def run(self) -> None:
-        try:
-            self.result = self._write()
-        except BaseException as error:
-            self.error = error
-        self.done = True
-        self._stopped.release()
+    def work(self) -> None:
+        self.result = self._write()
 
     def _write(self) -> Manifest:
         attempt = Attempt.begin(self._store, overwrite=self.overwrite, origin=self.origin)
@@ -264,7 +235,7 @@ class CommitProtocol(RuleBasedStateMachine):
                     writer.step()
                     self.check()
                 writer.join()
-                assert isinstance(writer.error, (Killed, EndedError, type(None))), writer.error
+                assert isinstance(writer.error, (KilledError, EndedError, type(None))), writer.error
             if self.newest:
                 self.check_left_overs()
         finally:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.api import auth
+from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.engine import Engine
@@ -58,7 +58,7 @@ class Chain:
     def snapshot(self, concurrency: int = 1) -> str:
         """Take a snapshot, and check that it holds whatever existed all the time."""
         before = self.visible()
-        auth.forget_tokens()
+        channel.forget_tokens()
         operator = DotyposToObjectStorageOperator(
             task_id="x", entity=self.name, destination=self.lake, snapshot=True, concurrency=concurrency,
             until=datetime.fromtimestamp(self.shop.now() // 1000 - 60, timezone.utc),

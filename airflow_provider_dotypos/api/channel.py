@@ -1,0 +1,97 @@
+"""What the clients of one process share that use the same server and credentials: gates, tokens and connections."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_dotypos.api.auth import Tokens
+from airflow_provider_dotypos.api.gate import Gate
+from airflow_provider_dotypos.api.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.api.transport import Transport
+
+
+class Cloud(NamedTuple):
+    """What all calls to one cloud share. A sign-in passes the gate of its cloud."""
+
+    gate: Gate
+    tokens: Tokens
+
+
+class Channel:
+    """One server, as one refresh token is good for it.
+
+    It lives as long as the process. Its connections live as long as a client uses them.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._base_url = settings.base_url
+        self._secrets = (settings.refresh_token,)
+        self._clouds: dict[int | None, Cloud] = {}
+        self._connected: Callable[[], Transport | None] = lambda: None
+        self._lock = threading.Lock()
+
+    def cloud(self, cloud_id: int | None) -> Cloud:
+        """Return what calls to a cloud share; ``None`` is for calls that belong to no cloud."""
+        return self._clouds.get(cloud_id) or self._clouds.setdefault(cloud_id, Cloud(Gate(), Tokens()))
+
+    def transport(self) -> Transport:
+        """Return the connections for threads, which the channel's clients share.
+
+        :raises DotyposEnvironmentError: if the worker's proxy or certificates can't be used.
+        """
+        from airflow_provider_dotypos.api.transport import Transport  # requests and urllib3 are slow to import
+
+        with self._lock:
+            transport = self._connected()
+            if transport is None:
+                transport = Transport(self._base_url, self._secrets)
+                self._connected = weakref.ref(transport)
+            return transport
+
+    def forget(self) -> None:
+        """Forget tokens, and what closed the gates."""
+        self._clouds.clear()
+
+    def renew(self) -> None:
+        """Leave the parent's locks and connections to the parent (in a forked child).
+
+        A lock that another thread of the parent held would never be released here.
+        """
+        self._lock = threading.Lock()
+        for cloud in self._clouds.values():
+            cloud.gate.renew_lock()
+            cloud.tokens.renew_lock()
+        if transport := self._connected():
+            transport.renew()
+
+
+#: By what the credentials are, as a digest, never by connection id: two connections of one id may exist, and one may
+#: change.
+_channels: dict[str, Channel] = {}
+
+
+def open_channel(settings: Settings) -> Channel:
+    """Return this process's channel to a server by a refresh token."""
+    key = hashlib.sha256(repr((settings.base_url, settings.refresh_token)).encode()).hexdigest()
+    return _channels.get(key) or _channels.setdefault(key, Channel(settings))
+
+
+def forget_tokens() -> None:
+    """Forget every token and gate of this process (tests, and long-lived processes that want a clean start)."""
+    for channel in list(_channels.values()):
+        channel.forget()
+
+
+def _renew_channels() -> None:
+    for channel in list(_channels.values()):
+        channel.renew()
+
+
+os.register_at_fork(after_in_child=_renew_channels)

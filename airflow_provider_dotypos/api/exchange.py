@@ -1,0 +1,290 @@
+"""One authorized call, as a flow of decisions without I/O.
+
+What happens to a call reads from top to bottom in ``_Call``: try it as ``retry`` says; take a token; wait at the gate;
+send; renew the token if that very token was refused, and send again; check and decode the answer.
+
+A flow is a generator. It yields a step and is resumed with the step's result, or with its error, thrown in:
+
+* ``Send`` asks for the answer to a request;
+* ``Sleep`` asks for time to pass;
+* ``Alone`` asks for the result of another flow, of which only one runs at a time for the same tokens. It is a step of
+  its own because a generator that is closed can't yield any more, and so couldn't release a lock.
+
+``client`` performs the steps in threads, ``aclient`` on an event loop. Both know nothing of the protocol.
+
+https://docs.api.dotypos.com/api-reference/general/methods, /authorization
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any, Generic, NamedTuple, TypeVar
+from urllib.parse import quote
+
+from tenacity import DoAttempt, DoSleep, RetryCallState
+
+from airflow_provider_dotypos.api import auth, retry
+from airflow_provider_dotypos.api.auth import AccessToken, Tokens
+from airflow_provider_dotypos.api.body import encode_body
+from airflow_provider_dotypos.api.channel import open_channel
+from airflow_provider_dotypos.api.errors import (
+    DotyposApiError,
+    DotyposConnectionError,
+    DotyposError,
+    DotyposInputError,
+    DotyposResponseError,
+    DotyposUncertainWriteError,
+    DotyposUnreadableAnswerError,
+)
+from airflow_provider_dotypos.api.gate import Passage
+from airflow_provider_dotypos.api.headers import checked_headers
+from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request, check_answer, decode_answer, refusal_of
+from airflow_provider_dotypos.api.paths import resolve
+from airflow_provider_dotypos.api.query import encode
+from airflow_provider_dotypos.api.retry_table import Verdict, verdict
+from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.window import Clocks, server_time
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+
+
+class Send(NamedTuple):
+    """Send a request; the result is its answer, whatever its status."""
+
+    request: Request
+
+
+class Sleep(NamedTuple):
+    """Wait."""
+
+    seconds: float
+
+
+class Alone(NamedTuple):
+    """Perform a flow while no other one runs for the same tokens; the result is the flow's."""
+
+    tokens: Tokens
+    flow: Flow[AccessToken]
+
+
+Step = Send | Sleep | Alone
+Flow = Generator[Step, Any, T]
+
+
+class Exchange:
+    """What decides about a client's calls. The clients add how a flow is performed.
+
+    :param settings: where and as whom to call.
+    :param on_token: receives every new access token, so that it can be masked in logs.
+    :param patience: how long to go on trying after faults and while throttled.
+    :param largest_answer: size in bytes above which an answer is an error.
+    :param observer: receives each try's request, first with ``None``, and then with its answer, before that is checked.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_token: Callable[[str], None] | None = None,
+        patience: retry.Patience | None = None,
+        largest_answer: int = LARGEST_ANSWER,
+        observer: Callable[[Request, Answer | None], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.patience = patience or retry.Patience()
+        self._on_token = on_token
+        self._observer = observer
+        self._largest_answer = largest_answer
+        self._channel = open_channel(settings)
+        self._server_date: tuple[str, datetime, float] | None = None
+
+    def now(self) -> datetime:
+        """Return the earlier of the local clock and the server's (UTC)."""
+        return self.clocks().now
+
+    def clocks(self) -> Clocks:
+        """Return the time here, and at the server by its answers' ``Date``."""
+        local = datetime.now(timezone.utc)
+        if self._server_date is None:
+            return Clocks(local)
+        _, date, arrived = self._server_date
+        return Clocks(local, date + timedelta(seconds=time.monotonic() - arrived))
+
+    def _flow(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, object] | None,
+        json: object,
+        headers: Mapping[str, str] | None,
+        decode: Callable[[Answer], T],
+    ) -> Flow[T]:
+        """Return the flow of one call.
+
+        :raises DotyposInputError: if the path, the method, the body or a header can't be sent.
+        """
+        if not isinstance(method, str) or method.upper() not in METHODS:
+            raise DotyposInputError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+        below, cloud_id = resolve(path, self.settings.cloud_id)
+        if params is not None and not isinstance(params, Mapping):
+            raise DotyposInputError(f"params must be a mapping of names to values, not a {type(params).__name__}")
+        query = encode(params) if params else ""
+        body = None if json is None else encode_body(json)
+        sent = {"Accept": "application/json"}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        sent |= checked_headers(headers, with_body=body is not None)
+        url = f"{self.settings.base_url}/v2{quote(below, safe='/-._~:@,')}" + (f"?{query}" if query else "")
+        request = Request(method.upper(), f"/v2{below}", url, sent, body, self.settings.timeout, self._largest_answer)
+        return _Call(self, request, cloud_id, decode).flow()
+
+    def _note_date(self, value: str | None) -> None:
+        known = self._server_date
+        if value is None or (known is not None and known[0] == value):
+            return
+        date = server_time(value)
+        if date is not None:
+            self._server_date = (value, date, time.monotonic())
+
+
+class _Call(Generic[T]):
+    """One call of a client, from its first try to its result."""
+
+    def __init__(
+        self, exchange: Exchange, request: Request, cloud_id: int | None, decode: Callable[[Answer], T]
+    ) -> None:
+        self._exchange = exchange
+        self._settings = exchange.settings
+        self._request = request
+        self._cloud_id = cloud_id
+        self._decode = decode
+        gate, self._tokens = exchange._channel.cloud(cloud_id)
+        self._passage = Passage(gate, exchange.settings.requests_per_minute)
+
+    def flow(self) -> Flow[T]:
+        """Try until it succeeds, or until it is given up."""
+        policy = retry.policy(self._exchange.patience, self._passage, before_sleep=self._note_failure)
+        policy.begin()
+        state = RetryCallState(policy, None, (), {})
+        while True:
+            step = policy.iter(state)
+            if isinstance(step, DoAttempt):
+                try:
+                    state.set_result((yield from self._try()))
+                except DotyposError:
+                    state.set_exception(sys.exc_info())  # type: ignore[arg-type]
+            elif isinstance(step, DoSleep):
+                state.prepare_for_next_attempt()
+                yield Sleep(step)
+            else:
+                return step  # type: ignore[no-any-return]
+
+    def _note_failure(self, error: DotyposError, seconds: float, tries: int) -> None:
+        if isinstance(error, DotyposApiError) and error.status in (429, 503):
+            if error.retry_after is None:
+                self._passage.gate.close(seconds)
+            else:  # without this call's jitter: every call adds its own
+                self._passage.gate.close_as_told(error.retry_after)
+        log.warning("%s Trying %s again in %.1f s (try %d).", error, self._request, seconds, tries + 1)
+
+    def _try(self) -> Flow[T]:
+        answer = yield from self._authorized()
+        try:
+            return decode_answer(self._request, answer, self._decode)
+        except Exception as error:
+            if self._request.safe:
+                raise
+            raise _unreadable(self._request, answer, error) from error
+
+    def _authorized(self) -> Flow[Answer]:
+        """Send the request with a token. If that very token is refused, renew it, and send once more."""
+        self._observe(None)
+        token = self._tokens.latest
+        if token is None or token.due:
+            token = yield from self._renewed(token)
+        answer = yield from self._send_signed(token)
+        if auth.token_refused(answer):
+            renewed = self._tokens.in_place_of(token) or (yield from self._renewed(token, replacing=True))
+            if renewed is not token:
+                token = renewed
+                answer = yield from self._send_signed(token)
+        self._observe(answer)
+        return check_answer(self._request, answer, self._secrets(token))
+
+    def _renewed(self, stale: AccessToken | None, *, replacing: bool = False) -> Flow[AccessToken]:
+        token: AccessToken = yield Alone(
+            self._tokens, self._tokens.renewal(stale, self._sign_in(), replacing=replacing)
+        )
+        return token
+
+    def _sign_in(self) -> Flow[str]:
+        request = auth.sign_in_request(self._settings, self._cloud_id)
+        # A sign-in that is let through says nothing of the cloud's other calls.
+        answer = yield from self._send(request, opens=False)
+        token = auth.token_issued(request, answer, self._settings, self._cloud_id)
+        if self._exchange._on_token:
+            self._exchange._on_token(token)
+        return token
+
+    def _send_signed(self, token: AccessToken) -> Flow[Answer]:
+        request = self._request
+        try:
+            answer = yield from self._send(request.signed(token.value))
+        except DotyposConnectionError as error:
+            if verdict(error, safe=request.safe) is not Verdict.ASK:
+                raise
+            raise _uncertain(request, str(error)) from None
+        if not request.safe and answer.status >= 400:
+            refusal = refusal_of(request, answer, self._secrets(token))
+            if verdict(refusal, safe=False) is Verdict.ASK:
+                raise _uncertain(request, str(refusal), answer.status)
+        return answer
+
+    def _send(self, request: Request, *, opens: bool = True) -> Flow[Answer]:
+        for seconds in self._passage.waits():
+            yield Sleep(seconds)
+        answer: Answer = yield Send(request)
+        self._passage.answered(throttled=answer.status in (429, 503), opens=opens)
+        self._exchange._note_date(answer.headers.get("Date"))
+        return answer
+
+    def _observe(self, answer: Answer | None) -> None:
+        if self._exchange._observer:
+            self._exchange._observer(self._request, answer)
+
+    def _secrets(self, token: AccessToken) -> tuple[str, str]:
+        return token.value, self._settings.refresh_token
+
+
+def _uncertain(request: Request, why: str, status: int | None = None) -> DotyposUncertainWriteError:
+    return DotyposUncertainWriteError(
+        f"{request} may or may not have been carried out: {why} It was not repeated; look at what is there before you "
+        "repeat it.",
+        method=request.method,
+        path=request.path,
+        status=status,
+    )
+
+
+def _unreadable(request: Request, answer: Answer, error: Exception) -> DotyposUnreadableAnswerError:
+    """Return the error for a write that is done, whatever its answer is good for."""
+    what = (
+        str(error)
+        if isinstance(error, DotyposResponseError)
+        else f"{request}: its answer could not be made into a result ({type(error).__name__}); mend response_filter or "
+        "decode."
+    )
+    return DotyposUnreadableAnswerError(
+        f"{what} The write itself was answered {answer.status}, so it is done; don't repeat it.",
+        method=request.method,
+        path=request.path,
+        status=answer.status,
+    )
