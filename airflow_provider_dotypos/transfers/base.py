@@ -79,7 +79,7 @@ class DotyposTransferOperator(BaseOperator):
         if timezone is not None:
             time_zone(timezone)
         if not self.incremental and (start is not None or lookback):
-            raise ValueError("start and lookback are for tasks that continue from their last success; leave them out")
+            raise ValueError("start and lookback are for tasks without a window that continue from their last success")
         self.entity = entity
         self.since = since
         self.until = until

@@ -1,4 +1,7 @@
-"""The base of transfers, by an operator of a few lines: its own parameters, its sink, its watermark."""
+"""The base of transfers, by an operator of a few lines: its own parameters, its sink, its watermark.
+
+This tests `arguments`, too.
+"""
 
 from __future__ import annotations
 
