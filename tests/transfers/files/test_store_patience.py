@@ -21,8 +21,8 @@ from airflow_provider_dotypos.transfers.files import store_patience
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.files.store_patience import HURRIED, StorePatience, is_passing
+from tests.api.conftest import certificate as certificate  # a fixture
 from tests.api.hostile import RawServer
-from tests.api.test_transport import certificate as certificate  # a fixture
 from tests.transfers.files.test_s3 import keys
 from tests.transfers.test_without_a_window import Runs
 
