@@ -123,6 +123,32 @@ def test_every_option_of_the_sandbox_is_told() -> None:
     assert all(f"`{name}`" in page for name in CHOICES)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    """A name may be the end of a path: pages leave out what their reader knows."""
+    folders = (ROOT / name for name in ("airflow_provider_dotypos", "benchmarks", "demo", "example_dags", "tests"))
+    files = [f"/{file.relative_to(ROOT)}" for folder in folders for file in folder.rglob("*.py")]
+    names = set(re.findall(r"(?<![\w./*-])[\w-][\w/-]*\.py\b", page.read_text()))
+    assert not {name for name in names if not any(file.endswith(f"/{name}") for file in files)}
+
+
+def test_the_rooms_are_those_of_the_package() -> None:
+    text = text_of("CONTRIBUTING.md")
+    rooms = text.split("## The rooms")[1].split("## The glossary")[0]
+    package = ROOT / "airflow_provider_dotypos"
+    api, elsewhere = rooms.split("In `api/`:")[1].split("Elsewhere:")
+    assert {path.name for path in (package / "api").glob("[!_]*.py")} == set(re.findall(r"`([\w/]+\.py)`", api))
+    assert all((package / name).exists() for name in re.findall(r"`([\w/]+\.py)`", elsewhere) if name[:5] != "tests")
+    named = set(re.findall(r"^\| `(\w+)/`", rooms, re.M))
+    assert named == {path.parent.name for path in package.glob("*/__init__.py")}
+
+
+def test_every_test_that_contributing_names_exists() -> None:
+    tests = {path.stem: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    for name in set(re.findall(r"\btest_\w+", text_of("CONTRIBUTING.md"))):
+        assert name in tests or any(f"def {name}(" in text for text in tests.values()), name
+
+
 def test_every_target_of_make_that_is_named_exists() -> None:
     targets = set(re.findall(r"^(\w+):", text_of("Makefile"), re.M))
     for page in PAGES:
