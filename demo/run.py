@@ -71,10 +71,10 @@ def _step(what: str, do: Callable[[], Any]) -> Any:
 def _show(house: House, log: Path, sandbox: Sandbox, calls: int) -> None:
     from airflow_provider_dotypos.transfers.manifest import read_manifest
 
-    told = log.read_text(errors="replace")
-    landed = read_manifest(re.findall(r"file://\S+/_manifest-\d+\.json", told)[-1])
+    log_text = log.read_text(errors="replace")
+    landed = read_manifest(re.findall(r"file://\S+/_manifest-\d+\.json", log_text)[-1])
     manifest = landed.manifest
-    kept = "is there already" in told
+    kept = "exists already, with" in log_text
     place = Path(landed.path.path).parent
     print(f"""
 Files{" (of an earlier run today; a finished window is kept)" if kept else ""}
@@ -101,8 +101,8 @@ def _everything(house: House, environment: dict[str, str]) -> list[CommittedSet]
     _step("airflow pools set dotypos", lambda: house.run(pool, environment))
     command = ["dags", "test", EVERYTHING]
     log = _step(f"airflow dags test {EVERYTHING}", lambda: house.run(command, environment))
-    told = log.read_text(errors="replace")
-    return [read_manifest(path) for path in sorted(set(re.findall(r"file://\S+/_manifest-\d+\.json", told)))]
+    log_text = log.read_text(errors="replace")
+    return [read_manifest(path) for path in sorted(set(re.findall(r"file://\S+/_manifest-\d+\.json", log_text)))]
 
 
 def _show_everything(landed: list[CommittedSet]) -> None:
