@@ -46,7 +46,7 @@ FOREIGN = {
     "api/settings.py": {
         r"[\x21-\x7e]+",
         r"[0-9]{1,10}",
-        r"[\w.:-]+",
+        r"[\w:-][\w.:-]*",
         r"[^\x21-\x7e]",
         r"/v2$",
     },
@@ -116,7 +116,7 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "a name": puts(r"[A-Za-z_]{1,40}"),
     "two letters": puts("[A-Za-z]{2}", "search"),
     "a token": puts(r"[\x21-\x7e]+"),
-    "a host": puts(r"[\w.:-]+"),
+    "a host": puts(r"[\w:-][\w.:-]*"),
     "a blank": puts(r"[^\x21-\x7e]", "search"),
     "a reason": lambda text: re.sub(r"^(<.*?>|\w*Connection\(.*?\)): ", "", text),
     "the end of a path": lambda text: re.sub(r"/v2$", "", text),

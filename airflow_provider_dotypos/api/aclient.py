@@ -20,6 +20,7 @@ from airflow_provider_dotypos.api import environment
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.exchange import Exchange, Flow, Send, Sleep, Step
 from airflow_provider_dotypos.api.http import Answer, Body, Request, sent_headers
+from airflow_provider_dotypos.api.idle import KEPT_FOR, Idle
 
 T = TypeVar("T")
 
@@ -51,8 +52,8 @@ class AsyncDotyposClient(Exchange):
 
     async def aclose(self) -> None:
         """Close idle connections."""
-        while self._open and self._idle:
-            await self._idle.pop().aclose()
+        if self._open:
+            await self._idle.aclose()
 
     async def _run(self, flow: Flow[T]) -> T:
         with closing(flow):
@@ -83,38 +84,37 @@ class AsyncDotyposClient(Exchange):
                 self._open = await asyncio.to_thread(self._prepare)
         async with _lock(asyncio):  # one request leaves in each turn of the loop: many would stall it
             await asyncio.sleep(0)
-        connection = self._idle.pop() if self._idle else self._open()
-        sent, response = False, None
+        connection = self._idle.take() or self._open()
+        sent, answer, response = False, None, None
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
             nonlocal sent
             sent = sent or (event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT")
 
-        out = httpx.Request(request.method, request.url, headers=sent_headers(request), content=request.body)
-        out.extensions |= {"trace": trace, "timeout": {"connect": environment.CONNECT_TIMEOUT}}
         try:
+            out = httpx.Request(request.method, request.url, headers=sent_headers(request), content=request.body)
+            out.extensions |= {"trace": trace, "timeout": {"connect": environment.CONNECT_TIMEOUT}}
             with anyio.fail_after(request.timeout):
                 response = await connection.handle_async_request(out)
                 body = Body(request, response.headers.get("Content-Encoding", ""))
                 async for piece in response.aiter_raw():
                     body.add(piece)
-            self._idle.append(connection)
-            return Answer(response.status_code, response.headers, body.whole())
-        except (httpx.HTTPError, OSError, zlib.error) as error:
+            answer = Answer(response.status_code, response.headers, body.whole())
+            return answer
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, zlib.error) as error:
             raise environment.failure_by(request, error, self.settings, sent, self._proxy, response) from None
         finally:
-            if connection not in self._idle:
-                await connection.aclose()
+            await (self._idle.keep(connection) if answer else connection.aclose())
 
     def _prepare(self) -> Callable[[], httpx.AsyncHTTPTransport]:
         """Return what opens a connection. (One pool for all would take 20 ms a call when it holds 200.)"""
-        self._idle: list[httpx.AsyncHTTPTransport] = []
+        self._idle = Idle()
         self._proxy, certificates = environment.read_environment(self.settings.base_url)
         context = environment.trust(self.settings.base_url, certificates)
-        limits = httpx.Limits(max_connections=1, keepalive_expiry=None)
+        limits = httpx.Limits(max_connections=1, keepalive_expiry=KEPT_FOR)
         opened = partial(httpx.AsyncHTTPTransport, verify=context, proxy=self._proxy, limits=limits)
         try:
-            self._idle.append(opened())
+            opened()  # to see whether the proxy can be used
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             raise environment.unusable_proxy(socks=isinstance(error, ImportError)) from None
         return opened

@@ -45,6 +45,8 @@ def read_environment(base_url: str) -> tuple[str | None, str | None]:
     # A proxy can't reach this machine as this machine does, and would see the tokens.
     loopback = is_loopback(urlsplit(base_url).hostname or "")
     proxy = None if loopback else requests.utils.select_proxy(base_url, environment["proxies"])
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
     try:
         _ = urlsplit(proxy or "").port
     except ValueError:

@@ -178,7 +178,7 @@ def read_base_url(host: object, port: object) -> str:
         raise _bad_base_url(f"starts with {_shown(split.scheme)}")
     if not split.hostname:
         raise _bad_base_url("holds no host")
-    if not re.fullmatch(r"[\w.:-]+", split.hostname, re.ASCII):
+    if not re.fullmatch(r"[\w:-][\w.:-]*", split.hostname, re.ASCII):
         raise _bad_base_url("holds an impossible host")
     if re.search(r"[^\x21-\x7e]", text):
         raise _bad_base_url("holds a blank or another character that addresses can't have")

@@ -15,7 +15,7 @@ from typing import TextIO
 
 from airflow_provider_dotypos.commands.options import Option
 from airflow_provider_dotypos.connect.credentials import CLIENT_ID
-from airflow_provider_dotypos.connections.errors import ConnectError, UsageError
+from airflow_provider_dotypos.connections.errors import ConnectError
 
 
 def options() -> list[Option]:
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Connect a cloud with parsed options, and return the exit code."""
     from airflow_provider_dotypos.api.errors import DotyposConfigurationError
     from airflow_provider_dotypos.connect.terminal.run import ConnectRun
-    from airflow_provider_dotypos.connect.terminal.target import ChosenTarget
+    from airflow_provider_dotypos.connect.terminal.target import ChosenTarget, UsageError
 
     with _stdout_for_the_connection() as out:
         try:

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_dotypos._airflow import mask_secret
 from airflow_provider_dotypos.api.check import check, named
 from airflow_provider_dotypos.connect.grant import Grant
 from airflow_provider_dotypos.connections import audit, stored
-from airflow_provider_dotypos.connections.errors import WrongConnectionError
+from airflow_provider_dotypos.connections.errors import ConnectError, WrongConnectionError
+from airflow_provider_dotypos.connections.lookup import describe
 from airflow_provider_dotypos.connections.stored import StoredConnection
 
 
@@ -87,13 +89,14 @@ class HeldElsewhere(_Working, frozen=True, kw_only=True, tag="held elsewhere"):
 
 
 class NotStored(_Working, frozen=True, kw_only=True, tag="not stored"):
-    """The token works, but storing it failed. It is kept, because another one would need the person again."""
+    """The token works, but storing it failed. It is kept, because another one would need the person again.
+
+    ``why`` is a sentence. ``refused`` says that Airflow's database refused it, so that a person can still store it.
+    """
 
     grant: Grant
-    error: Exception
-
-    def __repr__(self) -> str:
-        return f"NotStored({self.conn_id!r}, {type(self.error).__name__})"  # the database's message may repeat secrets
+    why: str
+    refused: bool = False
 
 
 def conclude(grant: Grant, target: Target) -> Connected | OtherCloud | HeldElsewhere | NotStored | Failed:
@@ -104,15 +107,18 @@ def conclude(grant: Grant, target: Target) -> Connected | OtherCloud | HeldElsew
     if verdict.cloud is None:
         message = f"Dotypos gave a token, but it doesn't work, so nothing was stored. {verdict.message}"
         return Failed(conn_id=connection.conn_id, message=message)
-    facts = {"conn_id": connection.conn_id, "cloud": named(verdict.cloud), "message": verdict.message}
+    facts: dict[str, Any] = {"conn_id": connection.conn_id, "cloud": named(verdict.cloud), "message": verdict.message}
     if not connection.writable:
         return HeldElsewhere(**facts, grant=grant, held_in=connection.held_in)
     if not target.may_change_cloud and connection.cloud_id not in (None, str(grant.cloud_id)):
         return OtherCloud(**facts, grant=grant, own_cloud=str(connection.cloud_id), base_url=target.base_url)
     try:
         store(grant, target)
-    except Exception as error:  # a ConnectError, or one of whatever driver the database has
-        return NotStored(**facts, grant=grant, error=error)
+    except ConnectError as error:
+        return NotStored(**facts, grant=grant, why=str(error))
+    except SQLAlchemyError as error:  # its own message would repeat what was to be stored
+        why = f"Airflow's database refused it ({describe(error)})."
+        return NotStored(**facts, grant=grant, why=why, refused=True)
     return Connected(**facts)
 
 

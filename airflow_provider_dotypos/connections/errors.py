@@ -9,7 +9,3 @@ class ConnectError(Exception):
 
 class WrongConnectionError(ConnectError):
     """A connection can't be used for this."""
-
-
-class UsageError(ConnectError):
-    """The command's options don't go together, or one of them can't be used."""

@@ -195,16 +195,20 @@ class Cost:
 
 
 _ONE_CALL = """
-import json, resource, sys, time
+import asyncio, json, resource, sys, time
+from airflow_provider_dotypos.api.aclient import AsyncDotyposClient
 from airflow_provider_dotypos.api.http import Request
+from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.transport import Transport
-url, timeout = sys.argv[1], float(sys.argv[2])
+url, timeout, driver = sys.argv[1], float(sys.argv[2]), sys.argv[3]
 resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30, 4 * 2**30))
 transport = Transport(url, ())
+client = AsyncDotyposClient(Settings(url, "r" * 32))
+send = transport.send if driver == "threads" else lambda request: asyncio.run(client._send(request))
 request = Request("GET", "/v2/clouds", url + "/v2/clouds", timeout=timeout)
 before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
 try:
-    outcome = f"{len(transport.send(request).body)} bytes"
+    outcome = f"{len(send(request).body)} bytes"
 except BaseException as error:
     outcome = f"{type(error).__name__}: {error}"
 seconds, mib = time.monotonic() - started, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
@@ -212,15 +216,15 @@ print(json.dumps([seconds, mib, outcome]))
 """
 
 
-def cost_of(script: Script, timeout: float, patience: float = 60.0) -> Cost:
+def cost_of(script: Script, timeout: float, patience: float = 60.0, driver: str = "threads") -> Cost:
     """Return what a call in a process of its own costs.
 
-    :param timeout: of the call. :param patience: seconds after which the process is ended.
+    :param timeout: of the call. :param patience: seconds after which the process is ended. :param driver: its name.
     """
     tree = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), tree]))
     with RawServer(script) as server:
-        command = [sys.executable, "-c", _ONE_CALL, server.url, str(timeout)]
+        command = [sys.executable, "-c", _ONE_CALL, server.url, str(timeout), driver]
         try:
             done = subprocess.run(
                 command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": paths}, timeout=patience

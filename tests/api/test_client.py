@@ -396,6 +396,20 @@ class TestSafety:
         with pytest.raises(errors.DotyposConnectionError, match=f"127.0.0.1:{port}"):
             get(new_client(Patience(0.5, 0.5), host=f"http://127.0.0.1:{port}"))
 
+    @pytest.mark.parametrize(
+        "host", ["xn--.invalid", "xn--a.invalid", "xn--0.xn--", "a..invalid", f"{'a' * 70}.invalid"]
+    )
+    def test_a_host_that_can_not_be_one_is_an_error_of_ours(
+        self, new_client: NewClient, monkeypatch: pytest.MonkeyPatch, host: str
+    ) -> None:
+        def resolve(*arguments: object, **named: object) -> None:
+            raise socket.gaierror(-2, "Name or service not known")
+
+        client = new_client(Patience(0, 0), host=f"https://{host}")
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        with pytest.raises(errors.DotyposConnectionError, match="no whole answer from"):
+            get(client)
+
     def test_a_missing_cloud_id_is_told_before_anything_is_sent(self, sandbox: Sandbox, new_client: NewClient) -> None:
         with pytest.raises(errors.DotyposConfigurationError, match="Cloud ID"):
             get(new_client(cloud_id=None))

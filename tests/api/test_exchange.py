@@ -123,18 +123,20 @@ class TestGates:
     def test_a_sign_in_that_is_let_through_opens_no_gate_but_lets_the_call_follow_at_once(self) -> None:
         exchange = new_exchange()
         gate = exchange._channel.cloud(1).gate
+        gate.answered(time.monotonic(), throttled=True)
         gate.close(0)
         played = Played(scripted({"token": [answer(201, TOKEN)], "branches": [answer(200)]}))
         flow = get(exchange)
         renewal = next(flow)
         assert isinstance(renewal, Alone)
         token = played.run(renewal.flow)
-        assert gate.throttled_for > 0
+        assert gate.throttled_for > 0  # what the budget `blind` counts goes on
+        assert gate.refusals == 1
         assert isinstance(flow.send(token), Send)
         assert isinstance(next(get(exchange)), Sleep)  # the others wait for that call's answer
         with pytest.raises(StopIteration):
             flow.send(answer(200))
-        assert gate.throttled_for == 0
+        assert gate.throttled_for == gate.refusals == 0
         assert isinstance(next(get(exchange)), Send)
 
     @pytest.mark.parametrize("driver", DRIVERS.values(), ids=DRIVERS)

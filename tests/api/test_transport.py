@@ -29,6 +29,7 @@ from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.transport import Transport
 from tests.api.conftest import PASSWORD
+from tests.api.drivers import DRIVERS
 from tests.api.hostile import (
     DRIPS,
     FLOODS,
@@ -104,9 +105,10 @@ class TestDeadline:
 
 
 class TestSize:
+    @pytest.mark.parametrize("driver", DRIVERS)
     @pytest.mark.parametrize("name", FLOODS)
-    def test_whatever_comes_memory_and_time_are_bounded(self, name: str) -> None:
-        cost = cost_of(FLOODS[name], timeout=2.0)
+    def test_whatever_comes_memory_and_time_are_bounded(self, name: str, driver: str) -> None:
+        cost = cost_of(FLOODS[name], timeout=2.0, driver=driver)
         assert cost.seconds < 2.0 + SLACK
         assert cost.mib < LARGEST_ANSWER / MIB * 1.5
         assert cost.outcome.startswith("Dotypos") or name == "gzip in gzip of 1.5 GB"
@@ -331,10 +333,11 @@ class TestEnvironment:
         context.load_cert_chain(certificate)
         url = "https://api.example.invalid"
         with RawServer(numbered, context, tunnel=b"HTTP/1.1 200 Connection established\r\n\r\n") as server:
-            monkeypatch.setenv("HTTPS_PROXY", f"http://user:{PASSWORD}@127.0.0.1:{server.port}")
-            one = Transport(url, ())
-            assert wrong_answers(one, url, "proxied", 5) == 0
-            assert server.connections == 1
+            for connected, scheme in enumerate(("http://", ""), 1):
+                monkeypatch.setenv("HTTPS_PROXY", f"{scheme}user:{PASSWORD}@127.0.0.1:{server.port}")
+                one = Transport(url, ())
+                assert wrong_answers(one, url, "proxied", 5) == 0
+                assert server.connections == connected
 
     def test_a_proxy_that_never_comes_to_an_end_ends_a_call_in_its_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with RawServer(DRIPS["header"]) as server:

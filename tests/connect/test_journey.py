@@ -23,7 +23,6 @@ from airflow_provider_dotypos.connect.journey import (
 )
 from airflow_provider_dotypos.connect.page.seals import Seals
 from airflow_provider_dotypos.connections import stored
-from airflow_provider_dotypos.connections.errors import WrongConnectionError
 from airflow_provider_dotypos.connections.stored import DATABASE, StoredConnection
 from airflow_provider_dotypos.sandbox import Sandbox
 
@@ -34,7 +33,7 @@ RESULTS = [
     Connected(**WORKING),
     OtherCloud(**WORKING, grant=GRANT, own_cloud="1", base_url="https://api.dotykacka.cz"),
     HeldElsewhere(**WORKING, grant=GRANT, held_in="a backend"),
-    NotStored(**WORKING, grant=GRANT, error=ValueError(f"INSERT {TOKEN}")),
+    NotStored(**WORKING, grant=GRANT, why="Airflow's database refused it (DataError).", refused=True),
     Failed(conn_id="bar", message="it doesn't work"),
 ]
 KEPT = [result for result in RESULTS if not isinstance(result, NotStored)]
@@ -46,9 +45,10 @@ def name_of(result: object) -> str:
 
 @pytest.mark.parametrize("result", RESULTS, ids=name_of)
 def test_no_result_shows_its_token(result: object) -> None:
-    assert (
-        TOKEN not in f"{result!r} {result} {[result]} {GRANT!r} {Target(connection('x'), fields={'password': TOKEN})!r}"
-    )
+    assert isinstance(result, msgspec.Struct)
+    rich = list(result.__rich_repr__())
+    target = Target(connection("x"), fields={"password": TOKEN})
+    assert TOKEN not in f"{result!r} {result} {rich} {GRANT!r} {target!r}"
 
 
 @pytest.mark.parametrize("result", KEPT, ids=name_of)
@@ -132,7 +132,18 @@ def test_a_token_that_can_not_be_stored_is_kept(sandbox: Sandbox, database: Path
     dropped = conclude(grant, target)
 
     assert isinstance(deleted, NotStored)
-    assert isinstance(deleted.error, WrongConnectionError)
+    assert (deleted.why, deleted.refused) == ("The connection never_made has been deleted meanwhile.", False)
     assert isinstance(dropped, NotStored)
-    assert "no such table" in str(dropped.error)
+    assert dropped.refused
+    assert "no such table" in dropped.why
     assert deleted.grant == dropped.grant == grant
+    assert grant.refresh_token not in f"{dropped!r} {list(dropped.__rich_repr__())}"
+
+
+def test_a_bug_while_storing_is_no_refusal_of_the_database(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **fields: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(stored, "update", fail)
+    with pytest.raises(KeyError, match="a bug"):
+        conclude(granted(sandbox, sandbox.cloud_ids[0]), Target(connection("bar", host=sandbox.url)))

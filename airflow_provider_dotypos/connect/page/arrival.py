@@ -64,8 +64,8 @@ def _conclude(visit: Visitor, conn_id: str, query: Mapping[str, str], base_url: 
     result = conclude(grant, Target(connection, visit.user_name, base_url=base_url))
     if not isinstance(result, NotStored):
         return result
-    if isinstance(result.error, ConnectError):
-        raise result.error
-    log.error("Airflow's database refused the connection %s: %s", conn_id, type(result.error).__name__)
+    if not result.refused:
+        return Failed(conn_id=conn_id, message=result.why)
+    log.error("The connection %s can't be stored. %s", conn_id, result.why)
     held_in = f"{connection.held_in}, which refused it"
     return HeldElsewhere(conn_id=conn_id, cloud=result.cloud, grant=result.grant, held_in=held_in)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from airflow_provider_dotypos.connect.credentials import CLIENT_ID, CLIENT_SECRET, client_id_problem
 from airflow_provider_dotypos.connect.terminal import prompt
-from airflow_provider_dotypos.connections.errors import UsageError
+from airflow_provider_dotypos.connect.terminal.target import UsageError
 from airflow_provider_dotypos.connections.stored import StoredConnection
 
 

@@ -33,7 +33,6 @@ from airflow_provider_dotypos.connect.terminal import application, paste, prompt
 from airflow_provider_dotypos.connect.terminal.listener import Ending, Listener
 from airflow_provider_dotypos.connect.terminal.target import ChosenTarget
 from airflow_provider_dotypos.connections.errors import ConnectError
-from airflow_provider_dotypos.connections.lookup import describe
 
 
 @dataclass(frozen=True)
@@ -177,10 +176,7 @@ class ConnectRun:
             case HeldElsewhere(message=message, held_in=held_in):
                 advice = f"Put it into {held_in}." if self.chosen.conn_id else "Keep it secret."
                 return Ending(0, "Connected", f"{message}. The command has printed the connection. {advice}")
-            case NotStored(message=message, error=error):
-                why = (
-                    error if isinstance(error, ConnectError) else f"Airflow's database refused it ({describe(error)})."
-                )
+            case NotStored(message=message, why=why):
                 advice = "The command has printed the connection. Store it yourself."
                 return Ending(1, "Not stored", f"{message}, but storing it failed. {why} {advice}")
             case Failed(message=message):

@@ -14,11 +14,15 @@ from airflow_provider_dotypos.api.settings import DEFAULT_BASE_URL, read_base_ur
 from airflow_provider_dotypos.connect.grant import Grant
 from airflow_provider_dotypos.connect.journey import Target
 from airflow_provider_dotypos.connections import stored
-from airflow_provider_dotypos.connections.errors import ConnectError, UsageError
+from airflow_provider_dotypos.connections.errors import ConnectError
 from airflow_provider_dotypos.connections.lookup import look_up
 from airflow_provider_dotypos.connections.stored import DATABASE, StoredConnection
 
 Format = Literal["json", "uri"]
+
+
+class UsageError(Exception):
+    """The command's options don't go together, or one of them can't be used."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +20,7 @@ import requests
 
 from airflow_provider_dotypos.commands import connect as command
 from airflow_provider_dotypos.connect.terminal.listener import Listener
+from airflow_provider_dotypos.connect.terminal.target import ChosenTarget, UsageError
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.sandbox.api.connector import EXPIRED, UNKNOWN, sign
@@ -255,6 +257,19 @@ def test_options_that_make_no_sense_are_told(options: list[str], cure: str, conn
     run = connect(*options)
     assert run.end() == 2
     assert cure in run.told.read()
+
+
+def test_options_found_wrong_on_the_return_end_as_options_that_are_wrong(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: ChosenTarget, grant: object) -> None:
+        raise UsageError("--cloud-id can't be used")
+
+    monkeypatch.setattr(ChosenTarget, "require_expected", refuse)
+    run = connect(*options_for(sandbox))
+    with suppress(requests.ConnectionError):  # the listener is closed
+        Browser().connect(run.address, sandbox.cloud_ids[0])
+    assert run.end() == 2
 
 
 @pytest.mark.parametrize("missing", ["DOTYPOS_CLIENT_ID", "DOTYPOS_CLIENT_SECRET"])

@@ -1,6 +1,6 @@
 """The browser that the command *connect* starts: what its arguments show to the other users of the machine.
 
-Tests `terminal/redirect`, `terminal/standalone`.
+Tests `terminal/standalone`.
 """
 
 from __future__ import annotations
