@@ -134,7 +134,8 @@ def failure_by(
 def _causes(error: BaseException) -> list[BaseException]:
     """Return an error and what caused it, the outermost first."""
     cause = error.__cause__ or error.__context__
-    return [error, *(_causes(cause) if cause is not None else ())]
+    waiting = isinstance(cause, (ssl.SSLWantReadError, ssl.SSLWantWriteError))  # how a loop's TLS asks for more bytes
+    return [error, *(_causes(cause) if cause is not None and not waiting else ())]
 
 
 def _reason(causes: Sequence[BaseException]) -> str:
