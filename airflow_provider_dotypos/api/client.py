@@ -76,7 +76,7 @@ class DotyposClient(Exchange):
         may hold the event's lock just then, so another thread sets it.
         """
         self._cancelled = True
-        with suppress(RuntimeError):  # no thread can be started: waits go on to their end, and nothing after them
+        with suppress(RuntimeError):  # no thread can be started: waits last to their end, and nothing follows them
             start_new_thread(self._wake.set, ())
 
     def close(self) -> None:
