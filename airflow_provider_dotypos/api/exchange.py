@@ -105,6 +105,10 @@ class Exchange:
         self._largest_answer = largest_answer
         self._channel = open_channel(settings)
         self._server_date: tuple[str, datetime, float] | None = None
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """Get ready what a driver needs of its own."""
 
     def now(self) -> datetime:
         """Return the earlier of the local clock and the server's (UTC)."""
