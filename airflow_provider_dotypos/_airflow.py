@@ -36,7 +36,7 @@ def console() -> Any:
 
 
 def signed_in_user() -> Any:
-    """Return core's dependency that tells a request's user, or refuses it (an API server's own app has no other)."""
+    """Return core's dependency that returns a request's user or refuses it. A plugin's own app has no other."""
     from airflow.api_fastapi.core_api.security import get_user
 
     return get_user

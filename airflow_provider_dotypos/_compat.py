@@ -29,10 +29,10 @@ def skip_exception(message: str) -> Exception:
 def _exception(name: str) -> type[Exception]:
     """Return one of Airflow's exceptions from where the version keeps it."""
     try:
-        found = getattr(import_module("airflow.sdk.exceptions"), name)
+        exception = getattr(import_module("airflow.sdk.exceptions"), name)
     except AttributeError:  # 3.1
-        found = getattr(import_module("airflow.exceptions"), name)
-    return cast("type[Exception]", found)
+        exception = getattr(import_module("airflow.exceptions"), name)
+    return cast("type[Exception]", exception)
 
 
 def form_behaviour() -> dict[str, Any]:
@@ -80,7 +80,7 @@ class StateStores(NamedTuple):
 def state_stores(context: Any, outlets: Sequence[Any]) -> StateStores:
     """Return the state stores of the task's first outlet asset and of the task instance (both since 3.3).
 
-    :raises DotyposInputError: this Airflow has none, or the task has no such outlet.
+    :raises DotyposInputError: if this Airflow has none, or the task has no such outlet.
     """
     if not has_state_store():
         raise DotyposInputError(

@@ -94,7 +94,7 @@ class AsyncDotyposClient(Exchange):
         try:
             out = httpx.Request(request.method, request.url, headers=sent_headers(request), content=request.body)
             out.extensions |= {"trace": trace, "timeout": {"connect": environment.CONNECT_TIMEOUT}}
-            with anyio.fail_after(request.timeout):
+            with anyio.fail_after(request.timeout):  # of the answer h11 bounds the head (100 KiB), and Body the rest
                 response = await connection.handle_async_request(out)
                 body = Body(request, response.headers.get("Content-Encoding", ""))
                 async for piece in response.aiter_raw():

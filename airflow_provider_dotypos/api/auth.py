@@ -21,11 +21,11 @@ import msgspec
 
 from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposError, DotyposResponseError
 from airflow_provider_dotypos.api.http import Answer, Request, check_answer, decode_answer
-from airflow_provider_dotypos.api.refusals import STALE_TOKEN, facts_of, is_foreign
+from airflow_provider_dotypos.api.refusals import STALE_TOKEN_CODES, facts_of, is_foreign
 from airflow_provider_dotypos.api.retry_table import NOT_A_SIGN_IN
 from airflow_provider_dotypos.api.settings import Settings
 
-#: Assumed life of a token that doesn't tell its own, in seconds: "one hour by default, not guaranteed" [D2].
+#: Assumed life of a token that doesn't say its own, in seconds: "one hour by default, not guaranteed" [D2].
 DEFAULT_LIFE = 3600.0
 
 #: The longest life that is believed, in seconds: a year.
@@ -89,7 +89,7 @@ def token_refused(answer: Answer) -> bool:
     """
     if answer.status != 403:
         return answer.status == 401
-    stale = facts_of(answer.body).get("reason") in STALE_TOKEN
+    stale = facts_of(answer.body).get("reason") in STALE_TOKEN_CODES
     return stale or not answer.body.strip() or is_foreign(answer.status, answer.body)
 
 
@@ -157,6 +157,7 @@ class Tokens:
         :param sign_in: returns the new token's JWT.
         :param replacing: whether `stale` was refused.
         """
+        # A generator runs only when it is performed, after a wait for its turn; what is known now is passed to it.
         return self._renew(stale, sign_in, replacing, self._failure)
 
     def _renew(
@@ -199,7 +200,7 @@ class _Claims(msgspec.Struct):
 
 
 def _life(token: str) -> float:
-    """Return a JWT's life in seconds, as it tells it; other claims are undocumented and not looked at."""
+    """Return a JWT's life in seconds, as it says; other claims are undocumented and not read."""
     try:
         payload = token.split(".")[1]
         claims = msgspec.json.decode(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.api.transport import Transport
 
 
-class Cloud(NamedTuple):
+class Lane(NamedTuple):
     """What all calls to one cloud share. A sign-in passes the gate of its cloud."""
 
     gate: Gate
@@ -33,13 +33,13 @@ class Channel:
     def __init__(self, settings: Settings) -> None:
         self._base_url = settings.base_url
         self._secrets = (settings.refresh_token,)
-        self._clouds: dict[int | None, Cloud] = {}
+        self._lanes: dict[int | None, Lane] = {}
         self._connected: Callable[[], Transport | None] = lambda: None
         self._lock = threading.Lock()
 
-    def cloud(self, cloud_id: int | None) -> Cloud:
+    def lane(self, cloud_id: int | None) -> Lane:
         """Return what calls to a cloud share; ``None`` is for calls that belong to no cloud."""
-        return self._clouds.get(cloud_id) or self._clouds.setdefault(cloud_id, Cloud(Gate(), Tokens()))
+        return self._lanes.get(cloud_id) or self._lanes.setdefault(cloud_id, Lane(Gate(), Tokens()))
 
     def transport(self) -> Transport:
         """Return the connections for threads, which the channel's clients share.
@@ -57,7 +57,7 @@ class Channel:
 
     def forget(self) -> None:
         """Forget tokens, and what closed the gates."""
-        self._clouds.clear()
+        self._lanes.clear()
 
     def renew(self) -> None:
         """Leave the parent's locks and connections to the parent (in a forked child).
@@ -65,9 +65,9 @@ class Channel:
         A lock that another thread of the parent held would never be released here.
         """
         self._lock = threading.Lock()
-        for cloud in self._clouds.values():
-            cloud.gate.renew_lock()
-            cloud.tokens.renew_lock()
+        for lane in self._lanes.values():
+            lane.gate.renew_lock()
+            lane.tokens.renew_lock()
         if transport := self._connected():
             transport.renew()
 

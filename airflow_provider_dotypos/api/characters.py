@@ -14,7 +14,7 @@ import msgspec
 #: The sign of a lost character.
 REPLACEMENT = "\ufffd"
 #: Bytes decoded at once. One emoji makes Python take four bytes for each character of a text, and each large piece of
-#: memory is requested anew from the system.
+#: memory is requested again from the system.
 _PIECE = 1 << 15
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import (
-    CONNECT_ANEW,
+    HOW_TO_CONNECT,
     DotyposAnswerTooLargeError,
     DotyposApiError,
     DotyposAuthenticationError,
@@ -48,7 +48,7 @@ State = Literal["working", "token refused", "never connected", "not working"]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """Whether a connection works, and a sentence for the person who asked.
 
     :param state: ``token refused`` is cured by connecting again; ``never connected`` means that there is no token yet.
@@ -65,7 +65,7 @@ class Verdict:
         return self.state == "working"
 
 
-def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]) -> Verdict:
+def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]) -> CheckResult:
     """Sign in, read the cloud, and return what works or which field to correct.
 
     :param read_settings: reads the connection.
@@ -74,20 +74,22 @@ def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]
     try:
         given = read_settings()
     except DotyposMissingTokenError as error:
-        return Verdict("never connected", str(error))
+        return CheckResult("never connected", str(error))
     except DotyposError as error:
-        return Verdict("not working", str(error))
+        return CheckResult("not working", str(error))
     # A person is waiting: neither a slow server nor the connection's own limit may take long.
     settings = replace(given, timeout=min(given.timeout, _LONGEST_ANSWER), requests_per_minute=None)
     try:
         return _signed_in(settings, on_token)
     except DotyposAuthenticationError as error:
-        return Verdict("not working", _advice(error)) if error.passing else Verdict("token refused", _WRONG_TOKEN)
+        return (
+            CheckResult("not working", _advice(error)) if error.passing else CheckResult("token refused", _WRONG_TOKEN)
+        )
     except DotyposError as error:
-        return Verdict("not working", _advice(error))
+        return CheckResult("not working", _advice(error))
     except Exception as error:  # a hostile server must not end the checks of other connections
         log.error("A check failed by %s", place_of(error))
-        return Verdict(
+        return CheckResult(
             "not working",
             f"The check broke off ({type(error).__name__}): the server at API base URL doesn't answer like Dotypos; "
             "check API base URL. The log says where.",
@@ -101,24 +103,24 @@ def place_of(error: BaseException) -> str:
     return f"{type(error).__name__}{where}"
 
 
-def _signed_in(settings: Settings, on_token: Callable[[str], None]) -> Verdict:
+def _signed_in(settings: Settings, on_token: Callable[[str], None]) -> CheckResult:
     def client(settings: Settings) -> DotyposClient:
         return DotyposClient(settings, on_token=on_token, patience=_PATIENCE, largest_answer=_LARGEST_ANSWER)
 
     anywhere = client(replace(settings, cloud_id=None))
     if settings.cloud_id is None:
-        return Verdict("not working", f"Signed in, but Cloud ID is missing. {_offer(Reader(anywhere).clouds())}")
+        return CheckResult("not working", f"Signed in, but Cloud ID is missing. {_offer(Reader(anywhere).clouds())}")
     try:
         cloud = Reader(client(settings)).check_cloud()
     except DotyposAuthenticationError as error:
         if error.passing:
-            return Verdict("not working", _advice(error))
+            return CheckResult("not working", _advice(error))
         # Sign-in answers 401 to a wrong token and to a wrong cloud alike, but listing clouds needs no cloud.
         offer = _offer(Reader(anywhere).clouds())
-        return Verdict("not working", f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {offer}")
+        return CheckResult("not working", f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {offer}")
     notes = [note for note in ("expired", "restricted", "deleted") if cloud.get(note) is True]
     aside = f"; Dotypos marks it {' and '.join(notes)}" if notes else ""
-    return Verdict("working", f"Connected to cloud {named(cloud)}{aside}", cloud)
+    return CheckResult("working", f"Connected to cloud {named(cloud)}{aside}", cloud)
 
 
 def _advice(error: DotyposError) -> str:
@@ -141,14 +143,14 @@ def _advice(error: DotyposError) -> str:
 
 
 _WRONG_TOKEN = (
-    "Refresh Token was refused: it is wrong, revoked, or of another Dotypos server. Connect the cloud anew "
-    f"({CONNECT_ANEW})."
+    "Refresh Token was refused: it is wrong, revoked, or of another Dotypos server. Connect the cloud again "
+    f"({HOW_TO_CONNECT})."
 )
 
 
 def _offer(clouds: list[Row]) -> str:
     if not clouds:
-        return f"The token may use no cloud at all; connect a cloud anew ({CONNECT_ANEW})."
+        return f"The token may use no cloud at all; connect a cloud again ({HOW_TO_CONNECT})."
     listed = ", ".join(named(cloud) for cloud in clouds[:_LISTED_CLOUDS])
     more = f" and {len(clouds) - _LISTED_CLOUDS} more" if len(clouds) > _LISTED_CLOUDS else ""
     return f"The token may use: {listed}{more}."

@@ -10,9 +10,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposError
 from airflow_provider_dotypos.api.exchange import Exchange, Flow, Send, Sleep, Step
-from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request
-from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.http import Answer
 
 T = TypeVar("T")
 
@@ -20,18 +18,7 @@ T = TypeVar("T")
 class DotyposClient(Exchange):
     """Authorized, retried calls to one Dotypos cloud; safe to share between threads."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        on_token: Callable[[str], None] | None = None,
-        patience: Patience | None = None,
-        largest_answer: int = LARGEST_ANSWER,
-        observer: Callable[[Request, Answer | None], None] | None = None,
-    ) -> None:
-        super().__init__(
-            settings, on_token=on_token, patience=patience, largest_answer=largest_answer, observer=observer
-        )
+    def _set_up(self) -> None:
         self._cancelled = False
         self._wake = threading.Event()
         self._transport = self._channel.transport()
@@ -76,7 +63,7 @@ class DotyposClient(Exchange):
         may hold the event's lock just then, so another thread sets it.
         """
         self._cancelled = True
-        with suppress(RuntimeError):  # no thread can be started: waits go on to their end, and nothing after them
+        with suppress(RuntimeError):  # no thread can be started: waits last to their end, and nothing follows them
             start_new_thread(self._wake.set, ())
 
     def close(self) -> None:

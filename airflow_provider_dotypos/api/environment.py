@@ -1,4 +1,4 @@
-"""The worker's environment and the network: which proxy and certificates to use, and what failures are called.
+"""Which proxy and certificates the worker's environment names, and which error a failure of the network becomes.
 
 Calls in threads and calls on a loop share it.
 """

@@ -18,7 +18,7 @@ from airflow_provider_dotypos.api import retry_table
 from airflow_provider_dotypos.api.redaction import redact as redact
 from airflow_provider_dotypos.api.refusals import (
     IN_BETWEEN,
-    STALE_TOKEN,
+    STALE_TOKEN_CODES,
     facts_of,
     is_foreign,
     retry_after_seconds,
@@ -27,10 +27,7 @@ from airflow_provider_dotypos.api.refusals import (
 from airflow_provider_dotypos.api.retry_table import Verdict, verdict
 
 #: Where a refresh token comes from, for a message's cure; the command is there on every version of Airflow.
-CONNECT_ANEW = "in Airflow: Admin > Connect Dotypos; in a shell: python -m airflow_provider_dotypos connect"
-
-#: A longer ``Retry-After`` than this, in seconds, isn't waited out: it would hold a worker slot for nothing.
-LONGEST_RETRY_AFTER = 600.0
+HOW_TO_CONNECT = "in Airflow: Admin > Connect Dotypos; in a shell: python -m airflow_provider_dotypos connect"
 
 
 class DotyposError(Exception):
@@ -65,7 +62,7 @@ class DotyposError(Exception):
         return verdict(self) is Verdict.RETRY
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Say how pickle and copy make the error anew: from what it holds, past the constructors of subclasses."""
+        """Return what pickle and copy make the error of: what it holds, past the constructors of subclasses."""
         kind, args, *state = cast("tuple[Any, ...]", super().__reduce__())
         return _restored, (kind, args), *state
 
@@ -144,7 +141,7 @@ class DotyposWriteError(DotyposError):
 class DotyposUncertainWriteError(DotyposWriteError):
     """A write may or may not have been carried out: no answer came back, or none of Dotypos's own.
 
-    Look at what is there before you repeat it.
+    Check whether it was done before you repeat it.
     """
 
 
@@ -193,7 +190,7 @@ class DotyposApiError(DotyposError):
         self.retry_at = (
             None if refusal.retry_after is None else datetime.now(timezone.utc) + timedelta(seconds=refusal.retry_after)
         )
-        self.too_long_to_wait = (refusal.retry_after or 0.0) > LONGEST_RETRY_AFTER
+        self.too_long_to_wait = (refusal.retry_after or 0.0) > retry_table.LONGEST_RETRY_AFTER
         code = f" {refusal.reason}" if refusal.reason else ""
         said = f": {refusal.message}" if refusal.message else ""
         answer = f"{refusal.method} {refusal.path} answered {refusal.status}{code}{said}."
@@ -204,7 +201,7 @@ class DotyposApiError(DotyposError):
         """All that is known of why it failed."""
         facts = {
             retry_table.SIGN_IN: self.refusal.sign_in is not None,
-            retry_table.STALE_TOKEN: self.reason in STALE_TOKEN,
+            retry_table.STALE_TOKEN: self.reason in STALE_TOKEN_CODES,
             retry_table.NO_BODY: self.refusal.empty,
             retry_table.LONG_WAIT: self.too_long_to_wait,
         }
@@ -219,7 +216,7 @@ class DotyposAuthenticationError(DotyposApiError):
 
     cure = (
         "The refresh token is wrong or revoked, or is not valid for this cloud: check Refresh Token and Cloud ID "
-        f"in the Airflow connection, or connect the cloud anew ({CONNECT_ANEW})."
+        f"in the Airflow connection, or connect the cloud again ({HOW_TO_CONNECT})."
     )
 
     def _cure_of(self, refusal: Refusal) -> str:
@@ -231,8 +228,8 @@ class DotyposAuthenticationError(DotyposApiError):
 
 #: What to do when an access token that was just issued is refused.
 FRESH_TOKEN_REFUSED = (
-    "Even a fresh access token was refused, which usually passes; if it goes on, check the connection with its Test "
-    "button."
+    "Even a fresh access token was refused, which usually passes; if it continues, check the connection with its "
+    "Test button."
 )
 
 
@@ -244,7 +241,7 @@ class DotyposPermissionError(DotyposApiError):
     _CURES: Mapping[str | None, str] = {
         "CLOUD_FORBIDDEN": "The token is not for this cloud: check Cloud ID in the Airflow connection.",
         "LICENSE_UPGRADE_REQUIRED": "The cloud's Dotypos licence does not include this; upgrade it.",
-        **dict.fromkeys(STALE_TOKEN, FRESH_TOKEN_REFUSED),
+        **dict.fromkeys(STALE_TOKEN_CODES, FRESH_TOKEN_REFUSED),
     }
     _NO_REASON = "It gave no reason: the fault may pass, or the token may not do this; ask who connected the cloud."
 

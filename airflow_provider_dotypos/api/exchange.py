@@ -84,7 +84,7 @@ class Exchange:
 
     :param settings: where and as whom to call.
     :param on_token: receives every new access token, so that it can be masked in logs.
-    :param patience: how long to go on trying after faults and while throttled.
+    :param patience: how long to keep trying after faults and while throttled.
     :param largest_answer: size in bytes above which an answer is an error.
     :param observer: receives each try's request, first with ``None``, and then with its answer, before that is checked.
     """
@@ -105,6 +105,10 @@ class Exchange:
         self._largest_answer = largest_answer
         self._channel = open_channel(settings)
         self._server_date: tuple[str, datetime, float] | None = None
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """Get ready what a driver needs of its own."""
 
     def now(self) -> datetime:
         """Return the earlier of the local clock and the server's (UTC)."""
@@ -166,7 +170,7 @@ class _Call(Generic[T]):
         self._request = request
         self._cloud_id = cloud_id
         self._decode = decode
-        gate, self._tokens = exchange._channel.cloud(cloud_id)
+        gate, self._tokens = exchange._channel.lane(cloud_id)
         self._passage = Passage(gate, exchange.settings.requests_per_minute)
 
     def flow(self) -> Flow[T]:
@@ -192,7 +196,7 @@ class _Call(Generic[T]):
             if error.retry_after is None:
                 self._passage.gate.close(seconds)
             else:  # without this call's jitter: every call adds its own
-                self._passage.gate.close_as_told(error.retry_after)
+                self._passage.gate.close_as_asked(error.retry_after)
         log.warning("%s Trying %s again in %.1f s (try %d).", error, self._request, seconds, tries + 1)
 
     def _try(self) -> Flow[T]:
@@ -266,8 +270,8 @@ class _Call(Generic[T]):
 
 def _uncertain(request: Request, why: str, status: int | None = None) -> DotyposUncertainWriteError:
     return DotyposUncertainWriteError(
-        f"{request} may or may not have been carried out: {why} It was not repeated; look at what is there before you "
-        "repeat it.",
+        f"{request} may or may not have been carried out: {why} It was not repeated; check whether it was done before "
+        "you repeat it.",
         method=request.method,
         path=request.path,
         status=status,

@@ -1,6 +1,6 @@
 """When the next request to a cloud may leave, for all callers of a process.
 
-A gate only decides: it yields how long to wait, and whoever performs the call waits, in a thread or on a loop. Its lock
+A gate only decides: it yields how long to wait, and the driver of the call waits, in a thread or on a loop. Its lock
 is held for moments, never during a wait, so threads and loops can share a gate.
 """
 
@@ -52,7 +52,7 @@ class Gate:
             if self._throttled_since is None:
                 self._throttled_since = now
 
-    def close_as_told(self, seconds: float) -> None:
+    def close_as_asked(self, seconds: float) -> None:
         """Let nothing through for as long as the server has asked for, and longer if that hasn't helped so far."""
         self.close(max(seconds, backoff(self.refusals - 3)))
 
@@ -95,7 +95,7 @@ class Gate:
                 return
 
     def _closed_for(self) -> float:
-        """Return the seconds until a request may leave; it may have closed anew then.
+        """Return the seconds until a request may leave; it may have closed again then.
 
         Those who wait at a closed gate don't all come back at once. Of those who find it just opened, one leaves.
         """

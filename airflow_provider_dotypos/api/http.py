@@ -1,4 +1,4 @@
-"""A request and its answer, whoever sends and receives them."""
+"""A request and its answer, for both drivers."""
 
 from __future__ import annotations
 

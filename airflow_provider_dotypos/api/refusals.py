@@ -15,15 +15,15 @@ import msgspec
 from airflow_provider_dotypos.api.characters import decode_json
 
 #: Reasons of a 403 that mean "get a new access token": an expired one is a 403, not a 401 [D2, C3].
-STALE_TOKEN = frozenset({"ACCESS_TOKEN_EXPIRED", "INVALID_ACCESS_TOKEN"})
+STALE_TOKEN_CODES = frozenset({"ACCESS_TOKEN_EXPIRED", "INVALID_ACCESS_TOKEN"})
 
 #: What is wrong when an answer isn't Dotypos's own, and the cure.
 IN_BETWEEN = (
-    "something between this machine and Dotypos answered in its place (a proxy, a gateway, a firewall). If it goes on, "
-    "make it let calls to the API through, and check API base URL in the Airflow connection."
+    "something between this machine and Dotypos answered in its place (a proxy, a gateway, a firewall). If it "
+    "continues, make it let calls to the API through, and check API base URL in the Airflow connection."
 )
 
-#: Statuses that mean the same whoever answers: a proxy wants credentials, time-outs and throttling, too long a request.
+#: Statuses that mean the same from any server: a proxy wants credentials, time-outs and throttling, too long a request.
 _ANYBODYS = frozenset({407, 408, 413, 414, 425, 429, 431})
 
 #: Larger numbers than this in a Retry-After are times, not seconds.
@@ -39,7 +39,7 @@ def is_foreign(status: int, body: bytes) -> bool:
     """Return whether a refusal isn't Dotypos's own: it has a body, and that isn't Dotypos's error object [C2].
 
     A status without a body counts as Dotypos's own: an empty list is a 404 like this [D]. So does a 5xx, which passes
-    whoever answers it; but for 501 and 505, which don't.
+    whatever answered; but for 501 and 505, which don't.
     """
     final = (400 <= status < 500 and status not in _ANYBODYS) or status in (501, 505)
     return final and bool(body.strip()) and not _is_error_object(facts_of(body))
@@ -68,9 +68,9 @@ def facts_of(body: bytes) -> dict[str, object]:
 
 def violations_of(facts: Mapping[str, object]) -> list[tuple[str | None, str]]:
     """Read violations as ``{fieldName, message}``; one client sees ``path`` (a list) instead of ``fieldName``."""
-    found = facts.get("violations")
+    violations = facts.get("violations")
     pairs = []
-    for violation in found[:_MOST_VIOLATIONS] if isinstance(found, list) else []:
+    for violation in violations[:_MOST_VIOLATIONS] if isinstance(violations, list) else []:
         if isinstance(violation, dict):
             name = violation.get("fieldName")
             if name is None and isinstance(violation.get("path"), list):

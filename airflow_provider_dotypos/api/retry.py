@@ -24,7 +24,7 @@ from airflow_provider_dotypos.api.retry_table import Verdict, verdict
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to go on trying.
+    """How long to keep trying.
 
     :param faults: seconds after faults.
     :param throttling: seconds while throttled.
@@ -45,7 +45,7 @@ def worth_another_try(error: BaseException) -> bool:
     return isinstance(error, DotyposError) and verdict(error) is Verdict.RETRY
 
 
-class _wait_as_told(wait_base):  # noqa: N801 (tenacity's waits are named like this)
+class _wait_as_asked(wait_base):  # noqa: N801 (tenacity's waits are named like this)
     """``Retry-After`` plus jitter where the server said it; otherwise exponential with full jitter.
 
     What throttles one throttles all, so there the exponent counts the refusals that all have met; and as one goes first
@@ -57,9 +57,9 @@ class _wait_as_told(wait_base):  # noqa: N801 (tenacity's waits are named like t
 
     def __call__(self, retry_state: RetryCallState) -> float:
         error = _error(retry_state)
-        told = _retry_after(error)
-        if told is not None:
-            return told + random.uniform(0, 1 + told / 10)
+        asked = _retry_after(error)
+        if asked is not None:
+            return asked + random.uniform(0, 1 + asked / 10)
         if isinstance(error, DotyposRateLimitError):
             longest = backoff(max(retry_state.attempt_number, self._gate.refusals))
             return random.uniform(longest / 2, longest)
@@ -82,8 +82,8 @@ class _stop_out_of_budget(stop_base):  # noqa: N801
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         error = _error(retry_state)
-        told = _retry_after(error) is not None
-        throttled = isinstance(error, DotyposRateLimitError) or told
+        wait_is_known = _retry_after(error) is not None
+        throttled = isinstance(error, DotyposRateLimitError) or wait_is_known
         budget = self._patience.throttling if throttled else self._patience.faults
         failed_at, sent_at = time.monotonic(), self._passage.left_at
         if sent_at > self._tried_at:  # otherwise it failed with another caller's sign-in, and sent nothing
@@ -92,7 +92,7 @@ class _stop_out_of_budget(stop_base):  # noqa: N801
         self._spent[throttled] += retry_state.upcoming_sleep
         if throttled and (since := min(self._passage.gate.throttled_for, failed_at - self._began)):
             blind = self._patience.blind
-            longest = budget if told or blind is None else blind
+            longest = budget if wait_is_known or blind is None else blind
             return since + retry_state.upcoming_sleep > longest or self._spent[throttled] > budget
         return self._spent[throttled] > budget
 
@@ -109,7 +109,7 @@ def policy(
     """
     return Retrying(
         retry=retry_if_exception(worth_another_try),
-        wait=_wait_as_told(passage),
+        wait=_wait_as_asked(passage),
         stop=_stop_out_of_budget(patience, passage),
         before_sleep=lambda state: before_sleep(_error(state), state.upcoming_sleep, state.attempt_number),
         retry_error_callback=_give_up,

@@ -37,6 +37,9 @@ STALE_TOKEN = "for its access token"
 NO_BODY = "without a body"
 LONG_WAIT = "with a longer Retry-After than is worth a worker's slot"
 
+#: A longer ``Retry-After`` than this, in seconds, isn't waited out: it would hold a worker slot for nothing.
+LONGEST_RETRY_AFTER = 600.0
+
 #: Reasons why an answer can't be used.
 FOREIGN = "something in between answered"
 NOT_JSON = "not JSON"
@@ -46,7 +49,6 @@ REDIRECT = "a redirect"
 NOT_A_SIGN_IN = "the server has no sign-in"
 
 _ANY = None
-
 
 _RETRY, _LATER, _FAIL, _ASK = Verdict
 
@@ -100,4 +102,4 @@ def verdict(failure: Failure, *, safe: bool = True) -> Verdict:
     for named, reason, verdict_on_call, verdict_on_write in _TABLE:
         if (named in names or named == failure.status) and (reason is _ANY or reason in failure.reasons):
             return verdict_on_call if safe or not failure.sent else verdict_on_write
-    raise TypeError(f"{type(failure).__name__} is no DotyposError")
+    raise TypeError(f"{type(failure).__name__} isn't a DotyposError")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from airflow_provider_dotypos.api.errors import CONNECT_ANEW, DotyposConfigurationError, DotyposMissingTokenError
+from airflow_provider_dotypos.api.errors import HOW_TO_CONNECT, DotyposConfigurationError, DotyposMissingTokenError
 
 DEFAULT_BASE_URL = "https://api.dotykacka.cz"
 
@@ -108,7 +108,7 @@ def _refresh_token(value: object) -> str:
     if _absent(value):
         raise DotyposMissingTokenError(
             "Refresh Token is missing in the Airflow connection (extra refresh_token): connect the cloud "
-            f"({CONNECT_ANEW})"
+            f"({HOW_TO_CONNECT})"
         )
     if not isinstance(value, str):
         raise DotyposConfigurationError(

@@ -64,7 +64,7 @@ class Transport:
                     connection.close()
 
     def renew(self) -> None:
-        """Forget the parent's connections (in a forked child), which the parent goes on using."""
+        """Forget the parent's connections in a forked child; the parent still uses them."""
         idle = self._idle
         for connection in idle.queue:
             if connection is not None:
@@ -86,7 +86,7 @@ class Transport:
         :raises DotyposAnswerTooLargeError: if the answer is larger than the request allows.
         :raises DotyposEnvironmentError: if the worker's proxy refuses its password.
         """
-        _exchange.begin(request.timeout)
+        _deadline.begin(request.timeout)
         response = None
         try:
             response = self._pool.urlopen(
@@ -109,7 +109,7 @@ class Transport:
             raise failure(
                 request,
                 redact(_reason(error), self._secrets),
-                sent=_exchange.sent,
+                sent=_deadline.sent,
                 proxied=isinstance(error, urllib3.exceptions.ProxyError),
                 handshake=isinstance(error, urllib3.exceptions.SSLError) and response is None,
             ) from None
@@ -118,7 +118,7 @@ class Transport:
                 response.close()  # does nothing to a connection that went back to the pool
 
 
-class _Exchange(threading.local):
+class _Deadline(threading.local):
     """The request that a thread is making: until when it may take, and whether the server may have it."""
 
     deadline = 0.0
@@ -131,7 +131,7 @@ class _Exchange(threading.local):
     def left(self) -> float:
         """Return the seconds that are left.
 
-        :raises TimeoutError: none.
+        :raises TimeoutError: if none is left.
         """
         left = self.deadline - time.monotonic()
         if left <= 0:
@@ -139,7 +139,7 @@ class _Exchange(threading.local):
         return left
 
 
-_exchange = _Exchange()
+_deadline = _Deadline()
 
 
 class _TimedReader(io.RawIOBase):
@@ -153,7 +153,7 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._connection.settimeout(_exchange.left())
+        self._connection.settimeout(_deadline.left())
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -186,18 +186,18 @@ class _TimedConnection(HTTPConnection):
 
     def _new_conn(self) -> Any:
         connection = super()._new_conn()
-        connection.settimeout(min(_exchange.left(), CONNECT_TIMEOUT))
+        connection.settimeout(min(_deadline.left(), CONNECT_TIMEOUT))
         return connection
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.is_closed:
             self.connect()
-        _exchange.sent = True
+        _deadline.sent = True
         super().request(*args, **kwargs)
 
     def send(self, data: Any) -> None:
         if self.sock is not None:
-            self.sock.settimeout(_exchange.left())
+            self.sock.settimeout(_deadline.left())
         super().send(data)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.errors import CONNECT_ANEW, DotyposConfigurationError
+from airflow_provider_dotypos.api.errors import HOW_TO_CONNECT, DotyposConfigurationError
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.connections.errors import ConnectError
@@ -27,7 +27,7 @@ def read_settings(conn_id: str, cloud_id: int | None = None) -> Settings:
     if connection is None:
         raise DotyposConfigurationError(
             f"There is no connection {conn_id!r} in this Airflow (none that can be read, in its database, the "
-            f"environment or a secrets backend). Connect a cloud ({CONNECT_ANEW}), or name another with --conn-id."
+            f"environment or a secrets backend). Connect a cloud ({HOW_TO_CONNECT}), or name another with --conn-id."
         )
     for secret in (connection.extra.get("refresh_token"), connection.client_secret):
         if isinstance(secret, str) and secret:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent import futures
 
 from airflow_provider_dotypos import _airflow
-from airflow_provider_dotypos.api.check import Verdict, check, place_of
+from airflow_provider_dotypos.api.check import CheckResult, check, place_of
 from airflow_provider_dotypos.connections.stored import StoredConnection
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _MOST_AT_ONCE = 16
 PATIENCE = 20.0
 
 
-def check_all(connections: Sequence[StoredConnection], patience: float = PATIENCE) -> dict[str, Verdict]:
+def check_all(connections: Sequence[StoredConnection], patience: float = PATIENCE) -> dict[str, CheckResult]:
     """Return a verdict on each connection, by its id.
 
     :param patience: seconds after which an unfinished check becomes a verdict, too.
@@ -28,7 +28,7 @@ def check_all(connections: Sequence[StoredConnection], patience: float = PATIENC
     checks = {each.conn_id: threads.submit(_check, each) for each in _one_of_each_host_first(connections)}
     futures.wait(checks.values(), patience)
     threads.shutdown(wait=False, cancel_futures=True)
-    return {conn_id: _verdict_by_now(verdict, patience) for conn_id, verdict in checks.items()}
+    return {conn_id: _result_by_now(each, patience) for conn_id, each in checks.items()}
 
 
 def _one_of_each_host_first(connections: Sequence[StoredConnection]) -> list[StoredConnection]:
@@ -41,23 +41,25 @@ def _one_of_each_host_first(connections: Sequence[StoredConnection]) -> list[Sto
     return sorted(connections, key=lambda connection: ranks[connection.conn_id])
 
 
-def _verdict_by_now(verdict: futures.Future[Verdict], patience: float) -> Verdict:
-    if verdict.cancelled():
-        return Verdict("not working", "Not checked: others took too long. Check this connection alone.")
-    if not verdict.done():
-        return Verdict(
+def _result_by_now(check: futures.Future[CheckResult], patience: float) -> CheckResult:
+    if check.cancelled():
+        return CheckResult("not working", "Not checked: others took too long. Check this connection alone.")
+    if not check.done():
+        return CheckResult(
             "not working",
             f"No verdict within {patience:g} seconds: the server at API base URL is too slow. Check API base URL, or "
             "try again later.",
         )
-    return verdict.result()
+    return check.result()
 
 
-def _check(connection: StoredConnection) -> Verdict:
+def _check(connection: StoredConnection) -> CheckResult:
     if connection.problem is not None:
-        return Verdict("not working", connection.problem)
+        return CheckResult("not working", connection.problem)
     try:
         return check(connection.settings, _airflow.mask_secret)
     except Exception as error:  # of the connection's fields; the others must not suffer
         log.error("The connection %s can't be checked: %s", connection.conn_id, place_of(error))
-        return Verdict("not working", f"The connection can't be checked ({type(error).__name__}); look at its fields.")
+        return CheckResult(
+            "not working", f"The connection can't be checked ({type(error).__name__}); look at its fields."
+        )

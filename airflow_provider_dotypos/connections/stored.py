@@ -291,7 +291,7 @@ def _from(backend: BaseSecretsBackend, conn_id: str) -> Connection | None:
     try:
         connection = backend.get_connection(conn_id=conn_id)
         return connection
-    except Exception as error:  # whatever a backend raises; Airflow, too, goes on to the next one
+    except Exception as error:  # whatever a backend raises; Airflow asks the next one, too
         log.warning("%s can't be asked for %s: %s", type(backend).__name__, conn_id, type(error).__name__)
         return None
 

@@ -182,7 +182,6 @@ class DotyposHook(BaseHook):
         :raises DotyposInputError: if the window is empty, reversed or in the future, or the filter can't be sent.
         :raises DotyposWalkError: if the answers can't be walked without losing rows.
         """
-        # Here, as it brings in the entity table: a third of what importing an operator would cost.
         window = Window.of(since, until, timezone=timezone)
         return self._reader().changes(entity, window, filter=filter, include=include, settle=settle, **parents)
 

@@ -44,7 +44,7 @@ def decision(error: DotyposError, first_put_off: Callable[[], datetime | None] |
     after a ``Retry-After`` that is too long to hold a slot for.
 
     :param first_put_off: returns when a task that resumes its work was first put off. Any throttling puts it off.
-        Defaults to a task that starts its work anew.
+        Defaults to a task that starts its work again.
     """
     if error.permanent:
         return Decision("fail")

@@ -50,7 +50,7 @@ class Fault:
             raise ValueError(f"unknown kind {self.kind!r}; kinds: {', '.join(KINDS)}")
 
     def strikes(self, method: str, path: str) -> bool:
-        """Tell whether this request meets the fault, and count it."""
+        """Return whether this request meets the fault, and count it."""
         if self.times <= 0 or self.path not in path or self.method not in (None, method):
             return False
         if self.skip > 0:

@@ -44,7 +44,7 @@ class Limit:
         never let in again. In a fixed one it makes no difference.
     :param per: what has its own count: each ``cloud`` (named by the path or by the body of a sign-in; all other
         requests share one count), each ``token`` (the credential in ``Authorization``, so a new access token starts
-        anew), or the whole ``server``.
+        again), or the whole ``server``.
     :param clock: returns the time in seconds. With a clock of its own, a test can skip half an hour.
     """
 

@@ -14,7 +14,7 @@ from email.utils import format_datetime
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api.channel import Cloud, open_channel
+from airflow_provider_dotypos.api.channel import Lane, open_channel
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.reading import Reader
@@ -39,8 +39,8 @@ def get(client: DotyposClient, path: str = "branches", **kwargs: object) -> obje
     return client.call("GET", path, decode=json_of, **kwargs)  # type: ignore[arg-type]
 
 
-def cloud_of(client: DotyposClient) -> Cloud:
-    return open_channel(client.settings).cloud(client.settings.cloud_id)
+def lane_of(client: DotyposClient) -> Lane:
+    return open_channel(client.settings).lane(client.settings.cloud_id)
 
 
 def calls(sandbox: Sandbox, path: str) -> int:
@@ -126,7 +126,7 @@ class TestTokens:
         self, sandbox: Sandbox, new_client: NewClient
     ) -> None:
         client = new_client()
-        with cloud_of(client).tokens.lock:
+        with lane_of(client).tokens.lock:
             child = os.fork()
             if child == 0:
                 get(client)
@@ -211,7 +211,7 @@ class TestRetries:
     ) -> None:
         client = new_client(Patience(faults=1.5, throttling=1.5), **settings)
         get(client)
-        cloud_of(client).gate.close(2)
+        lane_of(client).gate.close(2)
         sandbox.faults.append(Fault("reset", path="branches"))
         get(client)
 
@@ -223,7 +223,7 @@ class TestRetries:
         sandbox.faults.append(Fault(kind, retry_after="1", path="branches"))
         thread = threading.Thread(target=get, args=(client,))
         thread.start()
-        while cloud_of(client).gate.throttled_for == 0:
+        while lane_of(client).gate.throttled_for == 0:
             assert thread.is_alive()
         started = time.monotonic()
         get(client, "taxes")

@@ -74,7 +74,7 @@ class TestByHand:
     def test_a_call_waits_while_the_gate_is_closed(self) -> None:
         exchange = new_exchange()
         signed_in(exchange)
-        exchange._channel.cloud(1).gate.close(600)
+        exchange._channel.lane(1).gate.close(600)
         step = next(get(exchange))
         assert isinstance(step, Sleep)
         assert 599 < step.seconds < 602
@@ -115,14 +115,14 @@ class TestGates:
 
     def test_a_sign_in_waits_at_the_gate_of_its_cloud(self) -> None:
         exchange = new_exchange()
-        exchange._channel.cloud(1).gate.close(600)
+        exchange._channel.lane(1).gate.close(600)
         step = next(get(exchange))
         assert isinstance(step, Alone)
         assert isinstance(next(step.flow), Sleep)
 
     def test_a_sign_in_that_is_let_through_opens_no_gate_but_lets_the_call_follow_at_once(self) -> None:
         exchange = new_exchange()
-        gate = exchange._channel.cloud(1).gate
+        gate = exchange._channel.lane(1).gate
         gate.answered(time.monotonic(), throttled=True)
         gate.close(0)
         played = Played(scripted({"token": [answer(201, TOKEN)], "branches": [answer(200)]}))
@@ -146,7 +146,7 @@ class TestGates:
         first, second = sandbox.cloud_ids
         waiting, free = new_client(Patience(60, 1e6), cloud_id=first), new_client(cloud_id=second)
         sandbox.faults.append(Fault("429", retry_after="600", path=f"{first}/branches", times=1))
-        gate = channel.open_channel(waiting.settings).cloud(first).gate
+        gate = channel.open_channel(waiting.settings).lane(first).gate
         with ThreadPoolExecutor(1) as pool:
             future = pool.submit(waiting.call, "GET", "branches", decode=Answer.json)
             while not gate.throttled_for:
@@ -192,7 +192,7 @@ class TestTogether:
             list(pool.map(lambda _: client.call("GET", "branches", decode=Answer.json), range(64)))
             loop.result()
         assert sandbox.sign_ins <= 2
-        assert channel.open_channel(client.settings).cloud(client.settings.cloud_id).gate.throttled_for == 0
+        assert channel.open_channel(client.settings).lane(client.settings.cloud_id).gate.throttled_for == 0
 
     def test_a_call_that_blocks_the_loop_waits_for_no_task_of_it(self, sandbox: Sandbox, new_client: NewClient) -> None:
         """It should not be made there, but somebody will; the task couldn't go on signing in."""
@@ -222,7 +222,7 @@ class TestTogether:
             await async_client.aclose()
 
         asyncio.run(call())
-        cloud = channel.open_channel(client.settings).cloud(client.settings.cloud_id)
+        cloud = channel.open_channel(client.settings).lane(client.settings.cloud_id)
         with client._channel._lock, cloud.gate._lock, cloud.tokens.lock:
             child = os.fork()
             if child == 0:

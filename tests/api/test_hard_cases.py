@@ -380,7 +380,7 @@ class TestTransport(BothDrivers):
         assert server.client().call("GET", "branches", decode=Answer.json) == content
 
     def test_a_forked_child_passes_a_gate_whose_lock_the_parent_held(self) -> None:
-        gate = channel.open_channel(Settings("http://fork.invalid", "r" * 32)).cloud(1).gate
+        gate = channel.open_channel(Settings("http://fork.invalid", "r" * 32)).lane(1).gate
         with gate._lock:
             child = os.fork()
             if child == 0:

@@ -189,7 +189,7 @@ def call_in_threads(
             if error.retry_after is None:
                 gate.close(trying.upcoming_sleep)
             else:
-                gate.close_as_told(error.retry_after)
+                gate.close_as_asked(error.retry_after)
             yield trying.upcoming_sleep
             trying.prepare_for_next_attempt()
 

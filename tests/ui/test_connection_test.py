@@ -147,7 +147,7 @@ def test_a_wrong_token_says_where_to_get_a_good_one(press: Press):
 
     assert status is False
     assert "Refresh Token was refused" in message
-    assert "Connect the cloud anew" in message
+    assert "Connect the cloud again" in message
     assert "Cloud ID" not in message
 
 

@@ -34,8 +34,6 @@ NOTICE = "dotypos_connect_notice"
 _FORM_LIFE = 12 * 3600
 ANSWER_LIFE = 15 * 60
 
-NOT_ALLOWED = "You may not edit connections in this Airflow. Ask an admin to connect the cloud, or for the permission."
-
 #: The results that a browser keeps.
 Result: TypeAlias = Connected | OtherCloud | HeldElsewhere | Failed
 
@@ -137,7 +135,7 @@ class Visitor:
         return response
 
     def keep(self, result: Result, journey: str) -> Response:
-        """End a journey: keep its result in the browser, sealed, and go on to the page that shows it."""
+        """End a journey: keep its result in the browser, sealed, and redirect to the page that shows it."""
         response = RedirectResponse("result", 303)
         self._set(response, BROWSER, self._browser, None)
         sealed = self.seal("result", **msgspec.to_builtins(result), journey=journey)
@@ -192,7 +190,7 @@ class Visitor:
 def visitor(request: Request, user: Annotated[Any, Depends(_airflow.signed_in_user())]) -> Visitor:
     """Return a request's visitor (a dependency).
 
-    :raises HTTPException: 401 if nobody is signed in.
+    :raises HTTPException: if nobody is signed in.
     """
     return Visitor(request, user)
 

@@ -21,7 +21,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware.base import RequestResponseEndpoint
 
-from airflow_provider_dotypos.api.check import Verdict, place_of
+from airflow_provider_dotypos.api.check import CheckResult, place_of
 from airflow_provider_dotypos.api.connector import connector
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError
 from airflow_provider_dotypos.api.settings import DEFAULT_BASE_URL
@@ -108,7 +108,7 @@ def leave(visit: Visit, state: str = "") -> Response:
 
 @app.get(f"/{CALLBACK}")
 def come_back(visit: Visit) -> Response:
-    """Take what Dotypos sent the visitor back with, and go on to an address that doesn't hold it."""
+    """Take what Dotypos sent the visitor back with, and redirect to an address that doesn't hold it."""
     try:
         return visit.keep(*arrival.arrive(visit, visit.request.query_params))
     except ConnectError as error:
@@ -243,7 +243,7 @@ def _show_result(visit: Visitor, kept: KeptResult, problem: str | None = None, s
             )
 
 
-def _show_list(visit: Visitor, verdicts: dict[str, Verdict]) -> Response:
+def _show_list(visit: Visitor, verdicts: dict[str, CheckResult]) -> Response:
     connections, may_add = _list_editable(visit), visit.may_edit(None)
     if not connections:
         visit.require_edit(None)

@@ -63,7 +63,7 @@ class Listener:
     :param port: 0 for any free one.
     :param sign_form: signs a form, given the address to come back to and a state.
     :param first_page: the first page's content, but for the address to come back to.
-    :raises ConnectError: (on entering) if the port can't be used.
+    :raises ConnectError: if the port can't be used, on entering.
     """
 
     port: int
@@ -172,7 +172,7 @@ class Listener:
         return _html(html, pages.headers(leaves=True))
 
     def _come_back(self, query: dict[str, str]) -> Answer:
-        """Take what Dotypos sends the browser back with, and go on to an address that doesn't hold it."""
+        """Take what Dotypos sends the browser back with, and redirect to an address that doesn't hold it."""
         if not secrets.compare_digest(query.get("state", "").encode(), self._state.encode()):
             return _stray(_STRANGER, 400)
         try:

@@ -25,7 +25,7 @@ def state_of(request: Request) -> State:
 def bearer(request: Request) -> tuple[int | None, frozenset[int]]:
     """Return the cloud of the request's access token, and the clouds it may list.
 
-    :raises RefusedError: 401 without a bearer token, 403 for an expired or invalid one [D2].
+    :raises RefusedError: if there is no bearer token (401), or it is expired or invalid (403) [D2].
     """
     if re.search(r"[|;]", request.url.query):
         raise invalid("query", "| and ; must be URL-encoded (%7C, %3B)")  # some servers reject them [C3]
@@ -59,7 +59,7 @@ def path_id(text: str, thing: str) -> int:
 async def body_json(request: Request) -> Any:
     """Return the request's JSON body. Form data is refused [D2].
 
-    :raises RefusedError: 415 or 400.
+    :raises RefusedError: if its type (415) or content (400) is wrong.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
         raise RefusedError(415, "UNSUPPORTED_MEDIA_TYPE", f"Content-Type must be {JSON}")

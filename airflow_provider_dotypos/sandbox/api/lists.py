@@ -130,7 +130,7 @@ def _edge(shop: Rows, behaviour: Behaviour) -> int | None:
 
 
 def _empty_is_200(headers: Mapping[str, str], behaviour: Behaviour) -> bool:
-    """Tell whether the request opts out of 404 for an empty list, ``Allow-Version: BC1`` [D]."""
+    """Return whether the request opts out of 404 for an empty list, ``Allow-Version: BC1`` [D]."""
     asked = next((value.strip() for name, value in headers.items() if name.lower() == "allow-version"), "")
     return asked == "BC1" and behaviour.allow_version == "honoured"
 

@@ -63,7 +63,7 @@ class Query:
 def parse(entity: Entity, params: Mapping[str, str], behaviour: Behaviour) -> Query:
     """Read the query parameters of a list.
 
-    :raises RefusedError: 400 with all violations.
+    :raises RefusedError: if there are violations: 400 with them all.
     """
     violations: list[Violation] = []
 

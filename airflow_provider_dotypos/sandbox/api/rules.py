@@ -95,7 +95,7 @@ def complete(entity: str, given: Row, present: Row) -> None:
 def check(change: Change) -> None:
     """Check a row as it would be stored.
 
-    :raises RefusedError: 400 with all violations, or 409.
+    :raises RefusedError: if there are violations (400 with them all) or a conflict (409).
     """
     violations: list[Violation] = []
     if change.given.get("deleted"):
@@ -122,7 +122,7 @@ def check_together(entity: str, rows: list[Row]) -> None:
 
 
 def _exempted(entity: str, row: Row) -> bool:
-    """Tell whether a row is a rate that taxes may have more than once."""
+    """Return whether a row is a rate that taxes may have more than once."""
     return entity == "taxes" and bool((row.get("flags") or 0) & _EXEMPTED_RATE)
 
 

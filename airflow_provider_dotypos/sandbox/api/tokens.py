@@ -56,7 +56,7 @@ class Tokens:
     def sign_in(self, refresh_token: str, cloud_id: int | None) -> str:
         """Return an access token for one cloud, or, without a cloud, one that may only list clouds [D2].
 
-        :raises RefusedError: 401. A wrong token and a cloud that isn't the token's give the same answer [D2, C1].
+        :raises RefusedError: if the token is wrong, or the cloud isn't the token's: both are the same 401 [D2, C1].
         """
         clouds = self.refresh.get(refresh_token)
         if clouds is None or (cloud_id is not None and cloud_id not in clouds):
@@ -77,7 +77,7 @@ class Tokens:
     def check(self, access_token: str) -> tuple[int | None, frozenset[int]]:
         """Return the cloud that an access token is for, and the clouds it may list.
 
-        :raises RefusedError: 403, also for an expired token: the API doesn't say 401 here [D2, C3].
+        :raises RefusedError: if it is refused by 403, also when it has expired: the API doesn't say 401 here [D2, C3].
         """
         signed, _, signature = access_token.rpartition(".")
         if not signed or not hmac.compare_digest(signature.encode(), self._signature(signed).encode()):

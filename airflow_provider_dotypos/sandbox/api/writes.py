@@ -180,7 +180,7 @@ class _Writer:
 
         :param creating: whether the server assigns the id.
         :param merging: whether the body changes a present row. Otherwise it must name every mandatory field.
-        :raises RefusedError: 400 with all violations, or 409.
+        :raises RefusedError: if there are violations (400 with them all) or a conflict (409).
         """
         violations: list[Violation] = []
         row: Row = {}

@@ -198,7 +198,7 @@ class Rows:
 
 
 def is_open(row: Row) -> bool:
-    """Tell whether an order or order item is open: neither completed nor cancelled [A]."""
+    """Return whether an order or order item is open: neither completed nor cancelled [A]."""
     return row["completed"] is None and row["canceledDate"] is None
 
 
