@@ -168,7 +168,7 @@ class DotyposTransferOperator(BaseOperator):
             **further,
         )
 
-    def _watermark(self, context: Context, selection: Selection) -> Watermark:
+    def _watermark(self, context: Context, selection: Selection) -> Watermark[Any]:
         """Return the watermark to continue from, if there is no window."""
         raise DotyposInputError(f"{type(self).__name__} keeps no watermark: give a window with since and until")
 
@@ -193,7 +193,7 @@ class DotyposTransferOperator(BaseOperator):
                 "since or until is empty after rendering. Omit since to read everything up to until"
             )
 
-    def _next_window(self, watermark: Watermark, until: str | datetime, reader: Reader) -> Window:
+    def _next_window(self, watermark: Watermark[Any], until: str | datetime, reader: Reader) -> Window:
         """Return the window that continues from a watermark."""
         due = instant(until, "run_after") - round(self.settle * 1000)  # so early that it needn't be waited for
         return watermark.window(

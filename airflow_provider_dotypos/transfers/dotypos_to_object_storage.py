@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -80,7 +79,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         didn't succeed.
     :raises AirflowFailException: if it can't be cured by a retry: a refused token, a forbidden cloud, a bad window or
         filter.
-    :raises AirflowSkipException: without a window: if later runs have read beyond this one's time, and no earlier set
+    :raises AirflowSkipException: if there is no window, later runs have read beyond this one's time, and no earlier set
         is to be returned.
 
     https://docs.api.dotypos.com/api-reference/general/paging
@@ -191,7 +190,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         self._format.check()
         return super()._selection(cloud_id, flatten=self.flatten, snapshot=self.snapshot, **further)
 
-    def _watermark(self, context: Context, selection: Selection) -> Watermark:
+    def _watermark(self, context: Context, selection: Selection) -> Watermark[Committed]:
         from airflow_provider_dotypos import _airflow, _compat
         from airflow_provider_dotypos.transfers.files.manifest import find_set
         from airflow_provider_dotypos.transfers.files.pending import PendingSets, notes_folder
@@ -213,13 +212,18 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         return Watermark(stores.asset, stores.task, key, pending)
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
+        from airflow_provider_dotypos import _airflow
         from airflow_provider_dotypos.transfers.files.commit import Attempt
         from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
         from airflow_provider_dotypos.transfers.files.store import Store
 
         store = Store(self._destination() / set_folder(selection, window, self._format), self._patience)
-        try_number = getattr(context.get("ti"), "try_number", 1)
-        attempt = Attempt.begin(store, overwrite=self.overwrite, try_number=try_number, origin=_origin(context))
+        attempt = Attempt.begin(
+            store,
+            overwrite=self.overwrite,
+            try_number=_airflow.try_number(context),
+            origin=_airflow.origin(context),
+        )
         return FileSink(selection, window, attempt, self._format, self.max_part_bytes)
 
     def _result(self, results: Sequence[Committed]) -> dict[str, Any]:
@@ -267,12 +271,3 @@ def _outlets(destination: object, cloud_id: object, entity: object) -> list[Asse
     address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}"
     address = address if separator else f"file://{place}"
     return [Asset(uri="/".join([address.rstrip("/"), *names[1:]]))]
-
-
-def _origin(context: Context) -> str:
-    """Return what all tries of this task instance have in common, in short; nothing outside of a DAG run."""
-    ti: Any = context.get("ti")
-    if getattr(ti, "run_id", None) is None:
-        return ""
-    names = [str(getattr(ti, name, "")) for name in ("dag_id", "task_id", "run_id", "map_index")]
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]

@@ -46,7 +46,7 @@ def extract(
     An attempt that fails leaves what it has read. The next one keeps its whole parts, and fetches what is missing.
 
     :param settle: seconds that a change may need to show in the API.
-    :raises DotyposError: the API refused, or its answers can't be walked.
+    :raises DotyposError: if the API refused, or its answers can't be walked.
     """
     with sink:
         if (finished := sink.finished) is not None:
@@ -86,7 +86,7 @@ class Engine:
     def walk(self, window: Window) -> Walked:
         """Walk all of a window that the sink doesn't keep yet.
 
-        :raises SupersededError: another attempt has committed meanwhile.
+        :raises SupersededError: if another attempt has committed meanwhile.
         """
         entity = self._selection.entity
         self._reader.ready(entity, window, self._settle)

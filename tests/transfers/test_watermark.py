@@ -77,7 +77,7 @@ def pending(notes: Notes | None = None) -> PendingSets:
     )
 
 
-def watermark(asset: Kept, task: Kept | None = None) -> Watermark:
+def watermark(asset: Kept, task: Kept | None = None) -> Watermark[Any]:
     return Watermark(asset, Kept() if task is None else task, "dotypos/1/orders/0", pending())
 
 

@@ -66,7 +66,7 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class PendingSets:
-    """The notes of one watermark, as one try of one task instance sees them.
+    """The notes of one watermark, as one try of a task instance sees them.
 
     :param notes: where they lie.
     :param run: the task instance.

@@ -136,7 +136,7 @@ class ParquetWriter(RowWriter):
 def require_pyarrow() -> tuple[Any, Any]:
     """Return the module that makes Arrow columns, and ``pyarrow.parquet``: imported here, as it takes its time.
 
-    :raises PyarrowMissingError: pyarrow isn't installed.
+    :raises PyarrowMissingError: if pyarrow isn't installed.
     """
     try:
         import pyarrow.parquet
