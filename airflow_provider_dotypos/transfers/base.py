@@ -106,7 +106,7 @@ class DotyposTransferOperator(BaseOperator):
 
     @property
     def goes_on(self) -> bool:
-        """What `incremental` was called."""
+        """The earlier name of `incremental`."""
         warnings.warn("goes_on is called incremental now", DeprecationWarning, stacklevel=2)
         return self.incremental
 

@@ -162,7 +162,7 @@ class Engine:
                 for walk in as_completed(walks):
                     walk.result()
             except BaseException:
-                # The others take in the answers that are on their way, and keep what they have; they ask for no more.
+                # The others take the answers that are on their way, and keep what they have. They ask for no more.
                 pieces.stop()
                 self._reader.cancel()
                 raise

@@ -93,7 +93,7 @@ class Watermark(Generic[ResultT]):
         lookback: int = 0,
         settled: Callable[[int], int] | None = None,
     ) -> Window:
-        """Return the window to extract: from the watermark to `due`; for a retry, the one that its first try began.
+        """Return the window to extract: from the watermark to `due`. A retry gets the window that its first try began.
 
         It begins earlier if a set was lost before it was delivered.
 
@@ -112,7 +112,7 @@ class Watermark(Generic[ResultT]):
             return Window(begun["since"], begun["until"])
         if reached is not None and reached >= due:
             raise NothingNewError(
-                f"what changed before {iso(due)} has been read by later runs: the watermark {self.key} is at "
+                f"changes before {iso(due)} have been read by later runs: the watermark {self.key} is at "
                 f"{iso(reached)}. To read that time again, give since and until, or set the watermark back"
             )
         until = due if settled is None else settled(due)

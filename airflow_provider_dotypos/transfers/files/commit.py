@@ -61,7 +61,7 @@ class Attempt:
         self._kept: list[Part] = []
         self._put: list[Part] = []
         self._rowless: list[tuple[str, int | None, int]] = []  # streams, and ranges that hold no rows
-        self._numbers = itertools.count(1)  # of parts that no range tells apart
+        self._numbers = itertools.count(1)  # of parts without a range
 
     @classmethod
     def begin(cls, store: Store, *, overwrite: bool, try_number: int = 1, origin: str = "") -> Attempt:
@@ -233,7 +233,7 @@ class Attempt:
         return theirs
 
     def _covered(self, low: int | None, high: int | None) -> str:
-        """Return what a part covers, for its name: a range of cursors, or the rest of what no range tells apart."""
+        """Return what a part covers, for its name: a range of cursors, or a number if it has no range."""
         if high is None:
             return f"unordered-{next(self._numbers):04d}"
         return f"{'start' if low is None else compact(low)}-{compact(high)}"

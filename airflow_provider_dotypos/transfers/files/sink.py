@@ -166,7 +166,7 @@ class FileSink(AbstractContextManager["FileSink"]):
 
 
 class FilePartWriter:
-    """Writes one piece's rows into files: of a part its own file, and one for each child list that had rows."""
+    """Writes one piece's rows into files: a part is one file, and one more for each child list that has rows."""
 
     def __init__(self, piece: Piece, sink: FileSink) -> None:
         self._piece = piece
