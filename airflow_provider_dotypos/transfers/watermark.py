@@ -13,6 +13,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
+import msgspec
+
+from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, instant, iso
 
@@ -31,24 +34,25 @@ class StateStore(Protocol):
         """Keep a value, which JSON can hold."""
 
 
-class Note(Protocol):
-    """What is used of a note of a pending set, see `files.pending.Note`."""
+class Note(msgspec.Struct, frozen=True):
+    """What a run leaves of its set.
 
-    @property
-    def folder(self) -> str:
-        """Where the set is; empty for a run that had nothing new."""
+    :param run: the task instance.
+    :param try_number: which of its tries wrote this.
+    :param folder: where the set is: for files, the name of its folder. Empty for a run that had nothing new.
+    :param since: the set's window, in epoch milliseconds; ``None`` from the beginning.
+    :param until: its end.
+    :param reached: where the watermark was when the run began.
+    :param returns: names of further notes whose sets the run returns with its own, or has read again.
+    """
 
-    @property
-    def since(self) -> int | None:
-        """Where the set's window begins."""
-
-    @property
-    def until(self) -> int:
-        """Where it ends."""
-
-    @property
-    def reached(self) -> int | None:
-        """Where the watermark was when the run began."""
+    run: TaskInstanceKey
+    try_number: int
+    folder: str
+    since: int | None
+    until: int
+    reached: int | None
+    returns: tuple[str, ...] = ()
 
 
 class Pending(Protocol[ResultT]):

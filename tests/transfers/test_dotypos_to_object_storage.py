@@ -29,6 +29,7 @@ from airflow_provider_dotypos.transfers import dotypos_to_object_storage as modu
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.commit import sidecar_name
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.piece_writer import PartAge
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 
@@ -193,6 +194,13 @@ class TestWindows:
         assert names == {*listed, *(sidecar_name(name) for name in listed), Path(second["manifest"]).name}
         with pytest.raises(FileNotFoundError):
             read_manifest(first["manifest"])
+
+    def test_a_finished_window_needs_no_staging(
+        self, extract: Extract, orders: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = extract()
+        monkeypatch.setattr(Store, "staging", lambda store: pytest.fail("staging was opened"))
+        assert extract() == first
 
     def test_an_empty_window_is_a_success_with_an_empty_manifest(self, extract: Extract) -> None:
         result = extract()

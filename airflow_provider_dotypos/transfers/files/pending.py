@@ -22,6 +22,7 @@ import msgspec
 from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.files.manifest import Committed
+from airflow_provider_dotypos.transfers.watermark import Note
 
 log = logging.getLogger(__name__)
 
@@ -42,27 +43,6 @@ class Folder(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a file, if it exists."""
-
-
-class Note(msgspec.Struct, frozen=True):
-    """What a run leaves of its set.
-
-    :param run: the task instance.
-    :param try_number: which of its tries wrote this.
-    :param folder: name of the set's folder, beside that of the notes; empty for a run that had nothing new.
-    :param since: the set's window, in epoch milliseconds; ``None`` from the beginning.
-    :param until: its end.
-    :param reached: where the watermark was when the run began.
-    :param returns: names of further notes whose sets the run returns with its own, or has read again.
-    """
-
-    run: TaskInstanceKey
-    try_number: int
-    folder: str
-    since: int | None
-    until: int
-    reached: int | None
-    returns: tuple[str, ...] = ()
 
 
 class PendingSets:
