@@ -45,7 +45,7 @@ class Kept(dict[str, Any]):
 
 
 class Notes:
-    """A folder that several runs use; `before` is called before each use."""
+    """A folder that several runs use, with what is used of a `Store`; `before` is called before each use."""
 
     def __init__(self, files: dict[str, bytes], before: Callable[[], None] = lambda: None) -> None:
         self._files = files

@@ -15,34 +15,18 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 import msgspec
 
 from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.files.manifest import Committed
+from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.watermark import Note
 
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[0-9a-f]{16}\.json")
-
-
-class Folder(Protocol):
-    """What is used of the store in which notes lie."""
-
-    def list(self) -> dict[str, int]:
-        """Return the names in it, with sizes."""
-
-    def read(self, name: str) -> bytes:
-        """Return a file's bytes."""
-
-    def put_bytes(self, data: bytes, name: str) -> None:
-        """Write a file, whole or not at all."""
-
-    def delete(self, name: str) -> None:
-        """Remove a file, if it exists."""
 
 
 class PendingSets:
@@ -57,7 +41,7 @@ class PendingSets:
 
     def __init__(
         self,
-        notes: Folder,
+        notes: Store,
         run: TaskInstanceKey,
         try_number: int,
         *,
