@@ -5,6 +5,7 @@ Airflow's own modules are heavy, so each function imports what it needs.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
@@ -73,6 +74,21 @@ def task_instance(context: Any) -> TaskInstanceKey:
     """Return which task instance runs."""
     ti = context["ti"]
     return ti.dag_id, ti.run_id, ti.task_id, ti.map_index
+
+
+def try_number(context: Any) -> int:
+    """Return which try of the task instance runs; 1 outside of a DAG run."""
+    number: int = getattr(context.get("ti"), "try_number", 1)
+    return number
+
+
+def origin(context: Any) -> str:
+    """Return what all tries of this task instance have in common, in short; nothing outside of a DAG run."""
+    ti = context.get("ti")
+    if getattr(ti, "run_id", None) is None:
+        return ""
+    names = [str(getattr(ti, name, "")) for name in ("dag_id", "task_id", "run_id", "map_index")]
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def first_put_off(context: Any) -> datetime | None:

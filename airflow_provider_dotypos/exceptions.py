@@ -26,8 +26,10 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWalkError,
     DotyposWriteError,
 )
+from airflow_provider_dotypos.transfers.errors import DamagedSetError, PyarrowMissingError
 
 __all__ = [
+    "DamagedSetError",
     "DotyposAnswerTooLargeError",
     "DotyposApiError",
     "DotyposAuthenticationError",
@@ -52,4 +54,5 @@ __all__ = [
     "DotyposValidationError",
     "DotyposWalkError",
     "DotyposWriteError",
+    "PyarrowMissingError",
 ]

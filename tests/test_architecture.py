@@ -27,7 +27,7 @@ ARROWS = {
     "sandbox": {"api"},
     "commands": {"connect", "connections", "sandbox", "api", "_airflow", "_compat"},
     "cli": {"commands"},
-    "exceptions": {"api"},
+    "exceptions": {"api", "transfers"},
     "_compat": {"api", "provider_info"},
     "_airflow": set(),
     "provider_info": set(),
@@ -81,7 +81,8 @@ LATE = {
     "__init__.py": {"provider_info"},
     "api/entities.py": {"api.entity_table"},
     "commands/connect.py": {"api.errors"},
-    "transfers/base.py": {"transfers.selection"},
+    "transfers/base.py": {"_compat", "hooks.failures", "transfers.selection", "transfers.watermark"},
+    "transfers/dotypos_to_object_storage.py": {"_airflow", "_compat", "transfers.watermark"},
     "transfers/files/formats/file_format.py": {
         f"transfers.files.formats.{name}" for name in ("delimited", "jsonl", "parquet", "part_ids")
     },

@@ -21,6 +21,8 @@ def check_choice(
     include: object,
     columns: object,
     exclude: object,
+    start: object = None,
+    lookback: object = None,
     flatten: bool = False,
     snapshot: bool = False,
 ) -> None:
@@ -29,8 +31,10 @@ def check_choice(
     :raises DotyposInputError: if they do.
     """
     if flatten and include is None:
-        raise DotyposInputError("flatten: there is nothing to flatten; name child lists in include, too")
+        raise DotyposInputError("flatten needs child lists: name them in include")
     if columns is not None and exclude is not None:
         raise DotyposInputError("give columns or exclude, not both")
+    if snapshot and (start is not None or lookback):
+        raise DotyposInputError("start and lookback are for tasks without since, until and snapshot: omit them")
     if snapshot and any(argument is not None for argument in (since, include, columns, exclude)):
-        raise DotyposInputError("snapshot writes the ids of all rows: leave since, include, columns and exclude out")
+        raise DotyposInputError("snapshot writes the ids of all rows: omit since, include, columns and exclude")

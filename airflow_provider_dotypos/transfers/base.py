@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso, time_zone
-from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.transfers.arguments import check_choice, check_switches
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.api.entities import Entity
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.reading import Reader
+    from airflow_provider_dotypos.hooks.dotypos import DotyposHook
     from airflow_provider_dotypos.transfers.selection import Selection
     from airflow_provider_dotypos.transfers.sink import Sink
     from airflow_provider_dotypos.transfers.watermark import Watermark
@@ -35,10 +34,14 @@ _MILLISECOND = timedelta(milliseconds=1)
 class DotyposTransferOperator(BaseOperator):
     """The base of operators that bring an entity's rows somewhere. A subclass brings parameters of its own and a sink.
 
-    It takes the parameters explicitly, with defaults and ``template_fields``, and implements `_sink` and `_result`;
-    also `_watermark`, if its tasks can do without a window. `DotyposToObjectStorageOperator` describes the parameters.
+    It takes the parameters explicitly, with defaults and ``template_fields``. `DotyposToObjectStorageOperator`
+    describes them. `execute` calls these, in this order:
 
-    :param incremental: whether a task without a window continues from where its last success ended.
+    1. `_selection`: what to read. A subclass extends it, if it has further arguments for it.
+    2. `incremental`: whether the task continues from where its last success ended.
+    3. `_watermark`: where that is. A subclass implements it, if its tasks can do without a window.
+    4. `_sink`: where the rows go. A subclass implements it.
+    5. `_result`: what the task returns. A subclass implements it.
     """
 
     ui_color = "#ffe3c2"
@@ -62,13 +65,11 @@ class DotyposTransferOperator(BaseOperator):
         concurrency: int | None,
         cloud_id: int | str | None,
         dotypos_conn_id: str,
-        incremental: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         # Of templated arguments only whether they are given can be checked before they are rendered.
         self._given = (since is not None, until is not None)
-        self.incremental = incremental and not any(self._given)
         check_switches(personal_data=personal_data)
         check_choice(include=include, columns=columns, exclude=exclude)
         check_settle(settle)
@@ -78,8 +79,8 @@ class DotyposTransferOperator(BaseOperator):
             raise ValueError(f"lookback must be a timedelta, 0 or more, not {lookback!r}")
         if timezone is not None:
             time_zone(timezone)
-        if not self.incremental and (start is not None or lookback):
-            raise ValueError("start and lookback are for tasks without a window that continue from their last success")
+        if any(self._given) and (start is not None or lookback):
+            raise ValueError("start and lookback are for tasks without since and until: omit them, or the window")
         self.entity = entity
         self.since = since
         self.until = until
@@ -98,10 +99,24 @@ class DotyposTransferOperator(BaseOperator):
         self.dotypos_conn_id = dotypos_conn_id
         self._hook: DotyposHook | None = None
 
+    @property
+    def incremental(self) -> bool:
+        """Whether the task has no window, and continues from where its last success ended."""
+        return not any(self._given)
+
+    @property
+    def goes_on(self) -> bool:
+        """The earlier name of `incremental`."""
+        warnings.warn("goes_on is called incremental now", DeprecationWarning, stacklevel=2)
+        return self.incremental
+
     def execute(self, context: Context) -> Any:
         """Bring the window's rows into the sink, unless that is done already, and return the result."""
+        from airflow_provider_dotypos import _compat
         from airflow_provider_dotypos.api.reading import Reader
         from airflow_provider_dotypos.api.retry import PUT_OFF_SOON
+        from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+        from airflow_provider_dotypos.hooks.failures import airflow_failures
         from airflow_provider_dotypos.transfers.watermark import NothingNewError
 
         with airflow_failures(self.dotypos_conn_id, resumed=context):
@@ -153,7 +168,7 @@ class DotyposTransferOperator(BaseOperator):
             **further,
         )
 
-    def _watermark(self, context: Context, selection: Selection) -> Watermark:
+    def _watermark(self, context: Context, selection: Selection) -> Watermark[Any]:
         """Return the watermark to continue from, if there is no window."""
         raise DotyposInputError(f"{type(self).__name__} keeps no watermark: give a window with since and until")
 
@@ -170,13 +185,15 @@ class DotyposTransferOperator(BaseOperator):
 
     def _check_window(self, entity: Entity) -> None:
         if not entity.cursors and self.since is not None:
-            raise DotyposInputError(f"{self.entity} has no field that tells changes; leave since out, it is read whole")
+            raise DotyposInputError(
+                f"{self.entity} has no field that shows changes. It is always read whole: omit since"
+            )
         if self._given != (self.since is not None, self.until is not None):
             raise DotyposInputError(
-                "since or until rendered to nothing; to read everything up to until, leave since out"
+                "since or until is empty after rendering. Omit since to read everything up to until"
             )
 
-    def _next_window(self, watermark: Watermark, until: str | datetime, reader: Reader) -> Window:
+    def _next_window(self, watermark: Watermark[Any], until: str | datetime, reader: Reader) -> Window:
         """Return the window that continues from a watermark."""
         due = instant(until, "run_after") - round(self.settle * 1000)  # so early that it needn't be waited for
         return watermark.window(

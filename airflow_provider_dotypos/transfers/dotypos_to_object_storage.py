@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.window import SETTLE
 from airflow_provider_dotypos.transfers.arguments import check_choice, check_switches
 from airflow_provider_dotypos.transfers.base import DotyposTransferOperator
-from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BYTES, FileFormat
+from airflow_provider_dotypos.transfers.files.formats.file_format import NAMES, PART_BYTES, FileFormat
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset, Context, ObjectStoragePath
@@ -25,12 +23,15 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.selection import Selection
     from airflow_provider_dotypos.transfers.watermark import Watermark
 
+#: What `file_format` and `compression` can be, as DAGs may have imported them.
+FILE_FORMATS, COMPRESSIONS = NAMES, (None, "gzip")
+
 
 class DotyposToObjectStorageOperator(DotyposTransferOperator):
     """Extract the rows of an entity that changed in ``[since, until)`` into files below `destination`.
 
     Every row inside the window that doesn't change during the walk is delivered exactly once; a row that changes
-    meanwhile is delivered, or belongs to the next window, or both. The files count once their manifest is there: read
+    meanwhile is delivered, or belongs to the next window, or both. The files count once their manifest exists: read
     them through ``airflow_provider_dotypos.transfers.manifest.read_manifest``. A finished window is kept when the task
     runs again, unless `overwrite` is set. An interrupted one is resumed.
 
@@ -59,8 +60,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
     :param columns: only these fields, comma-separated or a list, a child's as ``orderItems.name``. Ids and the fields
         that order changes are always there. (templated)
     :param exclude: all fields but these, such as ``printData``. (templated)
-    :param personal_data: ``False`` leaves out fields that hold personal data, and fields that the entity table doesn't
-        know.
+    :param personal_data: ``False`` omits fields that hold personal data, and fields that the entity table doesn't know.
     :param snapshot: write the ids of all rows that exist, and nothing else of them. Two snapshots show what was removed
         (``airflow_provider_dotypos.transfers.snapshots.removed_ids``).
     :param file_format: ``jsonl`` (the API's bytes), ``parquet`` (typed; needs the extra ``parquet``) or ``csv``.
@@ -79,7 +79,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         didn't succeed.
     :raises AirflowFailException: if it can't be cured by a retry: a refused token, a forbidden cloud, a bad window or
         filter.
-    :raises AirflowSkipException: without a window: if later runs have read beyond this one's time, and no earlier set
+    :raises AirflowSkipException: if there is no window, later runs have read beyond this one's time, and no earlier set
         is to be returned.
 
     https://docs.api.dotypos.com/api-reference/general/paging
@@ -148,16 +148,16 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
             concurrency=concurrency,
             cloud_id=cloud_id,
             dotypos_conn_id=dotypos_conn_id,
-            incremental=snapshot is not True,
             **kwargs,
         )
         check_switches(flatten=flatten, snapshot=snapshot, overwrite=overwrite)
-        check_choice(since=since, include=include, columns=columns, exclude=exclude, flatten=flatten, snapshot=snapshot)
+        check_choice(
+            since=since, include=include, columns=columns, exclude=exclude, start=start, lookback=lookback,
+            flatten=flatten, snapshot=snapshot,
+        )  # fmt: skip
         if isinstance(max_part_bytes, bool) or not isinstance(max_part_bytes, int) or max_part_bytes < 1:
             raise ValueError(f"max_part_bytes must be a whole number of bytes, 1 or more, not {max_part_bytes!r}")
-        self._format = FileFormat.of(file_format, compression, compression_level)
-        if self.incremental and not self.outlets:
-            self.add_outlets(_outlets(destination, cloud_id, entity))
+        FileFormat.of(file_format, compression, compression_level)  # raises while the DAG is parsed
         self.destination = destination
         self.flatten = flatten
         self.snapshot = snapshot
@@ -168,14 +168,13 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         self.max_part_bytes = max_part_bytes
         self.destination_conn_id = destination_conn_id
         self._patience: StorePatience | None = None
+        if self.incremental and not self.outlets:
+            self.add_outlets(_outlets(destination, cloud_id, entity))
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Extract the window, unless it is done already, and return where and how much."""
-        from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
-
-        self._patience = StorePatience()
-        result: dict[str, Any] = super().execute(context)
-        return result
+    @property
+    def incremental(self) -> bool:
+        """Whether the task has no window, and continues from where its last success ended. A snapshot doesn't."""
+        return super().incremental and not self.snapshot
 
     def on_kill(self) -> None:
         """End every wait at once. What was read by then is put, if the store takes it soon, for the next attempt."""
@@ -184,11 +183,15 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
             self._patience.hurry()
 
     def _selection(self, cloud_id: int, **further: Any) -> Selection:
+        from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
+
+        self._patience = StorePatience()
         self._destination()  # fails before anything is asked for, like the next line
         self._format.check()
         return super()._selection(cloud_id, flatten=self.flatten, snapshot=self.snapshot, **further)
 
-    def _watermark(self, context: Context, selection: Selection) -> Watermark:
+    def _watermark(self, context: Context, selection: Selection) -> Watermark[Committed]:
+        from airflow_provider_dotypos import _airflow, _compat
         from airflow_provider_dotypos.transfers.files.manifest import find_set
         from airflow_provider_dotypos.transfers.files.pending import PendingSets, notes_folder
         from airflow_provider_dotypos.transfers.files.sink import set_shape
@@ -209,13 +212,18 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         return Watermark(stores.asset, stores.task, key, pending)
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
+        from airflow_provider_dotypos import _airflow
         from airflow_provider_dotypos.transfers.files.commit import Attempt
         from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
         from airflow_provider_dotypos.transfers.files.store import Store
 
         store = Store(self._destination() / set_folder(selection, window, self._format), self._patience)
-        try_number = getattr(context.get("ti"), "try_number", 1)
-        attempt = Attempt.begin(store, overwrite=self.overwrite, try_number=try_number, origin=_origin(context))
+        attempt = Attempt.begin(
+            store,
+            overwrite=self.overwrite,
+            try_number=_airflow.try_number(context),
+            origin=_airflow.origin(context),
+        )
         return FileSink(selection, window, attempt, self._format, self.max_part_bytes)
 
     def _result(self, results: Sequence[Committed]) -> dict[str, Any]:
@@ -238,6 +246,11 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         self.log.info("%d rows in %d files (%d bytes): %s", result["rows"], result["files"], result["bytes"], path)
         return result
 
+    @property
+    def _format(self) -> FileFormat:
+        """The format, of what the operator has now: a cluster policy may have set it."""
+        return FileFormat.of(self.file_format, self.compression, self.compression_level)
+
     def _destination(self) -> ObjectStoragePath:
         from airflow_provider_dotypos.transfers.files.store import object_path
 
@@ -258,12 +271,3 @@ def _outlets(destination: object, cloud_id: object, entity: object) -> list[Asse
     address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}"
     address = address if separator else f"file://{place}"
     return [Asset(uri="/".join([address.rstrip("/"), *names[1:]]))]
-
-
-def _origin(context: Context) -> str:
-    """Return what all tries of this task instance have in common, in short; nothing outside of a DAG run."""
-    ti: Any = context.get("ti")
-    if getattr(ti, "run_id", None) is None:
-        return ""
-    names = [str(getattr(ti, name, "")) for name in ("dag_id", "task_id", "run_id", "map_index")]
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]

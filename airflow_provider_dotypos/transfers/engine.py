@@ -43,14 +43,14 @@ def extract(
 ) -> ResultT:
     """Extract a window into a sink and commit it; return the sink's result, of an earlier commit if there is one.
 
-    An attempt that fails leaves what it has read; the next one keeps what of it is whole, and fetches what is missing.
+    An attempt that fails leaves what it has read. The next one keeps its whole parts, and fetches what is missing.
 
     :param settle: seconds that a change may need to show in the API.
-    :raises DotyposError: the API refused, or its answers can't be walked.
+    :raises DotyposError: if the API refused, or its answers can't be walked.
     """
-    if (finished := sink.finished) is not None:
-        return finished
     with sink:
+        if (finished := sink.finished) is not None:
+            return finished
         try:
             walked = Engine(selection, reader, sink, settle).walk(window)
             return sink.commit(walked)
@@ -86,7 +86,7 @@ class Engine:
     def walk(self, window: Window) -> Walked:
         """Walk all of a window that the sink doesn't keep yet.
 
-        :raises SupersededError: another attempt has committed meanwhile.
+        :raises SupersededError: if another attempt has committed meanwhile.
         """
         entity = self._selection.entity
         self._reader.ready(entity, window, self._settle)
@@ -101,7 +101,7 @@ class Engine:
         if tail is not None:
             log.info("What has changed from %s to %s is read as well.", iso(window.until), iso(tail.until))
             self._walk_all(self._missing(self._pieces(tail, without_cursor=False)))
-        if self._selection.snapshot and entity.cursors:
+        if self._selection.open_end and entity.cursors:
             self._walk_to_the_open_end((tail or window).until)
         return Walked(tail, self._reader.requests)
 
@@ -136,18 +136,19 @@ class Engine:
             yield from (Piece(stream, low, high, piece.parent) for low, high in pairwise(cuts))
 
     def _missing(self, pieces: Iterable[Piece]) -> Pieces:
-        """Return what of these pieces the sink doesn't keep from an earlier attempt."""
+        """Return the ranges that the sink doesn't keep from an earlier attempt."""
         return Pieces(gap for piece in pieces for gap in gaps(piece, self._kept(piece)))
 
     def _kept(self, piece: Piece) -> list[Range]:
         kept: list[Range] = []
+        self._reader.check_cancelled()
         for part in self._sink.kept(piece):
-            self._reader.check_cancelled()
             kept.append(part)
+            self._reader.check_cancelled()  # before the sink reads the next one
         if rows := sum(part.rows for part in kept):
             self._kept_rows += rows
             parts = sum(part.rows > 0 for part in kept)
-            log.info("%d rows in %d parts of %s are there already.", rows, parts, piece.name)
+            log.info("%d rows in %d parts of %s exist already.", rows, parts, piece.name)
         return kept
 
     def _walk_all(self, pieces: Pieces) -> None:
@@ -161,13 +162,13 @@ class Engine:
                 for walk in as_completed(walks):
                     walk.result()
             except BaseException:
-                # The others take in the answers that are on their way, and keep what they have; they ask for no more.
+                # The others take the answers that are on their way, and keep what they have. They ask for no more.
                 pieces.stop()
                 self._reader.cancel()
                 raise
 
     def _walk(self, pieces: Pieces) -> None:
-        """Walk piece after piece, until there is none left."""
+        """Walk piece after piece, until none is left."""
         while (piece := pieces.take()) is not None:
             ahead = pieces if piece.hi < OPEN_END else Pieces(())  # how much of an open end is left nobody knows
             with PieceWriter(piece, self._sink.open(piece), self._sink.max_part_bytes, self._age) as writer:
@@ -181,7 +182,7 @@ class Engine:
 
 
 def gaps(piece: Piece, ranges: Iterable[Range]) -> Iterator[Piece]:
-    """Yield what of a piece none of the ranges covers.
+    """Yield the gaps between the ranges of a piece.
 
     :param ranges: in order, inside the piece, none over another.
     """

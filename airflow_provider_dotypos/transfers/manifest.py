@@ -1,5 +1,39 @@
 """Reading a committed set: what DAGs import. The manifest itself is in ``files.manifest``."""
 
-from airflow_provider_dotypos.transfers.files.manifest import CommittedSet, Manifest, Part, manifest_name, read_manifest
+import warnings
+from typing import Any
 
-__all__ = ["CommittedSet", "Manifest", "Part", "manifest_name", "read_manifest"]
+from airflow_provider_dotypos.transfers.errors import DamagedSetError
+from airflow_provider_dotypos.transfers.files.manifest import (
+    FORMAT_VERSION,
+    ChildFile,
+    CommittedSet,
+    Manifest,
+    Part,
+    find_set,
+    manifest_name,
+    newest_manifest,
+    read_manifest,
+    uri,
+)
+
+__all__ = [
+    "FORMAT_VERSION",
+    "ChildFile",
+    "CommittedSet",
+    "DamagedSetError",
+    "Manifest",
+    "Part",
+    "find_set",
+    "manifest_name",
+    "newest_manifest",
+    "read_manifest",
+    "uri",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Set":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn("Set is called CommittedSet now", DeprecationWarning, stacklevel=2)
+    return CommittedSet

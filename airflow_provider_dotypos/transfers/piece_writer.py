@@ -40,7 +40,7 @@ _MOST_HELD = 2**20
 
 
 class PieceWriter(AbstractContextManager["PieceWriter"]):
-    """Writes one piece into parts. If an error ends it, what is covered so far is kept all the same.
+    """Writes one piece into parts. If an error ends it, the rows covered so far are kept.
 
     Rows of an open tie aren't covered yet. They are held back, or, if they are many, written to a part of their own,
     which is discarded if the tie isn't read to its end.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -14,6 +15,7 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.query import Filter, filter_text, include_names, split_names
 from airflow_provider_dotypos.api.streams import Triple, window_conditions
 from airflow_provider_dotypos.transfers.arguments import check_choice
+from airflow_provider_dotypos.transfers.rows.children import split_children
 from airflow_provider_dotypos.transfers.rows.columns import Columns, Names, columns_of
 
 
@@ -26,7 +28,8 @@ class Selection:
     :param warehouse_id: for entities below a warehouse: the one to read; ``None`` for all.
     :param columns: of the entity's rows.
     :param children: columns of child lists that get tables of their own, by their entity.
-    :param snapshot: whether to read which rows exist rather than what is in them.
+    :param snapshot: whether to read only which rows exist.
+    :param open_end: whether to read on from the window's end, until no row is missed that exists.
     :param asked_for: how the fields were chosen; a part of `shape`.
     """
 
@@ -38,6 +41,7 @@ class Selection:
     columns: Columns
     children: Mapping[str, Columns]
     snapshot: bool
+    open_end: bool
     asked_for: tuple[object, ...]
 
     @classmethod
@@ -87,6 +91,7 @@ class Selection:
             columns=chosen,
             children=children,
             snapshot=snapshot,
+            open_end=snapshot,
             asked_for=(sorted(split_names(columns)), sorted(split_names(exclude)), personal_data, flatten, snapshot),
         )
 
@@ -104,6 +109,18 @@ class Selection:
     def lists(self) -> dict[str, Child]:
         """The included child lists, by their field."""
         return {name: self.entity.includes[name] for name in self.include}
+
+    def split(self, rows: Sequence[msgspec.Raw]) -> tuple[dict[str, Sequence[msgspec.Raw]], Counter[str]]:
+        """Return the tables' rows, and counts of what in them isn't a row, see `split_children`.
+
+        The entity's own table is always there and first. A child list's is there if it has rows.
+        """
+        if not self.children:
+            return {self.entity.name: rows}, Counter()
+        cut = {name for name, columns in self.children.items() if not columns.whole}
+        parents, children, misfits = split_children(rows, self.lists, cut)
+        tables = {name: child_rows for name, child_rows in children.items() if child_rows and name in self.children}
+        return {self.entity.name: parents, **tables}, misfits
 
     def shape(self, *written: str | None) -> str:
         """Return a digest of all that shapes the rows, to keep extractions of different shape apart.

@@ -1,4 +1,12 @@
-"""Where rows go: what the engine asks of files, databases and whatever comes next."""
+"""Where rows go: what the engine asks of files, databases and whatever comes next.
+
+===========  =============================================================
+PieceWriter  cuts a piece of the walk into parts, and keeps ties together
+PartWriter   writes parts, one after the other: of a sink
+RowWriter    writes the rows of one table into a file: of a format
+StagingFile  counts and digests the bytes of that file
+===========  =============================================================
+"""
 
 from __future__ import annotations
 
@@ -47,8 +55,10 @@ class PartWriter(Protocol):
     def end(self, low: int | None, high: int | None) -> None:
         """End the part under way: it holds exactly the rows in ``[low, high)``, or none if nothing was written.
 
-        Once the part counts, a later attempt may find it by `Sink.kept`. Rows without a cursor have no range: both are
-        ``None``, and the part counts for this attempt alone.
+        Once the part counts, a later attempt may find it by `Sink.kept`.
+
+        ``end(None, None)`` ends a part of rows without a cursor, which have no range. It counts for this attempt alone.
+        If nothing was written, there is nothing to do.
 
         :raises SupersededError: if another attempt has committed.
         """
@@ -58,7 +68,7 @@ class PartWriter(Protocol):
 
 
 class Sink(Protocol[ResultT_co]):
-    """One attempt to bring the rows of a window somewhere. A context manager around all writing.
+    """One attempt to bring the rows of a window somewhere. A context manager: it is entered once, finished or not.
 
     All threads of the engine use it at once, each with part writers of its own.
     """
@@ -81,7 +91,7 @@ class Sink(Protocol[ResultT_co]):
         """Leave neither a thread nor unfinished parts."""
 
     def kept(self, piece: Piece) -> Iterable[Range]:
-        """Yield what of a piece earlier attempts have left whole: in order, no range over another.
+        """Yield the ranges of a piece that earlier attempts completed, in order. None overlaps another.
 
         What is yielded becomes part of this attempt.
         """
@@ -96,14 +106,14 @@ class Sink(Protocol[ResultT_co]):
         """Undo what this attempt wrote, and return the result of the one that has committed."""
 
     def leave(self) -> None:
-        """End without a result: leave what later attempts can go on with."""
+        """End without a result: leave what later attempts can resume."""
 
 
 @dataclass(frozen=True)
 class Walked:
     """What a walk has read.
 
-    :param tail: the window that was read on top of one from the beginning: what changed meanwhile.
+    :param tail: the window read after one from the beginning: it holds the changes made meanwhile.
     :param requests: list calls made.
     """
 

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
 
+import msgspec
+
+from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, instant, iso
 
-if TYPE_CHECKING:
-    from airflow_provider_dotypos.transfers.files.manifest import Committed
-    from airflow_provider_dotypos.transfers.files.pending import Note, PendingSets
-
 log = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
 
 
 class StateStore(Protocol):
@@ -33,20 +34,55 @@ class StateStore(Protocol):
         """Keep a value, which JSON can hold."""
 
 
+class Note(msgspec.Struct, frozen=True):
+    """What a run leaves of its set.
+
+    :param run: the task instance.
+    :param try_number: which of its tries wrote this.
+    :param folder: where the set is: for files, the name of its folder. Empty for a run that had nothing new.
+    :param since: the set's window, in epoch milliseconds; ``None`` from the beginning.
+    :param until: its end.
+    :param reached: where the watermark was when the run began.
+    :param returns: names of further notes whose sets the run returns with its own, or has read again.
+    """
+
+    run: TaskInstanceKey
+    try_number: int
+    folder: str
+    since: int | None
+    until: int
+    reached: int | None
+    returns: tuple[str, ...] = ()
+
+
+class Pending(Protocol[ResultT]):
+    """What is used of pending sets, see `files.pending.PendingSets`."""
+
+    def read(self) -> Mapping[str, Note]:
+        """Return the notes of sets that were not delivered yet, by name, the oldest window first."""
+
+    def add(self, window: Window | None, reached: int | None, folder: str = "") -> list[ResultT]:
+        """Note a set, and return the earlier ones that are to be returned with it, the oldest first."""
+
+    @property
+    def find(self) -> Callable[[str], ResultT | None]:
+        """Returns the whole set in a folder, if there is one."""
+
+
 class NothingNewError(Exception):
     """A run's window lies before the watermark: later runs have read it already."""
 
 
-class Watermark:
+class Watermark(Generic[ResultT]):
     """The watermark of one stream of extractions.
 
     :param asset: where it is kept, such as the state store of an asset.
     :param task: what a task instance keeps for its retries: the window that it began.
-    :param key: what it is called in both, see `watermark_key`.
+    :param key: its name in both, see `watermark_key`.
     :param pending: the sets that were not delivered yet. Without it, what is committed counts as delivered.
     """
 
-    def __init__(self, asset: StateStore, task: StateStore, key: str, pending: PendingSets | None = None) -> None:
+    def __init__(self, asset: StateStore, task: StateStore, key: str, pending: Pending[ResultT] | None = None) -> None:
         self._asset = asset
         self._task = task
         self.key = key
@@ -61,9 +97,9 @@ class Watermark:
         lookback: int = 0,
         settled: Callable[[int], int] | None = None,
     ) -> Window:
-        """Return the window to extract: from the watermark to `due`; for a retry, the one that its first try began.
+        """Return the window to extract: from the watermark to `due`. A retry gets the window that its first try began.
 
-        It begins earlier where a set was lost that was not delivered yet.
+        It begins earlier if a set was lost before it was delivered.
 
         :param due: where this run's window should end, in epoch milliseconds.
         :param start: where the first run begins; ``None``: at the beginning.
@@ -72,7 +108,7 @@ class Watermark:
         :raises NothingNewError: if the watermark isn't before the window's end.
         :raises DotyposInputError: if the watermark isn't a time, or `start` isn't before the window's end.
         """
-        notes = [] if self._pending is None else list(self._pending.read().values())
+        notes = () if self._pending is None else tuple(self._pending.read().values())
         reached = self._roll_forward(notes)
         begun = self._task.get(self.key)
         if begun is not None and _still_holds(begun, due, reached):
@@ -80,7 +116,7 @@ class Watermark:
             return Window(begun["since"], begun["until"])
         if reached is not None and reached >= due:
             raise NothingNewError(
-                f"what changed before {iso(due)} has been read by later runs: the watermark {self.key} is at "
+                f"changes before {iso(due)} have been read by later runs: the watermark {self.key} is at "
                 f"{iso(reached)}. To read that time again, give since and until, or set the watermark back"
             )
         until = due if settled is None else settled(due)
@@ -95,7 +131,7 @@ class Watermark:
         self._began_at = reached
         return Window(since, until)
 
-    def finish(self, window: Window, result: Any, *, start: int | None = None) -> list[Committed]:
+    def finish(self, window: Window, result: Any, *, start: int | None = None) -> list[ResultT]:
         """Note a committed set and move the watermark; return the earlier sets that are to be returned with it.
 
         :param result: what the sink's commit returned.
@@ -105,7 +141,7 @@ class Watermark:
         self.move(window, start=start)
         return earlier
 
-    def earlier_sets(self) -> list[Committed]:
+    def earlier_sets(self) -> list[ResultT]:
         """Return the sets that were not delivered yet, for a run that has nothing new."""
         return [] if self._pending is None else self._pending.add(None, self._began_at)
 
@@ -136,7 +172,7 @@ class Watermark:
             self._asset.set(self.key, iso(window.until))
             log.info("The watermark %s is at %s now.", self.key, iso(window.until))
 
-    def _roll_forward(self, notes: list[Note]) -> int | None:
+    def _roll_forward(self, notes: Iterable[Note]) -> int | None:
         """Return where the watermark is, moved over sets whose runs died just before they moved it.
 
         A watermark that was set by hand meanwhile stays where it is.
@@ -150,7 +186,7 @@ class Watermark:
                 log.info("The watermark %s is at %s now: an earlier run has read so far.", self.key, iso(reached))
         return reached
 
-    def _before_what_was_lost(self, notes: list[Note], since: int | None) -> int | None:
+    def _before_what_was_lost(self, notes: Iterable[Note], since: int | None) -> int | None:
         """Return where to begin so that windows are read again whose sets aren't whole any more."""
         for note in notes:
             if note.folder and self._find(note) is None:
@@ -158,12 +194,12 @@ class Watermark:
                 since = None if since is None or note.since is None else min(since, note.since)
         return since
 
-    def _find(self, note: Note) -> Committed | None:
+    def _find(self, note: Note) -> ResultT | None:
         return None if self._pending is None else self._pending.find(note.folder)
 
 
 def watermark_key(cloud_id: int, entity: str, *identity: object) -> str:
-    """Return what a watermark is called.
+    """Return a watermark's name.
 
     :param identity: what else separates watermarks: the destination, and the shape of sets.
     """

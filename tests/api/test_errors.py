@@ -109,8 +109,10 @@ def test_retry_after_is_read_in_both_its_forms(value: str | None, seconds: float
 
 def test_all_errors_can_be_caught_from_one_module() -> None:
     from airflow_provider_dotypos.api import errors
+    from airflow_provider_dotypos.transfers import errors as of_transfers
 
-    defined = {name for name, thing in vars(errors).items() if name.startswith("Dotypos") and isinstance(thing, type)}
+    things = vars(errors) | vars(of_transfers)
+    defined = {name for name, thing in things.items() if isinstance(thing, type) and issubclass(thing, Exception)}
     assert defined == set(exceptions.__all__)
     assert all(issubclass(getattr(exceptions, name), exceptions.DotyposError) for name in defined)
 

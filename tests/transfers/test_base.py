@@ -55,7 +55,7 @@ class ToMemory(DotyposTransferOperator):
         self.place = place
         self.marks = marks
 
-    def _watermark(self, context: Any, selection: Selection) -> Watermark:
+    def _watermark(self, context: Any, selection: Selection) -> Watermark[Any]:
         if self.marks is None:
             return super()._watermark(context, selection)
         return Watermark(self.marks, context["tries"], f"{selection.entity.name} {selection.shape('memory')}")

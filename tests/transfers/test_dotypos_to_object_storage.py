@@ -25,9 +25,11 @@ from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.transfers import dotypos_to_object_storage as module
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.commit import sidecar_name
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.piece_writer import PartAge
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 
@@ -193,6 +195,13 @@ class TestWindows:
         with pytest.raises(FileNotFoundError):
             read_manifest(first["manifest"])
 
+    def test_a_finished_window_needs_no_staging(
+        self, extract: Extract, orders: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = extract()
+        monkeypatch.setattr(Store, "staging", lambda store: pytest.fail("staging was opened"))
+        assert extract() == first
+
     def test_an_empty_window_is_a_success_with_an_empty_manifest(self, extract: Extract) -> None:
         result = extract()
         assert (result["rows"], result["files"]) == (0, 0)
@@ -237,7 +246,7 @@ class TestWindows:
             ({"until": "2999-01-01T00:00:00Z"}, "future"),
             ({"since": None, "until": None}, "give a window"),
             ({"entity": "order"}, "did you mean 'orders'"),
-            ({"entity": "portions"}, "leave since out"),
+            ({"entity": "portions"}, "always read whole: omit since"),
             ({"entity": "manifest"}, "not a list"),
             ({"filter": "created|gte|1"}, "did you mean 'gteq'"),
             ({"filter": "versionDate|gteq|1"}, "is the cursor"),
@@ -285,6 +294,44 @@ class TestWindows:
     def test_bad_settings_are_told_when_the_dag_is_parsed(self, arguments: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=next(iter(arguments))):
             DotyposToObjectStorageOperator(task_id="x", entity="orders", destination="file:///x", **arguments)
+
+    def test_a_snapshot_has_no_start(self) -> None:
+        with pytest.raises(ValueError, match="start and lookback are for tasks without since, until and snapshot"):
+            _operator(snapshot=True, start=SINCE)
+
+    def test_what_the_base_asks_of_a_subclass_is_no_parameter(self) -> None:
+        with pytest.raises(TypeError, match="incremental"):
+            DotyposToObjectStorageOperator.partial(task_id="x", incremental=False)
+
+
+class TestEarlierNames:
+    def test_goes_on_is_called_incremental(self) -> None:
+        for arguments, incremental in (({}, True), ({"snapshot": True}, False), ({"since": SINCE}, False)):
+            with pytest.warns(DeprecationWarning, match="incremental"):
+                assert _operator(**arguments).goes_on is incremental
+
+    def test_the_choices_are_in_the_operator_s_module(self) -> None:
+        assert module.FILE_FORMATS == ("jsonl", "parquet", "csv")
+        assert module.COMPRESSIONS == (None, "gzip")
+
+
+@pytest.mark.parametrize("policy", [{"file_format": "csv"}, {"compression": "gzip"}], ids=str)
+def test_what_a_policy_sets_on_the_operator_counts(
+    connection: None, orders: list[str], tmp_path: Path, policy: dict[str, str]
+) -> None:
+    operator = _operator(destination=f"file://{tmp_path}", since=SINCE, until=UNTIL)
+    for name, value in policy.items():
+        setattr(operator, name, value)
+    result = operator.execute({"ti": SimpleNamespace(try_number=1), "dag_run": None})  # type: ignore[typeddict-item]
+    manifest = read_manifest(result["manifest"]).manifest
+    assert {name: getattr(manifest, name) for name in policy} == policy
+
+
+def test_what_a_policy_sets_is_checked_when_the_task_runs(connection: None, tmp_path: Path) -> None:
+    operator = _operator(destination=f"file://{tmp_path}", since=SINCE, until=UNTIL)
+    operator.file_format = "xml"  # type: ignore[assignment]
+    with pytest.raises(fail_exception(), match="file_format must be one of"):
+        operator.execute({"ti": SimpleNamespace(try_number=1), "dag_run": None})  # type: ignore[typeddict-item]
 
 
 class TestFailures:
@@ -374,6 +421,12 @@ def test_engines_that_read_a_folder_whole_see_its_parts_alone(extract: Extract, 
 
 def test_it_reads_like_any_object_storage_path(extract: Extract, orders: list[str]) -> None:
     assert all(isinstance(file, ObjectStoragePath) for file in read_manifest(extract()["manifest"]).files)
+
+
+def _operator(**arguments: Any) -> DotyposToObjectStorageOperator:
+    return DotyposToObjectStorageOperator(
+        **{"task_id": "x", "entity": "orders", "destination": "file:///x", **arguments}
+    )
 
 
 def _iso(moment: int) -> str:

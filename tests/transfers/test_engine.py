@@ -17,17 +17,18 @@ from hypothesis import HealthCheck, example, given, settings
 
 from airflow_provider_dotypos.api import pieces
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.errors import DotyposRateLimitError
+from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposRateLimitError
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.transfers.engine import extract
 from airflow_provider_dotypos.transfers.selection import Selection
 from tests.api.walking import HOUR, empty_shop
 from tests.transfers.conftest import SINCE_MS
-from tests.transfers.memory_sink import Loaded, MemorySink, Place, overlaps
+from tests.transfers.memory_sink import Loaded, MemorySink, Place, StoredPart, overlaps
 from tests.transfers.storms import QUIET, Burst, Plan, Row, Storm, Weather, check_promises, check_set
 from tests.transfers.test_storms import CALM, plans, weathers
 from tests.transfers.test_together import fill, list_calls
@@ -195,3 +196,37 @@ def test_an_attempt_gives_way_to_one_that_has_committed(
     loaded = extract(selection, DAY, reader(1), Overtaken(DAY, place))
     assert loaded is place.committed
     assert len(loaded.rows) == 500
+
+
+def test_a_finished_sink_is_closed_too(sandbox: Sandbox, reader: Callable[[int], Reader], selection: Selection) -> None:
+    fill(sandbox, 10)
+    place = Place()
+    extract(selection, DAY, reader(1), MemorySink(DAY, place))
+    closed = []
+
+    class Connected(MemorySink):
+        def __exit__(self, *exception: object) -> None:
+            closed.append(self)
+
+    sink = Connected(DAY, place)
+    extract(selection, DAY, reader(1), sink)
+    assert closed == [sink]
+
+
+def test_after_a_kill_nothing_kept_is_read_any_more(
+    sandbox: Sandbox, reader: Callable[[int], Reader], selection: Selection
+) -> None:
+    killed = reader(1)
+
+    class Killed(MemorySink):
+        asked = 0
+
+        def kept(self, piece: Piece) -> Iterator[StoredPart]:
+            self.asked += 1
+            yield StoredPart(piece.name, piece.lo, piece.hi, ())
+            killed.cancel()
+
+    sink = Killed(DAY, Place())
+    with pytest.raises(DotyposCancelledError):
+        extract(selection, Window(None, DAY.until), killed, sink)
+    assert sink.asked == 1

@@ -59,7 +59,7 @@ def test_sets_and_watermarks_of_earlier_versions_are_found_again(
         ("manifest", {}, "one object, not a list"),
         ("orders", {"filter": "versionDate|gteq|1"}, "is the cursor of orders"),
         ("orders", {"include": "items"}, "can't include 'items'"),
-        ("orders", {"include": "", "flatten": True}, "nothing to flatten"),
+        ("orders", {"include": "", "flatten": True}, "flatten needs child lists"),
         ("orders", {"include": "orderItems", "columns": "note"}, "include asks for orderItems, which columns"),
         ("orders", {"columns": "note", "exclude": "paid"}, "not both"),
         ("orders", {"columns": ""}, "columns is empty"),

@@ -45,7 +45,7 @@ class Kept(dict[str, Any]):
 
 
 class Notes:
-    """A folder that several runs use; `before` is called before each use."""
+    """A folder that several runs use, with what is used of a `Store`; `before` is called before each use."""
 
     def __init__(self, files: dict[str, bytes], before: Callable[[], None] = lambda: None) -> None:
         self._files = files
@@ -77,7 +77,7 @@ def pending(notes: Notes | None = None) -> PendingSets:
     )
 
 
-def watermark(asset: Kept, task: Kept | None = None) -> Watermark:
+def watermark(asset: Kept, task: Kept | None = None) -> Watermark[Any]:
     return Watermark(asset, Kept() if task is None else task, "dotypos/1/orders/0", pending())
 
 

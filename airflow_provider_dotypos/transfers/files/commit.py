@@ -48,7 +48,7 @@ class Attempt:
     """One attempt to commit a window's set; use it as ``attempt = Attempt.begin(…)`` and see ``finished`` first.
 
     :ivar store: the set's folder, as this attempt writes to it.
-    :ivar finished: the manifest of a set that is already there and is to be kept; nothing is to be done then.
+    :ivar finished: the manifest of a set that exists already and is to be kept; nothing is to be done then.
     """
 
     def __init__(self, store: Store, generation: int, finished: Manifest | None, try_number: int, origin: str) -> None:
@@ -61,11 +61,11 @@ class Attempt:
         self._kept: list[Part] = []
         self._put: list[Part] = []
         self._rowless: list[tuple[str, int | None, int]] = []  # streams, and ranges that hold no rows
-        self._numbers = itertools.count(1)  # of parts that no range tells apart
+        self._numbers = itertools.count(1)  # of parts without a range
 
     @classmethod
     def begin(cls, store: Store, *, overwrite: bool, try_number: int = 1, origin: str = "") -> Attempt:
-        """Look at what is there, and aim at the next generation, or find the window finished.
+        """List what exists, and aim at the next generation, or find the window finished.
 
         :param origin: what tries of one task instance have in common. With `overwrite` only parts of these are
             resumed. Parts of others may be as old as the set that is to be replaced.
@@ -80,7 +80,7 @@ class Attempt:
         # A manifest that can't be read, or was copied from another folder, takes its name all the same.
         generation = max(newest.generation if newest is not None else 0, newest_generation(names))
         if generation and newest is None:
-            log.warning("The set of %s isn't whole any more; it is extracted anew.", store.folder)
+            log.warning("The set of %s isn't whole any more; it is extracted again.", store.folder)
         attempt = cls(store, generation + 1, None, try_number, origin)
         attempt._earlier = [
             part
@@ -120,10 +120,10 @@ class Attempt:
         suffix: str,
         children: Mapping[str, RowWriter] | None = None,
     ) -> Part:
-        """Put a written part under its final name, then its sidecar.
+        """Store a written part under its final name, then its sidecar.
 
         :param children: writers of flattened child lists that belong to it, by their entity's name.
-        :raises SupersededError: the staging file is gone, because another attempt has committed.
+        :raises SupersededError: if the staging file is gone, because another attempt has committed.
         """
         children = children or {}
         ending = f"{self._covered(low, high)}-{self._label}{suffix}"
@@ -162,7 +162,7 @@ class Attempt:
         return part
 
     def note_rowless(self, stream: str, low: int | None, high: int) -> None:
-        """Note that a range of cursors was walked and holds no rows. It is written down only by `leave`."""
+        """Note that a range of cursors was walked and holds no rows. Only `leave` stores it."""
         self._rowless.append((stream, low, high))
 
     @property
@@ -171,7 +171,7 @@ class Attempt:
         return any(part.high is not None for part in self._put)
 
     def leave(self) -> None:
-        """End without a set: write down which ranges hold no rows, so that the next attempt needn't walk them again.
+        """End without a set: store which ranges hold no rows, so that the next attempt needn't walk them again.
 
         If another attempt has committed, nothing is written. A failure here only costs the next attempt some calls.
         """
@@ -184,7 +184,7 @@ class Attempt:
                     Part(name, stream, low, high, 0, 0, sha256="", origin=self._origin, package_version=__version__)
                 )
         except Exception as failure:
-            log.warning("Which ranges hold no rows couldn't be written down (%s); they will be walked again.", failure)
+            log.warning("Which ranges hold no rows couldn't be stored (%s); they will be walked again.", failure)
 
     def commit(self, manifest: Callable[[int, tuple[Part, ...]], Manifest]) -> Manifest:
         """Create the manifest, unless another attempt has committed this generation; return the one that counts.
@@ -215,7 +215,7 @@ class Attempt:
 
         Parts that the other has taken into its set stay: it may have resumed when this one was thought to be dead.
 
-        :raises FileNotFoundError: that set isn't whole any more either.
+        :raises FileNotFoundError: if that set isn't whole any more either.
         """
         theirs = newest_manifest(self.store)
         if theirs is None or theirs.generation < self._generation:
@@ -233,7 +233,7 @@ class Attempt:
         return theirs
 
     def _covered(self, low: int | None, high: int | None) -> str:
-        """Return what a part covers, for its name: a range of cursors, or the rest of what no range tells apart."""
+        """Return what a part covers, for its name: a range of cursors, or a number if it has no range."""
         if high is None:
             return f"unordered-{next(self._numbers):04d}"
         return f"{'start' if low is None else compact(low)}-{compact(high)}"
@@ -269,7 +269,7 @@ class Attempt:
         return newest_generation(self.store.list()) >= self._generation
 
     def _clean(self, committed: Manifest) -> None:
-        """Remove what is left of this and earlier generations: nobody can commit them any more."""
+        """Remove the leftovers of this and earlier generations: they can't be committed any more."""
         keep = {manifest_name(committed.generation)}
         for part in committed.parts:
             keep |= {*part.sizes, sidecar_name(part.name)}

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
+from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.store import Store, object_path
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ _MANIFEST = re.compile(r"_manifest-(\d{4,})\.json")
 
 #: How the name of a part ends that has no file, see `Part.is_rowless`.
 ROWLESS = ".rowless"
-
-
-class DamagedSetError(DotyposError, ValueError):
-    """A file of a committed set holds other bytes than were written."""
 
 
 class ChildFile(msgspec.Struct, frozen=True):

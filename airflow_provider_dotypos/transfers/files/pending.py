@@ -15,58 +15,22 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 import msgspec
 
 from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.files.manifest import Committed
+from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.watermark import Note
 
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[0-9a-f]{16}\.json")
 
 
-class Folder(Protocol):
-    """What is used of the store in which notes lie."""
-
-    def list(self) -> dict[str, int]:
-        """Return the names in it, with sizes."""
-
-    def read(self, name: str) -> bytes:
-        """Return a file's bytes."""
-
-    def put_bytes(self, data: bytes, name: str) -> None:
-        """Write a file, whole or not at all."""
-
-    def delete(self, name: str) -> None:
-        """Remove a file, if it exists."""
-
-
-class Note(msgspec.Struct, frozen=True):
-    """What a run leaves of its set.
-
-    :param run: the task instance.
-    :param try_number: which of its tries wrote this.
-    :param folder: name of the set's folder, beside that of the notes; empty for a run that had nothing new.
-    :param since: the set's window, in epoch milliseconds; ``None`` from the beginning.
-    :param until: its end.
-    :param reached: where the watermark was when the run began.
-    :param returns: names of further notes whose sets the run returns with its own, or has read again.
-    """
-
-    run: TaskInstanceKey
-    try_number: int
-    folder: str
-    since: int | None
-    until: int
-    reached: int | None
-    returns: tuple[str, ...] = ()
-
-
 class PendingSets:
-    """The notes of one watermark, as one try of one task instance sees them.
+    """The notes of one watermark, as one try of a task instance sees them.
 
     :param notes: where they lie.
     :param run: the task instance.
@@ -77,7 +41,7 @@ class PendingSets:
 
     def __init__(
         self,
-        notes: Folder,
+        notes: Store,
         run: TaskInstanceKey,
         try_number: int,
         *,

@@ -20,7 +20,6 @@ from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BY
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
 from airflow_provider_dotypos.transfers.files.manifest import Committed, Manifest, Part
-from airflow_provider_dotypos.transfers.rows.children import split_children
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, UNKNOWN
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Walked
@@ -64,6 +63,8 @@ class FileSink(AbstractContextManager["FileSink"]):
         return self.attempt.has_kept_rows
 
     def __enter__(self) -> FileSink:
+        if self.attempt.finished is not None:
+            return self  # nothing will be written
         with ExitStack() as stack:
             self._staging = stack.enter_context(self.attempt.store.staging())
             self._encoder = stack.enter_context(EncodingThread())
@@ -74,7 +75,7 @@ class FileSink(AbstractContextManager["FileSink"]):
         self._stack.close()
 
     def kept(self, piece: Piece) -> Iterator[Part]:
-        """Yield what earlier attempts have left of a piece, checked. The ids in it are counted."""
+        """Yield the parts of a piece that earlier attempts completed, checked. The ids in them are counted."""
         return self.attempt.keep(piece.name, piece.lo, piece.hi, functools.partial(self._count_rows, piece.parent))
 
     def open(self, piece: Piece) -> FilePartWriter:
@@ -165,13 +166,12 @@ class FileSink(AbstractContextManager["FileSink"]):
 
 
 class FilePartWriter:
-    """Writes one piece's rows into files: of a part its own file, and one for each child list that had rows."""
+    """Writes one piece's rows into files: a part is one file, and one more for each child list that has rows."""
 
     def __init__(self, piece: Piece, sink: FileSink) -> None:
         self._piece = piece
         self._sink = sink
         self._files: dict[str, RowWriter] = {}
-        self._cut = {name for name, columns in sink.selection.children.items() if not columns.whole}
 
     @property
     def size(self) -> int:
@@ -180,23 +180,16 @@ class FilePartWriter:
 
     def write(self, rows: Sequence[msgspec.Raw], ids: Sequence[str]) -> None:
         """Add rows, and their children, to the part under way."""
-        selection = self._sink.selection
         self._sink.count_ids(self._piece.parent, ids)
-        file = self._file(selection.entity.name)
-        if not selection.children:
-            file.write(rows)
-            return
-        parents, children, misfits = split_children(rows, selection.lists, self._cut)
-        file.misfits.update(misfits)
-        file.write(parents)
-        for child, child_rows in children.items():
-            if child_rows and child in selection.children:
-                self._file(child).write(child_rows)
+        tables, misfits = self._sink.selection.split(rows)
+        for table, table_rows in tables.items():
+            self._file(table).write(table_rows)
+        self._file(self._sink.selection.entity.name).misfits.update(misfits)
 
     def end(self, low: int | None, high: int | None) -> None:
-        """Put the part under way. If there is none, note that its range holds no rows.
+        """Store the part under way. If there is none, note that its range holds no rows.
 
-        :raises SupersededError: another attempt has committed.
+        :raises SupersededError: if another attempt has committed.
         """
         if self._files:
             children = dict(self._files)

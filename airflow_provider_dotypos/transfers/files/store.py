@@ -54,9 +54,9 @@ class Store:
         return tuple(["", "", "", *self._path.split("/")][-3:])
 
     def patiently(self, operation: Callable[[], T]) -> T:
-        """Do what can be done twice, and do it again while the store's failures may be passing.
+        """Do an operation that may be done twice, and do it again while the store's failures may pass.
 
-        A local disk doesn't fail in passing.
+        A local disk's failures don't pass.
         """
         return operation() if self._local is not None else self._patience.policy()(operation)
 
@@ -67,7 +67,7 @@ class Store:
     def read(self, name: str) -> bytes:
         """Return a file's bytes.
 
-        :raises FileNotFoundError: there is no such file.
+        :raises FileNotFoundError: if there is no such file.
         """
         data: bytes = self.patiently(lambda: self._fs.cat_file(self._at(name)))
         return data
@@ -75,7 +75,7 @@ class Store:
     def open(self, name: str) -> BinaryIO:
         """Open a file for reading.
 
-        :raises FileNotFoundError: there is no such file.
+        :raises FileNotFoundError: if there is no such file.
         """
         file: BinaryIO = self.patiently(lambda: self._fs.open(self._at(name), "rb"))
         return file
@@ -83,7 +83,7 @@ class Store:
     def sha256(self, name: str) -> str:
         """Return the SHA-256 of a file's bytes, in hex.
 
-        :raises FileNotFoundError: there is no such file.
+        :raises FileNotFoundError: if there is no such file.
         """
 
         def digest() -> str:

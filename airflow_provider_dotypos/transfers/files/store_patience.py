@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 #: Seconds for which a killed task may still use its stores.
 HURRIED = 20.0
 
-#: What stays as it is: something isn't there, is there already, may not be done, or can't be; a disk is full.
+#: Errors that another try doesn't cure: a file is missing, exists already or may not be touched; a disk is full.
 _LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 _LASTING_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG, errno.ENOSYS})
 

@@ -97,7 +97,7 @@ class _Shape(ABC):
     def quick(self, values: Sequence[Any]) -> pa.Array:
         """Return decoded values as an array.
 
-        :raises ValueError: one doesn't fit.
+        :raises ValueError: if one doesn't fit.
         """
 
     @abstractmethod
@@ -221,7 +221,7 @@ class _Level:
     def quick(self, records: Sequence[msgspec.Struct]) -> list[pa.Array]:
         """Return the columns of rows in their usual form.
 
-        :raises ValueError: a value isn't.
+        :raises ValueError: if a value isn't.
         """
         values = zip(*map(msgspec.structs.astuple, records), strict=True) if records else itertools.repeat(())
         arrays = [shape.quick(column) for shape, column in zip(self._shapes, values, strict=False)]

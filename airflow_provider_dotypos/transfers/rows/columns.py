@@ -251,7 +251,7 @@ def _child(entity: Entity, name: str, only: list[str], without: list[str], perso
 
 
 def _below(name: str, names: Iterable[str]) -> list[str]:
-    """Return what of `names` lies below the child list called `name`, without its name in front."""
+    """Return the fields of the child list `name` among `names`, without its name in front."""
     return [given.split(".", 1)[1] for given in names if given.startswith(f"{name}.")]
 
 

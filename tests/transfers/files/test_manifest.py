@@ -165,3 +165,18 @@ def test_digests_of_childrens_files_are_compared_as_well(extract: Extract, order
     file.write_bytes(file.read_bytes()[:-2] + b" \n")
     with pytest.raises(DamagedSetError, match="order-items"):
         read_manifest(found.path, verify=True)
+
+
+def test_dags_import_what_earlier_versions_gave_them() -> None:
+    from airflow_provider_dotypos import exceptions
+    from airflow_provider_dotypos.transfers import manifest as door
+    from airflow_provider_dotypos.transfers.files import manifest
+
+    for name in ("ChildFile", "Manifest", "Part", "FORMAT_VERSION", "DamagedSetError", "find_set", "newest_manifest"):
+        assert getattr(door, name) is getattr(manifest, name)
+    assert door.uri is manifest.uri
+    assert exceptions.DamagedSetError is door.DamagedSetError
+    with pytest.warns(DeprecationWarning, match="CommittedSet"):
+        assert door.Set is manifest.CommittedSet
+    with pytest.raises(AttributeError, match="Sets"):
+        _ = door.Sets

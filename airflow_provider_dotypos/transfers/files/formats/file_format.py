@@ -67,7 +67,7 @@ class FileFormat:
     def check(self) -> None:
         """Raise unless what writes it is installed.
 
-        :raises PyarrowMissingError: for Parquet, without pyarrow.
+        :raises PyarrowMissingError: if it is Parquet, and pyarrow isn't installed.
         """
         if self.name == "parquet":
             from airflow_provider_dotypos.transfers.files.formats.parquet import require_pyarrow

@@ -33,7 +33,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_dotypos import __version__
-from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.transfers.errors import PyarrowMissingError
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, Columns
@@ -47,17 +47,13 @@ ROW_GROUP_ROWS = 65_536
 BATCH_ROWS, BATCH_BYTES = 500, 2**19
 
 
-class PyarrowMissingError(DotyposError, ImportError):
-    """Parquet was asked for, and pyarrow isn't installed."""
-
-
 class ParquetWriter(RowWriter):
     """A staging file of Parquet, compressed by zstd. ``bytes`` grows by whole row groups.
 
     :param path: where to write.
     :param columns: which columns, see ``columns_of``.
     :param encoder: does all that concerns Arrow; shared by the writers of an extraction.
-    :raises PyarrowMissingError: pyarrow isn't installed.
+    :raises PyarrowMissingError: if pyarrow isn't installed.
     """
 
     def __init__(self, path: Path, columns: Columns, encoder: EncodingThread) -> None:
@@ -140,7 +136,7 @@ class ParquetWriter(RowWriter):
 def require_pyarrow() -> tuple[Any, Any]:
     """Return the module that makes Arrow columns, and ``pyarrow.parquet``: imported here, as it takes its time.
 
-    :raises PyarrowMissingError: pyarrow isn't installed.
+    :raises PyarrowMissingError: if pyarrow isn't installed.
     """
     try:
         import pyarrow.parquet

@@ -22,7 +22,7 @@ def part_ids(part: str | Path | BinaryIO, file_format: str, compression: str | N
     :param part: its path, or a file that can be read (for Parquet: and seeked).
     :param file_format: ``jsonl``, ``parquet`` or ``csv``.
     :param compression: ``gzip`` or ``None``; of no account for Parquet, which knows by itself.
-    :raises ValueError: a row has no id, or the file is not of that format.
+    :raises ValueError: if a row has no id, or the file is not of that format.
     """
     with ExitStack() as stack:
         file = stack.enter_context(open(part, "rb")) if isinstance(part, (str, Path)) else part

@@ -1,0 +1,13 @@
+"""Errors of transfers that a DAG author can catch; ``exceptions`` exports them."""
+
+from __future__ import annotations
+
+from airflow_provider_dotypos.api.errors import DotyposError
+
+
+class DamagedSetError(DotyposError, ValueError):
+    """A file of a committed set holds other bytes than were written."""
+
+
+class PyarrowMissingError(DotyposError, ImportError):
+    """Parquet was asked for, and pyarrow isn't installed."""
