@@ -7,7 +7,8 @@ import time
 from collections import deque
 from typing import Any
 
-from airflow_provider_dotypos.api.environment import KEPT
+#: Idle connections that are kept: a loop makes many calls at once, and each new connection costs a TLS handshake.
+KEPT = 256
 
 #: Seconds for which an idle connection is kept.
 KEPT_FOR = 60.0
