@@ -19,11 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG, Asset
 
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.sandbox.api import lists
-from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator, _origin
+from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
 from airflow_provider_dotypos.transfers.files.snapshots import removed_ids
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
@@ -388,4 +389,4 @@ def test_a_template_that_renders_to_nothing_is_no_window_from_the_beginning(extr
 
 def test_outside_of_a_dag_run_nobodys_parts_are_ones_own() -> None:
     given: list[Any] = [{}, {"ti": SimpleNamespace(try_number=1)}, {"ti": SimpleNamespace(run_id="a", task_id="b")}]
-    assert [bool(_origin(context)) for context in given] == [False, False, True]
+    assert [bool(_airflow.origin(context)) for context in given] == [False, False, True]
