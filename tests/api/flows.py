@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, TypeVar
 
 from airflow_provider_dotypos.api.auth import AccessToken, Tokens
-from airflow_provider_dotypos.api.errors import DotyposError
-from airflow_provider_dotypos.api.exchange import Alone, Flow, Send, Sleep
+from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.exchange import Alone, Send, Sleep
 from airflow_provider_dotypos.api.http import Answer, Request
 
 T = TypeVar("T")
@@ -46,29 +46,20 @@ def answer(status: int, body: bytes = b"{}", **headers: str) -> Answer:
 
 
 class Played:
-    """Performs a flow: answers its requests by a function, and takes notes instead of waiting.
+    """Performs a flow as the thread driver does, but a function answers its requests, and waits are only noted.
 
-    :ivar sent: the requests. :ivar slept: the waits, in seconds. :ivar statuses: of the answers.
+    :ivar sent: the requests.
+    :ivar slept: the waits, in seconds.
+    :ivar statuses: of the answers.
     """
+
+    run = _run = DotyposClient._run
 
     def __init__(self, reply: Callable[[Request], Answer]) -> None:
         self._reply = reply
         self.sent: list[Request] = []
         self.slept: list[float] = []
         self.statuses: list[int] = []
-
-    def run(self, flow: Flow[T]) -> T:
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    result = self._perform(step)
-                except DotyposError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(result)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
 
     def _perform(self, step: Send | Sleep | Alone) -> Any:
         if isinstance(step, Send):
