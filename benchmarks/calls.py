@@ -30,14 +30,14 @@ ANSWERED, THROTTLED, HANGING = 1, 2, 3
 _TICK = 0.005
 
 
-async def _serve(told: Connection, latency: float) -> None:
+async def _serve(addresses: Connection, latency: float) -> None:
     sign_ins = 0
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal sign_ins
         while head := await reader.readuntil(b"\r\n\r\n"):
             target = head.split(b" ", 2)[1].decode()
-            if target == "/told":
+            if target == "/sign-ins":
                 answer = whole_answer(200, str(sign_ins).encode())
                 sign_ins = 0
             elif target.endswith("signin/token"):
@@ -61,18 +61,18 @@ async def _serve(told: Connection, latency: float) -> None:
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1024)
-    told.send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    addresses.send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     await server.serve_forever()
 
 
-def _serving(told: Connection, latency: float) -> None:
-    asyncio.run(_serve(told, latency))
+def _serving(addresses: Connection, latency: float) -> None:
+    asyncio.run(_serve(addresses, latency))
 
 
 async def _sign_ins(url: str) -> int:
     """Return how many sign-ins the server has had since this was last asked."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
-    writer.write(b"GET /told HTTP/1.1\r\n\r\n")
+    writer.write(b"GET /sign-ins HTTP/1.1\r\n\r\n")
     head = await reader.readuntil(b"\r\n\r\n")
     length = next(int(line[15:]) for line in head.splitlines() if line.startswith(b"Content-Length:"))
     said = await reader.readexactly(length)

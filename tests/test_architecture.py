@@ -164,7 +164,7 @@ def test_only_one_file_knows_airflow_versions(path: Path) -> None:
 
 
 def test_no_import_circle_exists() -> None:
-    """Imports for type checking and those in functions count: whoever reads one module reads the other as well."""
+    """Imports for type checking and those in functions count: a reader of one module reads the other as well."""
     graph = {name: among_modules(imported(path)) - {name} for name, path in modules().items()}
     TopologicalSorter(graph).prepare()
 

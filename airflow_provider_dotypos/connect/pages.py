@@ -27,7 +27,7 @@ _POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'no
 def headers(*, leaves: bool = False) -> dict[str, str]:
     """Return the headers of a page.
 
-    :param leaves: the page's form goes to Dotypos. Then ``form-action`` is left out: browsers also apply it to every
+    :param leaves: the page's form goes to Dotypos. Then ``form-action`` is omitted: browsers also apply it to every
         redirect that follows, and nobody knows where Dotypos's log-in leads. Dotypos may see where the person
         comes from, because ``redirect_uri`` says so anyway.
     """

@@ -1,4 +1,4 @@
-"""Airflow connections of type ``dotypos``: found wherever Airflow would find them, stored in its database."""
+"""Airflow connections of type ``dotypos``: read from wherever Airflow reads them, stored in its database."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class StoredConnection:
     def with_grant(self, extra: Mapping[str, str]) -> str:
         """Return the connection with what was granted, as JSON for a secrets backend.
 
-        The client secret is left out. It is needed to connect a cloud, not to extract, and can stay where it is held.
+        The client secret is omitted. It is needed to connect a cloud, not to extract, and can stay where it is held.
         """
         fields = {"conn_type": CONN_TYPE, "login": self.client_id, "host": self.host, "port": self.port}
         merged = {key: value for key, value in {**self.extra, **extra}.items() if value is not None}

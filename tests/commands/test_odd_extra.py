@@ -44,7 +44,7 @@ def test_it_hides_no_other_connection_and_is_not_written_over() -> None:
     store("odd", ODD[0])
     store("good", json.dumps({"cloud_id": "1"}))
 
-    problems = {found.conn_id: found.problem for found in stored.list_all()}
+    problems = {held.conn_id: held.problem for held in stored.list_all()}
     assert problems.keys() == {"good", "odd"}
     assert problems["good"] is None
     assert "Extra in the Airflow connection must be a JSON object" in (problems["odd"] or "")

@@ -32,7 +32,7 @@ def settings_of(sandbox: Sandbox) -> Settings:
     return Settings.from_fields(host=sandbox.url, extra=sandbox.connection()["extra"])
 
 
-def found(sandbox: Sandbox, name: str) -> str:
+def finding(sandbox: Sandbox, name: str) -> str:
     return answer_to(BY_NAME[name], ProbedCloud(settings_of(sandbox)))
 
 
@@ -75,7 +75,7 @@ def test_a_probe_tells_a_switchs_position(sandbox: Sandbox, switch: str, positio
     late = sandbox.shop.rows(cloud, "order-items")[0]
     sandbox.shop.update(cloud, "order-items", late["id"], {"note": "changed after its order was closed"})
 
-    assert found(sandbox, probe).startswith(start)
+    assert finding(sandbox, probe).startswith(start)
 
 
 @pytest.mark.parametrize(("lag", "start"), [(0.0, "nothing came late in the 9 s"), (5.0, "at least ")])
@@ -89,36 +89,36 @@ def test_a_lag_shows_between_two_looks(sandbox: Sandbox, lag: float, start: str)
     first = next(iter(cloud.first_look.values())).date
     shop.advance(9)
     sandbox.date_offset = 9
-    told = answer_to(BY_NAME["lag of versionDate"], cloud)
+    reported = answer_to(BY_NAME["lag of versionDate"], cloud)
     # Between the looks a second of real time may have begun.
-    assert told.startswith((start, "nothing came late in the 10 s") if lag == 0 else start), (first, told)
-    assert ("so its own lag is at most that" in told) == (lag == 0)
+    assert reported.startswith((start, "nothing came late in the 10 s") if lag == 0 else start), (first, reported)
+    assert ("so its own lag is at most that" in reported) == (lag == 0)
 
 
 def test_a_percentage_is_told_from_a_multiplier(sandbox: Sandbox) -> None:
-    assert found(sandbox, "vat of order items").startswith("a multiplier")
-    assert found(sandbox, "rate in the sales report").startswith("a multiplier")
+    assert finding(sandbox, "vat of order items").startswith("a multiplier")
+    assert finding(sandbox, "rate in the sales report").startswith("a multiplier")
     for row in sandbox.shop.rows(sandbox.cloud_ids[0], "order-items"):
         sandbox.shop.update(sandbox.cloud_ids[0], "order-items", row["id"], {"vat": 21.0})
-    assert found(sandbox, "vat of order items").startswith("a percentage")
-    assert found(sandbox, "rate in the sales report").startswith("a percentage")
+    assert finding(sandbox, "vat of order items").startswith("a percentage")
+    assert finding(sandbox, "rate in the sales report").startswith("a percentage")
 
 
 def test_the_default_order_is_told(sandbox: Sandbox) -> None:
-    assert found(sandbox, "default order").startswith("id up")
+    assert finding(sandbox, "default order").startswith("id up")
     sandbox.behaviour = Behaviour(ties="shuffled")
-    assert found(sandbox, "default order").startswith("none of id, versionDate")
+    assert finding(sandbox, "default order").startswith("none of id, versionDate")
 
 
 def test_where_an_address_ends_is_told(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.fullmatch(
-        r"16\d\d\d characters \(1333 ids\) are taken, and perhaps more", found(sandbox, "longest address")
+        r"16\d\d\d characters \(1333 ids\) are taken, and perhaps more", finding(sandbox, "longest address")
     )
     sent = [request for request in sandbox.requests if request.path.endswith("/taxes")][-1]
     assert sent.query["filter"].count(",") == 1332
     monkeypatch.setattr(filters, "_LENGTHS", (2_000, 1_000_000))  # more than the sandbox's HTTP server reads at once
-    told = found(sandbox, "longest address")
-    assert re.match(r"20\d\d characters \(166 ids\) are taken, 10000\d\d characters \(83333 ids\) are not \(", told)
+    reported = finding(sandbox, "longest address")
+    assert re.match(r"20\d\d characters \(166 ids\) are taken, 10000\d\d characters \(83333 ids\) are not \(", reported)
 
 
 def test_a_refusal_of_the_list_is_not_taken_for_its_addresss_end(
@@ -126,18 +126,18 @@ def test_a_refusal_of_the_list_is_not_taken_for_its_addresss_end(
 ) -> None:
     refuse("taxes", RefusedError(403, "ACCESS_DENIED", "no"))
     assert re.match(
-        r"can't tell: 20\d\d characters \(166 ids\) are not taken \(403\)", found(sandbox, "longest address")
+        r"can't tell: 20\d\d characters \(166 ids\) are not taken \(403\)", finding(sandbox, "longest address")
     )
 
 
 def test_refusals_and_separators_are_told_by_their_shape(sandbox: Sandbox) -> None:
-    told = found(sandbox, "error bodies")
-    assert told.startswith("unknown filter field: 400 {violations: [{fieldName: text, message: text}]}")
-    assert "status: number" in told
-    assert found(sandbox, "empty list without BC1") == "404 without a body (orders, products)"
-    assert found(sandbox, "deleted where it is missing").startswith("400 (all ")
-    assert found(sandbox, "deleted in rows without it").startswith("not there (")
-    assert found(sandbox, "numbers in the sales report").startswith("number (")
+    reported = finding(sandbox, "error bodies")
+    assert reported.startswith("unknown filter field: 400 {violations: [{fieldName: text, message: text}]}")
+    assert "status: number" in reported
+    assert finding(sandbox, "empty list without BC1") == "404 without a body (orders, products)"
+    assert finding(sandbox, "deleted where it is missing").startswith("400 (all ")
+    assert finding(sandbox, "deleted in rows without it").startswith("not there (")
+    assert finding(sandbox, "numbers in the sales report").startswith("number (")
 
 
 def test_headers_of_a_rate_limit_are_found_also_on_refusals(sandbox: Sandbox) -> None:
@@ -147,8 +147,8 @@ def test_headers_of_a_rate_limit_are_found_also_on_refusals(sandbox: Sandbox) ->
     sandbox.faults.append(Fault("429", retry_after="7200"))
     with pytest.raises(DotyposRateLimitError):
         cloud.ask_list("orders", {"limit": 1})
-    told = answer_to(BY_NAME["rate limit headers"], cloud)
-    assert told == "throttled after 2 requests, Retry-After 7200 s; headers: there are some: retry-after"
+    reported = answer_to(BY_NAME["rate limit headers"], cloud)
+    assert reported == "throttled after 2 requests, Retry-After 7200 s; headers: there are some: retry-after"
     assert values.limit_headers({"date", "x-ratelimit-remaining"}) == "there are some: x-ratelimit-remaining"
 
 
@@ -189,13 +189,13 @@ def test_a_report_is_whole_and_holds_no_content(sandbox: Sandbox, command: Comma
     assert len({row["probe"] for row in done.rows}) == len(done.rows)
     assert not [row for row in done.rows if "can't tell" in row["found"]]
     assert all(row["found"] and row["how"] for row in done.rows)
-    told = done.out + done.err
+    reported = done.out + done.err
     for _, _, table in sandbox.shop.tables():
         for row in table.rows.values():
             texts = [row["id"], row.get("name"), row.get("documentNumber"), row.get("note"), row.get("email")]
             for text in (str(text) for text in texts if len(str(text or "")) > 3):
-                assert not re.search(rf"(?<!\w){re.escape(text)}(?!\w)", told), text
-    assert sandbox.refresh_token not in told
+                assert not re.search(rf"(?<!\w){re.escape(text)}(?!\w)", reported), text
+    assert sandbox.refresh_token not in reported
 
 
 def test_probing_reads_only_and_not_much(sandbox: Sandbox) -> None:
@@ -210,11 +210,11 @@ def test_a_cloud_with_nothing_in_it_gives_a_report(sandbox: Sandbox) -> None:
     with Sandbox(Shop.empty()) as bare:
         rows = examine(settings_of(bare))
 
-    told = {row["probe"]: row["found"] for row in rows}
-    assert told["vat of order items"] == "can't tell: no rows to see in order-items"
-    assert told["order moves with items"] == "can't tell: no orders with items"
-    assert told["lag of versionDate"] == "can't tell: no rows to see"
-    assert told["next page"] == "can't tell: fewer than two rows (orders, order-items)"
+    reported = {row["probe"]: row["found"] for row in rows}
+    assert reported["vat of order items"] == "can't tell: no rows to see in order-items"
+    assert reported["order moves with items"] == "can't tell: no orders with items"
+    assert reported["lag of versionDate"] == "can't tell: no rows to see"
+    assert reported["next page"] == "can't tell: fewer than two rows (orders, order-items)"
 
 
 def test_a_refused_cloud_gives_a_report_that_says_so(
@@ -222,28 +222,28 @@ def test_a_refused_cloud_gives_a_report_that_says_so(
 ) -> None:
     refuse("all", RefusedError(403, "ACCESS_DENIED", "Rose may not"))
 
-    told = {row["probe"]: row["found"] for row in examine(settings_of(sandbox))}
+    reported = {row["probe"]: row["found"] for row in examine(settings_of(sandbox))}
 
-    assert told["limit above 100"] == "can't tell: orders answered 403"
-    assert told["empty list with BC1"].startswith("403 (")
-    assert told["next page"] == "can't tell: 403 (orders, order-items)"
-    assert told["numbers"].startswith("can't tell: no rows to see in orders, ")
-    assert "Rose" not in str(told)
+    assert reported["limit above 100"] == "can't tell: orders answered 403"
+    assert reported["empty list with BC1"].startswith("403 (")
+    assert reported["next page"] == "can't tell: 403 (orders, order-items)"
+    assert reported["numbers"].startswith("can't tell: no rows to see in orders, ")
+    assert "Rose" not in str(reported)
 
 
 def test_answers_of_another_shape_do_not_end_the_report(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     body = b'{"data": [{"id": "Rose", "versionDate": "soon", "created": {}, "vat": [], "deleted": "?"}]}'
     monkeypatch.setattr(lists, "page", lambda *args, **more: lists.Page(200, body))
 
-    told = {row["probe"]: row["found"] for row in examine(settings_of(sandbox))}
+    reported = {row["probe"]: row["found"] for row in examine(settings_of(sandbox))}
 
-    assert told["timestamps"].startswith("another form (")
-    assert told["lag of versionDate"] == "can't tell: DotyposResponseError"
-    assert "Rose" not in str(told)
+    assert reported["timestamps"].startswith("another form (")
+    assert reported["lag of versionDate"] == "can't tell: DotyposResponseError"
+    assert "Rose" not in str(reported)
     monkeypatch.setattr(lists, "page", lambda *args, **more: lists.Page(200, b'"Rose"'))
-    told = {row["probe"]: row["found"] for row in examine(settings_of(sandbox))}
-    assert told["ties"].startswith("can't tell: no list with")
-    assert "Rose" not in str(told)
+    reported = {row["probe"]: row["found"] for row in examine(settings_of(sandbox))}
+    assert reported["ties"].startswith("can't tell: no list with")
+    assert "Rose" not in str(reported)
 
 
 def test_a_gone_cloud_gives_a_report_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,12 +258,12 @@ def test_a_gone_cloud_gives_a_report_that_says_so(monkeypatch: pytest.MonkeyPatc
 def test_throttling_ends_the_asking_at_once(sandbox: Sandbox) -> None:
     sandbox.faults.append(Fault("429", retry_after="60", times=99, skip=12, path="/clouds/"))
 
-    told = {row["probe"]: row["found"] for row in examine(settings_of(sandbox))}
+    reported = {row["probe"]: row["found"] for row in examine(settings_of(sandbox))}
 
     assert len([request for request in sandbox.requests if "/clouds/" in request.path]) == 13
-    assert told["rate limit headers"].startswith("throttled after 13 requests, Retry-After 60 s; headers: ")
-    assert told["lag of versionDate"] == "not asked: throttled after 13 requests, Retry-After 60 s"
-    assert told["timestamps"].startswith("YYYY-")
+    assert reported["rate limit headers"].startswith("throttled after 13 requests, Retry-After 60 s; headers: ")
+    assert reported["lag of versionDate"] == "not asked: throttled after 13 requests, Retry-After 60 s"
+    assert reported["timestamps"].startswith("YYYY-")
 
 
 @pytest.mark.parametrize(("probe", "path"), [("limit above 100", "/orders"), ("error bodies", "/taxes")])
@@ -272,28 +272,28 @@ def test_a_server_that_fails_tells_nothing_of_the_question(
 ) -> None:
     monkeypatch.setattr(asking, "_PATIENCE", Patience(faults=0.0))
     sandbox.faults.append(Fault("503", times=99, path=path))
-    assert found(sandbox, probe) == "can't tell: answered 503"
+    assert finding(sandbox, probe) == "can't tell: answered 503"
 
 
 def test_one_list_that_fails_does_not_hide_the_others(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "_PATIENCE", Patience(faults=0.0))
     sandbox.faults.append(Fault("503", path="/orders"))
-    assert "can't tell: answered 503 (orders)" in found(sandbox, "empty list with BC1")
+    assert "can't tell: answered 503 (orders)" in finding(sandbox, "empty list with BC1")
 
 
 def test_separators_are_tried_on_letters_that_names_hold(sandbox: Sandbox) -> None:
-    told = found(sandbox, "escaping in filters")
-    without = told.partition("200 without rows (")[2].partition(")")[0].split(", ")
+    reported = finding(sandbox, "escaping in filters")
+    without = reported.partition("200 without rows (")[2].partition(")")[0].split(", ")
     assert {"ab%7Czz", "ab%3Bzz", "%61%62"} <= set(without)  # the sandbox decodes a value once
     for row in sandbox.shop.rows(sandbox.cloud_ids[0], "products"):
         sandbox.shop.update(sandbox.cloud_ids[0], "products", row["id"], {"name": "7%7"})
-    assert found(sandbox, "escaping in filters") == "can't tell: no product found by two letters of its name"
+    assert finding(sandbox, "escaping in filters") == "can't tell: no product found by two letters of its name"
 
 
 def test_a_limit_is_cut_or_taken_only_if_that_shows(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(body: str) -> str:
         monkeypatch.setattr(lists, "page", lambda *args, **more: lists.Page(200, body.encode()))
-        return found(sandbox, "limit above 100")
+        return finding(sandbox, "limit above 100")
 
     rows = ", ".join(["{}"] * 100)
     assert answer(f"[{rows}]") == "can't tell: 100 rows, and perPage doesn't say"
@@ -312,6 +312,6 @@ def test_a_first_look_that_fails_ends_nothing(sandbox: Sandbox, monkeypatch: pyt
         return look(cloud)
 
     monkeypatch.setattr(versions, "look", failing_at_first)
-    told = {row["probe"]: row["found"] for row in examine(settings_of(sandbox))}
-    assert told["lag of versionDate"] == "can't tell: the first look showed nothing"
-    assert told["numbers"].startswith("rows: ")
+    reported = {row["probe"]: row["found"] for row in examine(settings_of(sandbox))}
+    assert reported["lag of versionDate"] == "can't tell: the first look showed nothing"
+    assert reported["numbers"].startswith("rows: ")

@@ -71,7 +71,7 @@ def forms(page: requests.Response) -> list[Form]:
     return reader.found
 
 
-def told(page: requests.Response) -> str:
+def shown_text(page: requests.Response) -> str:
     """Return a page's text as a person reads it."""
     body = page.text.partition("<main>")[2]
     return " ".join(unescape(re.sub(r"<[^>]*>", "", body)).split())
@@ -190,8 +190,8 @@ class PageWorld:
     def add(self, conn_id: str, *, cloud: int | str | None = None, token: str | None = None, **fields: Any) -> str:
         """Add a connection as Airflow's form does: to the sandbox, without a token unless there is a cloud."""
         extra = {"refresh_token": token or self.sandbox.refresh_token, "cloud_id": cloud} if cloud else {}
-        told = {**self.sandbox.connection(), "connection_id": conn_id, "extra": json.dumps(extra), **fields}
-        answer = self.server.session.post(f"{self.server.url}/api/v2/connections", json=told, timeout=30)
+        shown_text = {**self.sandbox.connection(), "connection_id": conn_id, "extra": json.dumps(extra), **fields}
+        answer = self.server.session.post(f"{self.server.url}/api/v2/connections", json=shown_text, timeout=30)
         assert answer.status_code == 201, answer.text
         return conn_id
 

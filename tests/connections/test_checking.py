@@ -27,7 +27,7 @@ HOSTILE = {
 }
 
 
-def found(conn_id: str, host: str, **extra: object) -> StoredConnection:
+def new_connection(conn_id: str, host: str, **extra: object) -> StoredConnection:
     return StoredConnection(
         conn_id, DATABASE, None, None, host, None, {"refresh_token": SECRET, "cloud_id": 1, **extra}
     )
@@ -35,13 +35,13 @@ def found(conn_id: str, host: str, **extra: object) -> StoredConnection:
 
 @pytest.fixture
 def good(sandbox: Sandbox) -> StoredConnection:
-    return found("good", sandbox.url, refresh_token=sandbox.refresh_token, cloud_id=sandbox.cloud_ids[0])
+    return new_connection("good", sandbox.url, refresh_token=sandbox.refresh_token, cloud_id=sandbox.cloud_ids[0])
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_an_answer_that_breaks_a_check_is_a_verdict(kind: str, good: StoredConnection) -> None:
     with answering(HOSTILE[kind]) as url:
-        verdicts = check_all([found("bad", url), good])
+        verdicts = check_all([new_connection("bad", url), good])
 
     assert verdicts["good"].works
     assert verdicts["bad"].state == "not working"
@@ -50,7 +50,7 @@ def test_an_answer_that_breaks_a_check_is_a_verdict(kind: str, good: StoredConne
 @pytest.mark.parametrize("date", [b"Thu, 01 Jan 99999 00:00:00 GMT", b"Mon, 32 Foo 2026 25:61:61 +9999", b"x" * 9000])
 def test_headers_that_break_a_check_are_a_verdict(date: bytes, good: StoredConnection) -> None:
     with answering(b"{}", b"Date: " + date + b"\r\n") as url:
-        verdicts = check_all([found("bad", url), good])
+        verdicts = check_all([new_connection("bad", url), good])
 
     assert verdicts["good"].works
     assert not verdicts["bad"].works
@@ -71,7 +71,7 @@ def test_headers_that_break_a_check_are_a_verdict(date: bytes, good: StoredConne
 def test_a_connection_that_breaks_a_check_is_a_verdict(
     extra: dict[str, object], good: StoredConnection, sandbox: Sandbox
 ) -> None:
-    verdicts = check_all([found("bad", sandbox.url, **extra), good])
+    verdicts = check_all([new_connection("bad", sandbox.url, **extra), good])
 
     assert verdicts["good"].works
     assert not verdicts["bad"].works
@@ -85,7 +85,9 @@ def test_what_no_one_thought_of_is_a_verdict_too_and_is_logged_without_its_messa
 
     monkeypatch.setattr("airflow_provider_dotypos.api.check._offer", fail)  # only the one without a cloud gets there
     with caplog.at_level(logging.DEBUG):
-        verdicts = check_all([found("bad", sandbox.url, refresh_token=sandbox.refresh_token, cloud_id=None), good])
+        verdicts = check_all(
+            [new_connection("bad", sandbox.url, refresh_token=sandbox.refresh_token, cloud_id=None), good]
+        )
 
     assert verdicts["good"].works
     assert "broke off (OverflowError)" in verdicts["bad"].message
@@ -95,7 +97,7 @@ def test_what_no_one_thought_of_is_a_verdict_too_and_is_logged_without_its_messa
 
 def test_a_server_that_hangs_holds_back_its_own_lines_alone(good: StoredConnection) -> None:
     with answering(None) as url:
-        hanging = [found(f"hangs_{number}", url, timeout=60) for number in range(40)]
+        hanging = [new_connection(f"hangs_{number}", url, timeout=60) for number in range(40)]
         began = time.monotonic()
         verdicts = check_all([*hanging, good], patience=2.0)
         took = time.monotonic() - began
@@ -119,4 +121,4 @@ def test_everything_that_was_asked_about_is_answered(
 
 @pytest.fixture
 def replaced() -> Callable[[StoredConnection, str], StoredConnection]:
-    return lambda one, conn_id: found(conn_id, str(one.host), **one.extra)
+    return lambda one, conn_id: new_connection(conn_id, str(one.host), **one.extra)

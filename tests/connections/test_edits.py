@@ -19,10 +19,10 @@ FIELDS = st.dictionaries(NAMES, VALUES)
 def test_every_field_that_differs_is_named_and_no_other_one(
     before: dict[str, object], after: dict[str, object]
 ) -> None:
-    told = describe_edits(before, after)
+    described = describe_edits(before, after)
 
-    assert told.keys() == {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    json.dumps(told)
+    assert described.keys() == {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    json.dumps(described)
 
 
 @given(st.sampled_from(["client_secret", "refresh_token", "other"]), VALUES, VALUES)

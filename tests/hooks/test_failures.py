@@ -74,12 +74,12 @@ def test_a_throttled_extraction_is_put_off_until_it_was_told() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("told", ["0", "1", "90", "Wed, 21 Oct 2015 07:28:00 GMT"])
-def test_a_short_wait_that_was_told_in_vain_starts_no_loop(told: str, status: int) -> None:
+@pytest.mark.parametrize("retry_after", ["0", "1", "90", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_short_wait_in_vain_starts_no_loop(retry_after: str, status: int) -> None:
     """Its task has held its slot for a quarter of an hour, and would hold it again at once."""
     first = datetime.now(timezone.utc) - timedelta(minutes=20)
-    assert 295 < seconds_off(refusal(told, status)) < 330
-    assert 1195 < seconds_off(refusal(told, status), get_first_reschedule_date=lambda context: first) < 1320
+    assert 295 < seconds_off(refusal(retry_after, status)) < 330
+    assert 1195 < seconds_off(refusal(retry_after, status), get_first_reschedule_date=lambda context: first) < 1320
 
 
 @pytest.mark.parametrize(

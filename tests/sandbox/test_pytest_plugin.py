@@ -15,8 +15,8 @@ def test_the_pytest_fixtures(pytester: pytest.Pytester) -> None:
 
         def test_connection(dotypos_connection, dotypos_sandbox):
             assert dotypos_connection == "dotypos_default"
-            told = json.loads(os.environ["AIRFLOW_CONN_DOTYPOS_DEFAULT"])
-            url = f"{told['host']}:{told['port']}"
+            connection = json.loads(os.environ["AIRFLOW_CONN_DOTYPOS_DEFAULT"])
+            url = f"{connection['host']}:{connection['port']}"
             assert url == dotypos_sandbox.url
             assert requests.get(url + "/_sandbox", timeout=5).json()["rows"]
         """

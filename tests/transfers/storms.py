@@ -137,18 +137,18 @@ class Storm:
         return self.shop.rows(self.cloud, self.weather.name)
 
     def _fill(self) -> None:
-        found = find_entity(self.weather.name)
+        entity = find_entity(self.weather.name)
         moments: list[int | None] = [SINCE, UNTIL - 1, UNTIL, SINCE - 1]
         for burst in self.weather.bursts:
             at = SINCE + burst.second * 1000
             for _ in range(burst.rows):
                 later = at + self.chance.randrange(burst.spread + 1) - SINCE
                 moments.append(SINCE + later % HOUR // self.weather.grain * self.weather.grain)
-        if found.fields[self.cursor].nullable:
+        if entity.fields[self.cursor].nullable:
             moments += [None] * self.chance.choice([0, 3, 120])
         for moment in moments:
             row: Row = {self.cursor: moment}
-            if found.has_deleted:
+            if entity.has_deleted:
                 row["deleted"] = self.chance.choice([False, False, True, None])
             self.shop.insert(self.cloud, self.weather.name, row)
 

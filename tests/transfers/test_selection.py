@@ -1,4 +1,4 @@
-"""What is read, checked: and the digests by which folders and watermarks of existing data are found."""
+"""What a selection checks, and the digests that name the folders and watermarks of existing data."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class Try(threading.Thread):
 class FileTry(Try):
     """A try that writes files.
 
-    :param created: told of each manifest that it creates, before anything else moves.
+    :param created: receives each manifest that it creates, before anything else moves.
     :ivar left: staging files that it left.
     """
 

@@ -197,7 +197,7 @@ def columns_of(
     :param exclude: all fields but these, likewise.
     :param personal_data: ``False`` leaves out every field that the entity table marks as personal data, and fields that
         it doesn't know: nobody can vouch for these.
-    :raises DotyposInputError: if a name is unknown (the message lists what there is), or can't be left out.
+    :raises DotyposInputError: if a name is unknown (the message lists those that exist), or can't be omitted.
     """
     only, without = split_names(columns), split_names(exclude)
     if columns is not None and not only:
@@ -213,7 +213,7 @@ def columns_of(
 
 
 def _check_chosen(chosen: Columns, only: Iterable[str]) -> None:
-    """Raise if a column was asked for that is left out as personal data."""
+    """Raise if a column was asked for that is omitted as personal data."""
     names = set(chosen.names)
     names |= {f"{column.name}.{name}" for column in chosen.columns if column.rows for name in column.rows.names}
     if lost := set(only) - names:

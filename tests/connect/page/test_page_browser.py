@@ -136,9 +136,9 @@ def test_a_new_connection_is_made_connected_checked_and_leaves_no_token_behind(a
         assert not [page for page in seen if secret in page]
     assert ada.complaints == []
     with_key = {"AIRFLOW__CORE__FERNET_KEY": world.fernet_key}
-    told = json.loads(world.home.cli("connections", "get", "praha_centrum", "-o", "json", **with_key))[0]
-    assert (told["conn_type"], told["login"], told["host"]) == ("dotypos", sandbox.client_id, sandbox.url)
-    extra = told["extra_dejson"]
+    printed = json.loads(world.home.cli("connections", "get", "praha_centrum", "-o", "json", **with_key))[0]
+    assert (printed["conn_type"], printed["login"], printed["host"]) == ("dotypos", sandbox.client_id, sandbox.url)
+    extra = printed["extra_dejson"]
     extra = extra if isinstance(extra, dict) else json.loads(extra.replace("'", '"'))
     assert extra == {"refresh_token": token, "cloud_id": str(sandbox.cloud_ids[0])}
 

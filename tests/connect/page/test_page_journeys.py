@@ -31,8 +31,8 @@ from tests.connect.conftest import (
     aged,
     forms,
     nothing_is_written,
+    shown_text,
     state_of,
-    told,
     with_query,
 )
 
@@ -53,7 +53,7 @@ class TestAJourney:
         result = ada.connect("stays", clouds[1])
 
         assert result.url.endswith("/team/airflow/dotypos/result")
-        assert f"stays works in cloud {sandbox.shop.cloud(clouds[1])['name']} ({clouds[1]})" in told(result)
+        assert f"stays works in cloud {sandbox.shop.cloud(clouds[1])['name']} ({clouds[1]})" in shown_text(result)
         stored = page_world.stored("stays")
         assert stored is not None
         token = stored["extra"].pop("refresh_token")
@@ -69,8 +69,8 @@ class TestAJourney:
 
         result = ada.get(ada.decide(ada.consent(going), clouds[0]))
 
-        assert "typed_here works" in told(result)
-        assert "working" in told(ada.submit(forms(ada.get("./"))[-2]))
+        assert "typed_here works" in shown_text(result)
+        assert "working" in shown_text(ada.submit(forms(ada.get("./"))[-2]))
 
     def test_is_answered_by_any_worker_at_each_of_its_steps(
         self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]
@@ -81,19 +81,19 @@ class TestAJourney:
 
         for _ in range(3):  # three requests a journey: the second one swaps the workers
             result = ada.connect("two_workers", clouds[0])
-            assert "two_workers works" in told(result)
-            assert "two_workers works" in told(ada.get("result"))
+            assert "two_workers works" in shown_text(result)
+            assert "two_workers works" in shown_text(ada.get("result"))
 
         checked = ada.post("check", form=ada.form_token(), conn_id="two_workers")
-        assert "Connected to cloud" in told(checked)
+        assert "Connected to cloud" in shown_text(checked)
 
     def test_that_was_denied_changes_nothing(self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]):
         page_world.add("denied", cloud=clouds[0])
         with nothing_is_written(page_world):
             result = ada.connect("denied", None)
 
-        assert "Not connected" in told(result)
-        assert "it was refused on Dotypos's page" in told(result)
+        assert "Not connected" in shown_text(result)
+        assert "it was refused on Dotypos's page" in shown_text(result)
 
     def test_is_told_as_refused_by_whatever_dotypos_sends_without_a_token(self, page_world: PageWorld, ada: Person):
         page_world.add("refused")
@@ -101,7 +101,7 @@ class TestAJourney:
 
         result = ada.get(with_query(address, error="<script>alert(1)</script>", error_description="<b>pay us</b>"))
 
-        assert "it was refused on Dotypos's page" in told(result)
+        assert "it was refused on Dotypos's page" in shown_text(result)
         assert "alert(1)" not in result.text
         assert "pay us" not in result.text
 
@@ -122,7 +122,7 @@ class TestAJourney:
         consent = ada.consent(ada.begin(f"clock_{offset}"))
 
         assert "The connection has expired" in consent.text
-        departure = told(ada.get("connect", conn_id=f"clock_{offset}"))
+        departure = shown_text(ada.get("connect", conn_id=f"clock_{offset}"))
         assert "If Dotypos answers that the connection has expired, the clock of Airflow's server is wrong" in departure
 
     def test_whose_token_does_not_work_stores_nothing(
@@ -133,7 +133,7 @@ class TestAJourney:
         with nothing_is_written(page_world):
             result = ada.get(with_query(address, cloudid=str(clouds[1])))
 
-        assert "nothing was stored. Refresh Token is good, but not for Cloud ID" in told(result)
+        assert "nothing was stored. Refresh Token is good, but not for Cloud ID" in shown_text(result)
 
     @pytest.mark.parametrize(
         "meddled", [{"cloudid": "Bistro"}, {"cloudid": ""}, {"token": "two words"}, {"token": "tøken"}], ids=str
@@ -146,7 +146,7 @@ class TestAJourney:
         with nothing_is_written(page_world):
             result = ada.get(with_query(address, **meddled))
 
-        assert "is not a refresh token and a cloud's number" in told(result)
+        assert "is not a refresh token and a cloud's number" in shown_text(result)
 
     def test_while_dotypos_is_down_stores_nothing_and_says_so(
         self, page_world: PageWorld, ada: Person, sandbox: Sandbox, clouds: tuple[int, int]
@@ -160,7 +160,7 @@ class TestAJourney:
         finally:
             sandbox.faults.clear()
 
-        assert "nothing was stored. Dotypos can't be reached; check API base URL" in told(result)
+        assert "nothing was stored. Dotypos can't be reached; check API base URL" in shown_text(result)
 
     def test_for_a_connection_deleted_meanwhile_says_so_at_an_address_without_the_token(
         self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]
@@ -171,7 +171,7 @@ class TestAJourney:
         with nothing_is_written(page_world):
             result = ada.get(address)
 
-        assert "There is no connection deleted in this Airflow" in told(result)
+        assert "There is no connection deleted in this Airflow" in shown_text(result)
         assert urlsplit(result.url).query == ""
 
     def test_for_a_connection_deleted_as_the_token_is_tried_makes_no_new_one(
@@ -192,7 +192,7 @@ class TestAJourney:
             sandbox.latency = 0.0
 
         assert page_world.stored("deleted_late") is None, "without a host, a client id and a secret"
-        assert "Not connected" in told(result)
+        assert "Not connected" in shown_text(result)
 
     @pytest.mark.parametrize("change", [{"login": None}, {"password": None}, {"host": "http://example.com"}], ids=str)
     def test_for_a_connection_changed_meanwhile_begins_anew(
@@ -206,14 +206,14 @@ class TestAJourney:
         gone = ada.get(going.url)
 
         assert gone.status_code == 400
-        assert "The connection was changed meanwhile" in told(gone)
+        assert "The connection was changed meanwhile" in shown_text(gone)
 
     def test_begun_twice_in_one_browser_ends_twice(self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]):
         tabs = [ada.begin(page_world.add(f"tab_{cloud}")) for cloud in clouds]
         ways_back = [ada.decide(ada.consent(tab), cloud) for tab, cloud in zip(tabs, clouds, strict=True)]
 
         for way_back, cloud in reversed(list(zip(ways_back, clouds, strict=True))):
-            assert f"tab_{cloud} works" in told(ada.get(way_back))
+            assert f"tab_{cloud} works" in shown_text(ada.get(way_back))
 
         for cloud in clouds:
             stored = page_world.stored(f"tab_{cloud}")
@@ -225,11 +225,11 @@ class TestAJourney:
     ):
         page_world.add("legacy")
         departure = ada.get("connect", conn_id="legacy")
-        assert "Its address holds the client secret" in told(departure)
+        assert "Its address holds the client secret" in shown_text(departure)
 
         untyped = ada.begin("legacy", legacy="1")
         assert untyped.status_code == 400
-        assert "needs the Client Secret typed" in told(untyped)
+        assert "needs the Client Secret typed" in shown_text(untyped)
         assert sandbox.client_secret not in untyped.text
 
         usual, legacy = ada.begin("legacy"), ada.begin("legacy", legacy="1", client_secret=sandbox.client_secret)
@@ -237,19 +237,19 @@ class TestAJourney:
         assert forms(usual)[0].action == f"{sandbox.url}/client/connect/v2"
         assert sandbox.client_secret not in usual.text
         assert forms(legacy)[0].action == f"{sandbox.url}/client/connect"
-        assert "legacy works" in told(ada.get(ada.decide(ada.consent(legacy), clouds[0])))
+        assert "legacy works" in shown_text(ada.get(ada.decide(ada.consent(legacy), clouds[0])))
 
 
 class TestAReturn:
     def test_counts_once(self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]):
         page_world.add("once")
         address = ada.way_back("once", clouds[0])
-        assert "once works" in told(ada.get(address))
+        assert "once works" in shown_text(ada.get(address))
 
         with nothing_is_written(page_world):
             again = ada.get(address)
 
-        assert "was used before" in told(again)
+        assert "was used before" in shown_text(again)
 
     def test_counts_once_although_it_comes_to_two_workers_at_once(
         self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]
@@ -265,8 +265,8 @@ class TestAReturn:
 
             with ThreadPoolExecutor(2) as threads:
                 assert sorted(threads.map(come_back, workers)) == ["dotypos_connect_notice", "dotypos_connect_result"]
-            assert "was used before" in told(ada.get("result"))
-            assert "raced works" in told(ada.get("result"))
+            assert "was used before" in shown_text(ada.get("result"))
+            assert "raced works" in shown_text(ada.get("result"))
 
     def test_after_the_journey_was_denied_counts_for_nothing(
         self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]
@@ -277,7 +277,7 @@ class TestAReturn:
         with nothing_is_written(page_world):
             late = ada.get(with_query(denied, token=page_world.sandbox.refresh_token, cloudid=str(clouds[0])))
 
-        assert "was used before" in told(late)
+        assert "was used before" in shown_text(late)
 
     @pytest.mark.parametrize("stranger", ["another browser", "another user", "another user in the same browser"])
     def test_of_somebody_else_counts_for_nothing_and_spends_nothing(
@@ -293,9 +293,9 @@ class TestAReturn:
 
         with nothing_is_written(page_world):
             result = other.get(address)
-        assert "doesn't belong to what you began here" in told(result)
+        assert "doesn't belong to what you began here" in shown_text(result)
 
-        assert f"{conn_id} works" in told(ada.get(address))
+        assert f"{conn_id} works" in shown_text(ada.get(address))
 
     def test_that_the_database_refuses_leaves_a_value_and_a_clean_address(
         self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]
@@ -311,7 +311,7 @@ class TestAReturn:
                 database.execute("DROP TRIGGER refuse")
 
         assert result.url.endswith("/dotypos/result")
-        assert "which refused it" in told(result)
+        assert "which refused it" in shown_text(result)
         assert json.loads(unescape(result.text.split("<textarea")[1].split(">")[1].split("<")[0]))["extra"]["cloud_id"]
 
     def test_to_a_connection_that_can_not_be_decrypted_keeps_no_token_in_the_address(
@@ -324,7 +324,7 @@ class TestAReturn:
         result = ada.get(address)
 
         assert result.url.endswith("/dotypos/result")
-        assert "can't be decrypted" in told(result)
+        assert "can't be decrypted" in shown_text(result)
         assert ada.get("./").status_code == 200, "the others are listed all the same"
         with closing(page_world.database()) as database, database:  # Airflow itself can't delete it
             database.execute("DELETE FROM connection WHERE conn_id = 'undecryptable'")
@@ -350,8 +350,8 @@ class TestAReturn:
         with nothing_is_written(page_world):
             result = ada.get(with_query(address.replace("state=", "etat="), **query))
 
-        assert "doesn't belong to what you began here" in told(result)
-        assert f"{conn_id} works" in told(ada.get(address)), "the journey itself should not be spent by that"
+        assert "doesn't belong to what you began here" in shown_text(result)
+        assert f"{conn_id} works" in shown_text(ada.get(address)), "the journey itself should not be spent by that"
 
     def test_and_a_departure_too_late_are_told_so(self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]):
         page_world.add("late", cloud=clouds[0])
@@ -362,11 +362,11 @@ class TestAReturn:
         with nothing_is_written(page_world):
             gone, back = ada.get("go", state=late), ada.get(with_query(address, state=late))
         assert gone.status_code == 400
-        assert "Dotypos's page has expired" in told(gone)
-        assert "Dotypos's page has expired" in told(back)
+        assert "Dotypos's page has expired" in shown_text(gone)
+        assert "Dotypos's page has expired" in shown_text(back)
 
         assert ada.get("go", state=in_time).status_code == 200
-        assert "late works" in told(ada.get(with_query(address, state=in_time)))
+        assert "late works" in shown_text(ada.get(with_query(address, state=in_time)))
 
     def test_to_a_session_that_has_ended_keeps_no_token_and_says_so_once_signed_in(
         self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]
@@ -382,7 +382,7 @@ class TestAReturn:
         assert urlsplit(places[-1]).path == "/team/airflow/auth/login"
         assert parse_qs(urlsplit(places[-1]).query)["next"] == ["/team/airflow/dotypos/result"]
         ada.sign_in(page_world.session_token(ADMIN))
-        assert "Your Airflow session had ended when you came back" in told(ada.get("result"))
+        assert "Your Airflow session had ended when you came back" in shown_text(ada.get("result"))
 
 
 class TestAnotherCloud:
@@ -392,7 +392,7 @@ class TestAnotherCloud:
         world.add(conn_id, cloud=first)
         with nothing_is_written(world):
             asked = person.connect(conn_id, second)
-        assert f"works in cloud {first}. Nothing was stored yet" in told(asked)
+        assert f"works in cloud {first}. Nothing was stored yet" in shown_text(asked)
         return asked
 
     def cloud_of(self, world: PageWorld, conn_id: str) -> str:
@@ -407,10 +407,10 @@ class TestAnotherCloud:
 
         result = ada.submit(keep_both, conn_id=" both_second ", choice="new")
 
-        assert "both_second works" in told(result)
+        assert "both_second works" in shown_text(result)
         assert self.cloud_of(page_world, "both") == str(clouds[0])
         assert self.cloud_of(page_world, "both_second") == str(clouds[1])
-        again = told(ada.connect("both_second", clouds[1]))
+        again = shown_text(ada.connect("both_second", clouds[1]))
         assert "both_second works" in again, "with its own client id and secret"
 
     def test_takes_what_else_the_connection_says_along(self, page_world: PageWorld, ada: Person):
@@ -429,7 +429,7 @@ class TestAnotherCloud:
 
         result = ada.submit(change, choice="replace")
 
-        assert "over works" in told(result)
+        assert "over works" in shown_text(result)
         assert self.cloud_of(page_world, "over") == str(clouds[1])
 
     @pytest.mark.parametrize(
@@ -450,9 +450,9 @@ class TestAnotherCloud:
             asked = ada.submit(keep_both, conn_id=conn_id, choice="new")
 
         assert asked.status_code == 400
-        assert message in told(asked)
+        assert message in shown_text(asked)
         answered = ada.submit(forms(asked)[1], choice="replace")
-        assert "asked_again works" in told(answered)
+        assert "asked_again works" in shown_text(answered)
 
     @pytest.mark.parametrize("written", [float, " {} ".format, "0{}".format], ids=["number", "blanks", "zero"])
     def test_is_not_the_same_cloud_written_otherwise(
@@ -460,7 +460,7 @@ class TestAnotherCloud:
     ):
         conn_id = page_world.add(f"same_{len(str(written(1)))}_{type(written(1)).__name__}", cloud=written(clouds[0]))
 
-        assert f"{conn_id} works" in told(ada.connect(conn_id, clouds[0]))
+        assert f"{conn_id} works" in shown_text(ada.connect(conn_id, clouds[0]))
 
     def test_answered_in_one_of_two_tabs_is_that_tabs(
         self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]
@@ -494,7 +494,7 @@ class TestAnotherCloud:
             with nothing_is_written(page_world):
                 answer = ada.submit(form, conn_id="from_deleted", choice=choice)
             assert answer.status_code == 404
-            assert "There is no connection asked_and_deleted" in told(answer)
+            assert "There is no connection asked_and_deleted" in shown_text(answer)
 
 
 class TestAConnectionHeldElsewhere:
@@ -515,12 +515,12 @@ class TestAConnectionHeldElsewhere:
         place: str,
     ):
         departure = ada.get("connect", conn_id=conn_id)
-        assert f"This connection is held in {place}" in told(departure)
+        assert f"This connection is held in {place}" in shown_text(departure)
         with nothing_is_written(page_world):
             going = ada.begin(conn_id)
             result = ada.get(ada.decide(ada.consent(going), clouds[1]))
 
-        assert f"{conn_id} is held in {place}" in told(result)
+        assert f"{conn_id} is held in {place}" in shown_text(result)
         pages = departure, going, result
         assert not any(page_world.sandbox.client_secret in page.text for page in pages)
         (value,) = re.findall(r"<textarea[^>]*>(.*?)</textarea>", result.text, re.DOTALL)
@@ -550,7 +550,7 @@ class TestAConnectionHeldElsewhere:
         assert form.fields["client_id"] == page_world.sandbox.client_id
 
     def test_in_the_environment_is_listed(self, ada: Person):
-        assert HELD_IN_ENVIRONMENT in told(ada.get("./"))
+        assert HELD_IN_ENVIRONMENT in shown_text(ada.get("./"))
 
 
 class TestWhatIsTyped:
@@ -598,7 +598,7 @@ class TestWhatIsTyped:
             answer = ada.begin_new(**good | typed)
 
         assert answer.status_code == 400
-        assert message in told(answer)
+        assert message in shown_text(answer)
         assert "<script>alert" not in answer.text
         assert "my secret" not in answer.text
         kept = forms(answer)[0].fields
@@ -633,10 +633,10 @@ class TestWhatIsTyped:
 
         refused = ada.submit(form)
         assert refused.status_code == 400
-        assert "Client Secret is missing" in told(refused)
+        assert "Client Secret is missing" in shown_text(refused)
 
         going = ada.submit(form, client_secret=page_world.sandbox.client_secret)
-        assert "half works" in told(ada.get(ada.decide(ada.consent(going), clouds[0])))
+        assert "half works" in shown_text(ada.get(ada.decide(ada.consent(going), clouds[0])))
 
     @pytest.mark.parametrize(
         ("conn_id", "status", "message"),
@@ -659,7 +659,7 @@ class TestWhatIsTyped:
 
         for answer in answers:
             assert answer.status_code == status
-            assert message in told(answer)
+            assert message in shown_text(answer)
             assert "<script>alert" not in answer.text
 
     def test_may_be_the_name_of_any_connection_that_airflow_takes(
@@ -667,7 +667,7 @@ class TestWhatIsTyped:
     ):
         page_world.add("kavárna")
         try:
-            assert "kavárna works" in told(ada.connect("kavárna", clouds[0]))
+            assert "kavárna works" in shown_text(ada.connect("kavárna", clouds[0]))
         finally:
             page_world.delete("kavárna")
 
@@ -680,7 +680,7 @@ class TestTheList:
         page_world.add("listed_postgres", conn_type="postgres")
 
         checked = {
-            conn_id: told(ada.post("check", form=ada.form_token(), conn_id=conn_id))
+            conn_id: shown_text(ada.post("check", form=ada.form_token(), conn_id=conn_id))
             for conn_id in ("listed_good", "listed_refused", "listed_never")
         }
 

@@ -26,8 +26,8 @@ from tests.connect.conftest import (
     aged,
     forms,
     nothing_is_written,
+    shown_text,
     state_of,
-    told,
     with_query,
 )
 
@@ -54,9 +54,9 @@ def alter(world: PageWorld, conn_id: str, **fields: Any) -> None:
 
 
 def stored(world: PageWorld, conn_id: str) -> dict[str, Any]:
-    found = world.stored(conn_id)
-    assert found is not None
-    return found
+    kept = world.stored(conn_id)
+    assert kept is not None
+    return kept
 
 
 def noted(world: PageWorld, event: str, conn_id: str) -> list[dict[str, Any]]:
@@ -77,7 +77,7 @@ class TestAWayOut:
         again = ada.get(going.url)
 
         assert again.status_code == 400
-        assert "was changed meanwhile" in told(again)
+        assert "was changed meanwhile" in shown_text(again)
         assert "typed-by-another" not in again.text
 
     @pytest.mark.parametrize("legacy", ["", "1"])
@@ -93,7 +93,7 @@ class TestAWayOut:
         again = ada.get(going.url)
 
         assert again.status_code == 400
-        assert "was changed meanwhile" in told(again)
+        assert "was changed meanwhile" in shown_text(again)
         assert page_world.sandbox.client_secret not in again.text
 
     def test_may_be_of_a_connection_whose_other_fields_have_changed(self, page_world: PageWorld, ada: Person):
@@ -139,7 +139,7 @@ class TestAQuestion:
             with nothing_is_written(page_world):
                 answer = ada.submit(form, conn_id="from_moved", choice=choice)
             assert answer.status_code == 400
-            assert "API base URL was changed meanwhile" in told(answer)
+            assert "API base URL was changed meanwhile" in shown_text(answer)
 
     def test_is_the_only_outcome_that_can_be_answered(
         self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]
@@ -166,7 +166,7 @@ class TestAValueToStore:
         with refusing(page_world, "UPDATE ON connection"):
             result = ada.get(address)
 
-        assert "This page doesn't show the extras private_thing" in told(result)
+        assert "This page doesn't show the extras private_thing" in shown_text(result)
         assert "5ecbe77e" not in result.text
         assert "timeout" in result.text
 
@@ -178,7 +178,7 @@ class TestAHost:
         page_world.add("named_default", host=None, port=None)
 
         here, foreign, default, new = (
-            told(ada.get("connect", **query))
+            shown_text(ada.get("connect", **query))
             for query in (*({"conn_id": f"named_{which}"} for which in ("here", "foreign", "default")), {})
         )
 
@@ -189,7 +189,7 @@ class TestAHost:
             assert "not Dotypos's own server" not in page
         assert f"signing in at {FOREIGN}." in foreign
         assert f"The new refresh token will be sent to {FOREIGN}, which is not Dotypos's own server" in foreign
-        assert f"not Dotypos's server: {FOREIGN}" in told(ada.get("./"))
+        assert f"not Dotypos's server: {FOREIGN}" in shown_text(ada.get("./"))
 
     def test_changed_on_the_page_makes_it_forget_the_token(
         self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]
@@ -201,7 +201,7 @@ class TestAHost:
 
         assert stored(page_world, "led_away")["extra"] == {"cloud_id": clouds[0], "timeout": 9}
         assert (stored(page_world, "led_away")["host"], stored(page_world, "led_away")["port"]) == (FOREIGN, None)
-        assert "never connected" in told(ada.post("check", form=ada.form_token(), conn_id="led_away"))
+        assert "never connected" in shown_text(ada.post("check", form=ada.form_token(), conn_id="led_away"))
 
     def test_typed_otherwise_is_the_same_host(self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]):
         page_world.add("typed_otherwise", cloud=clouds[0])
@@ -220,7 +220,7 @@ class TestAHost:
         with nothing_is_written(page_world):
             result = ada.get(address)
 
-        assert "API base URL was changed meanwhile" in told(result)
+        assert "API base URL was changed meanwhile" in shown_text(result)
         assert len(page_world.sandbox.requests) == before, "the token went to a host that nobody was shown"
 
     def test_changed_after_the_page_was_shown_is_shown_again(self, page_world: PageWorld, ada: Person):
@@ -231,8 +231,8 @@ class TestAHost:
             answer = ada.submit(form)
 
         assert answer.status_code == 400
-        assert f"Its API base URL is now {FOREIGN}" in told(answer)
-        assert "not Dotypos's own server" in told(answer)
+        assert f"Its API base URL is now {FOREIGN}" in shown_text(answer)
+        assert "not Dotypos's own server" in shown_text(answer)
         assert ada.submit(forms(answer)[0]).ok
 
 
@@ -303,7 +303,7 @@ class TestAFailure:
             answer = ada.submit(form)
 
         assert answer.status_code == 500
-        assert "Airflow failed (IntegrityError)" in told(answer)
+        assert "Airflow failed (IntegrityError)" in shown_text(answer)
         usual = ada.get("connect", conn_id="failing")
         for name in (
             "X-Frame-Options",
@@ -362,7 +362,7 @@ class TestAFailure:
                 ada.post("connect", form=ada.form_token(), conn_id=conn_id),
             ):
                 assert answer.status_code == 400
-                assert "must be a JSON object" in told(answer)
+                assert "must be a JSON object" in shown_text(answer)
         finally:
             page_world.delete(conn_id)
 
@@ -392,12 +392,12 @@ class TestAStranger:
         if how == "no session":
             visited = ada.get("result")
 
-        assert "Not connected" in told(visited)
-        assert "Show how your own journey ended" in told(visited)
+        assert "Not connected" in shown_text(visited)
+        assert "Show how your own journey ended" in shown_text(visited)
         assert ada.cookie("dotypos_connect_browser") == own
         asked = ada.get("result")
-        assert "Nothing was stored yet" in told(asked), "a message is shown once"
-        assert f"{conn_id} works" in told(ada.submit(forms(asked)[1], choice="replace"))
+        assert "Nothing was stored yet" in shown_text(asked), "a message is shown once"
+        assert f"{conn_id} works" in shown_text(ada.submit(forms(asked)[1], choice="replace"))
 
     def test_is_not_offered_the_result_of_another_user(
         self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]
@@ -409,8 +409,8 @@ class TestAStranger:
         )
         visited = olga.get("callback", token="x", state="x")
 
-        assert "doesn't belong to what you began here" in told(visited)
-        assert "your own journey" not in told(visited)
+        assert "doesn't belong to what you began here" in shown_text(visited)
+        assert "your own journey" not in shown_text(visited)
         assert "refresh_token" not in visited.text
 
     def test_makes_no_message_of_theirs(self, ada: Person):

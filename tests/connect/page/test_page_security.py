@@ -29,8 +29,8 @@ from tests.connect.conftest import (
     aged,
     forms,
     nothing_is_written,
+    shown_text,
     state_of,
-    told,
     with_query,
 )
 
@@ -60,7 +60,7 @@ class TestWhoMayNotEditConnections:
         ):
             answer = viktor.get(page)
             assert answer.status_code == 403, page
-            assert NOT_ALLOWED in told(answer)
+            assert NOT_ALLOWED in shown_text(answer)
             assert "not_for_viewers" not in answer.text
 
     @pytest.mark.parametrize("conn_id", ["refused_form", "refused_postgres", "refused_new"])
@@ -79,7 +79,7 @@ class TestWhoMayNotEditConnections:
 
         for answer in (connecting, checking):
             assert answer.status_code == 403
-            assert NOT_ALLOWED in told(answer)
+            assert NOT_ALLOWED in shown_text(answer)
             assert "refused_" not in answer.text
 
     def test_cannot_end_a_journey_either_and_the_token_leaves_the_address(
@@ -93,7 +93,7 @@ class TestWhoMayNotEditConnections:
             answer = viktor.get(with_query(address, state=state))
 
         assert urlsplit(answer.url).query == ""
-        assert NOT_ALLOWED in told(answer)
+        assert NOT_ALLOWED in shown_text(answer)
 
     def test_cannot_answer_a_question_or_see_a_value(
         self, page_world: PageWorld, viktor: Person, clouds: tuple[int, int]
@@ -117,7 +117,7 @@ class TestWhoMayNotEditConnections:
         page_world.add("operators")
         olga = page_world.person(OPERATOR)
 
-        assert "operators works" in told(olga.connect("operators", clouds[0]))
+        assert "operators works" in shown_text(olga.connect("operators", clouds[0]))
 
 
 class TestWhoIsNotSignedIn:
@@ -256,7 +256,7 @@ class TestAForm:
         (form,) = forms(ada.get("connect", conn_id=conn_id))
         page = as_is(ada, "GET", f"connect?conn_id={conn_id}", evil)
         assert "evil.example" not in page.text
-        assert f"{page_world.server.url}/dotypos/callback" in told(page)
+        assert f"{page_world.server.url}/dotypos/callback" in shown_text(page)
 
         answer = as_is(ada, "POST", "connect", evil, form.fields)
 
@@ -457,8 +457,8 @@ class TestWhatIsRecorded:
         lines = [line for line in answer.json()["event_logs"] if "audited" in (line["extra"] or "")]
 
         events = {line["event"]: line for line in lines if line["event"].startswith("dotypos")}
-        told = {f"dotypos_connect_{what}" for what in ("gone", "back", "changed", "stored")}
-        assert events.keys() == told | {"dotypos_connect_ticket_home"}
+        kinds = {f"dotypos_connect_{what}" for what in ("gone", "back", "changed", "stored")}
+        assert events.keys() == kinds | {"dotypos_connect_ticket_home"}
         assert events["dotypos_connect_gone"]["when"] < events["dotypos_connect_back"]["when"]
         assert {line["owner"] for line in events.values()} == {ADMIN}
         assert json.loads(events["dotypos_connect_stored"]["extra"]) == {"conn_id": "audited", "cloud_id": clouds[0]}
@@ -521,8 +521,8 @@ def as_is(
 ) -> requests.Response:
     """Send a request with these headers, and all of a person's cookies whatever Host says; no redirect is followed."""
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in person.browser.cookies)
-    told = {"Cookie": cookies, **headers}
-    return requests.request(method, f"{person.url}{page}", headers=told, data=fields, allow_redirects=False, timeout=30)
+    sent = {"Cookie": cookies, **headers}
+    return requests.request(method, f"{person.url}{page}", headers=sent, data=fields, allow_redirects=False, timeout=30)
 
 
 def put(person: Person, name: str, value: str) -> None:

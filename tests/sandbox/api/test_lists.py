@@ -192,8 +192,8 @@ def test_what_would_quietly_go_wrong_is_refused(shop: Shop, params: dict[str, st
 
 
 def test_all_violations_are_told_at_once(shop: Shop) -> None:
-    told = refusal(shop, "products", limit=999, sort="id", filter="a|eq|1")
-    assert told.count(": ") >= 3
+    reported = refusal(shop, "products", limit=999, sort="id", filter="a|eq|1")
+    assert reported.count(": ") >= 3
 
 
 def test_a_limit_above_100_may_be_cut_instead(shop: Shop) -> None:
@@ -219,8 +219,8 @@ def test_sorting_agrees_with_a_plain_sort(shop: Shop, ties: str, sort: str) -> N
         expected.sort(key=lambda row: row[name], reverse=key.startswith("-"))
     for key in sort.split(","):
         name = key.lstrip("-")
-        told = [str(row[name]) for row in rows]
-        assert told == [
+        reported = [str(row[name]) for row in rows]
+        assert reported == [
             {"versionDate": f"2026-03-01T12:00:00.00{row[name] % 1000 if name == 'versionDate' else 0}Z"}.get(
                 name, str(row[name]).removesuffix(".0")
             )

@@ -108,8 +108,8 @@ def test_the_schema_has_the_version_that_it_was_given() -> None:
         return [[c.name, c.kind, c.rows and shape(c.rows)] for c in columns.columns]
 
     tables = sorted(entities().items())
-    told = [[name, shape(columns_of(name, include=list(found.includes)))] for name, found in tables]
-    digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    fields_of = [[name, shape(columns_of(name, include=list(found.includes)))] for name, found in tables]
+    digest = hashlib.sha256(json.dumps(fields_of).encode()).hexdigest()[:16]
     assert (SCHEMA_VERSION, digest) == (1, "a59d1ddfaefce418"), (
         "The columns have changed. If a reader of earlier files would notice (another name, kind or order), raise "
         "SCHEMA_VERSION; then note both here."
@@ -177,16 +177,16 @@ def test_without_a_selection_a_rows_bytes_are_untouched(row: dict[str, str]) -> 
 def test_what_is_wanted_keeps_its_bytes_and_the_rest_is_gone(row: dict[str, str], data: st.DataObject) -> None:
     out = data.draw(st.sets(st.sampled_from(["paid", "note", "tags", "created", "moneyLogs"]), min_size=1))
     without = columns_of("orders", include="orderItems,moneyLogs", exclude=list(out))
-    assert told(without.cut([encoded(row)], Counter())[0]) == [
+    assert fields_of(without.cut([encoded(row)], Counter())[0]) == [
         (name, value) for name, value in row.items() if name not in out
     ]
     only = columns_of("orders", columns=list(out - {"moneyLogs"} or {"paid"}))
-    assert told(only.cut([encoded(row)], Counter())[0]) == [
+    assert fields_of(only.cut([encoded(row)], Counter())[0]) == [
         (name, value) for name, value in row.items() if name in only.names
     ]
 
 
-def told(row: msgspec.Raw) -> list[tuple[str, str]]:
+def fields_of(row: msgspec.Raw) -> list[tuple[str, str]]:
     """Return a row's members, their values' bytes as they stand there."""
     return [(k, bytes(v).decode()) for k, v in msgspec.json.decode(row, type=dict[str, msgspec.Raw]).items()]
 
@@ -283,7 +283,7 @@ def test_what_is_no_row_stays_where_it_is_and_is_counted(value: object, others: 
 def test_nothing_is_lost_by_splitting(row: dict[str, str]) -> None:
     row = {**row, "id": '"7"'}
     parents, children, misfits = split_children([encoded(row)], lists("orders", "orderItems", "moneyLogs"))
-    left = dict(told(parents[0]))
+    left = dict(fields_of(parents[0]))
     read = partial(json.loads, parse_float=Decimal)
     for key, entity in (("orderItems", "order-items"), ("moneyLogs", "money-logs")):
         sent = read(row.get(key, "null"))

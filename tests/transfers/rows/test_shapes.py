@@ -1,4 +1,4 @@
-"""What a set looks like, as the operator is told: formats, columns, flattened children, snapshots.
+"""What a set looks like by the operator's arguments: formats, columns, flattened children, snapshots.
 
 This tests `file_format` and `files.sink` through the operator.
 """
