@@ -67,6 +67,7 @@ HEAVY = {
         "httpx",
         "tenacity",
         "pyarrow",
+        "pandas",
         "fastapi",
         "starlette",
         "uvicorn",

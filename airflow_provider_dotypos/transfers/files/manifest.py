@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -10,7 +11,9 @@ import msgspec
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
+from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.store import Store, object_path
+from airflow_provider_dotypos.transfers.files.tables import Table, Tables, check_table, columns_of_table
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -129,8 +132,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = True
 
 
-class CommittedSet(msgspec.Struct, frozen=True):
-    """A committed set.
+@dataclass(frozen=True)
+class CommittedSet(Tables):
+    """A committed set. `rows` and `to_batches` read it.
 
     :param manifest: what it holds.
     :param path: the manifest's path.
@@ -147,6 +151,24 @@ class CommittedSet(msgspec.Struct, frozen=True):
     def uris(self) -> list[str]:
         """The addresses of its files for other tools (DuckDB, Spark, pandas): without Airflow's connection in them."""
         return [uri(file) for file in self.files]
+
+    @property
+    def tables(self) -> dict[str, int]:
+        """How many rows each table has, by its entity; the set's own is first."""
+        return {self.manifest.entity: self.manifest.rows, **self.manifest.children}
+
+    def _table(self, name: str | None) -> Table:
+        manifest = self.manifest
+        name = name or manifest.entity
+        check_table(name, self.tables)
+        own = name == manifest.entity
+        return Table(
+            store=Store(self.path.parent),
+            names=[file.name for file in (self.files if own else self.children[name])],
+            counted=self.tables[name],
+            file_format=FileFormat.read(manifest.file_format, manifest.compression),
+            columns=columns_of_table(name, manifest.include if own else "", manifest.children, manifest.columns),
+        )
 
 
 def uri(file: ObjectStoragePath) -> str:

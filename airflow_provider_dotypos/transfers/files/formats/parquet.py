@@ -133,9 +133,10 @@ class ParquetWriter(RowWriter):
         self._file.close()  # or it would write its end when it is collected
 
 
-def require_pyarrow() -> tuple[Any, Any]:
+def require_pyarrow(purpose: str = "file_format='parquet'") -> tuple[Any, Any]:
     """Return the module that makes Arrow columns, and ``pyarrow.parquet``: imported here, as it takes its time.
 
+    :param purpose: what needs it, as an error's sentence begins.
     :raises PyarrowMissingError: if pyarrow isn't installed.
     """
     try:
@@ -144,6 +145,6 @@ def require_pyarrow() -> tuple[Any, Any]:
         from airflow_provider_dotypos.transfers.rows import arrow
     except ImportError as error:
         raise PyarrowMissingError(
-            f"file_format='parquet' needs pyarrow ({error}): pip install 'airflow-provider-dotypos[parquet]'"
+            f"{purpose} needs pyarrow ({error}): pip install 'airflow-provider-dotypos[parquet]'"
         ) from error
     return arrow, pyarrow.parquet
