@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso, time_zone
 from airflow_provider_dotypos.transfers.arguments import check_choice, check_switches
@@ -115,7 +116,6 @@ class DotyposTransferOperator(BaseOperator):
 
         The asset events of the outlets hold the result, too.
         """
-        from airflow_provider_dotypos import _airflow
         from airflow_provider_dotypos.hooks.failures import airflow_failures
 
         with airflow_failures(self.dotypos_conn_id, resumed=context):
