@@ -23,7 +23,7 @@ from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from demo import children
 from tests.ui.airflow_server import AirflowHome, airflow_home
 
-PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "commands.md"
 BY_MODULE = [sys.executable, "-m", "airflow_provider_dotypos"]
 BY_AIRFLOW = [sys.executable, "-m", "airflow", "dotypos"]
 
@@ -92,7 +92,7 @@ def test_every_command_and_option_is_told() -> None:
     page = PAGE.read_text()
     for command in COMMANDS:
         assert f"airflow dotypos {command.name}" in page
-        if command.name != "sandbox":  # its options are told in docs/sandbox.md
+        if command.name != "sandbox":  # its options are told in docs/reference/sandbox.md
             assert not [flag for flags, _ in command.options() for flag in flags if f"`{flag}" not in page]
 
 

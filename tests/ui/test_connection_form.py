@@ -149,7 +149,7 @@ def test_the_form_shows_what_the_provider_declares(connections: Connections):
     expect(form.field("Client Secret")).to_have_attribute("type", "password")
 
     for section, names in {
-        "Cloud": ["refresh_token", "cloud_id"],
+        "Cloud": ["refresh_token", "cloud_id", "cloud_name"],
         "Advanced": ["timeout", "requests_per_minute", "max_concurrency"],
     }.items():
         region = form.open(section)

@@ -1,4 +1,4 @@
-"""Committing a set: parts first, then the manifest; ``docs/commit-protocol.md`` says why it holds."""
+"""Committing a set: parts first, then the manifest; ``docs/background/commit-protocol.md`` says why it holds."""
 
 from __future__ import annotations
 
