@@ -45,6 +45,13 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         ),
         "schema": {"type": ["string", "null"], "pattern": "^[0-9]{1,10}$", "section": "Cloud"},
     },
+    "cloud_name": {
+        "label": "Cloud name",
+        "description": (
+            "For people, in logs and lists. Admin > Connect Dotypos fills it in; correct it if you change Cloud ID."
+        ),
+        "schema": {"type": ["string", "null"], "section": "Cloud"},
+    },
     "timeout": {
         "label": "Timeout",
         "description": "Longest wait for one whole answer, in seconds, up to 3600. Empty: 60.",

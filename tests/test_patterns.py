@@ -47,7 +47,7 @@ FOREIGN = {
     # A connector's answer passes these on its way into a connection.
     "api/settings.py": {
         r"[\x21-\x7e]+",
-        r"[0-9]{1,10}",
+        r"[0-9]{1,10}(\.0)?",
         r"[\w:-][\w.:-]*",
         r"[^\x21-\x7e]",
         r"/v2$",

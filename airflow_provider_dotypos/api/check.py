@@ -31,7 +31,7 @@ from airflow_provider_dotypos.api.errors import (
 )
 from airflow_provider_dotypos.api.reading import Reader, Row
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.settings import Settings, read_cloud_name
 
 log = logging.getLogger(__name__)
 
@@ -158,4 +158,4 @@ def _offer(clouds: list[Row]) -> str:
 
 def named(cloud: Row) -> str:
     """Return a cloud's name and id, as people are shown them."""
-    return f"{str(cloud.get('name') or 'without a name')[:60]} ({str(cloud.get('id'))[:20]})"
+    return f"{read_cloud_name(cloud.get('name')) or 'without a name'} ({str(cloud.get('id'))[:20]})"

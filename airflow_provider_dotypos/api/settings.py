@@ -20,6 +20,8 @@ DEFAULT_BASE_URL = "https://api.dotykacka.cz"
 #: Cloud ids are 32-bit integers [D].
 _LARGEST_CLOUD_ID = 2**31 - 1
 
+_LONGEST_CLOUD_NAME = 60
+
 
 class Limits(NamedTuple):
     """The least and the most that a number may be."""
@@ -50,6 +52,7 @@ class Settings:
     :param timeout: longest wait for one whole answer, in seconds.
     :param requests_per_minute: most requests of one process to one cloud in a minute; ``None`` for no limit.
     :param max_concurrency: most requests under way at once.
+    :param cloud_name: the cloud's name, for people. ``None`` if the connection doesn't hold it.
     """
 
     base_url: str
@@ -58,6 +61,7 @@ class Settings:
     timeout: float = 60.0
     requests_per_minute: float | None = None
     max_concurrency: int = 4
+    cloud_name: str | None = None
 
     @classmethod
     def from_fields(
@@ -81,15 +85,19 @@ class Settings:
             concurrency = _number(
                 max_concurrency, "Max concurrency", LIMITS["max_concurrency"], ", given as max_concurrency,"
             )
+        base_url, refresh_token = read_base_url(host, port), _refresh_token(extra.get("refresh_token"))
+        own_cloud = extra.get("cloud_id")
+        chosen_cloud = read_cloud_id(own_cloud if cloud_id is None or cloud_id == "" else _given(cloud_id))
         return cls(
-            base_url=read_base_url(host, port),
-            refresh_token=_refresh_token(extra.get("refresh_token")),
-            cloud_id=_cloud_id(extra.get("cloud_id") if cloud_id is None or cloud_id == "" else _given(cloud_id)),
+            base_url=base_url,
+            refresh_token=refresh_token,
+            cloud_id=chosen_cloud,
             timeout=60.0 if timeout is None else timeout,
             requests_per_minute=_number(
                 extra.get("requests_per_minute"), "Requests per minute", LIMITS["requests_per_minute"]
             ),
             max_concurrency=4 if concurrency is None else int(concurrency),
+            cloud_name=read_cloud_name(extra.get("cloud_name")) if _is_cloud(own_cloud, chosen_cloud) else None,
         )
 
 
@@ -123,12 +131,31 @@ def _refresh_token(value: object) -> str:
     return token
 
 
-def _cloud_id(value: object) -> int | None:
+def read_cloud_name(value: object) -> str | None:
+    """Return a cloud's name on one short line; ``None`` if there is none. It is for people, so it is never an error."""
+    if _absent(value) or not isinstance(value, (int, float, str)):  # a URI turns digits into a number
+        return None
+    printable = "".join(character if character.isprintable() else " " for character in str(value))
+    return " ".join(printable.split())[:_LONGEST_CLOUD_NAME] or None
+
+
+def _is_cloud(value: object, cloud_id: int | None) -> bool:
+    try:
+        return read_cloud_id(value) == cloud_id
+    except DotyposConfigurationError:
+        return False
+
+
+def read_cloud_id(value: object) -> int | None:
+    """Return a cloud's number, whatever kind of value it is written as; ``None`` if there is none.
+
+    :raises DotyposConfigurationError: if it can't be a cloud's number.
+    """
     if _absent(value):
         return None
     number = int(value) if isinstance(value, float) and value.is_integer() else value
-    if isinstance(number, str) and re.fullmatch(r"[0-9]{1,10}", number.strip()):
-        number = int(number)
+    if isinstance(number, str) and re.fullmatch(r"[0-9]{1,10}(\.0)?", number.strip()):
+        number = int(number.strip().removesuffix(".0"))
     if isinstance(number, bool) or not isinstance(number, int) or not 0 < number <= _LARGEST_CLOUD_ID:
         raise DotyposConfigurationError(
             f"Cloud ID must be the cloud's number, 1 to {_LARGEST_CLOUD_ID}, not {_shown(value)} "

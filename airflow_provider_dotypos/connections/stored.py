@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError
 from airflow_provider_dotypos.api.extra import read_extra
-from airflow_provider_dotypos.api.settings import Settings, read_base_url
+from airflow_provider_dotypos.api.settings import Settings, read_base_url, read_cloud_id, read_cloud_name
 from airflow_provider_dotypos.connections import audit
 from airflow_provider_dotypos.connections.edits import describe_edits
 from airflow_provider_dotypos.connections.errors import WrongConnectionError
@@ -67,9 +67,18 @@ class StoredConnection:
 
     @property
     def cloud_id(self) -> str | None:
-        """The cloud that it works in."""
+        """The number of the cloud that it works in; as it is written if it can't be a number."""
         value = self.extra.get("cloud_id")
-        return None if value in (None, "") else str(value)
+        try:
+            number = read_cloud_id(value)
+        except DotyposConfigurationError:
+            return str(value)
+        return None if number is None else str(number)
+
+    @property
+    def cloud_name(self) -> str | None:
+        """The name of that cloud, if the connection holds it."""
+        return read_cloud_name(self.extra.get("cloud_name"))
 
     @property
     def connected(self) -> bool:

@@ -169,7 +169,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         self.destination_conn_id = destination_conn_id
         self._patience: StorePatience | None = None
         if self.incremental and not self.outlets:
-            self.add_outlets(_outlets(destination, cloud_id, entity))
+            self.add_outlets(self._assets())
 
     @property
     def incremental(self) -> bool:
@@ -246,6 +246,25 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         self.log.info("%d rows in %d files (%d bytes): %s", result["rows"], result["files"], result["bytes"], path)
         return result
 
+    def _assets(self) -> list[Asset]:
+        """Return the asset that files of the entity below the destination are, unless a template decides which."""
+        from airflow.sdk import Asset
+
+        names = [str(name) for name in (self.destination, self.cloud_id, self.entity) if name is not None]
+        if (
+            not isinstance(self.destination, str)
+            or not isinstance(self.entity, str)
+            or any("{" in name for name in names)
+        ):
+            return []
+        scheme, separator, place = self.destination.rpartition("://")
+        if not separator and not place.startswith("/"):
+            return []  # refused when the task runs
+        # The connection's name in front of a bucket's isn't part of the asset's identity.
+        address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}"
+        address = address if separator else f"file://{place}"
+        return [Asset(uri="/".join([address.rstrip("/"), *names[1:]]))]
+
     @property
     def _format(self) -> FileFormat:
         """The format, of what the operator has now: a cluster policy may have set it."""
@@ -255,19 +274,3 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         from airflow_provider_dotypos.transfers.files.store import object_path
 
         return object_path(self.destination, self.destination_conn_id)
-
-
-def _outlets(destination: object, cloud_id: object, entity: object) -> list[Asset]:
-    """Return the asset that files of an entity below a destination are, unless a template decides which."""
-    from airflow.sdk import Asset
-
-    names = [str(name) for name in (destination, cloud_id, entity) if name is not None]
-    if not isinstance(destination, str) or not isinstance(entity, str) or any("{" in name for name in names):
-        return []
-    scheme, separator, place = destination.rpartition("://")
-    if not separator and not place.startswith("/"):
-        return []  # refused when the task runs
-    # The connection's name in front of a bucket's isn't part of the asset's identity.
-    address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}"
-    address = address if separator else f"file://{place}"
-    return [Asset(uri="/".join([address.rstrip("/"), *names[1:]]))]

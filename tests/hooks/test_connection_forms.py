@@ -26,6 +26,7 @@ SETTINGS = Settings(
     timeout=30.0,
     requests_per_minute=90.0,
     max_concurrency=2,
+    cloud_name="Example Bistro",
 )
 AS_NUMBERS = {
     "refresh_token": TOKEN,
@@ -33,6 +34,7 @@ AS_NUMBERS = {
     "timeout": 30,
     "requests_per_minute": 90.0,
     "max_concurrency": 2,
+    "cloud_name": "Example Bistro",
 }
 AS_TEXT = {name: str(value) for name, value in AS_NUMBERS.items()}
 
@@ -199,6 +201,7 @@ def test_a_base_url_that_is_no_text_is_told(host: object):
     ("field", "value", "meant"),
     [
         ("cloud_id", "123 ", 123),
+        ("cloud_id", "123.0", 123),
         ("cloud_id", 2**31 - 1, 2**31 - 1),
         ("refresh_token", f" {TOKEN}\n", TOKEN),
         ("timeout", "60", 60.0),
@@ -284,6 +287,28 @@ def test_settings_do_not_show_their_token():
     assert TOKEN not in repr(SETTINGS)
 
 
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("Bar\n ERROR  rm -rf\x1b[31m", "Bar ERROR rm -rf [31m"),
+        ("Kavárna U Dvou koček", "Kavárna U Dvou koček"),
+        (24, "24"),
+        ("x" * 90, "x" * 60),
+        ("", None),
+        (None, None),
+        (["Bar"], None),
+    ],
+)
+def test_a_clouds_name_is_one_short_line_and_never_at_fault(value: object, name: str | None):
+    assert Settings.from_fields(extra={"refresh_token": TOKEN, "cloud_name": value}).cloud_name == name
+
+
+@pytest.mark.parametrize(("own", "name"), [("310101001.0", "Bar"), (310101001.0, "Bar"), ("2", None), ("no id", None)])
+def test_a_clouds_name_goes_with_its_own_cloud_only(own: object, name: str | None):
+    extra = {"refresh_token": TOKEN, "cloud_id": own, "cloud_name": "Bar"}
+    assert Settings.from_fields(extra=extra, cloud_id=310101001).cloud_name == name
+
+
 LABELS = ("API base URL", "Port", *(declared["label"] for declared in CONN_FIELDS.values()))
 ANYTHING = st.one_of(
     st.none(),
@@ -325,4 +350,5 @@ def test_any_fields_give_settings_or_an_error_that_names_one_and_shows_no_token(
         assert found.cloud_id is None or 0 < found.cloud_id < 2**31
         assert 0 < found.timeout <= 3600
         assert found.max_concurrency >= 1
+        assert found.cloud_name is None or (found.cloud_name.isprintable() and 0 < len(found.cloud_name) <= 60)
         assert found.requests_per_minute is None or found.requests_per_minute > 0

@@ -103,7 +103,6 @@ def api() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.mark.timeout(900)  # for shrinking what fails
 @given(weather=weathers, plans=plans)
 # One is throttled, the next is killed, and a zombie gives way to the last.
 @example(

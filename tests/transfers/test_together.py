@@ -36,6 +36,7 @@ from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_nam
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, Part, read_manifest
 from airflow_provider_dotypos.transfers.files.store import Store
+from demo import children
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 
 Extract = Callable[..., dict[str, Any]]
@@ -185,7 +186,7 @@ def run_apart(tmp_path: Path, **arguments: object) -> subprocess.Popen[bytes]:
         "from airflow_provider_dotypos.transfers.dotypos_to_object_storage import *\n"
         f"DotyposToObjectStorageOperator(**{given!r}).execute({{'ti': N(try_number=1), 'dag_run': None}})"
     )
-    return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=os.environ.copy())
+    return children.Child([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=os.environ.copy())
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])

@@ -49,7 +49,7 @@ class ChosenTarget:
         if host is not None:
             fields = _split(host)
             connection = replace(connection, **fields)
-        own_cloud = (connection.cloud_id or "").strip() or None
+        own_cloud = connection.cloud_id
         if cloud_id is not None and own_cloud not in (None, str(cloud_id)) and not replace_cloud:
             raise UsageError(f"{conn_id} works in cloud {own_cloud}. Add --replace to connect it to cloud {cloud_id}.")
         expected = str(cloud_id) if cloud_id is not None else None if replace_cloud else own_cloud
