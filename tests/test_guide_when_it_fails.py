@@ -26,6 +26,7 @@ from airflow_provider_dotypos.api.page import read_page
 from airflow_provider_dotypos.api.streams import Piece, streams
 from airflow_provider_dotypos.api.walk import walk
 from airflow_provider_dotypos.api.window import Clocks, Window, seconds_until_settled
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
 from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
@@ -125,6 +126,11 @@ def lost_write(trial: Trial) -> str:
     return trial.end(lambda: task.execute(trial.context))
 
 
+def a_list_without_its_rows(trial: Trial) -> str:
+    trial.sandbox.faults.append(Fault("emptied", times=999, path="/products"))
+    return trial.extract(entity="products", since=None)
+
+
 def one_clock(trial: Trial) -> str:
     now = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
     clocks = Clocks(now, now - timedelta(hours=2))
@@ -162,6 +168,12 @@ def at_once(trial: Trial) -> str:
     return trial.extract(until=datetime.now(timezone.utc))
 
 
+def killed(trial: Trial) -> str:
+    hook = DotyposHook()
+    hook.cancel()
+    return trial.end(lambda: hook.get("manifest"))
+
+
 #: How each message of the guide comes about.
 CAUSES: dict[str, Callable[[Trial], str]] = {
     "Refresh Token is missing in the Airflow connection": lambda t: t.connect({"refresh_token": None}) or t.extract(),
@@ -182,6 +194,7 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "no whole answer from … Connection refused": lambda t: t.connect(port=1) or t.extract(),
     "no whole answer from … Connection reset by peer": lambda t: t.meet("reset"),
     "answered 500": lambda t: t.meet("500"),
+    "answered with a list that contradicts itself": a_list_without_its_rows,
     "something between this machine and Dotypos answered in its place": lambda t: t.meet("403-html"),
     "has passed by one clock only": one_clock,
     "Nothing was committed, as rows could be lost": rows_out_of_order,
@@ -191,6 +204,7 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "have been read by later runs": a_late_run,
     "… exists already, with … rows; it is kept.": twice,
     "Waiting … s until changes up to … show in the API.": at_once,
+    "The task was killed while it waited": killed,
 }
 
 
