@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +116,16 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("operator", [DotyposOperator, DotyposToObjectStorageOperator], ids=lambda it: it.__name__)
 def test_every_parameter_is_told(operator: type) -> None:
     table = text_of("docs/reference/parameters.md").split(f"## {operator.__name__}\n")[1].split("\n## ")[0]
-    names = set(inspect.signature(operator.__init__).parameters) - {"self", "kwargs"}  # type: ignore[misc]
-    assert not {name for name in names if f"`{name}`" not in table}
+    told = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? ?\| (yes)? ?\|", table, re.M)
+    signature = inspect.signature(operator.__init__).parameters  # type: ignore[misc]
+    names = set(signature) - {"self", "kwargs"}
+    defaults = {
+        name: eval(default, {"timedelta": timedelta}) if default else inspect.Parameter.empty
+        for name, default, _ in told
+    }
+    assert defaults == {name: signature[name].default for name in names}
+    assert {name for name, _, templated in told if templated} == set(operator.template_fields)  # type: ignore[attr-defined]
     assert not {name for name in names if f":param {name}:" not in (operator.__doc__ or "")}
-    assert set(operator.template_fields) <= names  # type: ignore[attr-defined]
 
 
 def test_every_field_of_the_form_is_told() -> None:
