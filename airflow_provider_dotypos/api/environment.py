@@ -130,7 +130,7 @@ def failure(
     through = f" through {proxy}" if proxied else ""
     if unreachable:
         wrong = proxy if proxied else "API base URL and Port in the Airflow connection"
-        cure = f"Check {wrong}, and whether the worker's network allows the way there."
+        cure = f"Check {wrong}, and whether the worker's network lets calls through to it."
     else:
         cure = _IF_IT_CONTINUES
     return DotyposConnectionError(
