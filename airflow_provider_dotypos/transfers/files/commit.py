@@ -24,6 +24,7 @@ from airflow_provider_dotypos.transfers.files.manifest import (
 )
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.sink import SupersededError
+from airflow_provider_dotypos.transfers.wording import count, size
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,9 @@ class Attempt:
         names = store.list()  # before the manifests: one that is created in between is a finished set, not a broken one
         newest = newest_manifest(store)
         if newest is not None and not overwrite:
-            log.info("%s exists already, with %d rows; it is kept.", store.folder, newest.rows)
+            log.info(
+                "The set exists already, with %s. It is kept: overwrite=True replaces it.", count(newest.rows, "rows")
+            )
             attempt = cls(store, newest.generation, newest, try_number, origin)
             attempt._clean(newest)
             return attempt
@@ -81,6 +84,8 @@ class Attempt:
         generation = max(newest.generation if newest is not None else 0, newest_generation(names))
         if generation and newest is None:
             log.warning("The set of %s isn't whole any more; it is extracted again.", store.folder)
+        if newest is not None:
+            log.info("The set exists already, with %s. The new one replaces it.", count(newest.rows, "rows"))
         attempt = cls(store, generation + 1, None, try_number, origin)
         attempt._earlier = [
             part
@@ -91,8 +96,8 @@ class Attempt:
             and (not overwrite or (origin and part.origin == origin))
         ]
         if files := [part for part in attempt._earlier if not part.is_rowless]:
-            size = sum(sum(part.sizes.values()) for part in files) / 1e6
-            log.info("An earlier attempt has left %d parts (%.0f MB); they are checked.", len(files), size)
+            total = size(sum(sum(part.sizes.values()) for part in files))
+            log.info("Checking %s (%s) that an earlier attempt has left.", count(len(files), "parts"), total)
         return attempt
 
     def keep(self, stream: str, low: int | None, high: int, count_rows: Callable[[Part], int]) -> Iterator[Part]:
