@@ -240,7 +240,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
             "since": manifest.since,
             "until": manifest.until,
             "rows": manifest.rows,
-            "files": sum(len(part.sizes) for part in manifest.parts),
+            "files": len(manifest.contents.files),
             "bytes": manifest.bytes,
         }
         self.log.info("%d rows in %d files (%d bytes): %s", result["rows"], result["files"], result["bytes"], path)
