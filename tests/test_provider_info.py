@@ -113,6 +113,7 @@ def test_the_form_has_every_field_in_order_with_its_texts_limits_and_section(for
         "timeout",
         "requests_per_minute",
         "max_concurrency",
+        "allow_http",
     ]
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from airflow_provider_dotypos.api.auth import Tokens
 from airflow_provider_dotypos.api.gate import Gate
-from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.settings import Settings, is_loopback
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.transport import Transport
+
+log = logging.getLogger(__name__)
 
 
 class Lane(NamedTuple):
@@ -92,7 +96,16 @@ _answering: set[str] = set()
 def open_channel(settings: Settings) -> Channel:
     """Return this process's channel to a server by a refresh token."""
     key = hashlib.sha256(repr((settings.base_url, settings.refresh_token)).encode()).hexdigest()
+    if key not in _channels:
+        _warn_of_http(settings.base_url)
     return _channels.get(key) or _channels.setdefault(key, Channel(settings))
+
+
+def _warn_of_http(base_url: str) -> None:
+    """Say in the log what Allow plain HTTP of the connection means."""
+    parts = urlsplit(base_url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        log.warning("Allow plain HTTP is set: tokens and rows travel unencrypted to %s, a sandbox.", parts.netloc)
 
 
 def forget_tokens() -> None:

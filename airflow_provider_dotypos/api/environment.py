@@ -28,7 +28,8 @@ KEPT = int(LIMITS["max_concurrency"].most)
 
 #: What to do about faults that mostly pass.
 _IF_IT_CONTINUES = (
-    "This usually passes; if it continues, check API base URL and Timeout in the Airflow connection, and the network."
+    "This usually passes; if it continues, check API base URL, Port and Timeout in the Airflow connection, and the "
+    "network."
 )
 
 #: Environment variables that requests reads, in its order.
@@ -128,8 +129,8 @@ def failure(
     proxy = f"the proxy in {_variable(_PROXY_VARIABLES)}"
     through = f" through {proxy}" if proxied else ""
     if unreachable:
-        wrong = proxy if proxied else "API base URL in the Airflow connection"
-        cure = f"Check {wrong}, and whether the worker's network allows the way there."
+        wrong = proxy if proxied else "API base URL and Port in the Airflow connection"
+        cure = f"Check {wrong}, and whether the worker's network lets calls through to it."
     else:
         cure = _IF_IT_CONTINUES
     return DotyposConnectionError(

@@ -202,7 +202,7 @@ class _Call(Generic[T]):
                 self._passage.gate.close(seconds)
             else:  # without this call's jitter: every call adds its own
                 self._passage.gate.close_as_asked(error.retry_after)
-        log.warning("%s Trying %s again in %.1f s (try %d).", error, self._request, seconds, tries + 1)
+        log.warning("Trying %s again in %.1f s (try %d): %s", self._request, seconds, tries + 1, error)
 
     def _try(self) -> Flow[T]:
         answer = yield from self._authorized()

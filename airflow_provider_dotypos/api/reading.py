@@ -60,6 +60,11 @@ class Reader:
         return cloud_id
 
     @property
+    def cloud(self) -> str:
+        """The cloud for people, see `Settings.cloud`."""
+        return self._client.settings.cloud
+
+    @property
     def concurrency(self) -> int:
         """Most requests under way at once, as the client's settings say."""
         return self._client.settings.max_concurrency

@@ -60,8 +60,9 @@ class _wait_as_asked(wait_base):  # noqa: N801 (tenacity's waits are named like 
     when that is over, at least half of the time is waited.
     """
 
-    def __init__(self, passage: Passage) -> None:
+    def __init__(self, passage: Passage, is_stranger: Callable[[DotyposError], bool]) -> None:
         self._gate = passage.gate
+        self._is_stranger = is_stranger
 
     def __call__(self, retry_state: RetryCallState) -> float:
         error = _error(retry_state)
@@ -71,6 +72,8 @@ class _wait_as_asked(wait_base):  # noqa: N801 (tenacity's waits are named like 
         if isinstance(error, DotyposRateLimitError):
             longest = backoff(max(retry_state.attempt_number, self._gate.refusals))
             return random.uniform(longest / 2, longest)
+        if self._is_stranger(error):  # long waits would end its short budget early
+            return random.uniform(0, backoff(min(retry_state.attempt_number, 3)))
         return random.uniform(0, backoff(retry_state.attempt_number))
 
 
@@ -82,10 +85,10 @@ class _stop_out_of_budget(stop_base):  # noqa: N801
     everybody, what counts is for how long it has let nothing through since the call began.
     """
 
-    def __init__(self, patience: Patience, passage: Passage, has_answered: Callable[[], bool]) -> None:
+    def __init__(self, patience: Patience, passage: Passage, is_stranger: Callable[[DotyposError], bool]) -> None:
         self._patience = patience
         self._passage = passage
-        self._has_answered = has_answered
+        self._is_stranger = is_stranger
         self._spent = {True: 0.0, False: 0.0}
         self._began = self._tried_at = time.monotonic()
 
@@ -94,7 +97,7 @@ class _stop_out_of_budget(stop_base):  # noqa: N801
         wait_is_known = _retry_after(error) is not None
         throttled = isinstance(error, DotyposRateLimitError) or wait_is_known
         budget = self._patience.throttling if throttled else self._patience.faults
-        if isinstance(error, DotyposConnectionError) and error.unreachable and not self._has_answered():
+        if self._is_stranger(error):
             budget = min(budget, self._patience.unreachable)
         failed_at, sent_at = time.monotonic(), self._passage.left_at
         if sent_at > self._tried_at:  # otherwise it failed with another caller's sign-in, and sent nothing
@@ -123,10 +126,14 @@ def policy(
     :param has_answered: whether the server has ever answered this process.
     :param before_sleep: receives each failure: the error, the seconds until the next try, and the tries so far.
     """
+
+    def is_stranger(error: DotyposError) -> bool:
+        return isinstance(error, DotyposConnectionError) and error.unreachable and not has_answered()
+
     return Retrying(
         retry=retry_if_exception(worth_another_try),
-        wait=_wait_as_asked(passage),
-        stop=_stop_out_of_budget(patience, passage, has_answered),
+        wait=_wait_as_asked(passage, is_stranger),
+        stop=_stop_out_of_budget(patience, passage, is_stranger),
         before_sleep=lambda state: before_sleep(_error(state), state.upcoming_sleep, state.attempt_number),
         retry_error_callback=_give_up,
     )

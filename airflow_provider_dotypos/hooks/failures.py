@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.errors import (
+    HOW_TO_CONNECT,
     DotyposApiError,
     DotyposError,
     DotyposRateLimitError,
@@ -33,6 +34,9 @@ _DISK_CURE = (
     "Check destination: the worker needs the right to write there, and its disk needs room. Rows on their way to an "
     "object store wait in the worker's temporary folder (TMPDIR)."
 )
+
+#: What to do when there is no connection of an id: the task's own, or its destination's.
+_CONNECTION_CURE = f"Create this connection ({HOW_TO_CONNECT}), or correct its id in the task."
 
 
 class Decision(NamedTuple):
@@ -103,14 +107,20 @@ class airflow_failures:  # noqa: N801 (a context manager)
         """Log an error, and return what ends the task; ``None`` for a mistake in a program."""
         if isinstance(error, DotyposError):
             return self._as_decided(named(error, self._conn_id))
-        if isinstance(error, OSError) and self._resumed is not None:  # otherwise it is a DAG author's own
-            log.debug(_LED_TO_IT, exc_info=True)
-            log.error("%s", in_short_lines(f"{type(error).__name__}: {error}. {_DISK_CURE}"))
-            return error
-        if not isinstance(error, Exception):  # a signal, wherever the task was
-            log.debug(_LED_TO_IT, exc_info=True)
-            return error
-        return None
+        cure = self._cure_of(error)
+        if cure is None and isinstance(error, Exception):
+            return None
+        log.debug(_LED_TO_IT, exc_info=True)
+        if cure is not None:  # otherwise it is a signal, wherever the task was
+            log.error("%s", in_short_lines(f"{type(error).__name__}: {error}. {cure}"))
+        return error
+
+    def _cure_of(self, error: BaseException) -> str | None:
+        """Return what to do about an error that isn't Dotypos's, if it is of the task's surroundings."""
+        if isinstance(error, _compat.missing_connection()):
+            return _CONNECTION_CURE
+        # An OSError of a task without a destination is a DAG author's own.
+        return _DISK_CURE if isinstance(error, OSError) and self._resumed is not None else None
 
     def _as_decided(self, error: DotyposError) -> Exception:
         context = self._resumed
@@ -118,7 +128,8 @@ class airflow_failures:  # noqa: N801 (a context manager)
         action, at = decision(error, first_put_off)
         if at is not None:
             until = f"{at:%F %T %Z}"
-            log.warning("%s The task gives its slot back until %s. That takes none of its retries.", error, until)
+            message = in_short_lines(str(error))
+            log.warning("%s\nThe task gives its slot back until %s. That takes none of its retries.", message, until)
             return _compat.reschedule_exception(at)
         log.error("%s", in_short_lines(str(error)))
         return _compat.fail_exception()(str(error)) if action == "fail" else error

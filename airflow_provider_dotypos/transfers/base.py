@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -14,9 +14,11 @@ from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso, time_zone
 from airflow_provider_dotypos.transfers.arguments import check_choice, check_switches
+from airflow_provider_dotypos.transfers.links import CloudLink
+from airflow_provider_dotypos.transfers.wording import period, spoken
 
 if TYPE_CHECKING:
-    from airflow.sdk import Asset, Context
+    from airflow.sdk import Asset, BaseOperatorLink, Context
 
     from airflow_provider_dotypos.api.entities import Entity
     from airflow_provider_dotypos.api.query import Filter
@@ -46,6 +48,7 @@ class DotyposTransferOperator(BaseOperator):
     """
 
     ui_color = "#ffe3c2"
+    operator_extra_links: Collection[BaseOperatorLink] = (CloudLink(),)
 
     def __init__(
         self,
@@ -99,6 +102,8 @@ class DotyposTransferOperator(BaseOperator):
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
         self._hook: DotyposHook | None = None
+        #: Where a browser shows the cloud, once the task has begun.
+        self.cloud_url: str | None = None
 
     @property
     def incremental(self) -> bool:
@@ -137,7 +142,9 @@ class DotyposTransferOperator(BaseOperator):
         from airflow_provider_dotypos.transfers.watermark import NothingNewError
 
         self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency, PUT_OFF_SOON)
-        reader = Reader(self._hook.get_conn())
+        client = self._hook.get_conn()
+        reader = Reader(client)
+        self.cloud_url = client.settings.cloud_url
         selection = self._selection(reader.cloud_id)
         self._check_window(selection.entity)
         until = self.until if self.until is not None else context["dag_run"].run_after
@@ -158,6 +165,8 @@ class DotyposTransferOperator(BaseOperator):
     def _extract(self, context: Context, selection: Selection, window: Window, reader: Reader) -> Any:
         from airflow_provider_dotypos.transfers.engine import extract
 
+        zone = timezone.utc if self.timezone is None else time_zone(self.timezone)
+        self.log.info("Extracting %s.", _description(selection, reader.cloud, window, zone))
         return extract(selection, window, reader, self._sink(context, selection, window), settle=self.settle)
 
     def _selection(self, cloud_id: int, **further: Any) -> Selection:
@@ -234,3 +243,15 @@ class DotyposTransferOperator(BaseOperator):
 
     def _start(self) -> int | None:
         return None if self.start is None else instant(self.start, "start", self.timezone)
+
+
+def _description(selection: Selection, cloud: str, window: Window, zone: tzinfo) -> str:
+    """Return what is extracted, for the log. A filter may hold personal data, so only that there is one is said."""
+    is_whole = selection.snapshot or not selection.entity.cursors
+    rows = spoken(selection.entity.name)
+    if is_whole:
+        rows = f"the ids of all {rows}" if selection.snapshot else f"all {rows}"
+    if selection.include:
+        rows += f" with {', '.join(spoken(child.entity) for child in selection.lists.values())}"
+    filtered = ", filtered" if selection.filter else ""
+    return f"{rows} of {cloud}{'' if is_whole else f', {period(window, zone)}'}{filtered}"

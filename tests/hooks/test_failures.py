@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos._compat import fail_exception, reschedule_exception
+from airflow_provider_dotypos._compat import fail_exception, missing_connection, reschedule_exception
 from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.exceptions import (
     DotyposError,
@@ -22,6 +22,7 @@ from airflow_provider_dotypos.exceptions import (
     PyarrowMissingError,
 )
 from airflow_provider_dotypos.hooks import failures
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import Decision, airflow_failures, decision, named_errors
 
 PutOff = type(reschedule_exception(datetime.now(timezone.utc)))
@@ -149,6 +150,15 @@ def test_a_destination_that_fails_comes_with_a_cure_and_few_frames(logged: Logge
     assert frames_of(FULL_DISK) == 2
     (record,) = logged(logging.ERROR)
     assert "No space left on device: '/data/x'.\nCheck destination" in record.getMessage()
+
+
+def test_a_connection_that_does_not_exist_comes_with_a_cure(logged: Logged) -> None:
+    with pytest.raises(missing_connection(), match="nowhere") as failed, airflow_failures("nowhere"):
+        DotyposHook("nowhere").get("branches", 1)
+    assert frames_of(failed.value) == 2
+    (record,) = logged(logging.ERROR)
+    assert "nowhere" in record.getMessage()
+    assert "Create this connection" in record.getMessage()
 
 
 def test_what_a_dag_author_could_not_write_is_no_destination_of_ours(logged: Logged) -> None:

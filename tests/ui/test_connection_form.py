@@ -150,7 +150,7 @@ def test_the_form_shows_what_the_provider_declares(connections: Connections):
 
     for section, names in {
         "Cloud": ["refresh_token", "cloud_id", "cloud_name"],
-        "Advanced": ["timeout", "requests_per_minute", "max_concurrency"],
+        "Advanced": ["timeout", "requests_per_minute", "max_concurrency", "allow_http"],
     }.items():
         region = form.open(section)
         expect(region.locator("label")).to_have_text([CONN_FIELDS[name]["label"] for name in names])
