@@ -202,7 +202,7 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "The task gives its slot back until …": lambda t: t.meet("429", retry_after="1700"),
     "nothing has settled since …": nothing_settled,
     "have been read by later runs": a_late_run,
-    "… exists already, with … rows; it is kept.": twice,
+    "The set exists already, with … It is kept": twice,
     "Waiting … s until changes up to … show in the API.": at_once,
     "The task was killed while it waited": killed,
 }
