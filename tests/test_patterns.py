@@ -61,7 +61,7 @@ OWN = {
     "api/paths.py": 2,
     "api/query.py": 1,
     "api/window.py": 3,
-    "commands/sandbox.py": 1,
+    "commands/sandbox.py": 2,
     "connections/stored.py": 2,
     "transfers/files/commit.py": 1,
     "transfers/files/manifest.py": 1,
