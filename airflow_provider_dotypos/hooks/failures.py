@@ -15,7 +15,6 @@ from typing import Any, Literal, NamedTuple
 
 from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.errors import (
-    HOW_TO_CONNECT,
     DotyposApiError,
     DotyposError,
     DotyposRateLimitError,
@@ -36,7 +35,10 @@ _DISK_CURE = (
 )
 
 #: What to do when there is no connection of an id: the task's own, or its destination's.
-_CONNECTION_CURE = f"Create this connection ({HOW_TO_CONNECT}), or correct its id in the task."
+_CONNECTION_CURE = (
+    "Create it under Admin > Connections (one of Dotypos also under Admin > Connect Dotypos), or correct its id in the "
+    "task."
+)
 
 
 class Decision(NamedTuple):
