@@ -160,7 +160,7 @@ def named(error: DotyposError, conn_id: str) -> DotyposError:
 
 def in_short_lines(message: str) -> str:
     """Return a message for a log's narrow window: each sentence begins a line, and long ones are wrapped."""
-    sentences = re.split(r"(?<=[.!?]) (?=[A-Z(])", message)
+    sentences = re.split(r"(?<=[.!?)]) (?=[A-Z(])", message)
     return "\n".join(
         line
         for sentence in sentences
