@@ -41,7 +41,7 @@ FOREIGN = {
         r"-?\d+(\.\d+)?",
         r"[A-Za-z_]{1,40}",
     },
-    "hooks/failures.py": {r"(?<=[.!?]) (?=[A-Z(])"},
+    "hooks/failures.py": {r"(?<=[.!?)]) (?=[A-Z(])"},
     "commands/probes/filters.py": {"[A-Za-z]{2}"},
     "transfers/rows/lenient.py": {lenient._NUMBER.pattern, lenient._FINER_THAN_MILLISECONDS.pattern},
     # A connector's answer passes these on its way into a connection.
