@@ -242,7 +242,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
                 ", ".join(earlier),
             )
         path, manifest = results[-1]
-        files = sum(len(part.sizes) for part in manifest.parts)
+        files = len(manifest.contents.files)
         result = {
             "manifest": path,
             "manifests": [path for path, _ in results],

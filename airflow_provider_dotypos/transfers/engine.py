@@ -54,7 +54,7 @@ def extract(
             return finished
         try:
             walked = Engine(selection, reader, sink, settle).walk(window)
-            return sink.commit(walked)
+            return sink.commit(walked, reader.check_cancelled)
         except SupersededError:
             return sink.give_way()
         except BaseException:
@@ -108,7 +108,7 @@ class Engine:
             self._walk_all(self._missing(self._pieces(tail, without_cursor=False)))
         if self._selection.open_end and entity.cursors:
             self._walk_to_the_open_end((tail or window).until)
-        return Walked(tail, self._reader.requests)
+        return Walked(tail, self._reader.requests, self._reader.concurrency)
 
     def _walk_to_the_open_end(self, start: int) -> None:
         """Read the ids of all rows from a cursor on, settled or not: a snapshot misses no row then.

@@ -6,7 +6,6 @@ import ast
 import gzip
 import json
 import os
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -21,11 +20,10 @@ import pytest
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.api.entities import cloud_lists
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
+from demo import children
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 PRAGUE = ZoneInfo("Europe/Prague")
-#: Airflow 3.2 needs some three seconds of CPU for each task that it runs by `dag.test`.
-pytestmark = pytest.mark.timeout(1800)
 
 DAG_IDS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 LARGEST = "example_dotypos_everything"
@@ -66,9 +64,7 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> dict[s
         ["-m", "airflow", "db", "migrate"],
         [str(Path(__file__).with_name("run_examples.py")), str(EXAMPLES), str(home / "report.json"), *dag_ids],
     ):
-        done = subprocess.run(
-            [sys.executable, *argv], env=environment, cwd=home, capture_output=True, text=True, timeout=900
-        )
+        done = children.run([sys.executable, *argv], env=environment, cwd=home, capture_output=True, text=True)
         assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     loaded: dict[str, Any] = json.loads((home / "report.json").read_text())
     return loaded

@@ -18,6 +18,7 @@ import pytest
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from demo import children
 
 DAGS = """
 import os
@@ -80,13 +81,13 @@ class Airflow:
         self.log = home / "log"
         with self.log.open("w") as log:
             migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-            subprocess.run(migrate, env=self._environment, cwd=home, check=True, stdout=log, stderr=log)
+            children.run(migrate, env=self._environment, cwd=home, check=True, stdout=log, stderr=log)
         self._home = home
         self.process = self._start()
 
     def _start(self, **environment: str) -> subprocess.Popen[str]:
         with self.log.open("a") as log:
-            return subprocess.Popen(
+            return children.Child(
                 [sys.executable, str(Path(__file__).with_name("airflow_runs.py")), str(self._home / "dags")],
                 env=self._environment | environment,
                 cwd=self._home,
@@ -99,7 +100,7 @@ class Airflow:
     def die(self, dag: str) -> None:
         """Run a DAG whose task's process is killed once ``execute`` is done, and isn't tried again."""
         process = self._start(DIE="yes")
-        process.communicate(json.dumps({"do": "run", "dag": dag}) + "\n", timeout=120)
+        process.communicate(json.dumps({"do": "run", "dag": dag}) + "\n")
         assert process.returncode == -signal.SIGKILL, self.log.read_text()[-4000:]
 
     def tell(self, **command: Any) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         yield one
         assert one.process.stdin is not None
         one.process.stdin.close()
-        one.process.wait(30)
+        one.process.wait()
 
 
 def test_runs_go_on_where_the_last_success_ended_and_people_can_see_and_set_that(airflow: Airflow) -> None:
