@@ -126,15 +126,16 @@ def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstance
 def fill_outlet_events(
     context: Any, outlets: Iterable[Any], extra: Mapping[str, Any], written: Sequence[Asset]
 ) -> None:
-    """Have the asset events of a task's outlets hold something.
+    """Have the asset events of a task's outlets hold something. Outside of Airflow there are none.
 
     :param written: the assets that the task wrote: an outlet that is an alias gets an event of each.
     """
     from airflow.sdk.definitions.asset import Asset, AssetAlias, AssetRef
 
-    for outlet in outlets:
+    events = context.get("outlet_events")
+    for outlet in outlets if events is not None else ():
         if isinstance(outlet, AssetAlias):
             for asset in written:
-                context["outlet_events"][outlet].add(asset, dict(extra))
+                events[outlet].add(asset, dict(extra))
         elif isinstance(outlet, (Asset, AssetRef)):
-            context["outlet_events"][outlet].extra.update(extra)
+            events[outlet].extra.update(extra)

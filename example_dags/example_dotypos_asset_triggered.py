@@ -41,8 +41,8 @@ def asset_triggered() -> None:
         for event in triggering_asset_events[ORDERS]:
             for manifest in event.extra["manifests"]:
                 # The folder's newest set is read: the one of the event may have been replaced by now.
-                committed = read_manifest(manifest.rpartition("/")[0])
-                hour_of |= {row["id"]: _hour(row["created"]) for row in committed.rows()}
+                for row in read_manifest(manifest.rpartition("/")[0]).rows():
+                    hour_of[row["id"]] = _hour(row["created"])
         return {str(hour): count for hour, count in sorted(Counter(hour_of.values()).items())}
 
     orders_by_hour()

@@ -156,6 +156,7 @@ def test_only_one_file_knows_airflow_versions(path: Path) -> None:
         stable = {
             "BaseHook",
             "BaseOperator",
+            "BaseOperatorLink",
             "BaseSensorOperator",
             "ObjectStoragePath",
             "Context",

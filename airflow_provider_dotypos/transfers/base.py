@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +166,8 @@ class DotyposTransferOperator(BaseOperator):
         from airflow_provider_dotypos.transfers.engine import extract
 
         zone = timezone.utc if self.timezone is None else time_zone(self.timezone)
-        self.log.info("Extracting %s.", _description(selection, reader.cloud, window, zone))
+        for line in _opening(selection, reader.cloud, window, zone):
+            self.log.info("%s", line)
         return extract(selection, window, reader, self._sink(context, selection, window), settle=self.settle)
 
     def _selection(self, cloud_id: int, **further: Any) -> Selection:
@@ -245,13 +246,13 @@ class DotyposTransferOperator(BaseOperator):
         return None if self.start is None else instant(self.start, "start", self.timezone)
 
 
-def _description(selection: Selection, cloud: str, window: Window, zone: tzinfo) -> str:
-    """Return what is extracted, for the log. A filter may hold personal data, so only that there is one is said."""
+def _opening(selection: Selection, cloud: str, window: Window, zone: tzinfo) -> Iterator[str]:
+    """Yield lines that say what is extracted. A filter may hold personal data, so only that there is one is said."""
     is_whole = selection.snapshot or not selection.entity.cursors
-    rows = spoken(selection.entity.name)
-    if is_whole:
-        rows = f"the ids of all {rows}" if selection.snapshot else f"all {rows}"
+    which = ("the ids of " if selection.snapshot else "") + ("all " if is_whole else "")
+    rows = f"{which}{'filtered ' if selection.filter else ''}{spoken(selection.entity.name)}"
     if selection.include:
         rows += f" with {', '.join(spoken(child.entity) for child in selection.lists.values())}"
-    filtered = ", filtered" if selection.filter else ""
-    return f"{rows} of {cloud}{'' if is_whole else f', {period(window, zone)}'}{filtered}"
+    yield f"Extracting {rows} of {cloud}."
+    if not is_whole:
+        yield f"The window is {period(window, zone)}."

@@ -224,7 +224,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
 
         folder = self._destination() / set_folder(selection, window, self._format)
         self.files_url = console_url(folder)
-        self.log.info("The files go to %s", folder)
+        self.log.info("Folder: %s", folder)
         attempt = Attempt.begin(
             Store(folder, self._patience),
             overwrite=self.overwrite,
@@ -254,8 +254,8 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
             "files": files,
             "bytes": manifest.bytes,
         }
+        self.log.info("Manifest: %s", path)
         self.log.info("%s", _summary(manifest, files))
-        self.log.info("The manifest is %s", path)
         return result
 
     def _assets(self) -> list[Asset]:

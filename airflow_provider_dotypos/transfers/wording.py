@@ -31,9 +31,9 @@ def size(number: int) -> str:
 
 
 def period(window: Window, zone: tzinfo = timezone.utc) -> str:
-    """Return a window: ``changed from 2026-03-01 00:00 to 2026-03-02 00:00 UTC``."""
+    """Return a window: ``from 2026-03-01 00:00 to 2026-03-02 00:00 UTC``."""
     end = f"{_moment(window.until, zone)} {zone}"
-    return f"changed before {end}" if window.since is None else f"changed from {_moment(window.since, zone)} to {end}"
+    return f"from {'the beginning' if window.since is None else _moment(window.since, zone)} to {end}"
 
 
 def _moment(milliseconds: int, zone: tzinfo) -> str:
