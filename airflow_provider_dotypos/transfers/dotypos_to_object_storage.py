@@ -70,7 +70,8 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
     :param compression_level: of gzip, 1 to 3 (higher costs more time than it saves space).
     :param overwrite: replace the window's set as a whole, once the new one is complete.
     :param settle: seconds that a change may need to show in the API.
-    :param max_part_bytes: size in bytes at which a part ends.
+    :param max_part_bytes: size in bytes at which a part ends. Files of less than 8 MiB, or of less than this size, are
+        merged before the set is committed, if a table has more files than threads.
     :param concurrency: threads that walk the window at once, 1 to 64. Defaults to the connection's *Max concurrency*.
     :param destination_conn_id: Airflow connection of the store, where `destination` doesn't name one. (templated)
     :param cloud_id: the cloud, in place of the connection's. (templated)
