@@ -26,6 +26,11 @@ def skip_exception(message: str) -> Exception:
     return _exception("AirflowSkipException")(message)
 
 
+def missing_connection() -> type[Exception]:
+    """Return the exception that Airflow raises if there is no connection of an id."""
+    return _exception("AirflowNotFoundException")
+
+
 def _exception(name: str) -> type[Exception]:
     """Return one of Airflow's exceptions from where the version keeps it."""
     try:

@@ -100,6 +100,10 @@ def provider_info() -> dict[str, Any]:
                 "python-module": "airflow_provider_dotypos.transfers.dotypos_to_object_storage",
             }
         ],
+        "extra-links": [
+            "airflow_provider_dotypos.transfers.links.CloudLink",
+            "airflow_provider_dotypos.transfers.links.FilesLink",
+        ],
         "cli": ["airflow_provider_dotypos.cli.airflow_commands"],
         "connection-types": [
             {

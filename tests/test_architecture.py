@@ -68,6 +68,7 @@ HEAVY = {
         "httpx",
         "tenacity",
         "pyarrow",
+        "pandas",
         "fastapi",
         "starlette",
         "uvicorn",

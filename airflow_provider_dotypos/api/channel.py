@@ -41,6 +41,15 @@ class Channel:
         self._connected: Callable[[], Transport | None] = lambda: None
         self._lock = threading.Lock()
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether the server has answered this process, so that its address is right."""
+        return self._base_url in _answering
+
+    def note_answer(self) -> None:
+        """Note that the server has answered."""
+        _answering.add(self._base_url)
+
     def lane(self, cloud_id: int | None) -> Lane:
         """Return what calls to a cloud share; ``None`` is for calls that belong to no cloud."""
         return self._lanes.get(cloud_id) or self._lanes.setdefault(cloud_id, Lane(Gate(), Tokens()))
@@ -80,6 +89,9 @@ class Channel:
 #: change.
 _channels: dict[str, Channel] = {}
 
+#: Base URLs of the servers that have answered this process.
+_answering: set[str] = set()
+
 
 def open_channel(settings: Settings) -> Channel:
     """Return this process's channel to a server by a refresh token."""
@@ -97,7 +109,8 @@ def _warn_of_http(base_url: str) -> None:
 
 
 def forget_tokens() -> None:
-    """Forget every token and gate of this process (tests, and long-lived processes that want a clean start)."""
+    """Forget what this process knows of servers and tokens (tests, and long-lived ones that want a clean start)."""
+    _answering.clear()
     for channel in list(_channels.values()):
         channel.forget()
 

@@ -66,6 +66,19 @@ class Settings:
     max_concurrency: int = 4
     cloud_name: str | None = None
 
+    @property
+    def cloud(self) -> str:
+        """The cloud for people: by its name, if the connection holds it, and its number."""
+        return f"{self.cloud_name} ({self.cloud_id})" if self.cloud_name else f"cloud {self.cloud_id}"
+
+    @property
+    def cloud_url(self) -> str | None:
+        """Where a browser shows the cloud in Dotypos's administration; ``None`` for a cloud of a sandbox.
+
+        Pages below this address are linked to by one client [C1]; that it is a page itself is assumed [A].
+        """
+        return f"https://admin.dotypos.com/cloud/{self.cloud_id}" if self.base_url == DEFAULT_BASE_URL else None
+
     @classmethod
     def from_fields(
         cls,

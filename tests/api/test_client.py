@@ -14,6 +14,7 @@ from email.utils import format_datetime
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
+from airflow_provider_dotypos.api import retry
 from airflow_provider_dotypos.api.channel import Lane, open_channel
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.http import Answer
@@ -392,8 +393,29 @@ class TestSafety:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        with pytest.raises(errors.DotyposConnectionError, match=f"127.0.0.1:{port}"):
+        with pytest.raises(errors.DotyposConnectionError, match=f"127.0.0.1:{port}.*API base URL") as caught:
             get(new_client(Patience(0.5, 0.5), host=f"http://127.0.0.1:{port}"))
+        assert caught.value.unreachable
+
+    def test_a_server_that_never_answered_is_asked_for_a_shorter_time(
+        self, new_client: NewClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may be the wrong one; one that has answered may only be restarting."""
+        monkeypatch.setattr(retry.random, "uniform", lambda low, high: 0.01)
+        patience = Patience(faults=0.3, unreachable=0.05)
+        with Sandbox() as sandbox:
+            met, stranger = (
+                new_client(patience, host=host, refresh_token=sandbox.refresh_token, cloud_id=sandbox.cloud_ids[0])
+                for host in (sandbox.url, "http://127.0.0.1:1")
+            )
+            get(met)
+            met.close() if isinstance(met, DotyposClient) else met.run(met.client.aclose())
+        tries = {}
+        for client in (met, stranger):
+            with pytest.raises(errors.DotyposConnectionError) as caught:
+                get(client)
+            tries[client] = caught.value.tries
+        assert tries[met] > 20 > tries[stranger] > 3
 
     @pytest.mark.parametrize(
         "host", ["xn--.invalid", "xn--a.invalid", "xn--0.xn--", "a..invalid", f"{'a' * 70}.invalid"]

@@ -25,7 +25,10 @@ import os
 import signal
 from datetime import timedelta
 from airflow.sdk import DAG, Asset
+from airflow_provider_dotypos.api import settings
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+
+settings.DEFAULT_BASE_URL = "{sandbox}"
 
 class Dying(DotyposToObjectStorageOperator):
     def execute(self, context):
@@ -63,7 +66,9 @@ class Airflow:
         self.sandbox = sandbox
         self.asset = f"file://{home}/lake/orders"
         (home / "dags").mkdir()
-        (home / "dags" / "dags.py").write_text(DAGS.replace("{place}", f"file://{home}/lake"))
+        (home / "dags" / "dags.py").write_text(
+            DAGS.replace("{place}", f"file://{home}/lake").replace("{sandbox}", sandbox.url)
+        )
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")} | {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
@@ -209,6 +214,18 @@ def test_start_and_lookback(airflow: Airflow) -> None:
     assert again["since"] < result["until"]
     assert set(first) <= set(ids)
     assert airflow.watermark("others")[1] == again["until"]
+
+
+@pytest.mark.parametrize(("dag", "map_index"), [("plain", -1), ("dying_mapped", 0)])
+def test_a_task_links_to_its_cloud_and_to_no_folder_that_browsers_do_not_open(
+    airflow: Airflow, dag: str, map_index: int
+) -> None:
+    instance = f"dags/{dag}/dagRuns/{quote(airflow.run(dag)['run'])}/taskInstances/extract"
+    links = airflow.tell(do="get", path=f"{instance}/links?map_index={map_index}")["answer"]
+    assert links["extra_links"] == {
+        "Cloud in Dotypos": f"https://admin.dotypos.com/cloud/{airflow.sandbox.cloud_ids[0]}",
+        "Files": None,
+    }
 
 
 @pytest.mark.parametrize("dag", ["templated", "mapped"])
