@@ -33,6 +33,7 @@ FOREIGN = {
     "api/passes.py": {r"\w+"},
     "api/auth.py": {r"[\x21-\x7e]+"},
     "connect/credentials.py": {r"[\x21-\x7e]+"},
+    "connect/page/suggestion.py": {"[a-z0-9]+"},
     "api/transport.py": {r"^(<.*?>|\w*Connection\(.*?\)): "},
     "commands/probes/values.py": {
         values._TIME.pattern,
@@ -62,6 +63,7 @@ OWN = {
     "api/query.py": 1,
     "api/window.py": 3,
     "commands/sandbox.py": 2,
+    "connect/page/next_steps.py": 1,
     "connections/stored.py": 2,
     "transfers/files/commit.py": 1,
     "transfers/files/manifest.py": 1,
@@ -120,6 +122,7 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "two letters": puts("[A-Za-z]{2}", "search"),
     "a token": puts(r"[\x21-\x7e]+"),
     "a host": puts(r"[\w:-][\w.:-]*"),
+    "words": puts("[a-z0-9]+", "findall"),
     "a blank": puts(r"[^\x21-\x7e]", "search"),
     "a reason": lambda text: re.sub(r"^(<.*?>|\w*Connection\(.*?\)): ", "", text),
     "the end of a path": lambda text: re.sub(r"/v2$", "", text),

@@ -1,4 +1,7 @@
-"""Every example DAG, and README's, runs through Airflow itself, and what lands is what the shop holds."""
+"""Every example DAG, and README's, runs through Airflow itself, and what lands is what the shop holds.
+
+So does the DAG that the page *Connect Dotypos* gives to copy (`connect/page/next_steps`).
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ import pytest
 
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.api.entities import cloud_lists
+from airflow_provider_dotypos.connect.page.next_steps import write_first_dag
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from demo import children
 
@@ -31,6 +35,7 @@ LARGEST = "example_dotypos_everything"
 README = "first_orders"
 #: They continue where the last run ended.
 INCREMENTAL = {LARGEST, README}
+FROM_THE_PAGE = "dotypos_default_orders"
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,7 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> dict[s
     folder = home / "dags"
     shutil.copytree(EXAMPLES, folder)
     (folder / f"{README}.py").write_text(readme_dag().replace("file:///tmp/dotypos", f"file://{home}/readme"))
+    (folder / "first_dag.py").write_text(write_first_dag("dotypos_default").replace("/tmp/dotypos", f"{home}/lake"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
@@ -83,7 +89,7 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> dict[s
 
 
 def test_every_example_is_a_dag_named_like_its_file(report: dict[str, Any]) -> None:
-    assert sorted(report) == [*DAG_IDS, README]
+    assert sorted(report) == sorted([*DAG_IDS, README, FROM_THE_PAGE])
 
 
 @pytest.mark.parametrize("dag_id", [*DAG_IDS, README])
@@ -118,10 +124,13 @@ def test_the_first_run_of_the_readme_reads_a_week(report: dict[str, Any], sandbo
     assert sum(counted.values()) == len(_held(sandbox, sandbox.cloud_ids[0], "orders", extracted)) > 100
 
 
-def test_first_orders_are_those_that_the_shop_holds(report: dict[str, Any], sandbox: Sandbox) -> None:
-    (extracted,) = report["example_dotypos_first_orders"]["results"]["orders"]
+@pytest.mark.parametrize(("dag_id", "least"), [("example_dotypos_first_orders", 101), (FROM_THE_PAGE, 1)])
+def test_first_orders_are_those_that_the_shop_holds(
+    report: dict[str, Any], sandbox: Sandbox, dag_id: str, least: int
+) -> None:
+    (extracted,) = report[dag_id]["results"]["orders"]
     held = _held(sandbox, sandbox.cloud_ids[0], "orders", extracted)
-    assert len(held) > 100
+    assert len(held) >= least
     assert _landed(extracted) == Counter(row["id"] for row in held)
     assert extracted["rows"] == len(held)
 
