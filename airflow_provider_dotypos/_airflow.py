@@ -13,6 +13,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeAlias
 
+from airflow_provider_dotypos.api.errors import DotyposInputError
+
 log = logging.getLogger(__name__)
 
 #: A task instance: its DAG, run, task and map index.
@@ -70,10 +72,32 @@ def base_url() -> str | None:
     return conf.get("api", "base_url", fallback=None) or None
 
 
+def run_after(context: Any) -> datetime:
+    """Return the time from which the DAG run could start.
+
+    :raises DotyposInputError: if there is no DAG run.
+    """
+    moment: datetime = _require(context, "dag_run").run_after
+    return moment
+
+
 def task_instance(context: Any) -> TaskInstanceKey:
-    """Return which task instance runs."""
-    ti = context["ti"]
+    """Return which task instance runs.
+
+    :raises DotyposInputError: if none does.
+    """
+    ti = _require(context, "ti")
     return ti.dag_id, ti.run_id, ti.task_id, ti.map_index
+
+
+def _require(context: Any, name: str) -> Any:
+    value = context.get(name)
+    if value is None:
+        raise DotyposInputError(
+            f"the task's context holds no {name}, because it runs outside of a DAG run: give since and until, or run "
+            "it in one, for instance by dag.test()"
+        )
+    return value
 
 
 def try_number(context: Any) -> int:

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "airflow_provider_dotypos"
 
 #: Rooms, each with the rooms that it may import besides itself and the package's own `__version__`.
 ARROWS = {
-    "api": set(),
+    "api": {"provider_info"},
     "hooks": {"api", "_airflow", "_compat", "provider_info"},
     "operators": {"hooks", "api", "_airflow", "_compat"},
     "transfers": {"hooks", "api", "_airflow", "_compat"},
@@ -29,7 +29,7 @@ ARROWS = {
     "cli": {"commands"},
     "exceptions": {"api", "transfers"},
     "_compat": {"api", "provider_info"},
-    "_airflow": set(),
+    "_airflow": {"api"},
     "provider_info": set(),
     "__init__": {"provider_info"},
     "__main__": {"cli"},
@@ -81,7 +81,8 @@ LATE = {
     "__init__.py": {"provider_info"},
     "api/entities.py": {"api.entity_table"},
     "commands/connect.py": {"api.errors"},
-    "transfers/base.py": {"_compat", "hooks.failures", "transfers.selection", "transfers.watermark"},
+    "hooks/arguments.py": {"_compat"},
+    "transfers/base.py": {"_airflow", "_compat", "hooks.failures", "transfers.selection", "transfers.watermark"},
     "transfers/dotypos_to_object_storage.py": {"_airflow", "_compat", "transfers.watermark"},
     "transfers/files/formats/file_format.py": {
         f"transfers.files.formats.{name}" for name in ("delimited", "jsonl", "parquet", "part_ids")

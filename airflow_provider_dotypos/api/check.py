@@ -79,6 +79,13 @@ def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]
         return CheckResult("not working", str(error))
     # A person is waiting: neither a slow server nor the connection's own limit may take long.
     settings = replace(given, timeout=min(given.timeout, _LONGEST_ANSWER), requests_per_minute=None)
+    result = _reached(settings, on_token)
+    if not given.notice:
+        return result
+    return replace(result, message=f"{result.message.removesuffix('.')}. {given.notice}.")
+
+
+def _reached(settings: Settings, on_token: Callable[[str], None]) -> CheckResult:
     try:
         return _signed_in(settings, on_token)
     except DotyposAuthenticationError as error:
@@ -117,7 +124,8 @@ def _signed_in(settings: Settings, on_token: Callable[[str], None]) -> CheckResu
             return CheckResult("not working", _advice(error))
         # Sign-in answers 401 to a wrong token and to a wrong cloud alike, but listing clouds needs no cloud.
         offer = _offer(Reader(anywhere).clouds())
-        return CheckResult("not working", f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {offer}")
+        name = "cloud_id" if settings.cloud_id_given else "Cloud ID"
+        return CheckResult("not working", f"Refresh Token is good, but not for {name} {settings.cloud_id}. {offer}")
     notes = [note for note in ("expired", "restricted", "deleted") if cloud.get(note) is True]
     aside = f"; Dotypos marks it {' and '.join(notes)}" if notes else ""
     return CheckResult("working", f"Connected to cloud {named(cloud)}{aside}", cloud)

@@ -13,12 +13,24 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from airflow_provider_dotypos.api.errors import HOW_TO_CONNECT, DotyposConfigurationError, DotyposMissingTokenError
+from airflow_provider_dotypos.api.errors import (
+    HOW_TO_CONNECT,
+    DotyposConfigurationError,
+    DotyposMissingTokenError,
+)
+from airflow_provider_dotypos.api.extra import describe_unknown
+from airflow_provider_dotypos.api.overrides import (
+    LARGEST_CLOUD_ID,
+    MOST_AT_ONCE,
+    cloud_number,
+    describe,
+    is_absent,
+    read_concurrency,
+    read_given_cloud_id,
+)
+from airflow_provider_dotypos.provider_info import CONN_TYPE
 
 DEFAULT_BASE_URL = "https://api.dotykacka.cz"
-
-#: Cloud ids are 32-bit integers [D].
-_LARGEST_CLOUD_ID = 2**31 - 1
 
 
 class Limits(NamedTuple):
@@ -33,7 +45,7 @@ class Limits(NamedTuple):
 LIMITS: Mapping[str, Limits] = {
     "timeout": Limits(0.1, 3600),
     "requests_per_minute": Limits(0.01, 60_000),
-    "max_concurrency": Limits(1, 64, whole=True),
+    "max_concurrency": Limits(1, MOST_AT_ONCE, whole=True),
 }
 
 #: Airflow's Test button sends port 0 for "none".
@@ -50,6 +62,8 @@ class Settings:
     :param timeout: longest wait for one whole answer, in seconds.
     :param requests_per_minute: most requests of one process to one cloud in a minute; ``None`` for no limit.
     :param max_concurrency: most requests under way at once.
+    :param cloud_id_given: whether the cloud was given in place of the connection's own.
+    :param notice: a sentence about extras of the connection that nothing reads; empty if none is.
     """
 
     base_url: str
@@ -58,11 +72,14 @@ class Settings:
     timeout: float = 60.0
     requests_per_minute: float | None = None
     max_concurrency: int = 4
+    cloud_id_given: bool = False
+    notice: str = ""
 
     @classmethod
     def from_fields(
         cls,
         *,
+        conn_type: object = None,
         host: object = None,
         port: object = None,
         extra: Mapping[str, object],
@@ -71,44 +88,63 @@ class Settings:
     ) -> Settings:
         """Return the settings in a connection's fields.
 
+        :param conn_type: the connection's type, where it is known.
         :param cloud_id: overrides the connection's Cloud ID.
         :param max_concurrency: overrides the connection's Max concurrency.
         :raises DotyposConfigurationError: if a field is missing or unusable; the message names it and the cure.
+        :raises DotyposInputError: if what overrides a field is unusable.
         """
+        if conn_type and conn_type != CONN_TYPE:
+            raise DotyposConfigurationError(
+                f"The Airflow connection is of another type ({conn_type}), not {CONN_TYPE}: name one of that type, or "
+                f"connect a cloud ({HOW_TO_CONNECT})"
+            )
+        notice = describe_unknown(extra)
+        cloud_id_given = cloud_id is not None and cloud_id != ""
         timeout = _number(extra.get("timeout"), "Timeout", LIMITS["timeout"])
         concurrency = _number(extra.get("max_concurrency"), "Max concurrency", LIMITS["max_concurrency"])
         if max_concurrency is not None:
-            concurrency = _number(
-                max_concurrency, "Max concurrency", LIMITS["max_concurrency"], ", given as max_concurrency,"
-            )
+            concurrency = read_concurrency(max_concurrency, "max_concurrency")
         return cls(
             base_url=read_base_url(host, port),
-            refresh_token=_refresh_token(extra.get("refresh_token")),
-            cloud_id=_cloud_id(extra.get("cloud_id") if cloud_id is None or cloud_id == "" else _given(cloud_id)),
+            refresh_token=_refresh_token(extra.get("refresh_token"), notice),
+            cloud_id=read_given_cloud_id(cloud_id) if cloud_id_given else _cloud_id(extra.get("cloud_id")),
             timeout=60.0 if timeout is None else timeout,
             requests_per_minute=_number(
                 extra.get("requests_per_minute"), "Requests per minute", LIMITS["requests_per_minute"]
             ),
             max_concurrency=4 if concurrency is None else int(concurrency),
+            cloud_id_given=cloud_id_given,
+            notice=notice,
         )
 
+    def origin_of(self, cloud_id: int) -> str:
+        """Return what names a cloud that a call goes to, for a message."""
+        if cloud_id != self.cloud_id:
+            return "the path"
+        return (
+            "cloud_id (in place of the connection's Cloud ID)" if self.cloud_id_given else "Cloud ID in the connection"
+        )
 
-def _given(cloud_id: object) -> object:
-    """Return a cloud id given as an argument; a template that rendered to nothing must not mean another cloud."""
-    if _absent(cloud_id):
-        raise DotyposConfigurationError(f"Cloud ID, given as cloud_id={cloud_id!r}: its template rendered to nothing")
-    return cloud_id
+    def require_cloud_id(self) -> int:
+        """Return the cloud to work in.
+
+        :raises DotyposConfigurationError: if none is named.
+        """
+        if self.cloud_id is None:
+            raise DotyposConfigurationError(
+                "Cloud ID is missing in the Airflow connection: give the number of the cloud to work in (the "
+                "connection's Test lists those the token may use), or pass cloud_id"
+                f"{'. ' if self.notice else ''}{self.notice}"
+            )
+        return self.cloud_id
 
 
-def _absent(value: object) -> bool:
-    return value is None or (isinstance(value, str) and value.strip() in ("", "null", "None"))
-
-
-def _refresh_token(value: object) -> str:
-    if _absent(value):
+def _refresh_token(value: object, notice: str) -> str:
+    if is_absent(value):
         raise DotyposMissingTokenError(
             "Refresh Token is missing in the Airflow connection (extra refresh_token): connect the cloud "
-            f"({HOW_TO_CONNECT})"
+            f"({HOW_TO_CONNECT}){'. ' if notice else ''}{notice}"
         )
     if not isinstance(value, str):
         raise DotyposConfigurationError(
@@ -124,26 +160,23 @@ def _refresh_token(value: object) -> str:
 
 
 def _cloud_id(value: object) -> int | None:
-    if _absent(value):
+    if is_absent(value):
         return None
-    number = int(value) if isinstance(value, float) and value.is_integer() else value
-    if isinstance(number, str) and re.fullmatch(r"[0-9]{1,10}", number.strip()):
-        number = int(number)
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 < number <= _LARGEST_CLOUD_ID:
+    number = cloud_number(value)
+    if number is None:
         raise DotyposConfigurationError(
-            f"Cloud ID must be the cloud's number, 1 to {_LARGEST_CLOUD_ID}, not {_shown(value)} "
+            f"Cloud ID must be the cloud's number, 1 to {LARGEST_CLOUD_ID}, not {describe(value)} "
             "(it is not the client id)"
         )
     return number
 
 
-def _number(value: object, name: str, limits: Limits, place: str = " in the Airflow connection") -> float | None:
+def _number(value: object, name: str, limits: Limits) -> float | None:
     """Return a number; ``None`` if there is none.
 
     :param name: the field's label.
-    :param place: where the value was given; completes the label in an error.
     """
-    if _absent(value):
+    if is_absent(value):
         return None
     try:
         number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
@@ -153,7 +186,8 @@ def _number(value: object, name: str, limits: Limits, place: str = " in the Airf
     if number is None or not fits or (limits.whole and not number.is_integer()):
         kind = "a whole number" if limits.whole else "a number"
         raise DotyposConfigurationError(
-            f"{name}{place} must be {kind} from {limits.least:g} to {limits.most:g}, not {_shown(value)}"
+            f"{name} in the Airflow connection must be {kind} from {limits.least:g} to {limits.most:g}, not "
+            f"{describe(value)}"
         )
     return number
 
@@ -163,10 +197,10 @@ def read_base_url(host: object, port: object) -> str:
 
     :raises DotyposConfigurationError: if it can't be read, or must not be used.
     """
-    if _absent(host):
+    if is_absent(host):
         host = DEFAULT_BASE_URL
     if not isinstance(host, str):
-        raise _bad_base_url(f"is {_shown(host)}")
+        raise _bad_base_url(f"is {describe(host)}")
     text = host.strip()
     try:
         # A connection URI leaves only the host of an address.
@@ -175,7 +209,7 @@ def read_base_url(host: object, port: object) -> str:
     except ValueError:
         raise _bad_base_url("holds an impossible host or port") from None
     if split.scheme not in ("https", "http"):
-        raise _bad_base_url(f"starts with {_shown(split.scheme)}")
+        raise _bad_base_url(f"starts with {describe(split.scheme)}")
     if not split.hostname:
         raise _bad_base_url("holds no host")
     if not re.fullmatch(r"[\w:-][\w.:-]*", split.hostname, re.ASCII):
@@ -209,14 +243,3 @@ def is_loopback(host: str) -> bool:
 
 def _bad_base_url(why: str) -> DotyposConfigurationError:
     return DotyposConfigurationError(f"API base URL must look like {DEFAULT_BASE_URL}; this one {why}")
-
-
-def _shown(value: object) -> str:
-    """Return a value for a message: its kind and, if short, the value. A long one may be a misplaced secret."""
-    kind = type(value).__name__
-    if isinstance(value, int) and value.bit_length() > 64:
-        return f"a very large {kind}"
-    if not isinstance(value, (int, float, str)):
-        return f"a value of type {kind}"
-    text = str(value)
-    return f"{kind} {text!r}" if len(text) <= 20 else f"{kind} of {len(text)} characters"
