@@ -15,7 +15,7 @@ export PIP_CACHE_DIR ?= $(CURDIR)/.work/pip
 export AIRFLOW_HOME  := $(CURDIR)/.work/airflow-$(AIRFLOW)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sandbox test storms lint bench wheel clean chromium
+.PHONY: help setup demo ui sandbox test storms lint bench entities wheel clean chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ lint: $(VENV)/.ready-dev ## Run ruff (with Airflow's rules, and its formatter) a
 bench: $(VENV)/.ready-dev ## Measure speed and memory
 	@for one in extraction together waste memory kills imports tokens retries calls; do \
 	  $(BIN)/python -m benchmarks.$$one || exit 1; done
+
+entities: $(VENV)/.ready-dev ## Write the page of entities from the entity table (docs/reference/entities.md)
+	@$(BIN)/python -m tests.entities_page
 
 wheel: $(VENV)/.ready-dev ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist

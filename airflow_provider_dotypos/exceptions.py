@@ -26,7 +26,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWalkError,
     DotyposWriteError,
 )
-from airflow_provider_dotypos.transfers.errors import DamagedSetError, PyarrowMissingError
+from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
 
 __all__ = [
     "DamagedSetError",
@@ -54,5 +54,6 @@ __all__ = [
     "DotyposValidationError",
     "DotyposWalkError",
     "DotyposWriteError",
+    "PandasMissingError",
     "PyarrowMissingError",
 ]

@@ -45,6 +45,13 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         ),
         "schema": {"type": ["string", "null"], "pattern": "^[0-9]{1,10}$", "section": "Cloud"},
     },
+    "cloud_name": {
+        "label": "Cloud name",
+        "description": (
+            "For people, in logs and lists. Admin > Connect Dotypos fills it in; correct it if you change Cloud ID."
+        ),
+        "schema": {"type": ["string", "null"], "section": "Cloud"},
+    },
     "timeout": {
         "label": "Timeout",
         "description": "Longest wait for one whole answer, in seconds, up to 3600. Empty: 60.",
@@ -59,6 +66,11 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "label": "Max concurrency",
         "description": "Most requests under way at once, for each task, up to 64. Empty: 4.",
         "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 64, "section": "Advanced"},
+    },
+    "allow_http": {
+        "label": "Allow plain HTTP",
+        "description": "Only for a sandbox on another host: lets API base URL start with http://. Empty: off.",
+        "schema": {"type": ["boolean", "null"], "section": "Advanced"},
     },
 }
 
@@ -87,6 +99,10 @@ def provider_info() -> dict[str, Any]:
                 "target-integration-name": "Object Storage",
                 "python-module": "airflow_provider_dotypos.transfers.dotypos_to_object_storage",
             }
+        ],
+        "extra-links": [
+            "airflow_provider_dotypos.transfers.links.CloudLink",
+            "airflow_provider_dotypos.transfers.links.FilesLink",
         ],
         "cli": ["airflow_provider_dotypos.cli.airflow_commands"],
         "connection-types": [

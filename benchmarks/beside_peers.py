@@ -1,8 +1,8 @@
 """Compare our operator with dlt, Airbyte's low-code CDK and a Singer tap: same server, same rows, up to files.
 
 Each of them runs at its best: the settings in ``peers`` are the fastest of those that were tried, see
-``docs/benchmarks.md``. At a network's latency dlt and Airbyte run twice: with the usual description of a paged list,
-which they read one page after another, and with the window cut into 16 by hand, which they read at once.
+``docs/background/benchmarks.md``. At a network's latency dlt and Airbyte run twice: with the usual description of a
+paged list, which they read one page after another, and with the window cut into 16 by hand, which they read at once.
 """
 
 from __future__ import annotations

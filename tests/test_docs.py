@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from airflow_provider_dotypos import exceptions
@@ -21,9 +22,13 @@ from airflow_provider_dotypos.provider_info import CONN_FIELDS
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+from tests import entities_page
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+DOCS = ROOT / "docs"
+#: What users read. Contributors and the curious read the others.
+FOR_USERS = sorted([ROOT / "README.md", DOCS / "index.md", *DOCS.glob("guides/*.md"), *DOCS.glob("reference/*.md")])
+PAGES = sorted([*FOR_USERS, ROOT / "CONTRIBUTING.md", *DOCS.glob("background/*.md")])
 
 
 def text_of(name: str) -> str:
@@ -32,6 +37,11 @@ def text_of(name: str) -> str:
 
 def blocks(page: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.fixture
@@ -60,32 +70,66 @@ def test_the_code_of_a_page_runs(page: Path, sandbox: Sandbox, monkeypatch: pyte
             given = {"dotypos_sandbox": sandbox, "dotypos_connection": "dotypos_default", "tmp_path": tmp_path / name}
             test(**{wanted: given[wanted] for wanted in inspect.signature(test).parameters})
     if page.name == "README.md":
-        assert known["order"]["documentNumber"]
+        assert sum(known["count_by_status"].function(extracted).values()) == extracted["rows"]
     if page.name == "calls.md":
         assert known["order"]["versionDate"].startswith("2026-01-01")
 
 
+def test_the_merge_of_the_guide_keeps_the_newest_version_of_each_row(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(sandbox.connection()))
+    (block,) = (code for code in blocks(DOCS / "guides" / "files-to-tables.md") if "duckdb.connect" in code)
+    exec(compile(block, "files-to-tables.md", "exec"), known := {"__name__": "files-to-tables"})
+
+    def extract(until: str) -> Any:
+        operator = DotyposToObjectStorageOperator(
+            task_id="orders", entity="orders", destination=str(tmp_path), until=until, file_format="parquet", settle=0
+        )
+        return operator.execute({})  # type: ignore[arg-type]
+
+    earlier = extract("2026-01-02T12:00:00Z")
+    cloud = sandbox.cloud_ids[0]
+    changed = sandbox.shop.rows(cloud, "orders")[0]["id"]
+    sandbox.shop.advance(3600)
+    sandbox.shop.update(cloud, "orders", changed, {"note": "changed"})
+    later = extract("2026-01-02T14:00:00Z")
+    for sets in (earlier, later, earlier):
+        known["merge_into_duckdb"].function(sets, f"{tmp_path}/lake.duckdb")
+
+    with duckdb.connect(f"{tmp_path}/lake.duckdb") as lake:
+        rows = lake.sql("SELECT count(*), count(DISTINCT id) FROM orders").fetchall()
+        note = lake.sql(f"SELECT note FROM orders WHERE id = {changed}").fetchall()
+    assert rows == [(len(sandbox.shop.rows(cloud, "orders")),) * 2]
+    assert note == [("changed",)]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text()):
         if not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+            led_to = page.parent / target if target else page
+            assert led_to.exists(), target
+            assert not anchor or anchor in anchors(led_to), f"{target}#{anchor}"
 
 
-@pytest.mark.parametrize(
-    ("operator", "page"),
-    [(DotyposOperator, "docs/calls.md"), (DotyposToObjectStorageOperator, "docs/extraction.md")],
-    ids=lambda thing: getattr(thing, "__name__", thing),
-)
-def test_every_parameter_is_told(operator: type, page: str) -> None:
-    names = set(inspect.signature(operator.__init__).parameters) - {"self", "kwargs"}  # type: ignore[misc]
-    assert not {name for name in names if f"`{name}`" not in text_of(page)}
+@pytest.mark.parametrize("operator", [DotyposOperator, DotyposToObjectStorageOperator], ids=lambda it: it.__name__)
+def test_every_parameter_is_told(operator: type) -> None:
+    table = text_of("docs/reference/parameters.md").split(f"## {operator.__name__}\n")[1].split("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? ?\| (yes)? ?\|", table, re.M)
+    signature = inspect.signature(operator.__init__).parameters  # type: ignore[misc]
+    names = set(signature) - {"self", "kwargs"}
+    defaults = {
+        name: eval(default, {"timedelta": timedelta}) if default else inspect.Parameter.empty
+        for name, default, _ in told
+    }
+    assert defaults == {name: signature[name].default for name in names}
+    assert {name for name, _, templated in told if templated} == set(operator.template_fields)  # type: ignore[attr-defined]
     assert not {name for name in names if f":param {name}:" not in (operator.__doc__ or "")}
-    assert set(operator.template_fields) <= names  # type: ignore[attr-defined]
 
 
 def test_every_field_of_the_form_is_told() -> None:
-    page = text_of("docs/connection.md")
+    page = text_of("docs/reference/connection.md")
     for name, declared in CONN_FIELDS.items():
         assert f"`{name}`" in page
         assert declared["label"] in page
@@ -93,30 +137,35 @@ def test_every_field_of_the_form_is_told() -> None:
 
 def test_every_method_of_the_hook_is_told() -> None:
     own = {name for name, thing in vars(DotyposHook).items() if inspect.isfunction(thing) and not name.startswith("_")}
-    pages = text_of("docs/calls.md") + text_of("docs/connection.md")
+    pages = text_of("docs/reference/calls.md") + text_of("docs/reference/connection.md")
     assert not {name for name in own - {"get_conn", "test_connection"} if f"hook.{name}(" not in pages}
 
 
 def test_every_error_is_told() -> None:
-    page = text_of("docs/calls.md")
+    page = text_of("docs/reference/errors.md")
     assert not {name for name in exceptions.__all__ if f"`{name}`" not in page}
 
 
-def test_every_entity_is_told_and_no_other() -> None:
-    told = set(
-        re.findall(
-            r"^\| `([\w-]+)`(?: \(schema unstable\))? \| (?:`|nothing)",
-            text_of("docs/extraction.md").split("## Entities")[1],
-            re.M,
-        )
-    )
-    listed = {name for name, row in entities().items() if row.listed}
-    assert told == listed
-    assert f"{len(listed)} entities" in text_of("README.md")
+def test_the_page_of_entities_is_that_of_the_table() -> None:
+    assert entities_page.PAGE.read_text() == entities_page.page(), "run make entities"
+
+
+def test_the_readme_counts_the_entities() -> None:
+    assert f"{sum(row.listed for row in entities().values())} entities" in text_of("README.md")
+
+
+@pytest.mark.parametrize("page", FOR_USERS, ids=lambda page: page.name)
+def test_pages_for_users_name_no_tests(page: Path) -> None:
+    assert not re.findall(r"\btests[./]\w+|\btest_\w+\.py", page.read_text())
+
+
+def test_the_index_leads_to_every_page() -> None:
+    linked = {(DOCS / target).resolve() for target in re.findall(r"\]\(([^)#]+)", text_of("docs/index.md"))}
+    assert set(DOCS.rglob("*.md")) - {DOCS / "index.md"} <= linked
 
 
 def test_every_option_of_the_sandbox_is_told() -> None:
-    page = text_of("docs/sandbox.md")
+    page = text_of("docs/reference/sandbox.md")
     for flags, _ in options():
         name = flags[0].removeprefix("--").replace("-", "_")
         assert f"`{name}`" in page or f"`{flags[0]}`" in page
@@ -134,7 +183,7 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
 
 def test_the_rooms_are_those_of_the_package() -> None:
     text = text_of("CONTRIBUTING.md")
-    rooms = text.split("## The rooms")[1].split("## The glossary")[0]
+    rooms = text.split("## The rooms")[1].split("## Rules")[0]
     package = ROOT / "airflow_provider_dotypos"
     api, elsewhere = rooms.split("In `api/`:")[1].split("Elsewhere:")
     assert {path.name for path in (package / "api").glob("[!_]*.py")} == set(re.findall(r"`([\w/]+\.py)`", api))

@@ -31,7 +31,7 @@ from airflow_provider_dotypos.api.errors import (
 )
 from airflow_provider_dotypos.api.reading import Reader, Row
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.settings import Settings, read_cloud_name
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +144,10 @@ def _advice(error: DotyposError) -> str:
     if isinstance(error, DotyposTlsError):
         return f"TLS failed: {error}"
     if isinstance(error, DotyposConnectionError) and not isinstance(error, DotyposAnswerTooLargeError):
-        return f"Dotypos can't be reached; check API base URL, Port, and the network: {error}"
-    if isinstance(error, (DotyposResponseError, DotyposApiError, DotyposAnswerTooLargeError)):
+        return f"Dotypos can't be reached. {error}"
+    if isinstance(error, (DotyposResponseError, DotyposAnswerTooLargeError)):
+        return f"The server at API base URL doesn't answer like Dotypos. {error}"
+    if isinstance(error, DotyposApiError):
         return f"The server at API base URL doesn't answer like Dotypos; check API base URL: {error}"
     return str(error)
 
@@ -166,4 +168,4 @@ def _offer(clouds: list[Row]) -> str:
 
 def named(cloud: Row) -> str:
     """Return a cloud's name and id, as people are shown them."""
-    return f"{str(cloud.get('name') or 'without a name')[:60]} ({str(cloud.get('id'))[:20]})"
+    return f"{read_cloud_name(cloud.get('name')) or 'without a name'} ({str(cloud.get('id'))[:20]})"

@@ -47,8 +47,8 @@ def is_absent(value: object) -> bool:
 def cloud_number(value: object) -> int | None:
     """Return a cloud's number, given as any kind of value; ``None`` if it isn't one."""
     number = int(value) if isinstance(value, float) and value.is_integer() else value
-    if isinstance(number, str) and re.fullmatch(r"[0-9]{1,10}", number.strip()):
-        number = int(number)
+    if isinstance(number, str) and re.fullmatch(r"[0-9]{1,10}(\.0)?", number.strip()):
+        number = int(number.strip().removesuffix(".0"))
     if isinstance(number, bool) or not isinstance(number, int) or not 0 < number <= LARGEST_CLOUD_ID:
         return None
     return number

@@ -32,6 +32,11 @@ from airflow_provider_dotypos.provider_info import CONN_TYPE
 
 DEFAULT_BASE_URL = "https://api.dotykacka.cz"
 
+#: The domains of Dotypos's own servers, which nothing is sent to without encryption.
+_OWN_DOMAINS = (".dotykacka.cz", ".dotypos.com")
+
+_LONGEST_CLOUD_NAME = 60
+
 
 class Limits(NamedTuple):
     """The least and the most that a number may be."""
@@ -64,6 +69,7 @@ class Settings:
     :param max_concurrency: most requests under way at once.
     :param cloud_id_given: whether the cloud was given in place of the connection's own.
     :param notice: a sentence about extras of the connection that nothing reads; empty if none is.
+    :param cloud_name: the cloud's name, for people. ``None`` if the connection doesn't hold it.
     """
 
     base_url: str
@@ -74,6 +80,20 @@ class Settings:
     max_concurrency: int = 4
     cloud_id_given: bool = False
     notice: str = ""
+    cloud_name: str | None = None
+
+    @property
+    def cloud(self) -> str:
+        """The cloud for people: by its name, if the connection holds it, and its number."""
+        return f"{self.cloud_name} ({self.cloud_id})" if self.cloud_name else f"cloud {self.cloud_id}"
+
+    @property
+    def cloud_url(self) -> str | None:
+        """Where a browser shows the cloud in Dotypos's administration; ``None`` for a cloud of a sandbox.
+
+        Pages below this address are linked to by one client [C1]; that it is a page itself is assumed [A].
+        """
+        return f"https://admin.dotypos.com/cloud/{self.cloud_id}" if self.base_url == DEFAULT_BASE_URL else None
 
     @classmethod
     def from_fields(
@@ -105,10 +125,13 @@ class Settings:
         concurrency = _number(extra.get("max_concurrency"), "Max concurrency", LIMITS["max_concurrency"])
         if max_concurrency is not None:
             concurrency = read_concurrency(max_concurrency, "max_concurrency")
+        base_url, refresh_token = read_base_url(host, port, extra), _refresh_token(extra.get("refresh_token"), notice)
+        own_cloud = extra.get("cloud_id")
+        chosen_cloud = read_given_cloud_id(cloud_id) if cloud_id_given else read_cloud_id(own_cloud)
         return cls(
-            base_url=read_base_url(host, port),
-            refresh_token=_refresh_token(extra.get("refresh_token"), notice),
-            cloud_id=read_given_cloud_id(cloud_id) if cloud_id_given else _cloud_id(extra.get("cloud_id")),
+            base_url=base_url,
+            refresh_token=refresh_token,
+            cloud_id=chosen_cloud,
             timeout=60.0 if timeout is None else timeout,
             requests_per_minute=_number(
                 extra.get("requests_per_minute"), "Requests per minute", LIMITS["requests_per_minute"]
@@ -116,6 +139,7 @@ class Settings:
             max_concurrency=4 if concurrency is None else int(concurrency),
             cloud_id_given=cloud_id_given,
             notice=notice,
+            cloud_name=read_cloud_name(extra.get("cloud_name")) if _is_cloud(own_cloud, chosen_cloud) else None,
         )
 
     def origin_of(self, cloud_id: int) -> str:
@@ -159,7 +183,26 @@ def _refresh_token(value: object, notice: str) -> str:
     return token
 
 
-def _cloud_id(value: object) -> int | None:
+def read_cloud_name(value: object) -> str | None:
+    """Return a cloud's name on one short line; ``None`` if there is none. It is for people, so it is never an error."""
+    if is_absent(value) or not isinstance(value, (int, float, str)):  # a URI turns digits into a number
+        return None
+    printable = "".join(character if character.isprintable() else " " for character in str(value))
+    return " ".join(printable.split())[:_LONGEST_CLOUD_NAME] or None
+
+
+def _is_cloud(value: object, cloud_id: int | None) -> bool:
+    try:
+        return read_cloud_id(value) == cloud_id
+    except DotyposConfigurationError:
+        return False
+
+
+def read_cloud_id(value: object) -> int | None:
+    """Return a cloud's number, whatever kind of value it is written as; ``None`` if there is none.
+
+    :raises DotyposConfigurationError: if it can't be a cloud's number.
+    """
     if is_absent(value):
         return None
     number = cloud_number(value)
@@ -192,7 +235,20 @@ def _number(value: object, name: str, limits: Limits) -> float | None:
     return number
 
 
-def read_base_url(host: object, port: object) -> str:
+def _switch(value: object, name: str) -> bool:
+    """Return the position of a switch; off if there is none.
+
+    :param name: the field's label.
+    """
+    position = value.strip().lower() if isinstance(value, str) else value
+    if is_absent(value) or position in (False, "false", "0"):
+        return False
+    if position in (True, "true", "1"):
+        return True
+    raise DotyposConfigurationError(f"{name} in the Airflow connection must be true or false, not {describe(value)}")
+
+
+def read_base_url(host: object, port: object, extra: Mapping[str, object]) -> str:
     """Return the API's base URL in a connection's fields.
 
     :raises DotyposConfigurationError: if it can't be read, or must not be used.
@@ -220,17 +276,27 @@ def read_base_url(host: object, port: object) -> str:
         raise _bad_base_url("holds ? or #")
     if split.username or split.password:
         raise DotyposConfigurationError("API base URL must not hold a user name or a password")
+    allowed = _switch(extra.get("allow_http"), "Allow plain HTTP")
     if split.scheme == "http" and not is_loopback(split.hostname):
-        raise DotyposConfigurationError(
-            f"API base URL must start with https:// (http would send tokens in the clear to {split.hostname}); "
-            "http:// is accepted for this machine only, such as http://127.0.0.1:8765 for the sandbox"
-        )
+        _require_sandbox(split.hostname, allowed)
     number = _number(port, "Port", _PORTS)
     chosen = own_port or (int(number) if number else None)
     name = f"[{split.hostname}]" if ":" in split.hostname else split.hostname
     netloc = f"{name}:{chosen}" if chosen and chosen != {"https": 443, "http": 80}[split.scheme] else name
     path = re.sub(r"/v2$", "", split.path.rstrip("/"))
     return f"{split.scheme}://{netloc}{path}"
+
+
+def _require_sandbox(host: str, allowed: bool) -> None:
+    """Refuse http to a host that isn't a sandbox, as far as one can know."""
+    danger = f"API base URL must start with https:// (http would send tokens in the clear to {host})"
+    if f".{host}".rstrip(".").endswith(_OWN_DOMAINS):
+        raise DotyposConfigurationError(f"{danger}. Dotypos's own servers are never reached by http")
+    if not allowed:
+        raise DotyposConfigurationError(
+            f"{danger}. Only for a sandbox on another host, set Allow plain HTTP in the Airflow connection "
+            "(extra allow_http: true)"
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_dotypos.api.errors import redact
 
 #: The fields whose values the audit log may show, as Airflow's list of connections does.
-_SHOWN = frozenset({"client_id", "cloud_id", "host", "port"})
+_SHOWN = frozenset({"client_id", "cloud_id", "cloud_name", "host", "port"})
 
 _LONGEST = 200
 

@@ -10,4 +10,8 @@ class DamagedSetError(DotyposError, ValueError):
 
 
 class PyarrowMissingError(DotyposError, ImportError):
-    """Parquet was asked for, and pyarrow isn't installed."""
+    """Parquet or Arrow was asked for, and pyarrow isn't installed."""
+
+
+class PandasMissingError(DotyposError, ImportError):
+    """A data frame was asked for, and pandas isn't installed."""

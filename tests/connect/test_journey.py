@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,18 @@ def test_another_cloud_is_a_question_unless_it_was_answered_before(sandbox: Sand
     assert isinstance(asked, OtherCloud)
     assert (asked.own_cloud, asked.base_url) == (str(own), sandbox.url)
     assert f"({other})" in asked.cloud
+
+
+@pytest.mark.parametrize("write", [int, str, float, lambda number: f"{number}.0", lambda number: f" {number} "])
+def test_the_same_cloud_written_in_another_way_is_no_question(
+    sandbox: Sandbox, database: Path, write: Callable[[int], object]
+) -> None:
+    cloud_id = sandbox.cloud_ids[0]
+    stored.create("bar", host=sandbox.url, extra={"cloud_id": write(cloud_id)})
+    bar = stored.find("bar")
+    assert bar is not None
+
+    assert isinstance(conclude(granted(sandbox, cloud_id), Target(bar, base_url=sandbox.url)), Connected)
 
 
 @pytest.mark.parametrize("user", ["ada", None])

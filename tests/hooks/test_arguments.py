@@ -38,7 +38,7 @@ def is_literal(value: Any, **dag: Any) -> bool:
         timedelta(1), ["a", ("b", 1, None)], {"{{ key }}": "keys aren't rendered"}, {"a", "b"}, "{ }", "100 %",
         Path("/data"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_what_holds_no_template_is_literal(value: Any) -> None:
     assert is_literal(value)
@@ -50,7 +50,7 @@ def test_what_holds_no_template_is_literal(value: Any) -> None:
         "{{ ds }}", "a{% if x %}b", "{# note #}", ["a", ("b", ["{{ ds }}"])], {"a": {"b": "{{ ds }}"}}, {"{{ ds }}"},
         ObjectStoragePath("file:///data"), lambda context, jinja_env: "x", iter(["a"]), object(),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_what_rendering_may_change_is_not(value: Any) -> None:
     assert not is_literal(value)

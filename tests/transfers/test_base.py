@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import Asset
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.errors import DotyposInputError
@@ -64,13 +65,14 @@ class ToMemory(DotyposTransferOperator):
     def _sink(self, context: Any, selection: Selection, window: Window) -> MemorySink:
         return MemorySink(window, self.place.setdefault(window, Place()))
 
-    def _result(self, results: Sequence[Loaded]) -> list[str]:
-        return [str(row["id"]) for loaded in results for row in loaded.rows]
+    def _result(self, results: Sequence[Loaded]) -> dict[str, Any]:
+        return {"ids": [str(row["id"]) for loaded in results for row in loaded.rows]}
 
 
-def run(operator: ToMemory, at: datetime = UNTIL, tries: Kept | None = None) -> Any:
+def run(operator: ToMemory, at: datetime = UNTIL, tries: Kept | None = None) -> list[str]:
     context: Any = {"ti": SimpleNamespace(try_number=1), "dag_run": SimpleNamespace(run_after=at), "tries": tries}
-    return operator.execute(context)
+    ids: list[str] = operator.execute(context)["ids"]
+    return ids
 
 
 def test_a_window_goes_into_another_sink(connection: None, orders: list[str]) -> None:
@@ -113,8 +115,10 @@ def test_without_a_dag_run_the_time_that_is_missing_is_told(connection: None, co
 
 
 def test_a_window_needs_no_dag_run(connection: None, orders: list[str]) -> None:
-    operator = ToMemory(task_id="x", entity="orders", place={}, since=SINCE, until=UNTIL)
-    assert sorted(operator.execute({})) == sorted(orders)
+    operator = ToMemory(
+        task_id="x", entity="orders", place={}, since=SINCE, until=UNTIL, outlets=[Asset("file:///lake")]
+    )
+    assert sorted(operator.execute({})["ids"]) == sorted(orders)
 
 
 def test_a_killed_task_stops_waiting(connection: None, sandbox: Sandbox) -> None:

@@ -1,7 +1,7 @@
 """``check --probe``: how this cloud's API behaves where it isn't documented. Read-only.
 
 A report is made to be shared: it holds shapes, counts and the API's own names, and no content. A probe is one small
-function that returns a finding. The numbers are the points of ``docs/command-line.md``.
+function that returns a finding. The numbers are the points of ``docs/reference/commands.md``.
 """
 
 from __future__ import annotations

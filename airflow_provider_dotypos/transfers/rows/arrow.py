@@ -69,6 +69,12 @@ class Table:
         pa.default_memory_pool().release_unused()
 
 
+def whole_table(batches: Iterable[pa.RecordBatch], columns: Columns) -> pa.Table:
+    """Return batches as one table; without any, one without rows."""
+    some = list(batches)
+    return pa.Table.from_batches(some, some[0].schema if some else Table(columns).schema)
+
+
 def leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
     """Yield the paths by which Parquet knows columns that hold values, such as ``orderItems.list.element.id``."""
     for field in fields:

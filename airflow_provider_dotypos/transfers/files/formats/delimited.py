@@ -13,9 +13,11 @@ import it with its columns as text, or open it in anything but a spreadsheet.
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -48,12 +50,16 @@ class CsvWriter(TextWriter):
         self._put(records)
         self.rows += len(records)
 
+    def _copy(self, text: BinaryIO | gzip.GzipFile) -> None:
+        text.readline()  # the header, which stands in this file already
+        super()._copy(text)
+
     def _put(self, records: list[list[str]]) -> None:
         try:
             text = _csv(records)
         except csv.Error:  # Python 3.10 writes no NUL; later versions write it as it is
-            marked = [[cell.replace("\0", _NO_CHARACTER) for cell in record] for record in records]
-            text = _csv(marked).replace(_NO_CHARACTER, "\0")
+            marked = [[cell.replace("\0", NO_CHARACTER) for cell in record] for record in records]
+            text = _csv(marked).replace(NO_CHARACTER, "\0")
         self._text.write(text.encode())
 
     def _record(self, row: dict[str, msgspec.Raw]) -> list[str]:
@@ -71,8 +77,8 @@ def _csv(records: list[list[str]]) -> str:
     return text.getvalue()
 
 
-#: Half of a character, which no text that was read as UTF-8 holds.
-_NO_CHARACTER = "\ud800"
+#: Half of a character, which no text that was read as UTF-8 holds: it stands for NUL, which Python 3.10 can't handle.
+NO_CHARACTER = "\ud800"
 
 
 def _cell(value: msgspec.Raw) -> str:

@@ -1,15 +1,17 @@
-"""The formats that parts are written in, and how their ids are read again."""
+"""The formats that parts are written in, and how they are read again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, cast, get_args
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 
 if TYPE_CHECKING:
+    import pyarrow
+
     from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
     from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
     from airflow_provider_dotypos.transfers.rows.columns import Columns
@@ -86,6 +88,18 @@ class FileFormat:
         if self.name == "csv":
             return CsvWriter(path, columns, self.gzip_level)
         return JsonLinesWriter(path, self.gzip_level, columns)
+
+    def rows(self, part: BinaryIO, columns: Columns) -> Iterator[dict[str, Any]]:
+        """Yield a part's rows in the form that the API gives them."""
+        from airflow_provider_dotypos.transfers.files.formats.part_rows import part_rows
+
+        return part_rows(part, self.name, self.compression, columns)
+
+    def batches(self, part: BinaryIO, columns: Columns) -> Iterator[pyarrow.RecordBatch]:
+        """Yield a part's rows as Arrow's record batches."""
+        from airflow_provider_dotypos.transfers.files.formats.part_rows import part_batches
+
+        return part_batches(part, self.name, self.compression, columns)
 
     def ids(self, part: BinaryIO) -> Iterator[Sequence[int]]:
         """Yield the ids of a part's rows, some thousand at a time."""

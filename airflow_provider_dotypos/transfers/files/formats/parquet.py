@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -80,6 +80,9 @@ class ParquetWriter(RowWriter):
         """Leave nothing behind."""
         self._encoder.run(self._abandon)
 
+    def _append(self, part: BinaryIO) -> None:
+        self._encoder.run(lambda: self._reencode(part))
+
     def _finish(self) -> None:
         self._encoder.run(self._complete)
 
@@ -114,6 +117,14 @@ class ParquetWriter(RowWriter):
             return
         batch = self._table.batch(self._pending)
         self._pending, self._pending_bytes = [], 0
+        self._hold(batch)
+
+    def _reencode(self, part: BinaryIO) -> None:
+        with self._parquet.ParquetFile(part) as file:
+            for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
+                self._hold(batch)
+
+    def _hold(self, batch: Any) -> None:
         self._batches.append(batch)
         self._held_rows += batch.num_rows
         self.held_bytes += batch.nbytes
@@ -133,9 +144,10 @@ class ParquetWriter(RowWriter):
         self._file.close()  # or it would write its end when it is collected
 
 
-def require_pyarrow() -> tuple[Any, Any]:
+def require_pyarrow(purpose: str = "file_format='parquet'") -> tuple[Any, Any]:
     """Return the module that makes Arrow columns, and ``pyarrow.parquet``: imported here, as it takes its time.
 
+    :param purpose: what needs it, as an error's sentence begins.
     :raises PyarrowMissingError: if pyarrow isn't installed.
     """
     try:
@@ -144,6 +156,6 @@ def require_pyarrow() -> tuple[Any, Any]:
         from airflow_provider_dotypos.transfers.rows import arrow
     except ImportError as error:
         raise PyarrowMissingError(
-            f"file_format='parquet' needs pyarrow ({error}): pip install 'airflow-provider-dotypos[parquet]'"
+            f"{purpose} needs pyarrow ({error}): pip install 'airflow-provider-dotypos[parquet]'"
         ) from error
     return arrow, pyarrow.parquet

@@ -1,0 +1,175 @@
+"""Reading the tables of a committed set, file by file: in little memory, however many rows there are."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+import msgspec
+
+from airflow_provider_dotypos.api.entities import find_entity
+from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposResponseError
+from airflow_provider_dotypos.api.names import nearest
+from airflow_provider_dotypos.api.query import include_names
+from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError
+from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.files.formats.parquet import require_pyarrow
+from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.rows.columns import Columns, columns_of
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+_T = TypeVar("_T")
+
+#: What reading a file raises if its bytes aren't those that were written.
+_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, csv.Error, ValueError, msgspec.MsgspecError, DotyposResponseError)
+
+
+class Tables(ABC):
+    """Tables to be read: the entity's own, and one for each child list that was flattened.
+
+    A method that takes a table takes the name of its entity. It defaults to the set's own.
+    """
+
+    def rows(self, table: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield a table's rows, in little memory.
+
+        A row is in the form in which the API gives it, whatever the format of the files: ids, numbers and times are
+        text (``Decimal(row["totalValueRounded"])`` is exact), truth values are ``bool``, lists and nested objects are
+        ``list`` and ``dict``. CSV and Parquet hold every field of the entity: one that the API omitted is ``None``, in
+        CSV also an empty text. Parquet doesn't keep how a number was spelled: ``12.50`` comes back as ``12.5``.
+
+        :raises DotyposInputError: if the set has no such table.
+        :raises DamagedSetError: if a file can't be read, or doesn't hold the rows that the manifest counts.
+        :raises PyarrowMissingError: if the files are Parquet, and pyarrow isn't installed.
+        """
+        return self._table(table).rows()
+
+    def to_batches(self, table: str | None = None) -> Iterator[pyarrow.RecordBatch]:
+        """Yield a table's rows as record batches of some thousand, in little memory.
+
+        Columns are typed like those of Parquet files, whatever the format of the files, and all batches have the same
+        schema. Needs the extra ``parquet``. It raises what `rows` raises.
+        """
+        return self._table(table).to_batches()
+
+    def to_arrow(self, table: str | None = None) -> pyarrow.Table:
+        """Return all rows of a table in memory, as `to_batches` yields them; a table without rows has its columns.
+
+        It raises what `rows` raises.
+        """
+        return self._table(table).to_arrow()
+
+    def to_pandas(self, table: str | None = None) -> pandas.DataFrame:
+        """Return all rows of a table in memory as a data frame, with the types of `to_arrow`.
+
+        Whole numbers and truth values are pandas's nullable types, so an id stays exact beside a null. Amounts are
+        ``Decimal``. It raises what `rows` raises.
+
+        :raises PandasMissingError: if pandas isn't installed.
+        """
+        return self._table(table).to_pandas()
+
+    @property
+    @abstractmethod
+    def tables(self) -> dict[str, int]:
+        """How many rows each table has, by its entity; the set's own is first."""
+
+    @abstractmethod
+    def _table(self, name: str | None) -> Table:
+        """Return a table.
+
+        :raises DotyposInputError: if there is none of that name.
+        """
+
+
+@dataclass(frozen=True)
+class Table:
+    """The files of one table.
+
+    :param store: where they lie.
+    :param names: their names.
+    :param counted: rows in all of them, as the manifest says.
+    """
+
+    store: Store
+    names: Sequence[str]
+    counted: int
+    file_format: FileFormat
+    columns: Columns
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows in the form that the API gives them."""
+        return self._read(lambda part: self.file_format.rows(part, self.columns), lambda row: 1)
+
+    def to_batches(self) -> Iterator[pyarrow.RecordBatch]:
+        """Yield the rows as record batches."""
+        require_pyarrow("reading as Arrow")
+        return self._read(lambda part: self.file_format.batches(part, self.columns), lambda batch: int(batch.num_rows))
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Return the rows as one Arrow table."""
+        arrow, _ = require_pyarrow("reading as Arrow")
+        return arrow.whole_table(self.to_batches(), self.columns)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the rows as a data frame."""
+        table = self.to_arrow()
+        try:
+            import pandas
+        except ImportError as error:
+            raise PandasMissingError(f"to_pandas() needs pandas ({error}): pip install pandas") from error
+        nullable = {"int64": pandas.Int64Dtype(), "int32": pandas.Int32Dtype(), "bool": pandas.BooleanDtype()}
+        return table.to_pandas(types_mapper=lambda arrow: nullable.get(str(arrow)))
+
+    def _read(self, read: Callable[[BinaryIO], Iterator[_T]], rows: Callable[[_T], int]) -> Iterator[_T]:
+        """Yield what is read of each file, and raise in the end if it isn't as many rows as it should be."""
+        count = 0
+        for name in self.names:
+            with self.store.open(name) as part:
+                try:
+                    for item in read(part):
+                        count += rows(item)
+                        yield item
+                except _DAMAGE as error:
+                    raise self._damaged(f"{self.store.folder / name} can't be read ({type(error).__name__})") from None
+        if count != self.counted:
+            raise self._damaged(f"{self.store.folder} holds {count} rows of {self.columns.entity}, not {self.counted}")
+
+    @staticmethod
+    def _damaged(what: str) -> DamagedSetError:
+        return DamagedSetError(f"{what}: extract the window again with overwrite=True")
+
+
+def columns_of_table(name: str, include: str, flattened: Container[str], kept: Mapping[str, Sequence[str]]) -> Columns:
+    """Return the columns of a table in a set's files.
+
+    :param name: the entity of its rows.
+    :param include: the child lists that came with its rows.
+    :param flattened: entities of those of them that have tables of their own.
+    :param kept: names of the columns in the files, by table, where only some were wanted or the format has columns.
+    """
+    entity = find_entity(name)
+    nested = [child for child in include_names(entity, include) if entity.includes[child].entity not in flattened]
+    whole = columns_of(entity, nested)
+    names = kept.get(name, whole.names)
+    return Columns(name, tuple(column for column in whole.columns if column.name in names))
+
+
+def check_table(name: str, tables: Mapping[str, int]) -> None:
+    """Raise unless there is a table of that name.
+
+    :raises DotyposInputError: if there isn't; the message names those that there are.
+    """
+    if name not in tables:
+        raise DotyposInputError(
+            f"the set has no table {name!r}{nearest(str(name), tables)}. It has: {', '.join(tables)}. Child lists have "
+            "tables of their own if they are extracted with include and flatten"
+        )
