@@ -46,9 +46,9 @@ FOREIGN = {
     "commands/probes/filters.py": {"[A-Za-z]{2}"},
     "transfers/rows/lenient.py": {lenient._NUMBER.pattern, lenient._FINER_THAN_MILLISECONDS.pattern},
     # A connector's answer passes these on its way into a connection.
+    "api/overrides.py": {r"[0-9]{1,10}(\.0)?"},
     "api/settings.py": {
         r"[\x21-\x7e]+",
-        r"[0-9]{1,10}(\.0)?",
         r"[\w:-][\w.:-]*",
         r"[^\x21-\x7e]",
         r"/v2$",

@@ -82,6 +82,13 @@ def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]
         return CheckResult("never connected", str(error))
     except DotyposError as error:
         return CheckResult("not working", str(error))
+    result = _reached(settings, on_token)
+    if not settings.notice:
+        return result
+    return replace(result, message=f"{result.message.removesuffix('.')}. {settings.notice}.")
+
+
+def _reached(settings: Settings, on_token: Callable[[str], None]) -> CheckResult:
     try:
         return _signed_in(settings, on_token)
     except DotyposAuthenticationError as error:
@@ -123,7 +130,8 @@ def _signed_in(settings: Settings, on_token: Callable[[str], None]) -> CheckResu
             return CheckResult("not working", _advice(error))
         # Sign-in answers 401 to a wrong token and to a wrong cloud alike, but listing clouds needs no cloud.
         offer = _offer(Reader(anywhere).clouds())
-        return CheckResult("not working", f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {offer}")
+        name = "cloud_id" if settings.cloud_id_given else "Cloud ID"
+        return CheckResult("not working", f"Refresh Token is good, but not for {name} {settings.cloud_id}. {offer}")
     notes = [note for note in ("expired", "restricted", "deleted") if cloud.get(note) is True]
     aside = f"; Dotypos marks it {' and '.join(notes)}" if notes else ""
     return CheckResult("working", f"Connected to cloud {named(cloud)}{aside}", cloud)

@@ -90,13 +90,16 @@ class StoredConnection:
         """Whether it holds a refresh token, good or not."""
         return self.extra.get("refresh_token") not in (None, "")
 
-    def settings(self, extra: Mapping[str, Any] | None = None) -> Settings:
+    def settings(self, extra: Mapping[str, Any] | None = None, *, cloud_id: int | None = None) -> Settings:
         """Return how to reach its cloud.
 
         :param extra: takes the place of what its own extra holds.
+        :param cloud_id: overrides the connection's.
         :raises DotyposConfigurationError: if a field is missing or unusable.
         """
-        return Settings.from_fields(host=self.host, port=self.port, extra={**self.extra, **(extra or {})})
+        return Settings.from_fields(
+            host=self.host, port=self.port, extra={**self.extra, **(extra or {})}, cloud_id=cloud_id
+        )
 
     def with_grant(self, extra: Mapping[str, Any]) -> str:
         """Return the connection with what was granted, as JSON for a secrets backend.
@@ -241,8 +244,8 @@ def _first(conn_id: str) -> StoredConnection | str | None:
             connection = _from(backend, conn_id)
             if connection is None:
                 continue
-            if connection.conn_type != CONN_TYPE:
-                return str(connection.conn_type)
+            if connection.conn_type and connection.conn_type != CONN_TYPE:
+                return connection.conn_type
             return StoredConnection(
                 conn_id=conn_id,
                 held_in=_place(backend, conn_id),
