@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 
 
@@ -38,3 +39,12 @@ def check_choice(
         raise DotyposInputError("start and lookback are for tasks without since, until and snapshot: omit them")
     if snapshot and any(argument is not None for argument in (since, include, columns, exclude)):
         raise DotyposInputError("snapshot writes the ids of all rows: omit since, include, columns and exclude")
+
+
+def check_since(entity: Entity, since: object) -> None:
+    """Raise if a window has a beginning that an entity can't have.
+
+    :raises DotyposInputError: if it has.
+    """
+    if not entity.cursors and since is not None:
+        raise DotyposInputError(f"{entity.name} has no field that shows changes. It is always read whole: omit since")

@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso, time_zone
-from airflow_provider_dotypos.transfers.arguments import check_choice, check_switches
+from airflow_provider_dotypos.transfers.arguments import check_choice, check_since, check_switches
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -184,10 +184,7 @@ class DotyposTransferOperator(BaseOperator):
         raise NotImplementedError
 
     def _check_window(self, entity: Entity) -> None:
-        if not entity.cursors and self.since is not None:
-            raise DotyposInputError(
-                f"{self.entity} has no field that shows changes. It is always read whole: omit since"
-            )
+        check_since(entity, self.since)
         if self._given != (self.since is not None, self.until is not None):
             raise DotyposInputError(
                 "since or until is empty after rendering. Omit since to read everything up to until"

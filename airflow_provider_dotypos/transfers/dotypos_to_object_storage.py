@@ -213,18 +213,19 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
         from airflow_provider_dotypos import _airflow
-        from airflow_provider_dotypos.transfers.files.commit import Attempt
-        from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
-        from airflow_provider_dotypos.transfers.files.store import Store
+        from airflow_provider_dotypos.transfers.files.sink import FileSink
 
-        store = Store(self._destination() / set_folder(selection, window, self._format), self._patience)
-        attempt = Attempt.begin(
-            store,
+        return FileSink.begin(
+            self._destination(),
+            selection,
+            window,
+            self._format,
+            self.max_part_bytes,
             overwrite=self.overwrite,
+            patience=self._patience,
             try_number=_airflow.try_number(context),
             origin=_airflow.origin(context),
         )
-        return FileSink(selection, window, attempt, self._format, self.max_part_bytes)
 
     def _result(self, results: Sequence[Committed]) -> dict[str, Any]:
         """Return where the sets are, and how much the newest holds."""

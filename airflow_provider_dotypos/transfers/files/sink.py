@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,9 +21,14 @@ from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BY
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
 from airflow_provider_dotypos.transfers.files.manifest import Committed, Manifest, Part
+from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, UNKNOWN
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Walked
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +57,30 @@ class FileSink(AbstractContextManager["FileSink"]):
         self._stack = ExitStack()
         self._ids: dict[str | None, DistinctIds] = {}
         self._ids_lock = threading.Lock()
+
+    @classmethod
+    def begin(
+        cls,
+        destination: ObjectStoragePath,
+        selection: Selection,
+        window: Window,
+        file_format: FileFormat,
+        max_part_bytes: int = PART_BYTES,
+        *,
+        overwrite: bool = False,
+        patience: StorePatience | None = None,
+        try_number: int = 1,
+        origin: str = "",
+    ) -> FileSink:
+        """Begin an attempt to commit the set of a window below a destination.
+
+        :param overwrite: whether to replace a set that exists.
+        :param patience: how long an object store that fails is asked again.
+        :param try_number: see `Attempt.begin`, as for `origin`.
+        """
+        store = Store(destination / set_folder(selection, window, file_format), patience)
+        attempt = Attempt.begin(store, overwrite=overwrite, try_number=try_number, origin=origin)
+        return cls(selection, window, attempt, file_format, max_part_bytes)
 
     @property
     def finished(self) -> Committed | None:
