@@ -8,10 +8,13 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset
 
 log = logging.getLogger(__name__)
 
@@ -118,3 +121,20 @@ def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstance
                 well = []
             done.update((dag_id, run_id, task_id, map_index) for run_id in well)
     return done
+
+
+def fill_outlet_events(
+    context: Any, outlets: Iterable[Any], extra: Mapping[str, Any], written: Sequence[Asset]
+) -> None:
+    """Have the asset events of a task's outlets hold something.
+
+    :param written: the assets that the task wrote: an outlet that is an alias gets an event of each.
+    """
+    from airflow.sdk.definitions.asset import Asset, AssetAlias, AssetRef
+
+    for outlet in outlets:
+        if isinstance(outlet, AssetAlias):
+            for asset in written:
+                context["outlet_events"][outlet].add(asset, dict(extra))
+        elif isinstance(outlet, (Asset, AssetRef)):
+            context["outlet_events"][outlet].extra.update(extra)

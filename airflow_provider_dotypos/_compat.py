@@ -26,6 +26,11 @@ def skip_exception(message: str) -> Exception:
     return _exception("AirflowSkipException")(message)
 
 
+def missing_connection() -> type[Exception]:
+    """Return the exception that Airflow raises if there is no connection of an id."""
+    return _exception("AirflowNotFoundException")
+
+
 def _exception(name: str) -> type[Exception]:
     """Return one of Airflow's exceptions from where the version keeps it."""
     try:
@@ -42,12 +47,12 @@ def form_behaviour() -> dict[str, Any]:
 
 def form_widgets() -> dict[str, Any]:
     """Return the form's own fields as the widgets that Airflow 3.1 asks for (its API server stands in for wtforms)."""
-    from wtforms import IntegerField, PasswordField, StringField
+    from wtforms import BooleanField, IntegerField, PasswordField, StringField
     from wtforms.validators import Optional
 
     def widget(declared: dict[str, Any]) -> Any:
         schema = declared["schema"]
-        kinds = {"integer": IntegerField, "number": IntegerField}
+        kinds = {"integer": IntegerField, "number": IntegerField, "boolean": BooleanField}
         kind = PasswordField if schema.get("format") == "password" else kinds.get(schema["type"][0], StringField)
         field = kind(declared["label"], description=declared["description"], validators=[Optional()])
         # The stand-in keeps what the form is drawn from as a JSON Schema, which knows sections and limits as well.

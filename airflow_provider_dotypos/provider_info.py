@@ -67,6 +67,11 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Most requests under way at once, for each task, up to 64. Empty: 4.",
         "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 64, "section": "Advanced"},
     },
+    "allow_http": {
+        "label": "Allow plain HTTP",
+        "description": "Only for a sandbox on another host: lets API base URL start with http://. Empty: off.",
+        "schema": {"type": ["boolean", "null"], "section": "Advanced"},
+    },
 }
 
 
@@ -94,6 +99,10 @@ def provider_info() -> dict[str, Any]:
                 "target-integration-name": "Object Storage",
                 "python-module": "airflow_provider_dotypos.transfers.dotypos_to_object_storage",
             }
+        ],
+        "extra-links": [
+            "airflow_provider_dotypos.transfers.links.CloudLink",
+            "airflow_provider_dotypos.transfers.links.FilesLink",
         ],
         "cli": ["airflow_provider_dotypos.cli.airflow_commands"],
         "connection-types": [

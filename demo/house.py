@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from children import run
+
 from airflow_provider_dotypos.sandbox import Shop
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -76,7 +78,7 @@ class House:
         log = self.folder / f"{'-'.join(command[:3])}.log"
         with log.open("wb") as output:
             argv = [sys.executable, "-m", "airflow", *command]
-            status = subprocess.run(
+            status = run(
                 argv, env=dict(environment), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             ).returncode
         if status:

@@ -52,6 +52,9 @@ def main(folder: Path, days: int) -> int:
     except CommandError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
     _show(house, log, sandbox, calls)
     _show_everything(everything)
     _show_how_to_go_on(house, log)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from children import Child
 from house import CHECKOUT, CommandError, House, shop
 
 from airflow_provider_dotypos.sandbox import Sandbox
@@ -71,14 +71,13 @@ def _serve(house: House, sandbox: Sandbox) -> int:
     )
     log = house.folder / "standalone.log"
     with log.open("wb") as output:
-        airflow = subprocess.Popen(
+        airflow = Child(
             [sys.executable, "-m", "airflow", "standalone"],
             env=environment,
             cwd=house.folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,
         )
     try:
         print(f"Starting Airflow (half a minute; the log is {house.shown(log)}) ...", flush=True)
@@ -107,7 +106,7 @@ DAGs write to {house.shown(house.files)}. Ctrl-C stops everything.
 _PARTS = ("metadatabase", "scheduler", "dag_processor")
 
 
-def _ready(airflow: subprocess.Popen[bytes], url: str) -> bool:
+def _ready(airflow: Child, url: str) -> bool:
     """Wait until all parts of Airflow answer; return whether they do."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + READY_WITHIN
@@ -127,7 +126,7 @@ def _ready(airflow: subprocess.Popen[bytes], url: str) -> bool:
     return False
 
 
-def _stop(airflow: subprocess.Popen[bytes]) -> None:
+def _stop(airflow: Child) -> None:
     """Stop Airflow and all its processes."""
     if airflow.poll() is None:
         with suppress(OSError):  # the terminal may be gone
@@ -135,8 +134,7 @@ def _stop(airflow: subprocess.Popen[bytes]) -> None:
         airflow.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             airflow.wait(timeout=30)
-    with suppress(ProcessLookupError):  # leftovers: all processes of its session
-        os.killpg(airflow.pid, signal.SIGKILL)
+    airflow.end()
     airflow.wait()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow.sdk import dag, task
+from airflow.sdk import Asset, dag, task
 
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 
@@ -46,6 +46,7 @@ def every_cloud() -> None:
         compression="gzip",
         map_index_template="cloud {{ task.cloud_id }}",  # text, even if templates render to numbers
         max_active_tis_per_dagrun=4,  # keeps the load on the API low
+        outlets=[Asset("dotypos order items")],  # updated once for each cloud
         retries=2,
     ).expand(cloud_id=clouds())
 

@@ -61,8 +61,10 @@ def everything() -> None:
     ).expand(cloud_id=clouds(), entity=[name for name in cloud_lists() if name not in EXCLUDED])
 
     @task(outlets=[LAKE], trigger_rule="none_failed")  # updated when all tasks have succeeded: schedule on this
-    def summary(extracted: list[dict[str, Any]]) -> dict[str, int]:
-        """Return the number of rows of each entity in all clouds."""
+    def summary(extracted: list[dict[str, Any]], outlet_events: Any = None) -> dict[str, int]:
+        """Return the number of rows of each entity in all clouds. The lake's event lists the manifests to read."""
+        new = [one for one in extracted if one["rows"] or one["manifests"][1:]]
+        outlet_events[LAKE].extra["manifests"] = [manifest for one in new for manifest in one["manifests"]]
         rows: Counter[str] = Counter()
         for one in extracted:
             rows[one["entity"]] += one["rows"]

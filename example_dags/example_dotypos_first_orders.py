@@ -19,7 +19,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import dag, task
+from airflow.sdk import Asset, dag, task
 
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 
@@ -83,6 +83,7 @@ def first_orders() -> None:
         since="{{ (dag_run.run_after - macros.timedelta(days=params.days)) | ds }}",
         until="{{ dag_run.run_after | ds }}",
         timezone=ZONE,
+        outlets=[Asset("dotypos orders")],  # its events hold the result: see example_dotypos_asset_triggered
         retries=2,
     )
 

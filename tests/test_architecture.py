@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -12,6 +11,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from demo import children
 
 PACKAGE = Path(__file__).parents[1] / "airflow_provider_dotypos"
 
@@ -228,7 +229,7 @@ def test_importing_an_airflow_facing_module_brings_in_nothing_heavy(module: str)
         f"import airflow_provider_dotypos.{module}\n"
         "print(' '.join({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
-    added = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    added = children.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not set(added) & {"requests", "fastapi", "uvicorn", "pyarrow", "sqlalchemy", "urllib3", "tenacity"}
 
 
@@ -239,7 +240,7 @@ def test_the_plugin_is_light_for_the_workers_that_load_it() -> None:
         "import airflow_provider_dotypos.plugin\n"
         "print(' '.join(set(sys.modules) - before))"
     )
-    added = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    added = children.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert {name.split(".")[0] for name in added} == {"airflow_provider_dotypos"}
 
 
@@ -249,7 +250,7 @@ def test_the_metadata_imports_nothing() -> None:
         "import airflow_provider_dotypos as p\np.get_provider_info()\n"
         "print(' '.join({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
-    added = set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+    added = set(children.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
     assert added <= {"airflow_provider_dotypos"} | set(sys.stdlib_module_names)
 
 

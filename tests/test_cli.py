@@ -20,11 +20,13 @@ from packaging.version import Version
 
 from airflow_provider_dotypos.cli import COMMANDS, airflow_commands, main
 from airflow_provider_dotypos.sandbox.api.tokens import CLIENT_ID, CLIENT_SECRET
+from demo import children
+from tests.patience import PATIENCE
 
 
 def test_the_sandbox_tells_how_to_reach_it_and_ends_with_ctrl_c() -> None:
     command = [sys.executable, "-u", "-m", "airflow_provider_dotypos", "sandbox", "--port", "0", "--days", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = children.Child(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     told = ""
     while "Ctrl-C" not in told:
@@ -34,12 +36,12 @@ def test_the_sandbox_tells_how_to_reach_it_and_ends_with_ctrl_c() -> None:
     match = re.search(r"AIRFLOW_CONN_DOTYPOS_DEFAULT='(.*)'", told)
     assert match is not None
     connection = json.loads(match[1])
-    with urllib.request.urlopen(f"{connection['host']}:{connection['port']}/_sandbox", timeout=10) as answer:
+    with urllib.request.urlopen(f"{connection['host']}:{connection['port']}/_sandbox", timeout=PATIENCE) as answer:
         assert json.load(answer)["rows"]
     assert f"DOTYPOS_CLIENT_SECRET={CLIENT_SECRET} python -m airflow_provider_dotypos connect --host http" in told
     assert f" --client-id {CLIENT_ID}\n" in told
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 0
+    assert process.wait() == 0
     process.stdout.close()
 
 
@@ -68,7 +70,7 @@ def test_both_parsers_offer_the_table_of_commands() -> None:
     for offered, command in zip(group.subcommands, COMMANDS, strict=True):
         assert [arg.flags for arg in offered.args] == [flags for flags, _ in command.options()]
 
-    done = subprocess.run(
+    done = children.run(
         [sys.executable, "-m", "airflow_provider_dotypos", "--help"], capture_output=True, text=True, check=True
     )
     for command in COMMANDS:
@@ -78,7 +80,7 @@ def test_both_parsers_offer_the_table_of_commands() -> None:
 @pytest.mark.parametrize("arguments", [[], ["nothing"], ["sandbox", "--ties", "odd"]], ids=str)
 def test_a_wrong_command_says_what_there_is(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "airflow_provider_dotypos", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = children.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "usage:" in done.stderr
 
@@ -87,7 +89,7 @@ def test_a_wrong_command_says_what_there_is(arguments: list[str]) -> None:
 def test_airflow_offers_the_same_command() -> None:
     environment = {**os.environ, "COLUMNS": "200"}
     command = [sys.executable, "-m", "airflow", "dotypos", "sandbox", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = children.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     for option in ("--port", "--lively", "--timestamp-precision", "--commit-lag"):
         assert option in done.stdout

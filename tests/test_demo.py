@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_dotypos._compat import has_state_store
-
-#: A demo takes some twenty seconds. How slow a machine may be is no matter of these tests.
-pytestmark = pytest.mark.timeout(1800)
+from demo import children
 
 DEMO = Path(__file__).parents[1] / "demo" / "run.py"
 DAYS = 5
@@ -31,13 +28,12 @@ class Shown:
         self.second = self._run()
 
     def _run(self) -> str:
-        done = subprocess.run(
+        done = children.run(
             [sys.executable, str(DEMO), "--folder", str(self.folder), "--days", str(DAYS)],
             env=os.environ | {"HOME": str(self.home), "AIRFLOW__CORE__DAGS_FOLDER": "/the/users/own"},
             cwd=self.home,
             capture_output=True,
             text=True,
-            timeout=800,
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout

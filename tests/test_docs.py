@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from airflow_provider_dotypos import exceptions
@@ -69,9 +70,38 @@ def test_the_code_of_a_page_runs(page: Path, sandbox: Sandbox, monkeypatch: pyte
             given = {"dotypos_sandbox": sandbox, "dotypos_connection": "dotypos_default", "tmp_path": tmp_path / name}
             test(**{wanted: given[wanted] for wanted in inspect.signature(test).parameters})
     if page.name == "README.md":
-        assert known["order"]["documentNumber"]
+        assert sum(known["count_by_status"].function(extracted).values()) == extracted["rows"]
     if page.name == "calls.md":
         assert known["order"]["versionDate"].startswith("2026-01-01")
+
+
+def test_the_merge_of_the_guide_keeps_the_newest_version_of_each_row(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(sandbox.connection()))
+    (block,) = (code for code in blocks(DOCS / "guides" / "files-to-tables.md") if "duckdb.connect" in code)
+    exec(compile(block, "files-to-tables.md", "exec"), known := {"__name__": "files-to-tables"})
+
+    def extract(until: str) -> Any:
+        operator = DotyposToObjectStorageOperator(
+            task_id="orders", entity="orders", destination=str(tmp_path), until=until, file_format="parquet", settle=0
+        )
+        return operator.execute({})  # type: ignore[arg-type]
+
+    earlier = extract("2026-01-02T12:00:00Z")
+    cloud = sandbox.cloud_ids[0]
+    changed = sandbox.shop.rows(cloud, "orders")[0]["id"]
+    sandbox.shop.advance(3600)
+    sandbox.shop.update(cloud, "orders", changed, {"note": "changed"})
+    later = extract("2026-01-02T14:00:00Z")
+    for sets in (earlier, later, earlier):
+        known["merge_into_duckdb"].function(sets, f"{tmp_path}/lake.duckdb")
+
+    with duckdb.connect(f"{tmp_path}/lake.duckdb") as lake:
+        rows = lake.sql("SELECT count(*), count(DISTINCT id) FROM orders").fetchall()
+        note = lake.sql(f"SELECT note FROM orders WHERE id = {changed}").fetchall()
+    assert rows == [(len(sandbox.shop.rows(cloud, "orders")),) * 2]
+    assert note == [("changed",)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -86,10 +116,16 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("operator", [DotyposOperator, DotyposToObjectStorageOperator], ids=lambda it: it.__name__)
 def test_every_parameter_is_told(operator: type) -> None:
     table = text_of("docs/reference/parameters.md").split(f"## {operator.__name__}\n")[1].split("\n## ")[0]
-    names = set(inspect.signature(operator.__init__).parameters) - {"self", "kwargs"}  # type: ignore[misc]
-    assert not {name for name in names if f"`{name}`" not in table}
+    told = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? ?\| (yes)? ?\|", table, re.M)
+    signature = inspect.signature(operator.__init__).parameters  # type: ignore[misc]
+    names = set(signature) - {"self", "kwargs"}
+    defaults = {
+        name: eval(default, {"timedelta": timedelta}) if default else inspect.Parameter.empty
+        for name, default, _ in told
+    }
+    assert defaults == {name: signature[name].default for name in names}
+    assert {name for name, _, templated in told if templated} == set(operator.template_fields)  # type: ignore[attr-defined]
     assert not {name for name in names if f":param {name}:" not in (operator.__doc__ or "")}
-    assert set(operator.template_fields) <= names  # type: ignore[attr-defined]
 
 
 def test_every_field_of_the_form_is_told() -> None:

@@ -55,9 +55,10 @@ def example(kind: type[DotyposError]) -> DotyposError:
     elif issubclass(kind, errors.DotyposResponseError):
         error = kind("it failed", reason=FOREIGN, status=403)
     elif issubclass(kind, errors.DotyposConnectionError):
-        error = kind("it failed", sent=False)
+        error = kind("it failed", sent=False, unreachable=True)
     else:
         error = kind("it failed")
+    error.connection = "shop_7"
     error.__dict__["noted"] = ["by somebody"]
     return error
 

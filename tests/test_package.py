@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from demo import children
+
 ROOT = Path(__file__).parents[1]
 AIRFLOW = tuple(int(part) for part in version("apache-airflow-core").split(".")[:2])
 
@@ -135,9 +137,7 @@ print(*sorted(set(sys.modules) - before))
 def _run(*command: str, home: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHONPATH"))}
     airflow = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"} if home else {}
-    return subprocess.run(
-        command, env=own | airflow | environment, cwd=home or ROOT, capture_output=True, text=True, timeout=250
-    )
+    return children.run(command, env=own | airflow | environment, cwd=home or ROOT, capture_output=True, text=True)
 
 
 def _checked(*command: str, home: Path | None = None, **environment: str) -> str:

@@ -19,6 +19,7 @@ from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.api.redaction import redact
 from airflow_provider_dotypos.api.refusals import retry_after_seconds
 from airflow_provider_dotypos.commands.probes import values
+from airflow_provider_dotypos.hooks.failures import in_short_lines
 from airflow_provider_dotypos.transfers.rows import lenient
 
 PACKAGE = Path(airflow_provider_dotypos.__file__).parent
@@ -40,6 +41,7 @@ FOREIGN = {
         r"-?\d+(\.\d+)?",
         r"[A-Za-z_]{1,40}",
     },
+    "hooks/failures.py": {r"(?<=[.!?]) (?=[A-Z(])"},
     "commands/probes/filters.py": {"[A-Za-z]{2}"},
     "transfers/rows/lenient.py": {lenient._NUMBER.pattern, lenient._FINER_THAN_MILLISECONDS.pattern},
     # A connector's answer passes these on its way into a connection.
@@ -101,6 +103,7 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "a violation": lambda text: error_for(
         "GET", "/v2/x", 400, {}, b'{"violations": [{"path": ["%s"]}]}' % _in_json(text)
     ),
+    "a message in short lines": in_short_lines,
     "Retry-After": retry_after_seconds,
     "half characters": lambda text: characters.without_half_characters(text.encode()),
     "an id": page._ID.fullmatch,

@@ -6,7 +6,6 @@ Tests `provider_info`, `plugin`.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from importlib import import_module
 from importlib.metadata import distribution, version
@@ -20,6 +19,7 @@ import pytest
 from airflow_provider_dotypos import get_provider_info
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.provider_info import CONN_FIELDS
+from demo import children
 from tests.ui.airflow_server import AirflowHome
 
 DISTRIBUTION = "airflow-provider-dotypos"
@@ -79,7 +79,7 @@ def test_learning_of_the_provider_loads_nothing_heavy(module: str):
     heavy = {"airflow", "requests", "msgspec", "tenacity", "fastapi", "sqlalchemy", "pyarrow"}
     told = f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))"
 
-    loaded = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout
+    loaded = children.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout
 
     assert loaded.split() == []
 
@@ -113,6 +113,7 @@ def test_the_form_has_every_field_in_order_with_its_texts_limits_and_section(for
         "timeout",
         "requests_per_minute",
         "max_concurrency",
+        "allow_http",
     ]
 
 

@@ -85,10 +85,11 @@ class AsyncDotyposClient(Exchange):
         async with _lock(asyncio):  # one request leaves in each turn of the loop: many would stall it
             await asyncio.sleep(0)
         connection = self._idle.take() or self._open()
-        sent, answer, response = False, None, None
+        sent, connected, answer, response = False, False, None, None
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
-            nonlocal sent
+            nonlocal sent, connected
+            connected = connected or event.endswith("connect_tcp.complete")
             sent = sent or (event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT")
 
         try:
@@ -102,7 +103,15 @@ class AsyncDotyposClient(Exchange):
             answer = Answer(response.status_code, response.headers, body.whole())
             return answer
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, zlib.error) as error:
-            raise environment.failure_by(request, error, self.settings, sent, self._proxy, response) from None
+            raise environment.failure_by(
+                request,
+                error,
+                self.settings,
+                sent=sent,
+                connected=sent or connected,
+                proxy=self._proxy,
+                response=response,
+            ) from None
         finally:
             await (self._idle.keep(connection) if answer else connection.aclose())
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from airflow_provider_dotypos.api.auth import Tokens
 from airflow_provider_dotypos.api.gate import Gate
-from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.settings import Settings, is_loopback
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.transport import Transport
+
+log = logging.getLogger(__name__)
 
 
 class Lane(NamedTuple):
@@ -36,6 +40,15 @@ class Channel:
         self._lanes: dict[int | None, Lane] = {}
         self._connected: Callable[[], Transport | None] = lambda: None
         self._lock = threading.Lock()
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether the server has answered this process, so that its address is right."""
+        return self._base_url in _answering
+
+    def note_answer(self) -> None:
+        """Note that the server has answered."""
+        _answering.add(self._base_url)
 
     def lane(self, cloud_id: int | None) -> Lane:
         """Return what calls to a cloud share; ``None`` is for calls that belong to no cloud."""
@@ -76,15 +89,28 @@ class Channel:
 #: change.
 _channels: dict[str, Channel] = {}
 
+#: Base URLs of the servers that have answered this process.
+_answering: set[str] = set()
+
 
 def open_channel(settings: Settings) -> Channel:
     """Return this process's channel to a server by a refresh token."""
     key = hashlib.sha256(repr((settings.base_url, settings.refresh_token)).encode()).hexdigest()
+    if key not in _channels:
+        _warn_of_http(settings.base_url)
     return _channels.get(key) or _channels.setdefault(key, Channel(settings))
 
 
+def _warn_of_http(base_url: str) -> None:
+    """Say in the log what Allow plain HTTP of the connection means."""
+    parts = urlsplit(base_url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        log.warning("Allow plain HTTP is set: tokens and rows travel unencrypted to %s, a sandbox.", parts.netloc)
+
+
 def forget_tokens() -> None:
-    """Forget every token and gate of this process (tests, and long-lived processes that want a clean start)."""
+    """Forget what this process knows of servers and tokens (tests, and long-lived ones that want a clean start)."""
+    _answering.clear()
     for channel in list(_channels.values()):
         channel.forget()
 

@@ -136,8 +136,10 @@ def _advice(error: DotyposError) -> str:
     if isinstance(error, DotyposTlsError):
         return f"TLS failed: {error}"
     if isinstance(error, DotyposConnectionError) and not isinstance(error, DotyposAnswerTooLargeError):
-        return f"Dotypos can't be reached; check API base URL, Port, and the network: {error}"
-    if isinstance(error, (DotyposResponseError, DotyposApiError, DotyposAnswerTooLargeError)):
+        return f"Dotypos can't be reached. {error}"
+    if isinstance(error, (DotyposResponseError, DotyposAnswerTooLargeError)):
+        return f"The server at API base URL doesn't answer like Dotypos. {error}"
+    if isinstance(error, DotyposApiError):
         return f"The server at API base URL doesn't answer like Dotypos; check API base URL: {error}"
     return str(error)
 

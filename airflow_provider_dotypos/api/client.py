@@ -54,7 +54,9 @@ class DotyposClient(Exchange):
         :raises DotyposCancelledError: if the task is killed; the wait ends at once.
         """
         if self._cancelled or (seconds > 0 and self._wake.wait(seconds)):
-            raise DotyposCancelledError("the task was killed while it waited for Dotypos")
+            raise DotyposCancelledError(
+                "The task was killed while it waited for Dotypos. It was cleared or marked, or its worker is ending."
+            )
 
     def cancel(self) -> None:
         """End every wait at once and start no further request.

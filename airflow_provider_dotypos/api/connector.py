@@ -15,11 +15,12 @@ from airflow_provider_dotypos.api.settings import is_loopback
 def connector(base_url: str) -> str:
     """Return the address of an API's legacy connector; the current one is ``/v2`` below it [D].
 
-    The connector is a page of its own, ``admin.dotykacka.cz``, whatever proxy leads to the API. A sandbox on this
-    machine has its own beside the API.
+    The connector is a page of its own, ``admin.dotykacka.cz``, whatever proxy leads to the API. A sandbox has its own
+    beside the API. It is on this machine, or reached by http.
     """
     parts = urlsplit(base_url)
-    at = f"{parts.scheme}://{parts.netloc}" if is_loopback(parts.hostname or "") else "https://admin.dotykacka.cz"
+    is_sandbox = parts.scheme == "http" or is_loopback(parts.hostname or "")
+    at = f"{parts.scheme}://{parts.netloc}" if is_sandbox else "https://admin.dotykacka.cz"
     return f"{at}/client/connect"
 
 

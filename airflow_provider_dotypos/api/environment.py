@@ -26,6 +26,12 @@ CONNECT_TIMEOUT = 10.0
 #: Idle connections that are kept; as many as a client may use at once.
 KEPT = int(LIMITS["max_concurrency"].most)
 
+#: What to do about faults that mostly pass.
+_IF_IT_CONTINUES = (
+    "This usually passes; if it continues, check API base URL, Port and Timeout in the Airflow connection, and the "
+    "network."
+)
+
 #: Environment variables that requests reads, in its order.
 _PROXY_VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -72,7 +78,7 @@ def trust(base_url: str, path: str | None) -> ssl.SSLContext:
     except OSError as error:
         raise DotyposEnvironmentError(
             f"{_variable(_CERTIFICATE_VARIABLES)} names {redact(path)[:200]}, which holds no certificates that can be "
-            f"read ({error.strerror or type(error).__name__})."
+            f"read ({error.strerror or type(error).__name__}). Correct it where the worker runs, or unset it."
         ) from None
 
 
@@ -86,7 +92,13 @@ def unusable_proxy(*, socks: bool) -> DotyposEnvironmentError:
 
 
 def failure(
-    request: Request, reason: str, *, sent: bool, proxied: bool = False, handshake: bool = False
+    request: Request,
+    reason: str,
+    *,
+    sent: bool,
+    proxied: bool = False,
+    handshake: bool = False,
+    unreachable: bool = False,
 ) -> DotyposError:
     """Return the error for a request without a whole answer.
 
@@ -94,6 +106,7 @@ def failure(
     :param sent: whether the server may have the request.
     :param proxied: whether the proxy failed.
     :param handshake: whether TLS failed before there was an answer.
+    :param unreachable: whether no connection could be made, to the server or its proxy.
     """
     host = urlsplit(request.url).netloc
     if proxied and reason.startswith(("407", "Tunnel connection failed: 407")):
@@ -104,31 +117,49 @@ def failure(
     hung_up = "EOF" in reason or "Connection reset" in reason
     if handshake and not hung_up:
         return DotyposTlsError(
-            f"{request}: no trusted TLS connection to {host}: {reason}. Check API base URL; behind a proxy with its "
-            "own certificates, point REQUESTS_CA_BUNDLE at them.",
+            f"{request}: no trusted TLS connection to {host}: {reason}. Check API base URL in the Airflow connection; "
+            "behind a proxy with its own certificates, point REQUESTS_CA_BUNDLE at them.",
             sent=sent,
         )
     if handshake and not sent:
         # The other side hung up: a load balancer that restarts, nothing to mend here.
         return DotyposConnectionError(
-            f"{request}: the connection to {host} broke off during its TLS handshake.", sent=False
+            f"{request}: the connection to {host} broke off during its TLS handshake. {_IF_IT_CONTINUES}", sent=False
         )
-    proxy = f" through the proxy in {_variable(_PROXY_VARIABLES)}" if proxied else ""
-    return DotyposConnectionError(f"{request}: no whole answer from {host}{proxy}: {reason}.", sent=sent)
+    proxy = f"the proxy in {_variable(_PROXY_VARIABLES)}"
+    through = f" through {proxy}" if proxied else ""
+    if unreachable:
+        wrong = proxy if proxied else "API base URL and Port in the Airflow connection"
+        cure = f"Check {wrong}, and whether the worker's network lets calls through to it."
+    else:
+        cure = _IF_IT_CONTINUES
+    return DotyposConnectionError(
+        f"{request}: no whole answer from {host}{through}: {reason}. {cure}", sent=sent, unreachable=unreachable
+    )
 
 
 def failure_by(
-    request: Request, error: Exception, settings: Settings, sent: bool, proxy: str | None, response: object
+    request: Request,
+    error: Exception,
+    settings: Settings,
+    *,
+    sent: bool,
+    connected: bool,
+    proxy: str | None,
+    response: object,
 ) -> DotyposError:
     """Return the error for a request that an exception ended on an event loop.
 
+    :param connected: whether there was a connection, to the server or its proxy.
     :param response: the answer's beginning, if there was one.
     """
     causes = _causes(error)
     handshake = response is None and any(isinstance(cause, ssl.SSLError) for cause in causes)
     reason = redact(_reason(causes), (settings.refresh_token,))
     proxied = proxy is not None and not sent and not handshake
-    return failure(request, reason, sent=sent, proxied=proxied, handshake=handshake)
+    failures = [cause for cause in causes if isinstance(cause, OSError)]
+    unreachable = not connected and bool(failures) and not any(isinstance(cause, TimeoutError) for cause in failures)
+    return failure(request, reason, sent=sent, proxied=proxied, handshake=handshake, unreachable=unreachable)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

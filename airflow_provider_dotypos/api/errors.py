@@ -38,6 +38,7 @@ class DotyposError(Exception):
     :ivar sent: whether the request may have reached the server.
     :ivar tries: how often the call was tried before the client gave up, or ``None``.
     :ivar waited: seconds from its first try until the client gave up, or ``None``.
+    :ivar connection: id of the Airflow connection, once the error has reached a task.
     """
 
     status: int | None = None
@@ -45,6 +46,11 @@ class DotyposError(Exception):
     sent: bool = False
     tries: int | None = None
     waited: float | None = None
+    connection: str | None = None
+
+    def __str__(self) -> str:
+        """Return the message, with the connection if it is known."""
+        return super().__str__() + (f" (connection {self.connection!r})" if self.connection is not None else "")
 
     @property
     def reasons(self) -> frozenset[str]:
@@ -98,11 +104,13 @@ class DotyposConnectionError(DotyposError):
     """No whole answer arrived: refused, reset, timed out, or cut off.
 
     :ivar sent: whether the request may have reached the server (a write must not be repeated then).
+    :ivar unreachable: whether no connection could be made: the host refuses it, or has no address.
     """
 
-    def __init__(self, message: str, *, sent: bool = True) -> None:
+    def __init__(self, message: str, *, sent: bool = True, unreachable: bool = False) -> None:
         super().__init__(message)
         self.sent = sent
+        self.unreachable = unreachable
 
 
 class DotyposTlsError(DotyposConnectionError):
@@ -152,7 +160,6 @@ class DotyposUnreadableAnswerError(DotyposWriteError):
 class DotyposResponseError(DotyposError):
     """An answer that can't be one of Dotypos's: a redirect, a web page, or JSON of another shape.
 
-    :ivar status: HTTP status of the answer, where it is known.
     :ivar reason: why it can't be one, as ``retry_table`` knows it; ``None`` for what it holds.
     """
 
@@ -193,8 +200,8 @@ class DotyposApiError(DotyposError):
         self.too_long_to_wait = (refusal.retry_after or 0.0) > retry_table.LONGEST_RETRY_AFTER
         code = f" {refusal.reason}" if refusal.reason else ""
         said = f": {refusal.message}" if refusal.message else ""
-        answer = f"{refusal.method} {refusal.path} answered {refusal.status}{code}{said}."
-        super().__init__(f"{answer} {cure or self._cure_of(refusal)}")
+        cure = cure or self._cure_of(refusal)
+        super().__init__(f"{refusal.method} {refusal.path} answered {refusal.status}{code}{said}. {cure}")
 
     @property
     def reasons(self) -> frozenset[str]:

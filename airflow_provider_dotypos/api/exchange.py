@@ -175,7 +175,12 @@ class _Call(Generic[T]):
 
     def flow(self) -> Flow[T]:
         """Try until it succeeds, or until it is given up."""
-        policy = retry.policy(self._exchange.patience, self._passage, before_sleep=self._note_failure)
+        policy = retry.policy(
+            self._exchange.patience,
+            self._passage,
+            before_sleep=self._note_failure,
+            has_answered=lambda: self._exchange._channel.has_answered,
+        )
         policy.begin()
         state = RetryCallState(policy, None, (), {})
         while True:
@@ -197,7 +202,7 @@ class _Call(Generic[T]):
                 self._passage.gate.close(seconds)
             else:  # without this call's jitter: every call adds its own
                 self._passage.gate.close_as_asked(error.retry_after)
-        log.warning("%s Trying %s again in %.1f s (try %d).", error, self._request, seconds, tries + 1)
+        log.warning("Trying %s again in %.1f s (try %d): %s", self._request, seconds, tries + 1, error)
 
     def _try(self) -> Flow[T]:
         answer = yield from self._authorized()
@@ -256,6 +261,7 @@ class _Call(Generic[T]):
         for seconds in self._passage.waits():
             yield Sleep(seconds)
         answer: Answer = yield Send(request)
+        self._exchange._channel.note_answer()
         self._passage.answered(throttled=answer.status in (429, 503), opens=opens)
         self._exchange._note_date(answer.headers.get("Date"))
         return answer
@@ -270,8 +276,8 @@ class _Call(Generic[T]):
 
 def _uncertain(request: Request, why: str, status: int | None = None) -> DotyposUncertainWriteError:
     return DotyposUncertainWriteError(
-        f"{request} may or may not have been carried out: {why} It was not repeated; check whether it was done before "
-        "you repeat it.",
+        f"{request} may or may not have been carried out. It was not repeated; check whether it was done before you "
+        f"repeat it. What happened: {why.removeprefix(f'{request}: ')}",
         method=request.method,
         path=request.path,
         status=status,

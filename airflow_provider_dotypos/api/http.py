@@ -26,6 +26,12 @@ T = TypeVar("T")
 #: The largest answer that is read, in bytes once it is unzipped: room for a hundred rows of 640 kB each.
 LARGEST_ANSWER = 64 * 2**20
 
+#: What to do about an answer that can't be one of Dotypos's.
+_ODD_ANSWER = (
+    "If it continues, check API base URL in the Airflow connection, and whether a proxy or a cache answers in place of "
+    "Dotypos or changes its answers. If neither is the cause, report this message."
+)
+
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CHUNK = 2**18
 
@@ -80,8 +86,7 @@ class Answer:
         except msgspec.DecodeError:
             kind = redact(self.headers.get("Content-Type", "")[:80]) or "no content type"
             raise DotyposResponseError(
-                f"answered {self.status} with {kind} ({len(self.body)} bytes) that is not JSON: API base URL may not "
-                "be Dotypos's, or a proxy answers in its place",
+                f"answered {self.status} with {kind} ({len(self.body)} bytes) that is not JSON",
                 reason=NOT_JSON,
             ) from None
 
@@ -172,7 +177,9 @@ def decode_answer(request: Request, answer: Answer, decode: Callable[[Answer], T
     try:
         return decode(answer)
     except DotyposResponseError as error:
-        raise DotyposResponseError(f"{request} {error}.", reason=error.reason, status=answer.status) from None
+        raise DotyposResponseError(
+            f"{request} {error}. {_ODD_ANSWER}", reason=error.reason, status=answer.status
+        ) from None
 
 
 def _target(answer: Answer) -> str:

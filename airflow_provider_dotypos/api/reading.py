@@ -27,7 +27,7 @@ from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, filter_text, include_names, list_params
 from airflow_provider_dotypos.api.retry_table import OTHER_CLOUD
 from airflow_provider_dotypos.api.streams import Piece, Triple, streams, window_conditions
-from airflow_provider_dotypos.api.walk import Batch, Query, walk
+from airflow_provider_dotypos.api.walk import RUN_AGAIN, Batch, Query, walk
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,11 @@ class Reader:
                 "Cloud ID is missing in the Airflow connection; give it there, or pass cloud_id"
             )
         return cloud_id
+
+    @property
+    def cloud(self) -> str:
+        """The cloud for people, see `Settings.cloud`."""
+        return self._client.settings.cloud
 
     @property
     def concurrency(self) -> int:
@@ -126,7 +131,7 @@ class Reader:
             if page.is_cut_short(size, number):
                 page = self._page(path, asked, None)  # the next page's number counts from full ones
             if before is not None and page.ids and page.ids == before.ids:
-                raise DotyposWalkError(f"GET {path}: page {number} repeats page {number - 1}; stopped")
+                raise DotyposWalkError(f"GET {path}: page {number} repeats page {number - 1}. {RUN_AGAIN}")
             yield from map(decode_row, page.rows)
             if not entity.paged or not page.is_full(size, number):
                 return
@@ -338,8 +343,7 @@ def _cloud_row(cloud_id: int, answer: Answer) -> Row:
     row = _row(answer)
     if str(row.get("id")) != str(cloud_id):
         raise DotyposResponseError(
-            f"answered {answer.status} with an object that isn't cloud {cloud_id}: API base URL may not be Dotypos's, "
-            "or a proxy answers in its place",
+            f"answered {answer.status} with an object that isn't cloud {cloud_id}",
             reason=OTHER_CLOUD,
         )
     return row

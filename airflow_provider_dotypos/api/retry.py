@@ -17,7 +17,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
-from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposError, DotyposRateLimitError
+from airflow_provider_dotypos.api.errors import (
+    DotyposApiError,
+    DotyposConnectionError,
+    DotyposError,
+    DotyposRateLimitError,
+)
 from airflow_provider_dotypos.api.gate import Passage, backoff
 from airflow_provider_dotypos.api.retry_table import Verdict, verdict
 
@@ -27,6 +32,8 @@ class Patience:
     """How long to keep trying.
 
     :param faults: seconds after faults.
+    :param unreachable: seconds while no connection can be made to a server that has never answered this process: its
+        address may be wrong.
     :param throttling: seconds while throttled.
     :param blind: seconds while the server lets nothing through and doesn't say for how long. ``None``: `throttling`.
     """
@@ -34,6 +41,7 @@ class Patience:
     faults: float = 120.0
     throttling: float = 900.0
     blind: float | None = None
+    unreachable: float = 30.0
 
 
 #: Of a task that can be put off without its slot: a window of a minute is waited out, one of half an hour isn't.
@@ -52,8 +60,9 @@ class _wait_as_asked(wait_base):  # noqa: N801 (tenacity's waits are named like 
     when that is over, at least half of the time is waited.
     """
 
-    def __init__(self, passage: Passage) -> None:
+    def __init__(self, passage: Passage, is_stranger: Callable[[DotyposError], bool]) -> None:
         self._gate = passage.gate
+        self._is_stranger = is_stranger
 
     def __call__(self, retry_state: RetryCallState) -> float:
         error = _error(retry_state)
@@ -63,6 +72,8 @@ class _wait_as_asked(wait_base):  # noqa: N801 (tenacity's waits are named like 
         if isinstance(error, DotyposRateLimitError):
             longest = backoff(max(retry_state.attempt_number, self._gate.refusals))
             return random.uniform(longest / 2, longest)
+        if self._is_stranger(error):  # long waits would end its short budget early
+            return random.uniform(0, backoff(min(retry_state.attempt_number, 3)))
         return random.uniform(0, backoff(retry_state.attempt_number))
 
 
@@ -74,9 +85,10 @@ class _stop_out_of_budget(stop_base):  # noqa: N801
     everybody, what counts is for how long it has let nothing through since the call began.
     """
 
-    def __init__(self, patience: Patience, passage: Passage) -> None:
+    def __init__(self, patience: Patience, passage: Passage, is_stranger: Callable[[DotyposError], bool]) -> None:
         self._patience = patience
         self._passage = passage
+        self._is_stranger = is_stranger
         self._spent = {True: 0.0, False: 0.0}
         self._began = self._tried_at = time.monotonic()
 
@@ -85,6 +97,8 @@ class _stop_out_of_budget(stop_base):  # noqa: N801
         wait_is_known = _retry_after(error) is not None
         throttled = isinstance(error, DotyposRateLimitError) or wait_is_known
         budget = self._patience.throttling if throttled else self._patience.faults
+        if self._is_stranger(error):
+            budget = min(budget, self._patience.unreachable)
         failed_at, sent_at = time.monotonic(), self._passage.left_at
         if sent_at > self._tried_at:  # otherwise it failed with another caller's sign-in, and sent nothing
             self._spent[throttled] += failed_at - sent_at
@@ -98,19 +112,28 @@ class _stop_out_of_budget(stop_base):  # noqa: N801
 
 
 def policy(
-    patience: Patience, passage: Passage, *, before_sleep: Callable[[DotyposError, float, int], None]
+    patience: Patience,
+    passage: Passage,
+    *,
+    before_sleep: Callable[[DotyposError, float, int], None],
+    has_answered: Callable[[], bool] = lambda: True,
 ) -> Retrying:
     """Return the retry policy of one call: try while it is worth it and the budget lasts, then raise the last error.
 
     It only decides, by ``iter``: who performs the call tries and waits.
 
     :param passage: the call's way through its gate.
+    :param has_answered: whether the server has ever answered this process.
     :param before_sleep: receives each failure: the error, the seconds until the next try, and the tries so far.
     """
+
+    def is_stranger(error: DotyposError) -> bool:
+        return isinstance(error, DotyposConnectionError) and error.unreachable and not has_answered()
+
     return Retrying(
         retry=retry_if_exception(worth_another_try),
-        wait=_wait_as_asked(passage),
-        stop=_stop_out_of_budget(patience, passage),
+        wait=_wait_as_asked(passage, is_stranger),
+        stop=_stop_out_of_budget(patience, passage, is_stranger),
         before_sleep=lambda state: before_sleep(_error(state), state.upcoming_sleep, state.attempt_number),
         retry_error_callback=_give_up,
     )

@@ -17,6 +17,9 @@ from airflow_provider_dotypos.api.errors import HOW_TO_CONNECT, DotyposConfigura
 
 DEFAULT_BASE_URL = "https://api.dotykacka.cz"
 
+#: The domains of Dotypos's own servers, which nothing is sent to without encryption.
+_OWN_DOMAINS = (".dotykacka.cz", ".dotypos.com")
+
 #: Cloud ids are 32-bit integers [D].
 _LARGEST_CLOUD_ID = 2**31 - 1
 
@@ -63,6 +66,19 @@ class Settings:
     max_concurrency: int = 4
     cloud_name: str | None = None
 
+    @property
+    def cloud(self) -> str:
+        """The cloud for people: by its name, if the connection holds it, and its number."""
+        return f"{self.cloud_name} ({self.cloud_id})" if self.cloud_name else f"cloud {self.cloud_id}"
+
+    @property
+    def cloud_url(self) -> str | None:
+        """Where a browser shows the cloud in Dotypos's administration; ``None`` for a cloud of a sandbox.
+
+        Pages below this address are linked to by one client [C1]; that it is a page itself is assumed [A].
+        """
+        return f"https://admin.dotypos.com/cloud/{self.cloud_id}" if self.base_url == DEFAULT_BASE_URL else None
+
     @classmethod
     def from_fields(
         cls,
@@ -85,7 +101,7 @@ class Settings:
             concurrency = _number(
                 max_concurrency, "Max concurrency", LIMITS["max_concurrency"], ", given as max_concurrency,"
             )
-        base_url, refresh_token = read_base_url(host, port), _refresh_token(extra.get("refresh_token"))
+        base_url, refresh_token = read_base_url(host, port, extra), _refresh_token(extra.get("refresh_token"))
         own_cloud = extra.get("cloud_id")
         chosen_cloud = read_cloud_id(own_cloud if cloud_id is None or cloud_id == "" else _given(cloud_id))
         return cls(
@@ -185,7 +201,20 @@ def _number(value: object, name: str, limits: Limits, place: str = " in the Airf
     return number
 
 
-def read_base_url(host: object, port: object) -> str:
+def _switch(value: object, name: str) -> bool:
+    """Return the position of a switch; off if there is none.
+
+    :param name: the field's label.
+    """
+    position = value.strip().lower() if isinstance(value, str) else value
+    if _absent(value) or position in (False, "false", "0"):
+        return False
+    if position in (True, "true", "1"):
+        return True
+    raise DotyposConfigurationError(f"{name} in the Airflow connection must be true or false, not {_shown(value)}")
+
+
+def read_base_url(host: object, port: object, extra: Mapping[str, object]) -> str:
     """Return the API's base URL in a connection's fields.
 
     :raises DotyposConfigurationError: if it can't be read, or must not be used.
@@ -213,17 +242,27 @@ def read_base_url(host: object, port: object) -> str:
         raise _bad_base_url("holds ? or #")
     if split.username or split.password:
         raise DotyposConfigurationError("API base URL must not hold a user name or a password")
+    allowed = _switch(extra.get("allow_http"), "Allow plain HTTP")
     if split.scheme == "http" and not is_loopback(split.hostname):
-        raise DotyposConfigurationError(
-            f"API base URL must start with https:// (http would send tokens in the clear to {split.hostname}); "
-            "http:// is accepted for this machine only, such as http://127.0.0.1:8765 for the sandbox"
-        )
+        _require_sandbox(split.hostname, allowed)
     number = _number(port, "Port", _PORTS)
     chosen = own_port or (int(number) if number else None)
     name = f"[{split.hostname}]" if ":" in split.hostname else split.hostname
     netloc = f"{name}:{chosen}" if chosen and chosen != {"https": 443, "http": 80}[split.scheme] else name
     path = re.sub(r"/v2$", "", split.path.rstrip("/"))
     return f"{split.scheme}://{netloc}{path}"
+
+
+def _require_sandbox(host: str, allowed: bool) -> None:
+    """Refuse http to a host that isn't a sandbox, as far as one can know."""
+    danger = f"API base URL must start with https:// (http would send tokens in the clear to {host})"
+    if f".{host}".rstrip(".").endswith(_OWN_DOMAINS):
+        raise DotyposConfigurationError(f"{danger}. Dotypos's own servers are never reached by http")
+    if not allowed:
+        raise DotyposConfigurationError(
+            f"{danger}. Only for a sandbox on another host, set Allow plain HTTP in the Airflow connection "
+            "(extra allow_http: true)"
+        )
 
 
 def is_loopback(host: str) -> bool:

@@ -112,6 +112,7 @@ class Transport:
                 sent=_deadline.sent,
                 proxied=isinstance(error, urllib3.exceptions.ProxyError),
                 handshake=isinstance(error, urllib3.exceptions.SSLError) and response is None,
+                unreachable=_is_unreachable(error),
             ) from None
         finally:
             if response is not None:
@@ -228,6 +229,12 @@ def _sent_headers(request: Request) -> urllib3.HTTPHeaderDict:
     if request.body is not None:
         sent["Content-Length"] = str(len(request.body))
     return sent
+
+
+def _is_unreachable(error: Exception) -> bool:
+    """Return whether no connection could be made, to the server or its proxy, and not for lack of time."""
+    inner = error.original_error if isinstance(error, urllib3.exceptions.ProxyError) else error
+    return isinstance(inner, urllib3.exceptions.NewConnectionError)
 
 
 def _reason(error: BaseException) -> str:

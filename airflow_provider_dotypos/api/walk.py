@@ -58,6 +58,9 @@ from airflow_provider_dotypos.api.query import MAX_LIMIT
 from airflow_provider_dotypos.api.streams import Piece, Triple
 from airflow_provider_dotypos.api.window import iso
 
+#: What to do about answers that break the rules of lists.
+RUN_AGAIN = "Run the task again; if it continues, report this message."
+
 
 @dataclass(frozen=True)
 class Query:
@@ -352,7 +355,8 @@ class _Walker:
 
     def _error(self, problem: str) -> DotyposWalkError:
         return DotyposWalkError(
-            f"walking {self._entity.name} ({self._stream.name}): {problem}. Nothing was committed: rows could be lost."
+            f"walking {self._entity.name} ({self._stream.name}): {problem}. Nothing was committed, as rows "
+            f"could be lost. {RUN_AGAIN}"
         )
 
 

@@ -160,11 +160,11 @@ def seconds_until_settled(until: int, clocks: Clocks, settle: float = SETTLE) ->
         apart = abs(clocks.local - clocks.server).total_seconds()
         behind = "Dotypos's clock" if clocks.server < clocks.local else "this machine's clock"
         raise DotyposClockError(
-            f"until={iso(until)} has passed by one clock only. It is {clocks.text}: {behind} is {_duration(apart)} "
+            f"until={iso(until)} has passed by one clock only. It is {clocks.text}: {behind} is {duration(apart)} "
             "behind. Have the wrong clock set, or try again later: a cache may have answered with an old Date"
         )
     raise DotyposInputError(
-        f"until={iso(until)} lies {_duration(ahead.total_seconds())} in the future (it is {clocks.text}): the future "
+        f"until={iso(until)} lies {duration(ahead.total_seconds())} in the future (it is {clocks.text}): the future "
         "can't be extracted"
     )
 
@@ -173,12 +173,12 @@ def _ahead(until: int, now: datetime) -> timedelta:
     return timedelta(milliseconds=until) - (now - _EPOCH)
 
 
-def _duration(seconds: float) -> str:
-    """Return a number of seconds for a message, in minutes, hours or days from two of them on."""
+def duration(seconds: float) -> str:
+    """Return a number of seconds for people, in minutes, hours or days from two of them on."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
+    return "1 second" if round(seconds) == 1 else f"{seconds:.0f} seconds"
 
 
 def server_time(value: str) -> datetime | None:

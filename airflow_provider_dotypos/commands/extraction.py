@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import nullcontext
+from datetime import timezone
 
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.api.window import Window, iso
+from airflow_provider_dotypos.api.window import Window, iso, time_zone
 from airflow_provider_dotypos.commands.connection import new_client, read_settings
 from airflow_provider_dotypos.commands.options import address
 from airflow_provider_dotypos.commands.output import note
@@ -16,11 +17,12 @@ from airflow_provider_dotypos.commands.progress_bar import ProgressBar
 from airflow_provider_dotypos.transfers.arguments import check_choice, check_since
 from airflow_provider_dotypos.transfers.engine import extract
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
-from airflow_provider_dotypos.transfers.files.sink import FileSink
+from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
 from airflow_provider_dotypos.transfers.files.store import object_path
 from airflow_provider_dotypos.transfers.manifest import CommittedSet, read_manifest
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.selection import Selection
+from airflow_provider_dotypos.transfers.wording import description
 
 
 def extract_window(args: argparse.Namespace) -> CommittedSet:
@@ -39,9 +41,10 @@ def extract_window(args: argparse.Namespace) -> CommittedSet:
     selection = _selection(args, reader.cloud_id)
     check_since(selection.entity, args.since)
     window = _window(args, reader)
-    since = "the beginning" if window.since is None else iso(window.since)
-    note(f"{args.entity} of cloud {reader.cloud_id}, from {since} to {iso(window.until)}, to {destination}")
-    sink = FileSink.begin(destination, selection, window, file_format, overwrite=args.overwrite)
+    zone = timezone.utc if args.timezone is None else time_zone(args.timezone)
+    note(f"Extracting {description(selection, reader.cloud, window, zone)}.")
+    folder = destination / set_folder(selection, window, file_format)
+    sink = FileSink.begin(folder, selection, window, file_format, overwrite=args.overwrite)
     try:
         with ProgressBar() if sys.stderr.isatty() else nullcontext(Progress) as new_progress:
             committed = extract(selection, window, reader, sink, settle=args.settle, new_progress=new_progress)

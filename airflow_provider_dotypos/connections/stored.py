@@ -58,7 +58,7 @@ class StoredConnection:
     @property
     def base_url(self) -> str | None:
         """The API that it leads to; ``None`` if its address is unusable."""
-        return _base_url(self.host, self.port)
+        return _base_url(self.host, self.port, self.extra)
 
     @property
     def writable(self) -> bool:
@@ -207,13 +207,13 @@ def update(
         connection = session.scalar(select(Connection).where(Connection.conn_id == conn_id).with_for_update())
         if connection is None:
             raise WrongConnectionError(f"The connection {conn_id} has been deleted meanwhile.")
-        before, old_base_url = _fields_of(connection), _base_url(connection.host, connection.port)
+        before, kept = _fields_of(connection), _extra_of(connection)
+        old_base_url = _base_url(connection.host, connection.port, kept)
         if base_url not in (None, old_base_url):
             raise WrongConnectionError(MOVED)
-        kept = _extra_of(connection)
         for name, value in fields.items():
             setattr(connection, name, value)
-        if _base_url(connection.host, connection.port) != old_base_url:
+        if _base_url(connection.host, connection.port, kept) != old_base_url:
             kept.pop("refresh_token", None)
         if (merged := {**kept, **(extra or {})}) != _extra_of(connection):
             connection.extra = json.dumps(merged)
@@ -282,9 +282,9 @@ def _fields_of(connection: Connection) -> dict[str, Any]:
     return {**_extra_of(connection), **standard, "host": connection.host, "port": connection.port}
 
 
-def _base_url(host: str | None, port: int | None) -> str | None:
+def _base_url(host: str | None, port: int | None, extra: Mapping[str, Any]) -> str | None:
     try:
-        return read_base_url(host, port)
+        return read_base_url(host, port, extra)
     except DotyposConfigurationError:
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from airflow_provider_dotypos.api.headers import with_empty_lists
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import SETTLE, Window
+from airflow_provider_dotypos.hooks.failures import named_errors
 from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
@@ -112,7 +114,10 @@ class DotyposHook(BaseHook):
         https://docs.api.dotypos.com/api-reference/general/methods
         """
         sent = with_empty_lists(headers) if str(method).upper() == "GET" else headers
-        return self.get_conn().call(method, path, params=params, json=json, headers=sent, decode=decode or Answer.json)
+        with self._errors():
+            return self.get_conn().call(
+                method, path, params=params, json=json, headers=sent, decode=decode or Answer.json
+            )
 
     def get(
         self,
@@ -129,7 +134,8 @@ class DotyposHook(BaseHook):
         :param parents: ids of what the entity lies below, such as ``warehouse_id`` for ``warehouse-products``.
         :raises DotyposNotFoundError: if there is no such row.
         """
-        return self._reader().get(entity, id, include=include, **parents)
+        with self._errors():
+            return self._reader().get(entity, id, include=include, **parents)
 
     def rows(
         self,
@@ -154,7 +160,9 @@ class DotyposHook(BaseHook):
 
         https://docs.api.dotypos.com/api-reference/general/filter, …/sort, …/paging
         """
-        return self._reader().rows(entity, filter=filter, sort=sort, include=include, limit=limit, **parents)
+        with self._errors():
+            rows = self._reader().rows(entity, filter=filter, sort=sort, include=include, limit=limit, **parents)
+        return self._each(rows)
 
     def changes(
         self,
@@ -182,12 +190,15 @@ class DotyposHook(BaseHook):
         :raises DotyposInputError: if the window is empty, reversed or in the future, or the filter can't be sent.
         :raises DotyposWalkError: if the answers can't be walked without losing rows.
         """
-        window = Window.of(since, until, timezone=timezone)
-        return self._reader().changes(entity, window, filter=filter, include=include, settle=settle, **parents)
+        with self._errors():
+            window = Window.of(since, until, timezone=timezone)
+            rows = self._reader().changes(entity, window, filter=filter, include=include, settle=settle, **parents)
+        return self._each(rows)
 
     def clouds(self) -> list[Row]:
         """Return the clouds that the refresh token may use."""
-        return self._reader().clouds()
+        with self._errors():
+            return self._reader().clouds()
 
     def test_connection(self) -> tuple[bool, str]:
         """Sign in, read the cloud, and say what works or which field to correct, for the form's Test button."""
@@ -195,6 +206,14 @@ class DotyposHook(BaseHook):
 
         verdict = check(self._settings, _airflow.mask_secret)
         return verdict.works, verdict.message
+
+    def _errors(self) -> AbstractContextManager[None]:
+        """Return what errors leave the hook by."""
+        return named_errors(self.dotypos_conn_id)
+
+    def _each(self, rows: Iterator[Row]) -> Iterator[Row]:
+        with self._errors():
+            yield from rows
 
     def _reader(self) -> Reader:
         from airflow_provider_dotypos.api.reading import Reader

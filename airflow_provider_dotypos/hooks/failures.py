@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import random
+import re
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -12,11 +15,9 @@ from typing import Any, Literal, NamedTuple
 
 from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.errors import (
+    HOW_TO_CONNECT,
     DotyposApiError,
-    DotyposAuthenticationError,
-    DotyposConfigurationError,
     DotyposError,
-    DotyposPermissionError,
     DotyposRateLimitError,
 )
 
@@ -24,6 +25,18 @@ log = logging.getLogger(__name__)
 
 #: How long a throttled task is put off at least, and at most, unless the server says for how long.
 _LEAST_WAIT, _MOST_WAIT = timedelta(minutes=5), timedelta(minutes=30)
+
+
+_LED_TO_IT = "What led to the end of the task:"
+
+#: What to do when a destination can't be written to.
+_DISK_CURE = (
+    "Check destination: the worker needs the right to write there, and its disk needs room. Rows on their way to an "
+    "object store wait in the worker's temporary folder (TMPDIR)."
+)
+
+#: What to do when there is no connection of an id: the task's own, or its destination's.
+_CONNECTION_CURE = f"Create this connection ({HOW_TO_CONNECT}), or correct its id in the task."
 
 
 class Decision(NamedTuple):
@@ -68,23 +81,86 @@ def _growing_wait(first_put_off: datetime | None) -> timedelta:
     return min(max(waited, _LEAST_WAIT), _MOST_WAIT) * random.uniform(1, 1.1)
 
 
-@contextmanager
-def airflow_failures(conn_id: str, resumed: Any = None) -> Iterator[None]:
-    """Have Airflow do with an error what `decision` says.
+class airflow_failures:  # noqa: N801 (a context manager)
+    """Have Airflow do with an error what `decision` says, and let the task's log end with what to do about it.
 
-    :param conn_id: the connection used, named where it may be what is wrong.
-    :param resumed: the context of a task that resumes its work where it ended.
+    Airflow logs the frames of what is raised here. So it is raised anew, near the task, and what led to it goes to the
+    log at DEBUG. It stays in ``__context__``, where a retry policy finds it. A mistake in a program keeps its frames.
+
+    :param conn_id: the connection used.
+    :param resumed: the context of a task that resumes its work where it ended, and brings rows to a destination.
+    """
+
+    def __init__(self, conn_id: str, resumed: Any = None) -> None:
+        self._conn_id = conn_id
+        self._resumed = resumed
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, frames: object) -> None:
+        # A generator with ``contextmanager`` couldn't do this: that gives an error its old frames back.
+        if error is not None and (ending := self._ending_of(error)) is not None:
+            raise ending.with_traceback(None) from None
+
+    def _ending_of(self, error: BaseException) -> BaseException | None:
+        """Log an error, and return what ends the task; ``None`` for a mistake in a program."""
+        if isinstance(error, DotyposError):
+            return self._as_decided(named(error, self._conn_id))
+        cure = self._cure_of(error)
+        if cure is None and isinstance(error, Exception):
+            return None
+        log.debug(_LED_TO_IT, exc_info=True)
+        if cure is not None:  # otherwise it is a signal, wherever the task was
+            log.error("%s", in_short_lines(f"{type(error).__name__}: {error}. {cure}"))
+        return error
+
+    def _cure_of(self, error: BaseException) -> str | None:
+        """Return what to do about an error that isn't Dotypos's, if it is of the task's surroundings."""
+        if isinstance(error, _compat.missing_connection()):
+            return _CONNECTION_CURE
+        # An OSError of a task without a destination is a DAG author's own.
+        return _DISK_CURE if isinstance(error, OSError) and self._resumed is not None else None
+
+    def _as_decided(self, error: DotyposError) -> Exception:
+        context = self._resumed
+        first_put_off = None if context is None else functools.partial(_airflow.first_put_off, context)
+        action, at = decision(error, first_put_off)
+        if at is not None:
+            until = f"{at:%F %T %Z}"
+            message = in_short_lines(str(error))
+            log.warning("%s\nThe task gives its slot back until %s. That takes none of its retries.", message, until)
+            return _compat.reschedule_exception(at)
+        log.error("%s", in_short_lines(str(error)))
+        return _compat.fail_exception()(str(error)) if action == "fail" else error
+
+
+@contextmanager
+def named_errors(conn_id: str) -> Iterator[None]:
+    """Raise errors with the name of their connection and without the frames that led to them, which go to DEBUG.
+
+    :param conn_id: the connection used.
     """
     try:
         yield
     except DotyposError as error:
-        action, at = decision(error, None if resumed is None else functools.partial(_airflow.first_put_off, resumed))
-        if action == "fail":
-            connection_errors = (DotyposAuthenticationError, DotyposConfigurationError, DotyposPermissionError)
-            named = f" (connection {conn_id!r})" if isinstance(error, connection_errors) else ""
-            raise _compat.fail_exception()(f"{error}{named}") from error
-        if at is not None:
-            until = f"{at:%F %T %Z}"
-            log.warning("%s The task gives its slot back until %s. That takes none of its retries.", error, until)
-            raise _compat.reschedule_exception(at) from error
-        raise
+        raise named(error, conn_id) from None
+
+
+def named(error: DotyposError, conn_id: str) -> DotyposError:
+    """Return a copy of an error that names its connection; the frames that led to it go to the log, once."""
+    copied = copy.copy(error)  # somebody else may hold the error itself
+    if error.connection is None:
+        log.debug(_LED_TO_IT, exc_info=True)
+        copied.connection = conn_id
+    return copied
+
+
+def in_short_lines(message: str) -> str:
+    """Return a message for a log's narrow window: each sentence begins a line, and long ones are wrapped."""
+    sentences = re.split(r"(?<=[.!?]) (?=[A-Z(])", message)
+    return "\n".join(
+        line
+        for sentence in sentences
+        for line in textwrap.wrap(sentence, 100, break_long_words=False, break_on_hyphens=False)
+    )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso, time_zone
 from airflow_provider_dotypos.transfers.arguments import check_choice, check_since, check_switches
+from airflow_provider_dotypos.transfers.links import CloudLink
+from airflow_provider_dotypos.transfers.wording import description
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Asset, BaseOperatorLink, Context
 
     from airflow_provider_dotypos.api.entities import Entity
     from airflow_provider_dotypos.api.query import Filter
@@ -41,10 +44,11 @@ class DotyposTransferOperator(BaseOperator):
     2. `incremental`: whether the task continues from where its last success ended.
     3. `_watermark`: where that is. A subclass implements it, if its tasks can do without a window.
     4. `_sink`: where the rows go. A subclass implements it.
-    5. `_result`: what the task returns. A subclass implements it.
+    5. `_result`: what the task returns, and what the events of its outlets hold. A subclass implements it.
     """
 
     ui_color = "#ffe3c2"
+    operator_extra_links: Collection[BaseOperatorLink] = (CloudLink(),)
 
     def __init__(
         self,
@@ -98,6 +102,8 @@ class DotyposTransferOperator(BaseOperator):
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
         self._hook: DotyposHook | None = None
+        #: Where a browser shows the cloud, once the task has begun.
+        self.cloud_url: str | None = None
 
     @property
     def incremental(self) -> bool:
@@ -110,43 +116,57 @@ class DotyposTransferOperator(BaseOperator):
         warnings.warn("goes_on is called incremental now", DeprecationWarning, stacklevel=2)
         return self.incremental
 
-    def execute(self, context: Context) -> Any:
-        """Bring the window's rows into the sink, unless that is done already, and return the result."""
-        from airflow_provider_dotypos import _compat
-        from airflow_provider_dotypos.api.reading import Reader
-        from airflow_provider_dotypos.api.retry import PUT_OFF_SOON
-        from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Bring the window's rows into the sink, unless that is done already, and return the result.
+
+        The asset events of the outlets hold the result, too.
+        """
         from airflow_provider_dotypos.hooks.failures import airflow_failures
-        from airflow_provider_dotypos.transfers.watermark import NothingNewError
 
         with airflow_failures(self.dotypos_conn_id, resumed=context):
-            self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency, PUT_OFF_SOON)
-            reader = Reader(self._hook.get_conn())
-            selection = self._selection(reader.cloud_id)
-            self._check_window(selection.entity)
-            until = self.until if self.until is not None else context["dag_run"].run_after
-            if not self.incremental or not selection.entity.cursors:
-                window = Window.of(self.since, until, timezone=self.timezone)
-                return self._result([self._extract(context, selection, window, reader)])
-            watermark = self._watermark(context, selection)
-            try:
-                window = self._next_window(watermark, until, reader)
-            except NothingNewError as error:
-                if not (earlier := watermark.earlier_sets()):
-                    raise _compat.skip_exception(str(error)) from None
-                self.log.info("%s.", error)
-                return self._result(earlier)
-            result = self._extract(context, selection, window, reader)
-            return self._result([*watermark.finish(window, result, start=self._start()), result])
+            result = self._result(self._results(context))
+        _airflow.fill_outlet_events(context, self.outlets, result, self._assets())
+        return result
 
     def on_kill(self) -> None:
         """End every wait at once. What was read by then is kept for the next attempt, if the sink takes it soon."""
         if self._hook is not None:
             self._hook.cancel()
 
+    def _results(self, context: Context) -> list[Any]:
+        """Return the sink's result, and before it those of earlier runs whose tasks didn't succeed."""
+        from airflow_provider_dotypos import _compat
+        from airflow_provider_dotypos.api.reading import Reader
+        from airflow_provider_dotypos.api.retry import PUT_OFF_SOON
+        from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+        from airflow_provider_dotypos.transfers.watermark import NothingNewError
+
+        self._hook = DotyposHook(self.dotypos_conn_id, self.cloud_id, self.concurrency, PUT_OFF_SOON)
+        client = self._hook.get_conn()
+        reader = Reader(client)
+        self.cloud_url = client.settings.cloud_url
+        selection = self._selection(reader.cloud_id)
+        self._check_window(selection.entity)
+        until = self.until if self.until is not None else context["dag_run"].run_after
+        if not self.incremental or not selection.entity.cursors:
+            window = Window.of(self.since, until, timezone=self.timezone)
+            return [self._extract(context, selection, window, reader)]
+        watermark = self._watermark(context, selection)
+        try:
+            window = self._next_window(watermark, until, reader)
+        except NothingNewError as error:
+            if not (earlier := watermark.earlier_sets()):
+                raise _compat.skip_exception(str(error)) from None
+            self.log.info("%s.", error)
+            return earlier
+        result = self._extract(context, selection, window, reader)
+        return [*watermark.finish(window, result, start=self._start()), result]
+
     def _extract(self, context: Context, selection: Selection, window: Window, reader: Reader) -> Any:
         from airflow_provider_dotypos.transfers.engine import extract
 
+        zone = timezone.utc if self.timezone is None else time_zone(self.timezone)
+        self.log.info("Extracting %s.", description(selection, reader.cloud, window, zone))
         return extract(selection, window, reader, self._sink(context, selection, window), settle=self.settle)
 
     def _selection(self, cloud_id: int, **further: Any) -> Selection:
@@ -176,12 +196,16 @@ class DotyposTransferOperator(BaseOperator):
         """Return where the rows go."""
         raise NotImplementedError
 
-    def _result(self, results: Sequence[Any]) -> Any:
-        """Return what the task returns.
+    def _result(self, results: Sequence[Any]) -> dict[str, Any]:
+        """Return what the task returns: small, as JSON can hold it, and without secrets. Asset events hold it, too.
 
         :param results: of the sink, oldest first; before its own those of earlier runs whose tasks didn't succeed.
         """
         raise NotImplementedError
+
+    def _assets(self) -> list[Asset]:
+        """Return the assets that the rows went to. Outlets that are aliases get an event of each."""
+        return []
 
     def _check_window(self, entity: Entity) -> None:
         check_since(entity, self.since)

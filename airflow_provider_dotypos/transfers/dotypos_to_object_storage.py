@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,13 +11,15 @@ from airflow_provider_dotypos.api.window import SETTLE
 from airflow_provider_dotypos.transfers.arguments import check_choice, check_switches
 from airflow_provider_dotypos.transfers.base import DotyposTransferOperator
 from airflow_provider_dotypos.transfers.files.formats.file_format import NAMES, PART_BYTES, FileFormat
+from airflow_provider_dotypos.transfers.links import CloudLink, FilesLink, console_url
+from airflow_provider_dotypos.transfers.wording import count, size, spoken
 
 if TYPE_CHECKING:
-    from airflow.sdk import Asset, Context, ObjectStoragePath
+    from airflow.sdk import Asset, BaseOperatorLink, Context, ObjectStoragePath
 
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.window import Window
-    from airflow_provider_dotypos.transfers.files.manifest import Committed
+    from airflow_provider_dotypos.transfers.files.manifest import Committed, Manifest
     from airflow_provider_dotypos.transfers.files.sink import FileSink
     from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
     from airflow_provider_dotypos.transfers.selection import Selection
@@ -85,6 +87,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
     https://docs.api.dotypos.com/api-reference/general/paging
     """
 
+    operator_extra_links: Collection[BaseOperatorLink] = (FilesLink(), CloudLink())
     template_fields: Sequence[str] = (
         "entity",
         "destination",
@@ -168,8 +171,10 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         self.max_part_bytes = max_part_bytes
         self.destination_conn_id = destination_conn_id
         self._patience: StorePatience | None = None
+        #: Where a browser shows the files, once the task has begun.
+        self.files_url: str | None = None
         if self.incremental and not self.outlets:
-            self.add_outlets(_outlets(destination, cloud_id, entity))
+            self.add_outlets(self._assets())
 
     @property
     def incremental(self) -> bool:
@@ -213,10 +218,13 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
         from airflow_provider_dotypos import _airflow
-        from airflow_provider_dotypos.transfers.files.sink import FileSink
+        from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
 
+        folder = self._destination() / set_folder(selection, window, self._format)
+        self.files_url = console_url(folder)
+        self.log.info("The files go to %s", folder)
         return FileSink.begin(
-            self._destination(),
+            folder,
             selection,
             window,
             self._format,
@@ -229,10 +237,14 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
 
     def _result(self, results: Sequence[Committed]) -> dict[str, Any]:
         """Return where the sets are, and how much the newest holds."""
-        if results[:-1]:
-            paths = ", ".join(path for path, _ in results[:-1])
-            self.log.info("Earlier sets are returned as well, as no task that returned them has succeeded: %s", paths)
+        if earlier := [path for path, _ in results[:-1]]:
+            self.log.info(
+                "Returned as well: %s, since no task that returned them has succeeded: %s",
+                count(len(earlier), "earlier sets"),
+                ", ".join(earlier),
+            )
         path, manifest = results[-1]
+        files = len(manifest.contents.files)
         result = {
             "manifest": path,
             "manifests": [path for path, _ in results],
@@ -241,11 +253,31 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
             "since": manifest.since,
             "until": manifest.until,
             "rows": manifest.rows,
-            "files": sum(len(part.sizes) for part in manifest.parts),
+            "files": files,
             "bytes": manifest.bytes,
         }
-        self.log.info("%d rows in %d files (%d bytes): %s", result["rows"], result["files"], result["bytes"], path)
+        self.log.info("%s", _summary(manifest, files))
+        self.log.info("The manifest is %s", path)
         return result
+
+    def _assets(self) -> list[Asset]:
+        """Return the asset that files of the entity below the destination are, unless a template decides which."""
+        from airflow.sdk import Asset
+
+        names = [str(name) for name in (self.destination, self.cloud_id, self.entity) if name is not None]
+        if (
+            not isinstance(self.destination, str)
+            or not isinstance(self.entity, str)
+            or any("{" in name for name in names)
+        ):
+            return []
+        scheme, separator, place = self.destination.rpartition("://")
+        if not separator and not place.startswith("/"):
+            return []  # refused when the task runs
+        # The connection's name in front of a bucket's isn't part of the asset's identity.
+        address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}"
+        address = address if separator else f"file://{place}"
+        return [Asset(uri="/".join([address.rstrip("/"), *names[1:]]))]
 
     @property
     def _format(self) -> FileFormat:
@@ -258,17 +290,13 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         return object_path(self.destination, self.destination_conn_id)
 
 
-def _outlets(destination: object, cloud_id: object, entity: object) -> list[Asset]:
-    """Return the asset that files of an entity below a destination are, unless a template decides which."""
-    from airflow.sdk import Asset
-
-    names = [str(name) for name in (destination, cloud_id, entity) if name is not None]
-    if not isinstance(destination, str) or not isinstance(entity, str) or any("{" in name for name in names):
-        return []
-    scheme, separator, place = destination.rpartition("://")
-    if not separator and not place.startswith("/"):
-        return []  # refused when the task runs
-    # The connection's name in front of a bucket's isn't part of the asset's identity.
-    address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}"
-    address = address if separator else f"file://{place}"
-    return [Asset(uri="/".join([address.rstrip("/"), *names[1:]]))]
+def _summary(manifest: Manifest, files: int) -> str:
+    """Return what a set holds, for the log."""
+    if not manifest.rows:
+        return f"No {spoken(manifest.entity)}. The set is empty."
+    rows = count(manifest.rows, manifest.entity)
+    if manifest.distinct_ids < manifest.rows:
+        rows += f" ({manifest.distinct_ids:,} different)"  # some changed while they were read
+    tables = [f"The ids of {rows}" if manifest.snapshot else rows]
+    tables += [count(number, child) for child, number in manifest.children.items()]
+    return f"{', '.join(tables)} in {count(files, 'files')}, {size(manifest.bytes)}."

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece
-from airflow_provider_dotypos.api.window import SETTLE, Window, iso
+from airflow_provider_dotypos.api.window import SETTLE, Window
 from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Range, Sink, SupersededError, Walked
+from airflow_provider_dotypos.transfers.wording import count, period, spoken
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.reading import Reader
@@ -55,7 +56,7 @@ def extract(
             return finished
         try:
             walked = Engine(selection, reader, sink, settle, new_progress).walk(window)
-            return sink.commit(walked)
+            return sink.commit(walked, reader.check_cancelled)
         except SupersededError:
             return sink.give_way()
         except BaseException:
@@ -103,17 +104,21 @@ class Engine:
         pieces = self._missing(self._pieces(window))
         # Begun now: waiting for the window to settle, and checking what is kept already, are no walking.
         self._age = PartAge()
-        self._progress = self._new_progress(f"{entity.name} of cloud {self._selection.cloud_id}", self._kept_rows)
+        self._progress = self._new_progress(entity.name, self._kept_rows)
         self._walk_all(pieces)
         tail = None
         if window.since is None and entity.cursors:
             tail = self._reader.tail(window.until, self._settle)
         if tail is not None:
-            log.info("What has changed from %s to %s is read as well.", iso(window.until), iso(tail.until))
+            log.info(
+                "Rows that changed meanwhile have left the window. So that none is missing, %s %s are read as well.",
+                spoken(entity.name),
+                period(tail),
+            )
             self._walk_all(self._missing(self._pieces(tail, without_cursor=False)))
         if self._selection.open_end and entity.cursors:
             self._walk_to_the_open_end((tail or window).until)
-        return Walked(tail, self._reader.requests)
+        return Walked(tail, self._reader.requests, self._reader.concurrency)
 
     def _walk_to_the_open_end(self, start: int) -> None:
         """Read the ids of all rows from a cursor on, settled or not: a snapshot misses no row then.
@@ -147,7 +152,11 @@ class Engine:
 
     def _missing(self, pieces: Iterable[Piece]) -> Pieces:
         """Return the ranges that the sink doesn't keep from an earlier attempt."""
-        return Pieces(gap for piece in pieces for gap in gaps(piece, self._kept(piece)))
+        before = self._kept_rows
+        missing = Pieces(gap for piece in pieces for gap in gaps(piece, self._kept(piece)))
+        if rows := self._kept_rows - before:
+            log.info("Kept from an earlier attempt: %s.", count(rows, self._selection.entity.name))
+        return missing
 
     def _kept(self, piece: Piece) -> list[Range]:
         kept: list[Range] = []
@@ -155,10 +164,7 @@ class Engine:
         for part in self._sink.kept(piece):
             kept.append(part)
             self._reader.check_cancelled()  # before the sink reads the next one
-        if rows := sum(part.rows for part in kept):
-            self._kept_rows += rows
-            parts = sum(part.rows > 0 for part in kept)
-            log.info("%d rows in %d parts of %s exist already.", rows, parts, piece.name)
+        self._kept_rows += sum(part.rows for part in kept)
         return kept
 
     def _walk_all(self, pieces: Pieces) -> None:

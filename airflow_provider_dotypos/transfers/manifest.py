@@ -6,16 +6,15 @@ from typing import Any
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.manifest import (
     FORMAT_VERSION,
-    ChildFile,
     CommittedSet,
     Manifest,
-    Part,
     find_set,
     manifest_name,
     newest_manifest,
     read_manifest,
     uri,
 )
+from airflow_provider_dotypos.transfers.files.part import ChildFile, Part, StreamRange
 
 __all__ = [
     "FORMAT_VERSION",
@@ -24,6 +23,7 @@ __all__ = [
     "DamagedSetError",
     "Manifest",
     "Part",
+    "StreamRange",
     "find_set",
     "manifest_name",
     "newest_manifest",

@@ -7,6 +7,8 @@ import threading
 import time
 
 from airflow_provider_dotypos.api.pieces import Pieces
+from airflow_provider_dotypos.api.window import duration
+from airflow_provider_dotypos.transfers.wording import count
 
 log = logging.getLogger(__name__)
 
@@ -14,7 +16,7 @@ log = logging.getLogger(__name__)
 class Progress:
     """Logs how far an extraction is, at a human pace: after 5 s, then less and less often, down to once a minute.
 
-    :param name: what the log calls the extraction.
+    :param name: what rows are, such as ``orders``.
     :param kept: rows that an earlier attempt has left.
     """
 
@@ -39,17 +41,14 @@ class Progress:
                 return
             self._next = min(elapsed * 2, elapsed + 60)
         rate = self._rows / elapsed
+        done = self._kept + self._rows
         left = pieces.rows_left
-        ahead = ""
-        if left is not None and rate:
-            done = self._kept + self._rows
-            ahead = f", about {done / (done + left):.0%} of the window, about {left / rate:.0f} s left"
+        ahead = f"{done / (done + left):.0%}, about {duration(left / rate)} left: " if left is not None and rate else ""
         log.info(
-            "%s: %d rows from %d pages in %.0f s (%.0f rows/s)%s",
-            self._name,
-            self._rows,
-            requests,
-            elapsed,
-            rate,
+            "%s%s so far (%s in %s, %s rows/s).",
             ahead,
+            count(done, self._name),
+            count(requests, "pages"),
+            duration(elapsed),
+            f"{rate:,.0f}",
         )

@@ -10,7 +10,7 @@ StagingFile  counts and digests the bytes of that file
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -99,8 +99,11 @@ class Sink(Protocol[ResultT_co]):
     def open(self, piece: Piece) -> PartWriter:
         """Return a writer for a piece's rows."""
 
-    def commit(self, walked: Walked) -> ResultT_co:
-        """Make all count at once, unless another attempt has committed; return the result that counts."""
+    def commit(self, walked: Walked, check_cancelled: Callable[[], None]) -> ResultT_co:
+        """Make all count at once, unless another attempt has committed; return the result that counts.
+
+        :param check_cancelled: raises if the task was killed; for sinks that have much to do here.
+        """
 
     def give_way(self) -> ResultT_co:
         """Undo what this attempt wrote, and return the result of the one that has committed."""
@@ -115,7 +118,9 @@ class Walked:
 
     :param tail: the window read after one from the beginning: it holds the changes made meanwhile.
     :param requests: list calls made.
+    :param threads: how many walked at once.
     """
 
     tail: Window | None
     requests: int
+    threads: int = 1

@@ -21,6 +21,9 @@ from functools import cache
 from pathlib import Path
 from types import TracebackType
 
+from demo import children
+from tests.patience import PATIENCE
+
 #: Answers a request, given its head, with pieces of bytes; ``pause`` waits a moment between two.
 Script = Callable[["RawServer", bytes], Iterable[bytes]]
 
@@ -216,7 +219,7 @@ print(json.dumps([seconds, mib, outcome]))
 """
 
 
-def cost_of(script: Script, timeout: float, patience: float = 60.0, driver: str = "threads") -> Cost:
+def cost_of(script: Script, timeout: float, patience: float = PATIENCE, driver: str = "threads") -> Cost:
     """Return what a call in a process of its own costs.
 
     :param timeout: of the call. :param patience: seconds after which the process is ended. :param driver: its name.
@@ -226,7 +229,7 @@ def cost_of(script: Script, timeout: float, patience: float = 60.0, driver: str 
     with RawServer(script) as server:
         command = [sys.executable, "-c", _ONE_CALL, server.url, str(timeout), driver]
         try:
-            done = subprocess.run(
+            done = children.run(
                 command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": paths}, timeout=patience
             )
         except subprocess.TimeoutExpired:

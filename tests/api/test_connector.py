@@ -35,6 +35,7 @@ def test_the_form_holds_the_signature_and_never_the_secret() -> None:
         ("https://proxy.example.invalid/dotypos", "https://admin.dotykacka.cz/client/connect"),
         ("http://127.0.0.1:8765", "http://127.0.0.1:8765/client/connect"),
         ("http://[::1]:8765/below", "http://[::1]:8765/client/connect"),
+        ("http://sandbox:8765", "http://sandbox:8765/client/connect"),
     ],
 )
 def test_the_connector_is_the_vendors_page_or_the_sandboxs_own(api: str, page: str) -> None:

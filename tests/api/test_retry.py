@@ -13,17 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tenacity import DoAttempt, RetryCallState, Retrying
 
+from airflow_provider_dotypos.api import channel, retry
 from airflow_provider_dotypos.api import gate as gates
-from airflow_provider_dotypos.api import retry
 from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
+    DotyposConnectionError,
     DotyposError,
     DotyposResponseError,
     DotyposServerError,
     error_for,
 )
+from airflow_provider_dotypos.api.exchange import Exchange, Flow
 from airflow_provider_dotypos.api.gate import Gate, Passage
+from airflow_provider_dotypos.api.http import Answer, Request
 from airflow_provider_dotypos.api.retry import Patience
+from airflow_provider_dotypos.api.settings import Settings
+from tests.api.flows import Played, answer, scripted
 
 SPACING = 0.5
 PER_MINUTE = 60 / SPACING
@@ -124,6 +129,38 @@ def test_a_server_that_never_asks_to_wait_can_be_tried_for_as_long_as_the_budget
         with pytest.raises(DotyposServerError):
             tried(policy, lambda: fail() if tries < 1300 else _refuse(), lambda seconds: None)
     assert tries == 1300
+
+
+def test_a_server_that_never_answered_is_tried_for_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its address may be wrong. One that has answered this process, whoever asked, may only be restarting."""
+    keep_time(monkeypatch, Clock())
+    monkeypatch.setattr(retry.random, "uniform", lambda low, high: 2.5)
+    channel.forget_tokens()
+    refused = DotyposConnectionError("x", sent=False, unreachable=True)
+    broken = DotyposConnectionError("x", sent=False)
+
+    def patience(error: DotyposError, server: str = "here", secret: str = "r", **options: Patience) -> float:
+        """Return for how many seconds of waiting a call is tried."""
+
+        def fail(request: Request) -> Answer:
+            raise error
+
+        played = Played(fail)
+        with pytest.raises(DotyposConnectionError):
+            played.run(call(server, secret, **options))
+        return sum(played.slept)
+
+    def call(server: str, secret: str, **options: Patience) -> Flow[object]:
+        settings = Settings(f"https://{server}.example", secret * 32)
+        return Exchange(settings, **options)._flow("GET", "/clouds", None, None, None, Answer.json)
+
+    assert (patience(refused), patience(broken)) == (30, 120)
+    assert patience(refused, patience=Patience(faults=5)) == 5
+    Played(scripted({"token": [answer(201, b'{"accessToken": "a.b.c"}')], "clouds": [answer(200)]})).run(
+        call("here", "s")
+    )
+    assert patience(refused) == 120
+    assert patience(refused, "elsewhere") == 30
 
 
 def _refuse() -> None:

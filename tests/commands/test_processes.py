@@ -20,6 +20,7 @@ from packaging.version import Version
 from airflow_provider_dotypos.cli import COMMANDS
 from airflow_provider_dotypos.commands.probes import NOT_PROBED, PROBES
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from demo import children
 from tests.ui.airflow_server import AirflowHome, airflow_home
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "commands.md"
@@ -34,9 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
 
 
 def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **environment}
-    )
+    return children.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
 
 
 def test_a_process_finds_a_connection_of_the_environment(sandbox: Sandbox) -> None:
@@ -107,9 +106,7 @@ def test_every_exit_code_and_point_is_told() -> None:
 
 def test_a_database_without_tables_is_told_with_its_cure(tmp_path: Path) -> None:
     home = AirflowHome(tmp_path / "airflow")
-    done = subprocess.run(
-        [*BY_MODULE, "check"], env=home.environment(), capture_output=True, text=True, check=False, timeout=60
-    )
+    done = children.run([*BY_MODULE, "check"], env=home.environment(), capture_output=True, text=True, check=False)
 
     assert done.returncode == 1, done.stderr
     line = done.stderr.splitlines()[-1]
@@ -121,11 +118,11 @@ def test_a_database_without_tables_is_told_with_its_cure(tmp_path: Path) -> None
 
 def test_ctrl_c_ends_a_command_in_one_line(sandbox: Sandbox) -> None:
     sandbox.faults.append(Fault("hang", times=99, path="/signin"))
-    process = subprocess.Popen([*BY_MODULE, "clouds"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = children.Child([*BY_MODULE, "clouds"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not sandbox.requests:
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, told = process.communicate(timeout=30)
+    out, told = process.communicate()
 
     assert process.returncode == 130
     assert out == ""
@@ -137,7 +134,7 @@ def test_ctrl_c_ends_a_command_in_one_line(sandbox: Sandbox) -> None:
 def test_a_reader_that_has_gone_ends_it_quietly(form: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run([*BY_MODULE, "entities", "-o", form], stdout=writing, stderr=subprocess.PIPE, check=False)
+    done = children.run([*BY_MODULE, "entities", "-o", form], stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
 
@@ -146,6 +143,6 @@ def test_a_reader_that_has_gone_ends_it_quietly(form: str) -> None:
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_a_full_disk_is_told_in_one_line(form: str) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*BY_MODULE, "entities", "-o", form], stdout=full, stderr=subprocess.PIPE, check=False)
+        done = children.run([*BY_MODULE, "entities", "-o", form], stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 1
     assert done.stderr == b"The result can't be written: No space left on device.\n"

@@ -12,6 +12,7 @@ import requests
 from airflow_provider_dotypos.commands import sandbox as sandbox_command
 from airflow_provider_dotypos.sandbox import Limit, Sandbox
 from tests.commands.conftest import Command
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -57,7 +58,9 @@ def test_it_says_how_airflow_gets_there_and_runs_until_interrupted(
         if seconds >= 1:
             line = next(part for part in capsys.readouterr().out.splitlines() if "--conn-json" in part)
             connection = json.loads(shlex.split(line)[-1])
-            answered.append(requests.get(f"{connection['host']}:{connection['port']}/_sandbox", timeout=5).json())
+            answered.append(
+                requests.get(f"{connection['host']}:{connection['port']}/_sandbox", timeout=PATIENCE).json()
+            )
             raise KeyboardInterrupt
 
     monkeypatch.setattr("airflow_provider_dotypos.commands.sandbox.time.sleep", interrupt)

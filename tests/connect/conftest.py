@@ -25,6 +25,7 @@ from cryptography.fernet import Fernet
 
 from airflow_provider_dotypos.connect.page.seals import Seals
 from airflow_provider_dotypos.sandbox import Sandbox
+from tests.patience import PATIENCE
 from tests.ui.airflow_server import AirflowHome, AirflowServer, airflow_home, database_like, serve, sign_in
 
 PREFIX = "/team/airflow"
@@ -110,17 +111,17 @@ class Person:
             kept.set("_token", session_token, domain="127.0.0.1", path=PREFIX)
 
     def get(self, page: str, **query: str) -> requests.Response:
-        return self.browser.get(urljoin(self.url, page), params=query, timeout=30)
+        return self.browser.get(urljoin(self.url, page), params=query, timeout=PATIENCE)
 
     def post(self, page: str, **fields: str) -> requests.Response:
         """Post a form; the page answered is that of the redirects' end."""
-        return self.browser.post(urljoin(self.url, page), data=fields, timeout=30)
+        return self.browser.post(urljoin(self.url, page), data=fields, timeout=PATIENCE)
 
     def submit(self, shown: Form, /, headers: dict[str, str] | None = None, **typed: str) -> requests.Response:
         """Press a form's button, as browsers do: with the Origin of the page."""
         parts = urlsplit(shown.action)
         own = {"Origin": f"{parts.scheme}://{parts.netloc}", **(headers or {})}
-        return self.browser.post(shown.action, data={**shown.fields, **typed}, headers=own, timeout=30)
+        return self.browser.post(shown.action, data={**shown.fields, **typed}, headers=own, timeout=PATIENCE)
 
     def cookie(self, name: str) -> str:
         value = self.browser.cookies.get(name)
@@ -191,12 +192,12 @@ class PageWorld:
         """Add a connection as Airflow's form does: to the sandbox, without a token unless there is a cloud."""
         extra = {"refresh_token": token or self.sandbox.refresh_token, "cloud_id": cloud} if cloud else {}
         shown_text = {**self.sandbox.connection(), "connection_id": conn_id, "extra": json.dumps(extra), **fields}
-        answer = self.server.session.post(f"{self.server.url}/api/v2/connections", json=shown_text, timeout=30)
+        answer = self.server.session.post(f"{self.server.url}/api/v2/connections", json=shown_text, timeout=PATIENCE)
         assert answer.status_code == 201, answer.text
         return conn_id
 
     def delete(self, conn_id: str) -> None:
-        answer = self.server.session.delete(f"{self.server.url}/api/v2/connections/{conn_id}", timeout=30)
+        answer = self.server.session.delete(f"{self.server.url}/api/v2/connections/{conn_id}", timeout=PATIENCE)
         assert answer.status_code == 204, answer.text
 
     def stored(self, conn_id: str) -> dict[str, Any] | None:
@@ -217,7 +218,7 @@ class PageWorld:
             return database.execute("SELECT * FROM connection ORDER BY id").fetchall()
 
     def database(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.home.path / "airflow.db", timeout=10)
+        return sqlite3.connect(self.home.path / "airflow.db", timeout=PATIENCE)
 
     def mark(self, person: Person, user: str) -> str:
         """What seals a thing to a user and a browser; with it and the secret key, any seal can be made."""
@@ -238,7 +239,7 @@ class PageWorld:
         session = requests.Session()
         session.trust_env = False
         session.cookies = person.browser.cookies
-        with session.get(urljoin(person.url, "static/style.css"), stream=True, timeout=30) as answer:
+        with session.get(urljoin(person.url, "static/style.css"), stream=True, timeout=PATIENCE) as answer:
             port = answer.raw.connection.sock.getsockname()[1]
             assert answer.content
         for process in psutil.Process(self.server.pid).children(recursive=True):

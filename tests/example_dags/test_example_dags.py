@@ -6,7 +6,6 @@ import ast
 import gzip
 import json
 import os
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -21,11 +20,10 @@ import pytest
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.api.entities import cloud_lists
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
+from demo import children
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 PRAGUE = ZoneInfo("Europe/Prague")
-#: Airflow 3.2 needs some three seconds of CPU for each task that it runs by `dag.test`.
-pytestmark = pytest.mark.timeout(1800)
 
 DAG_IDS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 LARGEST = "example_dotypos_everything"
@@ -55,6 +53,7 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> dict[s
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",  # else no event starts them
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW_CONN_DOTYPOS_DEFAULT": json.dumps(sandbox.connection()),
         "AIRFLOW_VAR_DOTYPOS_DESTINATION": f"file://{home}/lake",
@@ -65,9 +64,7 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> dict[s
         ["-m", "airflow", "db", "migrate"],
         [str(Path(__file__).with_name("run_examples.py")), str(EXAMPLES), str(home / "report.json"), *dag_ids],
     ):
-        done = subprocess.run(
-            [sys.executable, *argv], env=environment, cwd=home, capture_output=True, text=True, timeout=900
-        )
+        done = children.run([sys.executable, *argv], env=environment, cwd=home, capture_output=True, text=True)
         assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     loaded: dict[str, Any] = json.loads((home / "report.json").read_text())
     return loaded
@@ -155,6 +152,37 @@ def test_everything_is_everything(report: dict[str, Any], sandbox: Sandbox) -> N
         until = _instant(one["until"]).timestamp() * 1000  # of guests who come just now, some are in the tail
         assert sum(row.get("versionDate", 0) < until for row in rows) <= one["rows"] <= len(rows), one
     assert results["summary"][0]["order-items"] > 1000
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "task_id"),
+    [
+        ("example_dotypos_first_orders", "orders"),
+        ("example_dotypos_every_cloud", "order_items"),
+        pytest.param(
+            LARGEST, "extract", marks=pytest.mark.skipif(not has_state_store(), reason="its tasks need Airflow 3.3")
+        ),
+    ],
+)
+def test_each_asset_event_holds_what_its_task_returned(report: dict[str, Any], dag_id: str, task_id: str) -> None:
+    assert report[dag_id]["events"][task_id] == report[dag_id]["results"][task_id]
+
+
+@pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
+def test_the_lakes_event_lists_what_is_to_be_read(report: dict[str, Any]) -> None:
+    (event,) = report[LARGEST]["events"]["summary"]
+    extracted = report[LARGEST]["results"]["extract"]
+    assert event["manifests"] == [one["manifest"] for one in extracted if one["rows"]]
+    assert len(event["manifests"]) < len(extracted)
+
+
+def test_a_dag_scheduled_on_an_asset_reads_what_the_event_says(report: dict[str, Any], sandbox: Sandbox) -> None:
+    (event,) = report["example_dotypos_first_orders"]["events"]["orders"]
+    orders = _held(sandbox, sandbox.cloud_ids[0], "orders", event)
+    hours = Counter(datetime.fromtimestamp(row["created"] / 1000, PRAGUE).hour for row in orders)
+    (by_hour,) = report["example_dotypos_asset_triggered"]["results"]["orders_by_hour"]
+    assert by_hour == {str(hour): count for hour, count in hours.items()}
+    assert len(by_hour) > 5
 
 
 def test_any_call_returns_what_the_filter_keeps(report: dict[str, Any], sandbox: Sandbox) -> None:

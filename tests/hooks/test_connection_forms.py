@@ -28,6 +28,7 @@ SETTINGS = Settings(
     max_concurrency=2,
     cloud_name="Example Bistro",
 )
+SANDBOX = "http://sandbox:8765"
 AS_NUMBERS = {
     "refresh_token": TOKEN,
     "cloud_id": 310101001,
@@ -145,10 +146,12 @@ def test_command_line_environment_and_secrets_backend_give_the_same_settings(hom
 
 
 HUGE = 10**5000
+BAD_SWITCH = ("yes", 2, -1, 0.5, [], HUGE, "9" * 50)
 BAD = [("cloud_id", value, "Cloud ID") for value in ("abc", 0, -1, 2**31, True, 1.5, "1.5", "12 3", [], "0", 10**5000)]
 BAD += [("refresh_token", value, "Refresh Token") for value in (12345, True, 1.5, "a\nb", "a b", "dvě", "", None, {})]
 BAD += [("timeout", value, "Timeout") for value in ("x", 0, -1, True, "nan", "inf", [], HUGE, 3601, 1e308, "9" * 5000)]
 BAD += [("max_concurrency", value, "Max concurrency") for value in (1.5, 0, "0", -4, "four", True, 65, "1e9", HUGE)]
+BAD += [("allow_http", value, "Allow plain HTTP") for value in BAD_SWITCH]
 BAD += [("requests_per_minute", value, "Requests per minute") for value in (0, "0", -1, "some", False, 60_001, HUGE)]
 
 
@@ -157,7 +160,7 @@ BAD += [("requests_per_minute", value, "Requests per minute") for value in (0, "
 )
 def test_what_a_field_can_not_hold_is_told_by_the_fields_name(field: str, value: object, label: str):
     with pytest.raises(DotyposConfigurationError, match=f"^{label}"):
-        Settings.from_fields(extra={"refresh_token": TOKEN, field: value})
+        Settings.from_fields(host=SANDBOX, extra={"refresh_token": TOKEN, "allow_http": True, field: value})
 
 
 @pytest.mark.parametrize("field", LIMITS)
@@ -269,16 +272,36 @@ def test_a_base_url_that_can_not_be_says_what_it_must_be(host: str, cure: str):
     assert "pass@" not in str(raised.value)
 
 
+@pytest.mark.parametrize("on", [True, "true", "True", " TRUE ", 1, "1"], ids=repr)
+def test_plain_http_reaches_a_sandbox_on_another_host_by_a_switch(on: object):
+    settings = Settings.from_fields(host=SANDBOX, extra={"refresh_token": TOKEN, "allow_http": on})
+    assert settings.base_url == SANDBOX
+
+
+@pytest.mark.parametrize("off", [False, "false", "False", 0, "0", None, "", "null"], ids=repr)
+def test_without_the_switch_the_error_names_it(off: object):
+    with pytest.raises(DotyposConfigurationError, match=r"in the clear to sandbox\).*set Allow plain HTTP .*_http"):
+        Settings.from_fields(host=SANDBOX, extra={"refresh_token": TOKEN, "allow_http": off})
+
+
+@pytest.mark.parametrize(
+    "host", ["api.dotykacka.cz", "API.Dotykacka.CZ.", "dotypos.com", "admin.dotykacka.cz", "new.api.dotypos.com"]
+)
+def test_no_switch_sends_a_token_in_the_clear_to_dotypos(host: str):
+    with pytest.raises(DotyposConfigurationError, match="Dotypos's own servers are never reached by http"):
+        Settings.from_fields(host=f"http://{host}", extra={"refresh_token": TOKEN, "allow_http": True})
+
+
 @pytest.mark.parametrize("port", [65536, -1, "https", 1.5, True, HUGE], ids=lambda given: type(given).__name__)
 def test_a_port_that_can_not_be_is_told(port: object):
     with pytest.raises(DotyposConfigurationError, match=r"^Port"):
         Settings.from_fields(port=port, extra={"refresh_token": TOKEN})
 
 
-@pytest.mark.parametrize("field", ["cloud_id", "timeout", "max_concurrency", "requests_per_minute"])
+@pytest.mark.parametrize("field", ["cloud_id", "timeout", "max_concurrency", "requests_per_minute", "allow_http"])
 def test_a_token_pasted_into_the_wrong_field_is_not_shown(field: str):
     with pytest.raises(DotyposConfigurationError) as raised:
-        Settings.from_fields(extra={"refresh_token": TOKEN, field: TOKEN})
+        Settings.from_fields(host=SANDBOX, extra={"refresh_token": TOKEN, "allow_http": True, field: TOKEN})
 
     assert TOKEN[:8] not in str(raised.value)
 

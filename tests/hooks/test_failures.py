@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import pickle
+import traceback
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -9,16 +13,35 @@ from typing import Any
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos._compat import fail_exception, reschedule_exception
+from airflow_provider_dotypos._compat import fail_exception, missing_connection, reschedule_exception
 from airflow_provider_dotypos.api.errors import error_for
-from airflow_provider_dotypos.exceptions import DotyposError, DotyposRateLimitError, DotyposServerError
-from airflow_provider_dotypos.hooks.failures import Decision, airflow_failures, decision
+from airflow_provider_dotypos.exceptions import (
+    DotyposError,
+    DotyposRateLimitError,
+    DotyposServerError,
+    PyarrowMissingError,
+)
+from airflow_provider_dotypos.hooks import failures
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+from airflow_provider_dotypos.hooks.failures import Decision, airflow_failures, decision, named_errors
 
 PutOff = type(reschedule_exception(datetime.now(timezone.utc)))
 
 
 def never() -> None:
     pytest.fail("Airflow is asked only when it matters")
+
+
+Logged = Callable[[int], list[logging.LogRecord]]
+
+#: Failures that Airflow's retries may help against, and others.
+FAILURES = [
+    errors.DotyposConfigurationError("Refresh Token is missing"),
+    error_for("POST", "/v2/signin/token", 401, {}, b'{"reason": "INVALID_REFRESH_TOKEN"}', sign_in="for cloud 5"),
+    error_for("GET", "/v2/clouds/5/orders", 429, {"Retry-After": "20"}, b""),
+    errors.DotyposConnectionError("no whole answer from " + "-".join(["abcdefghij"] * 8), sent=False, unreachable=True),
+    PyarrowMissingError("Parquet needs pyarrow. Install it"),
+]
 
 
 @pytest.mark.parametrize(
@@ -46,15 +69,115 @@ def test_a_wait_too_long_for_a_slot_puts_off_any_task_until_it_is_over(status: i
     assert decision(error) == decision(error, never) == Decision("again", error.retry_at)
 
 
-@pytest.mark.parametrize(
-    ("error", "named"),
-    [(errors.DotyposConfigurationError("it failed"), True), (errors.DotyposInputError("it failed"), False)],
-)
-def test_the_connection_is_named_where_it_may_be_wrong(error: DotyposError, named: bool) -> None:
-    with pytest.raises(fail_exception(), match="it failed") as failed, airflow_failures("shop_7"):
-        raise error
-    assert ("shop_7" in str(failed.value)) == named
-    assert failed.value.__cause__ is error
+class MistakeError(Exception):
+    """Stands for a mistake in a program."""
+
+
+def fail_deep_down(error: BaseException, depth: int = 30) -> None:
+    if depth:
+        fail_deep_down(error, depth - 1)
+    raise error
+
+
+def ending_of(error: BaseException, **options: Any) -> BaseException:
+    """Return what a task of the connection ``shop_7`` ends with when an error is raised far below it."""
+    try:
+        with airflow_failures("shop_7", **options):
+            fail_deep_down(error)
+    except BaseException as ending:
+        return ending
+    raise AssertionError("nothing was raised")
+
+
+def frames_of(ending: BaseException) -> int:
+    return len(traceback.extract_tb(ending.__traceback__))
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Logged]:
+    """Return what is logged at a level."""
+    with caplog.at_level(logging.DEBUG, failures.__name__):
+        yield lambda level: [record for record in caplog.records if record.levelno == level]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=repr)
+def test_the_log_of_a_failed_task_ends_with_the_message_in_short_lines(error: DotyposError, logged: Logged) -> None:
+    ending = ending_of(error)
+    assert str(ending) == f"{error} (connection 'shop_7')"
+    (record,) = logged(logging.ERROR)
+    assert record.exc_info is None
+    assert record.getMessage().split() == str(ending).split()
+    assert max(map(len, record.getMessage().splitlines())) <= 100
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=repr)
+def test_airflow_shows_few_frames_and_a_retry_policy_finds_the_facts(error: DotyposError) -> None:
+    error.tries, error.waited = 7, 100.0
+    ending = ending_of(error)
+    assert frames_of(ending) == 2
+    assert ending.__suppress_context__
+    assert ending.__context__ is error
+    if error.permanent:
+        assert type(ending) is fail_exception()
+        return
+    assert type(ending) is type(error)
+    assert vars(ending) == vars(error) | {"connection": "shop_7"}
+    arrived = pickle.loads(pickle.dumps(ending))
+    assert (str(arrived), vars(arrived)) == (str(ending), vars(ending))
+
+
+FULL_DISK = OSError(28, "No space left on device", "/data/x")
+
+
+@pytest.mark.parametrize("error", [*FAILURES, FULL_DISK, KeyboardInterrupt()], ids=repr)
+def test_what_led_to_the_end_is_logged_at_debug_once(error: BaseException, logged: Logged) -> None:
+    with pytest.raises(BaseException), airflow_failures("shop_7", resumed={}), named_errors("shop_7"):  # noqa: B017, PT011
+        fail_deep_down(error)
+    (record,) = logged(logging.DEBUG)
+    assert record.exc_info is not None
+    assert len(traceback.extract_tb(record.exc_info[2])) > 30
+
+
+@pytest.mark.parametrize("mistake", [MistakeError("x"), TypeError("x")], ids=repr)
+def test_a_mistake_in_a_program_keeps_its_frames(mistake: Exception, logged: Logged) -> None:
+    assert ending_of(mistake, resumed={}) is mistake
+    assert frames_of(mistake) > 30
+    assert not logged(logging.ERROR)
+
+
+def test_a_destination_that_fails_comes_with_a_cure_and_few_frames(logged: Logged) -> None:
+    assert ending_of(FULL_DISK, resumed={}) is FULL_DISK
+    assert frames_of(FULL_DISK) == 2
+    (record,) = logged(logging.ERROR)
+    assert "No space left on device: '/data/x'.\nCheck destination" in record.getMessage()
+
+
+def test_a_connection_that_does_not_exist_comes_with_a_cure(logged: Logged) -> None:
+    with pytest.raises(missing_connection(), match="nowhere") as failed, airflow_failures("nowhere"):
+        DotyposHook("nowhere").get("branches", 1)
+    assert frames_of(failed.value) == 2
+    (record,) = logged(logging.ERROR)
+    assert "nowhere" in record.getMessage()
+    assert "Create this connection" in record.getMessage()
+
+
+def test_what_a_dag_author_could_not_write_is_no_destination_of_ours(logged: Logged) -> None:
+    assert frames_of(ending_of(OSError("mine"))) > 30
+    assert not logged(logging.ERROR)
+
+
+@pytest.mark.parametrize("signal", [KeyboardInterrupt(), SystemExit(1)], ids=repr)
+def test_where_a_signal_met_a_task_is_no_news(signal: BaseException, logged: Logged) -> None:
+    assert ending_of(signal) is signal
+    assert frames_of(signal) == 2
+    assert not logged(logging.ERROR)
+
+
+def test_an_error_of_a_hook_names_its_own_connection() -> None:
+    """An operator's log names it once, also where a hook of another connection was used."""
+    with pytest.raises(fail_exception()) as failed, airflow_failures("shop_7"), named_errors("shop_8"):
+        raise errors.DotyposInputError("x")
+    assert str(failed.value) == "x (connection 'shop_8')"
 
 
 def refusal(retry_after: str | None = None, status: int = 429) -> DotyposError:

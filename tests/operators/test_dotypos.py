@@ -122,7 +122,7 @@ def test_an_uncertain_write_fails_the_task_so_that_no_retry_repeats_it(sandbox: 
     sandbox.faults.append(Fault("reset-body", path="tags"))
     with pytest.raises(fail_exception(), match="may or may not") as caught:
         run(path="tags", method="POST", json=[{"name": "vegan", "display": True}])
-    assert isinstance(caught.value.__cause__, DotyposUncertainWriteError)
+    assert isinstance(caught.value.__context__, DotyposUncertainWriteError)
 
 
 def test_a_passing_failure_is_left_to_airflows_retries(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_a_write_whose_answer_cannot_be_made_into_a_result_is_not_repeated(
 ) -> None:
     with pytest.raises(fail_exception(), match="is done") as caught:
         run(path="tags", method="POST", json=[{"name": "vegan", "display": True}], response_filter=response_filter)
-    error = caught.value.__cause__
+    error = caught.value.__context__
     assert isinstance(error, DotyposUnreadableAnswerError)
     path = f"/v2/clouds/{sandbox.cloud_ids[0]}/tags"
     assert (error.method, error.path, error.sent, error.status) == ("POST", path, True, 201)

@@ -6,6 +6,7 @@ import pytest
 import requests
 
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
+from tests.patience import PATIENCE
 
 #: A session that is signed in to the sandbox's first cloud, and calls paths below it.
 Api = Callable[..., requests.Response]
@@ -41,7 +42,7 @@ def sign_in(sandbox: Sandbox, cloud_id: object = None, token: str | None = None)
         f"{sandbox.url}/v2/signin/token",
         json={} if cloud_id is None else {"_cloudId": cloud_id},
         headers={"Authorization": f"User {token or sandbox.refresh_token}"},
-        timeout=5,
+        timeout=PATIENCE,
     )
 
 
@@ -51,7 +52,7 @@ def api(sandbox: Sandbox, cloud: int) -> Iterator[Api]:
         session.headers["Authorization"] = f"Bearer {sign_in(sandbox, cloud).json()['accessToken']}"
 
         def call(method: str, path: str, **options: object) -> requests.Response:
-            options.setdefault("timeout", 5)
+            options.setdefault("timeout", PATIENCE)
             return session.request(method, f"{sandbox.url}/v2/clouds/{cloud}/{path}", **options)  # type: ignore[arg-type]
 
         yield call

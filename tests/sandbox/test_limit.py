@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.sandbox import Fault, Limit, Sandbox
+from tests.patience import PATIENCE
 from tests.sandbox.conftest import Api, sign_in
 
 
@@ -124,7 +125,7 @@ def test_what_has_a_count_of_its_own(sandbox: Sandbox, cloud: int, per: str, sta
 
     def get(token: str, path: str) -> Callable[[], requests.Response]:
         headers = {"Authorization": f"Bearer {token}"}
-        return lambda: requests.get(f"{sandbox.url}/v2/clouds{path}", headers=headers, timeout=5)
+        return lambda: requests.get(f"{sandbox.url}/v2/clouds{path}", headers=headers, timeout=PATIENCE)
 
     calls = [
         get(tokens[0], f"/{cloud}/branches"),
@@ -149,7 +150,7 @@ def test_a_refused_request_meets_no_fault(sandbox: Sandbox, api: Api) -> None:
 
 def test_the_controls(sandbox: Sandbox, api: Api) -> None:
     url = f"{sandbox.url}/_sandbox"
-    made = requests.post(f"{url}/limit", json={"requests": 1, "window": "sliding"}, timeout=5)
+    made = requests.post(f"{url}/limit", json={"requests": 1, "window": "sliding"}, timeout=PATIENCE)
     settings = {
         "requests": 1,
         "seconds": 1800.0,
@@ -160,10 +161,10 @@ def test_the_controls(sandbox: Sandbox, api: Api) -> None:
     }
     assert (made.status_code, made.json()) == (201, settings)
     assert [api("GET", "branches").status_code for _ in range(2)] == [200, 429]
-    assert requests.get(url, timeout=5).json()["limit"] == settings
-    assert requests.delete(f"{url}/limit", timeout=5).status_code == 200
+    assert requests.get(url, timeout=PATIENCE).json()["limit"] == settings
+    assert requests.delete(f"{url}/limit", timeout=PATIENCE).status_code == 200
     assert api("GET", "branches").status_code == 200
-    assert requests.get(url, timeout=5).json()["limit"] is None
+    assert requests.get(url, timeout=PATIENCE).json()["limit"] is None
 
 
 @pytest.mark.parametrize(
@@ -171,5 +172,5 @@ def test_the_controls(sandbox: Sandbox, api: Api) -> None:
     [{"window": "open"}, {"per": "user"}, {"requests": 0}, {"requests": True}, {"seconds": 0}, {"clock": 1}, {"x": 1}],
 )
 def test_the_controls_refuse_nonsense(sandbox: Sandbox, body: dict[str, object]) -> None:
-    assert requests.post(f"{sandbox.url}/_sandbox/limit", json=body, timeout=5).status_code == 400
+    assert requests.post(f"{sandbox.url}/_sandbox/limit", json=body, timeout=PATIENCE).status_code == 400
     assert sandbox.limit is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 import time
@@ -10,6 +9,8 @@ import time
 import requests
 
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from demo import children
+from tests.patience import PATIENCE
 
 
 def test_stop_cuts_hanging_and_dripping_requests_off() -> None:
@@ -17,7 +18,7 @@ def test_stop_cuts_hanging_and_dripping_requests_off() -> None:
 
     def hang(url: str) -> None:
         try:
-            requests.get(url, timeout=20)
+            requests.get(url, timeout=PATIENCE)
         except requests.RequestException as error:
             broken.append(error)
 
@@ -30,9 +31,9 @@ def test_stop_cuts_hanging_and_dripping_requests_off() -> None:
             assert all(thread.is_alive() for thread in threads)
         started = time.monotonic()
     for thread in threads:
-        thread.join(5)
+        thread.join()
     assert len(broken) == 2
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
 
 
 def test_the_connection_is_what_airflow_takes(sandbox: Sandbox) -> None:
@@ -50,4 +51,4 @@ def test_the_sandbox_needs_no_airflow_and_its_data_no_server() -> None:
         "assert not {'fastapi', 'uvicorn'} & set(sys.modules);"
         "from airflow_provider_dotypos.sandbox import Sandbox; assert 'airflow' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    children.run([sys.executable, "-c", code], check=True)

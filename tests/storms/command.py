@@ -23,10 +23,8 @@ from multiprocessing import get_context
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.sandbox.behaviour import BEST_KNOWN
 from tests.api.walking import empty_shop
+from tests.patience import PATIENCE
 from tests.storms.scenarios import SCENARIOS, Figures
-
-#: Seconds after which a storm counts as hanging.
-HANGS = 300.0
 
 
 @dataclass
@@ -104,7 +102,7 @@ def ended_if_hanging(name: str, seed: int) -> Iterator[None]:
         print(f"HANGS: {again(name, seed)}", file=sys.stderr, flush=True)
         os._exit(1)
 
-    timer = threading.Timer(HANGS, end)
+    timer = threading.Timer(PATIENCE, end)
     timer.start()
     try:
         yield

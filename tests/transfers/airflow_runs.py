@@ -2,7 +2,7 @@
 
 ``airflow_runs.py folder``; a JSON object a line in, one out:
 
-- ``{"do": "run", "dag": …}`` runs the DAG, and tells its state, its tasks' states, and what the task returned;
+- ``{"do": "run", "dag": …}`` runs the DAG, and tells its id and state, its tasks' states, and what the task returned;
 - ``{"do": "get" | "put" | "delete", "path": …, "body": …}`` calls Airflow's REST API, and tells status and answer.
 """
 
@@ -46,7 +46,8 @@ def run(dag: Any) -> dict[str, Any]:
     found = Session().scalars(select(XComModel).where(XComModel.run_id == done.run_id, XComModel.dag_id == done.dag_id))
     results = [XComModel.deserialize_value(one) for one in found if one.key == "return_value"]
     states = {ti.task_id: str(ti.state) for ti in done.get_task_instances()}
-    return {"state": str(done.state), "tasks": states, "result": results[0] if results else None}
+    result = results[0] if results else None
+    return {"run": done.run_id, "state": str(done.state), "tasks": states, "result": result}
 
 
 if __name__ == "__main__":

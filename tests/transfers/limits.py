@@ -39,7 +39,8 @@ from airflow_provider_dotypos.api.transport import Transport
 from airflow_provider_dotypos.hooks import failures
 from airflow_provider_dotypos.sandbox import Limit, Sandbox, Shop
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
-from airflow_provider_dotypos.transfers.files.manifest import Part, read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from airflow_provider_dotypos.transfers.files.part import Part
 
 SINCE = datetime(2026, 3, 1, tzinfo=timezone.utc)
 UNTIL = datetime(2026, 3, 2, tzinfo=timezone.utc)

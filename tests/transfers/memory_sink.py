@@ -103,7 +103,7 @@ class MemorySink(AbstractContextManager["MemorySink"]):
         self.opened.append(piece)
         return MemoryPartWriter(piece, self)
 
-    def commit(self, walked: Walked) -> Loaded:
+    def commit(self, walked: Walked, check_cancelled: Callable[[], None]) -> Loaded:
         self.operation(False)
         if self.place.committed is not None:
             return self.place.committed

@@ -229,12 +229,15 @@ class Storm:
             assert (len(data), hashlib.sha256(data).hexdigest()) == (part.bytes, part.sha256)
             rows = rows_of(data, self.weather.file_format, self.cursor)
             assert len(rows) == part.rows
-            if part.high is not None:
-                assert part.low is not None or manifest.since is None
-                low = part.low or 0
-                ranges.setdefault(part.stream, []).append((low, part.high))
+            covered = [(range.stream, range.low, range.high) for range in part.ranges if range.high is not None]
+            for stream, low, high in covered:
+                assert low is not None or manifest.since is None
+                ranges.setdefault(stream, []).append((low or 0, high))
+            if len(covered) == len(part.ranges):
                 for row in rows:
-                    assert low - low % self.tick <= row[self.cursor] < part.high
+                    assert any(
+                        (low or 0) // self.tick * self.tick <= row[self.cursor] < high for _, low, high in covered
+                    )
             found += rows
         for stream in ranges.values():
             assert all(one[1] <= other[0] for one, other in pairwise(sorted(stream)))

@@ -63,13 +63,14 @@ class ToMemory(DotyposTransferOperator):
     def _sink(self, context: Any, selection: Selection, window: Window) -> MemorySink:
         return MemorySink(window, self.place.setdefault(window, Place()))
 
-    def _result(self, results: Sequence[Loaded]) -> list[str]:
-        return [str(row["id"]) for loaded in results for row in loaded.rows]
+    def _result(self, results: Sequence[Loaded]) -> dict[str, Any]:
+        return {"ids": [str(row["id"]) for loaded in results for row in loaded.rows]}
 
 
-def run(operator: ToMemory, at: datetime = UNTIL, tries: Kept | None = None) -> Any:
+def run(operator: ToMemory, at: datetime = UNTIL, tries: Kept | None = None) -> list[str]:
     context: Any = {"ti": SimpleNamespace(try_number=1), "dag_run": SimpleNamespace(run_after=at), "tries": tries}
-    return operator.execute(context)
+    ids: list[str] = operator.execute(context)["ids"]
+    return ids
 
 
 def test_a_window_goes_into_another_sink(connection: None, orders: list[str]) -> None:

@@ -31,6 +31,7 @@ from airflow_provider_dotypos.transfers.files.commit import sidecar_name
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.piece_writer import PartAge
+from demo import children
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 
 Extract = Callable[..., dict[str, Any]]
@@ -380,7 +381,7 @@ class TestFailures:
             f"since='{SINCE.isoformat()}', until='{UNTIL.isoformat()}', max_part_bytes=30000)"
             ".execute({'ti': N(try_number=1), 'dag_run': None})"
         )
-        process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=os.environ.copy())
+        process = children.Child([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=os.environ.copy())
         while not [request for request in sandbox.requests if request.path.endswith("orders")][4:]:
             assert process.poll() is None
             threading.Event().wait(0.02)

@@ -19,7 +19,8 @@ from airflow_provider_dotypos.transfers import engine, piece_writer
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
-from airflow_provider_dotypos.transfers.files.manifest import Manifest, Part, read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Manifest, read_manifest
+from airflow_provider_dotypos.transfers.files.part import Contents, Part
 from airflow_provider_dotypos.transfers.files.store import Store
 from tests.transfers.conftest import HOUR_MS, SINCE, SINCE_MS, UNTIL
 from tests.transfers.test_together import fill, ids_in, list_calls
@@ -240,17 +241,17 @@ def test_a_store_that_fails_on_the_way_out_hides_nothing(
 
 
 def test_what_is_superseded_writes_nothing(tmp_path: Path) -> None:
-    def manifest(generation: int, parts: tuple[Part, ...]) -> Manifest:
+    def manifest(generation: int, contents: Contents) -> Manifest:
         return Manifest(
             entity="orders", cloud_id=1, since=None, until="", filter="", include="", file_format="jsonl",
-            compression=None, generation=generation, rows=0, distinct_ids=0, requests=0, bytes=0, parts=parts,
-            package_version="",
+            compression=None, generation=generation, rows=0, distinct_ids=0, requests=0, bytes=0,
+            parts=contents.parts, package_version="",
         )  # fmt: skip
 
     store = Store(ObjectStoragePath(f"file://{tmp_path}/set"))
     zombie, heir = (Attempt.begin(store, overwrite=False) for _ in range(2))
     zombie.note_rowless("live", 0, 5)
-    heir.commit(manifest)
+    heir.commit(Contents((), {}), manifest)
     zombie.leave()
     assert set(store.list()) == {"_manifest-0001.json"}
 

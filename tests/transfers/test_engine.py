@@ -103,7 +103,6 @@ def api() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.mark.timeout(900)  # for shrinking what fails
 @given(weather=weathers, plans=plans)
 # One is throttled, the next is killed, and a zombie gives way to the last.
 @example(
@@ -185,7 +184,7 @@ def test_an_attempt_gives_way_to_one_that_has_committed(
     place = Place()
 
     class Overtaken(MemorySink):
-        def commit(self, walked: Any) -> Loaded:
+        def commit(self, walked: Any, check_cancelled: Any) -> Loaded:
             pytest.fail("its parts were refused")
 
         def open(self, piece: Any) -> Any:

@@ -18,13 +18,17 @@ import pytest
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from demo import children
 
 DAGS = """
 import os
 import signal
 from datetime import timedelta
 from airflow.sdk import DAG, Asset
+from airflow_provider_dotypos.api import settings
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+
+settings.DEFAULT_BASE_URL = "{sandbox}"
 
 class Dying(DotyposToObjectStorageOperator):
     def execute(self, context):
@@ -62,7 +66,9 @@ class Airflow:
         self.sandbox = sandbox
         self.asset = f"file://{home}/lake/orders"
         (home / "dags").mkdir()
-        (home / "dags" / "dags.py").write_text(DAGS.replace("{place}", f"file://{home}/lake"))
+        (home / "dags" / "dags.py").write_text(
+            DAGS.replace("{place}", f"file://{home}/lake").replace("{sandbox}", sandbox.url)
+        )
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")} | {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
@@ -75,13 +81,13 @@ class Airflow:
         self.log = home / "log"
         with self.log.open("w") as log:
             migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-            subprocess.run(migrate, env=self._environment, cwd=home, check=True, stdout=log, stderr=log)
+            children.run(migrate, env=self._environment, cwd=home, check=True, stdout=log, stderr=log)
         self._home = home
         self.process = self._start()
 
     def _start(self, **environment: str) -> subprocess.Popen[str]:
         with self.log.open("a") as log:
-            return subprocess.Popen(
+            return children.Child(
                 [sys.executable, str(Path(__file__).with_name("airflow_runs.py")), str(self._home / "dags")],
                 env=self._environment | environment,
                 cwd=self._home,
@@ -94,7 +100,7 @@ class Airflow:
     def die(self, dag: str) -> None:
         """Run a DAG whose task's process is killed once ``execute`` is done, and isn't tried again."""
         process = self._start(DIE="yes")
-        process.communicate(json.dumps({"do": "run", "dag": dag}) + "\n", timeout=120)
+        process.communicate(json.dumps({"do": "run", "dag": dag}) + "\n")
         assert process.returncode == -signal.SIGKILL, self.log.read_text()[-4000:]
 
     def tell(self, **command: Any) -> dict[str, Any]:
@@ -151,7 +157,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         yield one
         assert one.process.stdin is not None
         one.process.stdin.close()
-        one.process.wait(30)
+        one.process.wait()
 
 
 def test_runs_go_on_where_the_last_success_ended_and_people_can_see_and_set_that(airflow: Airflow) -> None:
@@ -208,6 +214,18 @@ def test_start_and_lookback(airflow: Airflow) -> None:
     assert again["since"] < result["until"]
     assert set(first) <= set(ids)
     assert airflow.watermark("others")[1] == again["until"]
+
+
+@pytest.mark.parametrize(("dag", "map_index"), [("plain", -1), ("dying_mapped", 0)])
+def test_a_task_links_to_its_cloud_and_to_no_folder_that_browsers_do_not_open(
+    airflow: Airflow, dag: str, map_index: int
+) -> None:
+    instance = f"dags/{dag}/dagRuns/{quote(airflow.run(dag)['run'])}/taskInstances/extract"
+    links = airflow.tell(do="get", path=f"{instance}/links?map_index={map_index}")["answer"]
+    assert links["extra_links"] == {
+        "Cloud in Dotypos": f"https://admin.dotypos.com/cloud/{airflow.sandbox.cloud_ids[0]}",
+        "Files": None,
+    }
 
 
 @pytest.mark.parametrize("dag", ["templated", "mapped"])

@@ -29,6 +29,7 @@ from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
+from demo import children
 from tests.api.walking import HOUR, empty_shop
 from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_promises
 from tests.transfers.turns import Death, by_turns
@@ -101,7 +102,6 @@ def api() -> Iterator[Sandbox]:
 CALM = Weather("orders", Behaviour(), [Burst(1000, 300, HOUR)], 1, 0.0, [], FileFormat(), 3.0, 1)
 
 
-@pytest.mark.timeout(900)  # for shrinking what fails
 @given(weather=weathers, plans=plans)
 # A zombie wakes after its parts were taken into a set, and that set was replaced.
 @example(CALM, [replace(QUIET, part_bytes=1, stall=10), QUIET, replace(QUIET, overwrite=True)])
@@ -193,4 +193,4 @@ def apart(api: Sandbox, storm: Storm, plan: Plan) -> subprocess.Popen[bytes]:
     connection = json.dumps(api.connection(storm.cloud))
     environment = os.environ | {"AIRFLOW_CONN_DOTYPOS_DEFAULT": connection}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([sys.executable, "-c", script], env=environment, **quiet)
+    return children.Child([sys.executable, "-c", script], env=environment, **quiet)

@@ -31,11 +31,13 @@ from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.transfers import piece_writer
 from airflow_provider_dotypos.transfers.engine import gaps
-from airflow_provider_dotypos.transfers.files import commit
+from airflow_provider_dotypos.transfers.files import commit, merge
 from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
-from airflow_provider_dotypos.transfers.files.manifest import Manifest, Part, read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Manifest, read_manifest
+from airflow_provider_dotypos.transfers.files.part import Contents, Part
 from airflow_provider_dotypos.transfers.files.store import Store
+from demo import children
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 
 Extract = Callable[..., dict[str, Any]]
@@ -66,8 +68,9 @@ def list_calls(sandbox: Sandbox) -> int:
 
 @pytest.mark.parametrize("concurrency", [2, 16])
 def test_threads_share_a_window_and_no_row_is_lost_or_doubled(
-    extract: Extract, sandbox: Sandbox, concurrency: int
+    extract: Extract, sandbox: Sandbox, concurrency: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(merge, "SMALL_BYTES", 0)  # parts stay as the threads wrote them
     orders = fill(sandbox, 6000)
     sandbox.latency = 0.02
 
@@ -185,7 +188,7 @@ def run_apart(tmp_path: Path, **arguments: object) -> subprocess.Popen[bytes]:
         "from airflow_provider_dotypos.transfers.dotypos_to_object_storage import *\n"
         f"DotyposToObjectStorageOperator(**{given!r}).execute({{'ti': N(try_number=1), 'dag_run': None}})"
     )
-    return subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=os.environ.copy())
+    return children.Child([sys.executable, "-c", script], stderr=subprocess.DEVNULL, env=os.environ.copy())
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -331,11 +334,11 @@ class TestAnEarlierAttempt:
     def test_is_left_to_whoever_took_it_over(self, tmp_path: Path) -> None:
         store = Store(ObjectStoragePath(f"file://{tmp_path}/1/orders/{Window(None, 10).name}_00000000"))
 
-        def manifest(generation: int, parts: tuple[Part, ...]) -> Manifest:
+        def manifest(generation: int, contents: Contents) -> Manifest:
             return Manifest(
                 entity="orders", cloud_id=1, since=None, until=iso(10), filter="", include="", file_format="jsonl",
-                compression=None, generation=generation, rows=0, distinct_ids=0, requests=0, bytes=0, parts=parts,
-                package_version="",
+                compression=None, generation=generation, rows=0, distinct_ids=0, requests=0, bytes=0,
+                parts=contents.parts, package_version="",
             )  # fmt: skip
 
         zombie = Attempt.begin(store, overwrite=False)
@@ -346,9 +349,9 @@ class TestAnEarlierAttempt:
                 zombie.put(writer, "rows", low, low + 5, ".jsonl")
         heir = Attempt.begin(store, overwrite=False)
         assert len(list(heir.keep("rows", 0, 5, partial(rows_in, store)))) == 1
-        committed = heir.commit(manifest)
+        committed = heir.commit(Contents(heir.parts, {}), manifest)
 
-        assert zombie.commit(manifest) == committed
+        assert zombie.commit(Contents(zombie.parts, {}), manifest) == committed
         assert set(store.list()) == {
             name for part in committed.parts for name in (part.name, sidecar_name(part.name))
         } | {"_manifest-0001.json"}

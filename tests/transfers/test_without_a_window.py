@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from airflow.sdk import Asset
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+from airflow_provider_dotypos.transfers.files import pending
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
 from tests.transfers.test_watermark import Kept
 
@@ -56,6 +58,7 @@ class Runs:
             "dag_run": SimpleNamespace(run_after=at or self.now + timedelta(seconds=90)),
             "asset_state_store": {ASSET: self.asset},
             "task_state_store": self.tasks.setdefault(run_id, Kept()),
+            "outlet_events": OutletEventAccessors(),
         }
         operator = DotyposToObjectStorageOperator(
             task_id="task", entity="orders", destination=self.destination, outlets=[ASSET], **arguments
@@ -126,6 +129,21 @@ def test_if_the_next_dies_as_well_the_one_after_it_returns_all(runs: Runs) -> No
     assert runs.lists() - asked == 1
     assert len(result["manifests"]) == 46
     assert ids(result) == orders
+
+
+def test_of_very_many_earlier_sets_some_are_left_for_the_next_run(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "_MOST_RETURNED", 3)
+    orders = []
+    for number in range(8):
+        orders.append(runs.insert())
+        runs.run(f"died{number}", dies=True)
+    returned: list[str] = []
+    for number, sets in enumerate([4, 4, 3]):
+        orders.append(runs.insert())
+        result = runs.run(f"next{number}")
+        assert len(result["manifests"]) == sets
+        returned += ids(result)
+    assert sorted(returned) == sorted(orders)
 
 
 def test_a_run_that_has_nothing_new_returns_what_is_pending_or_else_is_skipped(runs: Runs) -> None:

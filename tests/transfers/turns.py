@@ -35,14 +35,12 @@ from airflow_provider_dotypos.transfers.files.sink import FileSink
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Sink
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
 
 #: Who waits for a turn: the try's number, and the number of its thread.
 Key = tuple[int, int]
-
-#: No test waits this long unless threads wait for each other.
-_STUCK = 60.0
 
 
 class Killed(BaseException):
@@ -89,12 +87,12 @@ class Turns:
             self._waiting[here.key] = turn
             self._running -= 1
             self._changed.notify()
-        assert turn.acquire(timeout=_STUCK), "threads wait for each other"
+        assert turn.acquire(timeout=PATIENCE), "threads wait for each other"
 
     def waiting(self) -> list[Key]:
         """Return who waits, once nobody runs."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self._running == 0, _STUCK), "threads wait for each other"
+            assert self._changed.wait_for(lambda: self._running == 0, PATIENCE), "threads wait for each other"
             return sorted(self._waiting)
 
     def let(self, key: Key) -> None:

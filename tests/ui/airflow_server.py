@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +18,9 @@ from pathlib import Path
 import pytest
 import requests
 from airflow import settings
+
+from demo import children
+from tests.patience import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,11 @@ class AirflowHome:
         return self.python("-m", "airflow", *arguments, **environment)
 
     def python(self, *arguments: str, **environment: str) -> str:
-        done = subprocess.run(
+        done = children.run(
             [sys.executable, *arguments],
             env=self.environment(**environment),
             capture_output=True,
             text=True,
-            timeout=120,
             check=False,
         )
         assert done.returncode == 0, f"{arguments}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
@@ -102,7 +103,7 @@ class AirflowServer:
         body = {"connection_id": "pressed", "conn_type": "dotypos", **connection}
         extra = body.get("extra")
         body["extra"] = json.dumps(extra) if isinstance(extra, dict) else extra
-        answer = self.session.post(f"{self.url}/api/v2/connections/test", json=body, timeout=60)
+        answer = self.session.post(f"{self.url}/api/v2/connections/test", json=body, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
         return answer.json()["status"], answer.json()["message"]
 
@@ -135,12 +136,11 @@ def serve(
         }
     place = ["--host", "127.0.0.1", "--port", str(port), f"--workers={workers}"]
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        process = children.Child(
             [sys.executable, "-m", "airflow", "api-server", *place],
             env=home.environment(AIRFLOW__API__BASE_URL=url, **environment),
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
         )
     try:
         with requests.Session() as session:
@@ -149,7 +149,8 @@ def serve(
             session.headers["Authorization"] = f"Bearer {sign_in(url, next(iter(users or ()), None))}"
             yield AirflowServer(url, session, log, process.pid)
     finally:
-        _end(process)
+        process.end()
+        process.wait()
 
 
 def password_of(user: str) -> str:
@@ -162,37 +163,24 @@ def sign_in(url: str, user: str | None) -> str:
     with requests.Session() as session:
         session.trust_env = False
         if user is None:
-            answer = session.get(f"{url}/auth/token", timeout=10)
+            answer = session.get(f"{url}/auth/token", timeout=PATIENCE)
         else:
             credentials = {"username": user, "password": password_of(user)}
-            answer = session.post(f"{url}/auth/token", json=credentials, timeout=10)
+            answer = session.post(f"{url}/auth/token", json=credentials, timeout=PATIENCE)
     assert answer.status_code == 201, answer.text
     token: str = answer.json()["access_token"]
     return token
 
 
-def _wait_until_healthy(
-    session: requests.Session, url: str, process: subprocess.Popen[bytes], log: Path, patience: float = 90
-) -> None:
-    deadline = time.monotonic() + patience
+def _wait_until_healthy(session: requests.Session, url: str, process: children.Child, log: Path) -> None:
     while True:
         # Nobody listens yet: that is what is waited for.
         with suppress(requests.RequestException):
-            if session.get(f"{url}/api/v2/monitor/health", timeout=5).ok:
+            if session.get(f"{url}/api/v2/monitor/health", timeout=PATIENCE).ok:
                 return
-        if process.poll() is not None or time.monotonic() > deadline:
+        if process.poll() is not None:
             raise RuntimeError(f"Airflow's API server did not start:\n{log.read_text()[-4000:]}")
         time.sleep(0.1)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the server with whatever it has started: they are a process group of their own."""
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _free_port() -> int:

@@ -17,6 +17,7 @@ import pytest
 
 from airflow_provider_dotypos.provider_info import CONN_FIELDS
 from airflow_provider_dotypos.sandbox import Sandbox
+from tests.patience import PATIENCE
 from tests.ui.airflow_server import AirflowServer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the form's test drives a browser by playwright")
@@ -97,6 +98,7 @@ class Connections:
 def browser() -> Iterator[playwright.Browser]:
     quiet = ("background-networking", "component-update", "sync")
     arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--disable-{what}" for what in quiet)]
+    expect.set_options(timeout=PATIENCE * 1000)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
@@ -109,7 +111,7 @@ def connections(browser: playwright.Browser, airflow: AirflowServer) -> Iterator
     context = browser.new_context(
         viewport={"width": 1000, "height": 900}, device_scale_factor=2, color_scheme="light", reduced_motion="reduce"
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
     page.goto(airflow.url)  # signs in, and may come back to the home page
     page.get_by_role("link", name="Dags").first.wait_for()
@@ -148,7 +150,7 @@ def test_the_form_shows_what_the_provider_declares(connections: Connections):
 
     for section, names in {
         "Cloud": ["refresh_token", "cloud_id", "cloud_name"],
-        "Advanced": ["timeout", "requests_per_minute", "max_concurrency"],
+        "Advanced": ["timeout", "requests_per_minute", "max_concurrency", "allow_http"],
     }.items():
         region = form.open(section)
         expect(region.locator("label")).to_have_text([CONN_FIELDS[name]["label"] for name in names])

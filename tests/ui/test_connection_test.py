@@ -37,7 +37,7 @@ def press(airflow: AirflowServer, sandbox: Sandbox) -> Press:
         connection["extra"] = {**connection["extra"], **(extra or {})}
         started = time.monotonic()
         status, message = airflow.press_test(connection)
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 60
         for secret in (str(connection["extra"].get("refresh_token")), sandbox.refresh_token, CLIENT_SECRET, "eyJ"):
             assert secret not in message
         return status, message
@@ -190,7 +190,8 @@ def test_an_unreachable_host_says_what_to_check(press: Press, closed_port: int):
     status, message = press(host=f"http://127.0.0.1:{closed_port}")
 
     assert status is False
-    assert "can't be reached; check API base URL, Port, and the network" in message
+    assert "can't be reached" in message
+    assert "Check API base URL and Port" in message
     assert f"127.0.0.1:{closed_port}" in message
 
 
@@ -218,7 +219,8 @@ def test_a_server_that_is_not_dotypos_is_told_so(press: Press, answer: int):
         status, message = press(host=url)
 
     assert status is False
-    assert "doesn't answer like Dotypos; check API base URL" in message
+    assert "doesn't answer like Dotypos. " in message
+    assert "API base URL in the Airflow connection" in message
     assert "Signed in" not in message
     assert "<html>" not in message
 

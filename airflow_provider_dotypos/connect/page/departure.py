@@ -110,7 +110,8 @@ def _application(connection: StoredConnection | None, typed: Typed | None = None
     _require_room("Client Secret", client_secret, 1000)
     _require_room("API base URL", typed.host, 500)  # of the database's column
     host, port = (connection.host, connection.port) if connection and not typed.host else (typed.host, None)
-    return Application(client_id, client_secret, read_base_url(host, port))
+    extra = connection.extra if connection else {}
+    return Application(client_id, client_secret, read_base_url(host, port, extra))
 
 
 def _required(name: str, value: str | None, connection: StoredConnection | None) -> str:

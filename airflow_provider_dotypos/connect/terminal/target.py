@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -47,7 +48,7 @@ class ChosenTarget:
         existing = _find(conn_id) if conn_id is not None else None
         connection, fields = existing or _blank(conn_id), {}
         if host is not None:
-            fields = _split(host)
+            fields = _split(host, connection.extra)
             connection = replace(connection, **fields)
         own_cloud = connection.cloud_id
         if cloud_id is not None and own_cloud not in (None, str(cloud_id)) and not replace_cloud:
@@ -65,7 +66,8 @@ class ChosenTarget:
     @property
     def base_url(self) -> str:
         """The API to connect to."""
-        return read_base_url(self.target.connection.host, self.target.connection.port)
+        connection = self.target.connection
+        return read_base_url(connection.host, connection.port, connection.extra)
 
     @property
     def facts(self) -> dict[str, str | None]:
@@ -119,10 +121,10 @@ def _blank(conn_id: str | None) -> StoredConnection:
     return StoredConnection(conn_id or "", held_in, client_id=None, client_secret=None, host=None, port=None, extra={})
 
 
-def _split(host: str) -> dict[str, Any]:
+def _split(host: str, extra: Mapping[str, Any]) -> dict[str, Any]:
     """Return a base URL's host and port as the connection's form has them; the default needs neither."""
     try:
-        base_url = read_base_url(host, None)
+        base_url = read_base_url(host, None, extra)
     except DotyposConfigurationError as error:
         raise UsageError(f"--host can't be used: {error}.") from None
     if base_url == DEFAULT_BASE_URL:

@@ -6,7 +6,9 @@ import itertools
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -14,16 +16,23 @@ from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.window import compact
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.manifest import (
-    ROWLESS,
-    ChildFile,
     Manifest,
-    Part,
     manifest_name,
     newest_generation,
     newest_manifest,
 )
+from airflow_provider_dotypos.transfers.files.part import (
+    MERGED,
+    ROWLESS,
+    ChildFile,
+    Contents,
+    Part,
+    StreamRange,
+    joined,
+)
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.sink import SupersededError
+from airflow_provider_dotypos.transfers.wording import count, size
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +69,9 @@ class Attempt:
         self._earlier: list[Part] = []
         self._kept: list[Part] = []
         self._put: list[Part] = []
-        self._rowless: list[tuple[str, int | None, int]] = []  # streams, and ranges that hold no rows
-        self._numbers = itertools.count(1)  # of parts without a range
+        self._merged: list[Part] = []
+        self._rowless: list[StreamRange] = []
+        self._numbers = itertools.count(1)  # of parts without a range, and of merged ones
 
     @classmethod
     def begin(cls, store: Store, *, overwrite: bool, try_number: int = 1, origin: str = "") -> Attempt:
@@ -73,7 +83,9 @@ class Attempt:
         names = store.list()  # before the manifests: one that is created in between is a finished set, not a broken one
         newest = newest_manifest(store)
         if newest is not None and not overwrite:
-            log.info("%s exists already, with %d rows; it is kept.", store.folder, newest.rows)
+            log.info(
+                "The set exists already, with %s. It is kept: overwrite=True replaces it.", count(newest.rows, "rows")
+            )
             attempt = cls(store, newest.generation, newest, try_number, origin)
             attempt._clean(newest)
             return attempt
@@ -81,18 +93,20 @@ class Attempt:
         generation = max(newest.generation if newest is not None else 0, newest_generation(names))
         if generation and newest is None:
             log.warning("The set of %s isn't whole any more; it is extracted again.", store.folder)
+        if newest is not None:
+            log.info("The set exists already, with %s. The new one replaces it.", count(newest.rows, "rows"))
         attempt = cls(store, generation + 1, None, try_number, origin)
         attempt._earlier = [
             part
             for part in attempt._sidecars(names)
-            if part.high is not None  # rows without a cursor are read again
+            if part.high is not None  # rows without a cursor are read again; of a merged part its sources are kept
             and part.sizes.items() <= names.items()
             and part.package_version == __version__  # another one may have had other columns
             and (not overwrite or (origin and part.origin == origin))
         ]
         if files := [part for part in attempt._earlier if not part.is_rowless]:
-            size = sum(sum(part.sizes.values()) for part in files) / 1e6
-            log.info("An earlier attempt has left %d parts (%.0f MB); they are checked.", len(files), size)
+            total = size(sum(sum(part.sizes.values()) for part in files))
+            log.info("Checking %s (%s) that an earlier attempt has left.", count(len(files), "parts"), total)
         return attempt
 
     def keep(self, stream: str, low: int | None, high: int, count_rows: Callable[[Part], int]) -> Iterator[Part]:
@@ -150,20 +164,60 @@ class Attempt:
             children=files,
         )
         self._put.append(part)
-        try:
+        with self.superseding():
             for child, rows in children.items():
                 self.store.put(rows.path, files[child].name)
             self.store.put(writer.path, name)
             self._put_sidecar(part)
+        return part
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts with rows that this attempt has kept and put, in the order of their streams and ranges."""
+        parts = [part for part in self._kept + self._put if not part.is_rowless]
+        return tuple(sorted(parts, key=lambda part: (part.stream, _start(part), part.name)))
+
+    def put_merged(self, writer: RowWriter, child: str, sources: Sequence[Part], suffix: str) -> Part:
+        """Store one file in place of the sources' files, and then its sidecar, which lists their ranges.
+
+        :param child: the child entity whose files these are; an empty text for the parts' own.
+        """
+        size, digest = _closed(writer)
+        prefix = f"{child}-{MERGED}" if child else MERGED
+        merged = Part(
+            name=f"g{self._generation:04d}-{prefix}-{next(self._numbers):04d}-{self._label}{suffix}",
+            stream=MERGED,
+            low=None,
+            high=None,
+            rows=writer.rows,
+            bytes=size,
+            sha256=digest,
+            origin=self._origin,
+            package_version=__version__,
+            misfits={} if child else dict(sum((Counter(part.misfits) for part in sources), Counter())),
+            covers=tuple(joined(range for part in sources for range in part.ranges)),
+        )
+        self._merged.append(merged)
+        self.store.put(writer.path, merged.name)
+        self._put_sidecar(merged)
+        return merged
+
+    @contextmanager
+    def superseding(self) -> Iterator[None]:
+        """Use files of this attempt.
+
+        :raises SupersededError: if one is gone, because another attempt has committed.
+        """
+        try:
+            yield
         except FileNotFoundError as error:
             if not self.is_superseded():
                 raise
             raise SupersededError from error
-        return part
 
     def note_rowless(self, stream: str, low: int | None, high: int) -> None:
         """Note that a range of cursors was walked and holds no rows. Only `leave` stores it."""
-        self._rowless.append((stream, low, high))
+        self._rowless.append(StreamRange(stream, low, high))
 
     @property
     def has_kept_rows(self) -> bool:
@@ -178,22 +232,23 @@ class Attempt:
         try:
             if not self._rowless or self.is_superseded():
                 return
-            for stream, low, high in _joined(self._rowless):
-                name = f"g{self._generation:04d}-{stream}-{self._covered(low, high)}-{self._label}{ROWLESS}"
+            for range in joined(self._rowless):
+                covered = self._covered(range.low, range.high)
+                name = f"g{self._generation:04d}-{range.stream}-{covered}-{self._label}{ROWLESS}"
+                facts = msgspec.structs.asdict(range)
                 self._put_sidecar(
-                    Part(name, stream, low, high, 0, 0, sha256="", origin=self._origin, package_version=__version__)
+                    Part(name, **facts, rows=0, bytes=0, sha256="", origin=self._origin, package_version=__version__)
                 )
         except Exception as failure:
             log.warning("Which ranges hold no rows couldn't be stored (%s); they will be walked again.", failure)
 
-    def commit(self, manifest: Callable[[int, tuple[Part, ...]], Manifest]) -> Manifest:
+    def commit(self, contents: Contents, manifest: Callable[[int, Contents], Manifest]) -> Manifest:
         """Create the manifest, unless another attempt has committed this generation; return the one that counts.
 
-        :param manifest: makes the manifest of a generation and its parts.
+        :param contents: the files of `parts`, or what they were merged into.
+        :param manifest: makes the manifest of a generation and its contents.
         """
-        listed = [part for part in self._kept + self._put if not part.is_rowless]
-        parts = sorted(listed, key=lambda part: (part.stream, _start(part), part.name))
-        mine = manifest(self._generation, tuple(parts))
+        mine = manifest(self._generation, contents)
         data = msgspec.json.format(msgspec.json.encode(mine), indent=2)
         try:
             created = self.store.create(data, manifest_name(self._generation))
@@ -213,7 +268,7 @@ class Attempt:
     def give_way(self) -> Manifest:
         """Remove this attempt's own files and return the manifest of the one that committed instead.
 
-        Parts that the other has taken into its set stay: it may have resumed when this one was thought to be dead.
+        Files that the other has taken into its set stay: it may have resumed when this one was thought to be dead.
 
         :raises FileNotFoundError: if that set isn't whole any more either.
         """
@@ -222,10 +277,10 @@ class Attempt:
             raise FileNotFoundError(
                 f"another run committed {self.store.folder} meanwhile, and its files are gone again"
             )
-        taken = {part.name for part in theirs.parts}
-        for part in self._put:
-            if part.name not in taken:
-                for name in (sidecar_name(part.name), *part.sizes):
+        taken = _names(theirs)
+        for part in self._put + self._merged:
+            for name in (sidecar_name(part.name), *part.sizes):
+                if name not in taken:
                     self.store.delete(name)
         log.warning(
             "Another run has committed this window meanwhile; its set is kept, and this run's files are removed."
@@ -270,9 +325,7 @@ class Attempt:
 
     def _clean(self, committed: Manifest) -> None:
         """Remove the leftovers of this and earlier generations: they can't be committed any more."""
-        keep = {manifest_name(committed.generation)}
-        for part in committed.parts:
-            keep |= {*part.sizes, sidecar_name(part.name)}
+        keep = _names(committed)
         for name in self.store.list():
             match = _OURS.fullmatch(name)
             if match and int(match[match.lastindex or 0]) <= committed.generation and name not in keep:
@@ -282,6 +335,11 @@ class Attempt:
 def sidecar_name(part: str) -> str:
     """Return the name of a part's sidecar: neither engines that read folders nor globs by suffix take it for data."""
     return f"_{part}.meta"
+
+
+def written_by(part: str) -> str:
+    """Return which attempt gave a part its name: its try, and a random suffix."""
+    return part.rsplit("-", 1)[1].split(".")[0]
 
 
 def _inside(part: Part, low: int | None, high: int) -> Part | None:
@@ -298,17 +356,10 @@ def _inside(part: Part, low: int | None, high: int) -> Part | None:
     return msgspec.structs.replace(part, low=inside_low, high=high if part.high is None else min(part.high, high))
 
 
-def _joined(ranges: Iterable[tuple[str, int | None, int]]) -> list[tuple[str, int | None, int]]:
-    """Return ranges in order. Those of one stream that touch become one."""
-    joined: list[tuple[str, int | None, int]] = []
-    for stream, low, high in sorted(
-        ranges, key=lambda range: (range[0], float("-inf") if range[1] is None else range[1])
-    ):
-        if joined and (joined[-1][0], joined[-1][2]) == (stream, low):
-            joined[-1] = (stream, joined[-1][1], high)
-        else:
-            joined.append((stream, low, high))
-    return joined
+def _names(manifest: Manifest) -> set[str]:
+    """Return the names of a set's files, their sidecars, and its manifest."""
+    files = manifest.contents.sizes
+    return {manifest_name(manifest.generation), *files, *map(sidecar_name, files)}
 
 
 def _start(part: Part) -> float:

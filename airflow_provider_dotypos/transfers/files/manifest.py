@@ -12,78 +12,18 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.files.part import ChildFile, Contents, Part
 from airflow_provider_dotypos.transfers.files.store import Store, object_path
 from airflow_provider_dotypos.transfers.files.tables import Table, Tables, check_table, columns_of_table
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-FORMAT_VERSION = 1
+#: The newest format of manifests; earlier ones are read as well.
+FORMAT_VERSION = 2
 
 # An underscore in front hides what isn't data from engines that read a folder whole (Spark, Hive, Athena).
 _MANIFEST = re.compile(r"_manifest-(\d{4,})\.json")
-
-
-#: How the name of a part ends that has no file, see `Part.is_rowless`.
-ROWLESS = ".rowless"
-
-
-class ChildFile(msgspec.Struct, frozen=True):
-    """The rows of a child list that came with a part's rows, flattened into a file of their own."""
-
-    name: str
-    rows: int
-    bytes: int
-    sha256: str
-
-
-class Part(msgspec.Struct, frozen=True):
-    """One file of a set, and the files of children that belong to it.
-
-    :param stream: which disjoint part of the rows it belongs to, such as ``live`` or ``deleted``.
-    :param low: first cursor of those that it covers completely, in epoch ms; ``None`` from the beginning.
-    :param high: first cursor after them; both are ``None`` for rows without a cursor.
-    :param rows: rows in it.
-    :param bytes: its size.
-    :param sha256: of its bytes, in hex.
-    :param origin: the task instance that wrote it, in short.
-    :param package_version: the package that wrote it.
-    :param misfits: how many values didn't fit their column, by field (of children in files of their own as
-        ``order-items.quantity``): they are kept as they came (where there are columns, in ``_unknown``), except
-        where they may hold fields that weren't wanted.
-    :param children: files of flattened child lists, by their entity's name.
-    """
-
-    name: str
-    stream: str
-    low: int | None
-    high: int | None
-    rows: int
-    bytes: int
-    sha256: str
-    origin: str = ""
-    package_version: str = ""
-    misfits: dict[str, int] = {}
-    children: dict[str, ChildFile] = {}
-
-    @property
-    def is_rowless(self) -> bool:
-        """Whether it only says that its range holds no rows. It has no files then, and no manifest lists it."""
-        return self.name.endswith(ROWLESS)
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """All its files, with their sizes in bytes."""
-        return {file.name: file.bytes for file in self._files}
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """All its files, with their SHA-256."""
-        return {file.name: file.sha256 for file in self._files}
-
-    @property
-    def _files(self) -> tuple[Part | ChildFile, ...]:
-        return () if self.is_rowless else (self, *self.children.values())
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,8 +42,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     :param bytes: size of all files.
     :param columns: the columns of each table, by its entity, where the format has any, or a selection was asked for.
     :param children: rows in the files of flattened child lists, by entity.
+    :param child_files: by entity, files of flattened child lists that don't belong to one part alone: they were merged
+        of several parts' files, or their parts were merged.
     :param misfits: how many values didn't fit their column in all parts, see `Part`.
     :param shape: digest of what shapes the rows; the end of the folder's name.
+    :param format_version: 2 if there are `child_files`, which earlier versions of this package don't know; otherwise 1.
     """
 
     entity: str
@@ -124,12 +67,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     package_version: str
     columns: dict[str, list[str]] = {}
     children: dict[str, int] = {}
+    child_files: dict[str, tuple[ChildFile, ...]] = {}
     misfits: dict[str, int] = {}
     schema_version: int | None = None
     snapshot: bool = False
     shape: str = ""
-    format_version: int = FORMAT_VERSION
+    format_version: int = 1
     complete: bool = True
+
+    @property
+    def contents(self) -> Contents:
+        """All its files."""
+        return Contents(self.parts, self.child_files)
 
 
 @dataclass(frozen=True)
@@ -204,7 +153,7 @@ def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None, *, 
         store.folder / manifest_name(manifest.generation),
         [store.folder / part.name for part in manifest.parts],
         {
-            child: [store.folder / part.children[child].name for part in manifest.parts if child in part.children]
+            child: [store.folder / file.name for file in manifest.contents.children(child)]
             for child in manifest.children
         },
     )
@@ -280,7 +229,7 @@ def whole_manifest(store: Store, generation: int) -> Manifest | None:
 class _Version(msgspec.Struct):
     """The part of a manifest that is read first: the rest of a newer one may look like anything."""
 
-    format_version: object = FORMAT_VERSION
+    format_version: object = 1
 
 
 def _read(store: Store, generation: int) -> Manifest | None:
@@ -294,7 +243,7 @@ def _read(store: Store, generation: int) -> Manifest | None:
         version = msgspec.json.decode(data, type=_Version).format_version
     except msgspec.MsgspecError:
         return None
-    if version != FORMAT_VERSION:
+    if version not in (1, FORMAT_VERSION):
         raise DotyposInputError(
             f"{store.folder}: the manifest has format version {str(version)[:20]}, this package reads "
             f"{FORMAT_VERSION}; use a newer airflow-provider-dotypos"
@@ -322,10 +271,9 @@ def _misfit(manifest: Manifest, store: Store, generation: int) -> str | None:
     for name, claimed, here in claims:
         if claimed != here:
             return f"its {name} is {claimed}, and here it would be {here or 'unnamed'}"
-    for part in manifest.parts:
-        for name in part.sizes:
-            if not name.startswith(f"g{generation:04d}-") or "/" in name or "\\" in name:
-                return "it lists files of another folder or generation"
+    for name in manifest.contents.sizes:
+        if not name.startswith(f"g{generation:04d}-") or "/" in name or "\\" in name:
+            return "it lists files of another folder or generation"
     return None if manifest.complete else "it says that its set isn't complete"
 
 
@@ -338,8 +286,7 @@ def _window_name(manifest: Manifest) -> str:
 
 
 def _is_whole(manifest: Manifest, store: Store) -> bool:
-    names = store.list()
-    return all(part.sizes.items() <= names.items() for part in manifest.parts)
+    return manifest.contents.sizes.items() <= store.list().items()
 
 
 def _refuse_misplaced(store: Store, generation: int) -> None:
@@ -359,10 +306,9 @@ def _refuse_misplaced(store: Store, generation: int) -> None:
 
 
 def _verify(store: Store, manifest: Manifest) -> None:
-    for part in manifest.parts:
-        for name, digest in part.digests.items():
-            if store.sha256(name) != digest:
-                raise DamagedSetError(
-                    f"{store.folder / name}: its bytes aren't those that were written (SHA-256 differs); extract the "
-                    "window again with overwrite=True"
-                )
+    for file in manifest.contents.files:
+        if store.sha256(file.name) != file.sha256:
+            raise DamagedSetError(
+                f"{store.folder / file.name}: its bytes aren't those that were written (SHA-256 differs); extract the "
+                "window again with overwrite=True"
+            )

@@ -26,6 +26,9 @@ from airflow_provider_dotypos.transfers.watermark import Note
 
 log = logging.getLogger(__name__)
 
+#: How many earlier sets a run returns at most. Airflow's database holds them, as XCom and in asset events.
+_MOST_RETURNED = 100
+
 _NAME = re.compile(r"[0-9a-f]{16}\.json")
 
 
@@ -76,6 +79,8 @@ class PendingSets:
     def add(self, window: Window | None, reached: int | None, folder: str = "") -> list[Committed]:
         """Note a run's set, and return the earlier sets that its result is to hold as well, the oldest first.
 
+        Of very many, the oldest are returned. The notes of the others stay, for the next run.
+
         :param window: of the set; ``None`` for a run that had nothing new.
         :param reached: where the watermark was when the run began.
         :param folder: name of the set's folder.
@@ -85,6 +90,8 @@ class PendingSets:
         for name, note in self.read().items():
             if window is not None and note.until > window.until:
                 continue  # a later run's: it, or one after it, returns that
+            if len(returned) == _MOST_RETURNED:
+                break
             committed = self.find(note.folder) if note.folder not in ("", folder) else None
             if committed is not None:
                 returned[note.folder] = committed

@@ -6,7 +6,7 @@ import functools
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,14 @@ import msgspec
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import Window, iso
-from airflow_provider_dotypos.transfers.files.commit import Attempt
+from airflow_provider_dotypos.transfers.files.commit import Attempt, written_by
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BYTES, FileFormat
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
-from airflow_provider_dotypos.transfers.files.manifest import Committed, Manifest, Part
+from airflow_provider_dotypos.transfers.files.manifest import FORMAT_VERSION, Committed, Manifest
+from airflow_provider_dotypos.transfers.files.merge import Merger
+from airflow_provider_dotypos.transfers.files.part import Contents, Part
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, UNKNOWN
@@ -61,7 +63,7 @@ class FileSink(AbstractContextManager["FileSink"]):
     @classmethod
     def begin(
         cls,
-        destination: ObjectStoragePath,
+        folder: ObjectStoragePath,
         selection: Selection,
         window: Window,
         file_format: FileFormat,
@@ -72,14 +74,14 @@ class FileSink(AbstractContextManager["FileSink"]):
         try_number: int = 1,
         origin: str = "",
     ) -> FileSink:
-        """Begin an attempt to commit the set of a window below a destination.
+        """Begin an attempt to commit the set of a window.
 
+        :param folder: where the set goes, see `set_folder`.
         :param overwrite: whether to replace a set that exists.
         :param patience: how long an object store that fails is asked again.
         :param try_number: see `Attempt.begin`, as for `origin`.
         """
-        store = Store(destination / set_folder(selection, window, file_format), patience)
-        attempt = Attempt.begin(store, overwrite=overwrite, try_number=try_number, origin=origin)
+        attempt = Attempt.begin(Store(folder, patience), overwrite=overwrite, try_number=try_number, origin=origin)
         return cls(selection, window, attempt, file_format, max_part_bytes)
 
     @property
@@ -112,9 +114,19 @@ class FileSink(AbstractContextManager["FileSink"]):
         """Return a writer for a piece's rows."""
         return FilePartWriter(piece, self)
 
-    def commit(self, walked: Walked) -> Committed:
-        """Commit the set, unless another attempt has; return the one that counts."""
-        manifest = self.attempt.commit(functools.partial(self._manifest, walked))
+    def commit(self, walked: Walked, check_cancelled: Callable[[], None]) -> Committed:
+        """Merge small files and commit the set, unless another attempt has; return the one that counts."""
+        selection = self.selection
+        merger = Merger(
+            self.attempt,
+            self.new_file,
+            self.file_format.suffix,
+            few=walked.threads,
+            max_bytes=self.max_part_bytes,
+            check=check_cancelled,
+        )
+        contents = merger.merge(selection.entity.name, selection.children, self._reading_of)
+        manifest = self.attempt.commit(contents, functools.partial(self._manifest, walked))
         if manifest.misfits:
             fields = ", ".join(f"{field} ({count})" for field, count in sorted(manifest.misfits.items()))
             log.warning(
@@ -162,7 +174,16 @@ class FileSink(AbstractContextManager["FileSink"]):
     def _committed(self, manifest: Manifest) -> Committed:
         return Committed.of(self.attempt.store, manifest)
 
-    def _manifest(self, walked: Walked, generation: int, parts: tuple[Part, ...]) -> Manifest:
+    def _reading_of(self, part: Part) -> str:
+        """Return what is the same for parts that can't hold two versions of a row.
+
+        A set from the beginning also holds what changed while it was read. Which children belong to which version shows
+        in the files that hold them, so these parts stay apart.
+        """
+        is_tail = part.low is not None and part.low >= self._window.until
+        return written_by(part.name) if is_tail and self.selection.children else ""
+
+    def _manifest(self, walked: Walked, generation: int, contents: Contents) -> Manifest:
         selection = self.selection
         typed = self.file_format.name != "jsonl"
         tables = selection.tables.items()
@@ -177,20 +198,19 @@ class FileSink(AbstractContextManager["FileSink"]):
             file_format=self.file_format.name,
             compression=self.file_format.compression,
             generation=generation,
-            rows=sum(part.rows for part in parts),
+            rows=sum(part.rows for part in contents.parts),
             distinct_ids=sum(ids.count() for ids in self._ids.values()),
             requests=walked.requests,
-            bytes=sum(sum(part.sizes.values()) for part in parts),
-            parts=parts,
+            bytes=sum(contents.sizes.values()),
+            parts=contents.parts,
             columns={name: list(table.names_in_order) for name, table in tables if typed or not table.whole},
-            children={
-                child: sum(part.children[child].rows for part in parts if child in part.children)
-                for child in selection.children
-            },
-            misfits=dict(sum((Counter(part.misfits) for part in parts), Counter())),
+            children={child: sum(file.rows for file in contents.children(child)) for child in selection.children},
+            child_files=contents.child_files,
+            misfits=dict(sum((Counter(part.misfits) for part in contents.parts), Counter())),
             schema_version=SCHEMA_VERSION if typed else None,
             snapshot=selection.snapshot,
             shape=set_shape(selection, self.file_format),
+            format_version=FORMAT_VERSION if contents.child_files else 1,
             package_version=__version__,
         )
 

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.transfers.files.staging import open_private, remove_left_overs, staging_folder
@@ -80,17 +80,23 @@ class Store:
         file: BinaryIO = self.patiently(lambda: self._fs.open(self._at(name), "rb"))
         return file
 
-    def sha256(self, name: str) -> str:
+    def sha256(self, name: str, copy: IO[bytes] | None = None) -> str:
         """Return the SHA-256 of a file's bytes, in hex.
 
+        :param copy: an empty file that gets the bytes.
         :raises FileNotFoundError: if there is no such file.
         """
 
         def digest() -> str:
             sha256 = hashlib.sha256()
+            if copy is not None:  # an earlier try may have filled it in part
+                copy.seek(0)
+                copy.truncate()
             with self.open(name) as file:
                 while chunk := file.read(1 << 20):
                     sha256.update(chunk)
+                    if copy is not None:
+                        copy.write(chunk)
             return sha256.hexdigest()
 
         return self.patiently(digest)

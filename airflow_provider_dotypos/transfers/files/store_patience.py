@@ -104,9 +104,9 @@ class StorePatience:
 def _log_retry(state: RetryCallState) -> None:
     error: Any = state.outcome.exception() if state.outcome else None
     log.warning(
-        "The store failed (%s: %s). Trying again in %.1f s (try %d).",
-        type(error).__name__,
-        error,
+        "The store failed. Trying again in %.1f s (try %d): %s: %s",
         state.upcoming_sleep,
         state.attempt_number + 1,
+        type(error).__name__,
+        error,
     )

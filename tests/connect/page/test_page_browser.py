@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from tests.connect.conftest import ADMIN, HELD_IN_FILE, PREFIX, VIEWER, PageWorld, aged
+from tests.patience import PATIENCE
 from tests.ui.airflow_server import password_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the page's test drives a browser by playwright")
@@ -74,7 +75,7 @@ def new_visitor(browser: playwright.Browser, page_world: PageWorld) -> Iterator[
         given = {"viewport": {"width": 1200, "height": 800}, "color_scheme": "light", "reduced_motion": "reduce"}
         context = browser.new_context(**given | options)
         opened.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE * 1000)
         if user is not None:
             token = page_world.session_token(user)
             place = {"domain": "127.0.0.1", "path": PREFIX, "httpOnly": True, "sameSite": "Lax"}

@@ -30,6 +30,7 @@ from tests.connect.conftest import (
     state_of,
     with_query,
 )
+from tests.patience import PATIENCE
 
 MINUTES = 60
 FOREIGN = "https://proxy.example"
@@ -62,7 +63,7 @@ def stored(world: PageWorld, conn_id: str) -> dict[str, Any]:
 def noted(world: PageWorld, event: str, conn_id: str) -> list[dict[str, Any]]:
     """Return what the audit log says of a connection."""
     url, params = f"{world.server.url}/api/v2/eventLogs", {"limit": "100", "order_by": "-id", "event": event}
-    lines = world.server.session.get(url, params=params, timeout=30).json()["event_logs"]
+    lines = world.server.session.get(url, params=params, timeout=PATIENCE).json()["event_logs"]
     extras = [json.loads(line["extra"]) for line in reversed(lines) if line["event"] == event]
     return [extra for extra in extras if extra["conn_id"] == conn_id]
 

@@ -33,6 +33,7 @@ from tests.connect.conftest import (
     state_of,
     with_query,
 )
+from tests.patience import PATIENCE
 
 BROWSER, RESULT = "dotypos_connect_browser", "dotypos_connect_result"
 NOT_ALLOWED = "You may not edit connections in this Airflow"
@@ -288,10 +289,10 @@ def answers(page_world: PageWorld) -> dict[str, requests.Response]:
     form, nobody = ada.form_token(), page_world.person(None)
 
     def get(person: Person, page: str) -> requests.Response:
-        return person.browser.get(f"{person.url}{page}", allow_redirects=False, timeout=30)
+        return person.browser.get(f"{person.url}{page}", allow_redirects=False, timeout=PATIENCE)
 
     def post(person: Person, page: str, **fields: str) -> requests.Response:
-        return person.browser.post(f"{person.url}{page}", data=fields, allow_redirects=False, timeout=30)
+        return person.browser.post(f"{person.url}{page}", data=fields, allow_redirects=False, timeout=PATIENCE)
 
     begun = post(ada, "connect", form=form, conn_id="answers")
     return {
@@ -316,9 +317,9 @@ def answers(page_world: PageWorld) -> dict[str, requests.Response]:
         "not signed in at the callback": get(nobody, "callback?token=x"),
         "not found": get(ada, "nothing/here"),
         "method": get(ada, "check"),
-        "head": ada.browser.head(f"{ada.url}callback?token=x", timeout=30),
+        "head": ada.browser.head(f"{ada.url}callback?token=x", timeout=PATIENCE),
         "slashes": get(ada, "result/"),
-        "no text": ada.browser.post(f"{ada.url}check", files={"form": ("x", b"x")}, timeout=30),
+        "no text": ada.browser.post(f"{ada.url}check", files={"form": ("x", b"x")}, timeout=PATIENCE),
         "style": get(ada, "static/style.css"),
         "script": get(nobody, "static/go.js"),
         "no file": get(ada, "static/nothing.js"),
@@ -453,7 +454,7 @@ class TestWhatIsRecorded:
         ada.connect("audited", clouds[0])
 
         url = f"{page_world.server.url}/api/v2/eventLogs"
-        answer = page_world.server.session.get(url, params={"limit": 50, "order_by": "-id"}, timeout=30)
+        answer = page_world.server.session.get(url, params={"limit": 50, "order_by": "-id"}, timeout=PATIENCE)
         lines = [line for line in answer.json()["event_logs"] if "audited" in (line["extra"] or "")]
 
         events = {line["event"]: line for line in lines if line["event"].startswith("dotypos")}
@@ -465,7 +466,7 @@ class TestWhatIsRecorded:
         assert not [secret for secret in page_world.secrets if secret in answer.text]
 
     def test_in_the_list_of_plugins_is_harmless(self, page_world: PageWorld):
-        answer = page_world.server.session.get(f"{page_world.server.url}/api/v2/plugins", timeout=30)
+        answer = page_world.server.session.get(f"{page_world.server.url}/api/v2/plugins", timeout=PATIENCE)
         (plugin,) = [plugin for plugin in answer.json()["plugins"] if plugin["name"] == "dotypos"]
 
         (view,) = plugin["external_views"]
@@ -508,7 +509,7 @@ class TestWhatIsRecorded:
         """Something looks at a link before the person does, or adds a slash."""
         query = {"token": page_world.sandbox.tokens.connect(page_world.sandbox.cloud_ids[0]), "cloudid": "1"}
         with nothing_secret_is_logged(page_world, ada):
-            ada.browser.request(method, f"{ada.url}{page}", params=query, allow_redirects=False, timeout=30)
+            ada.browser.request(method, f"{ada.url}{page}", params=query, allow_redirects=False, timeout=PATIENCE)
 
 
 def sealed(world: PageWorld, person: Person, user: str = VIEWER, **content: object) -> dict[str, object]:
@@ -522,7 +523,9 @@ def as_is(
     """Send a request with these headers, and all of a person's cookies whatever Host says; no redirect is followed."""
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in person.browser.cookies)
     sent = {"Cookie": cookies, **headers}
-    return requests.request(method, f"{person.url}{page}", headers=sent, data=fields, allow_redirects=False, timeout=30)
+    return requests.request(
+        method, f"{person.url}{page}", headers=sent, data=fields, allow_redirects=False, timeout=PATIENCE
+    )
 
 
 def put(person: Person, name: str, value: str) -> None:
@@ -552,7 +555,7 @@ def nothing_secret_is_logged(world: PageWorld, person: Person) -> Iterator[None]
     # Whatever was answered before this on the same connection has been written when this is.
     marker = f"marker-{time.monotonic_ns()}"
     person.get(marker)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while marker not in (lines := world.server.log.read_bytes()[begin:].decode()):
         assert time.monotonic() < deadline, "the server writes no log"
     secrets = re.compile("|".join([*map(re.escape, world.secrets), r"eyJ[\w-]+\.eyJ"]))

@@ -19,8 +19,7 @@ import requests
 
 from airflow_provider_dotypos.commands import connect
 from airflow_provider_dotypos.sandbox import Sandbox
-
-PATIENCE = 30.0
+from tests.patience import PATIENCE
 
 #: The command as a process of its own.
 PROCESS = [sys.executable, "-m", "airflow_provider_dotypos", "connect"]

@@ -24,6 +24,7 @@ from airflow_provider_dotypos.connect.terminal.target import ChosenTarget, Usage
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.sandbox.api.connector import EXPIRED, UNKNOWN, sign
+from demo import children
 from tests.connect.terminal.command_run import PROCESS, Browser, Connect, Told, options_for, parse, starter
 from tests.ui.airflow_server import AirflowHome
 
@@ -300,7 +301,7 @@ def test_a_process_opens_the_browser_and_prints_nothing_but_the_connection(sandb
         DOTYPOS_CLIENT_SECRET=sandbox.client_secret,
     )
     options = ["--host", sandbox.url, "--client-id", sandbox.client_id]
-    done = subprocess.run([*PROCESS, *options], env=environment, capture_output=True, text=True, check=False)
+    done = children.run([*PROCESS, *options], env=environment, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
     token = json.loads(done.stdout)["extra"]["refresh_token"]
@@ -311,7 +312,7 @@ def test_a_process_opens_the_browser_and_prints_nothing_but_the_connection(sandb
 
 def test_ctrl_c_ends_it(sandbox: Sandbox, tmp_path: Path) -> None:
     environment = AirflowHome(tmp_path / "airflow").environment(DOTYPOS_CLIENT_SECRET=sandbox.client_secret)
-    process = subprocess.Popen(
+    process = children.Child(
         [*PROCESS, *options_for(sandbox)],
         env=environment,
         stdout=subprocess.PIPE,
@@ -322,7 +323,7 @@ def test_ctrl_c_ends_it(sandbox: Sandbox, tmp_path: Path) -> None:
     while "Ctrl-C" not in (line := process.stderr.readline()):
         assert line
     process.send_signal(signal.SIGINT)
-    out, told = process.communicate(timeout=20)
+    out, told = process.communicate()
     assert process.returncode == 130
     assert told.strip() == "Not connected: interrupted."
     assert not out
@@ -330,7 +331,7 @@ def test_ctrl_c_ends_it(sandbox: Sandbox, tmp_path: Path) -> None:
 
 def test_ctrl_c_after_leaving_for_dotypos_tells_what_its_page_may_have_told(sandbox: Sandbox, tmp_path: Path) -> None:
     environment = AirflowHome(tmp_path / "airflow").environment(DOTYPOS_CLIENT_SECRET="wrong")
-    process = subprocess.Popen(
+    process = children.Child(
         [*PROCESS, *options_for(sandbox)],
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -344,7 +345,7 @@ def test_ctrl_c_after_leaving_for_dotypos_tells_what_its_page_may_have_told(sand
     assert UNKNOWN in Browser().consent_page(told.wait_for(r"(http://127\.0\.0\.1:\d+/[\w-]+/)\n")).text
 
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=20)
+    _, rest = process.communicate()
 
     assert process.returncode == 130
     assert "correct the client id, or the client secret in DOTYPOS_CLIENT_SECRET" in rest
@@ -356,7 +357,7 @@ def test_ctrl_c_after_leaving_for_dotypos_tells_what_its_page_may_have_told(sand
 def test_a_connection_that_can_not_be_printed_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
     environment = AirflowHome(tmp_path / "airflow").environment(DOTYPOS_CLIENT_SECRET=sandbox.client_secret)
     with open("/dev/full", "w") as full:
-        process = subprocess.Popen(
+        process = children.Child(
             [*PROCESS, *options_for(sandbox)], env=environment, stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert process.stderr is not None
@@ -364,7 +365,7 @@ def test_a_connection_that_can_not_be_printed_is_told(sandbox: Sandbox, tmp_path
     while "Ctrl-C" not in told.read():
         assert told.write(process.stderr.readline())
     last = Browser().connect(told.wait_for(r"(http://127\.0\.0\.1:\d+/[\w-]+/)\n"), sandbox.cloud_ids[0])
-    _, rest = process.communicate(timeout=20)
+    _, rest = process.communicate()
 
     assert process.returncode == 1
     why = "The connection can't be printed (No space left on device), and isn't stored anywhere."
@@ -386,6 +387,6 @@ def test_the_options_are_light() -> None:
         "from airflow_provider_dotypos.commands import connect\nconnect.options()\n"
         "print(' '.join({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
-    added = set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
+    added = set(children.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
     assert added <= {"airflow_provider_dotypos"} | set(sys.stdlib_module_names)
     assert not [flags for flags, _ in command.options() if "secret" in flags[0]]

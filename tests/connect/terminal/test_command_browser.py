@@ -14,6 +14,7 @@ from airflow_provider_dotypos.connect.terminal import paste
 from airflow_provider_dotypos.sandbox import Sandbox
 from tests.connect.terminal.command_run import Connect, options_for, starter
 from tests.connect.terminal.test_command_opening import started
+from tests.patience import PATIENCE
 
 playwright = pytest.importorskip("playwright.sync_api", reason="drives a browser by playwright")
 from tests.ui import test_connection_form  # noqa: E402 (it needs playwright)
@@ -28,7 +29,7 @@ pytestmark = test_connection_form.pytestmark
 def page(browser: playwright.Browser) -> Iterator[playwright.Page]:
     """A page on which nothing goes wrong."""
     context = browser.new_context(viewport={"width": 900, "height": 800})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -88,7 +89,7 @@ def test_the_page_that_the_browser_is_started_with_leads_on_by_itself(
         page.get_by_role("button", name="Continue to Dotypos").click()
         allow(page, sandbox.cloud_ids[0])
         expect(page.get_by_role("heading", name="Connected")).to_be_visible()
-        out, _ = run.process.communicate(timeout=30)
+        out, _ = run.process.communicate()
 
     assert json.loads(out)["extra"]["refresh_token"] in sandbox.tokens.refresh
     assert not run.page.exists()

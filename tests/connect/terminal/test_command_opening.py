@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from airflow_provider_dotypos.sandbox import Sandbox
+from demo import children
 from tests.connect.terminal.command_run import PROCESS, Browser, Connect, Told, application_of, form_of, led_to, starter
 from tests.ui.airflow_server import AirflowHome
 
@@ -52,7 +53,7 @@ def started(sandbox: Sandbox, folder: Path, *options: str) -> Iterator[Started]:
     environment = AirflowHome(folder / "airflow").environment(
         BROWSER=f"{sys.executable} {script} %s", DOTYPOS_CLIENT_SECRET=sandbox.client_secret, TMPDIR=str(folder)
     )
-    with subprocess.Popen(
+    with children.Child(
         [*PROCESS, *application_of(sandbox), *options],
         env=environment,
         stdout=subprocess.PIPE,
@@ -88,7 +89,7 @@ def test_its_arguments_lead_to_a_page_that_only_its_owner_can_open(
         assert sandbox.client_secret not in run.page.read_text()
 
         browser.connect(run.address, sandbox.cloud_ids[0])
-        out, _ = run.process.communicate(timeout=30)
+        out, _ = run.process.communicate()
 
     assert run.process.returncode == 0
     token = json.loads(out)["extra"]["refresh_token"]
@@ -101,7 +102,7 @@ def test_the_page_is_removed_by_ctrl_c_as_well(sandbox: Sandbox, tmp_path: Path)
     with started(sandbox, tmp_path) as run:
         assert run.page.exists()
         run.process.send_signal(signal.SIGINT)
-        run.process.communicate(timeout=30)
+        run.process.communicate()
 
     assert run.process.returncode == 130
     assert not run.page.parent.exists()

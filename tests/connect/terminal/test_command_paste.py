@@ -23,7 +23,9 @@ import requests
 from airflow_provider_dotypos.connect.terminal import paste
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.sandbox.api.connector import sign
+from demo import children
 from tests.connect.terminal.command_run import PROCESS, Browser, Connect, Told, application_of, form_of, starter
+from tests.patience import PATIENCE
 from tests.ui.airflow_server import AirflowHome
 
 Type = Callable[[str], None]
@@ -53,7 +55,7 @@ def come_back(page: Path, sandbox: Sandbox, **decision: str) -> str:
     form, timestamp = form_of(page.read_text()), str(int(time.time()))
     assert form.action == f"{sandbox.url}/client/connect/v2"
     filled = {**form.fields, "timestamp": timestamp, "signature": sign(sandbox.client_secret, timestamp)}
-    consent = requests.post(form.action, filled, timeout=10)
+    consent = requests.post(form.action, filled, timeout=PATIENCE)
     address = Browser().return_address(consent, **decision)
     assert address.startswith(paste.REDIRECT_URI)
     return address
@@ -64,7 +66,7 @@ def allowed(sandbox: Sandbox) -> dict[str, str]:
 
 
 def test_a_process_reads_the_address_from_its_input(sandbox: Sandbox, tmp_path: Path) -> None:
-    process = subprocess.Popen(
+    process = children.Child(
         [*PROCESS, "--paste", *application_of(sandbox)],
         env=AirflowHome(tmp_path / "airflow").environment(),
         cwd=tmp_path,
@@ -82,7 +84,7 @@ def test_a_process_reads_the_address_from_its_input(sandbox: Sandbox, tmp_path: 
     assert page.stat().st_mode & 0o777 == 0o600
     assert sandbox.client_secret not in page.read_text()
 
-    out, rest = process.communicate(come_back(page, sandbox, **allowed(sandbox)) + "\n", timeout=30)
+    out, rest = process.communicate(come_back(page, sandbox, **allowed(sandbox)) + "\n")
 
     assert process.returncode == 0, rest
     extra = json.loads(out)["extra"]
@@ -174,14 +176,13 @@ class OnATerminal:
         self._terminal = terminal
         self._told = Told()
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._process = subprocess.Popen(
+        self._process = children.Child(
             [*PROCESS, *options],
             env=AirflowHome(folder / "airflow").environment(),
             cwd=folder,
             stdin=its_end,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # the tests' own terminal is none of its
         )
 
     def wait_for(self, text: str) -> Told:
@@ -199,7 +200,7 @@ class OnATerminal:
 
     def end(self) -> dict[str, Any]:
         """Return what it prints, once it is over."""
-        out, rest = self._process.communicate(timeout=30)
+        out, rest = self._process.communicate()
         self._told.write(rest.decode())
         assert self._process.returncode == 0, rest
         connection: dict[str, Any] = json.loads(out)

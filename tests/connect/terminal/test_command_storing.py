@@ -18,6 +18,7 @@ from airflow_provider_dotypos.connections import stored
 from airflow_provider_dotypos.connections.stored import StoredConnection
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Sandbox
+from demo import children
 from tests.connect.terminal.command_run import PROCESS, Browser, Connect, Told, options_for, starter
 from tests.ui.airflow_server import AirflowHome
 
@@ -199,7 +200,7 @@ def test_a_process_stores_what_airflow_then_finds(home: AirflowHome, sandbox: Sa
     shutil.copy(home.path / "empty.db", path)
     database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{path}"}
     environment = home.environment(DOTYPOS_CLIENT_SECRET=sandbox.client_secret, **database)
-    process = subprocess.Popen(
+    process = children.Child(
         [*PROCESS, "--conn-id", "from_a_process", *options_for(sandbox)],
         env=environment,
         stdout=subprocess.PIPE,
@@ -211,7 +212,7 @@ def test_a_process_stores_what_airflow_then_finds(home: AirflowHome, sandbox: Sa
     while "Ctrl-C" not in told.read():
         assert told.write(process.stderr.readline())
     Browser().connect(told.wait_for(r"(http://127\.0\.0\.1:\d+/[\w-]+/)\n"), sandbox.cloud_ids[0])
-    out, rest = process.communicate(timeout=30)
+    out, rest = process.communicate()
 
     assert (process.returncode, out) == (0, ""), rest
     code = (

@@ -10,6 +10,7 @@ import requests
 
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.sandbox.api.connector import sign
+from tests.patience import PATIENCE
 from tests.sandbox.conftest import sign_in
 
 
@@ -26,7 +27,7 @@ class TestConnector:
         } | changes
 
     def opened(self, sandbox: Sandbox, **changes: str) -> requests.Response:
-        return requests.post(f"{sandbox.url}/client/connect/v2", data=self.fields(sandbox, **changes), timeout=5)
+        return requests.post(f"{sandbox.url}/client/connect/v2", data=self.fields(sandbox, **changes), timeout=PATIENCE)
 
     def decided(self, sandbox: Sandbox, page: str, decision: str) -> requests.Response:
         visit = page.partition('name="visit" value="')[2].partition('"')[0]
@@ -34,7 +35,7 @@ class TestConnector:
             f"{sandbox.url}/client/connect/decision",
             data={"visit": visit, "cloud": sandbox.cloud_ids[1], "decision": decision},
             allow_redirects=False,
-            timeout=5,
+            timeout=PATIENCE,
         )
 
     def test_the_signature_is_the_documented_one(self) -> None:
@@ -64,7 +65,7 @@ class TestConnector:
 
     def test_a_wrong_clock(self, sandbox: Sandbox) -> None:
         data = self.fields(sandbox, offset=-75)
-        page = requests.post(f"{sandbox.url}/client/connect/v2", data=data, timeout=5)
+        page = requests.post(f"{sandbox.url}/client/connect/v2", data=data, timeout=PATIENCE)
         assert "check the time settings on your device" in page.text
 
     def test_whoever_takes_too_long_starts_again(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,5 +81,5 @@ class TestConnector:
     def test_the_legacy_way(self, sandbox: Sandbox) -> None:
         url = f"{sandbox.url}/client/connect"
         fields = self.fields(sandbox) | {"client_secret": sandbox.client_secret}
-        assert "Allow" in requests.get(url, params=fields, timeout=5).text
-        assert "Unknown client" in requests.get(url, params=fields | {"client_secret": "x"}, timeout=5).text
+        assert "Allow" in requests.get(url, params=fields, timeout=PATIENCE).text
+        assert "Unknown client" in requests.get(url, params=fields | {"client_secret": "x"}, timeout=PATIENCE).text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import requests
 
 from airflow_provider_dotypos.sandbox import Sandbox
+from tests.patience import PATIENCE
 from tests.sandbox.conftest import Api
 
 
@@ -12,28 +13,30 @@ class TestControls:
     def test_state_and_advance(self, sandbox: Sandbox) -> None:
         url = f"{sandbox.url}/_sandbox"
         before = sandbox.shop.now()
-        state = requests.post(f"{url}/advance", json={"seconds": 3600}, timeout=5).json()
+        state = requests.post(f"{url}/advance", json={"seconds": 3600}, timeout=PATIENCE).json()
         assert sandbox.shop.now() - before >= 3_600_000
         assert state["rows"][str(sandbox.cloud_ids[0])]["branches"] == 1
-        assert requests.get(f"{url}/state", timeout=5).json()["behaviour"]["ties"] == "stable"
-        assert requests.post(f"{url}/advance", json={"seconds": -1}, timeout=5).status_code == 400
+        assert requests.get(f"{url}/state", timeout=PATIENCE).json()["behaviour"]["ties"] == "stable"
+        assert requests.post(f"{url}/advance", json={"seconds": -1}, timeout=PATIENCE).status_code == 400
 
     def test_behaviour_and_faults(self, sandbox: Sandbox, api: Api) -> None:
         url = f"{sandbox.url}/_sandbox"
-        requests.post(f"{url}/behaviour", json={"ties": "shuffled"}, timeout=5)
+        requests.post(f"{url}/behaviour", json={"ties": "shuffled"}, timeout=PATIENCE)
         assert sandbox.behaviour.ties == "shuffled"
-        assert requests.post(f"{url}/behaviour", json={"ties": "x"}, timeout=5).status_code == 400
-        assert requests.post(f"{url}/behaviour", json={"knots": "x"}, timeout=5).status_code == 400
-        requests.post(f"{url}/faults", json={"kind": "503", "times": 2}, timeout=5)
+        assert requests.post(f"{url}/behaviour", json={"ties": "x"}, timeout=PATIENCE).status_code == 400
+        assert requests.post(f"{url}/behaviour", json={"knots": "x"}, timeout=PATIENCE).status_code == 400
+        requests.post(f"{url}/faults", json={"kind": "503", "times": 2}, timeout=PATIENCE)
         assert api("GET", "branches").status_code == 503
-        requests.delete(f"{url}/faults", timeout=5)
+        requests.delete(f"{url}/faults", timeout=PATIENCE)
         assert api("GET", "branches").status_code == 200
-        log = requests.get(f"{url}/requests", timeout=5).json()
+        log = requests.get(f"{url}/requests", timeout=PATIENCE).json()
         assert [entry["status"] for entry in log] == [201, 503, 200]
 
     def test_other_web_pages_cannot_call_them(self, sandbox: Sandbox) -> None:
         url = f"{sandbox.url}/_sandbox/faults"
         assert (
-            requests.post(url, data='{"kind":"503"}', headers={"Content-Type": "text/plain"}, timeout=5).status_code
+            requests.post(
+                url, data='{"kind":"503"}', headers={"Content-Type": "text/plain"}, timeout=PATIENCE
+            ).status_code
             == 415
         )

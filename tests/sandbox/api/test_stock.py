@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from airflow_provider_dotypos.sandbox import Sandbox
+from tests.patience import PATIENCE
 from tests.sandbox.conftest import Api, complaints
 
 
@@ -26,7 +27,7 @@ class TestStock:
         return str(api("GET", f"warehouses/{warehouse}/products").json()["data"][0]["stockQuantityStatus"])
 
     def outcome(self, counted: dict[str, Any]) -> list[str]:
-        states = [requests.get(counted["statusWebhookUrl"], timeout=5).json() for _ in range(3)]
+        states = [requests.get(counted["statusWebhookUrl"], timeout=PATIENCE).json() for _ in range(3)]
         return [state["reason"] or state["status"] for state in states]
 
     def test_stock_up_sell_and_count(self, api: Api, warehouse: int, tea: int) -> None:

@@ -9,11 +9,12 @@ import pytest
 import requests
 
 from airflow_provider_dotypos.sandbox import Sandbox
+from tests.patience import PATIENCE
 from tests.sandbox.conftest import sign_in
 
 
 def get(url: str, token: str | None = None) -> requests.Response:
-    return requests.get(url, headers={"Authorization": f"Bearer {token}"} if token else {}, timeout=5)
+    return requests.get(url, headers={"Authorization": f"Bearer {token}"} if token else {}, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("form", [int, str])
@@ -35,11 +36,12 @@ def test_a_wrong_refresh_token_and_a_foreign_cloud_look_alike(sandbox: Sandbox, 
 
 def test_sign_in_wants_its_header_and_json(sandbox: Sandbox) -> None:
     url = f"{sandbox.url}/v2/signin/token"
-    assert requests.post(url, json={}, timeout=5).json()["reason"] == "INVALID_AUTH_HEADER"
+    assert requests.post(url, json={}, timeout=PATIENCE).json()["reason"] == "INVALID_AUTH_HEADER"
     user = {"Authorization": f"User {sandbox.refresh_token}"}
-    assert requests.post(url, data={"_cloudId": 1}, headers=user, timeout=5).status_code == 415
+    assert requests.post(url, data={"_cloudId": 1}, headers=user, timeout=PATIENCE).status_code == 415
     assert (
-        requests.post(url, data="{", headers=user | {"Content-Type": "application/json"}, timeout=5).status_code == 400
+        requests.post(url, data="{", headers=user | {"Content-Type": "application/json"}, timeout=PATIENCE).status_code
+        == 400
     )
 
 

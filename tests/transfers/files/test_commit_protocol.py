@@ -1,5 +1,7 @@
 """The protocol of `commit` as a state machine: writers crash anywhere, end early, are resumed, write on as zombies.
 
+Before they commit, they merge small parts, up to a size of their own (`merge`).
+
 The window has a few cells, some of them without a row. A set must hold each row once. Each writer is a thread that
 stops before every operation on the store; the machine decides who moves next, and after every single operation checks
 what a reader would see.
@@ -26,7 +28,9 @@ from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.engine import gaps
 from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
-from airflow_provider_dotypos.transfers.files.manifest import Manifest, Part, newest_generation, whole_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Manifest, newest_generation, whole_manifest
+from airflow_provider_dotypos.transfers.files.merge import Merger
+from airflow_provider_dotypos.transfers.files.part import Contents, Part
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from tests.stepping import KilledError, SteppedThread
@@ -79,15 +83,16 @@ class SteppedStore(Store):
 
 
 class Writer(SteppedThread):
-    """One attempt: keeps what it finds, walks the other cells, writes parts of `width` cells, then commits.
+    """One attempt: keeps what it finds, walks the other cells in parts of `width` cells, merges them, then commits.
 
     :ivar ends: whether its next look at a cell ends it.
     :ivar walked: cells that it looked at.
     """
 
-    def __init__(self, folder: Path, width: int, overwrite: bool, origin: str) -> None:
+    def __init__(self, folder: Path, width: int, overwrite: bool, origin: str, merged_bytes: int = 1) -> None:
         super().__init__()
         self.width = width
+        self.merged_bytes = merged_bytes
         self.overwrite = overwrite
         self.origin = origin
         self.result: Manifest | None = None
@@ -107,7 +112,7 @@ class Writer(SteppedThread):
         try:
             for gap in list(gaps(piece, attempt.keep(piece.name, 0, CELLS, self._rows_in))):
                 self._walk(attempt, gap.lo or 0, gap.hi)
-            return attempt.commit(self._manifest)
+            return attempt.commit(self._merged(attempt), self._manifest)
         except SupersededError:
             return attempt.give_way()
         except EndedError:
@@ -142,7 +147,20 @@ class Writer(SteppedThread):
             writer.write(rows)
             attempt.put(writer, STREAM.name, low, high, ".jsonl")
 
-    def _manifest(self, generation: int, parts: tuple[Part, ...]) -> Manifest:
+    def _merged(self, attempt: Attempt) -> Contents:
+        """Merge parts that are smaller than `merged_bytes`: none, some or all."""
+        with attempt.store.staging() as directory:
+            merger = Merger(
+                attempt,
+                lambda table: JsonLinesWriter(directory / attempt.store.staging_name(), None),
+                ".jsonl",
+                few=1,
+                max_bytes=self.merged_bytes,
+                check=self.wait,
+            )
+            return merger.merge("cells", (), lambda part: None)
+
+    def _manifest(self, generation: int, contents: Contents) -> Manifest:
         return Manifest(
             entity="cells",
             cloud_id=1,
@@ -157,7 +175,7 @@ class Writer(SteppedThread):
             distinct_ids=len(ROWS),
             requests=0,
             bytes=0,
-            parts=parts,
+            parts=contents.parts,
             package_version="",
         )
 
@@ -178,10 +196,11 @@ class CommitProtocol(RuleBasedStateMachine):
         width=st.integers(1, 3),
         overwrite=st.booleans(),
         origin=st.sampled_from("ab"),
+        merged_bytes=st.sampled_from([1, 3, 100]),
         steps=st.integers(0, 12),
     )
-    def begin(self, width: int, overwrite: bool, origin: str, steps: int) -> Writer:
-        writer = Writer(self.folder, width, overwrite, origin)
+    def begin(self, width: int, overwrite: bool, origin: str, merged_bytes: int, steps: int) -> Writer:
+        writer = Writer(self.folder, width, overwrite, origin, merged_bytes)
         self.all.append(writer)
         self.go_on(writer, steps)
         return writer
@@ -225,8 +244,10 @@ class CommitProtocol(RuleBasedStateMachine):
         for part in manifest.parts:
             data = (self.folder / part.name).read_bytes()
             assert hashlib.sha256(data).hexdigest() == part.sha256
-            cells += map(int, data.split())
-        assert cells == ROWS, "a row is lost or doubled"
+            in_part = list(map(int, data.split()))
+            assert in_part == sorted(in_part), "a part isn't in order"
+            cells += in_part
+        assert sorted(cells) == ROWS, "a row is lost or doubled"
 
     def teardown(self) -> None:
         try:
@@ -278,6 +299,6 @@ def test_writers_that_end_in_good_order_look_at_each_cell_once(ends: list[int], 
         assert writer.result is not None
         assert sorted(walked) == list(range(CELLS))
         cells = [cell for part in writer.result.parts for cell in map(int, (folder / part.name).read_bytes().split())]
-        assert cells == ROWS
+        assert sorted(cells) == ROWS
     finally:
         shutil.rmtree(folder)

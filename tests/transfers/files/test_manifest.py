@@ -1,4 +1,4 @@
-"""Manifests read back: only what belongs where it lies counts, and nothing else has files removed."""
+"""Manifests and their parts (`part`) read back: only what belongs where it lies counts, no other has files removed."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_files_elsewhere_are_never_trusted(manifest: Path, name: str, of_a_child
         read_manifest(str(manifest))
 
 
-@pytest.mark.parametrize("version", [2, "2.0", None])
+@pytest.mark.parametrize("version", [3, "2.0", None])
 def test_a_newer_format_is_told_as_that_whatever_else_it_holds(
     extract: Extract, manifest: Path, version: object
 ) -> None:

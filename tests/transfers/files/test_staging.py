@@ -21,6 +21,7 @@ from airflow_provider_dotypos.transfers.files import id_counter, staging
 from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
 from airflow_provider_dotypos.transfers.files.staging import open_private, remove_left_overs, staging_folder
 from airflow_provider_dotypos.transfers.files.store import Store
+from demo import children
 from tests.transfers.conftest import SINCE, UNTIL
 from tests.transfers.test_together import run_apart
 
@@ -62,7 +63,7 @@ with staging_folder() as folder:
 
 def hold() -> tuple[subprocess.Popen[str], Path]:
     """Start a process that stages something, and goes on until its input ends."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = children.Child([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, Path(process.stdout.readline().strip())
 
@@ -86,7 +87,7 @@ def test_what_a_killed_process_left_is_removed_and_nothing_of_a_living_one(tempo
 
 def test_a_forked_child_keeps_a_folder_alive(temporary: Path) -> None:
     script = HOLD.replace("    print", "    import os\n    if os.fork(): os.kill(os.getpid(), 9)\n    print")
-    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = children.Child([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     used = Path(process.stdout.readline().strip())
     process.wait()

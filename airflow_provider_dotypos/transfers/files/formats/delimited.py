@@ -13,9 +13,11 @@ import it with its columns as text, or open it in anything but a spreadsheet.
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -47,6 +49,10 @@ class CsvWriter(TextWriter):
         records = [self._record(members(row, self.misfits)) for row in wanted]
         self._put(records)
         self.rows += len(records)
+
+    def _copy(self, text: BinaryIO | gzip.GzipFile) -> None:
+        text.readline()  # the header, which stands in this file already
+        super()._copy(text)
 
     def _put(self, records: list[list[str]]) -> None:
         try:

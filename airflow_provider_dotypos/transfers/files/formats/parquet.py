@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -80,6 +80,9 @@ class ParquetWriter(RowWriter):
         """Leave nothing behind."""
         self._encoder.run(self._abandon)
 
+    def _append(self, part: BinaryIO) -> None:
+        self._encoder.run(lambda: self._reencode(part))
+
     def _finish(self) -> None:
         self._encoder.run(self._complete)
 
@@ -114,6 +117,14 @@ class ParquetWriter(RowWriter):
             return
         batch = self._table.batch(self._pending)
         self._pending, self._pending_bytes = [], 0
+        self._hold(batch)
+
+    def _reencode(self, part: BinaryIO) -> None:
+        with self._parquet.ParquetFile(part) as file:
+            for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
+                self._hold(batch)
+
+    def _hold(self, batch: Any) -> None:
         self._batches.append(batch)
         self._held_rows += batch.num_rows
         self.held_bytes += batch.nbytes

@@ -6,15 +6,19 @@ import gzip
 import hashlib
 import io
 import os
+import shutil
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from airflow_provider_dotypos.transfers.files.staging import open_private
+
+_COPIED_AT_ONCE = 2**18
 
 
 class RowWriter(ABC):
@@ -40,6 +44,19 @@ class RowWriter(ABC):
     @abstractmethod
     def write(self, rows: Iterable[msgspec.Raw]) -> None:
         """Append rows: the API's bytes of a JSON object each."""
+
+    def append(self, part: BinaryIO, rows: int) -> None:
+        """Append the rows of a finished file, of the same format and columns.
+
+        :param part: the file, which can be seeked.
+        :param rows: how many rows it has.
+        """
+        self._append(part)
+        self.rows += rows
+
+    @abstractmethod
+    def _append(self, part: BinaryIO) -> None:
+        """Append the rows of a finished file."""
 
     @abstractmethod
     def _finish(self) -> None:
@@ -107,6 +124,18 @@ class TextWriter(RowWriter):
         self._text: StagingFile | gzip.GzipFile = (
             self._staging if gzip_level is None else gzip.GzipFile("", "wb", gzip_level, fileobj=self._staging, mtime=0)
         )
+
+    def _append(self, part: BinaryIO) -> None:
+        # Packed again, not joined as it is: some tools read only the first of several gzip members.
+        if isinstance(self._text, gzip.GzipFile):
+            with gzip.GzipFile(fileobj=part) as text:
+                self._copy(text)
+        else:
+            self._copy(part)
+
+    def _copy(self, text: BinaryIO | gzip.GzipFile) -> None:
+        """Append the text of a finished file."""
+        shutil.copyfileobj(text, self._text, _COPIED_AT_ONCE)
 
     def _finish(self) -> None:
         if isinstance(self._text, gzip.GzipFile):

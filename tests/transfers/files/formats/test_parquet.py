@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import sys
 from collections import Counter
 from datetime import datetime, timezone
@@ -22,6 +21,7 @@ from airflow_provider_dotypos.transfers.files.formats import parquet
 from airflow_provider_dotypos.transfers.files.formats.encoder import HELD_BYTES, EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.parquet import ParquetWriter
 from airflow_provider_dotypos.transfers.rows.columns import Columns
+from demo import children
 from tests.transfers.sample_rows import ITEM, PAYMENT, columns_of, order, raw
 
 ORDERS = columns_of("orders", include="orderItems,moneyLogs")
@@ -281,7 +281,7 @@ for count in (80_000, 200_000):
 writer.close()
 print(*peaks)
 """
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    done = children.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     first, last = map(int, done.stdout.split())
     assert last - first < 24 * 1024  # KiB
 
@@ -299,6 +299,6 @@ except parquet.PyarrowMissingError as error:
     print(error)
 """
     path = tmp_path / "part.parquet"
-    done = subprocess.run([sys.executable, "-c", code, path], check=True, capture_output=True, text=True)
+    done = children.run([sys.executable, "-c", code, path], check=True, capture_output=True, text=True)
     assert "pip install 'airflow-provider-dotypos[parquet]'" in done.stdout
     assert not path.exists()

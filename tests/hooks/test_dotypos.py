@@ -1,0 +1,64 @@
+"""Errors that leave the hook: a DAG author's own function shows them in its log."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+
+import pytest
+
+from airflow_provider_dotypos.exceptions import (
+    DotyposAuthenticationError,
+    DotyposConfigurationError,
+    DotyposError,
+    DotyposInputError,
+)
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+from airflow_provider_dotypos.sandbox import Sandbox
+
+WINDOW = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
+
+DOORS: dict[str, Callable[[DotyposHook], object]] = {
+    "request": lambda hook: hook.request("GET", "branches"),
+    "get": lambda hook: hook.get("branches", 1),
+    "rows": lambda hook: next(hook.rows("branches")),
+    "changes": lambda hook: next(hook.changes("orders", **WINDOW)),  # type: ignore[arg-type]
+    "clouds": lambda hook: hook.clouds(),
+}
+
+
+def error_of(call: Callable[[DotyposHook], object]) -> DotyposError:
+    with pytest.raises(DotyposError) as caught:
+        call(DotyposHook("shop_7"))
+    return caught.value
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_an_error_names_its_connection_and_shows_few_frames(
+    door: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = sandbox.connection()
+    stored["extra"]["refresh_token"] = "0123456789abcdef" * 2
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_7", json.dumps(stored))
+    error = error_of(DOORS[door])
+    assert isinstance(error, DotyposAuthenticationError)
+    assert (error.connection, error.reason) == ("shop_7", "INVALID_REFRESH_TOKEN")
+    assert str(error).endswith(" (connection 'shop_7')")
+    assert len(traceback.extract_tb(error.__traceback__)) <= 6
+    assert error.__suppress_context__
+    assert isinstance(error.__context__, DotyposAuthenticationError)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_so_does_one_before_anything_is_sent(door: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_7", json.dumps({"conn_type": "dotypos"}))
+    error = error_of(DOORS[door])
+    assert isinstance(error, DotyposConfigurationError)
+    assert error.connection == "shop_7"
+
+
+def test_what_is_asked_wrongly_is_told_before_the_first_row_is_asked_for() -> None:
+    error = error_of(lambda hook: hook.changes("orders", since="2026-01-02T00:00:00Z", until="2026-01-01T00:00:00Z"))
+    assert isinstance(error, DotyposInputError)
+    assert error.connection == "shop_7"

@@ -1,0 +1,81 @@
+"""Processes of the demo and the tests end with their starter, whatever ends it (``demo/children.py``)."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo import children, guard
+
+ROOT = Path(__file__).parents[1]
+
+#: Starts a child, which starts one that leaves its process group. Each says when it runs, and then sleeps.
+FAMILY = """
+import subprocess, sys
+sys.path.insert(0, "demo")
+from children import Child
+grandchild = 'import os, time; os.setpgid(0, 0); print("ready", flush=True); time.sleep(3600)'
+child = f'import subprocess, sys; subprocess.run([sys.executable, "-c", {grandchild!r}])'
+with Child([sys.executable, "-c", child]) as process:
+    process.wait()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL], ids=str)
+def test_all_end_when_the_starter_does(number: signal.Signals) -> None:
+    with children.Child([sys.executable, "-c", FAMILY], cwd=ROOT, stdout=subprocess.PIPE) as starter:
+        assert starter.stdout.readline() == b"ready\n"
+        starter.send_signal(number)
+        # The pipe ends with the last process that can write to it.
+        assert starter.stdout.read() == b""
+
+
+def test_a_child_ends_with_its_last_reference() -> None:
+    child = children.Child([sys.executable, "-c", "import time; time.sleep(3600)"], stdout=subprocess.PIPE)
+    output = child.stdout
+    del child
+    assert output.read() == b""
+
+
+def test_what_heeds_no_signal_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    stubborn = 'trap "" TERM; echo ready; while :; do sleep 3600; done'
+    with children.Child(["sh", "-c", stubborn], stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline() == b"ready\n"
+        monkeypatch.setattr(guard, "GRACE", 0.2)
+        guard.end(child.pid, signal.SIGTERM)
+        assert child.poll() is None
+        guard.end(child.pid, signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+
+
+@pytest.fixture
+def _ctrl_c_is_ignored() -> object:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_is_ignored")
+def test_a_child_takes_ctrl_c_though_its_starter_ignores_it() -> None:
+    code = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    assert children.run([sys.executable, "-c", code], capture_output=True).stdout == b"True\n"
+
+
+def test_it_is_the_command_with_its_id_and_its_exit_code() -> None:
+    with children.Child(["sh", "-c", "echo $$; exit 7"], stdout=subprocess.PIPE) as child:
+        assert int(child.stdout.read()) == child.pid
+        assert child.wait() == 7
+
+
+@pytest.mark.parametrize("folder", ["demo", "tests"])
+def test_nobody_starts_a_process_otherwise(folder: str) -> None:
+    """A process that outlives its test goes on asking a sandbox that has gone."""
+    started = re.compile(r"subprocess\.(run|Popen|call|check_call|check_output)\(")
+    files = set((ROOT / folder).rglob("*.py")) - {Path(__file__)}
+    assert len(files) > 3
+    assert not [path.name for path in files if started.search(path.read_text())]
