@@ -26,7 +26,7 @@ ARROWS = {
     "connect": {"connections", "api", "_airflow", "_compat", "provider_info"},
     "plugin": {"connect"},
     "sandbox": {"api"},
-    "commands": {"connect", "connections", "sandbox", "api", "_airflow", "_compat"},
+    "commands": {"connect", "connections", "sandbox", "transfers", "api", "_airflow", "_compat"},
     "cli": {"commands"},
     "exceptions": {"api", "transfers"},
     "_compat": {"api", "provider_info"},

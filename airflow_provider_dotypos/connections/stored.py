@@ -90,15 +90,26 @@ class StoredConnection:
         """Whether it holds a refresh token, good or not."""
         return self.extra.get("refresh_token") not in (None, "")
 
-    def settings(self, extra: Mapping[str, Any] | None = None, *, cloud_id: int | None = None) -> Settings:
+    def settings(
+        self,
+        extra: Mapping[str, Any] | None = None,
+        *,
+        cloud_id: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> Settings:
         """Return how to reach its cloud.
 
         :param extra: takes the place of what its own extra holds.
         :param cloud_id: overrides the connection's.
+        :param max_concurrency: overrides the connection's.
         :raises DotyposConfigurationError: if a field is missing or unusable.
         """
         return Settings.from_fields(
-            host=self.host, port=self.port, extra={**self.extra, **(extra or {})}, cloud_id=cloud_id
+            host=self.host,
+            port=self.port,
+            extra={**self.extra, **(extra or {})},
+            cloud_id=cloud_id,
+            max_concurrency=max_concurrency,
         )
 
     def with_grant(self, extra: Mapping[str, Any]) -> str:

@@ -233,20 +233,22 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
         from airflow_provider_dotypos import _airflow
-        from airflow_provider_dotypos.transfers.files.commit import Attempt
         from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
-        from airflow_provider_dotypos.transfers.files.store import Store
 
         folder = self._destination() / set_folder(selection, window, self._format)
         self.files_url = console_url(folder)
         self.log.info("Folder: %s", folder)
-        attempt = Attempt.begin(
-            Store(folder, self._patience),
+        return FileSink.begin(
+            folder,
+            selection,
+            window,
+            self._format,
+            self.max_part_bytes,
             overwrite=self.overwrite,
+            patience=self._patience,
             try_number=_airflow.try_number(context),
             origin=_airflow.origin(context),
         )
-        return FileSink(selection, window, attempt, self._format, self.max_part_bytes)
 
     def _result(self, results: Sequence[Committed]) -> dict[str, Any]:
         """Return where the sets are, and how much the newest holds."""
