@@ -189,6 +189,22 @@ def test_what_is_held_in_the_environment_is_printed(
         assert stored.execute("select count(*) from connection").fetchone() == (0,)
 
 
+@pytest.mark.usefixtures("database")
+def test_a_sandbox_on_another_host_is_connected_by_the_connections_switch(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Sandbox(host="0.0.0.0") as sandbox:
+        value = sandbox.connection()
+        del value["extra"]["refresh_token"]
+        monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(value))
+        run = connect("--conn-id", "dotypos_default", "--no-browser")
+        Browser().connect(run.address, sandbox.cloud_ids[0])
+        assert run.end() == 0, run.told.read()
+        printed = json.loads(capfd.readouterr().out)
+        assert printed["extra"]["allow_http"] is True
+        assert printed["extra"]["refresh_token"] in sandbox.tokens.refresh
+
+
 def test_a_token_that_can_not_be_stored_is_printed(
     connect: Connect, sandbox: Sandbox, database: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
