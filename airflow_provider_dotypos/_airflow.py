@@ -156,9 +156,10 @@ def fill_outlet_events(
     """
     from airflow.sdk.definitions.asset import Asset, AssetAlias, AssetRef
 
-    for outlet in outlets if "outlet_events" in context else ():
+    events = context.get("outlet_events")
+    for outlet in outlets if events is not None else ():
         if isinstance(outlet, AssetAlias):
             for asset in written:
-                context["outlet_events"][outlet].add(asset, dict(extra))
+                events[outlet].add(asset, dict(extra))
         elif isinstance(outlet, (Asset, AssetRef)):
-            context["outlet_events"][outlet].extra.update(extra)
+            events[outlet].extra.update(extra)

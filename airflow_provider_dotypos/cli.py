@@ -78,11 +78,30 @@ COMMANDS = (
         "Connect a cloud: fetch a refresh token by a browser, and store it in a connection or print it",
         "airflow_provider_dotypos.commands.connect",
     ),
-    Command("entities", "List what can be extracted", "airflow_provider_dotypos.commands.entities"),
+    Command(
+        "entities",
+        "List what can be extracted, or the fields of one entity: types, filters, personal data",
+        "airflow_provider_dotypos.commands.entities",
+    ),
+    Command(
+        "extract",
+        "Extract one window of an entity to files below a folder",
+        "airflow_provider_dotypos.commands.extract",
+    ),
+    Command(
+        "peek",
+        "Show a few rows of an entity, personal data masked",
+        "airflow_provider_dotypos.commands.peek",
+    ),
     Command(
         "sandbox",
         "Run a Dotypos API with invented data on this machine, to develop and test against",
         "airflow_provider_dotypos.commands.sandbox",
+    ),
+    Command(
+        "show",
+        "Show what a committed set of files holds, and its first rows, personal data masked",
+        "airflow_provider_dotypos.commands.show",
     ),
 )
 

@@ -26,7 +26,7 @@ ARROWS = {
     "connect": {"connections", "api", "_airflow", "_compat", "provider_info"},
     "plugin": {"connect"},
     "sandbox": {"api"},
-    "commands": {"connect", "connections", "sandbox", "api", "_airflow", "_compat"},
+    "commands": {"connect", "connections", "sandbox", "transfers", "api", "_airflow", "_compat"},
     "cli": {"commands"},
     "exceptions": {"api", "transfers"},
     "_compat": {"api", "provider_info"},
@@ -157,6 +157,7 @@ def test_only_one_file_knows_airflow_versions(path: Path) -> None:
         stable = {
             "BaseHook",
             "BaseOperator",
+            "BaseOperatorLink",
             "BaseSensorOperator",
             "ObjectStoragePath",
             "Context",

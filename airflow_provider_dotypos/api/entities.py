@@ -13,8 +13,9 @@ optional:
 - ``GROUPS`` are the groups of filter operators that the API documents for the field: E ``eq ne``,
   N ``gt gteq lt lteq``, S ``like``, M ``in notin``, B ``bin bex``.
 - ``^`` marks a sortable field. ``id`` is sortable on no entity.
-- ``!`` marks personal data: what names, reaches, places or describes a person or a sole trader, and free text in which
-  somebody may. References such as ``_customerId`` aren't marked: without the rows that they lead to they name nobody.
+- ``!`` marks personal data: what names, reaches, places, labels or describes a person or a sole trader, and free text
+  in which somebody may. References such as ``_customerId`` aren't marked: without the rows that they lead to they name
+  nobody.
 - ``server`` marks a field that no write sets: the server does, or it ignores what is sent [A].
 - ``default`` marks a field that a create may leave out although it is never null [A].
 - ``-> entity`` names the entity whose id the field holds [A: concluded from the field's name].

@@ -208,7 +208,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         versionDate:timestamp?/ENM^ server
         points:double/N
         flags:long/B
-        tags:string[](255)/EM default
+        tags:string[](255)/EM! default
         display:boolean/EM^
         deleted:boolean/EM^ default
         hexColor:string(7)
@@ -371,7 +371,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         phone:string(40)?/S!
         requirePinAlways:boolean/EM
         stockAccessLevel:long/B
-        tags:string[]?/EM
+        tags:string[]?/EM!
         versionDate:timestamp?/ENM^ server
         """,
     ),

@@ -56,6 +56,9 @@ LIMITS: Mapping[str, Limits] = {
 #: Airflow's Test button sends port 0 for "none".
 _PORTS = Limits(0, 65535, whole=True)
 
+#: The port of each scheme, unless another one is given.
+_USUAL_PORTS: Mapping[str, int] = {"https": 443, "http": 80}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -282,9 +285,15 @@ def read_base_url(host: object, port: object, extra: Mapping[str, object]) -> st
     number = _number(port, "Port", _PORTS)
     chosen = own_port or (int(number) if number else None)
     name = f"[{split.hostname}]" if ":" in split.hostname else split.hostname
-    netloc = f"{name}:{chosen}" if chosen and chosen != {"https": 443, "http": 80}[split.scheme] else name
+    netloc = f"{name}:{chosen}" if chosen and chosen != _USUAL_PORTS[split.scheme] else name
     path = re.sub(r"/v2$", "", split.path.rstrip("/"))
     return f"{split.scheme}://{netloc}{path}"
+
+
+def port_of(base_url: str) -> int:
+    """Return the port that a base URL leads to."""
+    parts = urlsplit(base_url)
+    return parts.port or _USUAL_PORTS[parts.scheme]
 
 
 def _require_sandbox(host: str, allowed: bool) -> None:

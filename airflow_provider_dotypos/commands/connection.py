@@ -14,10 +14,11 @@ from airflow_provider_dotypos.connections.lookup import look_up
 _PATIENCE = Patience(faults=4.0, throttling=120.0)
 
 
-def read_settings(conn_id: str, cloud_id: int | None = None) -> Settings:
+def read_settings(conn_id: str, cloud_id: int | None = None, max_concurrency: int | None = None) -> Settings:
     """Read an Airflow connection.
 
     :param cloud_id: overrides the connection's.
+    :param max_concurrency: overrides the connection's.
     :raises DotyposConfigurationError: if there is no such connection, or if a field of it is unusable.
     """
     try:
@@ -32,9 +33,12 @@ def read_settings(conn_id: str, cloud_id: int | None = None) -> Settings:
     for secret in (connection.extra.get("refresh_token"), connection.client_secret):
         if isinstance(secret, str) and secret:
             _airflow.mask_secret(secret)
-    return connection.settings(cloud_id=cloud_id)
+    return connection.settings(cloud_id=cloud_id, max_concurrency=max_concurrency)
 
 
-def new_client(settings: Settings) -> DotyposClient:
-    """Return a client that keeps the connection's limits, but doesn't retry for minutes."""
-    return DotyposClient(settings, on_token=_airflow.mask_secret, patience=_PATIENCE)
+def new_client(settings: Settings, patience: Patience = _PATIENCE) -> DotyposClient:
+    """Return a client that keeps the connection's limits.
+
+    :param patience: how long to try again. By default not for minutes.
+    """
+    return DotyposClient(settings, on_token=_airflow.mask_secret, patience=patience)

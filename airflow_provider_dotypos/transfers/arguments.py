@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, instant, time_zone
 
@@ -45,6 +46,19 @@ def check_choice(
         raise DotyposInputError("start and lookback are for tasks without since, until and snapshot: omit them")
     if snapshot and any(argument is not None for argument in (since, include, columns, exclude)):
         raise DotyposInputError("snapshot writes the ids of all rows: omit since, include, columns and exclude")
+
+
+#: Schemes of the worker's own disk.
+_LOCAL = ("file", "local")
+
+
+def check_since(entity: Entity, since: object) -> None:
+    """Raise if a window has a beginning that an entity can't have.
+
+    :raises DotyposInputError: if it has.
+    """
+    if not entity.cursors and since is not None:
+        raise DotyposInputError(f"{entity.name} has no field that shows changes. It is always read whole: omit since")
 
 
 def check_lookback(lookback: object) -> None:
@@ -93,7 +107,3 @@ def check_destination(destination: object) -> None:
             f"destination must be an absolute path or an address, such as file:///data/dotypos (three slashes) or "
             f"s3://bucket/dotypos, not {destination!r}"
         )
-
-
-#: Schemes of the worker's own disk.
-_LOCAL = ("file", "local")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, timedelta, timezone, tzinfo
+from datetime import date, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -15,9 +15,15 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.overrides import read_concurrency
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso, time_zone
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
-from airflow_provider_dotypos.transfers.arguments import check_choice, check_lookback, check_switches, check_times
+from airflow_provider_dotypos.transfers.arguments import (
+    check_choice,
+    check_lookback,
+    check_since,
+    check_switches,
+    check_times,
+)
 from airflow_provider_dotypos.transfers.links import CloudLink
-from airflow_provider_dotypos.transfers.wording import period, spoken
+from airflow_provider_dotypos.transfers.wording import opening
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset, BaseOperatorLink, Context
@@ -159,7 +165,8 @@ class DotyposTransferOperator(BaseOperator):
         from airflow_provider_dotypos.transfers.engine import extract
 
         zone = timezone.utc if self.timezone is None else time_zone(self.timezone)
-        self.log.info("Extracting %s.", _description(selection, reader.cloud, window, zone))
+        for line in opening(selection, reader.cloud, window, zone):
+            self.log.info("%s", line)
         return extract(selection, window, reader, self._sink(context, selection, window), settle=self.settle)
 
     def _check_settings(self) -> None:
@@ -223,10 +230,7 @@ class DotyposTransferOperator(BaseOperator):
         return []
 
     def _check_window(self, entity: Entity) -> None:
-        if not entity.cursors and self.since is not None:
-            raise DotyposInputError(
-                f"{self.entity} has no field that shows changes. It is always read whole: omit since"
-            )
+        check_since(entity, self.since)
         if self._given != (self.since is not None, self.until is not None):
             raise DotyposInputError(
                 "since or until is empty after rendering. Omit since to read everything up to until"
@@ -258,15 +262,3 @@ class DotyposTransferOperator(BaseOperator):
 
     def _start(self) -> int | None:
         return None if self.start is None else instant(self.start, "start", self.timezone)
-
-
-def _description(selection: Selection, cloud: str, window: Window, zone: tzinfo) -> str:
-    """Return what is extracted, for the log. A filter may hold personal data, so only that there is one is said."""
-    is_whole = selection.snapshot or not selection.entity.cursors
-    rows = spoken(selection.entity.name)
-    if is_whole:
-        rows = f"the ids of all {rows}" if selection.snapshot else f"all {rows}"
-    if selection.include:
-        rows += f" with {', '.join(spoken(child.entity) for child in selection.lists.values())}"
-    filtered = ", filtered" if selection.filter else ""
-    return f"{rows} of {cloud}{'' if is_whole else f', {period(window, zone)}'}{filtered}"

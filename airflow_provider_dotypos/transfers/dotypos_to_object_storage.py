@@ -76,7 +76,8 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
     :param compression_level: of gzip, 1 to 3 (higher costs more time than it saves space).
     :param overwrite: replace the window's set as a whole, once the new one is complete.
     :param settle: seconds that a change may need to show in the API.
-    :param max_part_bytes: size in bytes at which a part ends.
+    :param max_part_bytes: size in bytes at which a part ends. Files of less than 8 MiB, or of less than this size, are
+        merged before the set is committed, if a table has more files than threads.
     :param concurrency: threads that walk the window at once, 1 to 64. Defaults to the connection's *Max concurrency*.
     :param destination_conn_id: Airflow connection of the store, where `destination` doesn't name one. (templated)
     :param cloud_id: the cloud, in place of the connection's. (templated)
@@ -232,20 +233,22 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
         from airflow_provider_dotypos import _airflow
-        from airflow_provider_dotypos.transfers.files.commit import Attempt
         from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
-        from airflow_provider_dotypos.transfers.files.store import Store
 
         folder = self._destination() / set_folder(selection, window, self._format)
         self.files_url = console_url(folder)
-        self.log.info("The files go to %s", folder)
-        attempt = Attempt.begin(
-            Store(folder, self._patience),
+        self.log.info("Folder: %s", folder)
+        return FileSink.begin(
+            folder,
+            selection,
+            window,
+            self._format,
+            self.max_part_bytes,
             overwrite=self.overwrite,
+            patience=self._patience,
             try_number=_airflow.try_number(context),
             origin=_airflow.origin(context),
         )
-        return FileSink(selection, window, attempt, self._format, self.max_part_bytes)
 
     def _result(self, results: Sequence[Committed]) -> dict[str, Any]:
         """Return where the sets are, and how much the newest holds."""
@@ -268,8 +271,8 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
             "files": files,
             "bytes": manifest.bytes,
         }
+        self.log.info("Manifest: %s", path)
         self.log.info("%s", _summary(manifest, files))
-        self.log.info("The manifest is %s", path)
         return result
 
     def _assets(self) -> list[Asset]:

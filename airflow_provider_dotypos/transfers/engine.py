@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from itertools import pairwise
@@ -16,7 +16,7 @@ from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Range, Sink, SupersededError, Walked
-from airflow_provider_dotypos.transfers.wording import count, period, spoken
+from airflow_provider_dotypos.transfers.wording import count, period
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.reading import Reader
@@ -41,19 +41,21 @@ def extract(
     sink: Sink[ResultT],
     *,
     settle: float = SETTLE,
+    new_progress: Callable[[str, int], Progress] = Progress,
 ) -> ResultT:
     """Extract a window into a sink and commit it; return the sink's result, of an earlier commit if there is one.
 
     An attempt that fails leaves what it has read. The next one keeps its whole parts, and fetches what is missing.
 
     :param settle: seconds that a change may need to show in the API.
+    :param new_progress: makes what shows how far the walk is, like `Progress`.
     :raises DotyposError: if the API refused, or its answers can't be walked.
     """
     with sink:
         if (finished := sink.finished) is not None:
             return finished
         try:
-            walked = Engine(selection, reader, sink, settle).walk(window)
+            walked = Engine(selection, reader, sink, settle, new_progress).walk(window)
             return sink.commit(walked, reader.check_cancelled)
         except SupersededError:
             return sink.give_way()
@@ -77,11 +79,19 @@ class Engine:
     :param settle: seconds that a change may need to show in the API.
     """
 
-    def __init__(self, selection: Selection, reader: Reader, sink: Sink[Any], settle: float) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        reader: Reader,
+        sink: Sink[Any],
+        settle: float,
+        new_progress: Callable[[str, int], Progress] = Progress,
+    ) -> None:
         self._selection = selection
         self._reader = reader
         self._sink = sink
         self._settle = settle
+        self._new_progress = new_progress
         self._kept_rows = 0
 
     def walk(self, window: Window) -> Walked:
@@ -94,17 +104,13 @@ class Engine:
         pieces = self._missing(self._pieces(window))
         # Begun now: waiting for the window to settle, and checking what is kept already, are no walking.
         self._age = PartAge()
-        self._progress = Progress(entity.name, self._kept_rows)
+        self._progress = self._new_progress(entity.name, self._kept_rows)
         self._walk_all(pieces)
         tail = None
         if window.since is None and entity.cursors:
             tail = self._reader.tail(window.until, self._settle)
         if tail is not None:
-            log.info(
-                "Rows that changed meanwhile have left the window. So that none is missing, %s %s are read as well.",
-                spoken(entity.name),
-                period(tail),
-            )
+            log.info("Reading on %s: rows that changed meanwhile have moved there.", period(tail))
             self._walk_all(self._missing(self._pieces(tail, without_cursor=False)))
         if self._selection.open_end and entity.cursors:
             self._walk_to_the_open_end((tail or window).until)

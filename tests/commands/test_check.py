@@ -1,4 +1,4 @@
-"""``check`` (`check`, `access`): what works, what doesn't, and the exit codes that scripts use."""
+"""``check`` (`check`, `api.access`): what works, what doesn't, and the exit codes that scripts use."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,9 +23,14 @@ from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
 from airflow_provider_dotypos.transfers.files.manifest import FORMAT_VERSION, Committed, Manifest
 from airflow_provider_dotypos.transfers.files.merge import Merger
 from airflow_provider_dotypos.transfers.files.part import Contents, Part
+from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, UNKNOWN
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Walked
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +59,30 @@ class FileSink(AbstractContextManager["FileSink"]):
         self._stack = ExitStack()
         self._ids: dict[str | None, DistinctIds] = {}
         self._ids_lock = threading.Lock()
+
+    @classmethod
+    def begin(
+        cls,
+        folder: ObjectStoragePath,
+        selection: Selection,
+        window: Window,
+        file_format: FileFormat,
+        max_part_bytes: int = PART_BYTES,
+        *,
+        overwrite: bool = False,
+        patience: StorePatience | None = None,
+        try_number: int = 1,
+        origin: str = "",
+    ) -> FileSink:
+        """Begin an attempt to commit the set of a window.
+
+        :param folder: where the set goes, see `set_folder`.
+        :param overwrite: whether to replace a set that exists.
+        :param patience: how long an object store that fails is asked again.
+        :param try_number: see `Attempt.begin`, as for `origin`.
+        """
+        attempt = Attempt.begin(Store(folder, patience), overwrite=overwrite, try_number=try_number, origin=origin)
+        return cls(selection, window, attempt, file_format, max_part_bytes)
 
     @property
     def finished(self) -> Committed | None:

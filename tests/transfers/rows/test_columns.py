@@ -123,7 +123,7 @@ def test_without_personal_data_nobody_is_named_or_reached() -> None:
     left = set(names("customers", personal_data=False))
     assert left == {
         *("id", "_cloudId", "_discountGroupId", "_sellerId", "country", "expireDate", "created", "versionDate"),
-        *("points", "flags", "tags", "display", "deleted", "hexColor"),
+        *("points", "flags", "display", "deleted", "hexColor"),
     }
     assert {"name", "email", "phone", "barcode"}.isdisjoint(names("employees", personal_data=False))
     assert {"note", "printData", "locationLatitude"}.isdisjoint(names("orders", personal_data=False))
@@ -136,12 +136,12 @@ PERSONAL = {
     "customer-account-logs": "note",
     "customers": (
         "firstName lastName companyName addressLine1 addressLine2 city zip barcode companyId vatId companyId2 email "
-        "phone birthday internalNote note headerPrint modifiedBy externalId"
+        "phone birthday internalNote note headerPrint modifiedBy externalId tags"
     ),
     "daily-menu-products": "note",
     "delivery-notes": "supplierName text url",
     "eet-subjects": "name vatId",
-    "employees": "barcode email modifiedBy name phone",
+    "employees": "barcode email modifiedBy name phone tags",
     "money-logs": "note",
     "order-items": "note",
     "orders": "locationLatitude locationLongitude merchantPrintData note printData",

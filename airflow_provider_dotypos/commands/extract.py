@@ -1,0 +1,74 @@
+"""``airflow dotypos extract``: one window of one entity to files, as the operator writes them."""
+
+from __future__ import annotations
+
+import argparse
+
+from airflow_provider_dotypos.api.window import SETTLE
+from airflow_provider_dotypos.commands.options import (
+    CLOUD_ID,
+    CONN_ID,
+    DESTINATION_CONN_ID,
+    ENTITY,
+    FILTER,
+    OUTPUT,
+    WAREHOUSE_ID,
+    Option,
+)
+from airflow_provider_dotypos.commands.output import Report, tell
+from airflow_provider_dotypos.transfers.files.formats.file_format import NAMES
+
+
+def options() -> list[Option]:
+    """Return the command's options: those of the operator that make sense for a single run."""
+    return [
+        ENTITY,
+        _text("--destination", "folder to write below: a path or an address such as s3://bucket/data", required=True),
+        _text("--since", "first instant of the window, such as 2026-01-01T00:00:00Z (default: the beginning)"),
+        _text("--until", "first instant after the window (default: the latest changes that have settled)"),
+        _text("--timezone", "time zone of bare dates in --since and --until, such as Europe/Prague"),
+        FILTER,
+        _text("--include", "child lists to read with each row, comma-separated, such as orderItems,moneyLogs"),
+        _switch("--flatten", "write the included child lists to files of their own"),
+        _text("--columns", "only these fields, comma-separated, a child's as orderItems.name"),
+        _text("--exclude", "all fields but these, comma-separated"),
+        _switch("--no-personal-data", "omit fields that hold personal data, and unknown fields"),
+        _switch("--snapshot", "write the ids of all rows that exist, and nothing else of them"),
+        WAREHOUSE_ID,
+        (("--file-format",), {"choices": NAMES, "default": "jsonl", "help": "format of the files (default: jsonl)"}),
+        (("--compression",), {"choices": ["gzip"], "help": "compress jsonl and csv"}),
+        _switch("--overwrite", "replace the set of the window if there is one"),
+        (
+            ("--settle",),
+            {
+                "type": float,
+                "default": SETTLE,
+                "help": f"seconds until changes show in the API (default: {SETTLE:g})",
+            },
+        ),
+        (("--concurrency",), {"type": int, "help": "threads, 1 to 64 (default: the connection's)"}),
+        DESTINATION_CONN_ID,
+        CONN_ID,
+        CLOUD_ID,
+        OUTPUT,
+    ]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Extract, print what the set holds, and return the exit code."""
+    return tell(args, lambda: _report(args), with_log=True)
+
+
+def _report(args: argparse.Namespace) -> Report:
+    from airflow_provider_dotypos.commands.extraction import extract_window
+    from airflow_provider_dotypos.commands.sets import set_report
+
+    return set_report(extract_window(args))
+
+
+def _text(flag: str, help: str, **details: bool) -> Option:
+    return (flag,), {"help": help, **details}
+
+
+def _switch(flag: str, help: str) -> Option:
+    return (flag,), {"action": "store_true", "help": help}
