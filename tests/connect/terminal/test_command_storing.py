@@ -21,7 +21,7 @@ from airflow_provider_dotypos.provider_info import CONN_FIELDS
 from airflow_provider_dotypos.sandbox import Sandbox
 from demo import children
 from tests.connect.terminal.command_run import PROCESS, Browser, Connect, Told, options_for, starter
-from tests.ui.airflow_server import AirflowHome
+from tests.ui.airflow_server import AirflowHome, empty_database
 
 
 @pytest.fixture
@@ -244,9 +244,11 @@ def test_an_id_that_airflow_could_not_edit_is_refused_before_anybody_leaves(conn
     assert not sandbox.requests
 
 
-def test_a_process_stores_what_airflow_then_finds(home: AirflowHome, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_process_stores_what_airflow_then_finds(
+    home: AirflowHome, sandbox: Sandbox, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path / "airflow.db"  # in the home's, other tests may have left the sandbox's secrets
-    shutil.copy(home.path / "empty.db", path)
+    shutil.copy(empty_database(tmp_path_factory.getbasetemp()), path)
     database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{path}"}
     environment = home.environment(DOTYPOS_CLIENT_SECRET=sandbox.client_secret, **database)
     process = children.Child(
