@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from airflow.sdk import Asset
 
+from airflow_provider_dotypos.api.errors import DotyposInputError
+
 log = logging.getLogger(__name__)
 
 #: A task instance: its DAG, run, task and map index.
@@ -73,10 +75,32 @@ def base_url() -> str | None:
     return conf.get("api", "base_url", fallback=None) or None
 
 
+def run_after(context: Any) -> datetime:
+    """Return the time from which the DAG run could start.
+
+    :raises DotyposInputError: if there is no DAG run.
+    """
+    moment: datetime = _require(context, "dag_run").run_after
+    return moment
+
+
 def task_instance(context: Any) -> TaskInstanceKey:
-    """Return which task instance runs."""
-    ti = context["ti"]
+    """Return which task instance runs.
+
+    :raises DotyposInputError: if none does.
+    """
+    ti = _require(context, "ti")
     return ti.dag_id, ti.run_id, ti.task_id, ti.map_index
+
+
+def _require(context: Any, name: str) -> Any:
+    value = context.get(name)
+    if value is None:
+        raise DotyposInputError(
+            f"the task's context holds no {name}, because it runs outside of a DAG run: give since and until, or run "
+            "it in one, for instance by dag.test()"
+        )
+    return value
 
 
 def try_number(context: Any) -> int:
@@ -126,15 +150,16 @@ def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstance
 def fill_outlet_events(
     context: Any, outlets: Iterable[Any], extra: Mapping[str, Any], written: Sequence[Asset]
 ) -> None:
-    """Have the asset events of a task's outlets hold something.
+    """Have the asset events of a task's outlets hold something. Outside of a DAG run there are none.
 
     :param written: the assets that the task wrote: an outlet that is an alias gets an event of each.
     """
     from airflow.sdk.definitions.asset import Asset, AssetAlias, AssetRef
 
-    for outlet in outlets:
+    events = context.get("outlet_events")
+    for outlet in outlets if events is not None else ():
         if isinstance(outlet, AssetAlias):
             for asset in written:
-                context["outlet_events"][outlet].add(asset, dict(extra))
+                events[outlet].add(asset, dict(extra))
         elif isinstance(outlet, (Asset, AssetRef)):
-            context["outlet_events"][outlet].extra.update(extra)
+            events[outlet].extra.update(extra)

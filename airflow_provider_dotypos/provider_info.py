@@ -69,7 +69,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     },
     "allow_http": {
         "label": "Allow plain HTTP",
-        "description": "Only for a sandbox on another host: lets API base URL start with http://. Empty: off.",
+        "description": "Only for a sandbox on another host: lets API base URL start with http://. Off by default.",
         "schema": {"type": ["boolean", "null"], "section": "Advanced"},
     },
 }

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from airflow_provider_dotypos.transfers.piece_writer import PartAge
 from benchmarks.child import Job, ids, ids_of
 from benchmarks.contenders import environment, ours
 from benchmarks.machine import machine
@@ -67,7 +68,8 @@ class Kill:
 def finished(folder: Path) -> set[int]:
     """Return the numbers of the rows in whole parts: parts with a sidecar."""
     parts = [path.with_name(path.name[1:]).with_suffix("") for path in folder.rglob("_*.meta")]
-    return {id - FIRST_ID for path in parts for id in ids_of(path)}
+    # Killed while it removed what it had merged, it leaves sidecars without parts.
+    return {id - FIRST_ID for path in parts if path.exists() for id in ids_of(path)}
 
 
 def run(job: Job, arguments: Mapping[str, object], seconds: float | None = None) -> float:
@@ -136,6 +138,7 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=5)
     parser.add_argument("--only", nargs="+", choices=FORMATS, help="some of the formats")
     parser.add_argument("--default-parts", action="store_true", help="parts of the default size; needs longer runs")
+    parser.add_argument("--part-seconds", type=float, help="age at which parts end; small ones are merged in the end")
     asked = parser.parse_args()
     print(machine())
     print(f"\n### kill -9: {asked.rows:,} rows of an uneven day, {asked.workers} threads\n")
@@ -152,6 +155,8 @@ def main() -> None:
         os.environ.update(environment(url, Path(home)))
         for module in ("dotypos_to_object_storage", "engine", "files.sink"):  # once, not in every process
             importlib.import_module(f"airflow_provider_dotypos.transfers.{module}")
+        if asked.part_seconds:
+            PartAge.LEAST, PartAge.SHARE = asked.part_seconds, 0.0
         for name in asked.only or FORMATS:
             parts = {} if asked.default_parts else {"max_part_bytes": SMALL[name]}
             found = kill_often(url, asked.rows, asked.kills, {"concurrency": asked.workers, **FORMATS[name], **parts})

@@ -9,7 +9,6 @@ A run gets all events that have come since the last one.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from datetime import datetime, timezone
 from typing import Any
@@ -42,9 +41,8 @@ def asset_triggered() -> None:
         for event in triggering_asset_events[ORDERS]:
             for manifest in event.extra["manifests"]:
                 # The folder's newest set is read: the one of the event may have been replaced by now.
-                for file in read_manifest(manifest.rpartition("/")[0]).files:
-                    with file.open("rb") as lines:
-                        hour_of |= {row["id"]: _hour(row["created"]) for row in map(json.loads, lines)}
+                for row in read_manifest(manifest.rpartition("/")[0]).rows():
+                    hour_of[row["id"]] = _hour(row["created"])
         return {str(hour): count for hour, count in sorted(Counter(hour_of.values()).items())}
 
     orders_by_hour()

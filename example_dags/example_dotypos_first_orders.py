@@ -10,7 +10,6 @@ a trial, set it to a bucket, such as `s3://aws_default@bucket/dotypos`.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
@@ -92,12 +91,7 @@ def first_orders() -> None:
         """Read the extracted orders through their manifest, and return the sales of each day."""
         from airflow_provider_dotypos.transfers.manifest import read_manifest
 
-        def rows() -> Iterable[dict[str, Any]]:
-            for file in read_manifest(extracted["manifest"]).files:
-                with file.open("rb") as lines:
-                    yield from map(json.loads, lines)
-
-        days = sales_by_day(rows(), extracted["since"])
+        days = sales_by_day(read_manifest(extracted["manifest"]).rows(), extracted["since"])
         for day, currency, count, amount in days:
             log.info("%s  %5d orders  %12s %s", day, count, amount, currency)
         return days

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import Any
 
 # Before anything imports Airflow: it makes its home, and a configuration in it, when it is imported.
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-home-"))
@@ -17,6 +18,8 @@ from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
+from airflow_provider_dotypos.sandbox.api import lists
+from airflow_provider_dotypos.sandbox.errors import RefusedError
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("any machine", deadline=None)
@@ -56,3 +59,19 @@ def new_client(sandbox: Sandbox, driver: type[DotyposClient]) -> Iterator[NewCli
     for client in made:
         client.close()
     channel.forget_tokens()
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, RefusedError], None]:
+    """Let the sandbox refuse some lists."""
+    answered = lists.page
+
+    def refusing(names: str, refusal: RefusedError) -> None:
+        def page(shop: Shop, cloud_id: int, entity: str, *args: Any, **more: Any) -> lists.Page:
+            if entity in names.split() or names == "all":
+                raise refusal
+            return answered(shop, cloud_id, entity, *args, **more)
+
+        monkeypatch.setattr(lists, "page", page)
+
+    return refusing

@@ -1,4 +1,4 @@
 """How long a test waits for what must come."""
 
 #: Seconds. No machine is so slow: only a fault lets a test wait to the end.
-PATIENCE = 600.0
+PATIENCE = 300.0

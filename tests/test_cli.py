@@ -45,22 +45,30 @@ def test_the_sandbox_tells_how_to_reach_it_and_ends_with_ctrl_c() -> None:
     process.stdout.close()
 
 
-class Interrupting(io.StringIO):
-    """An output whose reader presses Ctrl-C as soon as it has read of it."""
+class Ending(io.StringIO):
+    """An output whose reader ends the process as soon as it has read how: by Ctrl-C, or as a container is stopped."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__()
+        self._number = number
 
     def write(self, text: str) -> int:
         if "Ctrl-C" in text:
-            raise KeyboardInterrupt
+            signal.raise_signal(self._number)
         return super().write(text)
 
 
-def test_the_sandbox_ends_with_a_ctrl_c_that_comes_while_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", Interrupting())
-    handler = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_the_sandbox_ends_with_a_signal_that_comes_while_it_says_so(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Ending(number))
+    before = {ending: signal.signal(ending, signal.SIG_IGN) for ending in (signal.SIGINT, signal.SIGTERM)}
     try:
         assert main(["sandbox", "--port", "0", "--days", "1"]) == 0
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for ending, handler in before.items():
+            signal.signal(ending, handler)
 
 
 def test_both_parsers_offer_the_table_of_commands() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import shlex
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from airflow_provider_dotypos import exceptions
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.entities import entities
+from airflow_provider_dotypos.cli import Command, main
 from airflow_provider_dotypos.commands.sandbox import options
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
@@ -170,6 +172,15 @@ def test_every_option_of_the_sandbox_is_told() -> None:
         name = flags[0].removeprefix("--").replace("-", "_")
         assert f"`{name}`" in page or f"`{flags[0]}`" in page
     assert all(f"`{name}`" in page for name in CHOICES)
+
+
+@pytest.mark.parametrize("page", FOR_USERS, ids=lambda page: page.name)
+def test_the_commands_that_a_page_shows_exist_with_their_options(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Command, "run", lambda command, args: 0)
+    for shown in re.findall(
+        r"(?:airflow dotypos|python -m airflow_provider_dotypos) +([a-z][^`>|#…\n]*)", page.read_text()
+    ):
+        assert main(shlex.split(shown)) == 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -35,6 +35,8 @@ from tests.transfers.test_watermark import Kept, watermark
 GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "when-it-fails.md"
 #: What the guide names beside messages: states of a task in Airflow.
 STATES = {"up_for_reschedule", "skipped"}
+#: Whether the failures of a section of the guide are those that no retry can help.
+PERMANENT = {"It failed at once": True, "It failed after retries": False}
 
 
 def excerpts() -> list[str]:
@@ -43,10 +45,16 @@ def excerpts() -> list[str]:
     return [text for cell in cells for text in re.findall(r"`([^`]+)`", cell) if text not in STATES]
 
 
+def section_of(excerpt: str) -> str:
+    """Return the title of the guide's section that shows a message."""
+    return GUIDE.read_text().split(f"`{excerpt}`")[0].rpartition("\n## ")[2].partition("\n")[0]
+
+
 class Trial:
     """Something to fail with: a sandbox, and a connection to it.
 
     :ivar logged: what was logged.
+    :ivar error: what the last deed ended with.
     """
 
     def __init__(
@@ -56,6 +64,7 @@ class Trial:
         self.folder = folder
         self.monkeypatch = monkeypatch
         self.logged = caplog
+        self.error: Exception | None = None
         self.connect()
 
     def connect(self, extra: dict[str, Any] | None = None, **fields: Any) -> None:
@@ -87,7 +96,7 @@ class Trial:
                 act()
                 ending = ""
             except Exception as error:
-                ending = str(error)
+                ending, self.error = str(error), error
         return f"{ending}\n{self.logged.text}"
 
     @property
@@ -180,7 +189,6 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "answered 401 INVALID_REFRESH_TOKEN": lambda t: t.connect({"refresh_token": "0" * 32}) or t.extract(),
     "Cloud ID is missing": lambda t: t.connect({"cloud_id": None}) or t.extract(),
     "answered 403 CLOUD_FORBIDDEN": refused,
-    "The conn_id … isn't defined": without_a_connection,
     "API base URL must start with https://": lambda t: t.connect(host="http://example.invalid") or t.extract(),
     "no trusted TLS connection to": untrusted,
     "Dotypos has no entity … (did you mean …?)": lambda t: t.extract(entity="order"),
@@ -191,6 +199,7 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "going on from the last success needs Airflow 3.3": on_an_older_airflow,
     "needs pyarrow": without_pyarrow,
     "may or may not have been carried out": lost_write,
+    "The conn_id … isn't defined": without_a_connection,
     "no whole answer from … Connection refused": lambda t: t.connect(port=1) or t.extract(),
     "no whole answer from … Connection reset by peer": lambda t: t.meet("reset"),
     "answered 500": lambda t: t.meet("500"),
@@ -202,7 +211,7 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "The task gives its slot back until …": lambda t: t.meet("429", retry_after="1700"),
     "nothing has settled since …": nothing_settled,
     "have been read by later runs": a_late_run,
-    "… exists already, with … rows; it is kept.": twice,
+    "The set exists already, with … It is kept": twice,
     "Waiting … s until changes up to … show in the API.": at_once,
     "The task was killed while it waited": killed,
 }
@@ -230,3 +239,6 @@ def test_the_guide_shows_each_of_these_messages_and_no_other() -> None:
 def test_the_message_is_the_real_one(excerpt: str, trial: Trial) -> None:
     pattern = ".*".join(re.escape(piece.strip()) for piece in excerpt.split("…"))
     assert re.search(pattern, " ".join(CAUSES[excerpt](trial).split()))
+    if trial.error is not None and (section := section_of(excerpt)) in PERMANENT:
+        permanent = isinstance(trial.error, _compat.fail_exception()) or getattr(trial.error, "permanent", False)
+        assert permanent == PERMANENT[section]

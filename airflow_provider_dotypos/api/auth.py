@@ -69,7 +69,9 @@ def token_issued(request: Request, answer: Answer, settings: Settings, cloud_id:
     :raises DotyposAuthenticationError: if the refresh token is refused.
     :raises DotyposError: if there is none for another reason.
     """
-    place = "without a cloud" if cloud_id is None else f"for cloud {cloud_id}"
+    place = (
+        "without a cloud" if cloud_id is None else f"for cloud {cloud_id}, which {settings.origin_of(cloud_id)} names"
+    )
     checked = check_answer(request, answer, (settings.refresh_token,), place)
     facts = decode_answer(request, checked, Answer.json)
     token = facts.get("accessToken") if isinstance(facts, dict) else None

@@ -60,6 +60,11 @@ class CheckResult:
     cloud: Row | None = None
 
     @property
+    def cloud_name(self) -> str | None:
+        """The cloud's name, if the cloud could be read."""
+        return None if self.cloud is None else read_cloud_name(self.cloud.get("name"))
+
+    @property
     def works(self) -> bool:
         """Whether a DAG could use the connection now."""
         return self.state == "working"
@@ -72,13 +77,18 @@ def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]
     :param on_token: receives every access token, so that it can be masked.
     """
     try:
-        given = read_settings()
+        settings = read_settings()
     except DotyposMissingTokenError as error:
         return CheckResult("never connected", str(error))
     except DotyposError as error:
         return CheckResult("not working", str(error))
-    # A person is waiting: neither a slow server nor the connection's own limit may take long.
-    settings = replace(given, timeout=min(given.timeout, _LONGEST_ANSWER), requests_per_minute=None)
+    result = _reached(settings, on_token)
+    if not settings.notice:
+        return result
+    return replace(result, message=f"{result.message.removesuffix('.')}. {settings.notice}.")
+
+
+def _reached(settings: Settings, on_token: Callable[[str], None]) -> CheckResult:
     try:
         return _signed_in(settings, on_token)
     except DotyposAuthenticationError as error:
@@ -96,6 +106,12 @@ def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]
         )
 
 
+def new_client(settings: Settings, on_token: Callable[[str], None]) -> DotyposClient:
+    """Return a client for a person who waits: neither a slow server nor the connection's own limit may take long."""
+    quick = replace(settings, timeout=min(settings.timeout, _LONGEST_ANSWER), requests_per_minute=None)
+    return DotyposClient(quick, on_token=on_token, patience=_PATIENCE, largest_answer=_LARGEST_ANSWER)
+
+
 def place_of(error: BaseException) -> str:
     """Return an error's type and the line that raised it, for a log: its message may hold text from outside."""
     steps = traceback.extract_tb(error.__traceback__, limit=-1)
@@ -104,20 +120,18 @@ def place_of(error: BaseException) -> str:
 
 
 def _signed_in(settings: Settings, on_token: Callable[[str], None]) -> CheckResult:
-    def client(settings: Settings) -> DotyposClient:
-        return DotyposClient(settings, on_token=on_token, patience=_PATIENCE, largest_answer=_LARGEST_ANSWER)
-
-    anywhere = client(replace(settings, cloud_id=None))
+    anywhere = new_client(replace(settings, cloud_id=None), on_token)
     if settings.cloud_id is None:
         return CheckResult("not working", f"Signed in, but Cloud ID is missing. {_offer(Reader(anywhere).clouds())}")
     try:
-        cloud = Reader(client(settings)).check_cloud()
+        cloud = Reader(new_client(settings, on_token)).check_cloud()
     except DotyposAuthenticationError as error:
         if error.passing:
             return CheckResult("not working", _advice(error))
         # Sign-in answers 401 to a wrong token and to a wrong cloud alike, but listing clouds needs no cloud.
         offer = _offer(Reader(anywhere).clouds())
-        return CheckResult("not working", f"Refresh Token is good, but not for Cloud ID {settings.cloud_id}. {offer}")
+        name = "cloud_id" if settings.cloud_id_given else "Cloud ID"
+        return CheckResult("not working", f"Refresh Token is good, but not for {name} {settings.cloud_id}. {offer}")
     notes = [note for note in ("expired", "restricted", "deleted") if cloud.get(note) is True]
     aside = f"; Dotypos marks it {' and '.join(notes)}" if notes else ""
     return CheckResult("working", f"Connected to cloud {named(cloud)}{aside}", cloud)

@@ -31,15 +31,17 @@ https://docs.api.dotypos.com/api-reference/general/filter, /api-reference/genera
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+import msgspec
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.names import nearest
 
 DOCS = "https://docs.api.dotypos.com"
 
@@ -64,8 +66,7 @@ OPERATORS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 BATCH_LIMIT = 100
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """One field of an entity.
 
     :param type: the documented type.
@@ -91,8 +92,7 @@ class Field:
     references: str | None
 
 
-@dataclass(frozen=True)
-class Child:
+class Child(msgspec.Struct, frozen=True):
     """A child list that can be nested in an entity's rows.
 
     :param entity: the name of the entity that its rows are of.
@@ -103,8 +103,7 @@ class Child:
     parent: str
 
 
-@dataclass(frozen=True)
-class Parent:
+class Parent(msgspec.Struct, frozen=True):
     """What an entity lies below in its path.
 
     :param entity: the name of the entity that it is a row of, such as ``warehouses``.
@@ -125,8 +124,7 @@ class Parent:
         return f"_{self.noun}Id"
 
 
-@dataclass(frozen=True)
-class Writes:
+class Writes(msgspec.Struct, frozen=True):
     """The write calls that the API documents for an entity.
 
     :param list_methods: methods of its list's path: ``POST`` creates rows, ``PUT`` replaces or creates them.
@@ -263,7 +261,7 @@ def find_entity(name: str) -> Entity:
     :raises DotyposInputError: if there is no such entity; the message offers the nearest name.
     """
     try:
-        return entities()[name]
+        return _read_entity(name)
     except (KeyError, TypeError):
         raise DotyposInputError(
             f"Dotypos has no entity {name!r}{nearest(str(name), entities())}. Entities: {', '.join(entities())}"
@@ -273,11 +271,7 @@ def find_entity(name: str) -> Entity:
 @functools.cache
 def entities() -> Mapping[str, Entity]:
     """Return every readable entity by name, in alphabetical order."""
-    # Imported here, so that a module that only names an entity doesn't pay for the whole table.
-    from airflow_provider_dotypos.api.entity_table import ROWS
-
-    table = (_entity(**row) for row in ROWS)
-    return MappingProxyType({row.name: row for row in sorted(table, key=lambda row: row.name)})
+    return MappingProxyType({name: _read_entity(name) for name in sorted(_rows())})
 
 
 def cloud_lists() -> list[str]:
@@ -297,12 +291,6 @@ def id_text(id: object, what: str) -> str:
     return text
 
 
-def nearest(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    """Return ``" (did you mean 'x'?)"`` for the known name nearest to `name`, or nothing when none is near."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
 _FIELD = re.compile(
     r"(?P<name>\w+):(?P<type>\w+(?:\[\])?)(?:\((?P<length>\d+)\))?(?P<null>\?)?"
     r"(?:/(?P<groups>[ENSMB]+))?(?P<sort>\^)?(?P<personal>!)?"
@@ -310,6 +298,20 @@ _FIELD = re.compile(
 )
 _WRITE = re.compile(r"(?P<method>[A-Z]+)(?P<array>\[(?P<limit>\d*)\])?")
 _PARENT = re.compile(r"(?P<entity>[\w-]+)/\{(?P<noun>\w+)_id\}/.+")
+
+
+@functools.cache
+def _rows() -> Mapping[str, Mapping[str, Any]]:
+    # Imported here, so that a module that only names an entity doesn't pay for the whole table.
+    from airflow_provider_dotypos.api.entity_table import ROWS
+
+    return {row["name"]: row for row in ROWS}
+
+
+@functools.cache
+def _read_entity(name: str) -> Entity:
+    """Read one row of the table. A DAG file that names an entity doesn't pay for the others."""
+    return _entity(**_rows()[name])
 
 
 def _entity(

@@ -222,8 +222,8 @@ class DotyposAuthenticationError(DotyposApiError):
     """401: the sign-in refused the refresh token, or a call an access token that had just been issued."""
 
     cure = (
-        "The refresh token is wrong or revoked, or is not valid for this cloud: check Refresh Token and Cloud ID "
-        f"in the Airflow connection, or connect the cloud again ({HOW_TO_CONNECT})."
+        "The refresh token is wrong or revoked, or is not valid for this cloud: check the cloud's id, and Refresh "
+        f"Token in the Airflow connection, or connect the cloud again ({HOW_TO_CONNECT})."
     )
 
     def _cure_of(self, refusal: Refusal) -> str:
@@ -246,7 +246,7 @@ class DotyposPermissionError(DotyposApiError):
     cure = "The token may not do this; ask who connected the cloud for the permission."
 
     _CURES: Mapping[str | None, str] = {
-        "CLOUD_FORBIDDEN": "The token is not for this cloud: check Cloud ID in the Airflow connection.",
+        "CLOUD_FORBIDDEN": "The token is not for this cloud: check Cloud ID in the connection, or the cloud_id given.",
         "LICENSE_UPGRADE_REQUIRED": "The cloud's Dotypos licence does not include this; upgrade it.",
         **dict.fromkeys(STALE_TOKEN_CODES, FRESH_TOKEN_REFUSED),
     }

@@ -35,7 +35,6 @@ from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
     DotyposConnectionError,
     DotyposError,
-    DotyposInputError,
     DotyposResponseError,
     DotyposUncertainWriteError,
     DotyposUnreadableAnswerError,
@@ -43,8 +42,7 @@ from airflow_provider_dotypos.api.errors import (
 from airflow_provider_dotypos.api.gate import Passage
 from airflow_provider_dotypos.api.headers import checked_headers
 from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request, check_answer, decode_answer, refusal_of
-from airflow_provider_dotypos.api.paths import resolve
-from airflow_provider_dotypos.api.query import encode
+from airflow_provider_dotypos.api.paths import checked_method, encode, resolve
 from airflow_provider_dotypos.api.retry_table import Verdict, verdict
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Clocks, server_time
@@ -52,8 +50,6 @@ from airflow_provider_dotypos.api.window import Clocks, server_time
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Send(NamedTuple):
@@ -135,19 +131,16 @@ class Exchange:
 
         :raises DotyposInputError: if the path, the method, the body or a header can't be sent.
         """
-        if not isinstance(method, str) or method.upper() not in METHODS:
-            raise DotyposInputError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-        below, cloud_id = resolve(path, self.settings.cloud_id)
-        if params is not None and not isinstance(params, Mapping):
-            raise DotyposInputError(f"params must be a mapping of names to values, not a {type(params).__name__}")
-        query = encode(params) if params else ""
+        known_method = checked_method(method)
+        below, cloud_id = resolve(path, self.settings)
+        query = encode(params)
         body = None if json is None else encode_body(json)
         sent = {"Accept": "application/json"}
         if body is not None:
             sent["Content-Type"] = "application/json"
         sent |= checked_headers(headers, with_body=body is not None)
         url = f"{self.settings.base_url}/v2{quote(below, safe='/-._~:@,')}" + (f"?{query}" if query else "")
-        request = Request(method.upper(), f"/v2{below}", url, sent, body, self.settings.timeout, self._largest_answer)
+        request = Request(known_method, f"/v2{below}", url, sent, body, self.settings.timeout, self._largest_answer)
         return _Call(self, request, cloud_id, decode).flow()
 
     def _note_date(self, value: str | None) -> None:

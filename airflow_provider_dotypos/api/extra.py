@@ -1,4 +1,4 @@
-"""A connection's extra: a JSON object, or an error that says what is stored instead."""
+"""A connection's extra: a JSON object, or an error that says what is stored instead, and names that nothing reads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Any, Protocol
 import msgspec
 
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+from airflow_provider_dotypos.api.names import nearest
+from airflow_provider_dotypos.provider_info import CONN_FIELDS
+
+#: Characters of an unknown extra's name that a message shows.
+_LONGEST_NAME = 30
 
 
 class HasExtra(Protocol):
@@ -40,6 +45,22 @@ def read_extra(connection: HasExtra) -> Mapping[str, Any]:
     if isinstance(decoded, str):
         raise _odd("text (it looks as if JSON had been encoded twice)")
     raise _odd({list: "an array", bool: "true or false"}.get(type(decoded), "a number"))
+
+
+def describe_unknown(extra: Mapping[str, object]) -> str:
+    """Return a sentence that names the extras that nothing reads, each with the nearest known one; empty if none is."""
+    unknown = sorted(extra.keys() - CONN_FIELDS.keys())
+    if not unknown:
+        return ""
+    named = [
+        # A long name may be a misplaced secret.
+        f"{name!r}{nearest(name, CONN_FIELDS)}" if len(name) <= _LONGEST_NAME else f"a name of {len(name)} characters"
+        for name in unknown
+    ]
+    return (
+        f"The connection's extra holds {', '.join(named)}, which nothing reads: correct the name, or remove it (known: "
+        f"{', '.join(CONN_FIELDS)})"
+    )
 
 
 def _odd(content: str) -> DotyposConfigurationError:

@@ -13,8 +13,7 @@ from typing import TypeAlias
 
 from airflow_provider_dotypos.api.errors import DotyposValidationError
 from airflow_provider_dotypos.api.page import Page
-from airflow_provider_dotypos.api.query import MAX_LIMIT
-from airflow_provider_dotypos.api.streams import Triple
+from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple
 
 #: Most characters of ids that one address excludes. The longest URL is unknown [U]; most servers take 8 KB.
 MAX_EXCLUDED_CHARACTERS = 6000

@@ -1,19 +1,33 @@
-"""A call's path, checked: it stays below the API's ``/v2``."""
+"""A call's method and address, checked: the path stays below the API's ``/v2``."""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
+from collections.abc import Mapping
+from datetime import datetime
+from urllib.parse import quote, unquote
 
-from airflow_provider_dotypos.api.errors import DotyposConfigurationError, DotyposInputError, redact
+from airflow_provider_dotypos.api.errors import DotyposInputError, redact
+from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.window import milliseconds
+
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
-def resolve(path: str, cloud_id: int | None) -> tuple[str, int | None]:
-    """Return the path below ``/v2``, and the cloud whose token it needs (``None``: a token without a cloud).
+def checked_method(method: object) -> str:
+    """Return an HTTP method in upper case.
 
-    :param path: below the cloud; with a leading ``/``, below ``/v2`` (``/clouds``, ``/clouds/123/orders``).
-    :raises DotyposInputError: if the path could leave the API: an address, ``..``, a query or a fragment in it.
-    :raises DotyposConfigurationError: if it lies below a cloud and no cloud is known.
+    :raises DotyposInputError: if there is no such method.
+    """
+    if not isinstance(method, str) or method.upper() not in METHODS:
+        raise DotyposInputError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    return method.upper()
+
+
+def check_path(path: object) -> None:
+    """Raise if a path could leave the API.
+
+    :raises DotyposInputError: if it is an address, or holds ``..``, a query or a fragment.
     """
     text = path if isinstance(path, str) else ""
     plain = unquote(unquote(text))
@@ -24,15 +38,49 @@ def resolve(path: str, cloud_id: int | None) -> tuple[str, int | None]:
         )
     if any(segment in ("..", ".") for segment in plain.split("/")):
         raise DotyposInputError(f"path must not hold '.' or '..' segments: {text[:80]!r}")
-    if not text.startswith("/"):
-        if cloud_id is None:
-            raise DotyposConfigurationError(
-                "Cloud ID is missing in the Airflow connection: give the number of the cloud to work in (the "
-                "connection's Test lists those the token may use), or pass cloud_id"
-            )
-        return f"/clouds/{cloud_id}/{text}", cloud_id
-    named = re.match(r"/clouds/([0-9]+)(?:/|$)", text)
+
+
+def resolve(path: str, settings: Settings) -> tuple[str, int | None]:
+    """Return the path below ``/v2``, and the cloud whose token it needs (``None``: a token without a cloud).
+
+    :param path: below the cloud; with a leading ``/``, below ``/v2`` (``/clouds``, ``/clouds/123/orders``).
+    :raises DotyposInputError: see `check_path`.
+    :raises DotyposConfigurationError: if it lies below a cloud and no cloud is known.
+    """
+    check_path(path)
+    if not path.startswith("/"):
+        cloud_id = settings.require_cloud_id()
+        return f"/clouds/{cloud_id}/{path}", cloud_id
+    named = re.match(r"/clouds/([0-9]+)(?:/|$)", path)
     if named:
-        return text, int(named[1])
+        return path, int(named[1])
     # Only the list of clouds is asked for with a token without a cloud [D2].
-    return text, None if text.rstrip("/") == "/clouds" else cloud_id
+    return path, None if path.rstrip("/") == "/clouds" else settings.cloud_id
+
+
+def encode(params: Mapping[str, object] | None, argument: str = "params") -> str:
+    """Return parameters as a URL query, each value encoded once.
+
+    ``|`` and ``;`` must be encoded, as some parsers reject them raw; ``+`` would read as a space. Commas stay as they
+    are, which keeps long lists of ids short: an address has a longest length.
+
+    :param argument: what the caller's argument is called.
+    :raises DotyposInputError: if they aren't a mapping, or a value is a time without a zone.
+    """
+    if params is not None and not isinstance(params, Mapping):
+        raise DotyposInputError(f"{argument} must be a mapping of names to values, not a {type(params).__name__}")
+    return "&".join(
+        f"{quote(str(name), safe='')}={quote(_parameter(name, value), safe=',-._~:')}"
+        for name, value in (params or {}).items()
+        if value is not None
+    )
+
+
+def _parameter(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return str(milliseconds(value, name))
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(item) for item in value)
+    return str(value)

@@ -6,20 +6,22 @@ https://docs.api.dotypos.com/api-reference/general/filter, …/sort, …/paging
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeAlias
-from urllib.parse import quote
 
-from airflow_provider_dotypos.api.entities import OPERATORS, Entity, nearest
+from airflow_provider_dotypos.api.entities import OPERATORS, Entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.names import nearest, split_names
 from airflow_provider_dotypos.api.window import milliseconds
 
 Value: TypeAlias = "str | int | float | Decimal | bool | datetime | Sequence[str | int | None] | None"
 Condition: TypeAlias = "tuple[str, str, Value]"
 #: The API's own grammar (``"paid|eq|true;_branchId|in|1,2"``), or triples that are checked and encoded.
 Filter: TypeAlias = "str | Iterable[Condition] | None"
+#: A condition as the API takes it.
+Triple: TypeAlias = tuple[str, str, str]
 
 #: The API's longest page (page /api-reference/general/paging). More is not described, so it is never asked for.
 MAX_LIMIT = 100
@@ -27,7 +29,7 @@ MAX_LIMIT = 100
 _ALL_OPERATORS = tuple(name for group in OPERATORS.values() for name in group)
 
 
-def conditions(entity: Entity, filter: Filter) -> tuple[tuple[str, str, str], ...]:
+def conditions(entity: Entity, filter: Filter) -> tuple[Triple, ...]:
     """Return `filter` as ``(field, operator, value)`` texts, each allowed by the API on that field.
 
     :param filter: the API's grammar as text, or triples whose values are encoded here: datetimes (with a zone) as
@@ -37,11 +39,29 @@ def conditions(entity: Entity, filter: Filter) -> tuple[tuple[str, str, str], ..
     """
     if filter is None or filter == "":
         return ()
+    if not isinstance(filter, (str, Iterable)):
+        raise DotyposInputError(
+            f"filter must be text or (field, operator, value) triples, not {type(filter).__name__} {filter!r}"
+        )
     triples = _split(filter) if isinstance(filter, str) else list(filter)
     return tuple(_checked(entity, triple) for triple in triples)
 
 
-def filter_text(checked: Iterable[tuple[str, str, str]]) -> str:
+def window_conditions(entity: Entity, filter: Filter) -> tuple[Triple, ...]:
+    """Return the conditions of a filter that goes with a window.
+
+    :raises DotyposInputError: if it names a cursor, or asks what the API doesn't allow.
+    """
+    checked = conditions(entity, filter)
+    for name, _, _ in checked:
+        if name in entity.cursors:
+            raise DotyposInputError(
+                f"filter: {name} is the cursor of {entity.name}; the window already filters by it (use since and until)"
+            )
+    return checked
+
+
+def filter_text(checked: Iterable[Triple]) -> str:
     """Return conditions in the API's grammar: ``field|operator|value``, joined by ``;`` (which means AND)."""
     return ";".join("|".join(condition) for condition in checked)
 
@@ -69,7 +89,7 @@ def list_params(
     params = {"limit": str(limit), "page": str(page)}
     if checked := conditions(entity, filter):
         params["filter"] = filter_text(checked)
-    if names := split_names(sort):
+    if names := split_names(sort, "sort"):
         for name in names:
             if not entity.field(name.lstrip("-")).sortable:
                 sortable = [f.name for f in entity.fields.values() if f.sortable]
@@ -89,7 +109,7 @@ def include_names(entity: Entity, include: str | Sequence[str] | None) -> tuple[
     :param include: names as one comma-separated text or a sequence.
     :raises DotyposInputError: if the entity has no such child list; the message lists those that it has.
     """
-    names = tuple(split_names(include))
+    names = tuple(split_names(include, "include"))
     for name in names:
         if name not in entity.includes:
             raise DotyposInputError(
@@ -97,19 +117,6 @@ def include_names(entity: Entity, include: str | Sequence[str] | None) -> tuple[
                 f"it can include: {', '.join(entity.includes) or 'nothing'}"
             )
     return names
-
-
-def encode(params: Mapping[str, object]) -> str:
-    """Return parameters as a URL query, each value encoded once.
-
-    ``|`` and ``;`` must be encoded, as some parsers reject them raw; ``+`` would read as a space. Commas stay as they
-    are, which keeps long lists of ids short: an address has a longest length.
-    """
-    return "&".join(
-        f"{quote(str(name), safe='')}={quote(_parameter(name, value), safe=',-._~:')}"
-        for name, value in params.items()
-        if value is not None
-    )
 
 
 def _split(text: str) -> list[Condition]:
@@ -126,7 +133,7 @@ def _split(text: str) -> list[Condition]:
     return triples
 
 
-def _checked(entity: Entity, triple: Condition) -> tuple[str, str, str]:
+def _checked(entity: Entity, triple: Condition) -> Triple:
     if not isinstance(triple, (tuple, list)) or len(triple) != 3 or not isinstance(triple[0], str):
         raise DotyposInputError(
             f"filter: a condition is (field, operator, value), not {type(triple).__name__} {triple!r}"
@@ -190,21 +197,3 @@ def _text(value: object, where: str) -> str:
     raise DotyposInputError(
         f"{where}: can't send a {type(value).__name__}; use text, a number, or a datetime with zone"
     )
-
-
-def split_names(value: str | Sequence[str] | None) -> list[str]:
-    """Return names given as one comma-separated text or as a sequence."""
-    if value is None or value == "":
-        return []
-    names = value.split(",") if isinstance(value, str) else list(value)
-    return [name.strip() for name in names]
-
-
-def _parameter(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return str(milliseconds(value, name))
-    if isinstance(value, (list, tuple)):
-        return ",".join(str(item) for item in value)
-    return str(value)

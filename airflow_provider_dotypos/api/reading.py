@@ -13,7 +13,6 @@ from airflow_provider_dotypos.api import window as windows
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import CLOUDS, Entity, find_entity, id_text
 from airflow_provider_dotypos.api.errors import (
-    DotyposConfigurationError,
     DotyposInputError,
     DotyposNotFoundError,
     DotyposResponseError,
@@ -24,9 +23,17 @@ from airflow_provider_dotypos.api.headers import EMPTY_LISTS
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page
 from airflow_provider_dotypos.api.passes import Wait
-from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, filter_text, include_names, list_params
+from airflow_provider_dotypos.api.query import (
+    MAX_LIMIT,
+    Filter,
+    Triple,
+    filter_text,
+    include_names,
+    list_params,
+    window_conditions,
+)
 from airflow_provider_dotypos.api.retry_table import OTHER_CLOUD
-from airflow_provider_dotypos.api.streams import Piece, Triple, streams, window_conditions
+from airflow_provider_dotypos.api.streams import Piece, streams
 from airflow_provider_dotypos.api.walk import RUN_AGAIN, Batch, Query, walk
 
 log = logging.getLogger(__name__)
@@ -52,12 +59,7 @@ class Reader:
 
         :raises DotyposConfigurationError: if none is named.
         """
-        cloud_id = self._client.settings.cloud_id
-        if cloud_id is None:
-            raise DotyposConfigurationError(
-                "Cloud ID is missing in the Airflow connection; give it there, or pass cloud_id"
-            )
-        return cloud_id
+        return self._client.settings.require_cloud_id()
 
     @property
     def cloud(self) -> str:
@@ -261,7 +263,8 @@ class Reader:
         try:
             row = self._client.call("GET", f"/clouds/{cloud_id}", decode=functools.partial(_cloud_row, cloud_id))
         except DotyposNotFoundError as error:
-            raise DotyposNotFoundError(error.refusal, f"There is no cloud {cloud_id}: check Cloud ID.") from None
+            origin = self._client.settings.origin_of(cloud_id)
+            raise DotyposNotFoundError(error.refusal, f"There is no cloud {cloud_id}: check {origin}.") from None
         self._cloud_exists = True
         return row
 

@@ -13,15 +13,27 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from airflow_provider_dotypos.api.errors import HOW_TO_CONNECT, DotyposConfigurationError, DotyposMissingTokenError
+from airflow_provider_dotypos.api.errors import (
+    HOW_TO_CONNECT,
+    DotyposConfigurationError,
+    DotyposMissingTokenError,
+)
+from airflow_provider_dotypos.api.extra import describe_unknown
+from airflow_provider_dotypos.api.overrides import (
+    LARGEST_CLOUD_ID,
+    MOST_AT_ONCE,
+    cloud_number,
+    describe,
+    is_absent,
+    read_concurrency,
+    read_given_cloud_id,
+)
+from airflow_provider_dotypos.provider_info import CONN_TYPE
 
 DEFAULT_BASE_URL = "https://api.dotykacka.cz"
 
 #: The domains of Dotypos's own servers, which nothing is sent to without encryption.
 _OWN_DOMAINS = (".dotykacka.cz", ".dotypos.com")
-
-#: Cloud ids are 32-bit integers [D].
-_LARGEST_CLOUD_ID = 2**31 - 1
 
 _LONGEST_CLOUD_NAME = 60
 
@@ -38,11 +50,14 @@ class Limits(NamedTuple):
 LIMITS: Mapping[str, Limits] = {
     "timeout": Limits(0.1, 3600),
     "requests_per_minute": Limits(0.01, 60_000),
-    "max_concurrency": Limits(1, 64, whole=True),
+    "max_concurrency": Limits(1, MOST_AT_ONCE, whole=True),
 }
 
 #: Airflow's Test button sends port 0 for "none".
 _PORTS = Limits(0, 65535, whole=True)
+
+#: The port of each scheme, unless another one is given.
+_USUAL_PORTS: Mapping[str, int] = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True)
@@ -55,6 +70,8 @@ class Settings:
     :param timeout: longest wait for one whole answer, in seconds.
     :param requests_per_minute: most requests of one process to one cloud in a minute; ``None`` for no limit.
     :param max_concurrency: most requests under way at once.
+    :param cloud_id_given: whether the cloud was given in place of the connection's own.
+    :param notice: a sentence about extras of the connection that nothing reads; empty if none is.
     :param cloud_name: the cloud's name, for people. ``None`` if the connection doesn't hold it.
     """
 
@@ -64,6 +81,8 @@ class Settings:
     timeout: float = 60.0
     requests_per_minute: float | None = None
     max_concurrency: int = 4
+    cloud_id_given: bool = False
+    notice: str = ""
     cloud_name: str | None = None
 
     @property
@@ -83,6 +102,7 @@ class Settings:
     def from_fields(
         cls,
         *,
+        conn_type: object = None,
         host: object = None,
         port: object = None,
         extra: Mapping[str, object],
@@ -91,19 +111,26 @@ class Settings:
     ) -> Settings:
         """Return the settings in a connection's fields.
 
+        :param conn_type: the connection's type, where it is known.
         :param cloud_id: overrides the connection's Cloud ID.
         :param max_concurrency: overrides the connection's Max concurrency.
         :raises DotyposConfigurationError: if a field is missing or unusable; the message names it and the cure.
+        :raises DotyposInputError: if what overrides a field is unusable.
         """
+        if conn_type and conn_type != CONN_TYPE:
+            raise DotyposConfigurationError(
+                f"The Airflow connection is of another type ({conn_type}), not {CONN_TYPE}: name one of that type, or "
+                f"connect a cloud ({HOW_TO_CONNECT})"
+            )
+        notice = describe_unknown(extra)
+        cloud_id_given = cloud_id is not None and cloud_id != ""
         timeout = _number(extra.get("timeout"), "Timeout", LIMITS["timeout"])
         concurrency = _number(extra.get("max_concurrency"), "Max concurrency", LIMITS["max_concurrency"])
         if max_concurrency is not None:
-            concurrency = _number(
-                max_concurrency, "Max concurrency", LIMITS["max_concurrency"], ", given as max_concurrency,"
-            )
-        base_url, refresh_token = read_base_url(host, port, extra), _refresh_token(extra.get("refresh_token"))
+            concurrency = read_concurrency(max_concurrency, "max_concurrency")
+        base_url, refresh_token = read_base_url(host, port, extra), _refresh_token(extra.get("refresh_token"), notice)
         own_cloud = extra.get("cloud_id")
-        chosen_cloud = read_cloud_id(own_cloud if cloud_id is None or cloud_id == "" else _given(cloud_id))
+        chosen_cloud = read_given_cloud_id(cloud_id) if cloud_id_given else read_cloud_id(own_cloud)
         return cls(
             base_url=base_url,
             refresh_token=refresh_token,
@@ -113,26 +140,38 @@ class Settings:
                 extra.get("requests_per_minute"), "Requests per minute", LIMITS["requests_per_minute"]
             ),
             max_concurrency=4 if concurrency is None else int(concurrency),
+            cloud_id_given=cloud_id_given,
+            notice=notice,
             cloud_name=read_cloud_name(extra.get("cloud_name")) if _is_cloud(own_cloud, chosen_cloud) else None,
         )
 
+    def origin_of(self, cloud_id: int) -> str:
+        """Return what names a cloud that a call goes to, for a message."""
+        if cloud_id != self.cloud_id:
+            return "the path"
+        return (
+            "cloud_id (in place of the connection's Cloud ID)" if self.cloud_id_given else "Cloud ID in the connection"
+        )
 
-def _given(cloud_id: object) -> object:
-    """Return a cloud id given as an argument; a template that rendered to nothing must not mean another cloud."""
-    if _absent(cloud_id):
-        raise DotyposConfigurationError(f"Cloud ID, given as cloud_id={cloud_id!r}: its template rendered to nothing")
-    return cloud_id
+    def require_cloud_id(self) -> int:
+        """Return the cloud to work in.
+
+        :raises DotyposConfigurationError: if none is named.
+        """
+        if self.cloud_id is None:
+            raise DotyposConfigurationError(
+                "Cloud ID is missing in the Airflow connection: give the number of the cloud to work in (the "
+                "connection's Test lists those the token may use), or pass cloud_id"
+                f"{'. ' if self.notice else ''}{self.notice}"
+            )
+        return self.cloud_id
 
 
-def _absent(value: object) -> bool:
-    return value is None or (isinstance(value, str) and value.strip() in ("", "null", "None"))
-
-
-def _refresh_token(value: object) -> str:
-    if _absent(value):
+def _refresh_token(value: object, notice: str) -> str:
+    if is_absent(value):
         raise DotyposMissingTokenError(
             "Refresh Token is missing in the Airflow connection (extra refresh_token): connect the cloud "
-            f"({HOW_TO_CONNECT})"
+            f"({HOW_TO_CONNECT}){'. ' if notice else ''}{notice}"
         )
     if not isinstance(value, str):
         raise DotyposConfigurationError(
@@ -149,7 +188,7 @@ def _refresh_token(value: object) -> str:
 
 def read_cloud_name(value: object) -> str | None:
     """Return a cloud's name on one short line; ``None`` if there is none. It is for people, so it is never an error."""
-    if _absent(value) or not isinstance(value, (int, float, str)):  # a URI turns digits into a number
+    if is_absent(value) or not isinstance(value, (int, float, str)):  # a URI turns digits into a number
         return None
     printable = "".join(character if character.isprintable() else " " for character in str(value))
     return " ".join(printable.split())[:_LONGEST_CLOUD_NAME] or None
@@ -167,26 +206,23 @@ def read_cloud_id(value: object) -> int | None:
 
     :raises DotyposConfigurationError: if it can't be a cloud's number.
     """
-    if _absent(value):
+    if is_absent(value):
         return None
-    number = int(value) if isinstance(value, float) and value.is_integer() else value
-    if isinstance(number, str) and re.fullmatch(r"[0-9]{1,10}(\.0)?", number.strip()):
-        number = int(number.strip().removesuffix(".0"))
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 < number <= _LARGEST_CLOUD_ID:
+    number = cloud_number(value)
+    if number is None:
         raise DotyposConfigurationError(
-            f"Cloud ID must be the cloud's number, 1 to {_LARGEST_CLOUD_ID}, not {_shown(value)} "
+            f"Cloud ID must be the cloud's number, 1 to {LARGEST_CLOUD_ID}, not {describe(value)} "
             "(it is not the client id)"
         )
     return number
 
 
-def _number(value: object, name: str, limits: Limits, place: str = " in the Airflow connection") -> float | None:
+def _number(value: object, name: str, limits: Limits) -> float | None:
     """Return a number; ``None`` if there is none.
 
     :param name: the field's label.
-    :param place: where the value was given; completes the label in an error.
     """
-    if _absent(value):
+    if is_absent(value):
         return None
     try:
         number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
@@ -196,7 +232,8 @@ def _number(value: object, name: str, limits: Limits, place: str = " in the Airf
     if number is None or not fits or (limits.whole and not number.is_integer()):
         kind = "a whole number" if limits.whole else "a number"
         raise DotyposConfigurationError(
-            f"{name}{place} must be {kind} from {limits.least:g} to {limits.most:g}, not {_shown(value)}"
+            f"{name} in the Airflow connection must be {kind} from {limits.least:g} to {limits.most:g}, not "
+            f"{describe(value)}"
         )
     return number
 
@@ -207,11 +244,11 @@ def _switch(value: object, name: str) -> bool:
     :param name: the field's label.
     """
     position = value.strip().lower() if isinstance(value, str) else value
-    if _absent(value) or position in (False, "false", "0"):
+    if is_absent(value) or position in (False, "false", "0"):
         return False
     if position in (True, "true", "1"):
         return True
-    raise DotyposConfigurationError(f"{name} in the Airflow connection must be true or false, not {_shown(value)}")
+    raise DotyposConfigurationError(f"{name} in the Airflow connection must be true or false, not {describe(value)}")
 
 
 def read_base_url(host: object, port: object, extra: Mapping[str, object]) -> str:
@@ -219,10 +256,10 @@ def read_base_url(host: object, port: object, extra: Mapping[str, object]) -> st
 
     :raises DotyposConfigurationError: if it can't be read, or must not be used.
     """
-    if _absent(host):
+    if is_absent(host):
         host = DEFAULT_BASE_URL
     if not isinstance(host, str):
-        raise _bad_base_url(f"is {_shown(host)}")
+        raise _bad_base_url(f"is {describe(host)}")
     text = host.strip()
     try:
         # A connection URI leaves only the host of an address.
@@ -231,7 +268,7 @@ def read_base_url(host: object, port: object, extra: Mapping[str, object]) -> st
     except ValueError:
         raise _bad_base_url("holds an impossible host or port") from None
     if split.scheme not in ("https", "http"):
-        raise _bad_base_url(f"starts with {_shown(split.scheme)}")
+        raise _bad_base_url(f"starts with {describe(split.scheme)}")
     if not split.hostname:
         raise _bad_base_url("holds no host")
     if not re.fullmatch(r"[\w:-][\w.:-]*", split.hostname, re.ASCII):
@@ -248,9 +285,15 @@ def read_base_url(host: object, port: object, extra: Mapping[str, object]) -> st
     number = _number(port, "Port", _PORTS)
     chosen = own_port or (int(number) if number else None)
     name = f"[{split.hostname}]" if ":" in split.hostname else split.hostname
-    netloc = f"{name}:{chosen}" if chosen and chosen != {"https": 443, "http": 80}[split.scheme] else name
+    netloc = f"{name}:{chosen}" if chosen and chosen != _USUAL_PORTS[split.scheme] else name
     path = re.sub(r"/v2$", "", split.path.rstrip("/"))
     return f"{split.scheme}://{netloc}{path}"
+
+
+def port_of(base_url: str) -> int:
+    """Return the port that a base URL leads to."""
+    parts = urlsplit(base_url)
+    return parts.port or _USUAL_PORTS[parts.scheme]
 
 
 def _require_sandbox(host: str, allowed: bool) -> None:
@@ -275,14 +318,3 @@ def is_loopback(host: str) -> bool:
 
 def _bad_base_url(why: str) -> DotyposConfigurationError:
     return DotyposConfigurationError(f"API base URL must look like {DEFAULT_BASE_URL}; this one {why}")
-
-
-def _shown(value: object) -> str:
-    """Return a value for a message: its kind and, if short, the value. A long one may be a misplaced secret."""
-    kind = type(value).__name__
-    if isinstance(value, int) and value.bit_length() > 64:
-        return f"a very large {kind}"
-    if not isinstance(value, (int, float, str)):
-        return f"a value of type {kind}"
-    text = str(value)
-    return f"{kind} {text!r}" if len(text) <= 20 else f"{kind} of {len(text)} characters"

@@ -10,15 +10,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from itertools import product
-from typing import TypeAlias
 
 from airflow_provider_dotypos.api.entities import Entity
-from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.page import SECOND
-from airflow_provider_dotypos.api.query import MAX_LIMIT, Filter, conditions
+from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple
 from airflow_provider_dotypos.api.window import Window
-
-Triple: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -92,20 +88,6 @@ class Piece:
             upper = Piece(self.stream, middle, self.hi, self.parent, self.rate)
             self.hi = middle
             return upper
-
-
-def window_conditions(entity: Entity, filter: Filter) -> tuple[Triple, ...]:
-    """Return the conditions of a filter that goes with a window.
-
-    :raises DotyposInputError: if it names a cursor, or asks what the API doesn't allow.
-    """
-    checked = conditions(entity, filter)
-    for name, _, _ in checked:
-        if name in entity.cursors:
-            raise DotyposInputError(
-                f"filter: {name} is the cursor of {entity.name}; the window already filters by it (use since and until)"
-            )
-    return checked
 
 
 def streams(entity: Entity, window: Window, conditions: tuple[Triple, ...] = ()) -> tuple[Stream, ...]:

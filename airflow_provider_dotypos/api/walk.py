@@ -54,8 +54,8 @@ from airflow_provider_dotypos.api.passes import (
     there_and_back,
     until_two_agree,
 )
-from airflow_provider_dotypos.api.query import MAX_LIMIT
-from airflow_provider_dotypos.api.streams import Piece, Triple
+from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple
+from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import iso
 
 #: What to do about answers that break the rules of lists.

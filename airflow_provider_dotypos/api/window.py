@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -31,11 +31,11 @@ class Window:
     until: int
 
     @classmethod
-    def of(cls, since: str | datetime | None, until: str | datetime, *, timezone: str | None = None) -> Window:
+    def of(cls, since: str | date | None, until: str | date, *, timezone: str | None = None) -> Window:
         """Return the window between two times.
 
-        :param since: first instant inside, as a datetime with a zone, ISO 8601 text with one, or a bare date (which
-            needs `timezone`); ``None`` for everything before `until`.
+        :param since: first instant inside, as a datetime with a zone, ISO 8601 text with one, or a bare date (text or a
+            ``date``), which needs `timezone`; ``None`` for everything before `until`.
         :param until: first instant after.
         :param timezone: IANA name of the zone in which bare dates begin, such as ``Europe/Prague``.
         :raises DotyposInputError: if a time can't be read or has no zone, or the window is empty or reversed.
@@ -59,7 +59,7 @@ class Window:
         return f"{'start' if self.since is None else compact(self.since)}_{compact(self.until)}"
 
 
-def instant(value: str | datetime, name: str, timezone_name: str | None = None) -> int:
+def instant(value: str | date, name: str, timezone_name: str | None = None) -> int:
     """Return a time as epoch milliseconds.
 
     :param name: its name in an error.
@@ -67,7 +67,7 @@ def instant(value: str | datetime, name: str, timezone_name: str | None = None) 
     """
     if isinstance(value, datetime):
         return milliseconds(value, name)
-    text = value.strip() if isinstance(value, str) else ""
+    text = value.isoformat() if isinstance(value, date) else value.strip() if isinstance(value, str) else ""
     if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         if not timezone_name:
             raise DotyposInputError(

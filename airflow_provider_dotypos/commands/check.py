@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> Report:
     from airflow_provider_dotypos.api.check import check
-    from airflow_provider_dotypos.commands.connection import read_settings
+    from airflow_provider_dotypos.commands.connection import new_client, read_settings
 
     settings = read_settings(args.conn_id, args.cloud_id)
     verdict = check(lambda: settings, _airflow.mask_secret)
@@ -35,10 +35,10 @@ def _report(args: argparse.Namespace) -> Report:
         note("Asking about 100 small questions, only reading; this may take a minute.")
         return Report(examine(settings))
 
-    from airflow_provider_dotypos.commands.access import check_access
+    from airflow_provider_dotypos.api.access import check_access
 
     note("Reading a row of every list.")
-    checks = check_access(settings, verdict.message)
+    checks = check_access(new_client(settings), verdict.message)
     off = [result.check for result in checks if result.needs_attention]
     if off:
         note(f"The connection works, but look at: {', '.join(off)}.")

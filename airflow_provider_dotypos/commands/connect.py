@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from airflow_provider_dotypos.commands.options import Option
+from airflow_provider_dotypos.commands.options import Option, cloud_id, number, port
 from airflow_provider_dotypos.connect.credentials import CLIENT_ID
 from airflow_provider_dotypos.connections.errors import ConnectError
 
@@ -22,15 +22,15 @@ def options() -> list[Option]:
     """Return the command's options. None takes the client secret: a shell's history and ``ps`` would show it."""
     return [
         (("--conn-id",), {"help": "Airflow connection to connect, created if it doesn't exist (default: print one)"}),
-        (("--cloud-id",), {"type": int, "help": "the cloud to choose: with another cloud nothing is stored"}),
+        (("--cloud-id",), {"type": cloud_id, "help": "the cloud to choose: with another cloud nothing is stored"}),
         (("--client-id",), {"help": f"client id (default: the connection's, else {CLIENT_ID}, else typed)"}),
         (("--host",), {"help": "API base URL (default: the connection's, else https://api.dotykacka.cz)"}),
         (("--replace",), {"action": "store_true", "help": "let the connection change to another cloud"}),
-        (("--port",), {"type": _port, "default": 0, "help": "port of 127.0.0.1 to return to (default: any free one)"}),
+        (("--port",), {"type": port, "default": 0, "help": "port of 127.0.0.1 to return to (default: any free one)"}),
         (("--no-browser",), {"action": "store_true", "help": "open no browser, only print the address"}),
         (("--paste",), {"action": "store_true", "help": "no listener: write a page to open on any machine"}),
         (("--page",), {"type": Path, "help": "file that --paste writes (default: connect-dotypos.html)"}),
-        (("--timeout",), {"type": _seconds, "help": "seconds to wait for the return (default: 16 minutes)"}),
+        (("--timeout",), {"type": number(0.1, 86_400), "help": "seconds to wait for the return (default: 16 minutes)"}),
         (("--format",), {"choices": ("json", "uri"), "default": "json", "help": "for printing (default: json)"}),
         (("--legacy",), {"action": "store_true", "help": "the deprecated connector: its address holds the secret"}),
     ]
@@ -104,19 +104,3 @@ def _clash(args: argparse.Namespace) -> str:
     if args.paste and useless:
         return f"{', '.join(useless)} and --paste don't go together: remove one of them."
     return ""
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"must be 0 to 65535, not {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, not {text!r}")
-    return seconds

@@ -33,13 +33,7 @@ def read_settings(conn_id: str, cloud_id: int | None = None, max_concurrency: in
     for secret in (connection.extra.get("refresh_token"), connection.client_secret):
         if isinstance(secret, str) and secret:
             _airflow.mask_secret(secret)
-    return Settings.from_fields(
-        host=connection.host,
-        port=connection.port,
-        extra=connection.extra,
-        cloud_id=cloud_id,
-        max_concurrency=max_concurrency,
-    )
+    return connection.settings(cloud_id=cloud_id, max_concurrency=max_concurrency)
 
 
 def new_client(settings: Settings, patience: Patience = _PATIENCE) -> DotyposClient:

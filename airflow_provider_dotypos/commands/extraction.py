@@ -22,7 +22,7 @@ from airflow_provider_dotypos.transfers.files.store import object_path
 from airflow_provider_dotypos.transfers.manifest import CommittedSet, read_manifest
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.selection import Selection
-from airflow_provider_dotypos.transfers.wording import description
+from airflow_provider_dotypos.transfers.wording import opening
 
 
 def extract_window(args: argparse.Namespace) -> CommittedSet:
@@ -42,7 +42,8 @@ def extract_window(args: argparse.Namespace) -> CommittedSet:
     check_since(selection.entity, args.since)
     window = _window(args, reader)
     zone = timezone.utc if args.timezone is None else time_zone(args.timezone)
-    note(f"Extracting {description(selection, reader.cloud, window, zone)}.")
+    for line in opening(selection, reader.cloud, window, zone):
+        note(line)
     folder = destination / set_folder(selection, window, file_format)
     sink = FileSink.begin(folder, selection, window, file_format, overwrite=args.overwrite)
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+from collections.abc import Callable
 from typing import Any
 
 #: One option: its flags, and the arguments of ``add_argument``.
@@ -10,13 +12,38 @@ Option = tuple[tuple[str, ...], dict[str, Any]]
 
 _FORMATS = ("table", "json", "yaml", "plain")
 
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    """Return what reads an option's number and refuses it outside of its limits."""
+    return lambda text: _read(text, float, "a number", least, most)
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads an option's whole number and refuses it outside of its limits."""
+    return lambda text: int(_read(text, int, "a whole number", least, most))
+
+
+def _read(text: str, convert: Callable[[str], float], kind: str, least: float, most: float) -> float:
+    try:
+        value = convert(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"must be {kind} from {least} to {most}, not {text[:40]!r}")
+    return value
+
+
+#: Cloud ids are 32-bit integers.
+cloud_id = whole_number(1, 2**31 - 1)
+port = whole_number(0, 65535)
+
 CONN_ID: Option = (
     ("--conn-id",),
     {"default": "dotypos_default", "help": "the Airflow connection (default: dotypos_default)"},
 )
 CLOUD_ID: Option = (
     ("--cloud-id",),
-    {"type": int, "help": "the cloud to look at, in place of the connection's own"},
+    {"type": cloud_id, "help": "the cloud to look at, in place of the connection's own"},
 )
 ENTITY: Option = (("entity",), {"metavar": "ENTITY", "help": "what to read, such as orders; see the command entities"})
 FILTER: Option = (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_dotypos.api.entities import Entity, find_entity
-from airflow_provider_dotypos.api.query import split_names
+from airflow_provider_dotypos.api.names import split_names
 from airflow_provider_dotypos.commands.options import Option
 from airflow_provider_dotypos.commands.output import Report
 
@@ -40,7 +40,7 @@ def check_columns(entity: Entity, columns: str | None) -> list[str]:
 
     :raises DotyposInputError: if there is no such field.
     """
-    return [name if name in entity.includes else entity.field(name).name for name in split_names(columns)]
+    return [name if name in entity.includes else entity.field(name).name for name in split_names(columns, "columns")]
 
 
 def masked(row: Mapping[str, Any], entity: Entity) -> dict[str, Any]:

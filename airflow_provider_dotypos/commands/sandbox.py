@@ -8,26 +8,33 @@ import json
 import re
 import shlex
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dotypos.commands.options import Option
+from airflow_provider_dotypos.commands.options import Option, number, port, whole_number
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES, Behaviour
 from airflow_provider_dotypos.sandbox.limit import Limit
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.sandbox.server import Sandbox
 
+_HOST = "address to listen on; 0.0.0.0 lets other hosts in, such as containers and workers (default: 127.0.0.1)"
+_ORDERS = "orders a day in each cloud (default: 120)"
+_SEED = "another number makes another history (default: 1)"
+_SECONDS = number(0, 3600)
+
 
 def options() -> list[Option]:
     """Return the command's options. Every switch of ``Behaviour`` is one."""
     return [
-        (("--port",), {"type": int, "default": 8765, "help": "port on 127.0.0.1, 0 for any free one (8765)"}),
-        (("--days",), {"type": int, "default": 60, "help": "days of history (60)"}),
-        (("--orders-per-day",), {"type": int, "default": 120, "help": "orders a day in each cloud (120)"}),
-        (("--seed",), {"type": int, "default": 1, "help": "another number makes another history (1)"}),
+        (("--host",), {"default": "127.0.0.1", "help": _HOST}),
+        (("--port",), {"type": port, "default": 8765, "help": "port, 0 for any free one (default: 8765)"}),
+        (("--days",), {"type": whole_number(0, 3650), "default": 60, "help": "days of history (default: 60)"}),
+        (("--orders-per-day",), {"type": whole_number(0, 10_000), "default": 120, "help": _ORDERS}),
+        (("--seed",), {"type": whole_number(0, 2**32 - 1), "default": 1, "help": _SEED}),
         (("--lively",), {"action": "store_true", "help": "let guests come while it runs"}),
-        (("--latency",), {"type": float, "default": 0.0, "help": "seconds added to each answer (0)"}),
+        (("--latency",), {"type": _SECONDS, "default": 0.0, "help": "seconds added to each answer (default: 0)"}),
         (("--limit",), {"type": _limit, "help": "requests that a cloud may make in so many seconds, such as 150/1800"}),
         *(_switch(field) for field in dataclasses.fields(Behaviour)),
     ]
@@ -36,8 +43,8 @@ def options() -> list[Option]:
 def _switch(field: dataclasses.Field[Any]) -> Option:
     """Return the option for a switch. Its help is the switch's description in the docstring of ``Behaviour``."""
     about = dict(re.findall(r":param (\w+): (.*?)(?=\n\s+:param|\Z)", Behaviour.__doc__ or "", re.S))
-    text = " ".join(about[field.name].split())
-    details: dict[str, Any] = {"help": f"{text} (default: {field.default})"}
+    default = "" if field.default is False or field.default == () else f" (default: {field.default})"
+    details: dict[str, Any] = {"help": _plain(about[field.name]) + default}
     if isinstance(field.default, bool):
         details |= {"action": "store_true"}
     elif field.name in CHOICES:
@@ -45,8 +52,14 @@ def _switch(field: dataclasses.Field[Any]) -> Option:
     elif isinstance(field.default, tuple):
         details |= {"nargs": "*", "default": field.default, "metavar": "FIELD"}
     else:
-        details |= {"type": float, "default": field.default}
+        details |= {"type": _SECONDS, "default": field.default}
     return ("--" + field.name.replace("_", "-"),), details
+
+
+def _plain(text: str) -> str:
+    """Return a docstring's text on one line, without its markup and its marks of certainty."""
+    line = " ".join(re.sub(r"\s\[[^]]+\]", "", text).replace("``", "").split())
+    return line if ". " in line else line.removesuffix(".")
 
 
 def _limit(text: str) -> Limit:
@@ -64,15 +77,18 @@ def run(args: argparse.Namespace) -> int:
     behaviour = Behaviour(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Behaviour)})
     shop = Shop.generate(args.seed, args.days, orders_per_day=args.orders_per_day)
     shop.lively = args.lively
-    sandbox = Sandbox(shop, behaviour, args.port)
+    sandbox = Sandbox(shop, behaviour, args.port, args.host)
     sandbox.latency = args.latency
     sandbox.limit = args.limit
-    # A process that a script starts in the background ignores Ctrl-C's signal by default.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A process that a script starts in the background ignores Ctrl-C's signal, and a container's first process ignores
+    # the one that stops it.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     try:
         sandbox.start()
     except OSError as error:
-        print(f"Port {args.port} can't be used ({error}). Choose another with --port, or 0 for any.")
+        cure = "Choose another by --host, or by --port (0 for any free one)."
+        print(f"{args.host}, port {args.port} can't be used ({error.strerror}). {cure}", file=sys.stderr)
         return 1
     try:
         print(_introduction(sandbox), flush=True)
@@ -93,6 +109,10 @@ def _introduction(sandbox: Sandbox) -> str:
         f"  {cloud['id']}  {cloud['name']} ({sandbox.shop.currency(cloud['id'])})" for cloud in sandbox.allowed_clouds()
     )
     connection = shlex.quote(json.dumps(sandbox.connection()))
+    secret = f"DOTYPOS_CLIENT_SECRET={sandbox.client_secret} "
+    by = f"--host {sandbox.url} --client-id {sandbox.client_id}"
+    if sandbox.open_to_the_network:
+        secret, by = "", "--conn-id dotypos_default"
     return (
         f"Dotypos sandbox at {sandbox.url} (invented data; controls below {sandbox.url}/_sandbox)\n"
         f"Clouds:\n{clouds}\n\n"
@@ -101,7 +121,6 @@ def _introduction(sandbox: Sandbox) -> str:
         "or, for one process:\n"
         f"  export AIRFLOW_CONN_DOTYPOS_DEFAULT={connection}\n\n"
         "Or try to connect one:\n"
-        f"  DOTYPOS_CLIENT_SECRET={sandbox.client_secret} python -m airflow_provider_dotypos connect "
-        f"--host {sandbox.url} --client-id {sandbox.client_id}\n\n"
+        f"  {secret}python -m airflow_provider_dotypos connect {by}\n\n"
         "Ctrl-C stops it."
     )

@@ -33,15 +33,17 @@ class Grant:
 
     :param refresh_token: the long-lived secret.
     :param cloud_id: the cloud that the person chose.
+    :param cloud_name: its name. ``None`` before the token has been tried.
     """
 
     refresh_token: str = field(repr=False)
     cloud_id: int
+    cloud_name: str | None = None
 
     @property
-    def extra(self) -> dict[str, str]:
+    def extra(self) -> dict[str, str | None]:
         """What goes into a connection's extra."""
-        return {"refresh_token": self.refresh_token, "cloud_id": str(self.cloud_id)}
+        return {"refresh_token": self.refresh_token, "cloud_id": str(self.cloud_id), "cloud_name": self.cloud_name}
 
 
 def read_return(query: Mapping[str, str]) -> Grant:

@@ -12,7 +12,7 @@ token in its ``Grant`` only. No ``repr`` shows it, and what is shown or logged o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -107,11 +107,12 @@ def conclude(grant: Grant, target: Target) -> Connected | OtherCloud | HeldElsew
     if verdict.cloud is None:
         message = f"Dotypos gave a token, but it doesn't work, so nothing was stored. {verdict.message}"
         return Failed(conn_id=connection.conn_id, message=message)
+    grant = replace(grant, cloud_name=verdict.cloud_name)
     facts: dict[str, Any] = {"conn_id": connection.conn_id, "cloud": named(verdict.cloud), "message": verdict.message}
     if not connection.writable:
         return HeldElsewhere(**facts, grant=grant, held_in=connection.held_in)
     if not target.may_change_cloud and connection.cloud_id not in (None, str(grant.cloud_id)):
-        return OtherCloud(**facts, grant=grant, own_cloud=str(connection.cloud_id), base_url=target.base_url)
+        return OtherCloud(**facts, grant=grant, own_cloud=str(connection.cloud), base_url=target.base_url)
     try:
         store(grant, target)
     except ConnectError as error:

@@ -8,6 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from airflow_provider_dotypos.api.errors import HOW_TO_CONNECT
+
 _HERE = Path(__file__).parent
 
 #: The files that the pages load, by name. Nothing comes from elsewhere.
@@ -43,10 +45,17 @@ def render(name: str, **content: Any) -> str:
 
 @cache
 def _templates() -> Environment:
-    return Environment(
+    templates = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["here"] = _cured_here
+    return templates
+
+
+def _cured_here(message: str) -> str:
+    """Return a message for a page that connects clouds itself: its cure doesn't lead to that very page."""
+    return message.replace(HOW_TO_CONNECT, "by the button on this page")

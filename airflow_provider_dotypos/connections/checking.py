@@ -1,17 +1,25 @@
-"""Check many connections at once. A connection at fault affects its own line only."""
+"""Check many things at once, within the time that a person waits. What is at fault affects its own line only."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
+from functools import partial
+from typing import TypeVar
 
 from airflow_provider_dotypos import _airflow
-from airflow_provider_dotypos.api.check import CheckResult, check, place_of
+from airflow_provider_dotypos.api.access import Check, check_list
+from airflow_provider_dotypos.api.check import CheckResult, check, new_client, place_of
+from airflow_provider_dotypos.api.entities import entities
+from airflow_provider_dotypos.api.reading import Reader
+from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.connections.stored import StoredConnection
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _MOST_AT_ONCE = 16
 
@@ -24,11 +32,27 @@ def check_all(connections: Sequence[StoredConnection], patience: float = PATIENC
 
     :param patience: seconds after which an unfinished check becomes a verdict, too.
     """
-    threads = futures.ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="dotypos-check")
-    checks = {each.conn_id: threads.submit(_check, each) for each in _one_of_each_host_first(connections)}
-    futures.wait(checks.values(), patience)
+    checks = {each.conn_id: partial(_check, each) for each in _one_of_each_host_first(connections)}
+    return {conn_id: _result_by_now(each, patience) for conn_id, each in _run(checks, _MOST_AT_ONCE, patience).items()}
+
+
+def check_lists(settings: Settings, patience: float = PATIENCE) -> list[Check]:
+    """Return which lists a working connection may read, by reading one row of each.
+
+    :param patience: seconds after which an unfinished check becomes a result, too.
+    """
+    reader = Reader(new_client(settings, _airflow.mask_secret))
+    checks = {name: partial(check_list, reader, entity) for name, entity in entities().items() if entity.listed}
+    return [_list_by_now(name, each) for name, each in _run(checks, settings.max_concurrency, patience).items()]
+
+
+def _run(calls: Mapping[str, Callable[[], T]], at_once: int, patience: float) -> dict[str, futures.Future[T]]:
+    """Run calls in threads, and return what has become of each when the patience is over."""
+    threads = futures.ThreadPoolExecutor(at_once, thread_name_prefix="dotypos-check")
+    running = {name: threads.submit(call) for name, call in calls.items()}
+    futures.wait(running.values(), patience)
     threads.shutdown(wait=False, cancel_futures=True)
-    return {conn_id: _result_by_now(each, patience) for conn_id, each in checks.items()}
+    return running
 
 
 def _one_of_each_host_first(connections: Sequence[StoredConnection]) -> list[StoredConnection]:
@@ -51,6 +75,13 @@ def _result_by_now(check: futures.Future[CheckResult], patience: float) -> Check
             "try again later.",
         )
     return check.result()
+
+
+def _list_by_now(name: str, check: futures.Future[Check]) -> Check:
+    if check.cancelled() or not check.done():
+        return Check(name, "unknown", "The server didn't answer in time.")
+    error = check.exception()  # whatever a hostile server brings about
+    return check.result() if error is None else Check(name, "failed", f"The check broke off ({type(error).__name__}).")
 
 
 def _check(connection: StoredConnection) -> CheckResult:

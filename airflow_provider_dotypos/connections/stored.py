@@ -21,11 +21,11 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError
 from airflow_provider_dotypos.api.extra import read_extra
-from airflow_provider_dotypos.api.settings import Settings, read_base_url, read_cloud_id, read_cloud_name
+from airflow_provider_dotypos.api.settings import Settings, port_of, read_base_url, read_cloud_id, read_cloud_name
 from airflow_provider_dotypos.connections import audit
 from airflow_provider_dotypos.connections.edits import describe_edits
 from airflow_provider_dotypos.connections.errors import WrongConnectionError
-from airflow_provider_dotypos.provider_info import CONN_TYPE
+from airflow_provider_dotypos.provider_info import CONN_FIELDS, CONN_TYPE
 
 log = logging.getLogger(__name__)
 
@@ -81,19 +81,38 @@ class StoredConnection:
         return read_cloud_name(self.extra.get("cloud_name"))
 
     @property
+    def cloud(self) -> str | None:
+        """That cloud as people are shown it: its name and number, or its number alone."""
+        return f"{self.cloud_name} ({self.cloud_id})" if self.cloud_id and self.cloud_name else self.cloud_id
+
+    @property
     def connected(self) -> bool:
         """Whether it holds a refresh token, good or not."""
         return self.extra.get("refresh_token") not in (None, "")
 
-    def settings(self, extra: Mapping[str, str] | None = None) -> Settings:
+    def settings(
+        self,
+        extra: Mapping[str, Any] | None = None,
+        *,
+        cloud_id: int | None = None,
+        max_concurrency: int | None = None,
+    ) -> Settings:
         """Return how to reach its cloud.
 
         :param extra: takes the place of what its own extra holds.
+        :param cloud_id: overrides the connection's.
+        :param max_concurrency: overrides the connection's.
         :raises DotyposConfigurationError: if a field is missing or unusable.
         """
-        return Settings.from_fields(host=self.host, port=self.port, extra={**self.extra, **(extra or {})})
+        return Settings.from_fields(
+            host=self.host,
+            port=self.port,
+            extra={**self.extra, **(extra or {})},
+            cloud_id=cloud_id,
+            max_concurrency=max_concurrency,
+        )
 
-    def with_grant(self, extra: Mapping[str, str]) -> str:
+    def with_grant(self, extra: Mapping[str, Any]) -> str:
         """Return the connection with what was granted, as JSON for a secrets backend.
 
         The client secret is omitted. It is needed to connect a cloud, not to extract, and can stay where it is held.
@@ -175,7 +194,7 @@ def create(conn_id: str, *, extra: Mapping[str, Any] | None = None, user: str | 
     try:
         with create_session() as session:
             new = Connection(conn_id=conn_id, conn_type=CONN_TYPE, **fields)
-            new.extra = json.dumps(extra) if extra else None
+            _fill_in(new, extra or {})
             session.add(new)
             if user is not None:
                 audit.note_edit(session, audit.MADE, conn_id, describe_edits({}, _fields_of(new)), user)
@@ -213,10 +232,11 @@ def update(
             raise WrongConnectionError(MOVED)
         for name, value in fields.items():
             setattr(connection, name, value)
-        if _base_url(connection.host, connection.port, kept) != old_base_url:
+        moved = _base_url(connection.host, connection.port, kept) != old_base_url
+        if moved:
             kept.pop("refresh_token", None)
-        if (merged := {**kept, **(extra or {})}) != _extra_of(connection):
-            connection.extra = json.dumps(merged)
+        if moved or extra is not None:
+            _fill_in(connection, {**kept, **(extra or {})})
         changes = describe_edits(before, _fields_of(connection))
         if user is not None and changes:
             audit.note_edit(session, audit.CHANGED, conn_id, changes, user)
@@ -235,8 +255,8 @@ def _first(conn_id: str) -> StoredConnection | str | None:
             connection = _from(backend, conn_id)
             if connection is None:
                 continue
-            if connection.conn_type != CONN_TYPE:
-                return str(connection.conn_type)
+            if connection.conn_type and connection.conn_type != CONN_TYPE:
+                return connection.conn_type
             return StoredConnection(
                 conn_id=conn_id,
                 held_in=_place(backend, conn_id),
@@ -274,6 +294,17 @@ def _extra_of(connection: Connection) -> dict[str, Any]:
         return dict(read_extra(connection))
     except DotyposConfigurationError as error:
         raise WrongConnectionError(f"The connection {connection.conn_id} can't be used: {error}.") from None
+
+
+def _fill_in(connection: Connection, extra: Mapping[str, Any]) -> None:
+    """Write a connection's extra, and what Airflow's UI needs of a connection but a task doesn't.
+
+    The form for editing shows the stored extras only, and the Test button of Airflow 3.3.2 needs a stored port.
+    """
+    connection.extra = json.dumps({**dict.fromkeys(CONN_FIELDS), **extra})
+    base_url = _base_url(connection.host, connection.port, extra)
+    if not connection.port and base_url is not None:
+        connection.port = port_of(base_url)
 
 
 def _fields_of(connection: Connection) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -15,6 +16,7 @@ from airflow_provider_dotypos.api.headers import with_empty_lists
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import SETTLE, Window
+from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.hooks.failures import named_errors
 from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.reading import Reader, Row
     from airflow_provider_dotypos.api.retry import Patience
+
+log = logging.getLogger(__name__)
 
 
 class DotyposHook(BaseHook):
@@ -168,8 +172,8 @@ class DotyposHook(BaseHook):
         self,
         entity: str,
         *,
-        since: str | datetime | None,
-        until: str | datetime,
+        since: str | date | None,
+        until: str | date,
         filter: Filter = None,
         include: str | Sequence[str] | None = None,
         timezone: str | None = None,
@@ -180,8 +184,8 @@ class DotyposHook(BaseHook):
 
         A row that doesn't change meanwhile comes exactly once. One that does comes, or belongs to a later window.
 
-        :param since: first instant inside: a datetime with a zone, ISO 8601 text with one, or a bare date together with
-            `timezone`. ``None`` reads everything.
+        :param since: first instant inside: a datetime with a zone, ISO 8601 text with one, or a bare date (text or a
+            ``date``) together with `timezone`. ``None`` reads everything.
         :param until: first instant after, in the same forms.
         :param filter: further conditions. One on ``deleted`` replaces ours.
         :param include: child lists to nest.
@@ -221,8 +225,10 @@ class DotyposHook(BaseHook):
         return Reader(self.get_conn())
 
     def _settings(self) -> Settings:
+        check_conn_id(self.dotypos_conn_id)
         conn = self.get_connection(self.dotypos_conn_id)
         settings = Settings.from_fields(
+            conn_type=conn.conn_type,
             host=conn.host,
             port=conn.port,
             extra=read_extra(conn),
@@ -232,4 +238,6 @@ class DotyposHook(BaseHook):
         for secret in (settings.refresh_token, conn.password):
             if secret:
                 _airflow.mask_secret(secret)
+        if settings.notice:
+            log.warning("Connection %r: %s.", self.dotypos_conn_id, settings.notice)
         return settings

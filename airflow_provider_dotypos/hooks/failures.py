@@ -15,7 +15,6 @@ from typing import Any, Literal, NamedTuple
 
 from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.errors import (
-    HOW_TO_CONNECT,
     DotyposApiError,
     DotyposError,
     DotyposRateLimitError,
@@ -36,7 +35,10 @@ _DISK_CURE = (
 )
 
 #: What to do when there is no connection of an id: the task's own, or its destination's.
-_CONNECTION_CURE = f"Create this connection ({HOW_TO_CONNECT}), or correct its id in the task."
+_CONNECTION_CURE = (
+    "Create it under Admin > Connections (one of Dotypos also under Admin > Connect Dotypos), or correct its id in the "
+    "task."
+)
 
 
 class Decision(NamedTuple):
@@ -158,7 +160,7 @@ def named(error: DotyposError, conn_id: str) -> DotyposError:
 
 def in_short_lines(message: str) -> str:
     """Return a message for a log's narrow window: each sentence begins a line, and long ones are wrapped."""
-    sentences = re.split(r"(?<=[.!?]) (?=[A-Z(])", message)
+    sentences = re.split(r"(?<=[.!?)]) (?=[A-Z(])", message)
     return "\n".join(
         line
         for sentence in sentences

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from airflow.sdk import BaseOperator
 
-from airflow_provider_dotypos.api.body import read_text
+from airflow_provider_dotypos.api.body import encode_body, read_text
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.headers import checked_headers
+from airflow_provider_dotypos.api.paths import check_path, checked_method, encode
+from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 
@@ -74,20 +77,40 @@ class DotyposOperator(BaseOperator):
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
         self._hook: DotyposHook | None = None
+        with argument_errors(self):
+            self._check_literals(literals(self))
 
     def execute(self, context: Context) -> Any:
         """Make the call and return its result."""
         with airflow_failures(self.dotypos_conn_id):
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
-            body = read_text(self.json) if isinstance(self.json, str) else self.json
             return self._hook.request(
-                self.method, self.path, params=self.query, json=body, headers=self.headers, decode=self._result
+                self.method, self.path, params=self.query, json=self._body(), headers=self.headers, decode=self._result
             )
 
     def on_kill(self) -> None:
         """End every wait at once."""
         if self._hook is not None:
             self._hook.cancel()
+
+    def _check_literals(self, arguments: Mapping[str, Any]) -> None:
+        """Raise if an argument without a template is wrong, by the code that checks it when the task runs."""
+        check_connection(arguments)
+        if self.response_filter is not None and not callable(self.response_filter):
+            raise DotyposInputError(f"response_filter must be a function, not a {type(self.response_filter).__name__}")
+        if "method" in arguments:
+            checked_method(self.method)
+        if "path" in arguments:
+            check_path(self.path)
+        if "query" in arguments:
+            encode(self.query, "query")
+        if "headers" in arguments:
+            checked_headers(self.headers, with_body=self.json is not None)
+        if "json" in arguments and self.json is not None:
+            encode_body(self._body())
+
+    def _body(self) -> Any:
+        return read_text(self.json) if isinstance(self.json, str) else self.json
 
     def _result(self, answer: Answer) -> Any:
         decoded = answer.json()

@@ -6,6 +6,7 @@ Marks: [D] documented, [D2] documented second-hand, [Cn] seen in n clients, [A] 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -37,10 +38,10 @@ class Behaviour:
     :param ties: the order of rows that are equal under the sort: ``stable``, or ``shuffled`` at every request [U].
         Without a sort all rows are equal. No entity can be sorted by ``id`` [D2].
     :param deleted_null: whether ``deleted|in|0,1`` returns rows whose ``deleted`` is null (``live``) or omits them
-        (``excluded``). That null counts as not deleted is [D], its effect here is [U].
+        (``excluded``). A null counts as not deleted [D]; its effect here is unknown [U].
     :param commit_lag: seconds between a row's version date and the moment from which it can be read. Until then its
-        earlier state is read. Some seconds have been seen [C2], the size is [U].
-    :param allow_version: whether lists respect ``Allow-Version: BC1``, with which an empty list is 200, not 404 [D,
+        earlier state is read. Some seconds have been seen [C2]; how many is unknown [U].
+    :param allow_version: whether lists respect ``Allow-Version: BC1``, by which an empty list is 200, not 404 [D,
         contradicted].
     :param next_page: ``nextPage`` on lists without totals (orders, order items): filled after a full page [C3, A], or
         always null [U].
@@ -50,7 +51,7 @@ class Behaviour:
     :param order_version_moves_with_items: whether an order's version date moves when one of its items or payments
         changes [U].
     :param unsortable: fields by which lists can't be sorted (400) although the documents say so, such as
-        ``tables.locationName``. Whether the documents are right about each field is [U].
+        ``tables.locationName``. Whether the documents are right about each field is unknown [U].
     """
 
     timestamp_precision: str = "ms"
@@ -70,8 +71,8 @@ class Behaviour:
         for name, positions in CHOICES.items():
             if getattr(self, name) not in positions:
                 raise ValueError(f"{name} must be one of {positions}, not {getattr(self, name)!r}")
-        if self.commit_lag < 0:
-            raise ValueError("commit_lag can't be negative")
+        if not 0 <= self.commit_lag < math.inf:
+            raise ValueError("commit_lag must be a number of seconds, 0 or more")
 
     @classmethod
     def combinations(cls, **fixed: Any) -> Iterator[Behaviour]:

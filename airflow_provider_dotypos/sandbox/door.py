@@ -37,7 +37,7 @@ class Door:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, or fail to."""
         state, method, path = self._state, scope["method"], scope["path"]
-        if path.startswith(PREFIX):
+        if path.startswith(PREFIX) or path == "/":
             await self._app(scope, receive, send)
             return
         logged = False

@@ -64,7 +64,8 @@ class Limit:
                 raise ValueError(f"{name} must be one of {positions}, not {getattr(self, name)!r}")
         if isinstance(self.requests, bool) or not isinstance(self.requests, int) or self.requests < 1:
             raise ValueError("requests must be a whole number, 1 or more")
-        if isinstance(self.seconds, bool) or not isinstance(self.seconds, (int, float)) or not self.seconds > 0:
+        number = isinstance(self.seconds, (int, float)) and not isinstance(self.seconds, bool)
+        if not number or not 0 < self.seconds < math.inf:
             raise ValueError("seconds must be a number above 0")
 
     @classmethod

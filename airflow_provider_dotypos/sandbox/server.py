@@ -1,8 +1,9 @@
-"""The sandbox as a server on loopback."""
+"""The sandbox as a server, on loopback unless another host is named."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 import time
@@ -16,9 +17,11 @@ from airflow_provider_dotypos.sandbox.behaviour import BEST_KNOWN, Behaviour
 from airflow_provider_dotypos.sandbox.door import Door
 from airflow_provider_dotypos.sandbox.furnished import Shop
 
+log = logging.getLogger(__name__)
+
 
 class Sandbox(State):
-    """A Dotypos API of one's own, on a port of 127.0.0.1. ``State`` says what can be read and set while it runs.
+    """A Dotypos API of one's own. ``State`` says what can be read and set while it runs.
 
     ::
 
@@ -28,27 +31,40 @@ class Sandbox(State):
     :param shop: the data. Defaults to a shop with clouds and no rows.
     :param behaviour: the positions of the switches for what is unknown of the real API.
     :param port: the port. 0 takes any free one.
+    :param host: the address to listen on: ``0.0.0.0`` for all of this machine's. Defaults to 127.0.0.1.
     """
 
     shop: Shop
 
-    def __init__(self, shop: Shop | None = None, behaviour: Behaviour = BEST_KNOWN, port: int = 0) -> None:
-        super().__init__(shop if shop is not None else Shop.empty(), behaviour, port)
+    def __init__(
+        self,
+        shop: Shop | None = None,
+        behaviour: Behaviour = BEST_KNOWN,
+        port: int = 0,
+        host: str = "127.0.0.1",
+    ) -> None:
+        super().__init__(shop if shop is not None else Shop.empty(), behaviour, port, host)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> Sandbox:
-        """Serve in a background thread. Requests are answered as soon as this returns."""
+        """Serve in a background thread. Requests are answered as soon as this returns.
+
+        :raises OSError: if it can't listen there.
+        """
+        family, *_, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
         # With the protocol named, asyncio sets TCP_NODELAY on what it accepts. Without it each answer waits 40 ms.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind(("127.0.0.1", self.port))
+            listener.bind(address)
         except OSError:
             listener.close()
             raise
         listener.listen(128)
         self.port = listener.getsockname()[1]
+        if self.open_to_the_network:
+            log.warning("The sandbox is open to the network, on %s. It holds no real data.", self.host)
         self._server = _Server(Door(create_app(self), self))
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="dotypos-sandbox", daemon=True

@@ -1,19 +1,26 @@
-"""What can be checked of an operator's arguments when its DAG is parsed, before templates are rendered."""
+"""What can be checked of a transfer's arguments when its DAG is parsed, and is checked again when its task runs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.window import Window, instant, time_zone
 
 
 def check_switches(**switches: object) -> None:
     """Raise unless arguments are true or false. A text would count as true, ``"False"`` among them.
 
-    :raises ValueError: if one isn't.
+    :raises DotyposInputError: if one isn't.
     """
     for name, switch in switches.items():
         if not isinstance(switch, bool):
-            raise ValueError(f"{name} must be True or False, not {type(switch).__name__} {switch!r} (no template)")
+            raise DotyposInputError(
+                f"{name} must be True or False, not {type(switch).__name__} {switch!r} (no template)"
+            )
 
 
 def check_choice(
@@ -41,6 +48,10 @@ def check_choice(
         raise DotyposInputError("snapshot writes the ids of all rows: omit since, include, columns and exclude")
 
 
+#: Schemes of the worker's own disk.
+_LOCAL = ("file", "local")
+
+
 def check_since(entity: Entity, since: object) -> None:
     """Raise if a window has a beginning that an entity can't have.
 
@@ -48,3 +59,51 @@ def check_since(entity: Entity, since: object) -> None:
     """
     if not entity.cursors and since is not None:
         raise DotyposInputError(f"{entity.name} has no field that shows changes. It is always read whole: omit since")
+
+
+def check_lookback(lookback: object) -> None:
+    """Raise unless a period can be looked back for.
+
+    :raises DotyposInputError: if it can't.
+    """
+    if not isinstance(lookback, timedelta) or lookback < timedelta(0):
+        raise DotyposInputError(f"lookback must be a timedelta, 0 or more, not {lookback!r}")
+
+
+def check_part_bytes(max_part_bytes: object) -> None:
+    """Raise unless a part can end at a size.
+
+    :raises DotyposInputError: if it can't.
+    """
+    if type(max_part_bytes) is not int or max_part_bytes < 1:
+        raise DotyposInputError(f"max_part_bytes must be a whole number of bytes, 1 or more, not {max_part_bytes!r}")
+
+
+def check_times(arguments: Mapping[str, Any]) -> None:
+    """Raise if a window or its start can't be, as far as their times are among `arguments`.
+
+    :raises DotyposInputError: if one can't.
+    """
+    since, until, start, zone = (arguments.get(name) for name in ("since", "until", "start", "timezone"))
+    if zone is not None:
+        time_zone(zone)
+    if until is not None:
+        Window.of(since, until, timezone=zone)
+    elif since is not None:
+        instant(since, "since", zone)
+    if start is not None:
+        instant(start, "start", zone)
+
+
+def check_destination(destination: object) -> None:
+    """Raise unless a text is an absolute path or an address: a worker's current directory is no place to keep anything.
+
+    :raises DotyposInputError: if it is neither.
+    """
+    text = destination.strip() if isinstance(destination, str) else ""
+    scheme, separator, rest = text.partition("://")
+    if not (text.startswith("/") or (separator and (rest.startswith("/") if scheme in _LOCAL else rest))):
+        raise DotyposInputError(
+            f"destination must be an absolute path or an address, such as file:///data/dotypos (three slashes) or "
+            f"s3://bucket/dotypos, not {destination!r}"
+        )

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta, timezone
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.overrides import read_concurrency
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso, time_zone
-from airflow_provider_dotypos.transfers.arguments import check_choice, check_since, check_switches
+from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
+from airflow_provider_dotypos.transfers.arguments import (
+    check_choice,
+    check_lookback,
+    check_since,
+    check_switches,
+    check_times,
+)
 from airflow_provider_dotypos.transfers.links import CloudLink
-from airflow_provider_dotypos.transfers.wording import description
+from airflow_provider_dotypos.transfers.wording import opening
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset, BaseOperatorLink, Context
@@ -54,9 +62,9 @@ class DotyposTransferOperator(BaseOperator):
         self,
         *,
         entity: str,
-        since: str | datetime | None,
-        until: str | datetime | None,
-        start: str | datetime | None,
+        since: str | date | None,
+        until: str | date | None,
+        start: str | date | None,
         lookback: timedelta,
         filter: Filter,
         include: str | None,
@@ -72,19 +80,7 @@ class DotyposTransferOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        # Of templated arguments only whether they are given can be checked before they are rendered.
         self._given = (since is not None, until is not None)
-        check_switches(personal_data=personal_data)
-        check_choice(include=include, columns=columns, exclude=exclude)
-        check_settle(settle)
-        if concurrency is not None and (type(concurrency) is not int or not 1 <= concurrency <= 64):
-            raise ValueError(f"concurrency must be a whole number of threads, 1 to 64, not {concurrency!r}")
-        if not isinstance(lookback, timedelta) or lookback < timedelta(0):
-            raise ValueError(f"lookback must be a timedelta, 0 or more, not {lookback!r}")
-        if timezone is not None:
-            time_zone(timezone)
-        if any(self._given) and (start is not None or lookback):
-            raise ValueError("start and lookback are for tasks without since and until: omit them, or the window")
         self.entity = entity
         self.since = since
         self.until = until
@@ -104,6 +100,9 @@ class DotyposTransferOperator(BaseOperator):
         self._hook: DotyposHook | None = None
         #: Where a browser shows the cloud, once the task has begun.
         self.cloud_url: str | None = None
+        with argument_errors(self):
+            self._check_settings()
+            self._check_literals(literals(self))
 
     @property
     def incremental(self) -> bool:
@@ -147,7 +146,7 @@ class DotyposTransferOperator(BaseOperator):
         self.cloud_url = client.settings.cloud_url
         selection = self._selection(reader.cloud_id)
         self._check_window(selection.entity)
-        until = self.until if self.until is not None else context["dag_run"].run_after
+        until = self.until if self.until is not None else _airflow.run_after(context)
         if not self.incremental or not selection.entity.cursors:
             window = Window.of(self.since, until, timezone=self.timezone)
             return [self._extract(context, selection, window, reader)]
@@ -166,8 +165,31 @@ class DotyposTransferOperator(BaseOperator):
         from airflow_provider_dotypos.transfers.engine import extract
 
         zone = timezone.utc if self.timezone is None else time_zone(self.timezone)
-        self.log.info("Extracting %s.", description(selection, reader.cloud, window, zone))
+        for line in opening(selection, reader.cloud, window, zone):
+            self.log.info("%s", line)
         return extract(selection, window, reader, self._sink(context, selection, window), settle=self.settle)
+
+    def _check_settings(self) -> None:
+        """Raise if what isn't templated is wrong, or arguments contradict each other, whatever templates render to."""
+        check_switches(personal_data=self.personal_data)
+        check_choice(include=self.include, columns=self.columns, exclude=self.exclude)
+        check_settle(self.settle)
+        check_lookback(self.lookback)
+        if self.concurrency is not None:
+            read_concurrency(self.concurrency, "concurrency")
+        if any(self._given) and (self.start is not None or self.lookback):
+            raise DotyposInputError(
+                "start and lookback are for tasks without since and until: omit them, or the window"
+            )
+
+    def _check_literals(self, arguments: Mapping[str, Any]) -> None:
+        """Raise if an argument without a template is wrong, by the code that checks it when the task runs."""
+        check_connection(arguments)
+        check_times(arguments)
+        if "entity" in arguments:
+            from airflow_provider_dotypos.transfers.selection import check_selection
+
+            self._check_window(check_selection(arguments))
 
     def _selection(self, cloud_id: int, **further: Any) -> Selection:
         """Return what to read.
@@ -214,7 +236,7 @@ class DotyposTransferOperator(BaseOperator):
                 "since or until is empty after rendering. Omit since to read everything up to until"
             )
 
-    def _next_window(self, watermark: Watermark[Any], until: str | datetime, reader: Reader) -> Window:
+    def _next_window(self, watermark: Watermark[Any], until: str | date, reader: Reader) -> Window:
         """Return the window that continues from a watermark."""
         due = instant(until, "run_after") - round(self.settle * 1000)  # so early that it needn't be waited for
         return watermark.window(

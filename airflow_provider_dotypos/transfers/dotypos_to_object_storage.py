@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dotypos.api.window import SETTLE
-from airflow_provider_dotypos.transfers.arguments import check_choice, check_switches
+from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn_id, literals
+from airflow_provider_dotypos.transfers.arguments import (
+    check_choice,
+    check_destination,
+    check_part_bytes,
+    check_switches,
+)
 from airflow_provider_dotypos.transfers.base import DotyposTransferOperator
 from airflow_provider_dotypos.transfers.files.formats.file_format import NAMES, PART_BYTES, FileFormat
 from airflow_provider_dotypos.transfers.links import CloudLink, FilesLink, console_url
@@ -45,8 +51,8 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
     :param entity: its name in the API's paths, such as ``orders``. (templated)
     :param destination: folder below which ``{cloud}/{entity}/{window}/`` is written: any ``ObjectStoragePath``, such as
         ``file:///data/dotypos`` or ``s3://aws_default@bucket/dotypos``. (templated)
-    :param since: first instant inside the window: a datetime with a zone, ISO 8601 text with one, or a bare date with
-        `timezone`. With `until` alone, the window holds everything up to `until`. (templated)
+    :param since: first instant inside the window: a datetime with a zone, ISO 8601 text with one, or, with `timezone`,
+        a bare date as text or ``date``. With `until` alone, the window holds everything up to `until`. (templated)
     :param until: first instant after the window. Defaults to the DAG run's `run_after`, which retries don't change. The
         task waits until it is `settle` seconds ago. Without `since` as well, the window ends `settle` seconds before
         that time, and nothing is waited for. (templated)
@@ -70,7 +76,8 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
     :param compression_level: of gzip, 1 to 3 (higher costs more time than it saves space).
     :param overwrite: replace the window's set as a whole, once the new one is complete.
     :param settle: seconds that a change may need to show in the API.
-    :param max_part_bytes: size in bytes at which a part ends.
+    :param max_part_bytes: size in bytes at which a part ends. Files of less than 8 MiB, or of less than this size, are
+        merged before the set is committed, if a table has more files than threads.
     :param concurrency: threads that walk the window at once, 1 to 64. Defaults to the connection's *Max concurrency*.
     :param destination_conn_id: Airflow connection of the store, where `destination` doesn't name one. (templated)
     :param cloud_id: the cloud, in place of the connection's. (templated)
@@ -109,9 +116,9 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         *,
         entity: str,
         destination: str,
-        since: str | datetime | None = None,
-        until: str | datetime | None = None,
-        start: str | datetime | None = None,
+        since: str | date | None = None,
+        until: str | date | None = None,
+        start: str | date | None = None,
         lookback: timedelta = timedelta(0),
         filter: Filter = None,
         include: str | None = None,
@@ -153,14 +160,6 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
             dotypos_conn_id=dotypos_conn_id,
             **kwargs,
         )
-        check_switches(flatten=flatten, snapshot=snapshot, overwrite=overwrite)
-        check_choice(
-            since=since, include=include, columns=columns, exclude=exclude, start=start, lookback=lookback,
-            flatten=flatten, snapshot=snapshot,
-        )  # fmt: skip
-        if isinstance(max_part_bytes, bool) or not isinstance(max_part_bytes, int) or max_part_bytes < 1:
-            raise ValueError(f"max_part_bytes must be a whole number of bytes, 1 or more, not {max_part_bytes!r}")
-        FileFormat.of(file_format, compression, compression_level)  # raises while the DAG is parsed
         self.destination = destination
         self.flatten = flatten
         self.snapshot = snapshot
@@ -173,6 +172,8 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         self._patience: StorePatience | None = None
         #: Where a browser shows the files, once the task has begun.
         self.files_url: str | None = None
+        with argument_errors(self):
+            self._check_files(literals(self))
         if self.incremental and not self.outlets:
             self.add_outlets(self._assets())
 
@@ -186,6 +187,20 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         super().on_kill()
         if self._patience is not None:
             self._patience.hurry()
+
+    def _check_files(self, arguments: Mapping[str, Any]) -> None:
+        """Raise if an argument that is about files is wrong, unless it is a template, or contradicts others."""
+        check_switches(flatten=self.flatten, snapshot=self.snapshot, overwrite=self.overwrite)
+        check_choice(
+            since=self.since, include=self.include, columns=self.columns, exclude=self.exclude, start=self.start,
+            lookback=self.lookback, flatten=self.flatten, snapshot=self.snapshot,
+        )  # fmt: skip
+        check_part_bytes(self.max_part_bytes)
+        FileFormat.of(self.file_format, self.compression, self.compression_level)
+        if "destination" in arguments:
+            check_destination(self.destination)
+        if arguments.get("destination_conn_id"):
+            check_conn_id(self.destination_conn_id, "destination_conn_id")
 
     def _selection(self, cloud_id: int, **further: Any) -> Selection:
         from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
@@ -210,7 +225,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         pending = PendingSets(
             Store(sets / notes_folder(stores.asset_name, key), self._patience),
             _airflow.task_instance(context),
-            context["ti"].try_number,
+            _airflow.try_number(context),
             find=lambda folder: find_set(Store(sets / folder, self._patience)),
             succeeded=functools.partial(_airflow.succeeded, context),
         )
@@ -222,7 +237,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
 
         folder = self._destination() / set_folder(selection, window, self._format)
         self.files_url = console_url(folder)
-        self.log.info("The files go to %s", folder)
+        self.log.info("Folder: %s", folder)
         return FileSink.begin(
             folder,
             selection,
@@ -256,8 +271,8 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
             "files": files,
             "bytes": manifest.bytes,
         }
+        self.log.info("Manifest: %s", path)
         self.log.info("%s", _summary(manifest, files))
-        self.log.info("The manifest is %s", path)
         return result
 
     def _assets(self) -> list[Asset]:

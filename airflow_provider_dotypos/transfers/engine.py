@@ -16,7 +16,7 @@ from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Range, Sink, SupersededError, Walked
-from airflow_provider_dotypos.transfers.wording import count, period, spoken
+from airflow_provider_dotypos.transfers.wording import count, period
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.reading import Reader
@@ -110,11 +110,7 @@ class Engine:
         if window.since is None and entity.cursors:
             tail = self._reader.tail(window.until, self._settle)
         if tail is not None:
-            log.info(
-                "Rows that changed meanwhile have left the window. So that none is missing, %s %s are read as well.",
-                spoken(entity.name),
-                period(tail),
-            )
+            log.info("Reading on %s: rows that changed meanwhile have moved there.", period(tail))
             self._walk_all(self._missing(self._pieces(tail, without_cursor=False)))
         if self._selection.open_end and entity.cursors:
             self._walk_to_the_open_end((tail or window).until)

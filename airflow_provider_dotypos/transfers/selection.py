@@ -7,13 +7,20 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from airflow_provider_dotypos.api.entities import Child, Entity, find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.query import Filter, filter_text, include_names, split_names
-from airflow_provider_dotypos.api.streams import Triple, window_conditions
+from airflow_provider_dotypos.api.names import split_names
+from airflow_provider_dotypos.api.query import (
+    Filter,
+    Triple,
+    filter_text,
+    include_names,
+    window_conditions,
+)
 from airflow_provider_dotypos.transfers.arguments import check_choice
 from airflow_provider_dotypos.transfers.rows.children import split_children
 from airflow_provider_dotypos.transfers.rows.columns import Columns, Names, columns_of
@@ -92,7 +99,13 @@ class Selection:
             children=children,
             snapshot=snapshot,
             open_end=snapshot,
-            asked_for=(sorted(split_names(columns)), sorted(split_names(exclude)), personal_data, flatten, snapshot),
+            asked_for=(
+                sorted(split_names(columns, "columns")),
+                sorted(split_names(exclude, "exclude")),
+                personal_data,
+                flatten,
+                snapshot,
+            ),
         )
 
     @property
@@ -129,3 +142,19 @@ class Selection:
         """
         asked = [self.filter, ",".join(self.include), *written, self.warehouse_id, *self.asked_for]
         return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:8]
+
+
+#: What is selected is checked without knowing the cloud, which has no part in it.
+_ANY_CLOUD = 0
+
+
+def check_selection(arguments: Mapping[str, Any]) -> Entity:
+    """Return the entity among a transfer's `arguments`. Raise if it can't be read as far as the others among them say.
+
+    :raises DotyposInputError: if it can't.
+    """
+    names = ["filter", "include", "warehouse_id", "personal_data"]
+    if "include" in arguments:  # otherwise columns may name fields of any child list
+        names += ["columns", "exclude"]
+    known = {name: arguments[name] for name in names if name in arguments}
+    return Selection.of(arguments["entity"], cloud_id=_ANY_CLOUD, **known).entity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
 
@@ -35,21 +36,21 @@ def size(number: int) -> str:
 
 
 def period(window: Window, zone: tzinfo = timezone.utc) -> str:
-    """Return a window: ``changed from 2026-03-01 00:00 to 2026-03-02 00:00 UTC``."""
+    """Return a window: ``from 2026-03-01 00:00 to 2026-03-02 00:00 UTC``."""
     end = f"{_moment(window.until, zone)} {zone}"
-    return f"changed before {end}" if window.since is None else f"changed from {_moment(window.since, zone)} to {end}"
+    return f"from {'the beginning' if window.since is None else _moment(window.since, zone)} to {end}"
 
 
-def description(selection: Selection, cloud: str, window: Window, zone: tzinfo) -> str:
-    """Return what is extracted, for the log. A filter may hold personal data, so only that there is one is said."""
+def opening(selection: Selection, cloud: str, window: Window, zone: tzinfo) -> Iterator[str]:
+    """Yield lines that say what is extracted. A filter may hold personal data, so only that there is one is said."""
     is_whole = selection.snapshot or not selection.entity.cursors
-    rows = spoken(selection.entity.name)
-    if is_whole:
-        rows = f"the ids of all {rows}" if selection.snapshot else f"all {rows}"
+    which = ("the ids of " if selection.snapshot else "") + ("all " if is_whole else "")
+    rows = f"{which}{'filtered ' if selection.filter else ''}{spoken(selection.entity.name)}"
     if selection.include:
         rows += f" with {', '.join(spoken(child.entity) for child in selection.lists.values())}"
-    filtered = ", filtered" if selection.filter else ""
-    return f"{rows} of {cloud}{'' if is_whole else f', {period(window, zone)}'}{filtered}"
+    yield f"Extracting {rows} of {cloud}."
+    if not is_whole:
+        yield f"The window is {period(window, zone)}."
 
 
 def _moment(milliseconds: int, zone: tzinfo) -> str:

@@ -18,7 +18,12 @@ from airflow_provider_dotypos.api.refusals import retry_after_seconds
     ("status", "reason", "kind", "cure"),
     [
         (400, None, exceptions.DotyposValidationError, "Correct the request"),
-        (401, "INVALID_REFRESH_TOKEN", exceptions.DotyposAuthenticationError, "Refresh Token and Cloud ID"),
+        (
+            401,
+            "INVALID_REFRESH_TOKEN",
+            exceptions.DotyposAuthenticationError,
+            "check the cloud's id, and Refresh Token",
+        ),
         (403, "CLOUD_FORBIDDEN", exceptions.DotyposPermissionError, "check Cloud ID"),
         (403, "LICENSE_UPGRADE_REQUIRED", exceptions.DotyposPermissionError, "licence"),
         (403, None, exceptions.DotyposPermissionError, "permission"),

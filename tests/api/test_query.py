@@ -1,4 +1,4 @@
-"""Filters, sorts and includes: which of them the API allows, and how they are written (`query`)."""
+"""Filters, sorts and includes: which of them the API allows, and how they are written (`query`, `names`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.query import conditions, encode, filter_text, list_params
+from airflow_provider_dotypos.api.paths import encode
+from airflow_provider_dotypos.api.query import conditions, filter_text, list_params
 
 ORDERS = find_entity("orders")
 

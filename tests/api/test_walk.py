@@ -20,7 +20,8 @@ from airflow_provider_dotypos.api.errors import (
     error_for,
 )
 from airflow_provider_dotypos.api.page import Page, read_page
-from airflow_provider_dotypos.api.streams import Piece, streams, window_conditions
+from airflow_provider_dotypos.api.query import window_conditions
+from airflow_provider_dotypos.api.streams import Piece, streams
 from airflow_provider_dotypos.api.walk import Query, walk
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Shop

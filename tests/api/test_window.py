@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
@@ -25,6 +25,14 @@ MINUTE = 60_000
 
 def at(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
+
+
+def test_a_bare_date_begins_in_its_zone_as_text_and_as_a_date() -> None:
+    window = Window.of("2026-03-29", "2026-03-30", timezone="Europe/Prague")
+    assert Window.of(date(2026, 3, 29), date(2026, 3, 30), timezone="Europe/Prague") == window
+    assert window.until - window.since == 23 * 60 * MINUTE  # type: ignore[operator]
+    with pytest.raises(errors.DotyposInputError, match="since='2026-03-29' is a bare date: name its zone"):
+        Window.of(date(2026, 3, 29), "2026-03-30T00:00:00Z")
 
 
 @pytest.mark.parametrize("server", [None, timedelta(0), timedelta(minutes=-4), timedelta(hours=3)])

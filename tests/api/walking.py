@@ -15,8 +15,8 @@ from airflow_provider_dotypos.api.errors import DotyposValidationError, error_fo
 from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, read_page
 from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.pieces import Pieces
-from airflow_provider_dotypos.api.query import Filter, filter_text
-from airflow_provider_dotypos.api.streams import Piece, streams, window_conditions
+from airflow_provider_dotypos.api.query import Filter, filter_text, window_conditions
+from airflow_provider_dotypos.api.streams import Piece, streams
 from airflow_provider_dotypos.api.walk import Batch, Query, Walk, walk
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Shop

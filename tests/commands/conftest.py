@@ -6,16 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.cli import main
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop
-from airflow_provider_dotypos.sandbox.api import lists
 from airflow_provider_dotypos.sandbox.api.tokens import Tokens
-from airflow_provider_dotypos.sandbox.errors import RefusedError
 from tests.ui.airflow_server import airflow_home, database_like
 
 
@@ -73,19 +70,3 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
         return Done(code, out, err)
 
     return run
-
-
-@pytest.fixture
-def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, RefusedError], None]:
-    """Let the sandbox refuse some lists."""
-    answered = lists.page
-
-    def refusing(names: str, refusal: RefusedError) -> None:
-        def page(shop: Shop, cloud_id: int, entity: str, *args: Any, **more: Any) -> lists.Page:
-            if entity in names.split() or names == "all":
-                raise refusal
-            return answered(shop, cloud_id, entity, *args, **more)
-
-        monkeypatch.setattr(lists, "page", page)
-
-    return refusing

@@ -1,4 +1,4 @@
-"""``check`` (`check`, `access`): what works, what doesn't, and the exit codes that scripts use."""
+"""``check`` (`check`, `api.access`): what works, what doesn't, and the exit codes that scripts use."""
 
 from __future__ import annotations
 
@@ -49,6 +49,19 @@ def test_a_connection_that_works_is_told_row_by_row(sandbox: Sandbox, command: C
     details = {row["check"]: row["detail"] for row in done.rows}
     assert str(sandbox.cloud_ids[0]) in details["cloud"]
     assert "s off the server's" in details["clock"]
+
+
+def test_an_extra_that_nothing_reads_is_told(
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(sandbox, monkeypatch, timeuot=5)
+    (cloud,) = [row["detail"] for row in command("check", "-o", "json").rows if row["check"] == "cloud"]
+    assert cloud.startswith("Connected to cloud")
+    assert "holds 'timeuot' (did you mean 'timeout'?), which nothing reads" in cloud
+
+
+def test_a_cloud_given_as_an_option_isnt_the_connections(sandbox: Sandbox, command: Command) -> None:
+    assert "Refresh Token is good, but not for cloud_id 390909009" in command("check", "--cloud-id", "390909009").err
 
 
 def test_it_reads_and_no_more(sandbox: Sandbox, command: Command) -> None:
@@ -147,6 +160,11 @@ def test_a_cloud_without_warehouses_has_nowhere_to_look(
         ({"cloud_id": None}, "Cloud ID is missing. The token may use: "),
         ({"refresh_token": None}, "Refresh Token is missing"),
         ({"cloud_id": "abc"}, "Cloud ID must be the cloud's number"),
+        (
+            {"refresh_token": None, "refreshtoken": "x"},
+            "holds 'refreshtoken' (did you mean 'refresh_token'?), which nothing reads",
+        ),
+        ({"cloud_id": None, "cloudid": 5}, "holds 'cloudid' (did you mean 'cloud_id'?), which nothing reads"),
     ],
     ids=lambda given: str(given)[:20],
 )

@@ -69,8 +69,30 @@ def test_it_says_how_airflow_gets_there_and_runs_until_interrupted(
     assert answered[0]["behaviour"]["numbers"] == "number"
 
 
+def test_other_hosts_get_a_connection_that_works_from_there(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(seconds: float) -> None:
+        if seconds >= 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("airflow_provider_dotypos.commands.sandbox.time.sleep", interrupt)
+    done = command("sandbox", "--port", "0", "--days", "0", "--host", "0.0.0.0")
+    line = next(part for part in done.out.splitlines() if "--conn-json" in part)
+    connection = json.loads(shlex.split(line)[-1])
+    assert connection["extra"]["allow_http"] is True
+    assert "0.0.0.0" not in connection["host"]
+    assert "connect --conn-id dotypos_default\n" in done.out
+
+
+def test_a_host_of_another_machine_is_told(command: Command) -> None:
+    done = command("sandbox", "--port", "0", "--days", "0", "--host", "192.0.2.77")
+    assert done.code == 1
+    assert "192.0.2.77, port 0 can't be used (" in done.err
+    assert "--host" in done.err
+
+
 def test_a_taken_port_is_told(command: Command, sandbox: Sandbox) -> None:
     port = sandbox.url.rpartition(":")[2]
     done = command("sandbox", "--port", port, "--days", "1", "--orders-per-day", "1")
     assert done.code == 1
-    assert "--port" in done.out
+    assert f"127.0.0.1, port {port} can't be used (" in done.err
+    assert "--port" in done.err

@@ -40,7 +40,7 @@ def test_a_token_and_its_cloud_are_read() -> None:
     grant = read_return({"token": " fa4e70cefa4e70ce ", "cloudid": "310101001", "state": "x"})
 
     assert (grant.refresh_token, grant.cloud_id) == ("fa4e70cefa4e70ce", 310101001)
-    assert grant.extra == {"refresh_token": "fa4e70cefa4e70ce", "cloud_id": "310101001"}
+    assert grant.extra == {"refresh_token": "fa4e70cefa4e70ce", "cloud_id": "310101001", "cloud_name": None}
     assert "fa4e70ce" not in repr(grant)
 
 

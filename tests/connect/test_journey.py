@@ -6,6 +6,7 @@ import base64
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from airflow_provider_dotypos.connect.journey import (
 from airflow_provider_dotypos.connect.page.seals import Seals
 from airflow_provider_dotypos.connections import stored
 from airflow_provider_dotypos.connections.stored import DATABASE, StoredConnection
+from airflow_provider_dotypos.provider_info import CONN_FIELDS
 from airflow_provider_dotypos.sandbox import Sandbox
 
 TOKEN = "fa4e70cefa4e70cefa4e70ce"
@@ -90,16 +92,16 @@ def test_a_token_for_a_connection_held_elsewhere_is_left_to_the_person(sandbox: 
     result = conclude(grant, Target(connection("bar", "a backend", host=sandbox.url)))
 
     assert isinstance(result, HeldElsewhere)
-    assert (result.held_in, result.grant) == ("a backend", grant)
+    assert (result.held_in, result.grant) == ("a backend", replace(grant, cloud_name="Bistro Pod Lípou"))
 
 
 def test_another_cloud_is_a_question_unless_it_was_answered_before(sandbox: Sandbox) -> None:
     own, other = sandbox.cloud_ids
-    bar = connection("bar", host=sandbox.url, extra={"cloud_id": own})
+    bar = connection("bar", host=sandbox.url, extra={"cloud_id": own, "cloud_name": "Bar"})
 
     asked = conclude(granted(sandbox, other), Target(bar, base_url=sandbox.url))
     assert isinstance(asked, OtherCloud)
-    assert (asked.own_cloud, asked.base_url) == (str(own), sandbox.url)
+    assert (asked.own_cloud, asked.base_url) == (f"Bar ({own})", sandbox.url)
     assert f"({other})" in asked.cloud
 
 
@@ -127,7 +129,9 @@ def test_a_token_is_stored_and_noted_if_there_is_a_user(sandbox: Sandbox, databa
 
     after = stored.find("bar")
     assert after is not None
-    assert after.extra == {"refresh_token": grant.refresh_token, "cloud_id": str(cloud_id)}
+    filled_in = {"refresh_token": grant.refresh_token, "cloud_id": str(cloud_id), "cloud_name": "Bistro Pod Lípou"}
+    assert after.extra == {**dict.fromkeys(CONN_FIELDS), **filled_in}
+    assert f"http://127.0.0.1:{after.port}" == sandbox.url
     with sqlite3.connect(database) as log:
         noted = log.execute("SELECT owner, event, extra FROM log WHERE event LIKE 'dotypos%' ORDER BY id").fetchall()
     events = ["made", "stored", "changed", "stored"] if user else []
@@ -149,7 +153,7 @@ def test_a_token_that_can_not_be_stored_is_kept(sandbox: Sandbox, database: Path
     assert isinstance(dropped, NotStored)
     assert dropped.refused
     assert "no such table" in dropped.why
-    assert deleted.grant == dropped.grant == grant
+    assert deleted.grant == dropped.grant == replace(grant, cloud_name="Bistro Pod Lípou")
     assert grant.refresh_token not in f"{dropped!r} {list(dropped.__rich_repr__())}"
 
 

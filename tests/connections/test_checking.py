@@ -5,10 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from threading import Event
 
 import pytest
 
-from airflow_provider_dotypos.connections.checking import check_all
+from airflow_provider_dotypos.api.access import Check
+from airflow_provider_dotypos.api.entities import Entity, entities
+from airflow_provider_dotypos.api.reading import Reader
+from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.connections import checking
+from airflow_provider_dotypos.connections.checking import check_all, check_lists
 from airflow_provider_dotypos.connections.stored import DATABASE, StoredConnection
 from airflow_provider_dotypos.sandbox import Sandbox
 from tests.connect.answering import answering
@@ -106,6 +112,29 @@ def test_a_server_that_hangs_holds_back_its_own_lines_alone(good: StoredConnecti
     assert took < 30
     messages = [verdicts[bad.conn_id].message for bad in hanging]
     assert {message.partition(":")[0] for message in messages} == {"No verdict within 2 seconds", "Not checked"}
+
+
+def test_lists_that_hang_or_break_the_check_are_results(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(reader: Reader, entity: Entity) -> Check:
+        if entity.name == "customers":
+            raise OverflowError(f"cannot convert {SECRET}")
+        if entity.name == "orders":
+            over.wait(30)
+        return Check(entity.name, "empty")
+
+    over = Event()
+    monkeypatch.setattr(checking, "check_list", check)
+    extra = {"refresh_token": sandbox.refresh_token, "cloud_id": sandbox.cloud_ids[0]}
+    results = check_lists(Settings.from_fields(host=sandbox.url, extra=extra), patience=0.5)
+    over.set()
+
+    listed = [name for name, entity in entities().items() if entity.listed]
+    assert [result.check for result in results] == listed
+    odd = {result.check: (result.result, result.detail) for result in results if result.result != "empty"}
+    assert odd == {
+        "customers": ("failed", "The check broke off (OverflowError)."),
+        "orders": ("unknown", "The server didn't answer in time."),
+    }
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

@@ -1,4 +1,7 @@
-"""Every example DAG runs through Airflow itself, against a sandbox, and what lands is what the shop holds."""
+"""Every example DAG, and README's, runs through Airflow itself, and what lands is what the shop holds.
+
+So does the DAG that the page *Connect Dotypos* gives to copy (`connect/page/next_steps`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import ast
 import gzip
 import json
 import os
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +23,7 @@ import pytest
 
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.api.entities import cloud_lists
+from airflow_provider_dotypos.connect.page.next_steps import write_first_dag
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from demo import children
 
@@ -27,6 +32,10 @@ PRAGUE = ZoneInfo("Europe/Prague")
 
 DAG_IDS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 LARGEST = "example_dotypos_everything"
+README = "first_orders"
+#: They continue where the last run ended.
+INCREMENTAL = {LARGEST, README}
+FROM_THE_PAGE = "dotypos_default_orders"
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +57,19 @@ def native_report(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) ->
     return run(sandbox, tmp_path_factory.mktemp("native"), *dag_ids, NATIVE="1")
 
 
+def readme_dag() -> str:
+    """Return the code of README's first DAG."""
+    return (EXAMPLES.parent / "README.md").read_text().split("```python\n")[1].split("```")[0]
+
+
 def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> dict[str, Any]:
+    folder = home / "dags"
+    shutil.copytree(EXAMPLES, folder)
+    (folder / f"{README}.py").write_text(readme_dag().replace("file:///tmp/dotypos", f"file://{home}/readme"))
+    (folder / "first_dag.py").write_text(write_first_dag("dotypos_default").replace("/tmp/dotypos", f"{home}/lake"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",  # else no event starts them
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
@@ -62,7 +80,7 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> dict[s
     }
     for argv in (
         ["-m", "airflow", "db", "migrate"],
-        [str(Path(__file__).with_name("run_examples.py")), str(EXAMPLES), str(home / "report.json"), *dag_ids],
+        [str(Path(__file__).with_name("run_examples.py")), str(folder), str(home / "report.json"), *dag_ids],
     ):
         done = children.run([sys.executable, *argv], env=environment, cwd=home, capture_output=True, text=True)
         assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
@@ -71,12 +89,12 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> dict[s
 
 
 def test_every_example_is_a_dag_named_like_its_file(report: dict[str, Any]) -> None:
-    assert sorted(report) == DAG_IDS
+    assert sorted(report) == sorted([*DAG_IDS, README, FROM_THE_PAGE])
 
 
-@pytest.mark.parametrize("dag_id", DAG_IDS)
+@pytest.mark.parametrize("dag_id", [*DAG_IDS, README])
 def test_it_succeeds(report: dict[str, Any], dag_id: str) -> None:
-    expected = "failed" if dag_id == LARGEST and not has_state_store() else "success"
+    expected = "failed" if dag_id in INCREMENTAL and not has_state_store() else "success"
     assert report[dag_id]["state"] == expected
 
 
@@ -97,10 +115,22 @@ def test_it_is_fit_for_the_docs(path: Path) -> None:
     assert "doc_md=__doc__" in text
 
 
-def test_first_orders_are_those_that_the_shop_holds(report: dict[str, Any], sandbox: Sandbox) -> None:
-    (extracted,) = report["example_dotypos_first_orders"]["results"]["orders"]
+@pytest.mark.skipif(not has_state_store(), reason="Airflow 3.3 keeps watermarks")
+def test_the_first_run_of_the_readme_reads_a_week(report: dict[str, Any], sandbox: Sandbox) -> None:
+    run = report[README]
+    (extracted,), (counted,) = run["results"]["orders"], run["results"]["count_by_status"]
+    first = datetime.fromisoformat(run["run_after"]).astimezone(timezone.utc).date() - timedelta(days=7)
+    assert _instant(extracted["since"]) == datetime(first.year, first.month, first.day, tzinfo=PRAGUE)
+    assert sum(counted.values()) == len(_held(sandbox, sandbox.cloud_ids[0], "orders", extracted)) > 100
+
+
+@pytest.mark.parametrize(("dag_id", "least"), [("example_dotypos_first_orders", 101), (FROM_THE_PAGE, 1)])
+def test_first_orders_are_those_that_the_shop_holds(
+    report: dict[str, Any], sandbox: Sandbox, dag_id: str, least: int
+) -> None:
+    (extracted,) = report[dag_id]["results"]["orders"]
     held = _held(sandbox, sandbox.cloud_ids[0], "orders", extracted)
-    assert len(held) > 100
+    assert len(held) >= least
     assert _landed(extracted) == Counter(row["id"] for row in held)
     assert extracted["rows"] == len(held)
 

@@ -1,4 +1,7 @@
-"""The same connection given in each way that Airflow takes is the same, and odd fields are named (`api.settings`)."""
+"""The same connection given in each way that Airflow takes is the same, and odd fields are named.
+
+This tests `api.settings` and `api.overrides`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from airflow.models.connection import Connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+from airflow_provider_dotypos.api.errors import DotyposConfigurationError, DotyposInputError, DotyposMissingTokenError
 from airflow_provider_dotypos.api.settings import LIMITS, Settings
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.provider_info import CONN_FIELDS
@@ -184,12 +187,66 @@ def test_every_number_of_the_form_has_bounds():
 def test_what_takes_the_place_of_max_concurrency_has_its_bounds(monkeypatch: pytest.MonkeyPatch, threads: Any):
     extra = {"refresh_token": TOKEN, "max_concurrency": 2}
     monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps({"conn_type": "dotypos", "extra": extra}))
-    with pytest.raises(DotyposConfigurationError, match=r"^Max concurrency, given as max_concurrency, .* from 1 to 64"):
+    with pytest.raises(DotyposInputError, match=r"^max_concurrency must be a whole number from 1 to 64"):
         DotyposHook(max_concurrency=threads).get_conn()
     assert DotyposHook(max_concurrency=64).get_conn().settings.max_concurrency == 64
     assert DotyposHook().get_conn().settings.max_concurrency == 2
-    with pytest.raises(ValueError, match="concurrency must be a whole number of threads, 1 to 64"):
+    with pytest.raises(DotyposInputError, match=r"^concurrency must be a whole number from 1 to 64"):
         DotyposToObjectStorageOperator(task_id="t", entity="orders", destination="file:///x", concurrency=threads)
+
+
+@pytest.mark.parametrize("cloud_id", ["abc", 0, 2**31, 1.5, True, "None", " "], ids=repr)
+def test_a_wrong_cloud_that_a_task_gives_isnt_the_connections(monkeypatch: pytest.MonkeyPatch, cloud_id: Any):
+    """`overrides`: a template that rendered to nothing doesn't mean the connection's cloud either."""
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", as_json(AS_NUMBERS))
+    with pytest.raises(DotyposInputError, match=r"^cloud_id must be the cloud's number"):
+        DotyposHook(cloud_id=cloud_id).get_conn()
+
+
+def test_a_connection_of_another_type_is_told(monkeypatch: pytest.MonkeyPatch):
+    given = {**json.loads(as_json({})), "conn_type": "http"}
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(given))
+    with pytest.raises(DotyposConfigurationError, match=r"is of another type \(http\), not dotypos: name one"):
+        DotyposHook().get_conn()
+    works, message = DotyposHook().test_connection()
+    assert not works
+    assert "another type (http)" in message
+
+
+def test_a_connection_without_a_type_is_taken(monkeypatch: pytest.MonkeyPatch):
+    given = {name: value for name, value in json.loads(as_json(AS_NUMBERS)).items() if name != "conn_type"}
+    assert settings_of(json.dumps(given), monkeypatch) == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("extra", "error", "message"),
+    [
+        ({"refreshtoken": TOKEN}, DotyposMissingTokenError, "'refreshtoken' .did you mean 'refresh_token'?"),
+        ({"refresh_token": TOKEN, "cloudID": 5}, DotyposConfigurationError, "'cloudID' .did you mean 'cloud_id'?"),
+    ],
+)
+def test_a_typo_in_the_name_of_what_is_missing_is_part_of_the_error(
+    monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any], error: type[Exception], message: str
+):
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", as_json(extra))
+    with pytest.raises(error, match=f"is missing in the Airflow connection.*holds {message}") as raised:
+        DotyposHook().request("GET", "branches")
+    assert TOKEN not in str(raised.value)
+
+
+def test_a_typo_in_the_name_of_what_can_be_omitted_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    extra = {**AS_NUMBERS, "timeuot": 5, "x" * 40: 1}
+    hook_settings = settings_of(as_json(extra), monkeypatch)
+    assert hook_settings.timeout == 30
+    assert "'dotypos_form': The connection's extra holds 'timeuot' (did you mean 'timeout'?)" in caplog.text
+    assert "a name of 40 characters, which nothing reads" in caplog.text  # it may be a misplaced secret
+
+
+def test_every_extra_of_the_form_is_known(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    settings_of(as_json({**dict.fromkeys(CONN_FIELDS), **AS_NUMBERS}), monkeypatch)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
@@ -361,12 +418,12 @@ def test_any_fields_give_settings_or_an_error_that_names_one_and_shows_no_token(
     found = None
     try:
         found = Settings.from_fields(host=host, port=port, extra=fields, cloud_id=cloud_id)
-    except DotyposConfigurationError as refusal:
+    except (DotyposConfigurationError, DotyposInputError) as refusal:
         error = str(refusal)
 
     assert TOKEN not in error
     if found is None:
-        assert error.startswith(LABELS)
+        assert error.startswith((*LABELS, "cloud_id must be"))
     else:
         assert found.base_url.startswith(("https://", "http://"))
         assert not found.base_url.endswith("/")

@@ -158,7 +158,7 @@ def test_a_connection_that_does_not_exist_comes_with_a_cure(logged: Logged) -> N
     assert frames_of(failed.value) == 2
     (record,) = logged(logging.ERROR)
     assert "nowhere" in record.getMessage()
-    assert "Create this connection" in record.getMessage()
+    assert "Create it under Admin" in record.getMessage()
 
 
 def test_what_a_dag_author_could_not_write_is_no_destination_of_ours(logged: Logged) -> None:

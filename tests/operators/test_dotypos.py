@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,12 @@ from airflow.sdk import DAG
 from airflow_provider_dotypos._compat import fail_exception
 from airflow_provider_dotypos.api.http import Answer, Request
 from airflow_provider_dotypos.api.transport import Transport
-from airflow_provider_dotypos.exceptions import DotyposError, DotyposUncertainWriteError, DotyposUnreadableAnswerError
+from airflow_provider_dotypos.exceptions import (
+    DotyposError,
+    DotyposInputError,
+    DotyposUncertainWriteError,
+    DotyposUnreadableAnswerError,
+)
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.operators.dotypos import MAX_RESULT_BYTES, DotyposOperator
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
@@ -73,7 +79,8 @@ def test_a_body_that_a_template_rendered_to_json_is_sent_as_it_stands(
 
 def rendered(native: bool, template: Any) -> Any:
     with DAG("writes", schedule=None, render_template_as_native_obj=native):
-        operator = DotyposOperator(task_id="call", path="tags", method="POST", json=template)
+        operator = DotyposOperator(task_id="call", path="tags", method="POST", json="{{ rows }}")
+    operator.json = template
     operator.render_template_fields({"rows": [{"name": "vegan", "display": True}], "price": float("nan")})  # type: ignore[typeddict-item]
     return operator.execute({})
 
@@ -106,9 +113,39 @@ def test_a_body_that_rendered_to_something_else_is_refused_unsent(
     ("arguments", "message"),
     [
         ({"path": "https://elsewhere.invalid/x"}, "path of the API"),
-        ({"path": "branches", "method": "FETCH"}, "method must be one of"),
+        ({"path": "../clouds"}, "segments"),
+        ({"path": 5}, "path of the API"),
+        ({"method": "FETCH"}, "method must be one of"),
+        ({"query": ["limit", 5]}, "query must be a mapping"),
+        ({"query": {"since": datetime(2026, 1, 1)}}, "since has no time zone"),
+        ({"headers": {"Authorization": "x"}}, "must not set Authorization"),
+        ({"headers": {"Content-Type": "text/csv"}, "json": "{{ rows }}"}, "a body is sent as JSON"),
+        ({"json": "vegan"}, "json is text, but not"),
+        ({"json": [{"price": float("nan")}]}, r"json\[0\]\.price is nan"),
+        ({"cloud_id": "abc"}, "cloud_id must be the cloud's number"),
+        ({"dotypos_conn_id": ""}, "dotypos_conn_id must be the id"),
+        ({"response_filter": "data"}, "response_filter must be a function"),
+    ],
+    ids=str,
+)
+def test_bad_literals_are_refused_when_the_dag_is_parsed(arguments: Any, message: str) -> None:
+    with pytest.raises(DotyposInputError, match=message):
+        DotyposOperator(task_id="call", **{"path": "branches", **arguments})
+
+
+def test_a_template_is_checked_once_it_is_rendered(sandbox: Sandbox) -> None:
+    operator = DotyposOperator(task_id="call", path="{{ path }}", method="{{ method }}", headers={"X": "{{ x }}"})
+    operator.render_template_fields({"path": "branches", "method": "FETCH", "x": "1"})  # type: ignore[typeddict-item]
+    with pytest.raises(fail_exception(), match="method must be one of"):
+        operator.execute({})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         ({"path": "branches/1"}, "no such row"),
-        ({"path": "branches", "cloud_id": 5}, "Cloud ID"),
+        ({"path": "branches", "cloud_id": 5}, "cloud 5, which cloud_id .in place of the connection's Cloud ID. names"),
+        ({"path": "/clouds/5/branches"}, "cloud 5, which the path names"),
         ({"path": "branches", "query": {"perPage": 5}}, "limit"),
     ],
     ids=str,

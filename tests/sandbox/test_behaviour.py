@@ -12,3 +12,6 @@ def test_behaviours_combine() -> None:
     assert len(set(all_of_them)) == 2**7
     with pytest.raises(ValueError, match="ties must be one of"):
         Behaviour(ties="sometimes")
+    for seconds in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="commit_lag must be a number of seconds"):
+            Behaviour(commit_lag=seconds)

@@ -18,7 +18,7 @@ def test_the_pytest_fixtures(pytester: pytest.Pytester) -> None:
             connection = json.loads(os.environ["AIRFLOW_CONN_DOTYPOS_DEFAULT"])
             url = f"{connection['host']}:{connection['port']}"
             assert url == dotypos_sandbox.url
-            assert requests.get(url + "/_sandbox", timeout=PATIENCE).json()["rows"]
+            assert requests.get(url + "/_sandbox", timeout=600).json()["rows"]
         """
     )
     pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)

@@ -6,8 +6,10 @@ import sys
 import threading
 import time
 
+import pytest
 import requests
 
+from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from demo import children
 from tests.patience import PATIENCE
@@ -43,6 +45,29 @@ def test_the_connection_is_what_airflow_takes(sandbox: Sandbox) -> None:
         "refresh_token": sandbox.refresh_token,
         "cloud_id": str(sandbox.cloud_ids[1]),
     }
+
+
+def test_other_hosts_reach_it_by_a_connection_that_allows_http(caplog: pytest.LogCaptureFixture) -> None:
+    with Sandbox(host="0.0.0.0") as sandbox:
+        connection = sandbox.connection()
+        settings = Settings.from_fields(host=connection["host"], port=connection["port"], extra=connection["extra"])
+        assert settings.base_url == sandbox.url
+        assert requests.get(f"{sandbox.url}/_sandbox", timeout=PATIENCE).json()["url"] == sandbox.url
+    assert caplog.messages == ["The sandbox is open to the network, on 0.0.0.0. It holds no real data."]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_on_loopback_no_switch_is_needed(host: str, caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        running = Sandbox(host=host).start()
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    try:
+        assert requests.get(running.url, timeout=PATIENCE).ok
+        assert "allow_http" not in running.connection()["extra"]
+    finally:
+        running.stop()
+    assert caplog.messages == []
 
 
 def test_the_sandbox_needs_no_airflow_and_its_data_no_server() -> None:

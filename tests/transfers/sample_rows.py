@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.entities import find_entity
-from airflow_provider_dotypos.api.query import split_names
+from airflow_provider_dotypos.api.names import split_names
 from airflow_provider_dotypos.transfers.rows import columns as columns_module
 from airflow_provider_dotypos.transfers.rows.columns import Column, Columns
 
@@ -54,7 +54,7 @@ PAYMENT: dict[str, Any] = {"id": "5200000000000001", "_orderId": "50000000000000
 
 def columns_of(name: str, *, include: str | list[str] | None = None, **selection: Any) -> Columns:
     """Return the columns of the entity called `name`."""
-    return columns_module.columns_of(find_entity(name), split_names(include), **selection)
+    return columns_module.columns_of(find_entity(name), split_names(include, "include"), **selection)
 
 
 def raw(row: Any) -> msgspec.Raw:

@@ -11,8 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import Asset
 
 from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import SETTLE, Window
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.transfers.base import DotyposTransferOperator
@@ -106,6 +108,19 @@ def test_without_a_watermark_a_window_is_needed(connection: None) -> None:
         run(ToMemory(task_id="x", entity="orders", place={}))
 
 
+@pytest.mark.parametrize("context", [{}, {"dag_run": None, "ti": None}], ids=str)
+def test_without_a_dag_run_the_time_that_is_missing_is_told(connection: None, context: Any) -> None:
+    with pytest.raises(_compat.fail_exception(), match="holds no dag_run, because it runs outside of a DAG run: give"):
+        ToMemory(task_id="x", entity="orders", place={}, marks=Kept()).execute(context)
+
+
+def test_a_window_needs_no_dag_run(connection: None, orders: list[str]) -> None:
+    operator = ToMemory(
+        task_id="x", entity="orders", place={}, since=SINCE, until=UNTIL, outlets=[Asset("file:///lake")]
+    )
+    assert sorted(operator.execute({})["ids"]) == sorted(orders)
+
+
 def test_a_killed_task_stops_waiting(connection: None, sandbox: Sandbox) -> None:
     operator = ToMemory(task_id="x", entity="orders", place={}, since=SINCE, until=UNTIL)
 
@@ -133,9 +148,13 @@ def test_a_killed_task_stops_waiting(connection: None, sandbox: Sandbox) -> None
         {"personal_data": "{{ yes }}"},
         {"columns": "note", "exclude": "paid"},
         {"start": SINCE, "until": UNTIL},
+        {"columns": 5},
+        {"include": [5]},
+        {"filter": 5},
+        {"start": "yesterday"},
     ],
     ids=str,
 )
 def test_bad_arguments_are_refused_when_the_dag_is_parsed(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(arguments))):
+    with pytest.raises(DotyposInputError, match=next(iter(arguments))):
         ToMemory(task_id="x", entity="orders", place={}, **arguments)

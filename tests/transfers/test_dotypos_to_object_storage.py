@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_dotypos._compat import fail_exception, reschedule_exception
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import entities
-from airflow_provider_dotypos.api.errors import error_for
+from airflow_provider_dotypos.api.errors import DotyposInputError, error_for
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.transfers import dotypos_to_object_storage as module
@@ -242,34 +243,77 @@ class TestWindows:
             ({"since": UNTIL, "until": UNTIL}, "empty.*data_interval"),
             ({"since": UNTIL, "until": SINCE}, "reversed"),
             ({"since": "2026-03-01"}, "bare date.*timezone="),
+            ({"since": date(2026, 3, 1)}, "bare date.*timezone="),
             ({"since": "2026-03-01T00:00:00"}, "no time zone"),
             ({"since": "yesterday"}, "ISO 8601"),
-            ({"until": "2999-01-01T00:00:00Z"}, "future"),
-            ({"since": None, "until": None}, "give a window"),
+            ({"since": "None"}, "since must be"),
             ({"entity": "order"}, "did you mean 'orders'"),
             ({"entity": "portions"}, "always read whole: omit since"),
             ({"entity": "manifest"}, "not a list"),
             ({"filter": "created|gte|1"}, "did you mean 'gteq'"),
-            ({"filter": "versionDate|gteq|1"}, "is the cursor"),
+            ({"filter": [("versionDate", "gteq", 1)]}, "is the cursor"),
             ({"include": "items"}, "can't include"),
-            ({"cloud_id": "abc"}, "Cloud ID"),
+            ({"include": "orderItems", "columns": "note"}, "include asks for orderItems, which columns"),
+            ({"columns": ["nots"]}, "did you mean 'notes?'"),
+            ({"exclude": "versionDate"}, "exclude can't name versionDate"),
+            ({"columns": "note", "personal_data": False}, "holds personal data"),
+            ({"cloud_id": "abc"}, "cloud_id must be the cloud's number"),
             ({"warehouse_id": 5}, "takes no warehouse_id"),
             ({"destination": ""}, "absolute path or an address"),
             ({"destination": "None/x"}, "absolute path or an address"),
-            ({"destination": "lake"}, "absolute path or an address"),
+            ({"destination": Path("/lake")}, "absolute path or an address"),
             ({"destination": "file://lake/dotypos"}, "three slashes"),  # it would be below the worker's own folder
-            ({"destination": "ftpx://x/y"}, "no file system for 'ftpx://'"),
-            ({"since": "None"}, "since must be"),
-            ({"cloud_id": 999}, "sign-in for cloud 999.*connection 'dotypos_default'"),
+            ({"destination_conn_id": 5}, "destination_conn_id must be the id"),
+            ({"dotypos_conn_id": ""}, "dotypos_conn_id must be the id"),
         ],
         ids=str,
     )
-    def test_bad_input_fails_the_task_at_once_and_writes_nothing(
+    def test_bad_input_is_refused_when_the_dag_is_parsed_and_fails_a_task_that_renders_it(
+        self, connection: None, orders: list[str], arguments: dict[str, Any], message: str, tmp_path: Path
+    ) -> None:
+        given = {"destination": f"file://{tmp_path}/lake", "since": SINCE, "until": UNTIL, **arguments}
+        with pytest.raises(DotyposInputError, match=message):
+            _operator(**given)
+        operator = _operator(since="{{ since }}", until="{{ until }}")
+        for name, value in given.items():  # as rendering does, or a cluster policy
+            setattr(operator, name, value)
+        if arguments != {"destination_conn_id": 5}:  # a file system doesn't look at it
+            with pytest.raises(fail_exception(), match=message):
+                operator.execute({"ti": SimpleNamespace(try_number=1), "dag_run": None})  # type: ignore[typeddict-item]
+            assert names_in(tmp_path) == set()
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"until": "2999-01-01T00:00:00Z"}, "future"),
+            ({"since": None, "until": None}, "give a window"),
+            ({"destination": "ftpx://x/y"}, "no file system for 'ftpx://'"),
+            ({"cloud_id": 999}, "sign-in for cloud 999, which cloud_id .*connection 'dotypos_default'"),
+        ],
+        ids=str,
+    )
+    def test_what_only_a_run_can_know_fails_the_task_at_once_and_writes_nothing(
         self, extract: Extract, orders: list[str], arguments: dict[str, Any], message: str, tmp_path: Path
     ) -> None:
         with pytest.raises(fail_exception(), match=message):
             extract(**arguments)
         assert names_in(tmp_path) == set()
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"entity": "{{ params.entity }}", "filter": "no|such|field", "include": "items", "columns": "nots"},
+            {"since": "{{ ds }}", "until": "{{ ts }}"},
+            {"destination": "{{ var.value.lake }}/dotypos", "cloud_id": "{{ params.cloud }}"},
+            {"include": "{{ params.lists }}", "columns": "orderItems.name,note"},
+            {"filter": [("_branchId", "in", ["{{ params.branch }}"])]},
+            {"since": date(2026, 3, 1), "until": "2026-03-02", "timezone": "Europe/Prague"},
+        ],
+        ids=str,
+    )
+    def test_templates_and_good_literals_are_taken(self, arguments: dict[str, Any]) -> None:
+        operator = _operator(**arguments)
+        assert {name: getattr(operator, name) for name in arguments} == arguments
 
     @pytest.mark.parametrize(
         "arguments",
@@ -293,7 +337,7 @@ class TestWindows:
         ids=str,
     )
     def test_bad_settings_are_told_when_the_dag_is_parsed(self, arguments: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match=next(iter(arguments))):
+        with pytest.raises(DotyposInputError, match=next(iter(arguments))):
             DotyposToObjectStorageOperator(task_id="x", entity="orders", destination="file:///x", **arguments)
 
     def test_a_snapshot_has_no_start(self) -> None:

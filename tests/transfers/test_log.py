@@ -56,33 +56,35 @@ def test_a_short_extraction_with_children(
     folder = result["manifest"].rpartition("/")[0]
     assert len(sandbox.requests) == 3  # sign-in, the cloud, the orders: none for the log
     assert [re.sub(r"\d+ bytes|[\d.]+ kB", "… kB", line) for line in lines] == [
-        f"Extracting orders with order items of U Zlaté lžičky ({sandbox.cloud_ids[0]}), "
-        "changed from 2026-03-01 00:00 to 2026-03-02 00:00 UTC.",
-        f"The files go to {folder}",
+        f"Extracting orders with order items of U Zlaté lžičky ({sandbox.cloud_ids[0]}).",
+        "The window is from 2026-03-01 00:00 to 2026-03-02 00:00 UTC.",
+        f"Folder: {folder}",
+        f"Manifest: {folder}/_manifest-0001.json",
         "1 order, 2 order items in 2 files, … kB.",
-        f"The manifest is {folder}/_manifest-0001.json",
     ]
 
 
 def test_a_window_without_rows(extract: Extract, sandbox: Sandbox, lines: list[str]) -> None:
     extract(timezone="Europe/Prague", filter="_employeeId|eq|123454321")
-    assert lines[0].startswith(f"Extracting orders of cloud {sandbox.cloud_ids[0]}, changed from 2026-03-01 01:00 to")
-    assert lines[0].endswith("Europe/Prague, filtered.")
-    assert lines[-2] == "No orders. The set is empty."
+    assert lines[:2] == [
+        f"Extracting filtered orders of cloud {sandbox.cloud_ids[0]}.",
+        "The window is from 2026-03-01 01:00 to 2026-03-02 01:00 Europe/Prague.",
+    ]
+    assert lines[-1] == "No orders. The set is empty."
     assert "123454321" not in "".join(lines)
 
 
 def test_a_kept_window_and_one_that_is_replaced(extract: Extract, orders: list[str], lines: list[str]) -> None:
     extract()
     extracted = lines[-2:]
-    assert extracted[0].startswith("750 orders in ")
+    assert extracted[1].startswith("750 orders in ")
     del lines[:]
     extract()
-    assert lines[2:] == ["The set exists already, with 750 rows. It is kept: overwrite=True replaces it.", *extracted]
+    assert lines[3:] == ["The set exists already, with 750 rows. It is kept: overwrite=True replaces it.", *extracted]
     del lines[:]
     extract(overwrite=True)
-    assert lines[2] == "The set exists already, with 750 rows. The new one replaces it."
-    assert lines[-1].endswith("/_manifest-0002.json")
+    assert lines[3] == "The set exists already, with 750 rows. The new one replaces it."
+    assert lines[-2].endswith("/_manifest-0002.json")
 
 
 def test_an_extraction_that_is_resumed(
@@ -94,18 +96,17 @@ def test_an_extraction_that_is_resumed(
         extract(concurrency=1)
     del lines[:]
     extract(concurrency=1)
-    assert re.fullmatch(r"Checking 1 part \(\d+ kB\) that an earlier attempt has left\.", lines[2])
-    assert re.fullmatch(r"Kept from an earlier attempt: \d+ orders\.", lines[3])
-    assert lines[4].startswith("750 orders in ")
+    assert re.fullmatch(r"Checking 1 part \(\d+ kB\) that an earlier attempt has left\.", lines[3])
+    assert re.fullmatch(r"Kept from an earlier attempt: \d+ orders\.", lines[4])
+    assert re.fullmatch(r"Small files of orders are merged: 1 instead of \d+\.", lines[5])
+    assert lines[7].startswith("750 orders in 1 file, ")
 
 
 def test_everything_and_its_tail(extract: Extract, sandbox: Sandbox, lines: list[str]) -> None:
     extract(entity="tags", since=None)
-    assert lines[0].endswith(", changed before 2026-03-02 00:00 UTC.")
-    assert lines[2].startswith(
-        "Rows that changed meanwhile have left the window. So that none is missing, tags changed from 2026-03-02 00:00 "
-        "to "
-    )
+    assert lines[1] == "The window is from the beginning to 2026-03-02 00:00 UTC."
+    assert lines[3].startswith("Reading on from 2026-03-02 00:00 to ")
+    assert lines[3].endswith(": rows that changed meanwhile have moved there.")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_everything_and_its_tail(extract: Extract, sandbox: Sandbox, lines: list
 def test_what_is_read_whole(extract: Extract, lines: list[str], arguments: dict[str, Any], line: str) -> None:
     extract(since=None, **arguments)
     assert lines[0].startswith(line)
-    assert "changed" not in lines[0]
+    assert lines[1].startswith("Folder: ")
 
 
 def test_rows_that_changed_meanwhile_are_told(extract: Extract, sandbox: Sandbox, lines: list[str]) -> None:
@@ -134,10 +135,10 @@ def test_rows_that_changed_meanwhile_are_told(extract: Extract, sandbox: Sandbox
 
     sandbox.faults.append(Change("500", path="/tags", skip=2))
     extract(entity="tags", since=None, concurrency=1)
-    assert lines[-2].startswith("3 tags (2 different) in ")
+    assert lines[-1].startswith("3 tags (2 different) in ")
 
 
 def test_a_sets_files_are_counted_in_the_singular(extract: Extract, sandbox: Sandbox, lines: list[str]) -> None:
     sandbox.shop.insert(sandbox.cloud_ids[0], "branches", {"versionDate": SINCE_MS})
     extract(entity="branches")
-    assert re.fullmatch(r"1 branch in 1 file, \d+ bytes\.", lines[-2])
+    assert re.fullmatch(r"1 branch in 1 file, \d+ bytes\.", lines[-1])

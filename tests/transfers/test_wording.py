@@ -47,8 +47,8 @@ def test_a_size_has_two_digits_or_more(number: int, text: str) -> None:
 
 def test_a_window_is_told_in_the_authors_zone_and_without_zeros() -> None:
     march = Window.of("2026-03-28T23:00:00Z", "2026-03-29T22:00:30Z")
-    assert period(march) == "changed from 2026-03-28 23:00 to 2026-03-29 22:00:30 UTC"
+    assert period(march) == "from 2026-03-28 23:00 to 2026-03-29 22:00:30 UTC"
     prague = ZoneInfo("Europe/Prague")
-    assert period(march, prague) == "changed from 2026-03-29 00:00 to 2026-03-30 00:00:30 Europe/Prague"
+    assert period(march, prague) == "from 2026-03-29 00:00 to 2026-03-30 00:00:30 Europe/Prague"
     everything = Window.of(None, "2026-03-28T23:00:00.250Z")
-    assert period(everything) == "changed before 2026-03-28 23:00:00.250 UTC"
+    assert period(everything) == "from the beginning to 2026-03-28 23:00:00.250 UTC"

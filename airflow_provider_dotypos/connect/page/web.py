@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Form, Request, Response
@@ -23,6 +23,7 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 from airflow_provider_dotypos.api.check import CheckResult, place_of
 from airflow_provider_dotypos.api.connector import connector
+from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError
 from airflow_provider_dotypos.api.settings import DEFAULT_BASE_URL
 from airflow_provider_dotypos.connect import pages
@@ -30,17 +31,23 @@ from airflow_provider_dotypos.connect.grant import SIGNATURE_LIFE, is_dotypos
 from airflow_provider_dotypos.connect.journey import Connected, Failed, HeldElsewhere, OtherCloud, Target, store
 from airflow_provider_dotypos.connect.page import arrival, departure
 from airflow_provider_dotypos.connect.page.departure import Typed
+from airflow_provider_dotypos.connect.page.next_steps import find_documentation, write_first_dag
+from airflow_provider_dotypos.connect.page.suggestion import suggest_id
 from airflow_provider_dotypos.connect.page.visitor import KeptResult, RefusedError, Visitor, back_at, login, visitor
 from airflow_provider_dotypos.connect.routes import CALLBACK
 from airflow_provider_dotypos.connections import audit, stored
-from airflow_provider_dotypos.connections.checking import check_all
+from airflow_provider_dotypos.connections.checking import check_all, check_lists
 from airflow_provider_dotypos.connections.errors import ConnectError, WrongConnectionError
 from airflow_provider_dotypos.connections.stored import StoredConnection
-from airflow_provider_dotypos.provider_info import CONN_FIELDS
+from airflow_provider_dotypos.provider_info import CONN_FIELDS, provider_info
 
 log = logging.getLogger(__name__)
 
-DEFAULT_CONN_ID = "dotypos_default"
+#: Requests that show what a connection may read: one for each list, those for the cloud and for the parents of lists.
+_ACCESS_REQUESTS = sum(1 + (entity.parent is not None) for entity in entities().values() if entity.listed) + 2
+
+#: Where Dotypos describes its entities.
+_API_REFERENCE = provider_info()["integrations"][0]["external-doc-url"]
 
 app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
 
@@ -60,6 +67,24 @@ def check_connections(visit: Visit, conn_id: Field = "", csrf_token: CsrfToken =
     """Show whether one connection works, or without an id which of all."""
     visit.require_own_form(csrf_token)
     return _show_list(visit, check_all([each for each in _list_editable(visit) if conn_id in ("", each.conn_id)]))
+
+
+@app.post("/access")
+def show_access(visit: Visit, conn_id: Field = "", csrf_token: CsrfToken = "") -> Response:
+    """Show which lists a connection may read."""
+    visit.require_own_form(csrf_token)
+    connection = visit.find(conn_id)
+    verdict = check_all([connection])[conn_id]
+    checks = check_lists(connection.settings()) if verdict.works else []
+    return visit.page(
+        "access.html",
+        conn_id=conn_id,
+        verdict=verdict,
+        readable=[each.check for each in checks if each.result == "readable"],
+        empty=[each.check for each in checks if each.result == "empty"],
+        refused=[each for each in checks if each.result == "refused"],
+        unknown=[each for each in checks if each.result not in ("readable", "empty", "refused")],
+    )
 
 
 @app.get("/connect")
@@ -215,10 +240,16 @@ def _show_result(visit: Visitor, kept: KeptResult, problem: str | None = None, s
     """Show how a journey ended. The template gets only what is named here, and a grant only as a value to store."""
     match kept.result:
         case Connected(conn_id=conn_id, cloud=cloud):
-            return visit.page("connected.html", conn_id=conn_id, cloud=cloud)
+            return visit.page(
+                "connected.html",
+                conn_id=conn_id,
+                cloud=cloud,
+                access_requests=_ACCESS_REQUESTS,
+                **_next_steps(conn_id),
+            )
         case Failed(conn_id=conn_id, message=message):
             return visit.page("failed.html", conn_id=conn_id, message=message, waiting=False)
-        case OtherCloud(conn_id=conn_id, cloud=cloud, own_cloud=own_cloud):
+        case OtherCloud(conn_id=conn_id, cloud=cloud, own_cloud=own_cloud, grant=grant):
             visit.find(conn_id)  # which may be refused by now
             return visit.page(
                 "other_cloud.html",
@@ -228,6 +259,7 @@ def _show_result(visit: Visitor, kept: KeptResult, problem: str | None = None, s
                 own_cloud=own_cloud,
                 problem=problem,
                 question=kept.sealed,
+                suggested=suggest_id(grant),
             )
         case HeldElsewhere(conn_id=conn_id, cloud=cloud, held_in=held_in, grant=grant):
             # The connection's other extras may be secrets that the visitor can't read elsewhere.
@@ -240,7 +272,16 @@ def _show_result(visit: Visitor, kept: KeptResult, problem: str | None = None, s
                 held_in=held_in,
                 value=replace(connection, extra=own).with_grant(grant.extra),
                 hidden=sorted(connection.extra.keys() - CONN_FIELDS.keys()),
+                **_next_steps(conn_id),
             )
+
+
+def _next_steps(conn_id: str) -> dict[str, Any]:
+    return {
+        "first_dag": write_first_dag(conn_id),
+        "documentation": find_documentation(),
+        "api_reference": _API_REFERENCE,
+    }
 
 
 def _show_list(visit: Visitor, verdicts: dict[str, CheckResult]) -> Response:
@@ -248,7 +289,12 @@ def _show_list(visit: Visitor, verdicts: dict[str, CheckResult]) -> Response:
     if not connections:
         visit.require_edit(None)
     return visit.page(
-        "connections.html", connections=connections, verdicts=verdicts, may_add=may_add, is_dotypos=is_dotypos
+        "connections.html",
+        connections=connections,
+        verdicts=verdicts,
+        may_add=may_add,
+        is_dotypos=is_dotypos,
+        access_requests=_ACCESS_REQUESTS,
     )
 
 
@@ -265,21 +311,12 @@ def _show_departure(
         status,
         connection=connection,
         problem=problem,
-        typed=typed or Typed(_free_default() if connection is None else ""),
+        typed=typed or Typed(suggest_id() if connection is None else ""),
         back=back_at(visit.request),
         base_url=base_url,
         goes_to=f"{connector(base_url)}/v2" if base_url else None,
         foreign=base_url is not None and not is_dotypos(base_url),
     )
-
-
-def _free_default() -> str:
-    """Return the id that hooks use by default, if a new connection can have it."""
-    try:
-        stored.require_unused(DEFAULT_CONN_ID)
-    except WrongConnectionError:
-        return ""
-    return DEFAULT_CONN_ID
 
 
 def _list_editable(visit: Visitor) -> list[StoredConnection]:

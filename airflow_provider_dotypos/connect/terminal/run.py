@@ -169,7 +169,7 @@ class ConnectRun:
     def _end(self, grant: Grant, client_id: str | None, client_secret: str | None) -> Ending:
         result = conclude(grant, self.chosen.with_credentials(client_id, client_secret))
         if isinstance(result, HeldElsewhere | NotStored):
-            self.give(self.chosen.write_out(grant, client_id, self.args.format))
+            self.give(self.chosen.write_out(result.grant, client_id, self.args.format))
         match result:
             case Connected(message=message, conn_id=conn_id):
                 return Ending(0, "Connected", f"{message}. Stored in Airflow's database as {conn_id}.")

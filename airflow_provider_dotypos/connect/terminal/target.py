@@ -72,7 +72,7 @@ class ChosenTarget:
     @property
     def facts(self) -> dict[str, str | None]:
         """What pages show of it: its id, the cloud to choose, and its own cloud."""
-        return {"conn_id": self.conn_id, "expected": self.expected, "current": self.target.connection.cloud_id}
+        return {"conn_id": self.conn_id, "expected": self.expected, "current": self.target.connection.cloud}
 
     @property
     def destination(self) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from fastapi import APIRouter, Request, Response
 
 from airflow_provider_dotypos.sandbox.api.calls import state_of
+from airflow_provider_dotypos.sandbox.api.pages import SAFE, page
 from airflow_provider_dotypos.sandbox.api.state import State
 from airflow_provider_dotypos.sandbox.api.tokens import Visit
 
@@ -27,12 +28,6 @@ TIME_TO_DECIDE = 15 * 60  # seconds, about [D2]
 # What the real pages say, in our words [D2, C1].
 EXPIRED = "The connection has expired. Please check the time settings on your device."
 UNKNOWN = "Unknown client application or wrong application secret."
-
-_SAFE = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 def sign(secret: str, timestamp: str) -> str:
@@ -58,7 +53,7 @@ async def connect_legacy(request: Request) -> Response:
     state, fields = state_of(request), request.query_params
     secret = fields.get("client_secret", "")
     if not _same(fields.get("client_id", ""), state.client_id) or not _same(secret, state.client_secret):
-        return _page("Not connected", f"<p>{UNKNOWN}</p>", 403)
+        return page("Not connected", f"<p>{UNKNOWN}</p>", 403)
     return _consent(state, fields)
 
 
@@ -68,13 +63,13 @@ async def decide(request: Request) -> Response:
     state, fields = state_of(request), await _form(request)
     visit = state.visits.pop(fields.get("visit", ""), None)
     if visit is None or time.time() - visit.since > TIME_TO_DECIDE:
-        return _page("Not connected", f"<p>{EXPIRED}</p>", 403)
+        return page("Not connected", f"<p>{EXPIRED}</p>", 403)
     if fields.get("decision") != "allow":
         # What the real page does on a refusal is not known [U]; this is the usual way [A].
         return _back(visit, {"error": "access_denied"})
     chosen = fields.get("cloud", "")
     if chosen not in map(str, state.cloud_ids):
-        return _page("Not connected", "<p>Choose one of your clouds.</p>", 400)
+        return page("Not connected", "<p>Choose one of your clouds.</p>", 400)
     token = state.tokens.connect(int(chosen))
     return _back(visit, {"token": token, "cloudid": chosen})  # cloudid in lower case [D]
 
@@ -83,10 +78,10 @@ def _open(state: State, fields: Mapping[str, str]) -> Response:
     timestamp, signature = fields.get("timestamp", ""), fields.get("signature", "")
     known = _same(fields.get("client_id", ""), state.client_id)
     if not known or not _same(signature, sign(state.client_secret, timestamp)):
-        return _page("Not connected", f"<p>{UNKNOWN}</p>", 403)
+        return page("Not connected", f"<p>{UNKNOWN}</p>", 403)
     now = time.time() + state.date_offset
     if not timestamp.isascii() or not timestamp.isdigit() or abs(now - int(timestamp)) > CLOCK_TOLERANCE:
-        return _page("Not connected", f"<p>{EXPIRED}</p>", 403)
+        return page("Not connected", f"<p>{EXPIRED}</p>", 403)
     return _consent(state, fields)
 
 
@@ -94,9 +89,9 @@ def _consent(state: State, fields: Mapping[str, str]) -> Response:
     redirect_uri = fields.get("redirect_uri", "")
     target = urlsplit(redirect_uri)
     if fields.get("scope") != "*":  # the only one supported [D]
-        return _page("Not connected", "<p>The scope must be *.</p>", 400)
+        return page("Not connected", "<p>The scope must be *.</p>", 400)
     if target.scheme not in ("http", "https") or not target.netloc:
-        return _page("Not connected", "<p>The redirect_uri must be a web address.</p>", 400)
+        return page("Not connected", "<p>The redirect_uri must be a web address.</p>", 400)
     visit = secrets.token_urlsafe(16)
     state.visits[visit] = Visit(redirect_uri, fields.get("state"), time.time())
     choices = "".join(
@@ -104,7 +99,7 @@ def _consent(state: State, fields: Mapping[str, str]) -> Response:
         f"{escape(cloud['name'])} ({cloud['id']})</label></p>"
         for cloud in state.allowed_clouds()
     )
-    return _page(
+    return page(
         "Connect an application",
         f"<p>The application <b>{escape(fields.get('client_id', ''))}</b> asks to use one of your clouds. "
         f"You will be sent back to <b>{escape(target.netloc)}</b>.</p>"
@@ -120,7 +115,7 @@ def _back(visit: Visit, answer: dict[str, str]) -> Response:
         answer["state"] = visit.state
     parts = urlsplit(visit.redirect_uri)
     query = "&".join(filter(None, (parts.query, urlencode(answer))))
-    return Response(status_code=302, headers={"Location": urlunsplit(parts._replace(query=query)), **_SAFE})
+    return Response(status_code=302, headers={"Location": urlunsplit(parts._replace(query=query)), **SAFE})
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -130,13 +125,3 @@ async def _form(request: Request) -> dict[str, str]:
 
 def _same(given: str, right: str) -> bool:
     return hmac.compare_digest(given.encode(), right.encode())
-
-
-def _page(title: str, content: str, status: int = 200) -> Response:
-    html = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}: Dotypos sandbox</title>'
-        "<style>body{font:16px/1.5 sans-serif;max-width:34em;margin:4em auto;padding:0 1em}"
-        "button{font:inherit;padding:.4em 1.4em}small{color:#666}</style>"
-        f"<h1>{title}</h1>{content}<small>This is a sandbox with invented data, not Dotypos.</small></html>"
-    )
-    return Response(html, status, _SAFE, "text/html; charset=utf-8")

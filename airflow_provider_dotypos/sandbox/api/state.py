@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from airflow_provider_dotypos.sandbox.api import tokens
@@ -10,10 +11,14 @@ from airflow_provider_dotypos.sandbox.faults import Fault, Request
 from airflow_provider_dotypos.sandbox.limit import Limit
 from airflow_provider_dotypos.sandbox.shop.rows import Rows
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_ALL_ADDRESSES = ("0.0.0.0", "::")
+
 
 class State:
     """The state of one API. It may be changed while the API answers.
 
+    :ivar host: what the API listens on. Other hosts reach it unless this is one of ``LOOPBACK``.
     :ivar refresh_token: with ``client_id`` and ``client_secret``: credentials of the form that real ones have.
     :ivar cloud_ids: the two clouds that the token may use.
     :ivar foreign_cloud_id: a cloud that exists, but that the token may not use.
@@ -25,10 +30,11 @@ class State:
     :ivar date_offset: seconds by which its clock is off, in the ``Date`` header and in the connector.
     """
 
-    def __init__(self, shop: Rows, behaviour: Behaviour, port: int) -> None:
+    def __init__(self, shop: Rows, behaviour: Behaviour, port: int, host: str) -> None:
         self.shop = shop
         self.behaviour = behaviour
         self.port = port
+        self.host = host
         self.tokens = tokens.Tokens(shop.cloud_ids)
         self.refresh_token = tokens.REFRESH_TOKEN
         self.client_id = tokens.CLIENT_ID
@@ -69,8 +75,18 @@ class State:
 
     @property
     def url(self) -> str:
-        """The base URL, such as ``http://127.0.0.1:8765``."""
-        return f"http://127.0.0.1:{self.port}"
+        """The base URL, such as ``http://127.0.0.1:8765``, as other hosts reach it."""
+        return f"{self._address}:{self.port}"
+
+    @property
+    def open_to_the_network(self) -> bool:
+        """Whether other hosts reach it."""
+        return self.host not in LOOPBACK
+
+    @property
+    def _address(self) -> str:
+        host = _address_of_this_machine() if self.host in _ALL_ADDRESSES else self.host
+        return f"http://[{host}]" if ":" in host else f"http://{host}"
 
     def allowed_clouds(self) -> list[dict[str, Any]]:
         """Return the clouds that the token may use."""
@@ -78,12 +94,23 @@ class State:
 
     def connection(self, cloud_id: int | None = None) -> dict[str, Any]:
         """Return the Airflow connection to a cloud, in the form that ``airflow connections add --conn-json`` takes."""
+        switch = {"allow_http": True} if self.open_to_the_network else {}
         return {
             "conn_type": "dotypos",
             "login": self.client_id,
             "password": self.client_secret,
             # Apart, as the form has them: the Test button of Airflow 3.3.2 fails for connections without a port.
-            "host": "http://127.0.0.1",
+            "host": self._address,
             "port": self.port,
-            "extra": {"refresh_token": self.refresh_token, "cloud_id": str(cloud_id or self.cloud_ids[0])},
+            "extra": {"refresh_token": self.refresh_token, "cloud_id": str(cloud_id or self.cloud_ids[0]), **switch},
         }
+
+
+def _address_of_this_machine() -> str:
+    """Return the address from which this machine would send something to the network; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
+        try:
+            unsent.connect(("192.0.2.1", 9))
+            return str(unsent.getsockname()[0])
+        except OSError:  # it has no network
+            return socket.gethostname()

@@ -19,6 +19,7 @@ import msgspec
 from airflow_provider_dotypos.transfers.files.commit import Attempt
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.part import ChildFile, Contents, Part, joined
+from airflow_provider_dotypos.transfers.wording import spoken
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +108,10 @@ class Merger:
         ):
             merged = {group[0]: self._merged_file(table, [files[i] for i in group]) for group in groups}
             gone = {i for group in groups for i in group[1:]}
+            log.info(
+                "Small files of %s are merged: %d instead of %d.", spoken(table), len(files) - len(gone), len(files)
+            )
             files = [merged.get(i, file) for i, file in enumerate(files) if i not in gone]
-            log.info("Small files of %s are merged: it has %d files now.", table, len(files))
         return files
 
     def _merged_file(self, table: str, files: Sequence[_File]) -> _File:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.streams import Triple
+from airflow_provider_dotypos.api.query import Triple
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
 from airflow_provider_dotypos.transfers.files.manifest import CommittedSet, Manifest, read_manifest

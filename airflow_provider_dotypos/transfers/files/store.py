@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.transfers.arguments import check_destination
 from airflow_provider_dotypos.transfers.files.staging import open_private, remove_left_overs, staging_folder
 from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
 
@@ -257,21 +258,15 @@ class Store:
 def object_path(path: str | ObjectStoragePath, conn_id: str | None = None) -> ObjectStoragePath:
     """Return a path of an object store, with a connection for it if one is given.
 
-    :raises DotyposInputError: it is relative (a worker's current directory is no place to keep anything), or there is
-        no file system for its scheme.
+    :raises DotyposInputError: it is relative, or there is no file system for its scheme.
     """
     from airflow.sdk import ObjectStoragePath
 
     if isinstance(path, ObjectStoragePath):
         return path
-    text = path.strip() if isinstance(path, str) else ""
-    scheme, separator, rest = text.partition("://")
-    absolute = text.startswith("/") or (separator and (rest.startswith("/") if scheme in _LOCAL else rest))
-    if not absolute:
-        raise DotyposInputError(
-            f"destination must be an absolute path or an address, such as file:///data/dotypos (three slashes) or "
-            f"s3://bucket/dotypos, not {path!r}"
-        )
+    check_destination(path)
+    text = path.strip()
+    scheme = text.partition("://")[0]
     try:
         # Airflow 3.1 takes conn_id=None for "none at all", and forgets the one in the path.
         place = ObjectStoragePath(text, conn_id=conn_id) if conn_id else ObjectStoragePath(text)
@@ -282,9 +277,6 @@ def object_path(path: str | ObjectStoragePath, conn_id: str | None = None) -> Ob
         raise DotyposInputError(f"destination: no file system for {scheme + '://'!r} ({error}); {cure}") from None
     return place
 
-
-#: Schemes of the worker's own disk.
-_LOCAL = ("file", "local")
 
 #: What brings Airflow the file system of a scheme.
 _PACKAGES = {

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import msgspec
 
-from airflow_provider_dotypos.api.entities import find_entity, nearest
+from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposResponseError
+from airflow_provider_dotypos.api.names import nearest
 from airflow_provider_dotypos.api.query import include_names
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat

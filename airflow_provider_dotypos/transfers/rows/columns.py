@@ -15,9 +15,9 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from airflow_provider_dotypos.api.characters import REPLACEMENT
-from airflow_provider_dotypos.api.entities import Entity, Field, find_entity, nearest
+from airflow_provider_dotypos.api.entities import Entity, Field, find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.query import split_names
+from airflow_provider_dotypos.api.names import nearest, split_names
 
 #: Counts the changes of names, kinds or order that readers of earlier files would notice.
 SCHEMA_VERSION = 1
@@ -50,8 +50,7 @@ _KINDS: Mapping[str, Kind] = {
 }
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """One column.
 
     :param name: the API's name of the field.
@@ -199,7 +198,7 @@ def columns_of(
         it doesn't know: nobody can vouch for these.
     :raises DotyposInputError: if a name is unknown (the message lists those that exist), or can't be omitted.
     """
-    only, without = split_names(columns), split_names(exclude)
+    only, without = split_names(columns, "columns"), split_names(exclude, "exclude")
     if columns is not None and not only:
         raise DotyposInputError("columns is empty; leave it out to have all")
     _check_names(entity, included, only + without)

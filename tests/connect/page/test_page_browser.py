@@ -141,7 +141,20 @@ def test_a_new_connection_is_made_connected_checked_and_leaves_no_token_behind(a
     assert (printed["conn_type"], printed["login"], printed["host"]) == ("dotypos", sandbox.client_id, sandbox.url)
     extra = printed["extra_dejson"]
     extra = extra if isinstance(extra, dict) else json.loads(extra.replace("'", '"'))
-    assert extra == {"refresh_token": token, "cloud_id": str(sandbox.cloud_ids[0])}
+    assert (extra["refresh_token"], extra["cloud_id"]) == (token, str(sandbox.cloud_ids[0]))
+
+    page.goto(f"{world.server.url}/connections")
+    connections = test_connection_form.Connections(page)
+    assert connections.press_test("praha_centrum")[0], "3.3.2's Test needs the stored port"
+    form = connections.edit("praha_centrum")
+    expect(form.field("Port")).to_have_value(str(urlsplit(sandbox.url).port))
+    form.open("Advanced")
+    form.field("Max concurrency").fill("2")
+    form.save()
+    assert connections.press_test("praha_centrum")[0]
+    stored = world.stored("praha_centrum")
+    assert stored is not None
+    assert (stored["extra"]["max_concurrency"], stored["extra"]["refresh_token"]) == (2, token)
 
 
 def history_of(page: playwright.Page) -> list[str]:

@@ -17,9 +17,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
+from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.connect.page.seals import Seals
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from airflow_provider_dotypos.sandbox.errors import RefusedError
 from tests.connect.conftest import (
     ADMIN,
     HELD_IN_ENVIRONMENT,
@@ -60,7 +62,9 @@ class TestAJourney:
         token = stored["extra"].pop("refresh_token")
         assert sandbox.tokens.refresh[token] == {clouds[1]}
         assert token != sandbox.refresh_token
-        assert stored["extra"] == {"timeout": 25, "max_concurrency": 2, "cloud_id": str(clouds[1])}
+        name = sandbox.shop.cloud(clouds[1])["name"]
+        kept = {"timeout": 25, "max_concurrency": 2, "cloud_id": str(clouds[1]), "cloud_name": name}
+        assert {name: value for name, value in stored["extra"].items() if value is not None} == kept
         assert (stored["description"], stored["login"]) == ("the bar", sandbox.client_id)
         assert stored["password"] == sandbox.client_secret
 
@@ -524,7 +528,8 @@ class TestAConnectionHeldElsewhere:
         assert f"{conn_id} is held in {place}" in shown_text(result)
         pages = departure, going, result
         assert not any(page_world.sandbox.client_secret in page.text for page in pages)
-        (value,) = re.findall(r"<textarea[^>]*>(.*?)</textarea>", result.text, re.DOTALL)
+        value, first_dag = re.findall(r"<textarea[^>]*>(.*?)</textarea>", result.text, re.DOTALL)
+        assert f'dotypos_conn_id="{conn_id}"' in unescape(first_dag)
         assert json.loads(unescape(value))["extra"]["timeout"] == 20, "what was there stays"
         monkeypatch.setenv("AIRFLOW_CONN_VALUE_OF_THE_PAGE", unescape(value))
         works, message = DotyposHook("value_of_the_page").test_connection()
@@ -555,14 +560,15 @@ class TestAConnectionHeldElsewhere:
 
 
 class TestWhatIsTyped:
-    def test_is_not_suggested_where_another_connection_has_the_name(self, page_world: PageWorld, ada: Person):
+    def test_is_suggested_unless_another_connection_has_the_name(self, page_world: PageWorld, ada: Person):
+        assert forms(ada.get("connect"))[0].fields["conn_id"] == "dotypos_default"
         page_world.add("dotypos_default", conn_type="postgres")
         try:
             page = ada.get("connect")
         finally:
             page_world.delete("dotypos_default")
         assert page.status_code == 200
-        assert forms(page)[0].fields["conn_id"] == ""
+        assert forms(page)[0].fields["conn_id"] == "dotypos_2"
 
     @pytest.mark.parametrize(
         ("typed", "message"),
@@ -688,7 +694,56 @@ class TestTheList:
         assert "working Connected to cloud" in checked["listed_good"]
         assert "token refused" in checked["listed_refused"]
         assert "never connected Refresh Token is missing" in checked["listed_never"]
+        for page in checked.values():
+            assert "Admin > Connect Dotypos" not in page, "a cure that leads to the page itself"
+        assert "Connect the cloud again (by the button on this page)" in checked["listed_refused"]
         assert "listed_postgres" not in checked["listed_good"]
+
+    def test_names_a_cloud_as_soon_as_it_is_known(self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]):
+        page_world.add("names_cloud", cloud=clouds[1], login=None)
+        name = page_world.sandbox.shop.cloud(clouds[1])["name"]
+        row = f"names_cloudin Airflow's database {{}}{clouds[1]} not stored"
+        assert row.format("") in shown_text(ada.get("./"))
+
+        with nothing_is_written(page_world):
+            checked = ada.post("check", form=ada.form_token(), conn_id="names_cloud")
+        assert row.format(name) in shown_text(checked)
+
+    def test_leads_to_what_a_connection_may_read(
+        self,
+        page_world: PageWorld,
+        ada: Person,
+        sandbox: Sandbox,
+        clouds: tuple[int, int],
+        refuse: Callable[[str, RefusedError], None],
+    ):
+        refuse("customers", RefusedError(403, "ACCESS_DENIED", "No permission for customers"))
+        page_world.add("may_read", cloud=clouds[0])
+        checked = ada.post("check", form=ada.form_token(), conn_id="may_read")
+        (form,) = [form for form in forms(checked) if form.action.endswith("/access")]
+        promised = int(re.findall(r"Takes about (\d+) requests", checked.text)[0])
+        before = len(sandbox.requests)
+        page = ada.submit(form)
+
+        shown = shown_text(page)
+        assert "What may_read may read" in shown
+        listed = {name for name, entity in entities().items() if entity.listed}
+        assert set(re.findall(r"<li><code>([\w-]+)</code>", page.text)) == listed
+        assert re.search(r"Refused \(1\) customers: GET .* answered 403", shown)
+        asked = sandbox.requests[before:]
+        assert {request.method for request in asked if "signin" not in request.path} == {"GET"}
+        assert promised - 2 <= len(asked) <= promised
+
+    def test_says_why_what_a_connection_may_read_is_not_known(
+        self, page_world: PageWorld, ada: Person, sandbox: Sandbox, clouds: tuple[int, int]
+    ):
+        page_world.add("may_not_read", cloud=clouds[0], token="0123456789abcdef" * 2)
+        before = len(sandbox.requests)
+        page = ada.post("access", form=ada.form_token(), conn_id="may_not_read")
+
+        assert "Refresh Token was refused" in shown_text(page)
+        assert len(sandbox.requests) - before == 2, "no list is asked for"
+        assert "Connect may_not_read again" in shown_text(page)
 
     def test_hides_what_does_not_belong_on_it(self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]):
         page_world.add("hides", cloud=clouds[0], login='<img src=x onerror="alert(1)">')

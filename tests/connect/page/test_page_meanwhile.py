@@ -200,8 +200,9 @@ class TestAHost:
 
         ada.begin("led_away", host=FOREIGN)
 
-        assert stored(page_world, "led_away")["extra"] == {"cloud_id": clouds[0], "timeout": 9}
-        assert (stored(page_world, "led_away")["host"], stored(page_world, "led_away")["port"]) == (FOREIGN, None)
+        extra = stored(page_world, "led_away")["extra"]
+        assert (extra["refresh_token"], extra["cloud_id"], extra["timeout"]) == (None, clouds[0], 9)
+        assert (stored(page_world, "led_away")["host"], stored(page_world, "led_away")["port"]) == (FOREIGN, 443)
         assert "never connected" in shown_text(ada.post("check", form=ada.form_token(), conn_id="led_away"))
 
     def test_typed_otherwise_is_the_same_host(self, page_world: PageWorld, ada: Person, clouds: tuple[int, int]):
@@ -251,13 +252,19 @@ class TestAnEdit:
             "client_id": {"old": None, "new": sandbox.client_id},
             "client_secret": "set",
             "host": {"old": None, "new": sandbox.url},
+            "port": {"old": None, "new": urlsplit(sandbox.url).port},
         }
         connected, changed = noted(world, "dotypos_connect_changed", "edited")
-        assert connected["fields"] == {"cloud_id": {"old": None, "new": str(clouds[0])}, "refresh_token": "set"}
+        assert connected["fields"] == {
+            "cloud_id": {"old": None, "new": str(clouds[0])},
+            "cloud_name": {"old": None, "new": sandbox.shop.cloud(clouds[0])["name"]},
+            "refresh_token": "set",
+        }
         assert changed["fields"] == {
             "client_id": {"old": sandbox.client_id, "new": "another"},
             "client_secret": "changed",
             "host": {"old": sandbox.url, "new": "https://user.example"},
+            "port": {"old": urlsplit(sandbox.url).port, "new": 443},
             "refresh_token": "removed",
         }
         ada.begin("edited")
@@ -272,6 +279,7 @@ class TestAnEdit:
         (changed,) = noted(page_world, "dotypos_connect_changed", "edited_cloud")
         assert changed["fields"] == {
             "cloud_id": {"old": str(clouds[0]), "new": str(clouds[1])},
+            "cloud_name": {"old": None, "new": page_world.sandbox.shop.cloud(clouds[1])["name"]},
             "refresh_token": "changed",
         }
         (made,) = noted(page_world, "dotypos_connect_made", "edited_cloud_too")

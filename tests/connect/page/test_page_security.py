@@ -210,10 +210,11 @@ class TestAForm:
                 ada.post("connect", form=form, conn_id="attacked", **typed),
                 ada.post("connect", form=form, conn_id="attacked_new", new="1", **typed),
                 ada.post("check", form=form),
+                ada.post("access", form=form, conn_id="attacked"),
                 ada.post("result", form=form, choice="replace"),
                 ada.post("result", form=form, choice="new", conn_id="attacked_new"),
             ]
-        assert [answer.status_code for answer in answers] == [403] * 5
+        assert [answer.status_code for answer in answers] == [403] * 6
         assert not any("attackers" in answer.text for answer in answers)
         assert sandbox_requests() == 0
 
@@ -298,6 +299,7 @@ def answers(page_world: PageWorld) -> dict[str, requests.Response]:
     return {
         "list": get(ada, ""),
         "checked": post(ada, "check", form=form, conn_id="answers"),
+        "access": post(ada, "access", form=form, conn_id="answers"),
         "departure": get(ada, "connect?conn_id=answers"),
         "new": get(ada, "connect"),
         "begun": begun,

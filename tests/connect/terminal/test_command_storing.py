@@ -17,6 +17,7 @@ import pytest
 from airflow_provider_dotypos.connections import stored
 from airflow_provider_dotypos.connections.stored import StoredConnection
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+from airflow_provider_dotypos.provider_info import CONN_FIELDS
 from airflow_provider_dotypos.sandbox import Sandbox
 from demo import children
 from tests.connect.terminal.command_run import PROCESS, Browser, Connect, Told, options_for, starter
@@ -77,12 +78,44 @@ def test_connecting_again_changes_the_token_and_nothing_else(
     assert run.end() == 0, run.told.read()
     held = found("dotypos_default")
     assert held.extra["refresh_token"] in sandbox.tokens.refresh
-    assert {**held.extra, "refresh_token": ""} == {"cloud_id": str(cloud_id), "timeout": 7, "refresh_token": ""}
+    kept = {name: value for name, value in held.extra.items() if name != "refresh_token" and value is not None}
+    assert kept == {"cloud_id": str(cloud_id), "cloud_name": "Bistro Pod Lípou", "timeout": 7}
+    assert held.extra.keys() == CONN_FIELDS.keys()
     assert (held.client_id, held.client_secret) == (sandbox.client_id, sandbox.client_secret)
     with sqlite3.connect(database) as stored:
         assert stored.execute("select description, schema, host from connection").fetchall() == [
             ("the till", "kept", fields["host"])
         ]
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "stored_port"),
+    [
+        (None, None, 443),
+        ("https://api.dotykacka.cz", None, 443),
+        ("api.dotykacka.cz", 0, 443),
+        ("https://proxy.example:8443/dotypos", None, 8443),
+        ("https://proxy.example", 9443, 9443),
+        ("http://127.0.0.1", None, 80),
+    ],
+)
+def test_a_stored_connection_has_what_airflows_ui_needs_and_keeps_the_rest(
+    database: Path, host: str | None, port: int | None, stored_port: int
+) -> None:
+    stored.create("bar", host=host, port=port, extra={"timeout": 7, "theirs": "kept"})
+    made = found("bar")
+    assert (made.host, made.port) == (host, stored_port)
+    assert made.extra == {**dict.fromkeys(CONN_FIELDS), "timeout": 7, "theirs": "kept"}
+
+    alter = "UPDATE connection SET port = NULL, extra = '{\"timeout\": 9}', is_extra_encrypted = 0"
+    with sqlite3.connect(database) as older:  # as earlier versions stored it
+        older.execute(alter)
+    granted = {"refresh_token": "fa4e70ce", "cloud_id": "310101001", "cloud_name": "Bar"}
+    stored.update("bar", extra=granted, base_url=None if port else made.base_url)
+
+    renewed = found("bar")
+    assert renewed.port == (443 if port else stored_port)
+    assert renewed.extra == {**dict.fromkeys(CONN_FIELDS), "timeout": 9, **granted}
 
 
 def test_a_connection_keeps_its_cloud_unless_told_otherwise(

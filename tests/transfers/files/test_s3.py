@@ -13,6 +13,7 @@ from airflow_provider_dotypos._compat import has_state_store, reschedule_excepti
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.transfers.files.manifest import manifest_name, read_manifest
 from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.piece_writer import PartAge
 from tests.transfers.conftest import SINCE_MS, UNTIL
 from tests.transfers.test_without_a_window import Runs, ids
 
@@ -36,6 +37,17 @@ def test_a_window_lands_whole(extract: Extract, orders: list[str], bucket: str, 
     assert len(keys(s3_url)) == 2 * result["files"] + 1
     assert extract(destination=bucket, max_part_bytes=100_000) == result
     assert all(address.startswith("s3://lake/dotypos/") for address in found.uris)
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
+def test_small_parts_are_merged(
+    extract: Extract, orders: list[str], bucket: str, s3_url: str, monkeypatch: pytest.MonkeyPatch, file_format: str
+) -> None:
+    monkeypatch.setattr(PartAge, "is_over", lambda self, since: True)  # each page is a part
+    result = extract(destination=bucket, concurrency=1, file_format=file_format)
+    assert result["files"] == 1
+    assert len(keys(s3_url)) == 3  # the sources are gone
+    assert read_manifest(result["manifest"], verify=True).manifest.rows == len(orders)
 
 
 def test_overwrite_replaces_it(extract: Extract, orders: list[str], bucket: str, s3_url: str, sandbox: Sandbox) -> None:

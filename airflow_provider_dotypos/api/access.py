@@ -12,8 +12,6 @@ from airflow_provider_dotypos.api.entities import Entity, entities
 from airflow_provider_dotypos.api.errors import DotyposError, DotyposPermissionError
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.reading import Reader
-from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.commands.connection import new_client
 
 #: Seconds that this machine's clock may be off. The connector accepts a signature for about a minute [D2].
 _CLOCK_MAY_BE_OFF = 30.0
@@ -40,14 +38,13 @@ class Check:
         return asdict(self)
 
 
-def check_access(settings: Settings, cloud: str) -> list[Check]:
+def check_access(client: DotyposClient, cloud: str) -> list[Check]:
     """Check what a working connection can be used for, by reading one row of each list.
 
     :param cloud: a sentence about the cloud.
     """
-    client = new_client(settings)
-    signed_in = Check("sign-in", "ok", f"Signed in at {settings.base_url}")
-    lists = [_readable(Reader(client), entity) for entity in entities().values() if entity.listed]
+    signed_in = Check("sign-in", "ok", f"Signed in at {client.settings.base_url}")
+    lists = [check_list(Reader(client), entity) for entity in entities().values() if entity.listed]
     return [signed_in, Check("cloud", "ok", cloud), _clock(client), *lists]
 
 
@@ -79,8 +76,8 @@ def _seconds_ahead(answer: Answer) -> float | None:
     return (now - date).total_seconds() - 0.5
 
 
-def _readable(reader: Reader, entity: Entity) -> Check:
-    """Read one row of a list."""
+def check_list(reader: Reader, entity: Entity) -> Check:
+    """Read one row of a list, and return whether it may be read."""
     try:
         place: dict[str, Any] = {}
         if entity.parent is not None:
