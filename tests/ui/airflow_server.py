@@ -83,9 +83,12 @@ def airflow_home(own: Path, name: str = "airflow") -> AirflowHome:
 
     :param own: see `empty_database`.
     """
-    home = AirflowHome(own / name)
+    home, empty = AirflowHome(own / name), empty_database(own)
     home.path.mkdir()
-    shutil.copy(empty_database(own), home.path / "airflow.db")
+    shutil.copy(empty, home.path / "airflow.db")
+    # With its secrets, which Airflow's commands write, and others expect.
+    configuration = (empty.parent / "airflow.cfg").read_text().replace(str(empty.parent), str(home.path))
+    (home.path / "airflow.cfg").write_text(configuration)
     return home
 
 
