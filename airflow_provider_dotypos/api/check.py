@@ -15,6 +15,7 @@ from typing import Literal
 
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import (
+    FRESH_TOKEN_REFUSED,
     HOW_TO_CONNECT,
     DotyposAnswerTooLargeError,
     DotyposApiError,
@@ -142,7 +143,7 @@ def _advice(error: DotyposError) -> str:
     signed_in = isinstance(error, DotyposApiError) and "signin" not in error.path
     refused = (DotyposAuthenticationError, DotyposPermissionError, DotyposNotFoundError)
     if isinstance(error, refused) and signed_in:
-        return f"Signed in, but refused: {error}"
+        return f"Signed in, but refused: {error}".replace(FRESH_TOKEN_REFUSED, _CHECK_AGAIN)
     if isinstance(error, DotyposRateLimitError):
         return f"Reached the server, but it asks for fewer requests; try again in a while: {error}"
     if isinstance(error, DotyposServerError) and (signed_in or error.status in (500, 502, 503, 504)):
@@ -162,6 +163,10 @@ _WRONG_TOKEN = (
     "Refresh Token was refused: it is wrong, revoked, or of another Dotypos server. Connect the cloud again "
     f"({HOW_TO_CONNECT})."
 )
+
+
+#: Whoever reads a check's message has just pressed the button that a task's message leads to.
+_CHECK_AGAIN = "Even a fresh access token was refused, which usually passes: check again in a minute."
 
 
 def _offer(clouds: list[Row]) -> str:

@@ -115,6 +115,26 @@ def test_a_cloud_refused_after_sign_in_points_at_cloud_id(
     assert "check Cloud ID" in message
 
 
+def test_a_refused_fresh_token_does_not_lead_to_the_button_that_was_just_pressed(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    sign_in = sandbox.tokens.sign_in
+
+    def issue(refresh_token: str, cloud_id: int | None) -> str:
+        token = sign_in(refresh_token, cloud_id)
+        sandbox.tokens.expire()
+        return token
+
+    monkeypatch.setattr(sandbox.tokens, "sign_in", issue)
+
+    status, message = DotyposHook().test_connection()
+
+    assert status is False
+    assert message.startswith("Signed in, but refused")
+    assert "which usually passes: check again in a minute" in message
+    assert "Test button" not in message
+
+
 def test_a_refused_connection_is_not_told_as_a_timeout(monkeypatch: pytest.MonkeyPatch):
     with Sandbox() as sandbox:
         connection = sandbox.connection()

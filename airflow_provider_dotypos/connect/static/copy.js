@@ -1,13 +1,10 @@
-// Copies a text field. Browsers give pages without TLS no clipboard of their own, so there the field is selected first.
+// Copies a text field. The browser's newer clipboard works over TLS only, which many an Airflow doesn't have.
 "use strict";
 for (const button of document.querySelectorAll("button[data-copies]")) {
   const field = document.getElementById(button.dataset.copies);
   button.hidden = false;
-  button.addEventListener("click", async () => {
+  button.addEventListener("click", () => {
     field.select();
-    let copied = true;
-    if (navigator.clipboard) await navigator.clipboard.writeText(field.value).catch(() => { copied = false; });
-    else copied = document.execCommand("copy");
-    button.nextElementSibling.textContent = copied ? "Copied" : "It is selected: press Ctrl-C or ⌘C.";
+    button.nextElementSibling.textContent = document.execCommand("copy") ? "Copied" : "Selected: press Ctrl-C or ⌘C";
   });
 }

@@ -20,6 +20,7 @@ from threading import Thread
 from typing import Any
 
 from airflow_provider_dotypos.api.connector import connector
+from airflow_provider_dotypos.api.errors import HOW_TO_CONNECT
 from airflow_provider_dotypos.connect.grant import (
     TIME_TO_DECIDE,
     Application,
@@ -180,7 +181,7 @@ class ConnectRun:
                 advice = "The command has printed the connection. Store it yourself."
                 return Ending(1, "Not stored", f"{message}, but storing it failed. {why} {advice}")
             case Failed(message=message):
-                return Ending(1, "Not connected", message)
+                return Ending(1, "Not connected", message.replace(HOW_TO_CONNECT, "run the command again"))
             case OtherCloud():
                 raise AssertionError("a command's target may change its cloud")
 

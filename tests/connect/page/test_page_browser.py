@@ -122,6 +122,10 @@ def test_a_new_connection_is_made_connected_checked_and_leaves_no_token_behind(a
     expect(page).to_have_title("Connected")
     expect(page.get_by_role("status")).to_contain_text("praha_centrum works in cloud")
     assert page.url == f"{ada.home}result"
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_text("Copied", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Show what it may read").click()
+    expect(page.get_by_role("heading", name="What praha_centrum may read")).to_be_visible()
     (token,) = set(sandbox.tokens.refresh) - known
     page.get_by_role("link", name="All connections").click()
     page.get_by_role("button", name="Check praha_centrum").click()
@@ -464,6 +468,9 @@ def pages_of_a_journey(visitor: Visitor, conn_id: str) -> Iterator[str]:
     visitor.depart(conn_id)
     visitor.allow()
     yield "connected"
+    page.get_by_role("button", name="Show what it may read").click()
+    page.get_by_role("heading", name=f"What {conn_id} may read").wait_for()
+    yield "access"
     visitor.open("callback")
     yield "failed"
     visitor.open("connect?conn_id=never_made")

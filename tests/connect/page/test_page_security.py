@@ -360,6 +360,7 @@ class TestAnswers:
         assert statuses == {
             "list": 200,
             "checked": 200,
+            "access": 200,
             "departure": 200,
             "new": 200,
             "begun": 303,

@@ -137,6 +137,7 @@ def test_a_token_that_does_not_work_is_not_taken(
     assert run.end() == 1
     assert "it doesn&#39;t work, so nothing was stored" in last.text
     assert "Refresh Token was refused" in run.told.read()
+    assert "Connect the cloud again (run the command again)" in run.told.read()
     assert not capfd.readouterr().out
 
 
