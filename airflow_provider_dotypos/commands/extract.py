@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_provider_dotypos.api.window import SETTLE
+from airflow_provider_dotypos.api.window import LONGEST_SETTLE, SETTLE
 from airflow_provider_dotypos.commands.options import (
     CLOUD_ID,
     CONN_ID,
@@ -14,6 +14,8 @@ from airflow_provider_dotypos.commands.options import (
     OUTPUT,
     WAREHOUSE_ID,
     Option,
+    number,
+    whole_number,
 )
 from airflow_provider_dotypos.commands.output import Report, tell
 from airflow_provider_dotypos.transfers.files.formats.file_format import NAMES
@@ -41,12 +43,12 @@ def options() -> list[Option]:
         (
             ("--settle",),
             {
-                "type": float,
+                "type": number(0, LONGEST_SETTLE),
                 "default": SETTLE,
                 "help": f"seconds until changes show in the API (default: {SETTLE:g})",
             },
         ),
-        (("--concurrency",), {"type": int, "help": "threads, 1 to 64 (default: the connection's)"}),
+        (("--concurrency",), {"type": whole_number(1, 64), "help": "threads, 1 to 64 (default: the connection's)"}),
         DESTINATION_CONN_ID,
         CONN_ID,
         CLOUD_ID,

@@ -6,9 +6,20 @@ import argparse
 from itertools import islice
 
 from airflow_provider_dotypos.api.entities import find_entity
-from airflow_provider_dotypos.commands.options import CLOUD_ID, CONN_ID, ENTITY, FILTER, OUTPUT, WAREHOUSE_ID, Option
+from airflow_provider_dotypos.commands.options import (
+    CLOUD_ID,
+    CONN_ID,
+    ENTITY,
+    FILTER,
+    OUTPUT,
+    WAREHOUSE_ID,
+    Option,
+    whole_number,
+)
 from airflow_provider_dotypos.commands.output import Report, tell
 from airflow_provider_dotypos.commands.rows import COLUMNS, PERSONAL, check_columns, rows_report
+
+_LIMIT = "rows to read, 1 to 100 (default: 5)"
 
 
 def options() -> list[Option]:
@@ -16,7 +27,7 @@ def options() -> list[Option]:
     sort = "sort by these fields, comma-separated, - in front for descending: --sort=-versionDate"
     return [
         ENTITY,
-        (("--limit",), {"type": int, "default": 5, "metavar": "ROWS", "help": "rows to read, 1 to 100 (default: 5)"}),
+        (("--limit",), {"type": whole_number(1, 100), "default": 5, "metavar": "ROWS", "help": _LIMIT}),
         FILTER,
         (("--sort",), {"metavar": "FIELDS", "help": sort}),
         COLUMNS,
@@ -42,4 +53,4 @@ def _report(args: argparse.Namespace) -> Report:
     place = {} if args.warehouse_id is None else {"warehouse_id": args.warehouse_id}
     reader = Reader(new_client(read_settings(args.conn_id, args.cloud_id)))
     rows = reader.rows(entity.name, filter=args.filter, sort=args.sort, limit=args.limit, **place)
-    return rows_report(entity, islice(rows, max(args.limit, 1)), args.columns, args.personal)
+    return rows_report(entity, islice(rows, args.limit), args.columns, args.personal)

@@ -6,9 +6,11 @@ import argparse
 from itertools import islice
 
 from airflow_provider_dotypos.api.entities import find_entity
-from airflow_provider_dotypos.commands.options import DESTINATION_CONN_ID, OUTPUT, Option, address
+from airflow_provider_dotypos.commands.options import DESTINATION_CONN_ID, OUTPUT, Option, address, whole_number
 from airflow_provider_dotypos.commands.output import Report, tell
 from airflow_provider_dotypos.commands.rows import COLUMNS, PERSONAL, rows_report
+
+_ROWS = whole_number(0, 1_000_000)
 
 
 def options() -> list[Option]:
@@ -19,7 +21,7 @@ def options() -> list[Option]:
     return [
         (("manifest",), {"metavar": "MANIFEST", "help": manifest}),
         (("--table",), {"metavar": "ENTITY", "help": table}),
-        (("--limit",), {"type": int, "default": 5, "metavar": "ROWS", "help": "rows to show (default: 5)"}),
+        (("--limit",), {"type": _ROWS, "default": 5, "metavar": "ROWS", "help": "rows to show (default: 5)"}),
         COLUMNS,
         PERSONAL,
         (("--verify",), {"action": "store_true", "help": verify}),
@@ -39,5 +41,5 @@ def _report(args: argparse.Namespace) -> Report:
 
     committed = read_manifest(address(args.manifest), args.destination_conn_id, verify=args.verify)
     table = args.table or committed.manifest.entity
-    rows = islice(committed.rows(table), max(args.limit, 0))
+    rows = islice(committed.rows(table), args.limit)
     return set_report(committed, {table: rows_report(find_entity(table), rows, args.columns, args.personal)})
