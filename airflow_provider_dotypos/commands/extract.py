@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_provider_dotypos.api.overrides import MOST_AT_ONCE
 from airflow_provider_dotypos.api.window import LONGEST_SETTLE, SETTLE
 from airflow_provider_dotypos.commands.options import (
     CLOUD_ID,
@@ -49,10 +48,7 @@ def options() -> list[Option]:
                 "help": f"seconds until changes show in the API (default: {SETTLE:g})",
             },
         ),
-        (
-            ("--concurrency",),
-            {"type": whole_number(1, MOST_AT_ONCE), "help": "threads, 1 to 64 (default: the connection's)"},
-        ),
+        (("--concurrency",), {"type": whole_number(1, 64), "help": "threads, 1 to 64 (default: the connection's)"}),
         DESTINATION_CONN_ID,
         CONN_ID,
         CLOUD_ID,

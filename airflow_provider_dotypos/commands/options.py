@@ -36,7 +36,6 @@ def _read(text: str, convert: Callable[[str], float], kind: str, least: float, m
 #: Cloud ids are 32-bit integers.
 cloud_id = whole_number(1, 2**31 - 1)
 port = whole_number(0, 65535)
-_row_id = whole_number(1, 2**63 - 1)
 
 CONN_ID: Option = (
     ("--conn-id",),
@@ -51,7 +50,10 @@ FILTER: Option = (
     ("--filter",),
     {"help": "conditions in the API's grammar, such as 'paid|eq|true;created|gteq|2026-01-01T00:00:00Z'"},
 )
-WAREHOUSE_ID: Option = (("--warehouse-id",), {"type": _row_id, "help": "for warehouse-products: the warehouse to read"})
+WAREHOUSE_ID: Option = (
+    ("--warehouse-id",),
+    {"type": whole_number(1, 2**63 - 1), "help": "for warehouse-products: the warehouse to read"},
+)
 DESTINATION_CONN_ID: Option = (
     ("--destination-conn-id",),
     {"help": "the Airflow connection of the object store, if its address doesn't name one"},

@@ -19,21 +19,15 @@ from airflow_provider_dotypos.commands.options import (
 from airflow_provider_dotypos.commands.output import Report, tell
 from airflow_provider_dotypos.commands.rows import COLUMNS, PERSONAL, check_columns, rows_report
 
+_LIMIT = "rows to read, 1 to 100 (default: 5)"
+
 
 def options() -> list[Option]:
     """Return the command's options."""
     sort = "sort by these fields, comma-separated, - in front for descending: --sort=-versionDate"
     return [
         ENTITY,
-        (
-            ("--limit",),
-            {
-                "type": whole_number(1, 100),
-                "default": 5,
-                "metavar": "ROWS",
-                "help": "rows to read, 1 to 100 (default: 5)",
-            },
-        ),
+        (("--limit",), {"type": whole_number(1, 100), "default": 5, "metavar": "ROWS", "help": _LIMIT}),
         FILTER,
         (("--sort",), {"metavar": "FIELDS", "help": sort}),
         COLUMNS,

@@ -10,6 +10,8 @@ from airflow_provider_dotypos.commands.options import DESTINATION_CONN_ID, OUTPU
 from airflow_provider_dotypos.commands.output import Report, tell
 from airflow_provider_dotypos.commands.rows import COLUMNS, PERSONAL, rows_report
 
+_ROWS = whole_number(0, 1_000_000)
+
 
 def options() -> list[Option]:
     """Return the command's options."""
@@ -19,15 +21,7 @@ def options() -> list[Option]:
     return [
         (("manifest",), {"metavar": "MANIFEST", "help": manifest}),
         (("--table",), {"metavar": "ENTITY", "help": table}),
-        (
-            ("--limit",),
-            {
-                "type": whole_number(0, 10_000),
-                "default": 5,
-                "metavar": "ROWS",
-                "help": "rows to show, 0 to 10,000 (default: 5)",
-            },
-        ),
+        (("--limit",), {"type": _ROWS, "default": 5, "metavar": "ROWS", "help": "rows to show (default: 5)"}),
         COLUMNS,
         PERSONAL,
         (("--verify",), {"action": "store_true", "help": verify}),

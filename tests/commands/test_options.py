@@ -43,11 +43,20 @@ def test_numbers_of_every_command_are_looked_at() -> None:
     }
 
 
-def test_the_refusal_names_the_option(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ("sandbox --days -1", "argument --days: must be a whole number from 0 to 3650, not '-1'"),
+        ("peek orders --limit 0", "argument --limit: must be a whole number from 1 to 100, not '0'"),
+        ("peek orders --limit 101", "argument --limit: must be a whole number from 1 to 100, not '101'"),
+        ("extract orders --destination x --concurrency 65", "argument --concurrency: must be a whole number from 1 to"),
+    ],
+)
+def test_the_refusal_names_the_option(arguments: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["sandbox", "--days", "-1"])
+        main(arguments.split())
     assert ended.value.code == 2
-    assert "argument --days: must be a whole number from 0 to 3650, not '-1'" in capsys.readouterr().err
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
