@@ -34,7 +34,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
@@ -149,8 +148,7 @@ class Writes(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys(m for m in (*self.list_methods, *self.row_methods) if m in ("PUT", "PATCH")))
 
 
-@dataclass(frozen=True)
-class Entity:
+class Entity(msgspec.Struct, frozen=True):
     """One entity of the API.
 
     :param path: path below ``/v2/clouds/{cloud}`` (or from ``/v2`` on, when it starts with ``/v2``), with a
@@ -169,7 +167,7 @@ class Entity:
     path: str
     parent: Parent | None
     kind: Kind
-    fields: Mapping[str, Field] = field(repr=False)
+    fields: Mapping[str, Field]
     cursors: tuple[str, ...]
     totals: bool
     paged: bool
@@ -179,6 +177,9 @@ class Entity:
     mark: str
     docs: str
     unstable: bool
+
+    def __repr__(self) -> str:
+        return f"Entity({self.name!r})"
 
     @property
     def listed(self) -> bool:

@@ -10,9 +10,10 @@ https://docs.api.dotypos.com/api-reference/general/common-error-responses
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, cast
+
+import msgspec
 
 from airflow_provider_dotypos.api import retry_table
 from airflow_provider_dotypos.api.redaction import redact as redact
@@ -307,8 +308,7 @@ class DotyposServerError(DotyposApiError):
     cure = "The fault is on the server's side; try again later."
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """What is known of a refused call: the facts that an error is made of.
 
     :param retry_after: seconds the API asks to wait.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import calendar
 import re
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
 
 from airflow_provider_dotypos.api.errors import DotyposClockError, DotyposInputError
 
@@ -23,8 +24,7 @@ _FURTHEST_AHEAD = timedelta(minutes=5)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """Half-open and in epoch milliseconds; ``since=None`` means from the beginning."""
 
     since: int | None
@@ -115,8 +115,7 @@ def time_zone(name: str) -> ZoneInfo:
         raise DotyposInputError(f"timezone {name!r} is not an IANA time zone such as 'Europe/Prague'") from None
 
 
-@dataclass(frozen=True)
-class Clocks:
+class Clocks(msgspec.Struct, frozen=True):
     """The time here and, once an answer has shown it, at the server (UTC)."""
 
     local: datetime

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, cast, get_args
+
+import msgspec
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 
@@ -23,8 +24,7 @@ Name: TypeAlias = Literal["jsonl", "parquet", "csv"]
 NAMES = get_args(Name)
 
 
-@dataclass(frozen=True)
-class FileFormat:
+class FileFormat(msgspec.Struct, frozen=True):
     """A format, and how it is compressed.
 
     :param gzip_level: 1 to 9, or ``None`` for no gzip (Parquet compresses by itself, with zstd).
