@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from multiprocessing import parent_process
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -63,3 +65,15 @@ def run(
     if check:
         done.check_returncode()
     return done
+
+
+def end_with_parent() -> None:
+    """End this worker of a process pool when its pool's process ends (an initializer)."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

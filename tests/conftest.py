@@ -20,6 +20,8 @@ from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.sandbox.api import lists
 from airflow_provider_dotypos.sandbox.errors import RefusedError
+from tests.scheduling import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.scheduling import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("any machine", deadline=None)

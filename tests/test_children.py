@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -32,6 +33,35 @@ def test_all_end_when_the_starter_does(number: signal.Signals) -> None:
         assert starter.stdout.readline() == b"ready\n"
         starter.send_signal(number)
         # The pipe ends with the last process that can write to it.
+        assert starter.stdout.read() == b""
+
+
+POOL = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from demo import children
+
+def work():
+    print("ready", flush=True)
+    import time
+    time.sleep(3600)
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, get_context("spawn"), children.end_with_parent) as pool:
+        pool.submit(work)
+"""
+
+
+def test_the_workers_of_a_pool_end_with_it(tmp_path: Path) -> None:
+    script = tmp_path / "pool.py"
+    script.write_text(POOL)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    # Not as a `Child`, which would end them, too.
+    with subprocess.Popen([sys.executable, script], env=environment, stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
+        assert starter.stdout.readline() == b"ready\n"
+        starter.kill()
         assert starter.stdout.read() == b""
 
 

@@ -24,6 +24,7 @@ from airflow_provider_dotypos.api.retry_table import FOREIGN
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.exceptions import DotyposError
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from demo import children
 from tests.api.flows import Played, run_alone, signing_in
 from tests.conftest import NewClient
 
@@ -109,7 +110,10 @@ def fail() -> None:
 
 
 def test_another_process_raises_what_it_raised() -> None:
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool, pytest.raises(errors.DotyposValidationError) as caught:
+    with (
+        ProcessPoolExecutor(1, get_context("spawn"), children.end_with_parent) as pool,
+        pytest.raises(errors.DotyposValidationError) as caught,
+    ):
         pool.submit(fail).result()
     assert caught.value.violations == (("vat", "bad"),)
 

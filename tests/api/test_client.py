@@ -441,7 +441,7 @@ class TestErrors:
     def test_each_refusal_has_its_own_error(self, sandbox: Sandbox, new_client: NewClient) -> None:
         client = new_client()
         foreign = sandbox.foreign_cloud_id
-        with pytest.raises(errors.DotyposAuthenticationError, match="Cloud ID"):
+        with pytest.raises(errors.DotyposAuthenticationError, match=f"for cloud {foreign}, which the path names"):
             get(client, f"/clouds/{foreign}/orders")
         with pytest.raises(errors.DotyposNotFoundError):
             get(client, "branches/1")

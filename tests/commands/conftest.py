@@ -13,7 +13,7 @@ from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.cli import main
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.api.tokens import Tokens
-from tests.ui.airflow_server import airflow_home, database_like
+from tests.ui.airflow_server import database_like_new
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def sandbox(server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
 @pytest.fixture
 def migrated(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[None]:
     """A metadata database to look into, which holds nothing."""
-    with database_like(airflow_home(tmp_path_factory.getbasetemp()), tmp_path):
+    with database_like_new(tmp_path_factory.getbasetemp(), tmp_path):
         yield
 
 

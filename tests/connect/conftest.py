@@ -26,7 +26,7 @@ from cryptography.fernet import Fernet
 from airflow_provider_dotypos.connect.page.seals import Seals
 from airflow_provider_dotypos.sandbox import Sandbox
 from tests.patience import PATIENCE
-from tests.ui.airflow_server import AirflowHome, AirflowServer, airflow_home, database_like, serve, sign_in
+from tests.ui.airflow_server import AirflowHome, AirflowServer, airflow_home, database_like_new, serve, sign_in
 
 PREFIX = "/team/airflow"
 ADMIN, OPERATOR, VIEWER = "ada", "olga", "viktor"
@@ -266,9 +266,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
 
 
 @pytest.fixture
-def database(home: AirflowHome, tmp_path: Path) -> Iterator[Path]:
+def database(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[Path]:
     """A metadata database of the test's own, which this process uses."""
-    with database_like(home, tmp_path) as path:
+    with database_like_new(tmp_path_factory.getbasetemp(), tmp_path) as path:
         yield path
 
 
@@ -286,9 +286,7 @@ def clouds(page_world: PageWorld) -> tuple[int, int]:
 @pytest.fixture(scope="session")
 def page_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageWorld]:
     """Airflow and the sandbox; one for all tests, so each of them uses connection ids of its own."""
-    folder = tmp_path_factory.getbasetemp() / "connect-page"
-    folder.mkdir()
-    home = airflow_home(folder)
+    home = airflow_home(tmp_path_factory.getbasetemp(), "connect-page")
     fernet_key = Fernet.generate_key().decode()
     with Sandbox() as sandbox:
         held = {**sandbox.connection(), "extra": {"timeout": 20}}
@@ -299,7 +297,7 @@ def page_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageWorld]:
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
             f"AIRFLOW_CONN_{HELD_IN_ENVIRONMENT.upper()}": json.dumps(held),
             "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
-            "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(_file_of(folder, held))}),
+            "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(_file_of(home.path, held))}),
         }
         with serve(home, workers=2, prefix=PREFIX, users=USERS, **environment) as server:
             yield PageWorld(server, home, sandbox, fernet_key)

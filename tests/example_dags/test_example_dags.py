@@ -26,6 +26,7 @@ from airflow_provider_dotypos.api.entities import cloud_lists
 from airflow_provider_dotypos.connect.page.next_steps import write_first_dag
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from demo import children
+from tests.ui.airflow_server import airflow_home
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 PRAGUE = ZoneInfo("Europe/Prague")
@@ -47,14 +48,14 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def report(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Run all of them in one Airflow with a database of its own."""
-    return run(sandbox, tmp_path_factory.mktemp("airflow"))
+    return run(sandbox, airflow_home(tmp_path_factory.getbasetemp(), "examples").path)
 
 
 @pytest.fixture(scope="module")
 def native_report(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Run all but the largest with templates that render to Python's own types."""
     dag_ids = [dag_id for dag_id in DAG_IDS if dag_id != LARGEST]
-    return run(sandbox, tmp_path_factory.mktemp("native"), *dag_ids, NATIVE="1")
+    return run(sandbox, airflow_home(tmp_path_factory.getbasetemp(), "native-examples").path, *dag_ids, NATIVE="1")
 
 
 def readme_dag() -> str:
@@ -78,12 +79,9 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> dict[s
         "NO_PROXY": "127.0.0.1",
         **variables,
     }
-    for argv in (
-        ["-m", "airflow", "db", "migrate"],
-        [str(Path(__file__).with_name("run_examples.py")), str(folder), str(home / "report.json"), *dag_ids],
-    ):
-        done = children.run([sys.executable, *argv], env=environment, cwd=home, capture_output=True, text=True)
-        assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    argv = [str(Path(__file__).with_name("run_examples.py")), str(folder), str(home / "report.json"), *dag_ids]
+    done = children.run([sys.executable, *argv], env=environment, cwd=home, capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     loaded: dict[str, Any] = json.loads((home / "report.json").read_text())
     return loaded
 

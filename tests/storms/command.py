@@ -22,6 +22,7 @@ from multiprocessing import get_context
 
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.sandbox.behaviour import BEST_KNOWN
+from demo import children
 from tests.api.walking import empty_shop
 from tests.patience import PATIENCE
 from tests.storms.scenarios import SCENARIOS, Figures
@@ -129,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     shares = [Share(tuple(asked.only), (asked.seed + job, jobs), asked.minutes, asked.storms) for job in range(jobs)]
     if jobs == 1:
         return report([run_share(shares[0])])
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), children.end_with_parent) as pool:
         return report(list(pool.map(run_share, shares)))
 
 

@@ -22,6 +22,7 @@ from airflow_provider_dotypos.transfers.files.formats.file_format import FileFor
 from tests.api.test_walk import KINDS, WINDOW, fill, inside
 from tests.api.walking import HOUR, UNTIL, Drift, drive, drive_together, empty_shop
 from tests.transfers import limits
+from tests.transfers.files.test_snapshots import NAMES, check_removals
 from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_promises
 from tests.transfers.test_storms import Reaper, apart
 from tests.transfers.turns import Death, by_turns
@@ -137,12 +138,22 @@ def limit_storm(seed: int, api: Sandbox) -> Figures:
     return Figures(len(orders), sum(attempt.calls for attempt in outcome.attempts))
 
 
+def snapshot_storm(seed: int, api: Sandbox) -> Figures:
+    """Take snapshots of what changes all the time, and compare them."""
+    chance = random.Random(seed)
+    before = len(api.requests)
+    check_removals(api, chance.choice(NAMES), chance.choice)
+    api.faults.clear()
+    return Figures(requests=len(api.requests) - before)
+
+
 #: All scenarios, by name. They share the time alike.
 SCENARIOS: dict[str, Scenario] = {
     "walk": walk_storm,
     "sink": sink_storm,
     "kill": kill_storm,
     "limit": limit_storm,
+    "snapshot": snapshot_storm,
 }
 
 

@@ -19,6 +19,7 @@ from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
 from demo import children
+from tests.ui.airflow_server import airflow_home
 
 DAGS = """
 import os
@@ -79,9 +80,6 @@ class Airflow:
             "NO_PROXY": "127.0.0.1",
         }
         self.log = home / "log"
-        with self.log.open("w") as log:
-            migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-            children.run(migrate, env=self._environment, cwd=home, check=True, stdout=log, stderr=log)
         self._home = home
         self.process = self._start()
 
@@ -153,7 +151,7 @@ pytestmark = pytest.mark.skipif(not has_state_store(), reason="Airflow has a sta
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     with Sandbox(Shop.empty()) as sandbox:
-        one = Airflow(tmp_path_factory.mktemp("airflow"), sandbox)
+        one = Airflow(airflow_home(tmp_path_factory.getbasetemp(), "incremental").path, sandbox)
         yield one
         assert one.process.stdin is not None
         one.process.stdin.close()

@@ -62,15 +62,20 @@ def ids_in(result: dict[str, Any]) -> list[str]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets show the parts as the threads wrote them."""
+    monkeypatch.setattr(merge, "SMALL_BYTES", 0)
+
+
 def list_calls(sandbox: Sandbox) -> int:
     return sum(request.path.endswith("/orders") for request in sandbox.requests)
 
 
 @pytest.mark.parametrize("concurrency", [2, 16])
 def test_threads_share_a_window_and_no_row_is_lost_or_doubled(
-    extract: Extract, sandbox: Sandbox, concurrency: int, monkeypatch: pytest.MonkeyPatch
+    extract: Extract, sandbox: Sandbox, concurrency: int
 ) -> None:
-    monkeypatch.setattr(merge, "SMALL_BYTES", 0)  # parts stay as the threads wrote them
     orders = fill(sandbox, 6000)
     sandbox.latency = 0.02
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -60,19 +61,43 @@ class AirflowHome:
 
 
 @cache
-def airflow_home(folder: Path) -> AirflowHome:
-    """Return the home of Airflow in a folder, migrated at the first call; ``empty.db`` keeps how it was then."""
-    home = AirflowHome(folder / "airflow")
-    home.cli("db", "migrate")
-    shutil.copy(home.path / "airflow.db", home.path / "empty.db")
+def empty_database(own: Path) -> Path:
+    """Return a metadata database that nobody has used, to be copied. To make one takes 10 s, so one worker does.
+
+    :param own: the folder of this worker's temporary files.
+    """
+    home = AirflowHome((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "empty")
+    home.path.mkdir(exist_ok=True)
+    made = home.path / "made.db"
+    with (home.path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            home.cli("db", "migrate")
+            (home.path / "airflow.db").rename(made)
+    return made
+
+
+@cache
+def airflow_home(own: Path, name: str = "airflow") -> AirflowHome:
+    """Return a home of Airflow with a migrated database, the same one for each name.
+
+    :param own: see `empty_database`.
+    """
+    home = AirflowHome(own / name)
+    home.path.mkdir()
+    shutil.copy(empty_database(own), home.path / "airflow.db")
     return home
 
 
 @contextmanager
-def database_like(home: AirflowHome, folder: Path) -> Iterator[Path]:
-    """Let this process use a metadata database like a home's, as it was when nobody had used it yet."""
+def database_like_new(own: Path, folder: Path) -> Iterator[Path]:
+    """Let this process use a metadata database that nobody else uses.
+
+    :param own: see `empty_database`.
+    :param folder: where it is to be.
+    """
     path = folder / "airflow.db"
-    shutil.copy(home.path / "empty.db", path)
+    shutil.copy(empty_database(own), path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{path}")
         _use_configured_database()

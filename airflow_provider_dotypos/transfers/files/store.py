@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Bytes that are read ahead of a file: some file systems hold 50 MB otherwise.
+_BLOCK = 5 * 2**20
+
 #: What a file system without hard links answers.
 _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
@@ -78,7 +81,7 @@ class Store:
 
         :raises FileNotFoundError: if there is no such file.
         """
-        file: BinaryIO = self.patiently(lambda: self._fs.open(self._at(name), "rb"))
+        file: BinaryIO = self.patiently(lambda: self._fs.open(self._at(name), "rb", block_size=_BLOCK))
         return file
 
     def sha256(self, name: str, copy: IO[bytes] | None = None) -> str:

@@ -21,7 +21,7 @@ from airflow_provider_dotypos.provider_info import CONN_FIELDS
 from airflow_provider_dotypos.sandbox import Sandbox
 from demo import children
 from tests.connect.terminal.command_run import PROCESS, Browser, Connect, Told, options_for, starter
-from tests.ui.airflow_server import AirflowHome
+from tests.ui.airflow_server import AirflowHome, empty_database
 
 
 @pytest.fixture
@@ -189,6 +189,22 @@ def test_what_is_held_in_the_environment_is_printed(
         assert stored.execute("select count(*) from connection").fetchone() == (0,)
 
 
+@pytest.mark.usefixtures("database")
+def test_a_sandbox_on_another_host_is_connected_by_the_connections_switch(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Sandbox(host="0.0.0.0") as sandbox:
+        value = sandbox.connection()
+        del value["extra"]["refresh_token"]
+        monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(value))
+        run = connect("--conn-id", "dotypos_default", "--no-browser")
+        Browser().connect(run.address, sandbox.cloud_ids[0])
+        assert run.end() == 0, run.told.read()
+        printed = json.loads(capfd.readouterr().out)
+        assert printed["extra"]["allow_http"] is True
+        assert printed["extra"]["refresh_token"] in sandbox.tokens.refresh
+
+
 def test_a_token_that_can_not_be_stored_is_printed(
     connect: Connect, sandbox: Sandbox, database: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,9 +244,11 @@ def test_an_id_that_airflow_could_not_edit_is_refused_before_anybody_leaves(conn
     assert not sandbox.requests
 
 
-def test_a_process_stores_what_airflow_then_finds(home: AirflowHome, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_process_stores_what_airflow_then_finds(
+    home: AirflowHome, sandbox: Sandbox, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path / "airflow.db"  # in the home's, other tests may have left the sandbox's secrets
-    shutil.copy(home.path / "empty.db", path)
+    shutil.copy(empty_database(tmp_path_factory.getbasetemp()), path)
     database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{path}"}
     environment = home.environment(DOTYPOS_CLIENT_SECRET=sandbox.client_secret, **database)
     process = children.Child(
