@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from airflow_provider_dotypos.api.entities import Entity, Field, entities
+from airflow_provider_dotypos.api.entities import Entity, entities
+from airflow_provider_dotypos.commands.entities import field_rows
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "entities.md"
 
@@ -15,7 +16,7 @@ HEAD = """\
 <!-- `make entities` writes this page from the entity table. Change the table, not the page. -->
 
 An entity is a kind of row that the API has lists of, or a single object. Its name is the one in the API's paths.
-`airflow dotypos entities` shows the same in a shell.
+`airflow dotypos entities` shows the same in a shell, and `airflow dotypos entities orders` the fields of one of them.
 
 - **Ordered by** is the cursor: the time by which a window selects rows. *Halved* means that the API filters by it but
   can't sort by it, so one thread halves ranges until they fit. Without a cursor an entity is read whole, without the
@@ -75,18 +76,18 @@ def _section(entity: Entity) -> str:
         facts.append(f"Primary key: {', '.join(f'`{name}`' for name in entity.primary_key)}.")
     if entity.unstable:
         facts.append("The vendor says that its fields may change.")
-    fields = "\n".join(_field(field) for field in entity.fields.values())
+    fields = "\n".join(map(_field, field_rows(entity)))
     return f"## {entity.name}\n\n{' '.join(facts)}\n\n{FIELDS}{fields}\n"
 
 
-def _field(field: Field) -> str:
+def _field(row: dict[str, str]) -> str:
     return _line(
-        f"`{field.name}`",
-        field.type + (", optional" if field.nullable else ""),
-        " ".join(field.operators),
-        "yes" if field.sortable else "",
-        "**yes**" if field.personal else "",
-        f"[`{field.references}`](#{field.references})" if field.references else "",
+        f"`{row['field']}`",
+        row["type"],
+        row["operators"],
+        row["sortable"],
+        row["personal"] and f"**{row['personal']}**",
+        row["references"] and f"[`{row['references']}`](#{row['references']})",
     )
 
 

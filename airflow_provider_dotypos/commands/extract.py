@@ -65,7 +65,10 @@ def _report(args: argparse.Namespace) -> Report:
     from airflow_provider_dotypos.commands.extraction import extract_window
     from airflow_provider_dotypos.commands.sets import set_report
 
-    return set_report(extract_window(args))
+    try:
+        return set_report(extract_window(args))
+    except OSError as error:  # of the destination: errors of the API's connections are this package's own
+        raise OSError(f"{error}. Check --destination: you need the right to write there, and room.") from error
 
 
 def _text(flag: str, help: str, **details: bool) -> Option:

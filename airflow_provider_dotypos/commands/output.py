@@ -150,12 +150,15 @@ def _stdout_kept_clean() -> Iterator[None]:
 
 @contextmanager
 def _log_as_notes(wanted: bool) -> Iterator[None]:
-    """Print this package's log as notes, if it is wanted."""
+    """Print this package's log as notes, if it is wanted, and of other logs what is a warning or more."""
     if not wanted:
         yield
         return
     logger, handler = logging.getLogger(_LOGGER), _Notes()
     level, propagate = logger.level, logger.propagate
+    others = logging.root.handlers[:]
+    for other in others:
+        other.addFilter(_is_warning)
     logging.disable(logging.DEBUG)  # which `_stdout_kept_clean` puts back
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -163,9 +166,15 @@ def _log_as_notes(wanted: bool) -> Iterator[None]:
     try:
         yield
     finally:
+        for other in others:
+            other.removeFilter(_is_warning)
         logger.removeHandler(handler)
         logger.propagate = propagate
         logger.setLevel(level)
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
 
 
 class _Notes(logging.Handler):

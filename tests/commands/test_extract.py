@@ -191,6 +191,7 @@ def test_a_folder_that_takes_no_files_is_said_in_one_line(command: Command, tmp_
 
     assert done.code == 1
     assert "Not a directory" in done.err.splitlines()[-1]
+    assert "Check --destination" in done.err.splitlines()[-1]
 
 
 def test_a_set_is_shown_with_its_first_rows_masked(command: Command, tmp_path: Path, orders: list[str]) -> None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timedelta, timezone
 from importlib.metadata import PackageNotFoundError, metadata
 
+from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.connect import pages
 from airflow_provider_dotypos.provider_info import provider_info
 
 
 def write_first_dag(conn_id: str) -> str:
-    """Return the source of a DAG that extracts a day's orders every night, by a connection."""
-    yesterday = datetime.now(timezone.utc) - timedelta(days=1)
+    """Return the source of README's first DAG with a connection of its own, in the form that this Airflow can run."""
     return pages.render(
         "first_dag.py.jinja",
         conn_id=_literal(conn_id),
         dag_id=_literal(f"{re.sub(r'[^a-zA-Z0-9_.-]', '_', conn_id)[:200]}_orders"),
-        start=f"{yesterday.year}, {yesterday.month}, {yesterday.day}",
+        continues=has_state_store(),
     )
 
 

@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 import ast
+import re
 from email.message import Message
+from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_dotypos.connect.page import next_steps
 from airflow_provider_dotypos.connect.page.next_steps import find_documentation, write_first_dag
+
+README = (Path(__file__).parents[3] / "README.md").read_text()
+
+
+@pytest.fixture
+def readme_dag() -> str:
+    """The code of README's first DAG, with the id that the page gives it."""
+    return README.split("```python\n")[1].split("```")[0].replace('"first_orders"', '"dotypos_default_orders"')
+
+
+def test_the_first_dag_is_that_of_the_readme(readme_dag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(next_steps, "has_state_store", lambda: True)
+    assert write_first_dag("dotypos_default") == readme_dag
+
+
+def test_the_first_dag_of_an_older_airflow_is_the_readmes_with_the_change_that_it_describes(
+    readme_dag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prose = " ".join(README.split("```python\n")[1].split("```")[1].split())
+    until = re.search(r"write `since` instead of `start`, and add `(until=.*?)`:", prose)
+    assert until
+    changed = readme_dag.replace("        start=", f"        {until[1]},\n        since=")
+    monkeypatch.setattr(next_steps, "has_state_store", lambda: False)
+
+    assert _calls(write_first_dag("dotypos_default")) == _calls(changed)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +62,15 @@ def test_the_first_dag_holds_the_connections_id_whatever_it_is(conn_id: str, dag
     assert values["dotypos_conn_id"] == conn_id
     assert dag_id in names
     assert DAG(dag_id, schedule=None).dag_id == dag_id, "Airflow takes it"
+
+
+def _calls(source: str) -> list[tuple[str, dict[str | None, str]]]:
+    """Return every call of a source, with its named arguments in any order."""
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    return [
+        (ast.unparse(call.func), {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords})
+        for call in calls
+    ]
 
 
 @pytest.mark.parametrize(
