@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from airflow.sdk import ObjectStoragePath
+
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window, instant, time_zone
@@ -100,6 +102,8 @@ def check_destination(destination: object) -> None:
 
     :raises DotyposInputError: if it is neither.
     """
+    if isinstance(destination, ObjectStoragePath):
+        return
     text = destination.strip() if isinstance(destination, str) else ""
     scheme, separator, rest = text.partition("://")
     if not (text.startswith("/") or (separator and (rest.startswith("/") if scheme in _LOCAL else rest))):

@@ -48,7 +48,7 @@ def test_what_holds_no_template_is_literal(value: Any) -> None:
     "value",
     [
         "{{ ds }}", "a{% if x %}b", "{# note #}", ["a", ("b", ["{{ ds }}"])], {"a": {"b": "{{ ds }}"}}, {"{{ ds }}"},
-        ObjectStoragePath("file:///data"), lambda context, jinja_env: "x", iter(["a"]), object(),
+        ObjectStoragePath("file:///{{ ds }}"), lambda context, jinja_env: "x", iter(["a"]), object(),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip

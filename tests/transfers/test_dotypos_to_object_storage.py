@@ -308,6 +308,7 @@ class TestWindows:
             {"include": "{{ params.lists }}", "columns": "orderItems.name,note"},
             {"filter": [("_branchId", "in", ["{{ params.branch }}"])]},
             {"since": date(2026, 3, 1), "until": "2026-03-02", "timezone": "Europe/Prague"},
+            {"destination": ObjectStoragePath("file:///lake")},
         ],
         ids=str,
     )
