@@ -18,7 +18,7 @@ _GUARD = Path(__file__).with_name("guard.py")
 class Child(subprocess.Popen[Any]):
     """A ``Popen`` in a session of its own, whose processes end with this process, its block, or its last reference.
 
-    It doesn't inherit that Ctrl-C is ignored.
+    It doesn't inherit that Ctrl-C or hanging up is ignored.
     """
 
     def __init__(self, command: Sequence[str | Path], **options: Any) -> None:

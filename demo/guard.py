@@ -30,8 +30,9 @@ def main(lifeline: int, command: list[str]) -> None:
         finally:
             os._exit(0)
     os.close(lifeline)
-    # A shell without job control lets its background processes ignore Ctrl-C.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A shell without job control lets its background processes ignore Ctrl-C, and nohup lets them ignore hanging up.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     os.execvp(command[0], command)
 
 

@@ -83,17 +83,14 @@ def test_what_heeds_no_signal_is_killed(monkeypatch: pytest.MonkeyPatch) -> None
         assert child.wait() == -signal.SIGKILL
 
 
-@pytest.fixture
-def _ctrl_c_is_ignored() -> object:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_ctrl_c_is_ignored")
-def test_a_child_takes_ctrl_c_though_its_starter_ignores_it() -> None:
-    code = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
-    assert children.run([sys.executable, "-c", code], capture_output=True).stdout == b"True\n"
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=str)
+def test_a_child_takes_a_signal_that_its_starter_ignores(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with children.Child(["sh", "-c", f"kill -{int(number)} $$; sleep 3600"]) as child:
+            assert child.wait() == -number
+    finally:
+        signal.signal(number, before)
 
 
 def test_it_is_the_command_with_its_id_and_its_exit_code() -> None:

@@ -147,4 +147,5 @@ def test_the_page_of_another_machine_signs_by_itself(
         assert run.end() == 0, run.told.read()
     (token,) = parse_qs(urlsplit(arrived[0]).query)["token"]
     extra = json.loads(capfd.readouterr().out)["extra"]
-    assert extra == {"refresh_token": token, "cloud_id": str(sandbox.cloud_ids[1])}
+    cloud = sandbox.allowed_clouds()[1]
+    assert extra == {"refresh_token": token, "cloud_id": str(cloud["id"]), "cloud_name": cloud["name"]}
