@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 _LEAST_WAIT, _MOST_WAIT = timedelta(minutes=5), timedelta(minutes=30)
 
 
+#: The room that time and level take in front of a message's first line: ``[2026-11-26 21:37:42] ERROR - ``.
+_BEFORE_MESSAGE = " " * 30
+
 _LED_TO_IT = "What led to the end of the task:"
 
 #: What to do when a destination can't be written to.
@@ -160,9 +163,8 @@ def named(error: DotyposError, conn_id: str) -> DotyposError:
 
 def in_short_lines(message: str) -> str:
     """Return a message for a log's narrow window: each sentence begins a line, and long ones are wrapped."""
-    sentences = re.split(r"(?<=[.!?)]) (?=[A-Z(])", message)
-    return "\n".join(
-        line
-        for sentence in sentences
-        for line in textwrap.wrap(sentence, 100, break_long_words=False, break_on_hyphens=False)
-    )
+    lines: list[str] = []
+    for sentence in re.split(r"(?<=[.!?)]) (?=[A-Z(])", message):
+        indent = "" if lines else _BEFORE_MESSAGE
+        lines += textwrap.wrap(sentence, 95, initial_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).lstrip()
