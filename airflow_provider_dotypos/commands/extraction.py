@@ -15,7 +15,7 @@ from airflow_provider_dotypos.commands.connection import new_client, read_settin
 from airflow_provider_dotypos.commands.options import address
 from airflow_provider_dotypos.commands.output import note
 from airflow_provider_dotypos.commands.progress_bar import ProgressBar
-from airflow_provider_dotypos.transfers.arguments import check_choice, check_since
+from airflow_provider_dotypos.transfers.arguments import check_choice, check_since, check_times
 from airflow_provider_dotypos.transfers.engine import extract
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
@@ -35,6 +35,7 @@ def extract_window(args: argparse.Namespace) -> CommittedSet:
         since=args.since, include=args.include, columns=args.columns, exclude=args.exclude,
         flatten=args.flatten, snapshot=args.snapshot,
     )  # fmt: skip
+    check_times({"since": args.since, "until": args.until, "timezone": args.timezone})
     check_settle(args.settle)
     if args.concurrency is not None:
         read_concurrency(args.concurrency, "concurrency")
@@ -78,7 +79,7 @@ def _selection(args: argparse.Namespace, cloud_id: int) -> Selection:
 
 def _window(args: argparse.Namespace, reader: Reader) -> Window:
     """Return the window that the options ask for; without an end, up to what has settled."""
-    if args.until:
+    if args.until is not None:
         return Window.of(args.since, args.until, timezone=args.timezone)
     reader.meet()  # which shows the server's clock
     return Window.of(args.since, iso(reader.settled(args.settle)), timezone=args.timezone)

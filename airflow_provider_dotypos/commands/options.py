@@ -71,5 +71,8 @@ OUTPUT: Option = (
 
 
 def address(path: str) -> str:
-    """Return the address of a folder or a file. A relative path begins at the current directory."""
-    return path if "://" in path else os.path.abspath(path)
+    """Return the address of a folder or a file. A relative path begins at the current directory.
+
+    An empty text stays one, and is refused later: a script's variable without a value isn't the current directory.
+    """
+    return path if "://" in path or not path.strip() else os.path.abspath(path)

@@ -165,6 +165,8 @@ def test_elsewhere_plain_lines_say_how_far_it_is(
         (["ordrs"], "did you mean 'orders'?"),
         (["orders", "--since", "2026-01-01"], "bare date"),
         (["orders", "--since", "2026-03-02T00:00:00Z", "--until", "2026-03-01T00:00:00Z"], "reversed"),
+        (["orders", "--until", ""], "until must be"),
+        (["orders", "--destination", ""], "destination must be an absolute path"),
         (["orders", "--flatten"], "flatten needs child lists"),
         (["orders", "--compression", "gzip", "--file-format", "parquet"], "compresses its columns by itself"),
         (["orders", "--destination", "nothing://x"], "no file system for 'nothing://'"),
@@ -182,6 +184,15 @@ def test_what_is_wrong_is_said_in_one_line(
     assert says in done.err
     assert len(done.err.splitlines()) == 1
     assert not [request for request in sandbox.requests if "signin" not in request.path]
+
+
+def test_a_wrong_beginning_is_refused_before_the_clock_is_asked_for(
+    command: Command, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    done = command("extract", "orders", "--destination", str(tmp_path), "--since", "yesterday")
+
+    assert (done.code, sandbox.requests) == (1, [])
+    assert "since must be a datetime" in done.err
 
 
 def test_a_folder_that_takes_no_files_is_said_in_one_line(command: Command, tmp_path: Path, sandbox: Sandbox) -> None:
@@ -247,6 +258,7 @@ def test_a_set_without_rows_is_shown(command: Command, tmp_path: Path, sandbox: 
     ("path", "options", "says"),
     [
         ("nowhere", [], "no whole set at"),
+        ("", [], "absolute path"),
         (".", ["--table", "items"], "no table 'items'"),
         (".", ["--columns", "noet"], "did you mean 'note'?"),
     ],
@@ -258,7 +270,7 @@ def test_what_cannot_be_shown_is_said(
     made = command("extract", "orders", "--destination", str(tmp_path), *WINDOW, "-o", "json")
     folder = Path(described(made)["manifest"]).parent
 
-    done = command("show", str(folder / path), *options)
+    done = command("show", str(folder / path) if path else "", *options)
 
     assert (done.code, done.out) == (1, "")
     assert says in done.err

@@ -76,15 +76,17 @@ class Merger:
         """
         keys = [apart(part) for part in self._parts]
         own = self._merged(entity, [_File(part, (i,)) for i, part in enumerate(self._parts)], keys)
-        homes = {source: position for position, file in enumerate(own) for source in file.sources}
         of_parts: list[dict[str, ChildFile]] = [{} for _ in own]
         others: dict[str, list[ChildFile]] = defaultdict(list)
         for child in children:
             files = [_File(part.children[child], (i,)) for i, part in enumerate(self._parts) if child in part.children]
+            homes = {
+                tuple(i for i in file.sources if child in self._parts[i].children): position
+                for position, file in enumerate(own)
+            }
             for file in self._merged(child, files, keys):
                 stored = ChildFile(file.stored.name, file.stored.rows, file.stored.bytes, file.stored.sha256)
-                home, *further = {homes[source] for source in file.sources}
-                if further or child in of_parts[home]:
+                if (home := homes.get(file.sources)) is None:
                     covers = joined(range for source in file.sources for range in self._parts[source].ranges)
                     others[child].append(msgspec.structs.replace(stored, covers=tuple(covers)))
                 else:

@@ -28,8 +28,17 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: What reading a file raises if its bytes aren't those that were written.
-_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, csv.Error, ValueError, msgspec.MsgspecError, DotyposResponseError)
+#: What reading a file raises if its bytes aren't those that were written; Arrow has more, see `_is_damage`.
+_DAMAGE = (
+    EOFError,
+    gzip.BadGzipFile,
+    zlib.error,
+    csv.Error,
+    ValueError,
+    NotImplementedError,  # Arrow's, of a code that it doesn't know
+    msgspec.MsgspecError,
+    DotyposResponseError,
+)
 
 
 class Tables(ABC):
@@ -138,7 +147,9 @@ class Table:
                     for item in read(part):
                         count += rows(item)
                         yield item
-                except _DAMAGE as error:
+                except Exception as error:
+                    if not _is_damage(error):
+                        raise
                     raise self._damaged(f"{self.store.folder / name} can't be read ({type(error).__name__})") from None
         if count != self.counted:
             raise self._damaged(f"{self.store.folder} holds {count} rows of {self.columns.entity}, not {self.counted}")
@@ -146,6 +157,14 @@ class Table:
     @staticmethod
     def _damaged(what: str) -> DamagedSetError:
         return DamagedSetError(f"{what}: extract the window again with overwrite=True")
+
+
+def _is_damage(error: Exception) -> bool:
+    """Return whether reading failed because of a file's bytes.
+
+    Arrow raises OSError for some of them, but without the number or the class of a store's failure.
+    """
+    return isinstance(error, _DAMAGE) or (type(error) is OSError and error.errno is None)
 
 
 def columns_of_table(name: str, include: str, flattened: Container[str], kept: Mapping[str, Sequence[str]]) -> Columns:

@@ -164,6 +164,11 @@ def test_large_files_of_one_table_are_left_while_small_ones_of_the_other_are_mer
     )
     assert items == Counter(parents)
     assert manifest.format_version == 2  # earlier versions would miss files
+    for part in manifest.parts:
+        if "order-items" in part.children:
+            with_part = folder_of(result) / part.children["order-items"].name
+            rows = {json.loads(line)["id"] for line in (folder_of(result) / part.name).read_bytes().splitlines()}
+            assert {json.loads(line)["_orderId"] for line in with_part.read_bytes().splitlines()} == rows & set(parents)
     for file in manifest.child_files["order-items"]:
         times = {row["id"]: row["versionDate"] for row in sandbox.shop.rows(sandbox.cloud_ids[0], "orders")}
         for line in (folder_of(result) / file.name).read_bytes().splitlines():

@@ -6,6 +6,7 @@ Tests `files/tables`, `formats/part_rows`, `rows/api_form`.
 from __future__ import annotations
 
 import builtins
+import errno
 import io
 import json
 import tracemalloc
@@ -27,6 +28,7 @@ from airflow_provider_dotypos.exceptions import DamagedSetError, PandasMissingEr
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.manifest import read_manifest
 from airflow_provider_dotypos.transfers.rows.columns import Columns
 from tests.transfers.conftest import SINCE_MS
@@ -190,6 +192,29 @@ def test_a_damaged_file_is_named(extract: Extract, sales: Sandbox, shape: Any) -
         list(committed.rows())
     assert "žluť" not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+def test_a_parquet_file_is_named_wherever_it_is_damaged(extract: Extract, sales: Sandbox) -> None:
+    committed = read_manifest(extract(file_format="parquet")["manifest"])
+    file = Path(committed.files[0].path)
+    data = file.read_bytes()
+    for at in range(4, len(data), len(data) // 60):
+        file.write_bytes(data[:at] + bytes(~byte & 0xFF for byte in data[at : at + 8]) + data[at + 8 :])
+        for read in (committed.rows, committed.to_batches):
+            with suppress(DamagedSetError):  # damage to a value is found by verify alone
+                list(read())
+
+
+class FailingFile(io.BytesIO):
+    def read(self, size: int | None = -1) -> bytes:
+        raise OSError(errno.EIO, "the network is down")
+
+
+def test_a_store_that_fails_is_no_damage(extract: Extract, sales: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    committed = read_manifest(extract(file_format="parquet")["manifest"])
+    monkeypatch.setattr(Store, "open", lambda self, name: FailingFile(bytes(99)))
+    with pytest.raises(OSError, match="the network is down"):
+        list(committed.rows())
 
 
 def test_rows_that_the_manifest_does_not_count_are_noticed(extract: Extract, sales: Sandbox) -> None:
