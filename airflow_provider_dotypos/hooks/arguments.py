@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.overrides import read_given_cloud_id
+from airflow_provider_dotypos.api.overrides import describe, read_given_cloud_id
 
 #: How templates begin, unless a DAG chooses other marks.
 _TEMPLATES = ("{{", "{%", "{#")
@@ -78,9 +78,8 @@ def check_conn_id(conn_id: object, argument: str = "dotypos_conn_id") -> None:
     :raises DotyposInputError: if it can't.
     """
     if not isinstance(conn_id, str) or not conn_id.strip():
-        raise DotyposInputError(
-            f"{argument} must be the id of an Airflow connection, not {type(conn_id).__name__} {conn_id!r}"
-        )
+        # It may be the connection itself, whose representation holds its secrets.
+        raise DotyposInputError(f"{argument} must be the id of an Airflow connection, not {describe(conn_id)}")
 
 
 @contextmanager
