@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import PosixPath, WindowsPath
 from typing import Any
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
@@ -18,6 +18,9 @@ _TEMPLATES = ("{{", "{%", "{#")
 
 #: What rendering leaves as it is. Other objects may be results of tasks, functions, or iterators that can be read once.
 _PLAIN = (int, float, Decimal, date, timedelta, type(None))
+
+#: Not their subclasses: an ObjectStoragePath, which is rendered, may be one.
+_PATHS = (PosixPath, WindowsPath)
 
 
 def literals(operator: Any) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def _is_literal(value: object, files: tuple[str, ...], native: bool) -> bool:
     :param files: how the names of template files end.
     :param native: whether text that looks like a Python value becomes that value.
     """
-    if isinstance(value, (str, os.PathLike)):
+    if isinstance(value, str) or type(value) in _PATHS:
         text = str(value)
         return not (any(mark in text for mark in _TEMPLATES) or text.endswith(files) or (native and _is_python(text)))
     if isinstance(value, Mapping):
