@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import ast
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import PosixPath, WindowsPath
 from typing import Any
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.overrides import read_given_cloud_id
+from airflow_provider_dotypos.api.overrides import describe, read_given_cloud_id
 
 #: How templates begin, unless a DAG chooses other marks.
 _TEMPLATES = ("{{", "{%", "{#")
 
 #: What rendering leaves as it is. Other objects may be results of tasks, functions, or iterators that can be read once.
 _PLAIN = (int, float, Decimal, date, timedelta, type(None))
+
+#: Not their subclasses: an ObjectStoragePath, which is rendered, may be one.
+_PATHS = (PosixPath, WindowsPath)
 
 
 def literals(operator: Any) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def _is_literal(value: object, files: tuple[str, ...], native: bool) -> bool:
     :param files: how the names of template files end.
     :param native: whether text that looks like a Python value becomes that value.
     """
-    if isinstance(value, (str, os.PathLike)):
+    if isinstance(value, str) or type(value) in _PATHS:
         text = str(value)
         return not (any(mark in text for mark in _TEMPLATES) or text.endswith(files) or (native and _is_python(text)))
     if isinstance(value, Mapping):
@@ -78,9 +81,8 @@ def check_conn_id(conn_id: object, argument: str = "dotypos_conn_id") -> None:
     :raises DotyposInputError: if it can't.
     """
     if not isinstance(conn_id, str) or not conn_id.strip():
-        raise DotyposInputError(
-            f"{argument} must be the id of an Airflow connection, not {type(conn_id).__name__} {conn_id!r}"
-        )
+        # It may be the connection itself, whose representation holds its secrets.
+        raise DotyposInputError(f"{argument} must be the id of an Airflow connection, not {describe(conn_id)}")
 
 
 @contextmanager

@@ -157,7 +157,8 @@ def named(error: DotyposError, conn_id: str) -> DotyposError:
     copied = copy.copy(error)  # somebody else may hold the error itself
     if error.connection is None:
         log.debug(_LED_TO_IT, exc_info=True)
-        copied.connection = conn_id
+        # A connection that was given in place of its id holds secrets.
+        copied.connection = conn_id if isinstance(conn_id, str) else None
     return copied
 
 

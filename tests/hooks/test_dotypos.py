@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 
 import pytest
+from airflow.sdk import Connection
 
 from airflow_provider_dotypos.exceptions import (
     DotyposAuthenticationError,
@@ -62,3 +63,11 @@ def test_what_is_asked_wrongly_is_told_before_the_first_row_is_asked_for() -> No
     error = error_of(lambda hook: hook.changes("orders", since="2026-01-02T00:00:00Z", until="2026-01-01T00:00:00Z"))
     assert isinstance(error, DotyposInputError)
     assert error.connection == "shop_7"
+
+
+def test_a_connection_in_place_of_its_id_is_not_shown() -> None:
+    connection = Connection(conn_id="shop_7", conn_type="dotypos", password="s3cret", extra='{"refresh_token": "t0k"}')
+    with pytest.raises(DotyposInputError, match=r"dotypos_conn_id must be the id .* type Connection$") as caught:
+        DotyposHook(connection).clouds()  # type: ignore[arg-type]
+    assert "s3cret" not in str(caught.value)
+    assert "t0k" not in str(caught.value)
