@@ -223,7 +223,7 @@ class DotyposAuthenticationError(DotyposApiError):
     """401: the sign-in refused the refresh token, or a call an access token that had just been issued."""
 
     cure = (
-        "The refresh token is wrong or revoked, or is not valid for this cloud: check the cloud's id, and Refresh "
+        "The refresh token is not valid for this cloud, or is wrong or revoked: check the cloud's id, and Refresh "
         f"Token in the Airflow connection, or connect the cloud again ({HOW_TO_CONNECT})."
     )
 

@@ -165,6 +165,7 @@ class _Call(Generic[T]):
         self._decode = decode
         gate, self._tokens = exchange._channel.lane(cloud_id)
         self._passage = Passage(gate, exchange.settings.requests_per_minute)
+        self._noted = ""
 
     def flow(self) -> Flow[T]:
         """Try until it succeeds, or until it is given up."""
@@ -195,7 +196,10 @@ class _Call(Generic[T]):
                 self._passage.gate.close(seconds)
             else:  # without this call's jitter: every call adds its own
                 self._passage.gate.close_as_asked(error.retry_after)
-        log.warning("Trying %s again in %.1f s (try %d): %s", self._request, seconds, tries + 1, error)
+        failure = str(error)
+        what = "the same again" if failure == self._noted else failure  # else a log repeats its cure at each try
+        log.warning("Trying %s again in %.1f s (try %d): %s", self._request, seconds, tries + 1, what)
+        self._noted = failure
 
     def _try(self) -> Flow[T]:
         answer = yield from self._authorized()

@@ -58,6 +58,7 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("DotyposConfigurationError", _ANY, _FAIL, _FAIL),
     ("DotyposEnvironmentError", _ANY, _FAIL, _FAIL),
     ("PyarrowMissingError", _ANY, _FAIL, _FAIL),
+    ("PandasMissingError", _ANY, _FAIL, _FAIL),
     ("DamagedSetError", _ANY, _FAIL, _FAIL),
     ("DotyposWalkError", _ANY, _LATER, _LATER),
     ("DotyposClockError", _ANY, _LATER, _LATER),

@@ -125,7 +125,10 @@ class Watermark(Generic[ResultT]):
         since = start if reached is None else reached - lookback
         if since is not None and since >= until:
             raise DotyposInputError(f"start={iso(since)} is not before until={iso(until)}")
-        log.info("The watermark %s is at %s.", self.key, "the beginning" if reached is None else iso(reached))
+        if reached is None:
+            log.info("No success was noted so far for the watermark %s.", self.key)
+        else:
+            log.info("Continuing from %s, where the watermark %s is.", iso(reached), self.key)
         since = self._before_what_was_lost(notes, since)
         self._task.set(self.key, {"since": since, "until": until, "due": due, "reached": reached})
         self._began_at = reached

@@ -94,7 +94,12 @@ class State:
 
     def connection(self, cloud_id: int | None = None) -> dict[str, Any]:
         """Return the Airflow connection to a cloud, in the form that ``airflow connections add --conn-json`` takes."""
-        switch = {"allow_http": True} if self.open_to_the_network else {}
+        cloud = self.shop.cloud(cloud_id or self.cloud_ids[0])
+        extra: dict[str, Any] = {"refresh_token": self.refresh_token, "cloud_id": str(cloud_id or self.cloud_ids[0])}
+        if cloud is not None:
+            extra["cloud_name"] = cloud["name"]
+        if self.open_to_the_network:
+            extra["allow_http"] = True
         return {
             "conn_type": "dotypos",
             "login": self.client_id,
@@ -102,7 +107,7 @@ class State:
             # Apart, as the form has them: the Test button of Airflow 3.3.2 fails for connections without a port.
             "host": self._address,
             "port": self.port,
-            "extra": {"refresh_token": self.refresh_token, "cloud_id": str(cloud_id or self.cloud_ids[0]), **switch},
+            "extra": extra,
         }
 
 
