@@ -51,7 +51,7 @@ def masked(row: Mapping[str, Any], entity: Entity) -> dict[str, Any]:
 def _masked(name: str, value: Any, entity: Entity) -> Any:
     if value in (None, "", []):
         return value
-    if name in entity.includes and isinstance(value, Sequence):
+    if name in entity.includes and isinstance(value, list):
         child = find_entity(entity.includes[name].entity)
         return [masked(item, child) if isinstance(item, Mapping) else MASK for item in value]
     return value if name in entity.fields and not entity.fields[name].personal else MASK

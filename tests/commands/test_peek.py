@@ -63,6 +63,7 @@ def test_what_the_entity_table_does_not_know_is_masked_as_well() -> None:
     expected = {"id": "1", "newField": MASK, "note": None, "orderItems": [{"name": "Espresso", "note": MASK}, MASK]}
 
     assert masked(order, find_entity("orders")) == expected
+    assert masked({"orderItems": "Jana"}, find_entity("orders")) == {"orderItems": MASK}, "not a mask for each letter"
 
 
 @pytest.mark.parametrize("width", [80, 140])

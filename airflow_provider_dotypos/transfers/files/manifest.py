@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -14,9 +15,11 @@ from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.part import ChildFile, Contents, Part
 from airflow_provider_dotypos.transfers.files.store import Store, object_path
-from airflow_provider_dotypos.transfers.files.tables import Table, Tables, check_table, columns_of_table
+from airflow_provider_dotypos.transfers.files.tables import Table, check_table, columns_of_table
 
 if TYPE_CHECKING:
+    import pandas
+    import pyarrow
     from airflow.sdk import ObjectStoragePath
 
 #: The newest format of manifests; earlier ones are read as well.
@@ -82,8 +85,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class CommittedSet(Tables):
+class CommittedSet:
     """A committed set. `rows` and `to_batches` read it.
+
+    It has a table of its own entity, and one for each child list that was flattened. A method that takes a table takes
+    the name of its entity. It defaults to the set's own.
 
     :param manifest: what it holds.
     :param path: the manifest's path.
@@ -106,7 +112,50 @@ class CommittedSet(Tables):
         """How many rows each table has, by its entity; the set's own is first."""
         return {self.manifest.entity: self.manifest.rows, **self.manifest.children}
 
+    def rows(self, table: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield a table's rows, in little memory.
+
+        A row is in the form in which the API gives it, whatever the format of the files: ids, numbers and times are
+        text (``Decimal(row["totalValueRounded"])`` is exact), truth values are ``bool``, lists and nested objects are
+        ``list`` and ``dict``. CSV and Parquet hold every field of the entity: one that the API omitted is ``None``, in
+        CSV also an empty text. Parquet doesn't keep how a number was spelled: ``12.50`` comes back as ``12.5``.
+
+        :raises DotyposInputError: if the set has no such table.
+        :raises DamagedSetError: if a file can't be read, or doesn't hold the rows that the manifest counts.
+        :raises PyarrowMissingError: if the files are Parquet, and pyarrow isn't installed.
+        """
+        return self._table(table).rows()
+
+    def to_batches(self, table: str | None = None) -> Iterator[pyarrow.RecordBatch]:
+        """Yield a table's rows as record batches of some thousand, in little memory.
+
+        Columns are typed like those of Parquet files, whatever the format of the files, and all batches have the same
+        schema. Needs the extra ``parquet``. It raises what `rows` raises.
+        """
+        return self._table(table).to_batches()
+
+    def to_arrow(self, table: str | None = None) -> pyarrow.Table:
+        """Return all rows of a table in memory, as `to_batches` yields them; a table without rows has its columns.
+
+        It raises what `rows` raises.
+        """
+        return self._table(table).to_arrow()
+
+    def to_pandas(self, table: str | None = None) -> pandas.DataFrame:
+        """Return all rows of a table in memory as a data frame, with the types of `to_arrow`.
+
+        Whole numbers and truth values are pandas's nullable types, so an id stays exact beside a null. Amounts are
+        ``Decimal``. It raises what `rows` raises.
+
+        :raises PandasMissingError: if pandas isn't installed.
+        """
+        return self._table(table).to_pandas()
+
     def _table(self, name: str | None) -> Table:
+        """Return a table.
+
+        :raises DotyposInputError: if there is none of that name.
+        """
         manifest = self.manifest
         name = name or manifest.entity
         check_table(name, self.tables)
