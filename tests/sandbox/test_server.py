@@ -44,6 +44,7 @@ def test_the_connection_is_what_airflow_takes(sandbox: Sandbox) -> None:
     assert connection["extra"] == {
         "refresh_token": sandbox.refresh_token,
         "cloud_id": str(sandbox.cloud_ids[1]),
+        "cloud_name": "Bistro Pod Gołębiem",
     }
 
 

@@ -67,7 +67,7 @@ def test_a_short_extraction_with_children(
 def test_a_window_without_rows(extract: Extract, sandbox: Sandbox, lines: list[str]) -> None:
     extract(timezone="Europe/Prague", filter="_employeeId|eq|123454321")
     assert lines[:2] == [
-        f"Extracting filtered orders of cloud {sandbox.cloud_ids[0]}.",
+        f"Extracting filtered orders of Bistro Pod Lípou ({sandbox.cloud_ids[0]}).",
         "The window is from 2026-03-01 01:00 to 2026-03-02 01:00 Europe/Prague.",
     ]
     assert lines[-1] == "No orders. The set is empty."
