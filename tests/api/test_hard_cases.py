@@ -299,7 +299,7 @@ class TestTimes:
 
     @pytest.mark.parametrize("value", ["None", "null", " "])
     def test_a_cloud_that_rendered_to_nothing_is_not_another_cloud(self, value: str) -> None:
-        with pytest.raises(errors.DotyposConfigurationError, match="cloud_id"):
+        with pytest.raises(errors.DotyposInputError, match="cloud_id"):
             Settings.from_fields(extra={"refresh_token": "x" * 32, "cloud_id": 5}, cloud_id=value)
 
     @pytest.mark.parametrize(

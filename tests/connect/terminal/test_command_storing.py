@@ -137,7 +137,7 @@ def test_a_connection_keeps_its_cloud_unless_told_otherwise(
     run = connect("--conn-id", "dotypos_default", "--no-browser", "--replace")
     browser = Browser()
     browser.connect(run.address, other)
-    assert f"works in cloud {own}" in browser.seen[1]
+    assert f"works in cloud Bistro Pod Lípou ({own})" in browser.seen[1]
     assert run.end() == 0, run.told.read()
     assert found("dotypos_default").cloud_id == str(other)
     assert not capfd.readouterr().out
