@@ -26,6 +26,12 @@ _SECRET_SHAPES = re.compile(
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
+def without_user(address: str) -> str:
+    """Return an address without the user name and password that it may hold."""
+    scheme, separator, place = address.rpartition("//")
+    return f"{scheme}{separator}***@{place.rpartition('@')[2]}" if "@" in place else address
+
+
 def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
     """Return `text` with the given secrets, and everything with the shape of one, replaced by ``***``.
 

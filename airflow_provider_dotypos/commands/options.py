@@ -43,7 +43,7 @@ CONN_ID: Option = (
 )
 CLOUD_ID: Option = (
     ("--cloud-id",),
-    {"type": cloud_id, "help": "the cloud to look at, in place of the connection's own"},
+    {"type": cloud_id, "help": "the cloud to use, in place of the connection's own"},
 )
 ENTITY: Option = (("entity",), {"metavar": "ENTITY", "help": "what to read, such as orders; see the command entities"})
 FILTER: Option = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_dotypos.api.errors import redact
+from airflow_provider_dotypos.api.redaction import redact, without_user
 
 #: The fields whose values the audit log may show, as Airflow's list of connections does.
 _SHOWN = frozenset({"client_id", "cloud_id", "cloud_name", "host", "port"})
@@ -35,6 +35,4 @@ def _shown(value: Any) -> str | int | None:
     """Return a value without a user name and a password, which an address may hold."""
     if value is None or isinstance(value, int):
         return value
-    text = redact(str(value)[:_LONGEST])
-    scheme, separator, place = text.rpartition("//")
-    return f"{scheme}{separator}***@{place.rpartition('@')[2]}" if "@" in place else text
+    return without_user(redact(str(value)[:_LONGEST]))

@@ -10,6 +10,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.redaction import without_user
 from airflow_provider_dotypos.api.window import Window, instant, time_zone
 
 
@@ -109,5 +110,5 @@ def check_destination(destination: object) -> None:
     if not (text.startswith("/") or (separator and (rest.startswith("/") if scheme in _LOCAL else rest))):
         raise DotyposInputError(
             f"destination must be an absolute path or an address, such as file:///data/dotypos (three slashes) or "
-            f"s3://bucket/dotypos, not {destination!r}"
+            f"s3://bucket/dotypos, not {without_user(text) if text else destination!r}"
         )

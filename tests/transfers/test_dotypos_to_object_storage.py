@@ -261,6 +261,7 @@ class TestWindows:
             ({"warehouse_id": 5}, "takes no warehouse_id"),
             ({"destination": ""}, "absolute path or an address"),
             ({"destination": "None/x"}, "absolute path or an address"),
+            ({"destination": "s3:/key:secret@bucket"}, r"not '\*\*\*@bucket'"),
             ({"destination": Path("/lake")}, "absolute path or an address"),
             ({"destination": "file://lake/dotypos"}, "three slashes"),  # it would be below the worker's own folder
             ({"destination_conn_id": 5}, "destination_conn_id must be the id"),
