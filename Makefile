@@ -32,7 +32,7 @@ sandbox: $(VENV)/.ready ## Run a Dotypos API with invented data on this machine
 setup: $(VENV)/.ready-dev ## Install the package and the requirements of its tests, in this folder
 
 test: $(VENV)/.ready-dev chromium ## Run the tests (PYTEST="-k walk" for some of them)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST)
 
 storms: $(VENV)/.ready-dev ## Test the promises for 12 minutes, with new seeds (STORMS="--minutes 2" for less)
 	@$(BIN)/python -m tests.storms $(STORMS)
