@@ -132,7 +132,7 @@ def test_under_drift_no_row_is_lost_or_doubled(
     workers=st.integers(2, 9),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_of_several_workers_none_loses_or_doubles_a_row_at_the_seams(
     name: str, behaviour: Behaviour, tied: list[int], singles: int, rate: float, workers: int, seed: int
 ) -> None:

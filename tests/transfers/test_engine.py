@@ -113,7 +113,7 @@ def api() -> Iterator[Sandbox]:
         replace(QUIET, part_bytes=1, death=Death("crash", 12)),
     ],
 )
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_no_row_is_lost_or_repeated_in_any_storm(api: Sandbox, weather: Weather, plans: list[Plan]) -> None:
     with by_turns(), patch.object(pieces, "WORTH_SPLITTING", weather.worth_splitting):
         check_promises(MemoryStorm(api, weather), plans)
