@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 _STRUCTURED: frozenset[Kind] = frozenset({"texts", "ints", "json", "rows"})
 
 
-def row_of_cells(names: Sequence[str], cells: Sequence[str], columns: Columns) -> msgspec.Raw:
+def row_of_cells(names: Sequence[str], cells: Sequence[str], kinds: Mapping[str, Kind]) -> msgspec.Raw:
     """Return a record of CSV as the row that it was written from.
 
     An empty cell is a null. A field that the row didn't have is a null, too.
 
     :param names: the file's header.
+    :param kinds: what columns hold, by their names.
     """
-    kinds = {column.name: column.kind for column in columns.columns}
     row: dict[str, Any] = {name: _of_cell(cell, kinds.get(name)) for name, cell in zip(names, cells, strict=True)}
     unknown = row.pop(UNKNOWN, None)
     return msgspec.Raw(msgspec.json.encode(row if unknown is None else row | _MEMBERS.decode(unknown)))

@@ -25,7 +25,7 @@ ROWS_AT_ONCE, BYTES_AT_ONCE = 2000, 2**21
 #: Bytes that a store is asked for at once, where it leaves the choice.
 _BUFFER = 2**20
 
-#: The longest cell of a CSV file, in characters: Python refuses more than 131,072 unless it is told otherwise.
+#: The longest cell of a CSV file, in characters: Python refuses more than 131,072 by default.
 _LONGEST_CELL = 2**31 - 1
 
 
@@ -77,8 +77,9 @@ def _csv_rows(file: io.BufferedReader[io.RawIOBase], columns: Columns) -> Iterat
     lines = io.TextIOWrapper(cast("BinaryIO", file), "utf-8", newline="")
     records = csv.reader(line.replace("\0", NO_CHARACTER) for line in lines)
     header = next(records, [])
+    kinds = {column.name: column.kind for column in columns.columns}
     for record in records:
-        yield row_of_cells(header, [cell.replace(NO_CHARACTER, "\0") for cell in record], columns)
+        yield row_of_cells(header, [cell.replace(NO_CHARACTER, "\0") for cell in record], kinds)
 
 
 def _some(rows: Iterable[msgspec.Raw]) -> Iterator[list[msgspec.Raw]]:
