@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from airflow_provider_dotypos.api.overrides import MOST_AT_ONCE
 from airflow_provider_dotypos.api.window import LONGEST_SETTLE, SETTLE
 from airflow_provider_dotypos.commands.options import (
     CLOUD_ID,
@@ -19,6 +20,8 @@ from airflow_provider_dotypos.commands.options import (
 )
 from airflow_provider_dotypos.commands.output import Report, tell
 from airflow_provider_dotypos.transfers.files.formats.file_format import NAMES
+
+_CONCURRENCY = f"threads, 1 to {MOST_AT_ONCE} (default: the connection's)"
 
 
 def options() -> list[Option]:
@@ -48,7 +51,7 @@ def options() -> list[Option]:
                 "help": f"seconds until changes show in the API (default: {SETTLE:g})",
             },
         ),
-        (("--concurrency",), {"type": whole_number(1, 64), "help": "threads, 1 to 64 (default: the connection's)"}),
+        (("--concurrency",), {"type": whole_number(1, MOST_AT_ONCE), "help": _CONCURRENCY}),
         DESTINATION_CONN_ID,
         CONN_ID,
         CLOUD_ID,

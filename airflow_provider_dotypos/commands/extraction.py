@@ -7,10 +7,9 @@ import sys
 from contextlib import nullcontext
 from datetime import timezone
 
-from airflow_provider_dotypos.api.overrides import read_concurrency
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.api.window import Window, check_settle, iso, time_zone
+from airflow_provider_dotypos.api.window import Window, iso, time_zone
 from airflow_provider_dotypos.commands.connection import new_client, read_settings
 from airflow_provider_dotypos.commands.options import address
 from airflow_provider_dotypos.commands.output import note
@@ -36,9 +35,6 @@ def extract_window(args: argparse.Namespace) -> CommittedSet:
         flatten=args.flatten, snapshot=args.snapshot,
     )  # fmt: skip
     check_times({"since": args.since, "until": args.until, "timezone": args.timezone})
-    check_settle(args.settle)
-    if args.concurrency is not None:
-        read_concurrency(args.concurrency, "concurrency")
     destination = object_path(address(args.destination), args.destination_conn_id)
     file_format = FileFormat.of(args.file_format, args.compression)
     file_format.check()

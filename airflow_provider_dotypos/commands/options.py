@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from airflow_provider_dotypos.api.overrides import LARGEST_CLOUD_ID
+
 #: One option: its flags, and the arguments of ``add_argument``.
 Option = tuple[tuple[str, ...], dict[str, Any]]
 
@@ -33,8 +35,7 @@ def _read(text: str, convert: Callable[[str], float], kind: str, least: float, m
     return value
 
 
-#: Cloud ids are 32-bit integers.
-cloud_id = whole_number(1, 2**31 - 1)
+cloud_id = whole_number(1, LARGEST_CLOUD_ID)
 port = whole_number(0, 65535)
 
 CONN_ID: Option = (
