@@ -165,7 +165,7 @@ _WRONG_TOKEN = (
 )
 
 
-#: Whoever reads a check's message has just pressed the button that a task's message leads to.
+#: A person who reads a check's message has just pressed the button that a task's message leads to.
 _CHECK_AGAIN = "Even a fresh access token was refused, which usually passes: check again in a minute."
 
 

@@ -22,7 +22,7 @@ _MOST_TRIES = 10
 
 
 def suggest_id(grant: Grant | None = None) -> str:
-    """Return an id that no connection has; empty if none was found.
+    """Return an id that no connection has; empty if connections have all that are tried.
 
     :param grant: whose cloud the id names. Defaults to the id that hooks use by default.
     """
