@@ -13,10 +13,10 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow_provider_dotypos.api.errors import DotyposInputError
+
 if TYPE_CHECKING:
     from airflow.sdk import Asset
-
-from airflow_provider_dotypos.api.errors import DotyposInputError
 
 log = logging.getLogger(__name__)
 

@@ -123,8 +123,8 @@ def policy(
     It only decides, by ``iter``: who performs the call tries and waits.
 
     :param passage: the call's way through its gate.
-    :param has_answered: whether the server has ever answered this process.
     :param before_sleep: receives each failure: the error, the seconds until the next try, and the tries so far.
+    :param has_answered: whether the server has ever answered this process.
     """
 
     def is_stranger(error: DotyposError) -> bool:

@@ -32,7 +32,7 @@ _BEFORE_MESSAGE = " " * 30
 _LED_TO_IT = "What led to the end of the task:"
 
 #: What to do when a destination can't be written to.
-_DISK_CURE = (
+_DESTINATION_CURE = (
     "Check destination: the worker needs the right to write there, and its disk needs room. Rows on their way to an "
     "object store wait in the worker's temporary folder (TMPDIR)."
 )
@@ -125,7 +125,7 @@ class airflow_failures:  # noqa: N801 (a context manager)
         if isinstance(error, _compat.missing_connection()):
             return _CONNECTION_CURE
         # An OSError of a task without a destination is a DAG author's own.
-        return _DISK_CURE if isinstance(error, OSError) and self._resumed is not None else None
+        return _DESTINATION_CURE if isinstance(error, OSError) and self._resumed is not None else None
 
     def _as_decided(self, error: DotyposError) -> Exception:
         context = self._resumed

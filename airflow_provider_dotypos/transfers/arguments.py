@@ -13,6 +13,9 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.redaction import without_user
 from airflow_provider_dotypos.api.window import Window, instant, time_zone
 
+#: Schemes of the worker's own disk.
+_LOCAL = ("file", "local")
+
 
 def check_switches(**switches: object) -> None:
     """Raise unless arguments are true or false. A text would count as true, ``"False"`` among them.
@@ -49,10 +52,6 @@ def check_choice(
         raise DotyposInputError("start and lookback are for tasks without since, until and snapshot: omit them")
     if snapshot and any(argument is not None for argument in (since, include, columns, exclude)):
         raise DotyposInputError("snapshot writes the ids of all rows: omit since, include, columns and exclude")
-
-
-#: Schemes of the worker's own disk.
-_LOCAL = ("file", "local")
 
 
 def check_since(entity: Entity, since: object) -> None:

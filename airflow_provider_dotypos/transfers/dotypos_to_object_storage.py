@@ -259,7 +259,6 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
                 ", ".join(earlier),
             )
         path, manifest = results[-1]
-        files = len(manifest.contents.files)
         result = {
             "manifest": path,
             "manifests": [path for path, _ in results],
@@ -268,11 +267,11 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
             "since": manifest.since,
             "until": manifest.until,
             "rows": manifest.rows,
-            "files": files,
+            "files": len(manifest.contents.files),
             "bytes": manifest.bytes,
         }
         self.log.info("Manifest: %s", path)
-        self.log.info("%s", _summary(manifest, files))
+        self.log.info("%s", _summary(manifest))
         return result
 
     def _assets(self) -> list[Asset]:
@@ -305,7 +304,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         return object_path(self.destination, self.destination_conn_id)
 
 
-def _summary(manifest: Manifest, files: int) -> str:
+def _summary(manifest: Manifest) -> str:
     """Return what a set holds, for the log."""
     if not manifest.rows:
         return f"No {spoken(manifest.entity)}. The set is empty."
@@ -314,4 +313,4 @@ def _summary(manifest: Manifest, files: int) -> str:
         rows += f" ({manifest.distinct_ids:,} different)"  # some changed while they were read
     tables = [f"The ids of {rows}" if manifest.snapshot else rows]
     tables += [count(number, child) for child, number in manifest.children.items()]
-    return f"{', '.join(tables)} in {count(files, 'files')}, {size(manifest.bytes)}."
+    return f"{', '.join(tables)} in {count(len(manifest.contents.files), 'files')}, {size(manifest.bytes)}."

@@ -94,9 +94,9 @@ class State:
 
     def connection(self, cloud_id: int | None = None) -> dict[str, Any]:
         """Return the Airflow connection to a cloud, in the form that ``airflow connections add --conn-json`` takes."""
-        cloud = self.shop.cloud(cloud_id or self.cloud_ids[0])
-        extra: dict[str, Any] = {"refresh_token": self.refresh_token, "cloud_id": str(cloud_id or self.cloud_ids[0])}
-        if cloud is not None:
+        chosen = cloud_id or self.cloud_ids[0]
+        extra: dict[str, Any] = {"refresh_token": self.refresh_token, "cloud_id": str(chosen)}
+        if (cloud := self.shop.cloud(chosen)) is not None:
             extra["cloud_name"] = cloud["name"]
         if self.open_to_the_network:
             extra["allow_http"] = True
