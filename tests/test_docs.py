@@ -118,15 +118,15 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("operator", [DotyposOperator, DotyposToObjectStorageOperator], ids=lambda it: it.__name__)
 def test_every_parameter_is_told(operator: type) -> None:
     table = text_of("docs/reference/parameters.md").split(f"## {operator.__name__}\n")[1].split("\n## ")[0]
-    told = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? ?\| (yes)? ?\|", table, re.M)
+    documented = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? ?\| (yes)? ?\|", table, re.M)
     signature = inspect.signature(operator.__init__).parameters  # type: ignore[misc]
     names = set(signature) - {"self", "kwargs"}
     defaults = {
         name: eval(default, {"timedelta": timedelta}) if default else inspect.Parameter.empty
-        for name, default, _ in told
+        for name, default, _ in documented
     }
     assert defaults == {name: signature[name].default for name in names}
-    assert {name for name, _, templated in told if templated} == set(operator.template_fields)  # type: ignore[attr-defined]
+    assert {name for name, _, templated in documented if templated} == set(operator.template_fields)  # type: ignore[attr-defined]
     assert not {name for name in names if f":param {name}:" not in (operator.__doc__ or "")}
 
 

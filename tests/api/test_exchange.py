@@ -242,5 +242,5 @@ class TestTogether:
 def test_plain_http_to_another_host_is_logged_once_a_process(caplog: pytest.LogCaptureFixture) -> None:
     for url in ("http://127.0.0.1:9", "http://sandbox:8765", "http://sandbox:8765", "https://proxy.invalid"):
         channel.open_channel(Settings(url, f"logged{os.getpid()}"))
-    told = [record.getMessage() for record in caplog.records]
-    assert told == ["Allow plain HTTP is set: tokens and rows travel unencrypted to sandbox:8765, a sandbox."]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["Allow plain HTTP is set: tokens and rows travel unencrypted to sandbox:8765, a sandbox."]

@@ -122,12 +122,12 @@ def test_ctrl_c_ends_a_command_in_one_line(sandbox: Sandbox) -> None:
     while not sandbox.requests:
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, told = process.communicate()
+    out, errors = process.communicate()
 
     assert process.returncode == 130
     assert out == ""
-    assert told.splitlines()[-1] == "Interrupted."  # Airflow 3.1 warns of its own things before
-    assert "Traceback" not in told
+    assert errors.splitlines()[-1] == "Interrupted."  # Airflow 3.1 warns of its own things before
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("form", ["table", "json", "yaml", "plain"])

@@ -74,7 +74,7 @@ def _calls(source: str) -> list[tuple[str, dict[str | None, str]]]:
 
 
 @pytest.mark.parametrize(
-    ("addresses", "found"),
+    ("addresses", "documentation"),
     [
         (["Homepage, https://a.example", "Documentation, https://b.example/x, y"], "https://b.example/x, y"),
         (["Homepage, https://a.example"], None),
@@ -82,7 +82,7 @@ def _calls(source: str) -> list[tuple[str, dict[str | None, str]]]:
     ],
 )
 def test_the_documentation_is_where_the_package_says(
-    addresses: list[str], found: str | None, monkeypatch: pytest.MonkeyPatch
+    addresses: list[str], documentation: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def metadata(name: str) -> Message:
         assert name == "airflow-provider-dotypos"
@@ -92,7 +92,7 @@ def test_the_documentation_is_where_the_package_says(
         return message
 
     monkeypatch.setattr(next_steps, "metadata", metadata)
-    assert find_documentation() == found
+    assert find_documentation() == documentation
 
 
 def test_a_folder_that_is_not_installed_names_no_documentation(monkeypatch: pytest.MonkeyPatch) -> None:

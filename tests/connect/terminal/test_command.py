@@ -324,9 +324,9 @@ def test_ctrl_c_ends_it(sandbox: Sandbox, tmp_path: Path) -> None:
     while "Ctrl-C" not in (line := process.stderr.readline()):
         assert line
     process.send_signal(signal.SIGINT)
-    out, told = process.communicate()
+    out, errors = process.communicate()
     assert process.returncode == 130
-    assert told.strip() == "Not connected: interrupted."
+    assert errors.strip() == "Not connected: interrupted."
     assert not out
 
 

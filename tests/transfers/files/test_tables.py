@@ -169,12 +169,12 @@ def test_a_missing_package_is_named_with_its_cure(
     extract: Extract, sales: Sandbox, monkeypatch: pytest.MonkeyPatch, package: str, error: type[Exception]
 ) -> None:
     committed = read_manifest(extract()["manifest"])
-    found = builtins.__import__
+    import_module = builtins.__import__
 
     def missing(name: str, *args: Any, **kwargs: Any) -> Any:
         if name == package:
             raise ModuleNotFoundError(f"No module named {name!r}")
-        return found(name, *args, **kwargs)
+        return import_module(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(error, match=r"pip install '?(pandas|airflow-provider-dotypos\[parquet\])"):
