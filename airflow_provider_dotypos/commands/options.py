@@ -7,8 +7,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_dotypos.api.overrides import LARGEST_CLOUD_ID
-
 #: One option: its flags, and the arguments of ``add_argument``.
 Option = tuple[tuple[str, ...], dict[str, Any]]
 
@@ -35,7 +33,8 @@ def _read(text: str, convert: Callable[[str], float], kind: str, least: float, m
     return value
 
 
-cloud_id = whole_number(1, LARGEST_CLOUD_ID)
+#: Cloud ids are 32-bit integers. `api.overrides` says so as well, but options must not load what it loads.
+cloud_id = whole_number(1, 2**31 - 1)
 port = whole_number(0, 65535)
 
 CONN_ID: Option = (
