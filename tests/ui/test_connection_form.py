@@ -70,8 +70,15 @@ class Form:
 class Connections:
     """The list of connections."""
 
-    def __init__(self, page: playwright.Page) -> None:
+    def __init__(self, page: playwright.Page, airflow: str) -> None:
+        """Open the list of the Airflow at this URL, with the fields of each connection type.
+
+        A form that 3.2 opens before these have arrived never shows the extras of a stored connection.
+        """
         self.page = page
+        with page.expect_response("**/connections/hook_meta") as types:
+            page.goto(f"{airflow}/connections")
+        types.value.finished()
 
     def add(self) -> Form:
         self.page.get_by_role("button", name="Add Connection").click()
@@ -115,8 +122,7 @@ def connections(browser: playwright.Browser, airflow: AirflowServer) -> Iterator
     page = context.new_page()
     page.goto(airflow.url)  # signs in, and may come back to the home page
     page.get_by_role("link", name="Dags").first.wait_for()
-    page.goto(f"{airflow.url}/connections")
-    yield Connections(page)
+    yield Connections(page, airflow.url)
     context.close()
 
 

@@ -147,8 +147,7 @@ def test_a_new_connection_is_made_connected_checked_and_leaves_no_token_behind(a
     extra = extra if isinstance(extra, dict) else json.loads(extra.replace("'", '"'))
     assert (extra["refresh_token"], extra["cloud_id"]) == (token, str(sandbox.cloud_ids[0]))
 
-    page.goto(f"{world.server.url}/connections")
-    connections = test_connection_form.Connections(page)
+    connections = test_connection_form.Connections(page, world.server.url)
     assert connections.press_test("praha_centrum")[0], "3.3.2's Test needs the stored port"
     form = connections.edit("praha_centrum")
     expect(form.field("Port")).to_have_value(str(urlsplit(sandbox.url).port))
