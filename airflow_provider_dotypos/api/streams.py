@@ -26,12 +26,14 @@ class Stream:
     :param conditions: the filter that its rows match.
     :param cursor: the field that orders it, if any.
     :param deleted: the rows' soft-delete marker, where null counts as not deleted; ``None`` for rows of both kinds.
+    :param window: the window whose rows they are; ``None`` for any.
     """
 
     name: str
     conditions: tuple[Triple, ...]
     cursor: str | None
     deleted: bool | None = None
+    window: Window | None = None
 
 
 class Piece:
@@ -101,7 +103,7 @@ def streams(entity: Entity, window: Window, conditions: tuple[Triple, ...] = ())
     if entity.deleted_filterable and not any(name == "deleted" for name, _, _ in conditions):
         markers = [("live", (), False), ("deleted", (("deleted", "eq", "1"),), True)]
     return tuple(
-        Stream(marker + suffix, conditions + terms + apart, cursor, deleted)
+        Stream(marker + suffix, conditions + terms + apart, cursor, deleted, window)
         for marker, terms, deleted in markers
         for suffix, cursor, apart in _by_cursor(entity, window)
     )

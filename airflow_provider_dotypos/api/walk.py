@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import msgspec
@@ -64,11 +64,15 @@ RUN_AGAIN = "Run the task again; if it continues, report this message."
 
 @dataclass(frozen=True)
 class Query:
-    """One list call: ``MAX_LIMIT`` rows of `page`, under all `conditions`, sorted by `sort`."""
+    """One list call: ``MAX_LIMIT`` rows of `page`, under all `conditions`, sorted by `sort`.
+
+    :param again: whether it asks once more, as the first answer lacked rows that are known.
+    """
 
     conditions: tuple[Triple, ...]
     sort: tuple[str, ...] = ()
     page: int = 1
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -294,6 +298,7 @@ class _Walker:
             if doubt is None or not doubt(answer):
                 return answer
             doubt = _has_no_rows if answer.rows else None
+            query = replace(query, again=True)
 
     def _lacks(self, known: Mapping[str, int], left: int, page: Page) -> bool:
         """Return whether an answer lacks what is known of its range.

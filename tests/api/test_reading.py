@@ -236,15 +236,10 @@ class TestPieces:
             "null" not in piece.name for piece in reader.pieces(stock, self.WINDOW, (), id, without_cursor=False)
         )
 
-    def test_a_reader_is_ready_when_the_cloud_exists_and_the_window_is_over(
-        self, sandbox: Sandbox, reader: Reader
-    ) -> None:
+    def test_a_reader_is_ready_when_the_window_is_over(self, sandbox: Sandbox, reader: Reader) -> None:
         reader.ready(find_entity("orders"), self.WINDOW)
         reader.ready(find_entity("orders"), self.WINDOW)
-        assert [request.path for request in sandbox.requests] == [
-            "/v2/signin/token",
-            f"/v2/clouds/{sandbox.cloud_ids[0]}",
-        ]
+        assert [request.path for request in sandbox.requests] == ["/v2/signin/token"]
         with pytest.raises(errors.DotyposInputError, match="in the future"):
             reader.ready(find_entity("orders"), Window(0, int(time.time() * 1000) + 3_600_000))
 
