@@ -71,6 +71,11 @@ class Reader:
         """Most requests under way at once, as the client's settings say."""
         return self._client.settings.max_concurrency
 
+    @property
+    def may_split(self) -> bool:
+        """Whether a walk may be divided among threads, where that costs requests."""
+        return True
+
     def get(
         self,
         name: str,
