@@ -73,8 +73,8 @@ class Reader:
 
     @property
     def may_split(self) -> bool:
-        """Whether a walk may be divided among threads, where that costs requests."""
-        return True
+        """Whether a range may be split among threads, which costs requests. A request budget allows none for that."""
+        return self._client.settings.request_budget is None
 
     def get(
         self,
