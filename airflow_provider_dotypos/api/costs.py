@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from airflow_provider_dotypos.api.budget import Budget
 from airflow_provider_dotypos.api.entities import Entity
@@ -16,6 +17,9 @@ _NEW_ROWS = MAX_LIMIT - 1
 
 #: Requests that show which parents there are: live and deleted ones.
 _PARENTS = 2
+
+#: Requests of the lists that orders bring: a look at whether they bring all, and payments without an order.
+_NESTED: Mapping[str, int] = {"order-items": 2, "money-logs": 3}
 
 #: Live and deleted rows. A null marker counts as not deleted [D]; whether this filter shows such rows is unknown [U].
 LIVE_AND_DELETED: Triple = ("deleted", "in", "0,1")
@@ -63,7 +67,7 @@ def nested_requests(entity: Entity, requests: int) -> int:
 
     :param requests: what it takes by itself.
     """
-    return {"order-items": 1, "money-logs": 2}.get(entity.name, requests)
+    return _NESTED.get(entity.name, requests)
 
 
 def seconds_needed(requests: int, budget: Budget) -> float:

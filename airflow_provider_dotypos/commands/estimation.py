@@ -11,7 +11,11 @@ from typing import Any
 from airflow_provider_dotypos.api.budget import Budget
 from airflow_provider_dotypos.api.costs import list_requests, nested_requests, seconds_needed
 from airflow_provider_dotypos.api.entities import Entity, cloud_lists
-from airflow_provider_dotypos.api.errors import DotyposPermissionError, DotyposRateLimitError
+from airflow_provider_dotypos.api.errors import (
+    DotyposInputError,
+    DotyposPermissionError,
+    DotyposRateLimitError,
+)
 from airflow_provider_dotypos.api.estimate import Counted, ListCounter
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
@@ -41,6 +45,10 @@ def estimate_report(args: argparse.Namespace) -> Report:
     :raises DotyposError: if an option is wrong, or the API can't be asked.
     """
     check_times({"since": args.since, "until": args.until, "timezone": args.timezone})
+    if args.history and args.since is not None:
+        raise DotyposInputError(
+            "--history reads orders with their items and payments, which is safe from the beginning only: omit --since"
+        )
     names = args.entities or (_SALES if args.history else cloud_lists())
     wanted = [check_selection({"entity": name}) for name in dict.fromkeys(names)]
     settings = read_settings(args.conn_id, args.cloud_id)
@@ -88,14 +96,14 @@ def _prices(counts: Sequence[Counted], window: Window, *, history: bool) -> dict
 
     :param history: whether orders are read with their children; otherwise it is said what that would save.
     """
-    with_orders = any(counted.entity.name == "orders" for counted in counts)
+    can_nest = window.since is None and any(counted.entity.name == _SALES[0] for counted in counts)
     prices = {}
     for counted in counts:
         two, one = (
             list_requests(counted.entity, window, counted.rows.likely, one_filter=one_filter, lists=counted.lists)
             for one_filter in (False, True)
         )
-        nested = two - nested_requests(counted.entity, two) if with_orders else 0
+        nested = two - nested_requests(counted.entity, two) if can_nest else 0
         name = counted.entity.name
         prices[name] = _Price(two - nested, two - one, 0) if history else _Price(two, two - one, nested)
     return prices
@@ -122,13 +130,13 @@ def _choices(prices: Mapping[str, _Price], budget: Budget) -> Iterator[dict[str,
     requests = sum(price.requests for price in prices.values()) + len(prices)
     savings = {
         "a task for each list": 0,
-        "one task for all of them": len(prices) - 1,
+        "one task for all of them": max(0, len(prices) - 1),
         "one filter for live and deleted rows": sum(price.one_filter for price in prices.values()),
         "orders with their items and payments": sum(price.nested for price in prices.values()),
     }
-    for choice, saves in savings.items():
+    for number, (choice, saves) in enumerate(savings.items()):
         requests -= saves
-        if saves or requests:
+        if saves or not number:
             yield {"choice": choice, "saves": saves, "requests": requests, "time": _time(requests, budget)}
 
 

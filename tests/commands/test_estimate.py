@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
 
 from airflow_provider_dotypos.api.entities import cloud_lists
 from airflow_provider_dotypos.sandbox import Sandbox
@@ -81,3 +85,54 @@ def test_under_a_limit_it_stops_with_what_it_has(sandbox: Sandbox, command: Comm
     assert [line["precision"] for line in done.rows] == ["exact", "exact", "not asked"]
     assert len(sandbox.requests) == 4
     assert "429" in done.err
+
+
+def test_a_history_is_cheaper_than_its_three_lists(sandbox: Sandbox, command: Command) -> None:
+    three = by_entity(command("estimate", "orders", "order-items", "money-logs", "-o", "json"))
+    history = by_entity(command("estimate", "--history", "-o", "json"))
+
+    assert [*history] == ["orders", "order-items", "money-logs"]
+    assert history["orders"]["requests"] == three["orders"]["requests"]
+    for child in ("order-items", "money-logs"):
+        saved = int(three[child]["requests"]) - int(history[child]["requests"])
+        assert saved == int(three[child]["a history saves"])
+    assert int(three["order-items"]["a history saves"]) > 0
+
+
+def test_a_history_begins_at_the_beginning(sandbox: Sandbox, command: Command) -> None:
+    done = command("estimate", "--history", "--since", "2026-01-01T00:00:00Z")
+
+    assert (done.code, done.out) == (1, "")
+    assert "omit --since" in done.err
+    assert not sandbox.requests
+
+
+def test_the_choices_add_up(sandbox: Sandbox, command: Command) -> None:
+    done = command("estimate", "customers", "order-items", "orders", "tags")
+
+    lists, choices = done.out.split("choice ")
+    requests = sum(int(line.split("|")[3]) for line in lists.splitlines()[2:] if "|" in line)
+    shown = [[cell.strip() for cell in line.split("|")] for line in choices.splitlines()[2:] if "|" in line]
+    assert shown[0][:3] == ["a task for each list", "0", str(requests + 4)]
+    assert shown[1][:3] == ["one task for all of them", "3", str(requests + 1)]
+    for (*_, before, _), (_, saves, after, _) in pairwise(shown):
+        assert int(after) == int(before) - int(saves)
+
+
+def test_the_time_is_that_of_the_connections_budget(
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = command("estimate", "customers", "-o", "json")
+    connection = sandbox.connection()
+    connection["extra"]["request_budget"] = "10/2h"
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(connection))
+    for _ in range(1_500):
+        sandbox.shop.insert(sandbox.cloud_ids[0], "customers", {})
+    given = command("estimate", "customers", "-o", "json")
+
+    assert "the known limit, 150/30min" in known.err
+    assert known.rows[0]["time"] == "at once"
+    assert "the connection's Request budget, 10/2h" in given.err
+    (line,) = given.rows
+    assert int(line["requests"]) > 10
+    assert line["time"] == f"{(int(line['requests']) - 1) // 10 * 2} hours"
