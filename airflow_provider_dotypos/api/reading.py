@@ -34,7 +34,7 @@ from airflow_provider_dotypos.api.query import (
     window_conditions,
 )
 from airflow_provider_dotypos.api.retry_table import OTHER_CLOUD
-from airflow_provider_dotypos.api.streams import Piece, streams
+from airflow_provider_dotypos.api.streams import Piece, Stream, streams
 from airflow_provider_dotypos.api.walk import RUN_AGAIN, Batch, Query, walk
 
 log = logging.getLogger(__name__)
@@ -134,14 +134,14 @@ class Reader:
         while True:
             number += 1
             asked = params | {"page": str(number)} if entity.paged else {}
-            page = self._page(path, asked, None)
+            page = self._page(path, asked)
             if page is EMPTY and number == 1:
                 self._check_place(entity, parent)
-                page = self._page(path, asked, None)
+                page = self._page(path, asked)
             if before is not None and before.contradicted_by(size, number, page):
-                page = self._page(path, asked, None)  # rows may have left meanwhile: the second answer is believed
+                page = self._page(path, asked)  # rows may have left meanwhile: the second answer is believed
             if page.is_cut_short(size, number):
-                page = self._page(path, asked, None)  # the next page's number counts from full ones
+                page = self._page(path, asked)  # the next page's number counts from full ones
             if before is not None and page.ids and page.ids == before.ids:
                 raise DotyposWalkError(f"GET {path}: page {number} repeats page {number - 1}. {RUN_AGAIN}")
             yield from map(decode_row, page.rows)
@@ -317,10 +317,10 @@ class Reader:
         window = piece.stream.window
         while True:
             left = time.monotonic()
-            page = self._answer(entity, query, path, include, piece.stream.cursor)
+            page = self._answer(entity, query, path, include, piece.stream)
             if page is EMPTY:
                 self._check_place(entity, piece.parent, again=query.again)
-                page = self._answer(entity, query, path, include, piece.stream.cursor)
+                page = self._answer(entity, query, path, include, piece.stream)
             seconds = 0.0 if window is None else self._seconds_too_early(window.until, left)
             if window is None or seconds <= 0:
                 return page
@@ -345,15 +345,17 @@ class Reader:
             log.info("Waiting %.0f s until changes up to %s show in the API.", seconds, windows.iso(until))
         self._client.sleep(seconds)
 
-    def _answer(self, entity: Entity, query: Query, path: str, include: str | None, cursor: str | None) -> Page:
+    def _answer(self, entity: Entity, query: Query, path: str, include: str | None, stream: Stream) -> Page:
         params: dict[str, str | None] = {}
         if entity.paged:
             params = {"limit": str(MAX_LIMIT), "page": str(query.page), "include": include}
             params["filter"] = filter_text(query.conditions) or None
             params["sort"] = ",".join(query.sort) or None
-        return self._page(path, params, cursor)
+        return self._page(path, params, stream.cursor, stream.earlier)
 
-    def _page(self, path: str, params: Mapping[str, str | None], cursor: str | None) -> Page:
+    def _page(
+        self, path: str, params: Mapping[str, str | None], cursor: str | None = None, earlier: tuple[str, ...] = ()
+    ) -> Page:
         with self._counting:
             self.requests += 1
         try:
@@ -363,7 +365,9 @@ class Reader:
                 params=params,
                 headers=EMPTY_LISTS,
                 decode=lambda answer: check_page(
-                    read_page(answer.body, cursor), int(params.get("limit") or MAX_LIMIT), int(params.get("page") or 1)
+                    read_page(answer.body, cursor, earlier),
+                    int(params.get("limit") or MAX_LIMIT),
+                    int(params.get("page") or 1),
                 ),
             )
         except DotyposNotFoundError as error:
