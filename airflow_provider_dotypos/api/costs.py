@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from airflow_provider_dotypos.api.budget import Budget
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.passes import MAX_EXCLUDED_CHARACTERS
-from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple
+from airflow_provider_dotypos.api.query import MAX_LIMIT
 from airflow_provider_dotypos.api.streams import Stream, streams
 from airflow_provider_dotypos.api.window import Window
 
@@ -20,9 +20,6 @@ _PARENTS = 2
 
 #: Requests of the lists that orders bring: a look at whether they bring all, and payments without an order.
 _NESTED: Mapping[str, int] = {"order-items": 2, "money-logs": 3}
-
-#: Live and deleted rows. A null marker counts as not deleted [D]; whether this filter shows such rows is unknown [U].
-LIVE_AND_DELETED: Triple = ("deleted", "in", "0,1")
 
 #: Characters that the id of a row takes in an address: most ids have 16 digits, and a comma follows.
 _ID_CHARACTERS = 17
@@ -54,8 +51,7 @@ def list_requests(entity: Entity, window: Window, rows: int, *, one_filter: bool
     :param one_filter: whether one filter shows live and deleted rows.
     :param lists: how many lists it is: one below each parent.
     """
-    conditions = (LIVE_AND_DELETED,) if one_filter and entity.deleted_filterable else ()
-    first, *others = streams(entity, window, conditions)
+    first, *others = streams(entity, window, one_filter=one_filter)
     each = stream_requests(entity, first, -(-rows // max(lists, 1))) + len(others)
     if window.since is None:  # what changed meanwhile is read as well
         each += sum(stream.cursor is not None for stream in (first, *others))

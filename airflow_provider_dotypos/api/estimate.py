@@ -11,7 +11,6 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from airflow_provider_dotypos.api.costs import LIVE_AND_DELETED
 from airflow_provider_dotypos.api.entities import Entity, find_entity
 from airflow_provider_dotypos.api.errors import DotyposPermissionError
 from airflow_provider_dotypos.api.page import Page, decode_row
@@ -30,6 +29,10 @@ _MOST_PARENTS = 5
 
 #: The factor from one page number to the next, until a page is empty.
 _GALLOP = 16
+
+
+#: Live and deleted rows. A null marker counts as not deleted [D]; whether this filter shows such rows is unknown [U].
+_LIVE_AND_DELETED: Triple = ("deleted", "in", "0,1")
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ class ListCounter:
 
     def _count_below_parents(self, entity: Entity, parent: str, allowed: int) -> Counted:
         """Count the rows below some of the parents, and take each of the others to have no fewer and no more."""
-        parents = self._reader.page(find_entity(parent), (LIVE_AND_DELETED,))
+        parents = self._reader.page(find_entity(parent), (_LIVE_AND_DELETED,))
         rows = [self._count_list(entity, 1, id) for id in parents.ids[: max(1, min(allowed - 1, _MOST_PARENTS))]]
         if not rows:
             return Counted(entity, Rows(0, 0), 0)
@@ -214,7 +217,7 @@ class ListCounter:
     def _conditions(self, entity: Entity) -> tuple[Triple, ...]:
         conditions: list[Triple] = []
         if entity.deleted_filterable:
-            conditions.append(LIVE_AND_DELETED)
+            conditions.append(_LIVE_AND_DELETED)
         if self._window is not None and entity.cursors:
             edges = (("gteq", self._window.since), ("lt", self._window.until))
             conditions += [(entity.cursors[0], operator, str(edge)) for operator, edge in edges if edge is not None]
