@@ -30,7 +30,6 @@ _MOST_PARENTS = 5
 #: The factor from one page number to the next, until a page is empty.
 _GALLOP = 16
 
-
 #: Live and deleted rows. A null marker counts as not deleted [D]; whether this filter shows such rows is unknown [U].
 _LIVE_AND_DELETED: Triple = ("deleted", "in", "0,1")
 
