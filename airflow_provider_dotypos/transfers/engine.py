@@ -17,7 +17,7 @@ from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Range, Sink, SupersededError, Walked
-from airflow_provider_dotypos.transfers.wording import count, period
+from airflow_provider_dotypos.transfers.wording import count, period, spoken
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.reading import Reader
@@ -114,6 +114,7 @@ class Engine:
         entity = self._selection.entity
         self._reader.ready(entity, window, self._settle)
         pieces = self._missing(self._pieces(window))
+        log.info("Reading %s takes at least %s.", spoken(entity.name), count(pieces.requests_left, "requests"))
         # Begun now: waiting for the window to settle, and checking what is kept already, are no walking.
         self._age = PartAge()
         self._progress = self._new_progress(entity.name, self._kept_rows)
