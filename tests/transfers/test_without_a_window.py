@@ -62,9 +62,8 @@ class Runs:
             "task_state_store": self.tasks.setdefault(run_id, Kept()),
             "outlet_events": OutletEventAccessors(),
         }
-        operator = DotyposToObjectStorageOperator(
-            task_id="task", entity="orders", destination=self.destination, outlets=[ASSET], **arguments
-        )
+        given = {"task_id": "task", "entity": "orders", "destination": self.destination, "outlets": [ASSET]}
+        operator = DotyposToObjectStorageOperator(**given | arguments)
         result: dict[str, Any] = operator.execute(context)
         self.states[run_id] = "failed" if dies else "success"
         return result
