@@ -15,9 +15,6 @@ from airflow_provider_dotypos.api.window import Window
 #: Rows that a full page of a walk in order brings: its last row comes again with the next page (``walk``, 2).
 _NEW_ROWS = MAX_LIMIT - 1
 
-#: Requests that show which parents there are: live and deleted ones.
-_PARENTS = 2
-
 #: Requests of the lists that orders bring: a look at whether they bring all, and payments without an order.
 _NESTED: Mapping[str, int] = {"order-items": 2, "money-logs": 3}
 
@@ -48,14 +45,19 @@ def list_requests(entity: Entity, window: Window, rows: int, *, one_filter: bool
     Few rows are deleted or without a cursor, so each stream but the first is taken to be one page.
 
     :param rows: rows of the window, in all lists together.
-    :param one_filter: whether one filter shows live and deleted rows.
+    :param one_filter: whether live and deleted rows are one stream.
     :param lists: how many lists it is: one below each parent.
     """
-    first, *others = streams(entity, window, one_filter=one_filter)
+    first, *others = (
+        stream
+        for stream in streams(entity, window, one_filter=one_filter)
+        if stream.cursor is not None or not entity.cursors or window.since is None
+    )
     each = stream_requests(entity, first, -(-rows // max(lists, 1))) + len(others)
     if window.since is None:  # what changed meanwhile is read as well
         each += sum(stream.cursor is not None for stream in (first, *others))
-    return each * lists + (_PARENTS if entity.parent else 0)
+    parents = 0 if entity.parent is None else 1 if one_filter and window.since is not None else 2
+    return each * lists + parents
 
 
 def nested_requests(entity: Entity, requests: int) -> int:

@@ -142,11 +142,13 @@ class ListCounter:
 
     :param reader: reads the cloud.
     :param window: the window to count the rows of; ``None`` for all rows there are.
+    :param shows_null: whether the filter for live and deleted rows is known to show rows whose marker is null.
     """
 
-    def __init__(self, reader: Reader, window: Window | None = None) -> None:
+    def __init__(self, reader: Reader, window: Window | None = None, *, shows_null: bool = False) -> None:
         self._reader = reader
         self._window = window
+        self._shows_null = shows_null
         self._counted: dict[str, Rows] = {}
 
     def lists(self, wanted: Iterable[Entity]) -> Iterator[tuple[Entity, Counted | DotyposPermissionError]]:
@@ -186,7 +188,7 @@ class ListCounter:
                 look = counting.send(page)
             except StopIteration as end:
                 rows: Rows = end.value
-                return rows
+                return rows if self._is_counted_whole(entity) else Rows(rows.least, None)
 
     def _count_below_parents(self, entity: Entity, parent: str, allowed: int) -> Counted:
         """Count the rows below some of the parents, and take each of the others to have no fewer and no more."""
@@ -198,9 +200,7 @@ class ListCounter:
         others = lists - len(rows)
         least = sum(each.least for each in rows) + others * min(each.least for each in rows)
         most = sum(each.likely for each in rows) + others * max(each.likely for each in rows)
-        # With two cursors, a row is of the window by either of them; only the first one was asked for.
-        is_known = self._window is None or len(entity.cursors) == 1
-        return Counted(entity, Rows(least, most if is_known else None), lists)
+        return Counted(entity, Rows(least, most if self._is_counted_whole(entity) else None), lists)
 
     def _count_as_children(self, entity: Entity) -> Rows | None:
         """Estimate a list by a page of rows that can include it, if their number is known."""
@@ -213,9 +213,18 @@ class ListCounter:
                     return count_children(rows, page, field)
         return None
 
+    def _is_counted_whole(self, entity: Entity) -> bool:
+        """Return whether one condition shows all rows of the window."""
+        has_one_cursor = self._window is None or len(entity.cursors) < 2  # otherwise it is the window of the first
+        return has_one_cursor and (not entity.deleted_filterable or self._counts_deleted(entity))
+
+    def _counts_deleted(self, entity: Entity) -> bool:
+        """Return whether live and deleted rows are counted; otherwise, where nulls were seen, those that aren't."""
+        return entity.deleted_filterable and (self._shows_null or not entity.null_markers)
+
     def _conditions(self, entity: Entity) -> tuple[Triple, ...]:
         conditions: list[Triple] = []
-        if entity.deleted_filterable:
+        if self._counts_deleted(entity):
             conditions.append(_LIVE_AND_DELETED)
         if self._window is not None and entity.cursors:
             edges = (("gteq", self._window.since), ("lt", self._window.until))

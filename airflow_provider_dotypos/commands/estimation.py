@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -17,6 +17,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposRateLimitError,
 )
 from airflow_provider_dotypos.api.estimate import Counted, ListCounter
+from airflow_provider_dotypos.api.markers import Division
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.window import Window, duration
@@ -54,10 +55,11 @@ def estimate_report(args: argparse.Namespace) -> Report:
     settings = read_settings(args.conn_id, args.cloud_id)
     reader = Reader(new_client(settings, _PATIENCE))
     window = _window(args)
+    counter = ListCounter(reader, window, shows_null=settings.deleted_filter == "shows_null")
     counted: dict[str, Counted] = {}
     remarks: dict[str, str] = {}
     try:
-        for entity, result in ListCounter(reader, window).lists(wanted):
+        for entity, result in counter.lists(wanted):
             if isinstance(result, DotyposPermissionError):
                 remarks[entity.name] = "forbidden"
                 note(str(result))
@@ -65,7 +67,7 @@ def estimate_report(args: argparse.Namespace) -> Report:
                 counted[entity.name] = result
     except DotyposRateLimitError as error:
         note(f"Stopped: {error}")
-    prices = _prices([*counted.values()], window or Window.of(None, _now()), history=args.history)
+    prices = _prices([*counted.values()], window or Window.of(None, _now()), reader, history=args.history)
     budget = settings.request_budget or _KNOWN_LIMIT
     rows = [_row(entity, counted.get(entity.name), prices, remarks, budget) for entity in wanted]
     limit = "the connection's Request budget" if settings.request_budget else "the known limit"
@@ -91,7 +93,7 @@ class _Price:
     nested: int
 
 
-def _prices(counts: Sequence[Counted], window: Window, *, history: bool) -> dict[str, _Price]:
+def _prices(counts: Sequence[Counted], window: Window, reader: Reader, *, history: bool) -> dict[str, _Price]:
     """Return what each list costs.
 
     :param history: whether orders are read with their children; otherwise it is said what that would save.
@@ -99,13 +101,15 @@ def _prices(counts: Sequence[Counted], window: Window, *, history: bool) -> dict
     can_nest = window.since is None and any(counted.entity.name == _SALES[0] for counted in counts)
     prices = {}
     for counted in counts:
-        two, one = (
-            list_requests(counted.entity, window, counted.rows.likely, one_filter=one_filter, lists=counted.lists)
-            for one_filter in (False, True)
+        entity = counted.entity
+        usual = reader.reads_as_one(entity, window, Division())
+        requests, fewest = (
+            list_requests(entity, window, counted.rows.likely, one_filter=one_filter, lists=counted.lists)
+            for one_filter in (usual, usual or not entity.null_markers)
         )
-        nested = two - nested_requests(counted.entity, two) if can_nest else 0
-        name = counted.entity.name
-        prices[name] = _Price(two - nested, two - one, 0) if history else _Price(two, two - one, nested)
+        nested = requests - nested_requests(entity, requests) if can_nest else 0
+        price = _Price(requests, requests - fewest, nested)
+        prices[entity.name] = replace(price, requests=requests - nested, nested=0) if history else price
     return prices
 
 

@@ -141,11 +141,29 @@ def test_many_warehouses_are_taken_to_be_like_the_first_ones(sandbox: Sandbox, n
             sandbox.shop.insert(cloud, "warehouse-products", {"_warehouseId": id})
     reader = Reader(new_client())
 
-    ((_, result),) = ListCounter(reader).lists([find_entity("warehouse-products")])
+    ((_, result),) = ListCounter(reader, shows_null=True).lists([find_entity("warehouse-products")])
 
     assert isinstance(result, Counted)
     assert (result.rows, result.lists) == (Rows(24, 24), 8)
     assert reader.requests == 1 + 5
+
+
+@pytest.mark.parametrize("deleted_null", ["live", "excluded"])
+def test_where_nulls_were_seen_only_a_filter_that_shows_them_counts_deleted_rows(
+    sandbox: Sandbox, new_client: NewClient, deleted_null: str
+) -> None:
+    sandbox.behaviour = Behaviour(deleted_null=deleted_null)
+    for deleted in (None, None, None, False, True):
+        sandbox.shop.insert(sandbox.cloud_ids[0], "products", {"deleted": deleted})
+
+    def counted(*, shows_null: bool) -> Rows:
+        ((_, result),) = ListCounter(Reader(new_client()), shows_null=shows_null).lists([find_entity("products")])
+        assert isinstance(result, Counted)
+        return result.rows
+
+    assert counted(shows_null=False) == Rows(4, None)
+    if deleted_null == "live":
+        assert counted(shows_null=True) == Rows(5, 5)
 
 
 def test_a_window_counts_its_own_rows(sandbox: Sandbox, new_client: NewClient) -> None:
