@@ -17,9 +17,9 @@ from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
     DotyposError,
-    DotyposListsError,
     DotyposRateLimitError,
 )
+from airflow_provider_dotypos.api.reach import DotyposListsError
 
 log = logging.getLogger(__name__)
 
