@@ -16,7 +16,7 @@ from airflow_provider_dotypos.transfers.object_storage import ObjectStorageFiles
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, ObjectStoragePath
 
-    from airflow_provider_dotypos.transfers.arguments import DeletedFilter, UndatedRows
+    from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
 
 
 class DotyposEntitiesToObjectStorageOperator(ObjectStorageFiles, DotyposEntitiesTransferOperator):

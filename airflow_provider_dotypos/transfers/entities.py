@@ -21,7 +21,7 @@ from airflow_provider_dotypos.transfers.task import TransferTask
 from airflow_provider_dotypos.transfers.wording import count
 
 if TYPE_CHECKING:
-    from airflow_provider_dotypos.transfers.arguments import DeletedFilter, UndatedRows
+    from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.transfers.selection import Selection
 
 log = list_log(__name__)

@@ -82,6 +82,8 @@ class ObjectStorageFiles(TransferTask):
 
         destination, entity = self._destination(), selection.entity.name
         stores = _compat.state_stores(context, self._outlets_of(entity))
+        asset_store = _airflow.SharedStore(stores.asset)
+        selection.division.findings.store = asset_store
         key = watermark_key(selection.cloud_id, entity, str(destination), set_shape(selection, self._format))
         sets = destination / f"{selection.cloud_id}/{entity}"
         pending = PendingSets(
@@ -91,7 +93,7 @@ class ObjectStorageFiles(TransferTask):
             find=lambda folder: find_set(Store(sets / folder, self._patience)),
             succeeded=functools.partial(_airflow.succeeded, context),
         )
-        return Watermark(stores.asset, stores.task, key, pending)
+        return Watermark(asset_store, _airflow.SharedStore(stores.task), key, pending)
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
         from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
