@@ -26,6 +26,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWalkError,
     DotyposWriteError,
 )
+from airflow_provider_dotypos.api.reach import DotyposListsError
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "DotyposEnvironmentError",
     "DotyposError",
     "DotyposInputError",
+    "DotyposListsError",
     "DotyposMissingTokenError",
     "DotyposNotFoundError",
     "DotyposPermissionError",
