@@ -40,6 +40,8 @@ class DotyposError(Exception):
     :ivar tries: how often the call was tried before the client gave up, or ``None``.
     :ivar waited: seconds from its first try until the client gave up, or ``None``.
     :ivar connection: id of the Airflow connection, once the error has reached a task.
+    :ivar retry_at: when the same call may succeed (UTC), or ``None`` if nobody knows.
+    :ivar too_long_to_wait: whether that is longer than is worth holding a worker slot for.
     """
 
     status: int | None = None
@@ -48,6 +50,8 @@ class DotyposError(Exception):
     tries: int | None = None
     waited: float | None = None
     connection: str | None = None
+    retry_at: datetime | None = None
+    too_long_to_wait: bool = False
 
     def __str__(self) -> str:
         """Return the message, with the connection if it is known."""
@@ -99,6 +103,19 @@ class DotyposWalkError(DotyposError):
 
 class DotyposCancelledError(DotyposError):
     """The task was killed while it waited."""
+
+
+class DotyposBudgetError(DotyposError):
+    """The connection's request budget is used up, and it takes longer than a worker's slot is worth until it isn't.
+
+    :ivar retry_at: when enough of it is free again (UTC).
+    """
+
+    too_long_to_wait = True
+
+    def __init__(self, message: str, *, retry_at: datetime | None = None) -> None:
+        super().__init__(message)
+        self.retry_at = retry_at
 
 
 class DotyposConnectionError(DotyposError):
@@ -181,7 +198,6 @@ class DotyposApiError(DotyposError):
     :ivar reason: the API's reason code, such as ``CLOUD_FORBIDDEN``, or ``None``.
     :ivar retry_after: seconds the API asks to wait, or ``None``.
     :ivar retry_at: when that is over (UTC), or ``None``.
-    :ivar too_long_to_wait: whether it is longer than is worth holding a worker slot for.
     """
 
     status: int

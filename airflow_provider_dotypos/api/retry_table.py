@@ -60,6 +60,7 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("PyarrowMissingError", _ANY, _FAIL, _FAIL),
     ("PandasMissingError", _ANY, _FAIL, _FAIL),
     ("DamagedSetError", _ANY, _FAIL, _FAIL),
+    ("DotyposBudgetError", _ANY, _LATER, _LATER),
     ("DotyposWalkError", _ANY, _LATER, _LATER),
     ("DotyposClockError", _ANY, _LATER, _LATER),
     ("DotyposCancelledError", _ANY, _LATER, _LATER),

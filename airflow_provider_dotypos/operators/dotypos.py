@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -84,9 +85,15 @@ class DotyposOperator(BaseOperator):
         """Make the call and return its result."""
         with airflow_failures(self.dotypos_conn_id):
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
-            return self._hook.request(
-                self.method, self.path, params=self.query, json=self._body(), headers=self.headers, decode=self._result
-            )
+            with closing(self._hook):
+                return self._hook.request(
+                    self.method,
+                    self.path,
+                    params=self.query,
+                    json=self._body(),
+                    headers=self.headers,
+                    decode=self._result,
+                )
 
     def on_kill(self) -> None:
         """End every wait at once."""
