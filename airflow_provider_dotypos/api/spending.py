@@ -26,7 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from airflow_provider_dotypos.api.budget import Budget
 from airflow_provider_dotypos.api.errors import DotyposBudgetError
@@ -42,6 +42,8 @@ from airflow_provider_dotypos.api.ledger import (
 from airflow_provider_dotypos.api.steps import Alone, Flow, Perform, Sleep
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: For how long the requests of a block may leave, in seconds.
 _USE = 120.0
@@ -338,7 +340,7 @@ class Spending:
 
     def _next_size(self, budget: Budget) -> int:
         first, largest = (max(1, budget.requests // part) for part in (_FIRST_PART, _LARGEST_PART))
-        return min(first * 2 ** min(self._claims, 10), largest)
+        return min(first << min(self._claims, 10), largest)
 
     def _wait_for(self, wanted: int, most: int, counting: Iterable[Entry], terms: _Terms) -> float:
         """Return the seconds until requests are free again.
@@ -377,19 +379,19 @@ class _UnreachableError(Exception):
     """The ledger can't be read or written."""
 
 
-def _tried(function: Callable[[], Any]) -> Flow[Any]:
+def _tried(function: Callable[[], T]) -> Flow[T]:
     """Call a register's function.
 
     :raises _UnreachableError: if it fails.
     """
 
-    def call() -> tuple[Any, str | None]:
+    def call() -> T | _UnreachableError:
         try:
-            return function(), None
-        except Exception as error:  # whatever a store may raise; it may hold what no log should
-            return None, type(error).__name__
+            return function()
+        except Exception as error:  # whatever a store may raise; its text may hold what no log should
+            return _UnreachableError(type(error).__name__)
 
-    result, failure = yield Perform(call)
-    if failure is not None:
-        raise _UnreachableError(failure)
+    result: T | _UnreachableError = yield Perform(call)
+    if isinstance(result, _UnreachableError):
+        raise result
     return result

@@ -129,7 +129,11 @@ class DotyposTransferOperator(BaseOperator):
         from airflow_provider_dotypos.hooks.failures import airflow_failures
 
         with airflow_failures(self.dotypos_conn_id, resumed=context):
-            result = self._result(self._results(context))
+            try:
+                result = self._result(self._results(context))
+            finally:
+                if self._hook is not None:
+                    self._hook.close()
         _airflow.fill_outlet_events(context, self.outlets, result, self._assets())
         return result
 
