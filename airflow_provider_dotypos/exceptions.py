@@ -1,10 +1,10 @@
 """The errors a DAG author can catch, in one place. ``DotyposError`` is the root of them all."""
 
+from airflow_provider_dotypos.api.budget import DotyposBudgetError
 from airflow_provider_dotypos.api.errors import (
     DotyposAnswerTooLargeError,
     DotyposApiError,
     DotyposAuthenticationError,
-    DotyposBudgetError,
     DotyposCancelledError,
     DotyposClockError,
     DotyposConfigurationError,

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 import random
 import secrets
 import threading
@@ -28,8 +27,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import NamedTuple, TypeVar
 
-from airflow_provider_dotypos.api.budget import Budget
-from airflow_provider_dotypos.api.errors import DotyposBudgetError
+from airflow_provider_dotypos.api.budget import Budget, DotyposBudgetError
 from airflow_provider_dotypos.api.ledger import (
     Entries,
     Entry,
@@ -53,9 +51,6 @@ _LONGEST_REQUEST = 3600.0
 
 #: The first block is this part of the budget. Each one is twice the one before, up to the largest part.
 _FIRST_PART, _LARGEST_PART = 15, 5
-
-#: The part of the budget that has to be free again before a task is worth running again.
-_ENOUGH = 0.75
 
 #: Seconds after which a claim that is still in the ledger stays there: no read and write takes longer.
 _SETTLE = 1.0
@@ -261,7 +256,7 @@ class Spending:
                 return self._wait_for(1, most, counting, terms)
             _, block = self._add_block(1, terms)
             block.settled = True
-        self._announce(counting, terms)
+        self._announce(counting, terms, "by this process alone")
         return 0.0
 
     def _claim_among_others(self, register: Register, terms: _Terms) -> Flow[float]:
@@ -283,21 +278,23 @@ class Spending:
                 with self._guard:
                     del self._blocks[name]
         if block.settled:
-            self._announce(counting, terms)
+            self._announce(counting, terms, f"by all tasks ({register.name})")
             return 0.0
         return random.uniform(0.1, 1) * settle  # else those that overwrite each other would do so again
 
     def _settle_up(self, terms: _Terms) -> Flow[None]:
         others: Entries = {}
+        counted = "by this process alone"
         if self._register is not None:
             try:
                 others = yield from self._others(self._register, terms)
                 yield from self._write(self._register, others)
+                counted = f"by all tasks ({self._register.name})"
             except _UnreachableError as error:
                 log.warning("What was claimed of the request budget and not used can't be given back: %s.", error)
         with self._guard:
             counting = [*others.values(), *self._own().values()]
-        self._log_used("at the end", counting, terms)
+        _log_used(terms.budget, counting, counted, "at the end")
 
     def _others(self, register: Register, terms: _Terms) -> Flow[dict[str, Entry]]:
         """Return what other processes have claimed."""
@@ -349,11 +346,12 @@ class Spending:
         """
         wait = seconds_until_free(wanted, most, counting)
         if wait > terms.longest_wait:
-            enough = math.ceil(most * _ENOUGH)
+            enough = min(terms.budget.enough, most)
             at = datetime.fromtimestamp(time.time() + seconds_until_free(enough, most, counting), timezone.utc)
             raise DotyposBudgetError(
                 f"The request budget, {terms.budget}, is used up. {enough} requests are free again at {at:%F %T %Z}. "
                 "A transfer keeps what it has read, and goes on when it runs again then.",
+                budget=terms.budget,
                 retry_at=at,
             )
         if wait > 1 and time.monotonic() > self._announced_until:
@@ -361,18 +359,15 @@ class Spending:
             log.info("The request budget, %s, is used up. Waiting %.0f s until requests are free.", terms.budget, wait)
         return wait
 
-    def _announce(self, counting: Iterable[Entry], terms: _Terms) -> None:
+    def _announce(self, counting: Iterable[Entry], terms: _Terms, counted: str) -> None:
         """Say in the log how much is used, at the process's first claim."""
         if self._claims == 1:
-            self._log_used("by now", counting, terms)
+            _log_used(terms.budget, counting, counted, "by now")
 
-    def _log_used(self, when: str, counting: Iterable[Entry], terms: _Terms) -> None:
-        left: int = max(0, free_requests(terms.budget.requests, counting))
-        counted = "by this process alone" if self._register is None else f"by all tasks ({self._register.name})"
-        log.info(
-            "Request budget %s, counted %s: %d used %s, %d left.",
-            terms.budget, counted, terms.budget.requests - left, when, left,
-        )  # fmt: skip
+
+def _log_used(budget: Budget, counting: Iterable[Entry], counted: str, when: str) -> None:
+    left = max(0, free_requests(budget.requests, counting))
+    log.info("Request budget %s, counted %s: %d used %s, %d left.", budget, counted, budget.requests - left, when, left)
 
 
 class _UnreachableError(Exception):

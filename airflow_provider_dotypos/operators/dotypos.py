@@ -83,7 +83,7 @@ class DotyposOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Make the call and return its result."""
-        with airflow_failures(self.dotypos_conn_id):
+        with airflow_failures(self.dotypos_conn_id, context):
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
             with closing(self._hook):
                 return self._hook.request(

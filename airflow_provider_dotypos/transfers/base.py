@@ -128,7 +128,7 @@ class DotyposTransferOperator(BaseOperator):
         """
         from airflow_provider_dotypos.hooks.failures import airflow_failures
 
-        with airflow_failures(self.dotypos_conn_id, resumed=context):
+        with airflow_failures(self.dotypos_conn_id, context, resumes=True):
             try:
                 result = self._result(self._results(context))
             finally:
