@@ -28,11 +28,36 @@ TaskInstanceKey: TypeAlias = tuple[str, str, str, int]
 _RUNS_AT_ONCE = 20
 
 
+#: Held while a task asks its supervisor for something: two threads at once can't, in 3.1 and in ``dag.test``.
+asking = threading.RLock()
+
+
+class SharedStore:
+    """One of Airflow's state stores, for several threads.
+
+    :param store: the store.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key."""
+        with asking:
+            return self._store.get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep a value, which JSON can hold."""
+        with asking:
+            self._store.set(key, value)
+
+
 def mask_secret(value: str) -> None:
     """Have Airflow mask a secret in the logs of this process."""
     from airflow.sdk.log import mask_secret as mask
 
-    mask(value)
+    with asking:
+        mask(value)
 
 
 def console() -> Any:
@@ -198,9 +223,10 @@ def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstance
         left = iter(run_ids)
         while some := list(islice(left, _RUNS_AT_ONCE)):
             try:
-                states = context["ti"].get_task_states(
-                    dag_id=dag_id, map_index=map_index, task_ids=[task_id], run_ids=some
-                )
+                with asking:
+                    states = context["ti"].get_task_states(
+                        dag_id=dag_id, map_index=map_index, task_ids=[task_id], run_ids=some
+                    )
                 well = [run_id for run_id in some if str(states.get(run_id, {}).get(name)) == "success"]
             except Exception as error:  # whatever it is: without an answer they count as not succeeded
                 log.warning("Airflow didn't say whether earlier runs of %s have succeeded: %r", task_id, error)

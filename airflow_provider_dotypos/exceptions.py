@@ -13,7 +13,6 @@ from airflow_provider_dotypos.api.errors import (
     DotyposEnvironmentError,
     DotyposError,
     DotyposInputError,
-    DotyposListsError,
     DotyposMissingTokenError,
     DotyposNotFoundError,
     DotyposPermissionError,
@@ -28,6 +27,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWalkError,
     DotyposWriteError,
 )
+from airflow_provider_dotypos.api.reach import DotyposListsError
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
 
 __all__ = [

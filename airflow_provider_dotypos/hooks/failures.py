@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple
 from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.errors import (
     DotyposError,
-    DotyposListsError,
     DotyposRateLimitError,
 )
+from airflow_provider_dotypos.api.reach import DotyposListsError
 
 log = logging.getLogger(__name__)
 

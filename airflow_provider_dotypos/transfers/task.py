@@ -15,6 +15,7 @@ from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos._airflow import ListEvent
 from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
 from airflow_provider_dotypos.api.overrides import read_concurrency
+from airflow_provider_dotypos.api.reach import concerns_all_calls
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
 from airflow_provider_dotypos.transfers.arguments import (
@@ -199,7 +200,7 @@ class TransferTask(BaseOperator):
                 sink = self._sink(context, selection, window)
                 return extract(selection, window, reader, sink, settle=self.settle, crew=crew)
             except DotyposError as error:
-                if error.everywhere:
+                if concerns_all_calls(error):
                     crew.begin_no_more()
                 raise
 
