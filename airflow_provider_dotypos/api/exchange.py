@@ -43,6 +43,7 @@ from airflow_provider_dotypos.api.gate import Passage
 from airflow_provider_dotypos.api.headers import checked_headers
 from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request, check_answer, decode_answer, refusal_of
 from airflow_provider_dotypos.api.paths import checked_method, encode, resolve
+from airflow_provider_dotypos.api.refusals import is_foreign
 from airflow_provider_dotypos.api.retry_table import LONGEST_RETRY_AFTER, Verdict, verdict
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.spending import Permit
@@ -254,7 +255,8 @@ class _Call(Generic[T]):
         finally:
             if permit is not None:
                 permit.end(sent=sent)
-        self._exchange._channel.note_answer()
+        if answer.status not in (502, 504) and not is_foreign(answer.status, answer.body):  # else a gateway's
+            self._exchange._channel.note_answer()
         self._passage.answered(throttled=answer.status in (429, 503), opens=opens)
         self._exchange._channel.note_date(answer.headers.get("Date"))
         return answer

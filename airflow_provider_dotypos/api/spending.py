@@ -72,9 +72,9 @@ class Block:
         self.settled = False
         self._taken = self._sent = self._under_way = 0
         self._usable_until = time.monotonic() + _USE
-        self._counts_until = self._usable_until + timeout + window
+        self._timeout = timeout
         self._window = window
-        self._ended_at = 0.0
+        self._left_at = self._ended_at = 0.0
 
     @property
     def available(self) -> bool:
@@ -90,8 +90,9 @@ class Block:
     def entry(self) -> Entry:
         """What counts of it."""
         if self._usable:
-            return Entry(self.size, self._counts_until)
-        return Entry(self._sent, self._counts_until if self._under_way else self._ended_at + self._window)
+            return Entry(self.size, self._usable_until + self._timeout + self._window)
+        last = self._left_at + self._timeout if self._under_way else self._ended_at
+        return Entry(self._sent, last + self._window)
 
     @property
     def _usable(self) -> bool:
@@ -111,6 +112,7 @@ class Block:
             return False
         self._sent += 1
         self._under_way += 1
+        self._left_at = time.monotonic()
         return True
 
     def end(self, *, sent: bool) -> None:
