@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
+from airflow_provider_dotypos.api.markers import DELETED_FILTERS, UNDATED_ROWS
 from airflow_provider_dotypos.api.overrides import MOST_AT_ONCE
 from airflow_provider_dotypos.api.window import LONGEST_SETTLE, SETTLE
 from airflow_provider_dotypos.commands.options import (
@@ -39,6 +41,8 @@ def options() -> list[Option]:
         _text("--exclude", "all fields but these, comma-separated"),
         _switch("--no-personal-data", "omit fields that hold personal data, and unknown fields"),
         _switch("--snapshot", "write the ids of all rows that exist, and nothing else of them"),
+        _choice("--undated-rows", UNDATED_ROWS, "when to read rows without a change date: with a full read or always"),
+        _choice("--deleted-filter", DELETED_FILTERS, "how to ask for live and deleted rows: by one filter or by two"),
         WAREHOUSE_ID,
         (("--file-format",), {"choices": NAMES, "default": "jsonl", "help": "format of the files (default: jsonl)"}),
         (("--compression",), {"choices": ["gzip"], "help": "compress jsonl and csv"}),
@@ -76,6 +80,10 @@ def _report(args: argparse.Namespace) -> Report:
 
 def _text(flag: str, help: str, **details: bool) -> Option:
     return (flag,), {"help": help, **details}
+
+
+def _choice(flag: str, choices: Sequence[str], help: str) -> Option:
+    return (flag,), {"choices": choices, "default": choices[0], "help": f"{help} (default: {choices[0]})"}
 
 
 def _switch(flag: str, help: str) -> Option:
