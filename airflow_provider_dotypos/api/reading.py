@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_dotypos.api import window as windows
+from airflow_provider_dotypos.api.budget import DotyposBudgetError, judged
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import CLOUDS, Entity, find_entity, find_list, id_text
 from airflow_provider_dotypos.api.errors import (
@@ -264,18 +265,24 @@ class Reader:
         path = entity.url_path(piece.parent)
         steps = walk(entity, piece, self._client.patience.faults)
         step = next(steps, None)
+        together = 0  # requests since all that was read has been complete
         while step is not None:
             if isinstance(step, Query):
+                together += 1
                 try:
                     page = self._confirmed(entity, step, piece, path, included)
                 except DotyposValidationError as refusal:
                     step = steps.throw(refusal)
+                except DotyposBudgetError as error:
+                    where = "one instant" if piece.stream.cursor else "no cursor"
+                    raise judged(error, together, f"the rows of {where} (stream {piece.name})") from None
                 else:
                     step = steps.send(page)
                 continue
             if isinstance(step, Wait):
                 self._client.sleep(random.uniform(0.5, 1) * step.seconds)
             else:
+                together = together if step.covered is None else 0
                 yield step
             step = next(steps, None)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import SETTLE, Window
@@ -69,8 +70,10 @@ def extract(
             return sink.commit(walked, reader.check_cancelled)
         except SupersededError:
             return sink.give_way()
-        except BaseException:
+        except BaseException as error:
             sink.leave()
+            if isinstance(error, DotyposError):
+                error.brought_rows = sink.has_kept_rows
             if reader.requests >= _MANY and not sink.has_kept_rows:
                 log.warning(
                     "Nothing that %d requests brought can be kept for the next attempt. It is one instant with very "
