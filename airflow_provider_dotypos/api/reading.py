@@ -141,6 +141,28 @@ class Reader:
                 size = min(size, len(page.rows))  # the server caps pages, and may not say so
             before = page
 
+    def page(
+        self,
+        entity: Entity,
+        conditions: tuple[Triple, ...] = (),
+        number: int = 1,
+        limit: int = MAX_LIMIT,
+        *,
+        include: str | None = None,
+        parent: str | None = None,
+    ) -> Page:
+        """Return one page of a list. An empty first page is believed once the cloud is known to exist.
+
+        :param number: which page, from 1 on.
+        :param limit: rows to ask for, 1 to 100.
+        :param parent: the id of what the entity lies below.
+        """
+        params = list_params(entity, filter=conditions, include=include, limit=limit, page=number)
+        page = self._page(entity.url_path(parent), params if entity.paged else {}, None)
+        if page is EMPTY and number == 1:
+            self.meet()
+        return page
+
     def changes(
         self,
         name: str,

@@ -41,6 +41,8 @@ class Selection:
     :param undated_rows: when rows without a cursor are read. It has no part in `shape`, like the next one: rows are of
         the same shape, however they were read.
     :param deleted_filter: by how many filters live and deleted rows are read.
+    :param slice: which rows of the set these are, if others come from elsewhere. It begins the names of their streams,
+        so that no attempt takes them for all rows, and what changes meanwhile is left to the next window.
     """
 
     entity: Entity
@@ -55,6 +57,7 @@ class Selection:
     asked_for: tuple[object, ...]
     undated_rows: UndatedRows = "full"
     deleted_filter: DeletedFilter = "auto"
+    slice: str = ""
 
     @classmethod
     def of(
