@@ -6,7 +6,6 @@ Orders are walked once, with their items and payments nested in them. The sets o
 
 from __future__ import annotations
 
-import functools
 import heapq
 import itertools
 import logging
@@ -24,6 +23,7 @@ from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.api.window import SETTLE, Window
+from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.engine import Engine, extract, fill
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.manifest import Committed, read_manifest
@@ -38,6 +38,7 @@ from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
 from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
+from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.rows.columns import Columns
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Walked
@@ -73,11 +74,18 @@ class HistoryList:
     """One of the lists that a history consists of.
 
     :param selection: what to read of it.
+    :param reader: reads it. An error of the list cancels it, and no other list's.
     :param begin: begins an attempt to commit its set.
     """
 
     selection: Selection
+    reader: Reader
     begin: Callable[[], FileSink]
+
+    @property
+    def name(self) -> str:
+        """The entity's name."""
+        return self.selection.entity.name
 
 
 def why_not_nested(windows: Mapping[str, Window]) -> str | None:
@@ -114,7 +122,6 @@ class NestedHistory:
         self,
         lists: Mapping[str, HistoryList],
         window: Window,
-        reader: Reader,
         destination: ObjectStoragePath,
         *,
         settle: float = SETTLE,
@@ -124,21 +131,23 @@ class NestedHistory:
     ) -> None:
         self._lists = lists
         self._window = window
-        self._reader = reader
         self._settle = settle
         self._patience = patience
         self._try_number = try_number
-        include = [field for field, child in find_entity(ORDERS).includes.items() if child.entity in lists]
+        orders = lists[ORDERS].selection
+        include = [field for field, child in orders.entity.includes.items() if child.entity in lists]
         selection = Selection.of(
-            ORDERS, cloud_id=reader.cloud_id, include=",".join(include), flatten=True, personal_data=personal_data
+            ORDERS, cloud_id=orders.cloud_id, include=",".join(include), flatten=True, personal_data=personal_data
         )
         self._selection = replace(selection, open_end=True)
         self._folder = destination / NESTED_FOLDER / set_folder(self._selection, window, NESTED_FORMAT)
 
-    def extract(self) -> dict[str, Committed | Exception]:
+    def extract(self, crew: Crew) -> dict[str, Committed | Exception]:
         """Commit the set of each list, and return it, or the error that kept it from being committed.
 
         Sets that exist are kept. The nested orders are read once, however often this is tried.
+
+        :param crew: whose thread this is.
         """
         attempts = {name: each.begin() for name, each in self._lists.items()}
         outcomes: dict[str, Committed | Exception] = {
@@ -147,12 +156,12 @@ class NestedHistory:
         if len(outcomes) == len(attempts):
             return outcomes
         try:
-            nested = self._read_nested()
+            nested = self._read_nested(crew)
         except Exception as error:
             return dict.fromkeys(attempts, error) | outcomes
         for name in [name for name in attempts if name not in outcomes]:
             try:
-                outcomes[name] = self._fill(name, attempts[name], nested)
+                outcomes[name] = self._fill(self._lists[name], attempts[name], nested, crew)
             except Exception as error:
                 outcomes[name] = error
         return outcomes
@@ -161,7 +170,7 @@ class NestedHistory:
         """Remove the nested orders. Only once all sets are committed and noted: until then they are made of these."""
         Store(self._folder, self._patience).remove()
 
-    def _read_nested(self) -> NestedSet | None:
+    def _read_nested(self, crew: Crew) -> NestedSet | None:
         """Walk the orders, unless an earlier attempt has; ``None`` if the API refuses to nest."""
         sink = FileSink.begin(
             self._folder,
@@ -175,7 +184,8 @@ class NestedHistory:
         try:
             # An item may be dated before its order, by the time that a change needs to show. So twice that time has to
             # pass, until all orders show whose items lie before the window's end.
-            extract(self._selection, self._window, self._reader, sink, settle=2 * self._settle)
+            reader = self._lists[ORDERS].reader
+            extract(self._selection, self._window, reader, sink, settle=2 * self._settle, crew=crew)
         except (DotyposPermissionError, DotyposValidationError) as refusal:
             log.warning("Orders can't be read with nested lists, so each list is read by itself: %s", refusal)
             return None
@@ -185,45 +195,43 @@ class NestedHistory:
             self.clean_up()  # the next try walks again
             raise
 
-    def _fill(self, name: str, sink: FileSink, nested: NestedSet | None) -> Committed:
+    def _fill(self, each: HistoryList, sink: FileSink, nested: NestedSet | None, crew: Crew) -> Committed:
         """Commit the set of one list: of nested rows, or, if they don't hold all, by a walk of its own."""
         if nested is not None:
-            write = self._write_orders if name == ORDERS else functools.partial(self._write_children, name)
             try:
-                return fill(sink, functools.partial(write, sink, nested), self._reader)
+                return fill(sink, lambda: self._write(each, sink, nested, crew), each.reader)
             except NestedError as problem:
-                log.warning("%s. So %s are read by a list of their own.", problem, name)
-                sink = self._lists[name].begin()
-        return extract(self._lists[name].selection, self._window, self._reader, sink, settle=self._settle)
+                log.warning("%s. So %s are read by a list of their own.", problem, each.name)
+                sink = each.begin()
+        return extract(each.selection, self._window, each.reader, sink, settle=self._settle, crew=crew)
 
-    def _write_orders(self, sink: FileSink, nested: NestedSet) -> Walked:
-        self._write(nested.orders(), sink)
-        tail = Window(nested.until, nested.settled) if nested.settled > nested.until else None
-        return Walked(tail, nested.manifest.requests)
-
-    def _write_children(self, name: str, sink: FileSink, nested: NestedSet) -> Walked:
+    def _write(self, each: HistoryList, sink: FileSink, nested: NestedSet, crew: Crew) -> Walked:
         """Write the nested rows of a list, and those that are nested in no order.
 
         :raises NestedError: if that isn't all that the list holds.
         """
-        before = self._reader.requests
+        if each.name == ORDERS:
+            _write_rows(nested.orders(), sink, each.reader)
+            tail = Window(nested.until, nested.settled) if nested.settled > nested.until else None
+            return Walked(tail, nested.manifest.requests)
         others = 0
-        if name in _WITHOUT_ORDER:
-            selection = replace(self._lists[name].selection, conditions=(_WITHOUT_ORDER[name],), slice="without-order")
-            Engine(selection, self._reader, sink, self._settle).walk(self._window)
+        if each.name in _WITHOUT_ORDER:
+            selection = replace(each.selection, conditions=(_WITHOUT_ORDER[each.name],), slice="without-order")
+            Engine(selection, each.reader, sink, self._settle, Progress, crew).walk(self._window)
             others = sum(part.rows for part in sink.attempt.parts if part.high is not None)
-        _NestedCheck(name, nested, self._selection.children[name], self._reader).check(others)
-        self._write(nested.children(name), sink)
-        return Walked(None, self._reader.requests - before)
+        _NestedCheck(each, nested, self._selection.children[each.name]).check(others)
+        _write_rows(nested.children(each.name), sink, each.reader)
+        return Walked(None, each.reader.requests)
 
-    def _write(self, rows: Iterator[NestedRow], sink: FileSink) -> None:
-        """Write rows into parts without a range: no attempt may take them for what a walk has read."""
-        piece = Piece(Stream("nested", (), None), None, self._window.until)
-        with PieceWriter(piece, sink.open(piece), sink.max_part_bytes, PartAge()) as writer:
-            while some := list(itertools.islice(rows, _WRITTEN_AT_ONCE)):
-                self._reader.check_cancelled()
-                writer.take(Batch([row.row for row in some], [row.id for row in some], None))
-            writer.end()
+
+def _write_rows(rows: Iterator[NestedRow], sink: FileSink, reader: Reader) -> None:
+    """Write rows into parts without a range: no attempt may take them for what a walk has read."""
+    piece = Piece(Stream("nested", (), None), None, 0)
+    with PieceWriter(piece, sink.open(piece), sink.max_part_bytes, PartAge()) as writer:
+        while some := list(itertools.islice(rows, _WRITTEN_AT_ONCE)):
+            reader.check_cancelled()
+            writer.take(Batch([row.row for row in some], [row.id for row in some], None))
+        writer.end()
 
 
 class _NestedCheck:
@@ -235,13 +243,13 @@ class _NestedCheck:
     :param columns: which fields came.
     """
 
-    def __init__(self, name: str, nested: NestedSet, columns: Columns, reader: Reader) -> None:
-        self._name = name
-        self._entity = find_entity(name)
+    def __init__(self, each: HistoryList, nested: NestedSet, columns: Columns) -> None:
+        self._name = name = each.name
+        self._entity = each.selection.entity
         self._parent = next(c.parent for c in find_entity(ORDERS).includes.values() if c.entity == name)
         self._nested = nested
         self._columns = columns
-        self._reader = reader
+        self._reader = each.reader
         self._cursor = self._entity.cursors[0]
         self._below: Triple = (self._cursor, "lt", str(nested.until))
 

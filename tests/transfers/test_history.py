@@ -11,10 +11,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from airflow.sdk import ObjectStoragePath
@@ -23,28 +22,24 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.errors import DotyposRateLimitError
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.engine import extract
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.manifest import Committed, read_manifest
 from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
-from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.history import (
     HISTORY,
-    NESTED_FOLDER,
     HistoryList,
     NestedHistory,
-    why_not_nested,
 )
 from airflow_provider_dotypos.transfers.selection import Selection
 from tests.api.walking import HOUR, NOW_MS, empty_shop
 from tests.transfers.storms import Wind
-from tests.transfers.turns import Killed
 
 Row = dict[str, Any]
 
@@ -140,8 +135,16 @@ class Extraction:
 
     def history(self, until: int = UNTIL) -> NestedHistory:
         window = Window(None, until)
-        lists = {name: HistoryList(selection, self._begin(selection, window)) for name, selection in self._selections()}
-        return NestedHistory(lists, window, self._reader(), self.lake)
+        lists = {
+            name: HistoryList(selection, self._reader(), self._begin(selection, window))
+            for name, selection in self._selections()
+        }
+        return NestedHistory(lists, window, self.lake)
+
+    def extract(self) -> dict[str, Committed | Exception]:
+        crew = Crew(self._settings.max_concurrency)
+        ((_, outcome),) = crew.run({"history": lambda: self.history().extract(crew)}, lambda: None)
+        return outcome.result()
 
     def increment(self, until: int) -> dict[str, Committed]:
         window = Window(UNTIL, until)
@@ -253,9 +256,9 @@ def test_with_the_next_window_every_row_is_there_and_none_is_doubled(
         service.fill(orders)
         for requests in limited:  # each of these attempts meets the limit
             api.faults.append(Fault("429", retry_after="3600", skip=requests, times=10**6))
-            extraction.history().extract()
+            extraction.extract()
             api.faults.pop()
-        history = committed(extraction.history().extract())
+        history = committed(extraction.extract())
         service.rate = 0
         api.shop.advance(1)
         until = api.shop.now()
