@@ -111,6 +111,7 @@ class NestedHistory:
 
     :param lists: by their entity: ``orders``, and ``order-items``, ``money-logs`` or both.
     :param window: from the beginning. It ends at a whole second.
+    :param reader: walks the nested orders. The API may refuse to nest them, and an error cancels it; so no list has it.
     :param destination: below which the nested orders lie meanwhile.
     :param settle: seconds that a change may need to show in the API.
     :param personal_data: whether the nested orders hold personal data.
@@ -122,6 +123,7 @@ class NestedHistory:
         self,
         lists: Mapping[str, HistoryList],
         window: Window,
+        reader: Reader,
         destination: ObjectStoragePath,
         *,
         settle: float = SETTLE,
@@ -131,6 +133,7 @@ class NestedHistory:
     ) -> None:
         self._lists = lists
         self._window = window
+        self._reader = reader
         self._settle = settle
         self._patience = patience
         self._try_number = try_number
@@ -184,8 +187,7 @@ class NestedHistory:
         try:
             # An item may be dated before its order, by the time that a change needs to show. So twice that time has to
             # pass, until all orders show whose items lie before the window's end.
-            reader = self._lists[ORDERS].reader
-            extract(self._selection, self._window, reader, sink, settle=2 * self._settle, crew=crew)
+            extract(self._selection, self._window, self._reader, sink, settle=2 * self._settle, crew=crew)
         except (DotyposPermissionError, DotyposValidationError) as refusal:
             log.warning("Orders can't be read with nested lists, so each list is read by itself: %s", refusal)
             return None
@@ -275,7 +277,8 @@ class _NestedCheck:
                     raise NestedError(f"A row of {self._name} isn't the same when an order nests it")
             if order not in self._nested.changed:
                 heapq.heappush(longest, (len(ids), number, order, ids))
-                del longest[: len(longest) > _SAMPLE]
+                if len(longest) > _SAMPLE:
+                    heapq.heappop(longest)
         if expected:
             raise NestedError(
                 f"Orders nest {looked_at - len(expected)} of {looked_at} {self._name} that were looked at"
@@ -287,15 +290,21 @@ class _NestedCheck:
 
     def _look(self) -> tuple[int | None, dict[str, msgspec.Raw]]:
         """Return how many rows the list holds, if the API counts them, and some of those that orders should nest."""
-        conditions = [self._below]
-        if not self._entity.totals and self._nested.middle is not None:
-            conditions.append((self._cursor, "gteq", str(self._nested.middle)))
-        page = self._reader.page(self._entity, tuple(conditions))
-        return page.total if self._entity.totals else None, {
+        page = self._reader.page(self._entity, (self._below, *self._from_the_middle()))
+        if not page.rows:
+            page = self._reader.page(self._entity, (self._below,))
+        rows = {
             id: row
             for id, row in zip(page.ids, page.rows, strict=True)
             if decode_row(row).get("transactionType") in (None, *PAYMENTS_OF_ORDERS)
         }
+        return page.total if self._entity.totals else None, rows
+
+    def _from_the_middle(self) -> tuple[Triple, ...]:
+        """Return the condition for the later half of a list that the API doesn't count."""
+        if self._entity.totals or self._nested.middle is None:
+            return ()
+        return ((self._cursor, "gteq", str(self._nested.middle)),)
 
     def _check_longest(self, longest: Sequence[tuple[int, int, str, list[str]]]) -> None:
         """Raise unless orders nest all that the list shows of those which have the most.

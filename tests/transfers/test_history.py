@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from airflow.sdk import ObjectStoragePath
@@ -22,28 +23,38 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.client import DotyposClient
+from airflow_provider_dotypos.api.errors import DotyposRateLimitError
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.sandbox.api import lists
+from airflow_provider_dotypos.sandbox.errors import RefusedError
 from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.engine import extract
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.manifest import Committed, read_manifest
 from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
+from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.history import (
     HISTORY,
+    NESTED_FOLDER,
     HistoryList,
     NestedHistory,
+    why_not_nested,
 )
 from airflow_provider_dotypos.transfers.selection import Selection
 from tests.api.walking import HOUR, NOW_MS, empty_shop
 from tests.transfers.storms import Wind
+from tests.transfers.turns import Killed
 
 Row = dict[str, Any]
 
 MINUTE = 60_000
+import os
+
+EXAMPLES = int(os.environ.get("EX", "12"))
 
 #: So late that a minute and another one have passed since then, and hardly more.
 UNTIL = NOW_MS - 2 * MINUTE - 1000
@@ -139,15 +150,15 @@ class Extraction:
             name: HistoryList(selection, self._reader(), self._begin(selection, window))
             for name, selection in self._selections()
         }
-        return NestedHistory(lists, window, self.lake)
+        return NestedHistory(lists, window, self._reader(), self.lake)
 
     def extract(self) -> dict[str, Committed | Exception]:
         crew = Crew(self._settings.max_concurrency)
         ((_, outcome),) = crew.run({"history": lambda: self.history().extract(crew)}, lambda: None)
         return outcome.result()
 
-    def increment(self, until: int) -> dict[str, Committed]:
-        window = Window(UNTIL, until)
+    def increment(self, until: int, since: int | None = UNTIL) -> dict[str, Committed]:
+        window = Window(since, until)
         return {
             name: extract(selection, window, self._reader(), self._begin(selection, window)())
             for name, selection in self._selections()
@@ -238,8 +249,14 @@ behaviours = st.builds(
     orders=st.sampled_from([0, 40, 230]),
     names=st.sampled_from([HISTORY, HISTORY, HISTORY[:2], (HISTORY[0], HISTORY[2])]),
     limited=st.lists(st.integers(0, 14), max_size=2),
+    concurrency=st.sampled_from([1, 1, 4]),
 )
-@settings(max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 def test_with_the_next_window_every_row_is_there_and_none_is_doubled(
     api: Sandbox,
     behaviour: Behaviour,
@@ -248,9 +265,10 @@ def test_with_the_next_window_every_row_is_there_and_none_is_doubled(
     orders: int,
     names: tuple[str, ...],
     limited: list[int],
+    concurrency: int,
 ) -> None:
     with a_lake() as lake:
-        extraction = Extraction(api, lake, behaviour)
+        extraction = Extraction(api, lake, behaviour, concurrency=concurrency)
         extraction.names = names
         service = extraction.serve(seed, rate)
         service.fill(orders)
@@ -266,3 +284,223 @@ def test_with_the_next_window_every_row_is_there_and_none_is_doubled(
         later = extraction.increment(until)
         for name in names:
             check_union(service, behaviour, rows_of(history[name]), rows_of(later[name]), name)
+
+
+class Crash:
+    """Kills an attempt at one of its operations on the store; a dead one does no more.
+
+    :ivar operations: how many there were.
+    """
+
+    OPERATIONS = ("put", "put_bytes", "create", "delete", "remove")
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.operations = 0
+
+    def __enter__(self) -> Crash:
+        self._patches = [patch.object(Store, name, self._deadly(getattr(Store, name))) for name in self.OPERATIONS]
+        for each in self._patches:
+            each.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for each in self._patches:
+            each.stop()
+
+    def _deadly(self, operation: Any) -> Any:
+        def operate(*arguments: Any) -> Any:
+            self.operations += 1
+            if self.operations >= self.at:
+                raise Killed
+            return operation(*arguments)
+
+        return operate
+
+
+def small_shop(extraction: Extraction, orders: int = 5) -> Service:
+    """Fill a shop that stays as it is."""
+    service = extraction.serve(1, 0.0)
+    service.fill(orders)
+    service.shop.insert(service.cloud, "money-logs", {"transactionType": "REGISTER_OPEN", "versionDate": UNTIL - HOUR})
+    return service
+
+
+def check_history(service: Service, history: dict[str, Committed]) -> None:
+    for name, outcome in history.items():
+        ids = Counter(str(row["id"]) for row in rows_of(outcome))
+        rows = service.rows(name)
+        assert not ids - Counter(str(row["id"]) for row in rows)
+        assert all(ids[str(row["id"])] == 1 for row in rows if row["versionDate"] is None or row["versionDate"] < UNTIL)
+
+
+def nested_manifests(lake: Path) -> list[Path]:
+    return list((lake / NESTED_FOLDER).rglob("_manifest-*.json"))
+
+
+def test_a_crash_anywhere_costs_no_row_and_no_second_walk(api: Sandbox) -> None:
+    at, died = -2, True
+    while died:
+        at += 3  # parts and their sidecars alternate
+        with a_lake() as lake:
+            extraction = Extraction(api, lake, Behaviour())
+            service = small_shop(extraction)
+            with Crash(at) as crash:
+                try:
+                    history = committed(extraction.extract())
+                    extraction.history().clean_up()
+                    died = crash.operations >= at
+                except Killed:
+                    pass
+            is_walked = bool(nested_manifests(lake))
+            done = [path for path in lake.rglob("_manifest-*.json") if NESTED_FOLDER not in path.parts]
+            api.requests.clear()
+            history = committed(extraction.extract())
+            check_history(service, history)
+            if is_walked or len(done) == len(HISTORY):
+                assert extraction.list_calls()["orders"] == 0
+            assert all(
+                str(path) in {outcome.path.removeprefix("file://") for outcome in history.values()} for path in done
+            )
+            extraction.history().clean_up()
+            assert not (lake / NESTED_FOLDER).exists()
+            if len(done) == len(HISTORY):
+                assert not extraction.list_calls()
+    assert at > 15
+
+
+@pytest.mark.parametrize("orders", [0, 260])
+def test_an_attempt_that_the_limit_ends_is_gone_on_with(api: Sandbox, tmp_path: Path, orders: int) -> None:
+    extraction = Extraction(api, tmp_path, Behaviour())
+    service = small_shop(extraction, orders)
+    walked = []
+    for _ in range(12):
+        api.requests.clear()
+        api.faults.append(Fault("429", retry_after="3600", skip=4, times=10**6))
+        outcomes = extraction.extract()
+        api.faults.pop()
+        walked.append(extraction.list_calls()["orders"])
+        if not any(isinstance(outcome, Exception) for outcome in outcomes.values()):
+            break
+        assert all(isinstance(outcome, Committed | DotyposRateLimitError) for outcome in outcomes.values())
+    check_history(service, committed(outcomes))
+    assert walked[-1] == 0  # the walk had been committed before
+    assert sum(walked) <= 12 + len(walked)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "problem"),
+    [
+        (Behaviour(nested_lists=0), "Orders nest 0 of "),
+        (Behaviour(nested_lists=3), "Orders nest "),
+        # Orders on the page that is looked at nest all that they have: one with more shows it.
+        (Behaviour(nested_lists=8), "Orders with many order-items don't nest all of them"),
+    ],
+)
+def test_where_nested_lists_are_cut_lists_of_their_own_are_read(
+    api: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, behaviour: Behaviour, problem: str
+) -> None:
+    extraction = Extraction(api, tmp_path, behaviour)
+    service = small_shop(extraction, 60)
+    large = service.shop.insert(service.cloud, "orders", {"versionDate": UNTIL - 10 * HOUR})["id"]
+    for _ in range(9):
+        service.shop.insert(service.cloud, "order-items", {"_orderId": large, "versionDate": UNTIL - 10 * HOUR})
+    check_history(service, committed(extraction.extract()))
+    assert f"{problem}" in caplog.text
+    assert "So order-items are read by a list of their own" in caplog.text
+
+
+def test_payments_that_no_order_nests_are_missed_by_the_count(
+    api: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    extraction = Extraction(api, tmp_path, Behaviour())
+    service = small_shop(extraction, 150)
+    sale = {"_orderId": 0, "transactionType": "SALE", "versionDate": UNTIL - 1000}
+    service.shop.insert(service.cloud, "money-logs", sale)
+    check_history(service, committed(extraction.extract()))
+    assert "So money-logs are read by a list of their own" in caplog.text
+    assert "So order-items" not in caplog.text
+
+
+def test_rows_that_differ_when_nested_are_read_by_a_list_of_their_own(
+    api: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_names(*arguments: Any) -> Row:
+        row = nested(*arguments)
+        return row | {"orderItems": [{k: v for k, v in item.items() if k != "name"} for item in row["orderItems"]]}
+
+    nested = lists.with_children
+    monkeypatch.setattr(lists, "with_children", without_names)
+    extraction = Extraction(api, tmp_path, Behaviour())
+    service = small_shop(extraction)
+    history = committed(extraction.extract())
+    check_history(service, history)
+    assert "A row of order-items isn't the same when an order nests it" in caplog.text
+    assert all("name" in row for row in rows_of(history["order-items"]))
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_where_the_api_refuses_to_nest_each_list_is_read_by_itself(
+    api: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    def refuse(*_: Any) -> Row:
+        raise RefusedError(status, reason="ACCESS_DENIED")
+
+    extraction = Extraction(api, tmp_path, Behaviour())
+    service = small_shop(extraction)
+    monkeypatch.setattr(lists, "with_children", refuse)
+    history = committed(extraction.extract())
+    check_history(service, history)
+    parts = [part for outcome in history.values() for part in outcome.manifest.parts]
+    assert {range.stream for part in parts for range in part.ranges} <= {"rows", "rows-null"}
+
+
+def test_sets_are_the_same_as_by_lists_of_their_own(api: Sandbox, tmp_path: Path) -> None:
+    extraction = Extraction(api, tmp_path / "nested", Behaviour())
+    extraction.file_format = FileFormat("csv")
+    small_shop(extraction, 120)
+    nested = committed(extraction.extract())
+    extraction.lake = ObjectStoragePath(f"file://{tmp_path}/streams")
+    streams = extraction.increment(UNTIL, None)
+    for name, outcome in nested.items():
+        assert outcome.folder == streams[name].folder
+        mine, theirs = (
+            sorted((row for row in rows_of(each[name]) if (moment_of(row) or 0) < UNTIL), key=lambda row: row["id"])
+            for each in (nested, streams)
+        )
+        assert mine == theirs
+
+
+def test_a_month_costs_little_more_than_its_orders(api: Sandbox, tmp_path: Path) -> None:
+    """A fifth of three walks: 1,000 orders with 2,700 items and 1,050 payments are 11 + 28 + 11 pages."""
+    extraction = Extraction(api, tmp_path, Behaviour())
+    shop = api.shop
+    for number in range(1000):
+        dated = {"versionDate": UNTIL - 40_000 * number - 1}
+        order = shop.insert(extraction.cloud, "orders", dated)["id"]
+        for entity, children in (("order-items", 2 + (number % 10 < 7)), ("money-logs", 1 + (number % 20 == 0))):
+            for _ in range(children):
+                shop.insert(extraction.cloud, entity, {"_orderId": order, **dated})
+    api.requests.clear()
+    history = committed(extraction.extract())
+    assert [outcome.manifest.rows for outcome in history.values()] == [1000, 2700, 1050]
+    assert sum(extraction.list_calls().values()) <= 11 + 10
+
+
+@pytest.mark.parametrize(
+    ("windows", "why"),
+    [
+        ({name: Window(None, UNTIL) for name in HISTORY}, None),
+        ({name: Window(None, UNTIL) for name in HISTORY[:2]}, None),
+        ({name: Window(None, UNTIL) for name in (*HISTORY, "products")}, None),
+        ({name: Window(None, UNTIL) for name in HISTORY[1:]}, "orders are read together with"),
+        ({"orders": Window(None, UNTIL)}, "orders are read together with"),
+        ({name: Window(0, UNTIL) for name in HISTORY}, "belong to an order that didn't"),
+        ({"orders": Window(None, UNTIL), "order-items": Window(0, UNTIL)}, "belong to an order that didn't"),
+        ({"orders": Window(None, UNTIL), "order-items": Window(None, UNTIL - 1000)}, "their windows differ"),
+        ({name: Window(None, UNTIL + 1) for name in HISTORY}, "within a second"),
+    ],
+)
+def test_only_what_is_read_from_the_beginning_can_be_nested(windows: dict[str, Window], why: str | None) -> None:
+    reason = why_not_nested(windows)
+    assert (reason is None) if why is None else why in str(reason)
