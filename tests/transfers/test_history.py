@@ -52,9 +52,7 @@ from tests.transfers.turns import Killed
 Row = dict[str, Any]
 
 MINUTE = 60_000
-import os
 
-EXAMPLES = int(os.environ.get("EX", "12"))
 
 #: So late that a minute and another one have passed since then, and hardly more.
 UNTIL = NOW_MS - 2 * MINUTE - 1000
@@ -252,7 +250,7 @@ behaviours = st.builds(
     concurrency=st.sampled_from([1, 1, 4]),
 )
 @settings(
-    max_examples=EXAMPLES,
+    max_examples=12,
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
