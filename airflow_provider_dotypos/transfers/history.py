@@ -6,11 +6,14 @@ Orders are walked once, with their items and payments nested in them. The sets o
 
 from __future__ import annotations
 
+import copy
 import heapq
 import itertools
 import logging
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +112,7 @@ def why_not_nested(windows: Mapping[str, Window]) -> str | None:
 class NestedHistory:
     """Extracts orders, items and payments from the beginning up to one time, by one walk over orders.
 
-    :param lists: by their entity: ``orders``, and ``order-items``, ``money-logs`` or both.
+    :param names: the entities to extract: ``orders``, and ``order-items``, ``money-logs`` or both.
     :param window: from the beginning. It ends at a whole second.
     :param reader: walks the nested orders. The API may refuse to nest them, and an error cancels it; so no list has it.
     :param destination: below which the nested orders lie meanwhile.
@@ -121,7 +124,7 @@ class NestedHistory:
 
     def __init__(
         self,
-        lists: Mapping[str, HistoryList],
+        names: Collection[str],
         window: Window,
         reader: Reader,
         destination: ObjectStoragePath,
@@ -131,50 +134,57 @@ class NestedHistory:
         patience: StorePatience | None = None,
         try_number: int = 1,
     ) -> None:
-        self._lists = lists
+        self.reader = reader
         self._window = window
-        self._reader = reader
         self._settle = settle
         self._patience = patience
         self._try_number = try_number
-        orders = lists[ORDERS].selection
-        include = [field for field, child in orders.entity.includes.items() if child.entity in lists]
+        include = [field for field, child in find_entity(ORDERS).includes.items() if child.entity in names]
         selection = Selection.of(
-            ORDERS, cloud_id=orders.cloud_id, include=",".join(include), flatten=True, personal_data=personal_data
+            ORDERS, cloud_id=reader.cloud_id, include=",".join(include), flatten=True, personal_data=personal_data
         )
         self._selection = replace(selection, open_end=True)
         self._folder = destination / NESTED_FOLDER / set_folder(self._selection, window, NESTED_FORMAT)
+        self._walk: Future[NestedSet | None] = Future()
+        self._walks = threading.Lock()
 
-    def extract(self, crew: Crew) -> dict[str, Committed | Exception]:
-        """Commit the set of each list, and return it, or the error that kept it from being committed.
+    def extract(self, each: HistoryList, crew: Crew) -> Committed:
+        """Commit the set of a list, and return it; one that exists is kept.
 
-        Sets that exist are kept. The nested orders are read once, however often this is tried.
+        The first list that needs the nested orders has them walked. They are walked once, however often this is tried.
 
         :param crew: whose thread this is.
         """
-        attempts = {name: each.begin() for name, each in self._lists.items()}
-        outcomes: dict[str, Committed | Exception] = {
-            name: sink.finished for name, sink in attempts.items() if sink.finished is not None
-        }
-        if len(outcomes) == len(attempts):
-            return outcomes
-        try:
-            nested = self._read_nested(crew)
-        except Exception as error:
-            return dict.fromkeys(attempts, error) | outcomes
-        for name in [name for name in attempts if name not in outcomes]:
+        sink = each.begin()
+        nested = None if sink.finished is not None else self._nested_orders(crew)
+        if nested is not None:
             try:
-                outcomes[name] = self._fill(self._lists[name], attempts[name], nested, crew)
-            except Exception as error:
-                outcomes[name] = error
-        return outcomes
+                return fill(sink, lambda: self._write(each, sink, nested, crew), each.reader)
+            except NestedError as problem:
+                log.warning("%s. So %s are read by a list of their own.", problem, each.name)
+                sink = each.begin()
+        return extract(each.selection, self._window, each.reader, sink, settle=self._settle, crew=crew)
+
+    def _nested_orders(self, crew: Crew) -> NestedSet | None:
+        """Return the nested orders, once a thread has walked them; ``None`` if the API refuses to nest."""
+        if self._walks.acquire(blocking=False):
+            try:
+                self._walk.set_result(self._read_nested(crew))
+            except BaseException as error:
+                self._walk.set_exception(error)
+            crew.notify()
+        else:
+            crew.help(self._walk.done)
+            if (failure := self._walk.exception()) is not None:
+                raise copy.copy(failure)  # each list has its own
+        return self._walk.result()
 
     def clean_up(self) -> None:
         """Remove the nested orders. Only once all sets are committed and noted: until then they are made of these."""
         Store(self._folder, self._patience).remove()
 
     def _read_nested(self, crew: Crew) -> NestedSet | None:
-        """Walk the orders, unless an earlier attempt has; ``None`` if the API refuses to nest."""
+        """Walk the orders, unless an earlier attempt has."""
         sink = FileSink.begin(
             self._folder,
             self._selection,
@@ -187,7 +197,7 @@ class NestedHistory:
         try:
             # An item may be dated before its order, by the time that a change needs to show. So twice that time has to
             # pass, until all orders show whose items lie before the window's end.
-            extract(self._selection, self._window, self._reader, sink, settle=2 * self._settle, crew=crew)
+            extract(self._selection, self._window, self.reader, sink, settle=2 * self._settle, crew=crew)
         except (DotyposPermissionError, DotyposValidationError) as refusal:
             log.warning("Orders can't be read with nested lists, so each list is read by itself: %s", refusal)
             return None
@@ -196,16 +206,6 @@ class NestedHistory:
         except DamagedSetError:
             self.clean_up()  # the next try walks again
             raise
-
-    def _fill(self, each: HistoryList, sink: FileSink, nested: NestedSet | None, crew: Crew) -> Committed:
-        """Commit the set of one list: of nested rows, or, if they don't hold all, by a walk of its own."""
-        if nested is not None:
-            try:
-                return fill(sink, lambda: self._write(each, sink, nested, crew), each.reader)
-            except NestedError as problem:
-                log.warning("%s. So %s are read by a list of their own.", problem, each.name)
-                sink = each.begin()
-        return extract(each.selection, self._window, each.reader, sink, settle=self._settle, crew=crew)
 
     def _write(self, each: HistoryList, sink: FileSink, nested: NestedSet, crew: Crew) -> Walked:
         """Write the nested rows of a list, and those that are nested in no order.

@@ -5,6 +5,7 @@ Tests `transfers/history` and `transfers/files/nested`.
 
 from __future__ import annotations
 
+import functools
 import random
 import shutil
 import tempfile
@@ -28,7 +29,7 @@ from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.api import lists
 from airflow_provider_dotypos.sandbox.errors import RefusedError
 from airflow_provider_dotypos.transfers.crew import Crew
@@ -62,7 +63,7 @@ UNTIL = NOW_MS - 2 * MINUTE - 1000
 class Service:
     """What guests and waiters do between any two requests: they change and add orders, items and payments."""
 
-    shop: Any
+    shop: Shop
     chance: random.Random
     rate: float
 
@@ -120,6 +121,18 @@ class Service:
         return rows
 
 
+class Client(DotyposClient):
+    """A client whose waits are as long as the shop's clock says, and take no time."""
+
+    def __init__(self, settings: Settings, shop: Shop) -> None:
+        super().__init__(settings)
+        self._shop = shop
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(0)
+        self._shop.advance(max(0.0, seconds))
+
+
 class Extraction:
     """Extracts orders, items and payments of a sandbox to a folder."""
 
@@ -142,18 +155,19 @@ class Extraction:
         self.api.faults[:] = [Wind(service, self.api)]  # type: ignore[arg-type]
         return service
 
-    def history(self, until: int = UNTIL) -> NestedHistory:
-        window = Window(None, until)
+    def history(self) -> NestedHistory:
+        return NestedHistory(self.names, Window(None, UNTIL), self._reader(), self.lake)
+
+    def extract(self) -> dict[str, Committed | BaseException]:
+        history = self.history()
+        crew = Crew(self._settings.max_concurrency)
         lists = {
-            name: HistoryList(selection, self._reader(), self._begin(selection, window))
+            name: HistoryList(selection, self._reader(), self._begin(selection, Window(None, UNTIL)))
             for name, selection in self._selections()
         }
-        return NestedHistory(lists, window, self._reader(), self.lake)
-
-    def extract(self) -> dict[str, Committed | Exception]:
-        crew = Crew(self._settings.max_concurrency)
-        ((_, outcome),) = crew.run({"history": lambda: self.history().extract(crew)}, lambda: None)
-        return outcome.result()
+        extractions = {name: functools.partial(history.extract, each, crew) for name, each in lists.items()}
+        outcomes = crew.run(extractions, lambda: None)
+        return {name: outcome.exception() or outcome.result() for name, outcome in outcomes}
 
     def increment(self, until: int, since: int | None = UNTIL) -> dict[str, Committed]:
         window = Window(since, until)
@@ -173,12 +187,12 @@ class Extraction:
         return lambda: FileSink.begin(folder, selection, window, self.file_format)
 
     def _reader(self) -> Reader:
-        return Reader(DotyposClient(self._settings))
+        return Reader(Client(self._settings, self.api.shop))
 
 
-def committed(outcomes: dict[str, Committed | Exception]) -> dict[str, Committed]:
+def committed(outcomes: dict[str, Committed | BaseException]) -> dict[str, Committed]:
     for outcome in outcomes.values():
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise outcome
     return outcomes  # type: ignore[return-value]
 
@@ -378,7 +392,7 @@ def test_an_attempt_that_the_limit_ends_is_gone_on_with(api: Sandbox, tmp_path: 
         outcomes = extraction.extract()
         api.faults.pop()
         walked.append(extraction.list_calls()["orders"])
-        if not any(isinstance(outcome, Exception) for outcome in outcomes.values()):
+        if not any(isinstance(outcome, BaseException) for outcome in outcomes.values()):
             break
         assert all(isinstance(outcome, Committed | DotyposRateLimitError) for outcome in outcomes.values())
     check_history(service, committed(outcomes))
