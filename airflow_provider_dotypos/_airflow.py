@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 
@@ -147,19 +147,35 @@ def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstance
     return done
 
 
+class ListEvent(NamedTuple):
+    """What the event of a list's asset holds.
+
+    :param written: whether rows were brought there; an outlet that is an alias gets no event otherwise.
+    """
+
+    asset: Asset
+    extra: Mapping[str, Any]
+    written: bool = True
+
+
 def fill_outlet_events(
-    context: Any, outlets: Iterable[Any], extra: Mapping[str, Any], written: Sequence[Asset]
+    context: Any, outlets: Iterable[Any], extra: Mapping[str, Any], lists: Sequence[ListEvent]
 ) -> None:
     """Have the asset events of a task's outlets hold something. Outside of a DAG run there are none.
 
-    :param written: the assets that the task wrote: an outlet that is an alias gets an event of each.
+    Airflow sends an event for each outlet of a task that succeeds, whatever the task did.
+
+    :param extra: for outlets that are no list's asset.
+    :param lists: of the lists' assets.
     """
     from airflow.sdk.definitions.asset import Asset, AssetAlias, AssetRef
 
     events = context.get("outlet_events")
+    of_asset = {event.asset.uri: event.extra for event in lists}
     for outlet in outlets if events is not None else ():
         if isinstance(outlet, AssetAlias):
-            for asset in written:
-                events[outlet].add(asset, dict(extra))
+            for event in lists:
+                if event.written:
+                    events[outlet].add(event.asset, dict(event.extra))
         elif isinstance(outlet, (Asset, AssetRef)):
-            events[outlet].extra.update(extra)
+            events[outlet].extra.update(of_asset.get(getattr(outlet, "uri", ""), extra))

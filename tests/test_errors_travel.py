@@ -57,6 +57,8 @@ def example(kind: type[DotyposError]) -> DotyposError:
         error = kind("it failed", reason=FOREIGN, status=403)
     elif issubclass(kind, errors.DotyposConnectionError):
         error = kind("it failed", sent=False, unreachable=True)
+    elif issubclass(kind, errors.DotyposListsError):
+        error = kind("it failed", {"orders": errors.DotyposWalkError("it failed")})
     else:
         error = kind("it failed")
     error.connection = "shop_7"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Mapping
@@ -74,6 +75,12 @@ class DotyposClient(Exchange):
         self._cancelled = True
         with suppress(RuntimeError):  # no thread can be started: waits last to their end, and nothing follows them
             start_new_thread(self._wake.set, ())
+
+    def twin(self) -> DotyposClient:
+        """Return a client that shares everything with this one, but is cancelled by itself."""
+        twin = copy.copy(self)
+        twin._set_up()
+        return twin
 
     def close(self) -> None:
         """Close idle connections. Other clients with the same credentials share them, and open new ones at need."""

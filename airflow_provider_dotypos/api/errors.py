@@ -9,6 +9,7 @@ https://docs.api.dotypos.com/api-reference/general/common-error-responses
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, cast
@@ -48,6 +49,7 @@ class DotyposError(Exception):
     tries: int | None = None
     waited: float | None = None
     connection: str | None = None
+    _everywhere = False
 
     def __str__(self) -> str:
         """Return the message, with the connection if it is known."""
@@ -67,6 +69,11 @@ class DotyposError(Exception):
     def passing(self) -> bool:
         """Whether trying the same again soon may well help, so that the client does."""
         return verdict(self) is Verdict.RETRY
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it isn't of one call: others by the same connection would fail alike now."""
+        return self._everywhere
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what pickle and copy make the error of: what it holds, past the constructors of subclasses."""
@@ -88,9 +95,28 @@ class DotyposInputError(DotyposError, ValueError):
 class DotyposConfigurationError(DotyposError, ValueError):
     """The connection lacks something or holds something unusable; the message names the form field."""
 
+    _everywhere = True
+
 
 class DotyposMissingTokenError(DotyposConfigurationError):
     """The connection holds no refresh token: the cloud was never connected."""
+
+
+class DotyposListsError(DotyposError):
+    """Some of the lists that a task extracts have failed.
+
+    :ivar failures: what ended each, by the entity's name.
+    """
+
+    def __init__(self, message: str, failures: Mapping[str, DotyposError]) -> None:
+        super().__init__(message)
+        self.failures = failures
+
+    @property
+    def reasons(self) -> frozenset[str]:
+        """All that is known of why they failed."""
+        incurable = all(error.permanent for error in self.failures.values())
+        return frozenset({retry_table.INCURABLE}) if incurable else frozenset()
 
 
 class DotyposWalkError(DotyposError):
@@ -99,6 +125,8 @@ class DotyposWalkError(DotyposError):
 
 class DotyposCancelledError(DotyposError):
     """The task was killed while it waited."""
+
+    _everywhere = True
 
 
 class DotyposConnectionError(DotyposError):
@@ -113,9 +141,16 @@ class DotyposConnectionError(DotyposError):
         self.sent = sent
         self.unreachable = unreachable
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether no connection can be made at all."""
+        return self._everywhere or self.unreachable
+
 
 class DotyposTlsError(DotyposConnectionError):
     """The server's certificate can't be trusted, or it doesn't speak TLS."""
+
+    _everywhere = True
 
 
 class DotyposAnswerTooLargeError(DotyposConnectionError):
@@ -124,6 +159,8 @@ class DotyposAnswerTooLargeError(DotyposConnectionError):
 
 class DotyposEnvironmentError(DotyposError):
     """The worker's environment allows no call: its proxy or certificates; the message names the variable."""
+
+    _everywhere = True
 
 
 class DotyposClockError(DotyposError):
@@ -215,6 +252,13 @@ class DotyposApiError(DotyposError):
         }
         return super().reasons.union(name for name, holds in facts.items() if holds)
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether the token, the cloud or the rate of requests was refused, not this call."""
+        of_token = self.refusal.sign_in is not None or self.reason in _OF_TOKEN
+        of_cloud = re.fullmatch(r"/v2/clouds/[^/]*", self.path) is not None
+        return self._everywhere or of_token or of_cloud or self.too_long_to_wait
+
     def _cure_of(self, refusal: Refusal) -> str:
         return self.cure
 
@@ -222,6 +266,7 @@ class DotyposApiError(DotyposError):
 class DotyposAuthenticationError(DotyposApiError):
     """401: the sign-in refused the refresh token, or a call an access token that had just been issued."""
 
+    _everywhere = True
     cure = (
         "The refresh token is not valid for this cloud, or is wrong or revoked: check the cloud's id, and Refresh "
         f"Token in the Airflow connection, or connect the cloud again ({HOW_TO_CONNECT})."
@@ -299,6 +344,7 @@ class DotyposPreconditionError(DotyposConflictError):
 class DotyposRateLimitError(DotyposApiError):
     """429: too many requests."""
 
+    _everywhere = True
     cure = "Wait; set Requests per minute or lower Max concurrency in the Airflow connection."
 
 
@@ -382,6 +428,9 @@ def _no_sign_in(refusal: Refusal) -> DotyposResponseError:
         status=refusal.status,
     )
 
+
+#: Reasons of a 403 that are of the token or the cloud, whatever was asked for.
+_OF_TOKEN = STALE_TOKEN_CODES | {"CLOUD_FORBIDDEN"}
 
 #: Characters of an API's message that an error shows.
 _LONGEST_MESSAGE = 500

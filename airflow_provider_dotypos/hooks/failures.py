@@ -8,7 +8,7 @@ import logging
 import random
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal, NamedTuple
@@ -17,6 +17,7 @@ from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
     DotyposError,
+    DotyposListsError,
     DotyposRateLimitError,
 )
 
@@ -64,6 +65,8 @@ def decision(error: DotyposError, first_put_off: Callable[[], datetime | None] |
     :param first_put_off: returns when a task that resumes its work was first put off. Any throttling puts it off.
         Defaults to a task that starts its work again.
     """
+    if isinstance(error, DotyposListsError):
+        return _decision_on_all(decision(failure, first_put_off) for failure in error.failures.values())
     if error.permanent:
         return Decision("fail")
     at = error.retry_at if isinstance(error, DotyposApiError) else None
@@ -74,6 +77,15 @@ def decision(error: DotyposError, first_put_off: Callable[[], datetime | None] |
         soonest = datetime.now(timezone.utc) + _growing_wait(first_put_off())
         return Decision("again", soonest if at is None else max(at, soonest))
     return Decision("default")
+
+
+def _decision_on_all(decisions: Iterable[Decision]) -> Decision:
+    """Return what a task does whose lists failed in different ways: it gives all that can be cured its chance."""
+    decided = list(decisions)
+    moments = [at for _, at in decided if at is not None]
+    if moments:
+        return Decision("again", max(moments))
+    return Decision("fail" if all(action == "fail" for action, _ in decided) else "default")
 
 
 def _growing_wait(first_put_off: datetime | None) -> timedelta:
@@ -122,10 +134,8 @@ class airflow_failures:  # noqa: N801 (a context manager)
 
     def _cure_of(self, error: BaseException) -> str | None:
         """Return what to do about an error that isn't Dotypos's, if it is of the task's surroundings."""
-        if isinstance(error, _compat.missing_connection()):
-            return _CONNECTION_CURE
         # An OSError of a task without a destination is a DAG author's own.
-        return _DESTINATION_CURE if isinstance(error, OSError) and self._resumed is not None else None
+        return None if isinstance(error, OSError) and self._resumed is None else _cure_of(error)
 
     def _as_decided(self, error: DotyposError) -> Exception:
         context = self._resumed
@@ -160,6 +170,21 @@ def named(error: DotyposError, conn_id: str) -> DotyposError:
         # A connection that was given in place of its id holds secrets.
         copied.connection = conn_id if isinstance(conn_id, str) else None
     return copied
+
+
+def as_dotypos_error(error: Exception) -> DotyposError:
+    """Return an error of a task that brings rows to a destination, as one that says what to do about it."""
+    if isinstance(error, DotyposError):
+        return error
+    cure = _cure_of(error)
+    return DotyposError(f"{type(error).__name__}: {error}." + (f" {cure}" if cure else ""))
+
+
+def _cure_of(error: BaseException) -> str | None:
+    """Return what to do about an error that isn't Dotypos's, if it is of a task's surroundings."""
+    if isinstance(error, _compat.missing_connection()):
+        return _CONNECTION_CURE
+    return _DESTINATION_CURE if isinstance(error, OSError) else None
 
 
 def in_short_lines(message: str) -> str:

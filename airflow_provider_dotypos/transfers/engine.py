@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -13,6 +12,7 @@ from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import SETTLE, Window
 from airflow_provider_dotypos.transfers.crew import Crew
+from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.selection import Selection
@@ -22,7 +22,7 @@ from airflow_provider_dotypos.transfers.wording import count, period
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.reading import Reader
 
-log = logging.getLogger(__name__)
+log = list_log(__name__)
 
 ResultT = TypeVar("ResultT")
 
