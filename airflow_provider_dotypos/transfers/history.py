@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import heapq
 import itertools
-import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.api.window import SETTLE, Window
+from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.engine import Engine, extract, fill
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
@@ -40,23 +40,22 @@ from airflow_provider_dotypos.transfers.files.nested import (
 from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
+from airflow_provider_dotypos.transfers.list_log import list_log, speaking_of
 from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.rows.columns import Columns
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Walked
+from airflow_provider_dotypos.transfers.wording import spoken
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
     from airflow_provider_dotypos.api.reading import Reader
 
-log = logging.getLogger(__name__)
+log = list_log(__name__)
 
-ORDERS = "orders"
-
-#: The lists that are read together.
-HISTORY = (ORDERS, *(child.entity for child in find_entity(ORDERS).includes.values()))
+ORDERS = HISTORY_LISTS[0]
 
 #: Where nested orders lie below the destination, until the sets that are made of them are committed.
 NESTED_FOLDER = "_nested"
@@ -96,9 +95,9 @@ def why_not_nested(windows: Mapping[str, Window]) -> str | None:
 
     :param windows: of the lists that are to be read, by entity.
     """
-    windows = {name: windows[name] for name in HISTORY if name in windows}
+    windows = {name: windows[name] for name in HISTORY_LISTS if name in windows}
     if ORDERS not in windows or len(windows) == 1:
-        return f"{ORDERS} are read together with {' or '.join(HISTORY[1:])}"
+        return "not all of them have something to read"
     if any(window.since is not None for window in windows.values()):
         return (
             "not all of them begin at the beginning. Of a later window it would miss items that changed in it, and "
@@ -161,7 +160,7 @@ class NestedHistory:
             try:
                 return fill(sink, lambda: self._write(each, sink, nested, crew), each.reader)
             except NestedError as problem:
-                log.warning("%s. So %s are read by a list of their own.", problem, each.name)
+                log.warning("%s. So %s are read by themselves.", problem, spoken(each.name))
                 sink = each.begin()
         return extract(each.selection, self._window, each.reader, sink, settle=self._settle, crew=crew)
 
@@ -169,7 +168,8 @@ class NestedHistory:
         """Return the nested orders, once a thread has walked them; ``None`` if the API refuses to nest."""
         if self._walks.acquire(blocking=False):
             try:
-                self._walk.set_result(self._read_nested(crew))
+                with speaking_of(ORDERS):
+                    self._walk.set_result(self._read_nested(crew))
             except BaseException as error:
                 self._walk.set_exception(error)
             crew.notify()
@@ -193,7 +193,7 @@ class NestedHistory:
             patience=self._patience,
             try_number=self._try_number,
         )
-        log.info("%s are read with their %s.", ORDERS, " and ".join(self._selection.children))
+        log.info("Orders are read together with their %s.", " and ".join(map(spoken, self._selection.children)))
         try:
             # An item may be dated before its order, by the time that a change needs to show. So twice that time has to
             # pass, until all orders show whose items lie before the window's end.

@@ -32,19 +32,14 @@ from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.api import lists
 from airflow_provider_dotypos.sandbox.errors import RefusedError
+from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.engine import extract
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.manifest import Committed, read_manifest
 from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
 from airflow_provider_dotypos.transfers.files.store import Store
-from airflow_provider_dotypos.transfers.history import (
-    HISTORY,
-    NESTED_FOLDER,
-    HistoryList,
-    NestedHistory,
-    why_not_nested,
-)
+from airflow_provider_dotypos.transfers.history import NESTED_FOLDER, HistoryList, NestedHistory, why_not_nested
 from airflow_provider_dotypos.transfers.selection import Selection
 from tests.api.walking import HOUR, NOW_MS, empty_shop
 from tests.transfers.storms import Wind
@@ -146,7 +141,7 @@ class Extraction:
         self.cloud = api.cloud_ids[0]
         extra = {"refresh_token": api.refresh_token, "cloud_id": self.cloud, "max_concurrency": concurrency}
         self._settings = Settings.from_fields(host=api.url, extra=extra)
-        self.names = HISTORY
+        self.names = HISTORY_LISTS
         self.file_format = FileFormat()
 
     def serve(self, seed: int, rate: float) -> Service:
@@ -259,7 +254,7 @@ behaviours = st.builds(
     seed=st.integers(0, 2**32),
     rate=st.sampled_from([0.0, 0.5, 4.0]),
     orders=st.sampled_from([0, 40, 230]),
-    names=st.sampled_from([HISTORY, HISTORY, HISTORY[:2], (HISTORY[0], HISTORY[2])]),
+    names=st.sampled_from([HISTORY_LISTS, HISTORY_LISTS, HISTORY_LISTS[:2], (HISTORY_LISTS[0], HISTORY_LISTS[2])]),
     limited=st.lists(st.integers(0, 14), max_size=2),
     concurrency=st.sampled_from([1, 1, 4]),
 )
@@ -369,14 +364,14 @@ def test_a_crash_anywhere_costs_no_row_and_no_second_walk(api: Sandbox) -> None:
             api.requests.clear()
             history = committed(extraction.extract())
             check_history(service, history)
-            if is_walked or len(done) == len(HISTORY):
+            if is_walked or len(done) == len(HISTORY_LISTS):
                 assert extraction.list_calls()["orders"] == 0
             assert all(
                 str(path) in {outcome.path.removeprefix("file://") for outcome in history.values()} for path in done
             )
             extraction.history().clean_up()
             assert not (lake / NESTED_FOLDER).exists()
-            if len(done) == len(HISTORY):
+            if len(done) == len(HISTORY_LISTS):
                 assert not extraction.list_calls()
     assert at > 15
 
@@ -419,7 +414,7 @@ def test_where_nested_lists_are_cut_lists_of_their_own_are_read(
         service.shop.insert(service.cloud, "order-items", {"_orderId": large, "versionDate": UNTIL - 10 * HOUR})
     check_history(service, committed(extraction.extract()))
     assert f"{problem}" in caplog.text
-    assert "So order-items are read by a list of their own" in caplog.text
+    assert "So order items are read by themselves" in caplog.text
 
 
 def test_payments_that_no_order_nests_are_missed_by_the_count(
@@ -430,8 +425,8 @@ def test_payments_that_no_order_nests_are_missed_by_the_count(
     sale = {"_orderId": 0, "transactionType": "SALE", "versionDate": UNTIL - 1000}
     service.shop.insert(service.cloud, "money-logs", sale)
     check_history(service, committed(extraction.extract()))
-    assert "So money-logs are read by a list of their own" in caplog.text
-    assert "So order-items" not in caplog.text
+    assert "So money logs are read by themselves" in caplog.text
+    assert "So order items" not in caplog.text
 
 
 def test_rows_that_differ_when_nested_are_read_by_a_list_of_their_own(
@@ -502,15 +497,15 @@ def test_a_month_costs_little_more_than_its_orders(api: Sandbox, tmp_path: Path)
 @pytest.mark.parametrize(
     ("windows", "why"),
     [
-        ({name: Window(None, UNTIL) for name in HISTORY}, None),
-        ({name: Window(None, UNTIL) for name in HISTORY[:2]}, None),
-        ({name: Window(None, UNTIL) for name in (*HISTORY, "products")}, None),
-        ({name: Window(None, UNTIL) for name in HISTORY[1:]}, "orders are read together with"),
-        ({"orders": Window(None, UNTIL)}, "orders are read together with"),
-        ({name: Window(0, UNTIL) for name in HISTORY}, "belong to an order that didn't"),
+        ({name: Window(None, UNTIL) for name in HISTORY_LISTS}, None),
+        ({name: Window(None, UNTIL) for name in HISTORY_LISTS[:2]}, None),
+        ({name: Window(None, UNTIL) for name in (*HISTORY_LISTS, "products")}, None),
+        ({name: Window(None, UNTIL) for name in HISTORY_LISTS[1:]}, "not all of them have something to read"),
+        ({"orders": Window(None, UNTIL)}, "not all of them have something to read"),
+        ({name: Window(0, UNTIL) for name in HISTORY_LISTS}, "belong to an order that didn't"),
         ({"orders": Window(None, UNTIL), "order-items": Window(0, UNTIL)}, "belong to an order that didn't"),
         ({"orders": Window(None, UNTIL), "order-items": Window(None, UNTIL - 1000)}, "their windows differ"),
-        ({name: Window(None, UNTIL + 1) for name in HISTORY}, "within a second"),
+        ({name: Window(None, UNTIL + 1) for name in HISTORY_LISTS}, "within a second"),
     ],
 )
 def test_only_what_is_read_from_the_beginning_can_be_nested(windows: dict[str, Window], why: str | None) -> None:
