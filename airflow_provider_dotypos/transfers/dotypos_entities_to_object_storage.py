@@ -62,9 +62,9 @@ class DotyposEntitiesToObjectStorageOperator(ObjectStorageFiles, DotyposEntities
     :param on_forbidden: what a list does that the token may not read: ``skip`` says so in the log and in the result,
         ``fail`` fails the task at the end. Its watermark doesn't move. If the token may read none of them, the task
         fails.
-    :param history: how orders, order items and payments are read from the beginning, where no success was noted yet and
-        there is no `start`. ``streams`` reads each list by itself. ``nested`` reads orders with their items and payments
-        in them, at about a fifth of the requests, and makes the same three sets of them.
+    :param history: how orders, order items and payments are read if their window begins at the beginning. ``streams``
+        reads each list by itself. ``nested`` reads orders with their items and payments in them, which takes about a
+        fifth of the requests, and makes the sets of all three of what came.
     :param file_format: ``jsonl`` (the API's bytes), ``parquet`` (typed; needs the extra ``parquet``) or ``csv``.
     :param compression: ``None`` or ``gzip``; Parquet compresses by itself.
     :param compression_level: of gzip, 1 to 3 (higher costs more time than it saves space).

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.errors import DotyposRateLimitError
+from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposRateLimitError
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
@@ -32,6 +33,7 @@ from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.api import lists
 from airflow_provider_dotypos.sandbox.errors import RefusedError
+from airflow_provider_dotypos.transfers import history as histories
 from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.engine import extract
@@ -43,6 +45,14 @@ from airflow_provider_dotypos.transfers.history import NESTED_FOLDER, HistoryLis
 from airflow_provider_dotypos.transfers.selection import Selection
 from tests.api.walking import HOUR, NOW_MS, empty_shop
 from tests.transfers.storms import Wind
+from tests.transfers.test_dotypos_entities_to_object_storage import (
+    DotyposEntitiesToObjectStorageOperator,
+    Lake,
+    PutOff,
+    Refuse,
+    ids,
+    needs_state,
+)
 from tests.transfers.turns import Killed
 
 Row = dict[str, Any]
@@ -511,3 +521,126 @@ def test_a_month_costs_little_more_than_its_orders(api: Sandbox, tmp_path: Path)
 def test_only_what_is_read_from_the_beginning_can_be_nested(windows: dict[str, Window], why: str | None) -> None:
     reason = why_not_nested(windows)
     assert (reason is None) if why is None else why in str(reason)
+
+
+class TestOfTheOperator:
+    """The operator reads a history from nested lists, and what comes later from lists of their own."""
+
+    @pytest.fixture
+    def lake(self, connection: None, sandbox: Sandbox, tmp_path: Path) -> Lake:
+        lake = Lake(sandbox, tmp_path)
+        for _ in range(3):
+            self.open_order(lake)
+        return lake
+
+    def open_order(self, lake: Lake) -> list[str]:
+        (order,) = lake.insert("orders")
+        shop, cloud = lake.sandbox.shop, lake.sandbox.cloud_ids[0]
+        row = {"_orderId": int(order), "versionDate": int(lake.now.timestamp() * 1000)}
+        return [order, *(str(shop.insert(cloud, name, dict(row))["id"]) for name in HISTORY_LISTS[1:])]
+
+    def run(self, lake: Lake, run_id: str, entities: Any = HISTORY_LISTS, **arguments: Any) -> dict[str, Any]:
+        arguments = {"history": "nested", "concurrency": 1, **arguments}
+        result: dict[str, Any] = lake.many(run_id, list(entities), **arguments)
+        return result
+
+    def streams(self, result: dict[str, Any]) -> set[str]:
+        manifests = [read_manifest(each["manifest"]).manifest for each in result["entities"].values()]
+        return {range.stream for manifest in manifests for part in manifest.parts for range in part.ranges}
+
+    @needs_state
+    @pytest.mark.parametrize("concurrency", [1, 4])
+    def test_reads_a_history_and_goes_on_by_lists_of_their_own(self, lake: Lake, concurrency: int) -> None:
+        lake.now = lake.now.replace(microsecond=654_321)
+        first = self.run(lake, "first", (*HISTORY_LISTS, "tags"), concurrency=concurrency)
+        assert self.streams(first) == {"nested"}
+        assert {name: first["entities"][name]["rows"] for name in HISTORY_LISTS} == dict.fromkeys(HISTORY_LISTS, 3)
+        assert len({each["until"] for each in first["entities"].values()}) == 1
+        assert not list(Path(lake.destination.removeprefix("file://")).rglob(f"{NESTED_FOLDER}*"))
+        lake.asked()
+        new = self.open_order(lake)
+        second = self.run(lake, "second", (*HISTORY_LISTS, "tags"), concurrency=concurrency)
+        assert [ids(second["entities"][name]) for name in HISTORY_LISTS] == [[id] for id in new]
+        asked = lake.asked()
+        assert (asked["orders"], asked["order-items"]) == (1, 1)
+
+    @needs_state
+    def test_whose_task_dies_is_returned_by_a_retry_without_requests_and_by_the_next_run(self, lake: Lake) -> None:
+        first = self.run(lake, "first", dies=True)
+        lake.asked()
+        assert self.run(lake, "first", dies=True) == first
+        assert not lake.asked()
+        self.open_order(lake)
+        second = self.run(lake, "second")
+        for name in HISTORY_LISTS:
+            assert second["entities"][name]["manifests"][0] == first["entities"][name]["manifest"]
+
+    @needs_state
+    def test_that_dies_between_two_lists_is_finished_by_a_retry(
+        self, lake: Lake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def dies(check: Any, others: int) -> None:
+            raise Killed
+
+        with monkeypatch.context() as patched:
+            patched.setattr(histories._NestedCheck, "check", dies)
+            with pytest.raises(Killed):
+                self.run(lake, "first")
+        assert lake.asked()["orders"] > 0
+        result = self.run(lake, "first")
+        assert self.streams(result) == {"nested"}
+        assert lake.asked()["orders"] == 0
+
+    @needs_state
+    def test_that_is_put_off_keeps_what_it_has_read(self, lake: Lake) -> None:
+        lake.sandbox.faults.append(Fault("429", retry_after="3600", path="order-items", times=9))
+        with pytest.raises(PutOff):
+            self.run(lake, "first")
+        lake.sandbox.faults.clear()
+        assert lake.asked()["orders"] > 0
+        assert self.streams(self.run(lake, "first")) == {"nested"}
+        assert lake.asked()["orders"] == 0
+
+    @needs_state
+    def test_is_left_to_lists_of_their_own_where_one_has_a_watermark(
+        self, lake: Lake, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        lake.one("before", "order-items")
+        self.open_order(lake)
+        result = self.run(lake, "first")
+        assert self.streams(result) <= {"rows"}
+        assert "read each by itself: not all of them begin at the beginning" in caplog.text
+
+    @needs_state
+    def test_is_left_to_lists_of_their_own_where_there_is_a_start(self, lake: Lake) -> None:
+        assert self.streams(self.run(lake, "first", start="2020-01-01T00:00:00Z")) == {"rows"}
+
+    def test_can_end_at_a_given_time(self, lake: Lake) -> None:
+        result = self.run(lake, "first", until=(lake.now + timedelta(minutes=1)).replace(microsecond=0))
+        assert self.streams(result) == {"nested"}
+
+    def test_skips_a_list_that_the_token_may_not_read(
+        self, lake: Lake, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse_to_nest(*_: Any) -> Row:
+            raise RefusedError(403, "AUTHORIZATION_FAILED", "no")
+
+        monkeypatch.setattr(lists, "with_children", refuse_to_nest)
+        refuse("order-items", RefusedError(403, "AUTHORIZATION_FAILED", "no"))
+        result = self.run(lake, "first", until="2026-11-01T00:00:00Z")
+        assert result["skipped"] == ["order-items"]
+        assert set(result["entities"]) == {"orders", "money-logs"}
+
+    @pytest.mark.parametrize(
+        ("arguments", "why"),
+        [
+            ({"history": "nest"}, "history must be one of streams, nested"),
+            ({"entities": ["orders"]}, "entities must name orders and one of the others"),
+            ({"entities": "order-items, money-logs"}, "entities must name orders and one of the others"),
+            ({"settle": 50_000}, "settle must be at most 43200"),
+        ],
+    )
+    def test_is_checked_when_the_dag_is_parsed(self, arguments: dict[str, Any], why: str) -> None:
+        arguments = {"entities": "all", "history": "nested", **arguments}
+        with pytest.raises(DotyposInputError, match=why):
+            DotyposEntitiesToObjectStorageOperator(task_id="x", destination="/tmp/lake", **arguments)
