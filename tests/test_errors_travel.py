@@ -83,7 +83,7 @@ def test_every_error_arrives_with_all_it_holds(way: str) -> None:
         assert type(arrived) is kind
         assert arrived is not error
         assert (str(arrived), repr(arrived), arrived.args) == (str(error), repr(error), error.args)
-        assert vars(arrived) == vars(error)
+        assert repr(vars(arrived)) == repr(vars(error))
         assert (arrived.permanent, arrived.passing) == (error.permanent, error.passing)
 
 

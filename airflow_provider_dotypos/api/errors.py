@@ -9,7 +9,6 @@ https://docs.api.dotypos.com/api-reference/general/common-error-responses
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, cast
@@ -28,6 +27,12 @@ from airflow_provider_dotypos.api.refusals import (
 )
 from airflow_provider_dotypos.api.retry_table import Verdict, verdict
 
+#: What to do when an access token that was just issued is refused.
+FRESH_TOKEN_REFUSED = (
+    "Even a fresh access token was refused, which usually passes; if it continues, check the connection with its "
+    "Test button."
+)
+
 #: Where a refresh token comes from, for a message's cure; the command is there on every version of Airflow.
 HOW_TO_CONNECT = "in Airflow: Admin > Connect Dotypos; in a shell: python -m airflow_provider_dotypos connect"
 
@@ -41,6 +46,9 @@ class DotyposError(Exception):
     :ivar tries: how often the call was tried before the client gave up, or ``None``.
     :ivar waited: seconds from its first try until the client gave up, or ``None``.
     :ivar connection: id of the Airflow connection, once the error has reached a task.
+    :ivar retry_at: when the same call may succeed (UTC), or ``None``.
+    :ivar too_long_to_wait: whether that is longer than is worth holding a worker slot for.
+    :ivar brought_rows: whether the task has stored rows, so that its next attempt has less to do.
     """
 
     status: int | None = None
@@ -49,7 +57,9 @@ class DotyposError(Exception):
     tries: int | None = None
     waited: float | None = None
     connection: str | None = None
-    _everywhere = False
+    retry_at: datetime | None = None
+    too_long_to_wait: bool = False
+    brought_rows: bool = False
 
     def __str__(self) -> str:
         """Return the message, with the connection if it is known."""
@@ -69,11 +79,6 @@ class DotyposError(Exception):
     def passing(self) -> bool:
         """Whether trying the same again soon may well help, so that the client does."""
         return verdict(self) is Verdict.RETRY
-
-    @property
-    def everywhere(self) -> bool:
-        """Whether it isn't of one call: others by the same connection would fail alike now."""
-        return self._everywhere
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what pickle and copy make the error of: what it holds, past the constructors of subclasses."""
@@ -95,28 +100,9 @@ class DotyposInputError(DotyposError, ValueError):
 class DotyposConfigurationError(DotyposError, ValueError):
     """The connection lacks something or holds something unusable; the message names the form field."""
 
-    _everywhere = True
-
 
 class DotyposMissingTokenError(DotyposConfigurationError):
     """The connection holds no refresh token: the cloud was never connected."""
-
-
-class DotyposListsError(DotyposError):
-    """Some of the lists that a task extracts have failed.
-
-    :ivar failures: what ended each, by the entity's name.
-    """
-
-    def __init__(self, message: str, failures: Mapping[str, DotyposError]) -> None:
-        super().__init__(message)
-        self.failures = failures
-
-    @property
-    def reasons(self) -> frozenset[str]:
-        """All that is known of why they failed."""
-        incurable = all(error.permanent for error in self.failures.values())
-        return frozenset({retry_table.INCURABLE}) if incurable else frozenset()
 
 
 class DotyposWalkError(DotyposError):
@@ -125,8 +111,6 @@ class DotyposWalkError(DotyposError):
 
 class DotyposCancelledError(DotyposError):
     """The task was killed while it waited."""
-
-    _everywhere = True
 
 
 class DotyposConnectionError(DotyposError):
@@ -141,16 +125,9 @@ class DotyposConnectionError(DotyposError):
         self.sent = sent
         self.unreachable = unreachable
 
-    @property
-    def everywhere(self) -> bool:
-        """Whether no connection can be made at all."""
-        return self._everywhere or self.unreachable
-
 
 class DotyposTlsError(DotyposConnectionError):
     """The server's certificate can't be trusted, or it doesn't speak TLS."""
-
-    _everywhere = True
 
 
 class DotyposAnswerTooLargeError(DotyposConnectionError):
@@ -159,8 +136,6 @@ class DotyposAnswerTooLargeError(DotyposConnectionError):
 
 class DotyposEnvironmentError(DotyposError):
     """The worker's environment allows no call: its proxy or certificates; the message names the variable."""
-
-    _everywhere = True
 
 
 class DotyposClockError(DotyposError):
@@ -214,11 +189,7 @@ class DotyposApiError(DotyposError):
 
     :ivar method: HTTP method.
     :ivar path: path below the API's host.
-    :ivar status: HTTP status.
-    :ivar reason: the API's reason code, such as ``CLOUD_FORBIDDEN``, or ``None``.
     :ivar retry_after: seconds the API asks to wait, or ``None``.
-    :ivar retry_at: when that is over (UTC), or ``None``.
-    :ivar too_long_to_wait: whether it is longer than is worth holding a worker slot for.
     """
 
     status: int
@@ -232,14 +203,13 @@ class DotyposApiError(DotyposError):
         self.reason = refusal.reason
         self.refusal = refusal
         self.retry_after = refusal.retry_after
-        self.retry_at = (
-            None if refusal.retry_after is None else datetime.now(timezone.utc) + timedelta(seconds=refusal.retry_after)
-        )
+        if refusal.retry_after is not None:
+            self.retry_at = datetime.now(timezone.utc) + timedelta(seconds=refusal.retry_after)
         self.too_long_to_wait = (refusal.retry_after or 0.0) > retry_table.LONGEST_RETRY_AFTER
         code = f" {refusal.reason}" if refusal.reason else ""
         said = f": {refusal.message}" if refusal.message else ""
-        cure = cure or self._cure_of(refusal)
-        super().__init__(f"{refusal.method} {refusal.path} answered {refusal.status}{code}{said}. {cure}")
+        called = f"{refusal.method} {refusal.path}"
+        super().__init__(f"{called} answered {refusal.status}{code}{said}. {cure or self._cure_of(refusal)}")
 
     @property
     def reasons(self) -> frozenset[str]:
@@ -252,13 +222,6 @@ class DotyposApiError(DotyposError):
         }
         return super().reasons.union(name for name, holds in facts.items() if holds)
 
-    @property
-    def everywhere(self) -> bool:
-        """Whether the token, the cloud or the rate of requests was refused, not this call."""
-        of_token = self.refusal.sign_in is not None or self.reason in _OF_TOKEN
-        of_cloud = re.fullmatch(r"/v2/clouds/[^/]*", self.path) is not None
-        return self._everywhere or of_token or of_cloud or self.too_long_to_wait
-
     def _cure_of(self, refusal: Refusal) -> str:
         return self.cure
 
@@ -266,7 +229,6 @@ class DotyposApiError(DotyposError):
 class DotyposAuthenticationError(DotyposApiError):
     """401: the sign-in refused the refresh token, or a call an access token that had just been issued."""
 
-    _everywhere = True
     cure = (
         "The refresh token is not valid for this cloud, or is wrong or revoked: check the cloud's id, and Refresh "
         f"Token in the Airflow connection, or connect the cloud again ({HOW_TO_CONNECT})."
@@ -277,13 +239,6 @@ class DotyposAuthenticationError(DotyposApiError):
         return (
             FRESH_TOKEN_REFUSED if refusal.sign_in is None else f"This was the sign-in {refusal.sign_in}. {self.cure}"
         )
-
-
-#: What to do when an access token that was just issued is refused.
-FRESH_TOKEN_REFUSED = (
-    "Even a fresh access token was refused, which usually passes; if it continues, check the connection with its "
-    "Test button."
-)
 
 
 class DotyposPermissionError(DotyposApiError):
@@ -344,7 +299,6 @@ class DotyposPreconditionError(DotyposConflictError):
 class DotyposRateLimitError(DotyposApiError):
     """429: too many requests."""
 
-    _everywhere = True
     cure = "Wait; set Requests per minute or lower Max concurrency in the Airflow connection."
 
 
@@ -428,9 +382,6 @@ def _no_sign_in(refusal: Refusal) -> DotyposResponseError:
         status=refusal.status,
     )
 
-
-#: Reasons of a 403 that are of the token or the cloud, whatever was asked for.
-_OF_TOKEN = STALE_TOKEN_CODES | {"CLOUD_FORBIDDEN"}
 
 #: Characters of an API's message that an error shows.
 _LONGEST_MESSAGE = 500

@@ -10,18 +10,9 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.markers import DeletedFilter, Division, UndatedRows
 from airflow_provider_dotypos.api.redaction import without_user
 from airflow_provider_dotypos.api.window import LONGEST_SETTLE, Window, instant, time_zone
-
-#: When rows without a cursor are read: by what reads a list from the beginning, or by each window.
-UndatedRows: TypeAlias = Literal["full", "always"]
-
-#: By how many filters live and deleted rows are read: by one, by two, or as was found to be right.
-DeletedFilter: TypeAlias = Literal["auto", "one", "two"]
-
-#: What `undated_rows` and `deleted_filter` can be, the default first.
-UNDATED_ROWS: tuple[UndatedRows, ...] = ("full", "always")
-DELETED_FILTERS: tuple[DeletedFilter, ...] = ("auto", "one", "two")
 
 #: How the first read of orders, items and payments is done: each list by itself, or by one walk over orders.
 HistoryWay: TypeAlias = Literal["streams", "nested"]
@@ -48,17 +39,12 @@ def check_switches(**switches: object) -> None:
             )
 
 
-def check_reading(*, undated_rows: object, deleted_filter: object) -> None:
+def check_reading(*, undated_rows: UndatedRows, deleted_filter: DeletedFilter) -> None:
     """Raise unless it is clear which rows are read, and how.
 
     :raises DotyposInputError: if it isn't.
     """
-    for name, value, choices in (
-        ("undated_rows", undated_rows, UNDATED_ROWS),
-        ("deleted_filter", deleted_filter, DELETED_FILTERS),
-    ):
-        if value not in choices:
-            raise DotyposInputError(f"{name} must be one of {', '.join(choices)}, not {value!r} (no template)")
+    Division(deleted_filter, undated_rows)
 
 
 def check_history(history: object, settle: float, entities: Collection[str] | None) -> None:

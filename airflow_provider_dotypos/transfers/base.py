@@ -17,8 +17,8 @@ from airflow_provider_dotypos.transfers.wording import opening
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.entities import Entity
+    from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.api.query import Filter
-    from airflow_provider_dotypos.transfers.arguments import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.transfers.selection import Selection
 
 

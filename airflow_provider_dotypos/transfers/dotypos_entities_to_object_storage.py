@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context, ObjectStoragePath
 
     from airflow_provider_dotypos.api.client import DotyposClient
+    from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.api.reading import Reader
     from airflow_provider_dotypos.api.window import Window
-    from airflow_provider_dotypos.transfers.arguments import DeletedFilter, HistoryWay, UndatedRows
+    from airflow_provider_dotypos.transfers.arguments import HistoryWay
     from airflow_provider_dotypos.transfers.crew import Crew
     from airflow_provider_dotypos.transfers.history import NestedHistory
     from airflow_provider_dotypos.transfers.list_transfer import ListTransfer

@@ -20,8 +20,8 @@ from airflow_provider_dotypos.transfers.object_storage import ObjectStorageFiles
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink
 
+    from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.api.query import Filter
-    from airflow_provider_dotypos.transfers.arguments import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.transfers.selection import Selection
 
 #: What `file_format` and `compression` can be, as DAGs may have imported them.

@@ -10,20 +10,18 @@ from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos._airflow import ListEvent
 from airflow_provider_dotypos.api.entities import Entity, cloud_lists
 from airflow_provider_dotypos.api.errors import (
-    DotyposApiError,
     DotyposError,
     DotyposInputError,
-    DotyposListsError,
-    DotyposPermissionError,
 )
 from airflow_provider_dotypos.api.names import split_names
+from airflow_provider_dotypos.api.reach import DotyposListsError, concerns_all_calls, forbids_one_list
 from airflow_provider_dotypos.hooks.arguments import argument_errors, literals
 from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.task import TransferTask
 from airflow_provider_dotypos.transfers.wording import count
 
 if TYPE_CHECKING:
-    from airflow_provider_dotypos.transfers.arguments import DeletedFilter, UndatedRows
+    from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.transfers.selection import Selection
 
 log = list_log(__name__)
@@ -131,7 +129,7 @@ class DotyposEntitiesTransferOperator(TransferTask):
 
     def _skipped(self, failures: Mapping[str, Exception]) -> list[str]:
         """Return the names of lists that the token may not read, if they are to be skipped. It must read something."""
-        forbidden = [name for name, error in failures.items() if _is_forbidden(error)]
+        forbidden = [name for name, error in failures.items() if forbids_one_list(error)]
         return forbidden if self.on_forbidden == "skip" and len(forbidden) < len(self._lists) else []
 
     def _summary(self, results: Mapping[str, Mapping[str, Any]], skipped: Sequence[str]) -> str:
@@ -154,7 +152,7 @@ class DotyposEntitiesTransferOperator(TransferTask):
             if not isinstance(failure, (DotyposError, OSError)):  # a mistake in a program: its frames say where
                 log.error("%s has failed.", name, exc_info=failure)
         errors = {name: as_dotypos_error(failure) for name, failure in failures.items()}
-        if all(error.everywhere for error in errors.values()):
+        if all(concerns_all_calls(error) for error in errors.values()):
             return max(errors.values(), key=_passes_at)
         by_message: dict[str, list[str]] = {}
         for name, error in errors.items():
@@ -193,12 +191,7 @@ def entity_names(entities: str | Sequence[str]) -> list[str]:
     return names
 
 
-def _is_forbidden(error: Exception) -> bool:
-    """Return whether the token may not read a list, whereas it may do other things."""
-    return isinstance(error, DotyposPermissionError) and error.permanent and not error.everywhere
-
-
 def _passes_at(error: DotyposError) -> float:
     """Return when what an error says is over, in epoch seconds; 0 if it doesn't say that."""
-    at = error.retry_at if isinstance(error, DotyposApiError) else None
+    at = getattr(error, "retry_at", None)
     return 0.0 if at is None else at.timestamp()

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.transfers.arguments import check_destination, check_part_bytes, check_switches
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
@@ -73,7 +74,6 @@ class ObjectStorageFiles(TransferTask):
         self._format.check()
 
     def _watermark(self, context: Context, selection: Selection) -> Watermark[Committed]:
-        from airflow_provider_dotypos import _airflow, _compat
         from airflow_provider_dotypos.transfers.files.manifest import find_set
         from airflow_provider_dotypos.transfers.files.pending import PendingSets, notes_folder
         from airflow_provider_dotypos.transfers.files.sink import set_shape
@@ -82,6 +82,8 @@ class ObjectStorageFiles(TransferTask):
 
         destination, entity = self._destination(), selection.entity.name
         stores = _compat.state_stores(context, self._outlets_of(entity))
+        asset_store = _airflow.SharedStore(stores.asset)
+        selection.division.findings.store = asset_store
         key = watermark_key(selection.cloud_id, entity, str(destination), set_shape(selection, self._format))
         sets = destination / f"{selection.cloud_id}/{entity}"
         pending = PendingSets(
@@ -91,10 +93,9 @@ class ObjectStorageFiles(TransferTask):
             find=lambda folder: find_set(Store(sets / folder, self._patience)),
             succeeded=functools.partial(_airflow.succeeded, context),
         )
-        return Watermark(stores.asset, stores.task, key, pending)
+        return Watermark(asset_store, _airflow.SharedStore(stores.task), key, pending)
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
-        from airflow_provider_dotypos import _airflow
         from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
 
         folder = self._destination() / set_folder(selection, window, self._format)

@@ -15,6 +15,7 @@ from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos._airflow import ListEvent
 from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
 from airflow_provider_dotypos.api.overrides import read_concurrency
+from airflow_provider_dotypos.api.reach import concerns_all_calls
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
 from airflow_provider_dotypos.transfers.arguments import (
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.api.entities import Entity
+    from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.api.reading import Reader
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-    from airflow_provider_dotypos.transfers.arguments import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.transfers.crew import Crew
     from airflow_provider_dotypos.transfers.selection import Selection
     from airflow_provider_dotypos.transfers.sink import Sink
@@ -117,9 +118,13 @@ class TransferTask(BaseOperator):
         """
         from airflow_provider_dotypos.hooks.failures import airflow_failures
 
-        with airflow_failures(self.dotypos_conn_id, resumed=context):
-            self._extract(context)
-            result = self._conclude()
+        with airflow_failures(self.dotypos_conn_id, context, resumes=True):
+            try:
+                self._extract(context)
+                result = self._conclude()
+            finally:
+                if self._hook is not None:
+                    self._hook.close()
         _airflow.fill_outlet_events(context, self.outlets, result, self._events(result))
         return result
 
@@ -199,7 +204,7 @@ class TransferTask(BaseOperator):
                     self.log.info("%s", line)
                 return self._commit_list(context, transfer, window, crew)
             except DotyposError as error:
-                if error.everywhere:
+                if concerns_all_calls(error):
                     crew.begin_no_more()
                 raise
 

@@ -1,6 +1,6 @@
 """Many entities in one task: each as if it had a task of its own, whatever befalls the others.
 
-This tests `entities`, `object_storage`, `list_transfer` and `list_log`, too.
+This tests `transfers.entities`, `task`, `object_storage`, `list_transfer` and `list_log`, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.api import channel, retry
 from airflow_provider_dotypos.api.entities import cloud_lists
-from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposListsError
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.reach import DotyposListsError
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.sandbox.errors import RefusedError
 from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
