@@ -94,10 +94,9 @@ def test_a_history_is_cheaper_than_its_three_lists(sandbox: Sandbox, command: Co
     history = by_entity(command("estimate", "--history", "-o", "json"))
 
     assert [*history] == ["orders", "order-items", "money-logs"]
-    assert history["orders"]["requests"] == three["orders"]["requests"]
-    for child in ("order-items", "money-logs"):
-        saved = int(three[child]["requests"]) - int(history[child]["requests"])
-        assert saved == int(three[child]["a history saves"])
+    for name in history:
+        saved = int(three[name]["requests"]) - int(history[name]["requests"])
+        assert saved == int(three[name]["a history saves"])
     assert int(three["order-items"]["a history saves"]) > 0
 
 
