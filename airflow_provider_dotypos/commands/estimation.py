@@ -13,11 +13,11 @@ from airflow_provider_dotypos.api.costs import list_requests, nested_requests, s
 from airflow_provider_dotypos.api.entities import Entity, cloud_lists
 from airflow_provider_dotypos.api.errors import (
     DotyposInputError,
-    DotyposPermissionError,
     DotyposRateLimitError,
 )
 from airflow_provider_dotypos.api.estimate import Counted, ListCounter
 from airflow_provider_dotypos.api.markers import Division
+from airflow_provider_dotypos.api.reach import forbids_one_list
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.window import Window, duration
@@ -60,11 +60,11 @@ def estimate_report(args: argparse.Namespace) -> Report:
     remarks: dict[str, str] = {}
     try:
         for entity, result in counter.lists(wanted):
-            if isinstance(result, DotyposPermissionError):
-                remarks[entity.name] = "forbidden"
-                note(str(result))
-            else:
+            if isinstance(result, Counted):
                 counted[entity.name] = result
+            else:
+                remarks[entity.name] = "forbidden" if forbids_one_list(result) else "failed"
+                note(str(result))
     except DotyposRateLimitError as error:
         note(f"Stopped: {error}")
     prices = _prices([*counted.values()], window or Window.of(None, _now()), reader, history=args.history)

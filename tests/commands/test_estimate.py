@@ -76,6 +76,27 @@ def test_a_forbidden_list_is_shown_as_such_and_the_others_go_on(
     assert "employees" in done.err
 
 
+def test_a_list_that_fails_is_shown_as_such_and_the_others_go_on(
+    sandbox: Sandbox, command: Command, refuse: Refuse
+) -> None:
+    refuse("employees", RefusedError(400, violations=[("deleted", "unsupported filter condition")]))
+
+    done = command("estimate", "customers", "employees", "tags", "-o", "json")
+
+    assert done.code == 3
+    assert [line["precision"] for line in done.rows] == ["exact", "failed", "exact"]
+    assert "unsupported filter condition" in done.err
+
+
+def test_a_cloud_that_is_forbidden_is_asked_for_once(sandbox: Sandbox, command: Command, refuse: Refuse) -> None:
+    refuse("all", RefusedError(403, "CLOUD_FORBIDDEN", "no"))
+
+    done = command("estimate")
+
+    assert (done.code, done.out) == (1, "")
+    assert len(sandbox.requests) <= 3  # the sign-in, and a list
+
+
 def test_under_a_limit_it_stops_with_what_it_has(sandbox: Sandbox, command: Command) -> None:
     sandbox.limit = Limit(3, 1800)
     try:
