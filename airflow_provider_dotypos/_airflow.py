@@ -28,7 +28,7 @@ TaskInstanceKey: TypeAlias = tuple[str, str, str, int]
 _RUNS_AT_ONCE = 20
 
 
-#: Held while a task asks its supervisor for something: neither 3.1 nor ``dag.test`` can be asked by two threads at once.
+#: Held while a task asks its supervisor: in 3.1 and in ``dag.test`` two threads would get each other's answers.
 asking = threading.RLock()
 
 
