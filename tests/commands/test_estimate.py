@@ -110,6 +110,21 @@ def test_under_a_limit_it_stops_with_what_it_has(sandbox: Sandbox, command: Comm
     assert "429" in done.err
 
 
+def test_when_the_budget_is_used_up_it_stops_with_what_it_has(
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = sandbox.connection()
+    connection["extra"]["request_budget"] = "10/30min"
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(connection))
+
+    done = command("estimate", *cloud_lists()[:12], "-o", "json")
+
+    assert done.code == 3
+    assert len(sandbox.requests) == 10
+    assert [line["precision"] for line in done.rows] == ["exact"] * 9 + ["not asked"] * 3
+    assert "The request budget, 10/30min, is used up" in done.err
+
+
 def test_a_history_is_cheaper_than_its_three_lists(sandbox: Sandbox, command: Command) -> None:
     three = by_entity(command("estimate", "orders", "order-items", "money-logs", "-o", "json"))
     history = by_entity(command("estimate", "--history", "-o", "json"))
