@@ -374,7 +374,7 @@ class Reader:
             self._known_parents.update(ids)
             yield from ids
         else:
-            self._check_place(entity, parent, again=True)  # whoever names it may be wrong
+            self._check_place(entity, parent, again=True)  # the id may be mistyped
             yield parent
 
 
