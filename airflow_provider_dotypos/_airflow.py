@@ -9,7 +9,7 @@ import hashlib
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -28,7 +28,7 @@ TaskInstanceKey: TypeAlias = tuple[str, str, str, int]
 _RUNS_AT_ONCE = 20
 
 
-#: Held while a task asks its supervisor: in 3.1 and in ``dag.test`` two threads would get each other's answers.
+#: Held while a task asks its supervisor for something: two threads at once can't, in 3.1 and in ``dag.test``.
 asking = threading.RLock()
 
 
@@ -99,6 +99,67 @@ def base_url() -> str | None:
     from airflow.configuration import conf
 
     return conf.get("api", "base_url", fallback=None) or None
+
+
+class VariableRegister:
+    """A text in an Airflow Variable, which tasks of all workers can reach: the ledger of a request budget.
+
+    It goes by the task's line to its supervisor. ``Variable.get`` would take a failure for a missing Variable, which
+    would be an empty ledger.
+
+    :param digest: what tells ledgers apart.
+    """
+
+    def __init__(self, digest: str) -> None:
+        self._key = f"dotypos_request_budget_{digest}"
+        self.name = f"Variable {self._key}"
+
+    def read(self) -> str | None:
+        """Return the Variable's value; ``None`` if there is no such Variable."""
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
+
+        answer = _ask_supervisor(GetVariable(key=self._key))
+        if isinstance(answer, ErrorResponse):
+            if answer.error != ErrorType.VARIABLE_NOT_FOUND:
+                raise RuntimeError(answer.error)
+            return None
+        value: str | None = answer.value
+        return value
+
+    def write(self, text: str) -> None:
+        """Replace the Variable's value."""
+        from airflow.sdk.execution_time.comms import PutVariable
+
+        _ask_supervisor(
+            PutVariable(
+                key=self._key,
+                value=text,
+                description="Requests to Dotypos that count towards the request budget. Written by tasks.",
+            )
+        )
+
+
+#: The line to the supervisor carries one question at a time (Airflow 3.1 doesn't see to that itself).
+_one_question = threading.Lock()
+
+
+def _ask_supervisor(question: Any) -> Any:
+    from airflow.sdk.execution_time import task_runner
+
+    with _one_question:
+        return task_runner.SUPERVISOR_COMMS.send(question)
+
+
+def budget_ledger() -> Callable[[str], VariableRegister] | None:
+    """Return what opens the ledger of a request budget; ``None`` outside of a task, which can reach no Variable."""
+    from airflow.sdk import get_current_context
+
+    try:
+        get_current_context()
+    except RuntimeError:
+        return None
+    return VariableRegister
 
 
 def run_after(context: Any) -> datetime:

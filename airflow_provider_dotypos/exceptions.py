@@ -1,5 +1,6 @@
 """The errors a DAG author can catch, in one place. ``DotyposError`` is the root of them all."""
 
+from airflow_provider_dotypos.api.budget import DotyposBudgetError
 from airflow_provider_dotypos.api.errors import (
     DotyposAnswerTooLargeError,
     DotyposApiError,
@@ -34,6 +35,7 @@ __all__ = [
     "DotyposAnswerTooLargeError",
     "DotyposApiError",
     "DotyposAuthenticationError",
+    "DotyposBudgetError",
     "DotyposCancelledError",
     "DotyposClockError",
     "DotyposConfigurationError",

@@ -27,7 +27,7 @@ from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage impor
     DotyposEntitiesToObjectStorageOperator,
 )
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
-from tests import entities_page
+from tests import costs_page, entities_page
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -157,6 +157,11 @@ def test_every_error_is_told() -> None:
 
 def test_the_page_of_entities_is_that_of_the_table() -> None:
     assert entities_page.PAGE.read_text() == entities_page.page(), "run make entities"
+
+
+def test_the_table_of_costs_is_what_the_sandbox_counts() -> None:
+    text = costs_page.PAGE.read_text()
+    assert costs_page.page(text) == text, "run make costs"
 
 
 def test_the_readme_counts_the_entities() -> None:

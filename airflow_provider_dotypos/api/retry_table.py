@@ -42,6 +42,8 @@ LONGEST_RETRY_AFTER = 600.0
 
 #: Of several lists that have failed: a retry can't help any of them.
 INCURABLE = "none can be cured by a retry"
+#: Reason why a used-up request budget won't do later either.
+TOO_MANY_TOGETHER = "rows that belong together need more requests than it has"
 
 #: Reasons why an answer can't be used.
 FOREIGN = "something in between answered"
@@ -65,6 +67,8 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("DamagedSetError", _ANY, _FAIL, _FAIL),
     ("DotyposListsError", INCURABLE, _FAIL, _FAIL),
     ("DotyposListsError", _ANY, _LATER, _LATER),
+    ("DotyposBudgetError", TOO_MANY_TOGETHER, _FAIL, _FAIL),
+    ("DotyposBudgetError", _ANY, _LATER, _LATER),
     ("DotyposWalkError", _ANY, _LATER, _LATER),
     ("DotyposClockError", _ANY, _LATER, _LATER),
     ("DotyposCancelledError", _ANY, _LATER, _LATER),

@@ -43,7 +43,10 @@ class Progress:
         rate = self._rows / elapsed
         done = self._kept + self._rows
         left = pieces.rows_left
-        ahead = f"{done / (done + left):.0%}, about {duration(left / rate)} left: " if left is not None and rate else ""
+        ahead = ""
+        if left is not None and rate:
+            requests_left = count(pieces.requests_left, "requests")
+            ahead = f"{done / (done + left):.0%}, about {requests_left} and {duration(left / rate)} left: "
         log.info(
             "%s%s so far (%s in %s, %s rows/s).",
             ahead,

@@ -117,9 +117,13 @@ class TransferTask(BaseOperator):
         """
         from airflow_provider_dotypos.hooks.failures import airflow_failures
 
-        with airflow_failures(self.dotypos_conn_id, resumed=context):
-            self._extract(context)
-            result = self._conclude()
+        with airflow_failures(self.dotypos_conn_id, context, resumes=True):
+            try:
+                self._extract(context)
+                result = self._conclude()
+            finally:
+                if self._hook is not None:
+                    self._hook.close()
         _airflow.fill_outlet_events(context, self.outlets, result, self._events(result))
         return result
 
