@@ -21,6 +21,7 @@ import msgspec
 
 from airflow_provider_dotypos.api.characters import decode_json, without_half_characters, without_mark
 from airflow_provider_dotypos.api.errors import DotyposResponseError
+from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.retry_table import CONTRADICTION, NOT_JSON
 
 #: A second in milliseconds: the tick of an API that shows no fraction of it.
@@ -198,6 +199,17 @@ def check_page(page: Page, asked: int, number: int) -> Page:
     else:
         return page
     raise DotyposResponseError(f"answered with a list that contradicts itself: it {why}", reason=CONTRADICTION)
+
+
+def single_row(answer: Answer) -> dict[str, Any]:
+    """Return the one row that an answer holds.
+
+    :raises DotyposResponseError: if it holds something else.
+    """
+    row = answer.json()
+    if not isinstance(row, dict):
+        raise DotyposResponseError(f"answered {answer.status} with {type(row).__name__} where one row was expected")
+    return row
 
 
 def decode_row(row: msgspec.Raw) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from airflow_provider_dotypos.api.errors import (
 from airflow_provider_dotypos.api.headers import EMPTY_LISTS
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.markers import Division
-from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page
+from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page, single_row
 from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.query import (
     MAX_LIMIT,
@@ -102,7 +102,7 @@ class Reader:
         elif id is not None:
             raise DotyposInputError(f"{name} is one object and has no rows: call get({name!r}) without an id")
         params = {"include": ",".join(include_names(entity, include)) or None}
-        return self._client.call("GET", path, params=params, decode=_row)
+        return self._client.call("GET", path, params=params, decode=single_row)
 
     def rows(
         self,
@@ -409,17 +409,10 @@ class Reader:
 
 def _cloud_row(cloud_id: int, answer: Answer) -> Row:
     """Return a cloud's row. A proxy in between may answer 200 with an object of its own."""
-    row = _row(answer)
+    row = single_row(answer)
     if str(row.get("id")) != str(cloud_id):
         raise DotyposResponseError(
             f"answered {answer.status} with an object that isn't cloud {cloud_id}",
             reason=OTHER_CLOUD,
         )
-    return row
-
-
-def _row(answer: Answer) -> Row:
-    row = answer.json()
-    if not isinstance(row, dict):
-        raise DotyposResponseError(f"answered {answer.status} with {type(row).__name__} where one row was expected")
     return row
