@@ -203,9 +203,10 @@ class NestedHistory:
             return None
         try:
             return NestedSet(read_manifest(self._folder, verify=True))
-        except DamagedSetError:
-            self.clean_up()  # the next try walks again
-            raise
+        except DamagedSetError as damage:
+            self.clean_up()
+            cure = "They were removed. Run the task again: it reads orders anew"
+            raise DamagedSetError(f"nested orders that an earlier try left are damaged. {cure} ({damage})") from None
 
     def _write(self, each: HistoryList, sink: FileSink, nested: NestedSet, crew: Crew) -> Walked:
         """Write the nested rows of a list, and those that are nested in no order.
