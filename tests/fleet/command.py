@@ -81,6 +81,7 @@ def run(running: Processes, folder: Path, asked: argparse.Namespace) -> int:
         # The stricter of the two kinds: a budget that holds in each window holds in those that are counted one by one.
         sandbox.limit = Limit(asked.limit.requests, asked.limit.seconds, window="sliding")
         connection = sandbox.connection()
+        connection["extra"]["request_budget"] = f"{asked.limit.requests}/{asked.limit.seconds:g}s"
         database = start_postgresql(running, folder / "postgresql")
         shared = settings(
             database=database,
