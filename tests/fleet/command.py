@@ -34,7 +34,7 @@ FOLDER = Path(__file__).parents[2] / ".work" / "fleet"
 WORKERS = 2
 
 #: Seconds added to each answer, about those of a real API. Without them tasks end before an accident can meet them.
-LATENCY = 0.1
+LATENCY = 0.3
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,8 +21,8 @@ EVERYTHING, WINDOWS = "fleet_everything", "fleet_windows"
 #: Seconds until changes have settled, as the DAGs have it, and one more.
 _SETTLE = 6.0
 
-#: Pages that a task has read when an accident meets it.
-_AMID = 2
+#: Pages that a task has read when an accident meets it, and the rows of a page.
+_AMID, _PAGE = 2, 100
 
 #: Seconds for which a task that was given up goes on before its supervisor does.
 _ZOMBIE = 5.0
@@ -130,16 +130,17 @@ class Scenario:
         return sum(f"/clouds/{cloud_of(task)}/" in request.path for request in self._sandbox.requests) > 10 * _AMID
 
     def _reads_its_window(self, task: dict[str, Any]) -> bool:
-        """Return whether the first pages of a window were read, which has some more."""
-        until = datetime.fromisoformat(task["logical_date"]) + timedelta(days=1)
-        mark = f"lt|{round(until.timestamp() * 1000)}"
-        path = f"/clouds/{cloud_of(task)}/"
-        pages = (
-            request
+        """Return whether the first pages of a window were read, and some are left."""
+        since = datetime.fromisoformat(task["logical_date"])
+        window = [round(moment.timestamp() * 1000) for moment in (since, since + timedelta(days=1))]
+        cloud = cloud_of(task)
+        read = sum(
+            f"/clouds/{cloud}/" in request.path and f"lt|{window[1]}" in request.query.get("filter", "")
             for request in self._sandbox.requests
-            if path in request.path and mark in request.query.get("filter", "")
         )
-        return sum(1 for _ in pages) >= _AMID
+        rows = self._sandbox.shop.rows(int(cloud), "order-items")
+        pages = sum(window[0] <= row["versionDate"] < window[1] for row in rows) / _PAGE
+        return _AMID <= read < pages - 1
 
     def _compare(self) -> None:
         """Compare all that tasks have returned with the shop."""
@@ -153,8 +154,9 @@ class Scenario:
             if task["state"] != "success":
                 self._report.problems.append(f"{task['task_id']} of {task['dag_run_id']} ended as {task['state']}")
                 continue
-            for manifest in self._airflow.result(task)["manifests"]:
-                yield read_manifest(manifest)
+            result = self._airflow.result(task)
+            for of_list in result["entities"].values() if dag == EVERYTHING else [result]:
+                yield from map(read_manifest, of_list["manifests"])
 
     def _count(self) -> None:
         """Count requests and tries."""

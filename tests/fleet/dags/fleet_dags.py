@@ -6,8 +6,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow.sdk import Asset, CronDataIntervalTimetable, dag
+from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
+    DotyposEntitiesToObjectStorageOperator,
+)
 
-from airflow_provider_dotypos.api.entities import cloud_lists
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 
 #: The sandbox's clouds.
@@ -15,7 +17,7 @@ CLOUDS = (310_101_001, 320_202_002)
 
 #: What the tasks of both DAGs have in common.
 COMMON: dict[str, Any] = {
-    "concurrency": 1,
+    "concurrency": 2,
     # The scheduler takes a lost try for a failure. Accidents are frequent here, and a run is short.
     "retries": 5,
     "retry_delay": timedelta(seconds=3),
@@ -28,15 +30,17 @@ COMMON: dict[str, Any] = {
 def everything() -> None:
     """Extract all lists of each cloud."""
     for cloud in CLOUDS:
-        DotyposToObjectStorageOperator.partial(
+        DotyposEntitiesToObjectStorageOperator(
             task_id=f"everything_{cloud}",
             cloud_id=cloud,
+            entities="all",
             destination="s3://aws_default@lake/everything",
             outlets=[Asset(f"everything {cloud}")],
             pool="dotypos",
             priority_weight=10,  # before the windows, which wait for the same pool
+            on_forbidden="fail",
             **COMMON,
-        ).expand(entity=cloud_lists())
+        )
 
 
 # A plain cron expression makes runs whose intervals have no length.
