@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from airflow_provider_dotypos import __version__
-from airflow_provider_dotypos.api.streams import Piece
+from airflow_provider_dotypos.api.streams import Piece, divides_deleted
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.files.commit import Attempt, written_by
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
@@ -25,6 +24,7 @@ from airflow_provider_dotypos.transfers.files.merge import Merger
 from airflow_provider_dotypos.transfers.files.part import Contents, Part
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
+from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, UNKNOWN
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Walked
@@ -32,7 +32,7 @@ from airflow_provider_dotypos.transfers.sink import Walked
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-log = logging.getLogger(__name__)
+log = list_log(__name__)
 
 
 class FileSink(AbstractContextManager["FileSink"]):
@@ -186,6 +186,7 @@ class FileSink(AbstractContextManager["FileSink"]):
     def _manifest(self, walked: Walked, generation: int, contents: Contents) -> Manifest:
         selection = self.selection
         typed = self.file_format.name != "jsonl"
+        of = selection.entity, selection.conditions
         tables = selection.tables.items()
         return Manifest(
             entity=selection.entity.name,
@@ -209,6 +210,8 @@ class FileSink(AbstractContextManager["FileSink"]):
             misfits=dict(sum((Counter(part.misfits) for part in contents.parts), Counter())),
             schema_version=SCHEMA_VERSION if typed else None,
             snapshot=selection.snapshot,
+            deleted_filter=None if not divides_deleted(*of) else "one" if walked.one_filter else "two",
+            undated_rows=walked.undated,
             shape=set_shape(selection, self.file_format),
             format_version=FORMAT_VERSION if contents.child_files else 1,
             package_version=__version__,

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow.sdk import Asset, CronDataIntervalTimetable, dag
+
 from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
     DotyposEntitiesToObjectStorageOperator,
 )
-
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 
 #: The sandbox's clouds.
