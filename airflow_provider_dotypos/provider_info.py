@@ -62,6 +62,14 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Ceiling for each task; an Airflow pool limits across tasks. Empty: no limit.",
         "schema": {"type": ["number", "null"], "minimum": 0.01, "maximum": 60000, "section": "Advanced"},
     },
+    "request_budget": {
+        "label": "Request budget",
+        "description": (
+            "Most requests to a cloud in any such time, as in 150/30min, by all tasks together. Further requests wait. "
+            "Empty: none."
+        ),
+        "schema": {"type": ["string", "null"], "section": "Advanced"},
+    },
     "max_concurrency": {
         "label": "Max concurrency",
         "description": "Most requests under way at once, for each task, up to 64. Empty: 4.",

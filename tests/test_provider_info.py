@@ -112,6 +112,7 @@ def test_the_form_has_every_field_in_order_with_its_texts_limits_and_section(for
     assert [name for name in fields if fields[name]["schema"]["section"] == "Advanced"] == [
         "timeout",
         "requests_per_minute",
+        "request_budget",
         "max_concurrency",
         "allow_http",
     ]

@@ -71,6 +71,11 @@ class Reader:
         """Most requests under way at once, as the client's settings say."""
         return self._client.settings.max_concurrency
 
+    @property
+    def may_split(self) -> bool:
+        """Whether a range may be split among threads, which costs requests. A request budget allows none for that."""
+        return self._client.settings.request_budget is None
+
     def get(
         self,
         name: str,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from airflow_provider_dotypos.api.budget import Budget, read_budget
 from airflow_provider_dotypos.api.errors import (
     HOW_TO_CONNECT,
     DotyposConfigurationError,
@@ -69,6 +70,7 @@ class Settings:
     :param cloud_id: the cloud to work in; ``None`` allows listing clouds only.
     :param timeout: longest wait for one whole answer, in seconds.
     :param requests_per_minute: most requests of one process to one cloud in a minute; ``None`` for no limit.
+    :param request_budget: most requests to one cloud in a window of time; ``None`` for no limit.
     :param max_concurrency: most requests under way at once.
     :param cloud_id_given: whether the cloud was given in place of the connection's own.
     :param notice: a sentence about extras of the connection that nothing reads; empty if none is.
@@ -80,6 +82,7 @@ class Settings:
     cloud_id: int | None = None
     timeout: float = 60.0
     requests_per_minute: float | None = None
+    request_budget: Budget | None = None
     max_concurrency: int = 4
     cloud_id_given: bool = False
     notice: str = ""
@@ -139,6 +142,7 @@ class Settings:
             requests_per_minute=_number(
                 extra.get("requests_per_minute"), "Requests per minute", LIMITS["requests_per_minute"]
             ),
+            request_budget=read_budget(extra.get("request_budget")),
             max_concurrency=4 if concurrency is None else int(concurrency),
             cloud_id_given=cloud_id_given,
             notice=notice,

@@ -18,6 +18,7 @@ from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn
 from airflow_provider_dotypos.transfers.arguments import (
     check_choice,
     check_lookback,
+    check_reading,
     check_since,
     check_switches,
     check_times,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.reading import Reader
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+    from airflow_provider_dotypos.transfers.arguments import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.transfers.selection import Selection
     from airflow_provider_dotypos.transfers.sink import Sink
     from airflow_provider_dotypos.transfers.watermark import Watermark
@@ -77,6 +79,8 @@ class DotyposTransferOperator(BaseOperator):
         concurrency: int | None,
         cloud_id: int | str | None,
         dotypos_conn_id: str,
+        undated_rows: UndatedRows = "full",
+        deleted_filter: DeletedFilter = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -97,6 +101,8 @@ class DotyposTransferOperator(BaseOperator):
         self.concurrency = concurrency
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
+        self.undated_rows = undated_rows
+        self.deleted_filter = deleted_filter
         self._hook: DotyposHook | None = None
         #: Where a browser shows the cloud, once the task has begun.
         self.cloud_url: str | None = None
@@ -172,6 +178,7 @@ class DotyposTransferOperator(BaseOperator):
     def _check_settings(self) -> None:
         """Raise if what isn't templated is wrong, or arguments contradict each other, whatever templates render to."""
         check_switches(personal_data=self.personal_data)
+        check_reading(undated_rows=self.undated_rows, deleted_filter=self.deleted_filter)
         check_choice(include=self.include, columns=self.columns, exclude=self.exclude)
         check_settle(self.settle)
         check_lookback(self.lookback)
@@ -207,6 +214,8 @@ class DotyposTransferOperator(BaseOperator):
             columns=self.columns,
             exclude=self.exclude,
             personal_data=self.personal_data,
+            undated_rows=self.undated_rows,
+            deleted_filter=self.deleted_filter,
             **further,
         )
 

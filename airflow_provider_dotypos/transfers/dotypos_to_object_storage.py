@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.window import Window
+    from airflow_provider_dotypos.transfers.arguments import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.transfers.files.manifest import Committed, Manifest
     from airflow_provider_dotypos.transfers.files.sink import FileSink
     from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
@@ -71,6 +72,10 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
     :param personal_data: ``False`` omits fields that hold personal data, and fields that the entity table doesn't know.
     :param snapshot: write the ids of all rows that exist, and nothing else of them. Two snapshots show what was removed
         (``airflow_provider_dotypos.transfers.snapshots.removed_ids``).
+    :param undated_rows: when to read rows that show no change date: ``full``, by a window from the beginning or a
+        snapshot, or ``always``, by each window. Defaults to ``full``.
+    :param deleted_filter: how to ask for live and deleted rows: by ``one`` filter for both, by ``two`` requests, or
+        ``auto``, as was found to be safe for this cloud. Defaults to ``auto``.
     :param file_format: ``jsonl`` (the API's bytes), ``parquet`` (typed; needs the extra ``parquet``) or ``csv``.
     :param compression: ``None`` or ``gzip``; Parquet compresses by itself.
     :param compression_level: of gzip, 1 to 3 (higher costs more time than it saves space).
@@ -129,6 +134,8 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         exclude: str | Sequence[str] | None = None,
         personal_data: bool = True,
         snapshot: bool = False,
+        undated_rows: UndatedRows = "full",
+        deleted_filter: DeletedFilter = "auto",
         file_format: Literal["jsonl", "parquet", "csv"] = "jsonl",
         compression: str | None = None,
         compression_level: int = 1,
@@ -158,6 +165,8 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
             concurrency=concurrency,
             cloud_id=cloud_id,
             dotypos_conn_id=dotypos_conn_id,
+            undated_rows=undated_rows,
+            deleted_filter=deleted_filter,
             **kwargs,
         )
         self.destination = destination

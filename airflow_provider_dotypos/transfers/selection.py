@@ -21,7 +21,7 @@ from airflow_provider_dotypos.api.query import (
     include_names,
     window_conditions,
 )
-from airflow_provider_dotypos.transfers.arguments import check_choice
+from airflow_provider_dotypos.transfers.arguments import DeletedFilter, UndatedRows, check_choice, check_reading
 from airflow_provider_dotypos.transfers.rows.children import split_children
 from airflow_provider_dotypos.transfers.rows.columns import Columns, Names, columns_of
 
@@ -38,6 +38,9 @@ class Selection:
     :param snapshot: whether to read only which rows exist.
     :param open_end: whether to read on from the window's end, until no row is missed that exists.
     :param asked_for: how the fields were chosen; a part of `shape`.
+    :param undated_rows: when rows without a cursor are read. It has no part in `shape`, like the next one: rows are of
+        the same shape, however they were read.
+    :param deleted_filter: by how many filters live and deleted rows are read.
     """
 
     entity: Entity
@@ -50,6 +53,8 @@ class Selection:
     snapshot: bool
     open_end: bool
     asked_for: tuple[object, ...]
+    undated_rows: UndatedRows = "full"
+    deleted_filter: DeletedFilter = "auto"
 
     @classmethod
     def of(
@@ -65,6 +70,8 @@ class Selection:
         personal_data: bool = True,
         flatten: bool = False,
         snapshot: bool = False,
+        undated_rows: UndatedRows = "full",
+        deleted_filter: DeletedFilter = "auto",
     ) -> Selection:
         """Return a selection of an entity's rows.
 
@@ -77,6 +84,7 @@ class Selection:
             raise DotyposInputError(f"{name} is one object, not a list: read it with DotyposOperator")
         given = {"include": include or None, "columns": columns or None, "exclude": exclude or None}
         check_choice(**given, flatten=flatten, snapshot=snapshot)
+        check_reading(undated_rows=undated_rows, deleted_filter=deleted_filter)
         if snapshot:
             columns = ["id"]  # and with it the key, and the fields that order changes
         conditions = window_conditions(entity, filter)
@@ -106,6 +114,8 @@ class Selection:
                 flatten,
                 snapshot,
             ),
+            undated_rows=undated_rows,
+            deleted_filter=deleted_filter,
         )
 
     @property

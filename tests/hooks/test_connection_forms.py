@@ -14,6 +14,7 @@ from airflow.models.connection import Connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_dotypos.api.budget import Budget
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError, DotyposInputError, DotyposMissingTokenError
 from airflow_provider_dotypos.api.settings import LIMITS, Settings
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
@@ -28,6 +29,7 @@ SETTINGS = Settings(
     cloud_id=310101001,
     timeout=30.0,
     requests_per_minute=90.0,
+    request_budget=Budget(150, 1800.0),
     max_concurrency=2,
     cloud_name="Example Bistro",
 )
@@ -37,6 +39,7 @@ AS_NUMBERS = {
     "cloud_id": 310101001,
     "timeout": 30,
     "requests_per_minute": 90.0,
+    "request_budget": "150/30min",
     "max_concurrency": 2,
     "cloud_name": "Example Bistro",
 }
@@ -155,6 +158,7 @@ BAD += [("refresh_token", value, "Refresh Token") for value in (12345, True, 1.5
 BAD += [("timeout", value, "Timeout") for value in ("x", 0, -1, True, "nan", "inf", [], HUGE, 3601, 1e308, "9" * 5000)]
 BAD += [("max_concurrency", value, "Max concurrency") for value in (1.5, 0, "0", -4, "four", True, 65, "1e9", HUGE)]
 BAD += [("allow_http", value, "Allow plain HTTP") for value in BAD_SWITCH]
+BAD += [("request_budget", value, "Request budget") for value in (150, "150", "150/30", "9/30min", "10/25h", [], HUGE)]
 BAD += [("requests_per_minute", value, "Requests per minute") for value in (0, "0", -1, "some", False, 60_001, HUGE)]
 
 
@@ -271,6 +275,13 @@ def test_a_base_url_that_is_no_text_is_told(host: object):
         ("max_concurrency", None, 4),
         ("requests_per_minute", "0.5", 0.5),
         ("requests_per_minute", None, None),
+        ("request_budget", "150/30min", Budget(150, 1800)),
+        ("request_budget", " 150 / 30 MIN ", Budget(150, 1800)),
+        ("request_budget", "150/1800s", Budget(150, 1800)),
+        ("request_budget", "150/0.5h", Budget(150, 1800)),
+        ("request_budget", "5000/h", Budget(5000, 3600)),
+        ("request_budget", "30/30min each", Budget(30, 1800, each=True)),
+        ("request_budget", "", None),
     ],
 )
 def test_what_a_field_can_hold_is_taken_as_it_is_meant(field: str, value: object, meant: object):
@@ -355,7 +366,7 @@ def test_a_port_that_can_not_be_is_told(port: object):
         Settings.from_fields(port=port, extra={"refresh_token": TOKEN})
 
 
-@pytest.mark.parametrize("field", ["cloud_id", "timeout", "max_concurrency", "requests_per_minute", "allow_http"])
+@pytest.mark.parametrize("field", [*LIMITS, "cloud_id", "request_budget", "allow_http"])
 def test_a_token_pasted_into_the_wrong_field_is_not_shown(field: str):
     with pytest.raises(DotyposConfigurationError) as raised:
         Settings.from_fields(host=SANDBOX, extra={"refresh_token": TOKEN, "allow_http": True, field: TOKEN})

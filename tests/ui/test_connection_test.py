@@ -171,7 +171,7 @@ def test_a_cloud_id_that_is_none_is_told_before_anything_is_sent(press: Press, s
     assert not sandbox.requests
 
 
-@pytest.mark.parametrize("field", ["timeout", "requests_per_minute", "max_concurrency"])
+@pytest.mark.parametrize("field", ["timeout", "requests_per_minute", "request_budget", "max_concurrency"])
 def test_a_bad_number_names_its_field(press: Press, field: str):
     status, message = press(extra={field: "many"})
 
