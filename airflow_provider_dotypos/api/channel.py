@@ -6,14 +6,17 @@ import hashlib
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from airflow_provider_dotypos.api.auth import Tokens
 from airflow_provider_dotypos.api.gate import Gate
 from airflow_provider_dotypos.api.settings import Settings, is_loopback
+from airflow_provider_dotypos.api.window import server_time
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.transport import Transport
@@ -38,6 +41,8 @@ class Channel:
         self._base_url = settings.base_url
         self._secrets = (settings.refresh_token,)
         self._lanes: dict[int | None, Lane] = {}
+        self._clouds: set[int] = set()
+        self._server_date: tuple[str, datetime, float] | None = None
         self._connected: Callable[[], Transport | None] = lambda: None
         self._lock = threading.Lock()
 
@@ -49,6 +54,31 @@ class Channel:
     def note_answer(self) -> None:
         """Note that the server has answered."""
         _answering.add(self._base_url)
+
+    @property
+    def server_clock(self) -> datetime | None:
+        """The time at the server (UTC) by its answers' ``Date``; ``None`` before an answer has shown it."""
+        if self._server_date is None:
+            return None
+        _, date, arrived = self._server_date
+        return date + timedelta(seconds=time.monotonic() - arrived)
+
+    def note_date(self, value: str | None) -> None:
+        """Note an answer's ``Date``."""
+        if value is None or (self._server_date is not None and self._server_date[0] == value):
+            return
+        date, clock = server_time(value), self.server_clock
+        # A Date is cut to the second. One that agrees with the clock says less than it.
+        if date is not None and (clock is None or not timedelta(0) <= clock - date < timedelta(seconds=1)):
+            self._server_date = (value, date, time.monotonic())
+
+    def knows_cloud(self, cloud_id: int) -> bool:
+        """Return whether an answer has shown that a cloud exists."""
+        return cloud_id in self._clouds
+
+    def note_cloud(self, cloud_id: int) -> None:
+        """Note that an answer has shown that a cloud exists."""
+        self._clouds.add(cloud_id)
 
     def lane(self, cloud_id: int | None) -> Lane:
         """Return what calls to a cloud share; ``None`` is for calls that belong to no cloud."""
@@ -69,8 +99,10 @@ class Channel:
             return transport
 
     def forget(self) -> None:
-        """Forget tokens, and what closed the gates."""
+        """Forget tokens, what closed the gates, and what answers have shown."""
         self._lanes.clear()
+        self._clouds.clear()
+        self._server_date = None
 
     def renew(self) -> None:
         """Leave the parent's locks and connections to the parent (in a forked child).

@@ -48,6 +48,13 @@ class DotyposClient(Exchange):
         """
         return self._run(self._flow(method, path, params, json, headers, decode))
 
+    def sign_in(self) -> None:
+        """Sign in, if there is no valid token for the settings' cloud. The next call doesn't need to, then.
+
+        :raises DotyposError: if that fails.
+        """
+        self._run(self._sign_in_ahead())
+
     def sleep(self, seconds: float) -> None:
         """Wait.
 

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from collections.abc import Callable, Generator, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -45,7 +44,7 @@ from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request, c
 from airflow_provider_dotypos.api.paths import checked_method, encode, resolve
 from airflow_provider_dotypos.api.retry_table import Verdict, verdict
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.window import Clocks, server_time
+from airflow_provider_dotypos.api.window import Clocks
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +99,6 @@ class Exchange:
         self._observer = observer
         self._largest_answer = largest_answer
         self._channel = open_channel(settings)
-        self._server_date: tuple[str, datetime, float] | None = None
         self._set_up()
 
     def _set_up(self) -> None:
@@ -111,12 +109,17 @@ class Exchange:
         return self.clocks().now
 
     def clocks(self) -> Clocks:
-        """Return the time here, and at the server by its answers' ``Date``."""
-        local = datetime.now(timezone.utc)
-        if self._server_date is None:
-            return Clocks(local)
-        _, date, arrived = self._server_date
-        return Clocks(local, date + timedelta(seconds=time.monotonic() - arrived))
+        """Return the time here, and at the server by the answers that this process has had from it."""
+        return Clocks(datetime.now(timezone.utc), self._channel.server_clock)
+
+    @property
+    def knows_cloud(self) -> bool:
+        """Whether an answer has shown this process that the settings' cloud exists."""
+        return self._channel.knows_cloud(self.settings.require_cloud_id())
+
+    def note_cloud(self) -> None:
+        """Note that an answer has shown that the settings' cloud exists."""
+        self._channel.note_cloud(self.settings.require_cloud_id())
 
     def _flow(
         self,
@@ -143,13 +146,10 @@ class Exchange:
         request = Request(known_method, f"/v2{below}", url, sent, body, self.settings.timeout, self._largest_answer)
         return _Call(self, request, cloud_id, decode).flow()
 
-    def _note_date(self, value: str | None) -> None:
-        known = self._server_date
-        if value is None or (known is not None and known[0] == value):
-            return
-        date = server_time(value)
-        if date is not None:
-            self._server_date = (value, date, time.monotonic())
+    def _sign_in_ahead(self) -> Flow[None]:
+        """Return the flow that signs in for the settings' cloud, if there is no valid token yet."""
+        cloud_id = self.settings.cloud_id
+        return _SignIn(self, auth.sign_in_request(self.settings, cloud_id), cloud_id, lambda answer: None).flow()
 
 
 class _Call(Generic[T]):
@@ -260,7 +260,7 @@ class _Call(Generic[T]):
         answer: Answer = yield Send(request)
         self._exchange._channel.note_answer()
         self._passage.answered(throttled=answer.status in (429, 503), opens=opens)
-        self._exchange._note_date(answer.headers.get("Date"))
+        self._exchange._channel.note_date(answer.headers.get("Date"))
         return answer
 
     def _observe(self, answer: Answer | None) -> None:
@@ -269,6 +269,15 @@ class _Call(Generic[T]):
 
     def _secrets(self, token: AccessToken) -> tuple[str, str]:
         return token.value, self._settings.refresh_token
+
+
+class _SignIn(_Call[None]):
+    """A sign-in ahead of the call that needs it."""
+
+    def _try(self) -> Flow[None]:
+        token = self._tokens.latest
+        if token is None or token.due:
+            yield from self._renewed(token)
 
 
 def _uncertain(request: Request, why: str, status: int | None = None) -> DotyposUncertainWriteError:

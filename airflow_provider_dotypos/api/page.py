@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -34,7 +34,8 @@ class Page:
     :param rows: each row's bytes, as they came.
     :param ids: each row's id, as text.
     :param cursors: each row's cursor in epoch milliseconds.
-    :param deleted: whether each row is marked as deleted; without a marker, or with null, it isn't [D].
+    :param deleted: whether each row is marked as deleted; ``None`` without a marker or with null, which means that it
+        isn't [D].
     :param number: the number of this page.
     :param rows_on_page: number of its rows.
     :param per_page: number of rows of a full page.
@@ -42,12 +43,14 @@ class Page:
     :param next_page: the number of the next page.
     :param last_page: the number of the last page.
     :param tick: the finest step its cursors show, in milliseconds: 1, or 1000 if none shows a fraction.
+    :param earlier: each row's values of cursors that come before, one sequence a cursor, in epoch milliseconds.
+    :param elsewhere: ids of rows that another stream delivers, as the walk found.
     """
 
     rows: Sequence[msgspec.Raw]
     ids: Sequence[str]
     cursors: Sequence[int | None]
-    deleted: Sequence[bool]
+    deleted: Sequence[bool | None]
     number: int | None = None
     rows_on_page: int | None = None
     per_page: int | None = None
@@ -55,6 +58,8 @@ class Page:
     next_page: int | None = None
     last_page: int | None = None
     tick: int = SECOND
+    earlier: Sequence[Sequence[int | None]] = ()
+    elsewhere: frozenset[str] = frozenset()
 
     @property
     def moments(self) -> dict[str, int]:
@@ -135,45 +140,41 @@ _envelopes = msgspec.json.Decoder(_Envelope)
 _bare_lists = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def read_page(body: bytes, cursor: str | None) -> Page:
+def read_page(body: bytes, cursor: str | None, earlier: tuple[str, ...] = ()) -> Page:
     """Return the page that `body` holds.
 
     :param cursor: the field whose values become ``Page.cursors``.
+    :param earlier: fields whose values become ``Page.earlier``.
     :raises DotyposResponseError: if the body isn't a list answer; the message holds none of its content.
     """
     body = without_mark(body)
     try:
         bare = body.lstrip()[:1] == b"["
         envelope = _Envelope(_bare_lists.decode(body)) if bare else _envelopes.decode(body)
-        keys = _keys(cursor).decode(b"[" + b",".join(envelope.data) + b"]")
+        keys = _keys(cursor, earlier).decode(b"[" + b",".join(envelope.data) + b"]")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if not isinstance(error, RecursionError) and (mended := without_half_characters(body)) != body:
-            return read_page(mended, cursor)
+            return read_page(mended, cursor, earlier)
         kind = {b"<": "a web page", b"{": "a JSON object", b"[": "a JSON list"}.get(body.lstrip()[:1], "no JSON at all")
         raise DotyposResponseError(
             f"answered with {kind} ({len(body)} bytes), not a Dotypos list: {type(error).__name__} "
             f"({_structure(error)})",
             reason=NOT_JSON,
         ) from None
-    tick = SECOND
-    cursors: list[int | None] = []
-    for key in keys:
-        moment = None if key.cursor is None else timestamp(key.cursor)
-        if moment is not None and moment % SECOND:
-            tick = 1
-        cursors.append(moment)
+    cursors = _moments(key.cursor for key in keys)
     return Page(
         rows=envelope.data,
         ids=[_id(key.id) for key in keys],
         cursors=cursors,
-        deleted=[key.deleted in _TRUE for key in keys],
+        deleted=[None if key.deleted is None else key.deleted in _TRUE for key in keys],
         number=_count(envelope.current_page),
         rows_on_page=_count(envelope.total_items_on_page),
         per_page=_count(envelope.per_page),
         total=_count(envelope.total_items_count),
         next_page=_next_page(envelope.next_page),
         last_page=_count(envelope.last_page),
-        tick=tick,
+        tick=tick_of(cursors),
+        earlier=[_moments(getattr(key, f"earlier{index}") for key in keys) for index in range(len(earlier))],
     )
 
 
@@ -233,6 +234,15 @@ def timestamp(value: str | int | float) -> int:
     return moment
 
 
+def tick_of(moments: Iterable[int | None]) -> int:
+    """Return the finest step that moments show, in milliseconds: 1, or 1000 if none shows a fraction of a second."""
+    return 1 if any(moment is not None and moment % SECOND for moment in moments) else SECOND
+
+
+def _moments(values: Iterable[str | int | float | None]) -> list[int | None]:
+    return [None if value is None else timestamp(value) for value in values]
+
+
 def _moment(value: str | int | float) -> int | None:
     if not isinstance(value, str):
         return int(value)
@@ -269,7 +279,7 @@ _LAST_MOMENT = (datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=timezone.utc) 
 
 
 @functools.cache
-def _keys(cursor: str | None) -> msgspec.json.Decoder[Any]:
+def _keys(cursor: str | None, earlier: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
     """Return a decoder of the few fields of a row that a walk needs."""
     row = msgspec.defstruct(
         "Key",
@@ -277,8 +287,12 @@ def _keys(cursor: str | None) -> msgspec.json.Decoder[Any]:
             ("id", str | int | None, None),
             ("deleted", bool | str | int | float | None, None),
             ("cursor", str | int | float | None, None),
+            *((f"earlier{index}", str | int | float | None, None) for index in range(len(earlier))),
         ],
-        rename={"cursor": cursor or "versionDate"},
+        rename={
+            "cursor": cursor or "versionDate",
+            **{f"earlier{index}": name for index, name in enumerate(earlier)},
+        },
     )
     return msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
 

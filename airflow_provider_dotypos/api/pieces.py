@@ -5,6 +5,7 @@ No totals are needed: the pages read so far show how dense rows are.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -19,17 +20,33 @@ class Pieces:
     """The waiting pieces of a walk, and those under way; safe to share between threads.
 
     :param pieces: the pieces to walk.
+    :param may_split: whether a piece under way may be divided, which costs requests.
     """
 
-    def __init__(self, pieces: Iterable[Piece]) -> None:
+    def __init__(self, pieces: Iterable[Piece], *, may_split: bool = True) -> None:
         self._waiting = deque(pieces)
+        self._may_split = may_split
         self._under_way: dict[Piece, None] = {}  # in the order in which they were taken
-        self._changed = threading.Condition()
-        self._idle = 0
+        self._lock = threading.Lock()
         self._stopped = False
         # Of finished pieces, by name: their length in milliseconds, and their rows.
         self._length: Counter[str] = Counter()
         self._rows: Counter[str] = Counter()
+
+    @property
+    def are_under_way(self) -> bool:
+        """Whether a thread walks one of them."""
+        return bool(self._under_way)
+
+    @property
+    def pages_to_share(self) -> float:
+        """An estimate of the pages left of the widest piece; infinite if a piece waits."""
+        with self._lock:
+            if self._stopped:
+                return 0.0
+            if self._waiting:
+                return math.inf
+            return max((piece.pages_left for piece in self._under_way), default=0.0)
 
     @property
     def rows_left(self) -> float | None:
@@ -38,7 +55,7 @@ class Pieces:
         Streams without a row so far don't count: deleted rows are walked last, and there are few.
         """
         left: Counter[str] = Counter()
-        with self._changed:
+        with self._lock:
             length, rows = self._length.copy(), self._rows.copy()
             for piece in (*self._waiting, *self._under_way):
                 length[piece.name] += _walked(piece)
@@ -47,52 +64,35 @@ class Pieces:
         known = [left[stream] * rows[stream] / length[stream] for stream in left if length[stream]]
         return sum(known) if known else None
 
-    def take(self) -> Piece | None:
-        """Wait for a piece to walk and return it; ``None`` once all is walked, or the walk was stopped."""
-        with self._changed:
-            self._idle += 1
-            try:
-                while not self._stopped:
-                    if (piece := self.next()) is not None:
-                        return piece
-                    if not self._under_way:
-                        break
-                    self._changed.wait()
-                return None
-            finally:
-                self._idle -= 1
-
     def next(self) -> Piece | None:
         """Return a waiting piece, or half of the widest; ``None`` if there is nothing to take at the moment."""
-        with self._changed:
+        with self._lock:
+            if self._stopped:
+                return None
             piece = self._waiting.popleft() if self._waiting else self._half_of_the_widest()
             if piece is not None:
                 self._under_way[piece] = None
             return piece
 
-    def moved(self) -> None:
-        """Note that a piece under way has shown another page: it may be worth splitting now."""
-        if self._idle:
-            with self._changed:
-                self._changed.notify()
+    def is_worth_splitting(self, piece: Piece) -> bool:
+        """Return whether an idle thread may take half of a piece under way."""
+        return self._may_split and piece.pages_left >= WORTH_SPLITTING
 
     def done(self, piece: Piece) -> None:
-        """Note that a piece has been walked to its end."""
-        with self._changed:
+        """Note that nobody walks a piece any more."""
+        with self._lock:
             self._under_way.pop(piece, None)
             self._length[piece.name] += _walked(piece)
             self._rows[piece.name] += piece.rows
-            self._changed.notify_all()
 
     def stop(self) -> None:
         """Hand out no more pieces."""
-        with self._changed:
+        with self._lock:
             self._stopped = True
-            self._changed.notify_all()
 
     def _half_of_the_widest(self) -> Piece | None:
         for piece in sorted(self._under_way, key=lambda piece: piece.pages_left, reverse=True):
-            if piece.pages_left < WORTH_SPLITTING:
+            if not self.is_worth_splitting(piece):
                 break
             if (half := piece.split()) is not None:
                 return half

@@ -6,6 +6,7 @@ import functools
 import logging
 import random
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ from airflow_provider_dotypos.api.query import (
     window_conditions,
 )
 from airflow_provider_dotypos.api.retry_table import OTHER_CLOUD
-from airflow_provider_dotypos.api.streams import Piece, streams
+from airflow_provider_dotypos.api.streams import Piece, Stream, streams
 from airflow_provider_dotypos.api.walk import RUN_AGAIN, Batch, Query, walk
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,10 @@ class Reader:
     def __init__(self, client: DotyposClient) -> None:
         self._client = client
         self._counting = threading.Lock()
-        self._cloud_exists = False
+        # By the ends of windows: `settle`, and when the first request left by which the end had settled (monotonic).
+        self._settle: dict[int, float] = {}
+        self._settled_at: dict[int, float] = {}
+        self._known_parents: set[str | None] = set()
         self.requests = 0
 
     @property
@@ -130,13 +134,14 @@ class Reader:
         while True:
             number += 1
             asked = params | {"page": str(number)} if entity.paged else {}
-            page = self._page(path, asked, None)
+            page = self._page(path, asked)
             if page is EMPTY and number == 1:
                 self._check_place(entity, parent)
+                page = self._page(path, asked)
             if before is not None and before.contradicted_by(size, number, page):
-                page = self._page(path, asked, None)  # rows may have left meanwhile: the second answer is believed
+                page = self._page(path, asked)  # rows may have left meanwhile: the second answer is believed
             if page.is_cut_short(size, number):
-                page = self._page(path, asked, None)  # the next page's number counts from full ones
+                page = self._page(path, asked)  # the next page's number counts from full ones
             if before is not None and page.ids and page.ids == before.ids:
                 raise DotyposWalkError(f"GET {path}: page {number} repeats page {number - 1}. {RUN_AGAIN}")
             yield from map(decode_row, page.rows)
@@ -171,16 +176,17 @@ class Reader:
                 yield from map(decode_row, batch.rows)
 
     def ready(self, entity: Entity, window: windows.Window, settle: float = windows.SETTLE) -> None:
-        """Check that the cloud exists, and wait until all changes of the window show.
+        """Wait until all changes of the window show, by both clocks.
+
+        Until an answer of the window has shown by its own ``Date`` that this is so, answers that don't are asked for
+        again.
 
         :param settle: seconds that a change may need to show in the API.
         """
-        self.meet()
         if entity.cursors:
-            seconds = windows.seconds_until_settled(window.until, self._client.clocks(), settle)
-            if seconds > 1:
-                log.info("Waiting %.0f s until changes up to %s show in the API.", seconds, windows.iso(window.until))
-            self._client.sleep(seconds)
+            self.meet()
+            self._settle[window.until] = settle
+            self._wait(window.until, windows.seconds_until_settled(window.until, self._client.clocks(), settle))
 
     def pieces(
         self,
@@ -227,7 +233,7 @@ class Reader:
         while step is not None:
             if isinstance(step, Query):
                 try:
-                    page = self._confirmed(entity, step, path, included, piece.stream.cursor)
+                    page = self._confirmed(entity, step, piece, path, included)
                 except DotyposValidationError as refusal:
                     step = steps.throw(refusal)
                 else:
@@ -251,12 +257,14 @@ class Reader:
         self._client.sleep(0)
 
     def meet(self) -> None:
-        """Check that the cloud exists, unless an earlier answer has shown it. The answer also shows the server's clock.
+        """Sign in, unless an answer has shown the server's clock already. The sign-in shows it.
 
-        :raises DotyposError: see `check_cloud`.
+        It costs no request, as the first call would sign in otherwise.
+
+        :raises DotyposError: if signing in fails.
         """
-        if not self._cloud_exists:
-            self.check_cloud()
+        if self._client.clocks().server is None:
+            self._client.sign_in()
 
     def check_cloud(self) -> Row:
         """Return the cloud's row, so that a wrong cloud doesn't pass for an empty list.
@@ -270,47 +278,74 @@ class Reader:
         except DotyposNotFoundError as error:
             origin = self._client.settings.origin_of(cloud_id)
             raise DotyposNotFoundError(error.refusal, f"There is no cloud {cloud_id}: check {origin}.") from None
-        self._cloud_exists = True
+        self._client.note_cloud()
         return row
 
     def clouds(self) -> list[Row]:
         """Return the clouds that the refresh token may use, by a token without a cloud."""
         return list(self.rows(CLOUDS))
 
-    def _confirmed(self, entity: Entity, query: Query, path: str, include: str | None, cursor: str | None) -> Page:
+    def _confirmed(self, entity: Entity, query: Query, piece: Piece, path: str, include: str | None) -> Page:
         """Answer a walk's query.
 
-        An empty 404 ends a stream, so it counts only if the cloud exists and the 404 comes again: a gateway in trouble
-        may answer the same.
+        An answer counts only if the window's end had settled when it was asked for, by the clocks known since. An empty
+        404 ends a stream, so it counts only if the 404 comes again (a gateway in trouble may answer the same), and if
+        something shows that what the list lies below exists.
         """
-        page = self._answer(entity, query, path, include, cursor)
-        if page is not EMPTY:
-            return page
-        try:
-            self.check_cloud()
-        except DotyposNotFoundError as error:
-            raise DotyposWalkError(f"GET {path} is empty, but its cloud has vanished as well: {error}") from None
-        return self._answer(entity, query, path, include, cursor)
+        window = piece.stream.window
+        while True:
+            left = time.monotonic()
+            page = self._answer(entity, query, path, include, piece.stream)
+            if page is EMPTY:
+                self._check_place(entity, piece.parent, again=query.again)
+                page = self._answer(entity, query, path, include, piece.stream)
+            seconds = 0.0 if window is None else self._seconds_too_early(window.until, left)
+            if window is None or seconds <= 0:
+                return page
+            self._wait(window.until, seconds)
 
-    def _answer(self, entity: Entity, query: Query, path: str, include: str | None, cursor: str | None) -> Page:
+    def _seconds_too_early(self, until: int, left: float) -> float:
+        """Return for how long a window's end hadn't settled when a request left, by the clocks as they are known now.
+
+        :param left: when the request left (monotonic seconds).
+        """
+        settle, settled_at = self._settle.get(until), self._settled_at.get(until)
+        if settle is None or (settled_at is not None and left >= settled_at):
+            return 0.0
+        then = self._client.clocks().earlier(time.monotonic() - left)
+        seconds = windows.seconds_until_settled(until, then, settle)
+        if seconds <= 0:
+            self._settled_at[until] = left
+        return seconds
+
+    def _wait(self, until: int, seconds: float) -> None:
+        if seconds > 1:
+            log.info("Waiting %.0f s until changes up to %s show in the API.", seconds, windows.iso(until))
+        self._client.sleep(seconds)
+
+    def _answer(self, entity: Entity, query: Query, path: str, include: str | None, stream: Stream) -> Page:
         params: dict[str, str | None] = {}
         if entity.paged:
             params = {"limit": str(MAX_LIMIT), "page": str(query.page), "include": include}
             params["filter"] = filter_text(query.conditions) or None
             params["sort"] = ",".join(query.sort) or None
-        return self._page(path, params, cursor)
+        return self._page(path, params, stream.cursor, stream.earlier)
 
-    def _page(self, path: str, params: Mapping[str, str | None], cursor: str | None) -> Page:
+    def _page(
+        self, path: str, params: Mapping[str, str | None], cursor: str | None = None, earlier: tuple[str, ...] = ()
+    ) -> Page:
         with self._counting:
             self.requests += 1
         try:
-            return self._client.call(
+            page = self._client.call(
                 "GET",
                 path,
                 params=params,
                 headers=EMPTY_LISTS,
                 decode=lambda answer: check_page(
-                    read_page(answer.body, cursor), int(params.get("limit") or MAX_LIMIT), int(params.get("page") or 1)
+                    read_page(answer.body, cursor, earlier),
+                    int(params.get("limit") or MAX_LIMIT),
+                    int(params.get("page") or 1),
                 ),
             )
         except DotyposNotFoundError as error:
@@ -318,13 +353,23 @@ class Reader:
             if error.refusal.empty:
                 return EMPTY
             raise
+        if not path.startswith("/"):
+            self._client.note_cloud()
+        return page
 
-    def _check_place(self, entity: Entity, parent: str | None) -> None:
-        """Raise unless what a list lies below exists: an empty list looks like a wrong path."""
-        if entity.in_cloud:
-            self.check_cloud()
+    def _check_place(self, entity: Entity, parent: str | None, again: bool = False) -> None:
+        """Raise unless what a list lies below exists: an empty list looks like a wrong path.
+
+        What an answer has shown to exist isn't asked for: a cloud in this process, a parent by this reader.
+
+        :param again: whether to ask for it all the same: the list lacks rows that it had a moment ago.
+        """
         if entity.parent is not None:
-            self.get(entity.parent.entity, parent)
+            if again or parent not in self._known_parents:
+                self.get(entity.parent.entity, parent)
+                self._known_parents.add(parent)
+        elif entity.in_cloud and (again or not self._client.knows_cloud):
+            self.check_cloud()
 
     def _parents(self, entity: Entity, parent: str | None) -> Iterator[str | None]:
         """Yield the id of each parent that there is, or the one given; ``None`` if the entity lies below its cloud."""
@@ -333,7 +378,9 @@ class Reader:
         elif parent is None:
             name = entity.parent.entity
             rows = [*self.rows(name), *self.rows(name, filter="deleted|eq|1")]
-            yield from {str(row["id"]): None for row in rows}
+            ids = {str(row["id"]): None for row in rows}
+            self._known_parents.update(ids)
+            yield from ids
         else:
             self._check_place(entity, parent)
             yield parent

@@ -1,8 +1,25 @@
 """What a walk is made of: streams, disjoint sets of an entity's rows, and pieces of them.
 
-Live and deleted rows are in different streams: lists without a filter on ``deleted`` are documented to hold rows whose
-marker is null, and what ``deleted|in|0,1`` does with these is unknown [U]. Rows without a cursor are in a stream of
-their own. With two cursors, each row belongs to the first of them that lies in the window.
+**Live and deleted rows.** Lists without a filter on ``deleted`` are documented to hold the rows that aren't deleted,
+null markers among them. What ``deleted|in|0,1`` does with a null is unknown [U]. So there are two streams, ``live``
+without the filter and ``deleted``, which hold every row whatever it does. Where the filter hides nothing, one stream
+with it (``both``) holds the same rows (see ``markers`` for when that is known).
+
+**Rows without a cursor** are in a stream of their own. They belong to no window.
+
+**Two cursors.** A row belongs to a window if either cursor lies in it, and it is delivered under the first of them that
+does. Stream 1 walks by the first cursor, A, and delivers all that it shows. Stream 2 walks by the second, B, and passes
+over the rows whose A lies in the window. A only moves up, and the window has settled when the walk begins, so a change
+moves A to the window's end or beyond. A row that stream 2 passes over has A in the window at that moment, so it has had
+this A since before the walk began: stream 1 has delivered it under this A, if it has been there, or will deliver it,
+unless it changes before. Then A leaves the window, and the row belongs to a later one. A row that stream 2 delivers has
+its A outside at that moment. If it doesn't change, its A was outside all the time, and stream 1 doesn't show it. So a
+row that doesn't change is delivered once.
+
+Whether A lies in the window shows in the row itself, except for a tick that the window's edge cuts in two: of a row in
+it, the API shows only the tick [A]. Such rows are asked for by their ids and the exact edges (``walk``). A window from
+the beginning holds most rows under both cursors, and would read them twice. There stream 2 is two streams, whose
+filters say where A lies: in no window yet, or nowhere.
 """
 
 from __future__ import annotations
@@ -10,6 +27,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from itertools import product
+from typing import TypeAlias
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.page import SECOND
@@ -21,17 +39,21 @@ from airflow_provider_dotypos.api.window import Window
 class Stream:
     """A set of rows that a walk reads; no row is in two.
 
-    :param name: its name in names of parts: ``live``, ``deleted`` or ``rows``, with ``-null`` for rows without a
-        cursor.
+    :param name: its name in names of parts: ``live``, ``deleted``, ``both`` or ``rows``, with ``-null`` for rows
+        without a cursor. A name stands for one set of rows for good, as a later attempt keeps parts by it.
     :param conditions: the filter that its rows match.
     :param cursor: the field that orders it, if any.
     :param deleted: the rows' soft-delete marker, where null counts as not deleted; ``None`` for rows of both kinds.
+    :param window: the window whose rows they are; ``None`` for any.
+    :param earlier: cursors that come before its own. It delivers no row that has one of them in the window.
     """
 
     name: str
     conditions: tuple[Triple, ...]
     cursor: str | None
     deleted: bool | None = None
+    window: Window | None = None
+    earlier: tuple[str, ...] = ()
 
 
 class Piece:
@@ -90,38 +112,46 @@ class Piece:
             return upper
 
 
-def streams(entity: Entity, window: Window, conditions: tuple[Triple, ...] = ()) -> tuple[Stream, ...]:
+def streams(
+    entity: Entity, window: Window, conditions: tuple[Triple, ...] = (), one_filter: bool = False
+) -> tuple[Stream, ...]:
     """Return the streams that together hold every row of the window once.
 
     :param conditions: further conditions, from `window_conditions`. One on ``deleted`` replaces the division into live
         and deleted rows.
+    :param one_filter: whether live and deleted rows are one stream. Rows whose marker is null are missing then, if the
+        filter hides them.
     """
     # Live rows first: a row that is deleted in between then shows among the deleted ones.
     markers: list[tuple[str, tuple[Triple, ...], bool | None]] = [("rows", (), None)]
     if entity.deleted_filterable and not any(name == "deleted" for name, _, _ in conditions):
         markers = [("live", (), False), ("deleted", (("deleted", "eq", "1"),), True)]
+        if one_filter:
+            markers = [("both", (("deleted", "in", "0,1"),), None)]
     return tuple(
-        Stream(marker + suffix, conditions + terms + apart, cursor, deleted)
+        Stream(marker + suffix, conditions + terms + apart, cursor, deleted, window, earlier)
         for marker, terms, deleted in markers
-        for suffix, cursor, apart in _by_cursor(entity, window)
+        for suffix, cursor, apart, earlier in _by_cursor(entity, window)
     )
 
 
-def _by_cursor(entity: Entity, window: Window) -> list[tuple[str, str | None, tuple[Triple, ...]]]:
-    """Return the ways in which a row can be of the window: a name's suffix, the cursor and the conditions of each."""
+#: A way in which a row can be of a window: a name's suffix, the cursor, the conditions, and the cursors before it.
+_Way: TypeAlias = tuple[str, "str | None", "tuple[Triple, ...]", "tuple[str, ...]"]
+
+
+def _by_cursor(entity: Entity, window: Window) -> list[_Way]:
     if not entity.cursors:
-        return [("", None, ())]
-    ways: list[tuple[str, str | None, tuple[Triple, ...]]] = []
+        return [("", None, (), ())]
+    ways: list[_Way] = []
     for index, cursor in enumerate(entity.cursors):
-        elsewhere = [_outside(earlier, window) for earlier in entity.cursors[:index]]
-        for number, apart in enumerate(product(*elsewhere)):
-            suffix = "" if index == 0 else f"-{cursor}-{number}"
-            ways.append((suffix, cursor, apart))
+        earlier = entity.cursors[:index]
+        if not earlier:
+            ways.append(("", cursor, (), ()))
+        elif window.since is not None:
+            ways.append((f"-{cursor}", cursor, (), earlier))
+        else:
+            apart = product(*(((name, "gteq", str(window.until)), (name, "eq", "null")) for name in earlier))
+            ways += [(f"-{cursor}-{number}", cursor, terms, ()) for number, terms in enumerate(apart)]
     if all(entity.fields[cursor].nullable for cursor in entity.cursors):
-        ways.append(("-null", None, tuple((cursor, "eq", "null") for cursor in entity.cursors)))
+        ways.append(("-null", None, tuple((cursor, "eq", "null") for cursor in entity.cursors), ()))
     return ways
-
-
-def _outside(cursor: str, window: Window) -> list[Triple]:
-    before = [] if window.since is None else [(cursor, "lt", str(window.since))]
-    return [*before, (cursor, "gteq", str(window.until)), (cursor, "eq", "null")]

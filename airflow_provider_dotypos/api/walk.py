@@ -37,14 +37,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import msgspec
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposValidationError, DotyposWalkError
-from airflow_provider_dotypos.api.page import SECOND, Page
+from airflow_provider_dotypos.api.page import SECOND, Page, tick_of
 from airflow_provider_dotypos.api.passes import (
     Plan,
     Wait,
@@ -64,11 +64,15 @@ RUN_AGAIN = "Run the task again; if it continues, report this message."
 
 @dataclass(frozen=True)
 class Query:
-    """One list call: ``MAX_LIMIT`` rows of `page`, under all `conditions`, sorted by `sort`."""
+    """One list call: ``MAX_LIMIT`` rows of `page`, under all `conditions`, sorted by `sort`.
+
+    :param again: whether it asks once more, as the first answer lacked rows that are known.
+    """
 
     conditions: tuple[Triple, ...]
     sort: tuple[str, ...] = ()
     page: int = 1
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ class _Walker:
         self._stream = piece.stream
         self._patience = patience
         self._tick = SECOND
+        self._earlier_ticks: dict[str, int] = {}
         self._tie_breakers = entity.tie_breakers
 
     def sorted(self) -> Walk:
@@ -284,16 +289,36 @@ class _Walker:
         bounds = tuple((cursor, operator, str(edge)) for operator, edge in edges if cursor and edge is not None)
         query = Query(self._stream.conditions + bounds + excluding(excluded), sort, page)
         while True:
-            answer = yield query
-            if answer is None:
-                raise TypeError("a walk's query must be answered with a page")
+            answer = _answered((yield query))
             self._tick = min(self._tick, answer.tick)
             self._check_inside(answer, lo, hi)
             if not set(excluded).isdisjoint(answer.ids):
                 raise self._error("rows excluded by id|notin came back")
             if doubt is None or not doubt(answer):
-                return answer
+                return (yield from self._set_apart(answer))
             doubt = _has_no_rows if answer.rows else None
+            query = replace(query, again=True)
+
+    def _set_apart(self, page: Page) -> Generator[Query, Page | None, Page]:
+        """Return the page, and say which of its rows have an earlier cursor in the window.
+
+        Where the row itself can't say, as the window's edge cuts its tick, the API is asked by the exact edge.
+        """
+        window = self._stream.window
+        if window is None or window.since is None or not page.rows:
+            return page
+        elsewhere: set[str] = set()
+        for cursor, moments in zip(self._stream.earlier, page.earlier, strict=True):
+            tick = self._earlier_ticks[cursor] = min(self._earlier_ticks.get(cursor, SECOND), tick_of(moments))
+            dated = [(id, at) for id, at in zip(page.ids, moments, strict=True) if at is not None]
+            elsewhere |= {id for id, at in dated if window.since <= at and at + tick <= window.until}
+            unclear = {id for id, at in dated if window.since < at + tick and at < window.until} - elsewhere
+            if unclear:
+                bounds = ((cursor, "gteq", str(window.since)), (cursor, "lt", str(window.until)))
+                wanted = ("id", "in", ",".join(sorted(unclear)))
+                answer = yield Query((*self._stream.conditions, *bounds, wanted))
+                elsewhere |= set(_answered(answer).ids)
+        return replace(page, elsewhere=frozenset(elsewhere))
 
     def _lacks(self, known: Mapping[str, int], left: int, page: Page) -> bool:
         """Return whether an answer lacks what is known of its range.
@@ -328,7 +353,8 @@ class _Walker:
         wanted = [
             i
             for i, deleted in enumerate(page.deleted)
-            if (self._stream.deleted is None or self._stream.deleted == deleted)
+            if (self._stream.deleted is None or self._stream.deleted == bool(deleted))
+            and page.ids[i] not in page.elsewhere
             and (before is None or _cursor(page, i) < before)
             and (without is None or page.ids[i] not in without)
         ]
@@ -358,6 +384,12 @@ class _Walker:
             f"walking {self._entity.name} ({self._stream.name}): {problem}. Nothing was committed, as rows "
             f"could be lost. {RUN_AGAIN}"
         )
+
+
+def _answered(page: Page | None) -> Page:
+    if page is None:
+        raise TypeError("a walk's query must be answered with a page")
+    return page
 
 
 def _has_no_rows(page: Page) -> bool:

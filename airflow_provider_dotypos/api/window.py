@@ -126,6 +126,11 @@ class Clocks(msgspec.Struct, frozen=True):
         """The earlier of both: a moment before it is past by either clock."""
         return self.local if self.server is None else min(self.local, self.server)
 
+    def earlier(self, seconds: float) -> Clocks:
+        """Return what they showed some seconds ago."""
+        ago = timedelta(seconds=seconds)
+        return Clocks(self.local - ago, None if self.server is None else self.server - ago)
+
     @property
     def text(self) -> str:
         """Both, for a message."""

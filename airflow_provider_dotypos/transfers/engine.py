@@ -1,10 +1,10 @@
-"""Extracting one window into a sink: the threads that walk it together, each with pieces of its own."""
+"""Extracting one window of one list into a sink: what its coordinator does, while a crew walks its pieces."""
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import SETTLE, Window
+from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.selection import Selection
@@ -42,6 +43,7 @@ def extract(
     *,
     settle: float = SETTLE,
     new_progress: Callable[[str, int], Progress] = Progress,
+    crew: Crew | None = None,
 ) -> ResultT:
     """Extract a window into a sink and commit it; return the sink's result, of an earlier commit if there is one.
 
@@ -49,13 +51,21 @@ def extract(
 
     :param settle: seconds that a change may need to show in the API.
     :param new_progress: makes what shows how far the walk is, like `Progress`.
+    :param crew: whose thread this is. Defaults to a crew for this list alone.
     :raises DotyposError: if the API refused, or its answers can't be walked.
     """
+    if crew is None:
+        crew = Crew(reader.concurrency)
+        coordinate: Callable[[], ResultT] = functools.partial(
+            extract, selection, window, reader, sink, settle=settle, new_progress=new_progress, crew=crew
+        )
+        ((_, outcome),) = crew.run({selection.entity.name: coordinate}, reader.cancel)
+        return outcome.result()
     with sink:
         if (finished := sink.finished) is not None:
             return finished
         try:
-            walked = Engine(selection, reader, sink, settle, new_progress).walk(window)
+            walked = Engine(selection, reader, sink, settle, new_progress, crew).walk(window)
             return sink.commit(walked, reader.check_cancelled)
         except SupersededError:
             return sink.give_way()
@@ -85,13 +95,15 @@ class Engine:
         reader: Reader,
         sink: Sink[Any],
         settle: float,
-        new_progress: Callable[[str, int], Progress] = Progress,
+        new_progress: Callable[[str, int], Progress],
+        crew: Crew,
     ) -> None:
         self._selection = selection
         self._reader = reader
         self._sink = sink
         self._settle = settle
         self._new_progress = new_progress
+        self._crew = crew
         self._kept_rows = 0
 
     def walk(self, window: Window) -> Walked:
@@ -114,7 +126,7 @@ class Engine:
             self._walk_all(self._missing(self._pieces(tail, without_cursor=False)))
         if self._selection.open_end and entity.cursors:
             self._walk_to_the_open_end((tail or window).until)
-        return Walked(tail, self._reader.requests, self._reader.concurrency)
+        return Walked(tail, self._reader.requests, self._crew.threads)
 
     def _walk_to_the_open_end(self, start: int) -> None:
         """Read the ids of all rows from a cursor on, settled or not: a snapshot misses no row then.
@@ -126,7 +138,8 @@ class Engine:
         other has read already. So one thread reads all, in order: live rows first, as rows are deleted more often than
         restored.
         """
-        self._walk(Pieces(self._open_pieces(start)))
+        for piece in self._open_pieces(start):
+            self._walk(Pieces((), may_split=False), piece)  # how much of an open end is left nobody knows
 
     def _pieces(self, window: Window, *, without_cursor: bool = True) -> Iterator[Piece]:
         selection = self._selection
@@ -149,7 +162,9 @@ class Engine:
     def _missing(self, pieces: Iterable[Piece]) -> Pieces:
         """Return the ranges that the sink doesn't keep from an earlier attempt."""
         before = self._kept_rows
-        missing = Pieces(gap for piece in pieces for gap in gaps(piece, self._kept(piece)))
+        missing = Pieces(
+            (gap for piece in pieces for gap in gaps(piece, self._kept(piece))), may_split=self._reader.may_split
+        )
         if rows := self._kept_rows - before:
             log.info("Kept from an earlier attempt: %s.", count(rows, self._selection.entity.name))
         return missing
@@ -164,33 +179,20 @@ class Engine:
         return kept
 
     def _walk_all(self, pieces: Pieces) -> None:
-        threads = self._reader.concurrency
-        if threads == 1:
-            self._walk(pieces)
-            return
-        with ThreadPoolExecutor(threads, "dotypos-walk") as pool:
-            try:
-                walks = [pool.submit(self._walk, pieces) for _ in range(threads)]
-                for walk in as_completed(walks):
-                    walk.result()
-            except BaseException:
-                # The others take the answers that are on their way, and keep what they have. They ask for no more.
-                pieces.stop()
-                self._reader.cancel()
-                raise
+        self._crew.walk(pieces, functools.partial(self._walk, pieces), self._reader.cancel)
 
-    def _walk(self, pieces: Pieces) -> None:
-        """Walk piece after piece, until none is left."""
-        while (piece := pieces.take()) is not None:
-            ahead = pieces if piece.hi < OPEN_END else Pieces(())  # how much of an open end is left nobody knows
-            with PieceWriter(piece, self._sink.open(piece), self._sink.max_part_bytes, self._age) as writer:
-                for batch in self._reader.walk(self._selection.entity, piece, self._selection.include):
-                    writer.take(batch)
-                    piece.rows += len(batch.rows)
-                    self._progress.report(len(batch.rows), self._reader.requests, ahead)
-                    pieces.moved()
-                writer.end()
-            pieces.done(piece)
+    def _walk(self, pieces: Pieces, piece: Piece) -> None:
+        """Walk one piece to its end.
+
+        :param pieces: what is walked with it.
+        """
+        with PieceWriter(piece, self._sink.open(piece), self._sink.max_part_bytes, self._age) as writer:
+            for batch in self._reader.walk(self._selection.entity, piece, self._selection.include):
+                writer.take(batch)
+                piece.rows += len(batch.rows)
+                self._progress.report(len(batch.rows), self._reader.requests, pieces)
+                self._crew.moved(pieces, piece)
+            writer.end()
 
 
 def gaps(piece: Piece, ranges: Iterable[Range]) -> Iterator[Piece]:

@@ -40,6 +40,16 @@ class OnLoop:
     def clocks(self) -> Clocks:
         return self.client.clocks()
 
+    @property
+    def knows_cloud(self) -> bool:
+        return self.client.knows_cloud
+
+    def note_cloud(self) -> None:
+        self.client.note_cloud()
+
+    def sign_in(self) -> None:
+        self.run(self.client._run(self.client._sign_in_ahead()))
+
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 

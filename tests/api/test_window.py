@@ -122,17 +122,18 @@ def test_an_extraction_by_a_server_an_hour_behind_says_so() -> None:
 
     until = datetime.now(timezone.utc) - timedelta(minutes=10)
     with (
-        _answering(date) as server,
+        _answering(date, b'{"data": []}') as server,
         pytest.raises(errors.DotyposClockError, match="Dotypos's clock is 60 minutes behind"),
     ):
         list(Reader(_client(server)).changes("orders", Window.of(None, until)))
 
 
-def _answering(date: Callable[[], str]) -> RawServer:
+def _answering(date: Callable[[], str], body: bytes = b'{"id": "1"}') -> RawServer:
     """Return a server whose answers bear a date."""
 
-    def script(server: RawServer, head: bytes) -> Iterator[bytes]:
-        yield b"HTTP/1.1 200 OK\r\nDate: " + date().encode() + b'\r\nContent-Length: 11\r\n\r\n{"id": "1"}'
+    def script(server: RawServer, request: bytes) -> Iterator[bytes]:
+        head = b"HTTP/1.1 200 OK\r\nDate: " + date().encode() + f"\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        yield head + body
 
     return RawServer(script)
 

@@ -90,7 +90,8 @@ class Server:
             assert isinstance(refusal, DotyposValidationError)
             raise refusal
         assert status == 200, body
-        return check_page(read_page(body, cursor), 100, query.page)
+        cursors = self.entity.cursors
+        return check_page(read_page(body, cursor, cursors[: cursors.index(cursor)] if cursor else ()), 100, query.page)
 
 
 def drive(
@@ -101,11 +102,12 @@ def drive(
     *,
     between: Callable[[], None] = lambda: None,
     filter: Filter = None,
+    one_filter: bool = False,
     **placeholders: int,
 ) -> Walked:
     """Walk every stream of an entity against the shop's own lists; `between` is called before each request."""
     server = Server(shop, name, behaviour, between, **placeholders)
-    for stream in streams(server.entity, window, window_conditions(server.entity, filter)):
+    for stream in streams(server.entity, window, window_conditions(server.entity, filter), one_filter):
         piece = Piece(stream, window.since, window.until)
         follow(server.walked, walk(server.entity, piece), stream.cursor, server.answer, shop.advance)
     return server.walked
@@ -146,11 +148,14 @@ def drive_together(
     workers: int,
     chance: random.Random,
     between: Callable[[], None] = lambda: None,
+    one_filter: bool = False,
+    **placeholders: int,
 ) -> Walked:
     """Walk an entity by several workers in a random order of events: a request answered, an answer arrived, a piece
     taken or split."""
-    server = Server(shop, name, behaviour, between)
-    pieces = Pieces(Piece(stream, window.since, window.until) for stream in streams(server.entity, window))
+    server = Server(shop, name, behaviour, between, **placeholders)
+    parts = streams(server.entity, window, one_filter=one_filter)
+    pieces = Pieces(Piece(stream, window.since, window.until) for stream in parts)
     crew = [Worker(server, pieces) for _ in range(workers)]
     while ready := [worker for worker in crew if worker.may_act()]:
         chance.choice(ready).act()

@@ -250,8 +250,8 @@ class Task:
             self.outcome.ids += [msgspec.json.decode(line)["id"] for line in file.read_bytes().splitlines()]
         return None
 
-    def _read_page(self, body: bytes, cursor: str | None) -> Page:
-        page = read_page(body, cursor)
+    def _read_page(self, body: bytes, cursor: str | None, earlier: tuple[str, ...]) -> Page:
+        page = read_page(body, cursor, earlier)
         self._seen.update(page.ids)
         return page
 

@@ -171,7 +171,7 @@ class TestParts:
         from airflow_provider_dotypos.api import reading
         from airflow_provider_dotypos.api.page import read_page
 
-        monkeypatch.setattr(reading, "read_page", lambda body, cursor: read_page(msgspec.json.format(body), cursor))
+        monkeypatch.setattr(reading, "read_page", lambda body, *fields: read_page(msgspec.json.format(body), *fields))
         assert sorted(ids_in(extract())) == sorted(orders)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,12 +22,10 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_dotypos.api import gate, retry
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.errors import error_for
-from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.transfers import engine
+from airflow_provider_dotypos.transfers import crew
 from airflow_provider_dotypos.transfers.engine import extract
 from airflow_provider_dotypos.transfers.files.commit import Attempt
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
@@ -141,7 +139,6 @@ class Try(threading.Thread):
         self.error: BaseException | None = None
         self.steps = 0
         self.dead = False
-        self.pool: SteppedPool | None = None
         self.client = SteppedClient(settings, self)
 
     def sink(self) -> Sink[Any]:
@@ -310,11 +307,6 @@ class SteppedClient(DotyposClient):
     def sleep(self, seconds: float) -> None:
         super().sleep(0)
 
-    def cancel(self) -> None:
-        super().cancel()
-        if self._try.pool is not None:
-            self._try.pool.told()
-
 
 class SteppedPool(ThreadPoolExecutor):
     """The threads of a try, each moved by turns; the try's own thread rests while they are there."""
@@ -322,9 +314,7 @@ class SteppedPool(ThreadPoolExecutor):
     def __init__(self, workers: int, prefix: str) -> None:
         super().__init__(workers, prefix)
         self._try = here.tried
-        self._try.pool = self
         self._missing = self._alive = workers
-        self._failed = self._owed = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         self._try.turns.start()
@@ -336,38 +326,13 @@ class SteppedPool(ThreadPoolExecutor):
 
     def _run(self, key: Key, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         here.tried, here.key = self._try, key
-        failed = True
         try:
             self._try.turns.pause()
-            result = fn(*args, **kwargs)
-            failed = False
-            return result
+            return fn(*args, **kwargs)
         finally:
-            self._leave(failed)
-
-    def _leave(self, failed: bool) -> None:
-        """Hand the turn on: after the last thread, and the first that failed, the try's own thread moves next."""
-        self._alive -= 1
-        if not self._alive:
-            self._try.pool = None
-        elif failed and not self._failed:
-            self._failed = self._owed = True
-        else:
-            self._try.turns.end()
-
-    def told(self) -> None:
-        """Note that the try's own thread has told the others of a failure, and rests again."""
-        if self._owed:
-            self._owed = False
-            self._try.turns.end()
-
-
-class SteppedPieces(Pieces):
-    """Pieces for which idle threads wait by turns."""
-
-    def __init__(self, pieces: Iterable[Piece]) -> None:
-        super().__init__(pieces)
-        self._changed = _Yielding()
+            self._alive -= 1
+            if self._alive:  # after the last thread the try's own moves on
+                self._try.turns.end()
 
 
 class _Yielding(threading.Condition):
@@ -388,6 +353,6 @@ def by_turns() -> Iterator[None]:
 
     A gate that grows its waits would be asked again and again until they are over, as these clients don't sleep.
     """
-    stepped = patch.multiple(engine, Pieces=SteppedPieces, ThreadPoolExecutor=SteppedPool)
+    stepped = patch.multiple(crew, Condition=_Yielding, ThreadPoolExecutor=SteppedPool)
     with stepped, patch.object(gate, "backoff", lambda tries: 0.0), patch.object(retry, "backoff", lambda tries: 0.0):
         yield
