@@ -100,8 +100,8 @@ def test_few_requests_are_wasted_on_an_uneven_day(
     sandbox.latency = 0.02
     answers: list[Sequence[str]] = []
 
-    def read(body: bytes, cursor: str | None) -> Page:
-        page = read_page(body, cursor)
+    def read(body: bytes, cursor: str | None, *further: Any) -> Page:
+        page = read_page(body, cursor, *further)
         answers.append(page.ids)
         return page
 
