@@ -23,6 +23,7 @@ from benchmarks.machine import machine
 from benchmarks.pipelines import SETTLE, OneTask, Peer, Pipeline, TaskEach, doubled, missing
 from benchmarks.scenes import END, MONTH_LISTS, Changing, Scene, month
 from benchmarks.turns import keep
+from tests.transfers.limits import Outcome
 
 HOUR, DAY = 3600.0, 86_400.0
 
@@ -155,6 +156,22 @@ def _table(title: str, costs: Costs) -> None:
         print(f"| {label} | {' | '.join(f'{values[name]:,}' for name in columns)} |", flush=True)
 
 
+def attempts(outcome: Outcome) -> dict[str, int]:
+    """Return what attempts did together."""
+    each = outcome.attempts
+    return {
+        "rows": len(outcome.ids),
+        "requests": sum(one.calls for one in each),
+        "refused": sum(one.refused for one in each),
+        "attempts": len(each),
+        "windows": each[-1].window,
+        "rows kept of those read, %, at least": min(100 * one.kept // max(1, one.read) for one in each),
+    }
+
+
+#: How a server may count.
+WINDOWS = ("fixed", "sliding")
+
 PARTS = ("lists", "history", "limit")
 
 
@@ -177,8 +194,11 @@ def main(arguments: Iterable[str] | None = None) -> None:
             found[title] = histories(makes, asked.orders, changing=changing)
             _table(title, found[title])
     if "limit" in asked.only:
+        title = "30,000 orders, one thread, 150 requests in half an hour"
+        found[title] = {f"{window} window": attempts(limited.extract(window=window)) for window in WINDOWS}
+        _table(title, found[title])
         title = "Four tasks of 100 pages, two processes at a time, 150 requests in half an hour"
-        found[title] = {"ours": vars(limited.run())}
+        found[title] = {f"{window} window": vars(limited.run(window=window)) for window in WINDOWS}
         _table(title, found[title])
     keep("budget", {"results": found})
 

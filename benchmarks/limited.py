@@ -6,6 +6,7 @@ every process only waits, it jumps to the end of the shortest wait; while none r
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import math
@@ -21,11 +22,13 @@ from datetime import datetime, timedelta, timezone
 from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.sandbox import Limit, Sandbox, Shop
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from benchmarks.stage import WATERMARKS, PutOff, Stage
-from tests.transfers.limits import DAY_MS, SINCE, SINCE_MS, jumping
+from tests.transfers.limits import DAY_MS, SINCE, SINCE_MS, WINDOW, Case, Outcome, Task, check, fill, jumping
 
 #: Rows of each task: a hundred pages.
 ROWS = 10_000
@@ -55,6 +58,9 @@ class SharedClock:
 
     def monotonic(self) -> float:
         return time.monotonic() + self._offset.value
+
+    def time(self) -> float:
+        return time.time() + self._offset.value
 
     def now(self, zone: object = None) -> datetime:
         return datetime.now(timezone.utc) + timedelta(seconds=self._offset.value)
@@ -91,6 +97,21 @@ class SharedClock:
         with self._lock:
             self._awake.value += 1
             self._until[self._place] = math.inf
+
+
+def extract(rows: int = 30_000, window: str = "sliding", *, budget: bool = True) -> Outcome:
+    """Extract a day of orders with one thread, at 150 requests in half an hour; return what each attempt did.
+
+    :param window: how the server counts. Refused requests count, too.
+    :param budget: whether the connection has a *Request budget*.
+    :raises AssertionError: if a row was lost or doubled, or an attempt kept less than 95 % of what it read.
+    """
+    case = Case(1, 0.03, True, window, refused_count=window == "sliding", budget=budget)
+    with Sandbox(Shop.empty()) as sandbox, tempfile.TemporaryDirectory(prefix="benchmark-") as lake:
+        orders = fill(sandbox, rows)
+        outcome = Task(sandbox, case, Path(lake)).run()
+        check(outcome, case, orders)
+        return outcome
 
 
 @dataclass
@@ -136,10 +157,30 @@ def run(tasks: int = 4, budget: str | None = "150/30min", window: str = "sliding
             requests=len(sandbox.requests),
             refused=sum(request.status == 429 for request in sandbox.requests),
             attempts=attempts,
-            windows=int(seconds // sandbox.limit.seconds) + 1,
+            windows=int(seconds // WINDOW) + 1,
             rows=len(ids),
             doubled=len(lines) - len(ids),
         )
+
+
+class _FileRegister:
+    """The ledger of a request budget in a file, in place of Airflow's Variable.
+
+    :param folder: where the file is.
+    :param digest: what tells ledgers apart.
+    """
+
+    def __init__(self, folder: Path, digest: str) -> None:
+        self._path = folder / f"budget-{digest}"
+        self.name = f"file {self._path.name}"
+
+    def read(self) -> str | None:
+        return self._path.read_text() if self._path.exists() else None
+
+    def write(self, text: str) -> None:
+        staged = self._path.with_suffix(f".{os.getpid()}")
+        staged.write_text(text)
+        staged.replace(self._path)
 
 
 class _Scheduler:
@@ -208,7 +249,8 @@ def _attempt(sender: Any, clock: SharedClock, folder: str, place: int, first_put
         concurrency=1,
         outlets=[WATERMARKS],
     )
-    with jumping(clock):  # type: ignore[arg-type]
+    ledger = functools.partial(_FileRegister, Path(folder))
+    with jumping(clock), patch.object(_airflow, "budget_ledger", lambda: ledger):  # type: ignore[arg-type]
         try:
             Stage(Path(folder)).run(operator, SINCE + 30 * DAY, first_put_off)
         except PutOff as put_off:
