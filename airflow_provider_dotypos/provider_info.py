@@ -75,6 +75,14 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Most requests under way at once, for each task, up to 64. Empty: 4.",
         "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 64, "section": "Advanced"},
     },
+    "deleted_filter": {
+        "label": "Deleted filter",
+        "description": (
+            "What one filter for live and deleted rows does with rows that have no deletion marker: shows_null or "
+            "hides_null. airflow dotypos check --probe --save fills it in. Empty: unknown."
+        ),
+        "schema": {"type": ["string", "null"], "pattern": "^(shows|hides)_null$", "section": "Advanced"},
+    },
     "allow_http": {
         "label": "Allow plain HTTP",
         "description": "Only for a sandbox on another host: lets API base URL start with http://. Off by default.",

@@ -161,6 +161,7 @@ class Entity(msgspec.Struct, frozen=True):
     :param paged: whether lists come in the paging envelope.
     :param includes: the child lists that its rows can nest, by the name that ``include`` takes.
     :param unstable: whether the vendor says that its fields may change.
+    :param null_markers: whether rows were seen whose ``deleted`` is null [C1].
     """
 
     name: str
@@ -177,6 +178,7 @@ class Entity(msgspec.Struct, frozen=True):
     mark: str
     docs: str
     unstable: bool
+    null_markers: bool
 
     def __repr__(self) -> str:
         return f"Entity({self.name!r})"
@@ -269,6 +271,17 @@ def find_entity(name: str) -> Entity:
         ) from None
 
 
+def find_list(name: str) -> Entity:
+    """Return the entity called `name`, which has a list.
+
+    :raises DotyposInputError: if there is no such entity, or it is one object.
+    """
+    entity = find_entity(name)
+    if not entity.listed:
+        raise DotyposInputError(f"{name} is one object, not a list: read it with DotyposOperator or request()")
+    return entity
+
+
 @functools.cache
 def entities() -> Mapping[str, Entity]:
     """Return every readable entity by name, in alphabetical order."""
@@ -330,6 +343,7 @@ def _entity(
     mark: str,
     docs: str,
     unstable: bool = False,
+    null_markers: bool = False,
 ) -> Entity:
     lines = (line.strip() for line in fields.strip().splitlines())
     below = _PARENT.fullmatch(path)
@@ -348,6 +362,7 @@ def _entity(
         mark=mark,
         docs=DOCS + docs,
         unstable=unstable,
+        null_markers=null_markers,
     )
 
 

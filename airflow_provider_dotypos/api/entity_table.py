@@ -526,6 +526,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         writes="POST[100] PUT[100] PUT PATCH DELETE",
         mark="D",
         docs="/entity/product",
+        null_markers=True,
         fields=_PRODUCT_FIELDS,
     ),
     dict(
@@ -711,6 +712,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         primary_key=("_warehouseId", "id"),
         mark="D",
         docs="/entity/warehouse",
+        null_markers=True,
         fields=_without("created", _PRODUCT_FIELDS)
         + """
         _warehouseId:long/EM -> warehouses

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import random
 import threading
 import time
@@ -12,7 +11,7 @@ from typing import Any
 
 from airflow_provider_dotypos.api import window as windows
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.entities import CLOUDS, Entity, find_entity, id_text
+from airflow_provider_dotypos.api.entities import CLOUDS, Entity, find_entity, find_list, id_text
 from airflow_provider_dotypos.api.errors import (
     DotyposInputError,
     DotyposNotFoundError,
@@ -22,6 +21,7 @@ from airflow_provider_dotypos.api.errors import (
 )
 from airflow_provider_dotypos.api.headers import EMPTY_LISTS
 from airflow_provider_dotypos.api.http import Answer
+from airflow_provider_dotypos.api.markers import Division
 from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page
 from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.query import (
@@ -34,10 +34,9 @@ from airflow_provider_dotypos.api.query import (
     window_conditions,
 )
 from airflow_provider_dotypos.api.retry_table import OTHER_CLOUD
+from airflow_provider_dotypos.api.settling import Settling
 from airflow_provider_dotypos.api.streams import Piece, Stream, streams
 from airflow_provider_dotypos.api.walk import RUN_AGAIN, Batch, Query, walk
-
-log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
@@ -51,9 +50,7 @@ class Reader:
     def __init__(self, client: DotyposClient) -> None:
         self._client = client
         self._counting = threading.Lock()
-        # By the ends of windows: `settle`, and when the first request left by which the end had settled (monotonic).
-        self._settle: dict[int, float] = {}
-        self._settled_at: dict[int, float] = {}
+        self._settling = Settling(client)
         self._known_parents: set[str | None] = set()
         self.requests = 0
 
@@ -124,7 +121,7 @@ class Reader:
         :param limit: rows per request, 1 to 100.
         :param parents: what the entity lies below, such as ``warehouse_id=5``.
         """
-        entity = _find_list(name)
+        entity = find_list(name)
         parent = entity.parent_id(parents)
         path = entity.url_path(parent)
         params = list_params(entity, filter=filter, sort=sort, include=include, limit=limit)
@@ -159,34 +156,33 @@ class Reader:
         filter: Filter = None,
         include: str | Sequence[str] | None = None,
         settle: float = windows.SETTLE,
+        division: Division | None = None,
         **parents: object,
     ) -> Iterator[Row]:
         """Yield every row that changed in `window`, deleted ones included: the loss-free walk, row by row.
 
         :param settle: seconds that a change may need to show in the API.
+        :param division: how the rows are divided into streams.
         :param parents: what the entity lies below; by default below each one.
         """
-        entity = _find_list(name)
+        entity = find_list(name)
         conditions = window_conditions(entity, filter)
         included = include_names(entity, include)
         parent = entity.parent_id(parents)
+        division = division or Division()
         self.ready(entity, window, settle)
-        for piece in self.pieces(entity, window, conditions, parent):
+        one_filter, undated = self.reads_as_one(entity, window, division), division.has_undated(window)
+        for piece in self.pieces(entity, window, conditions, parent, undated, division, one_filter):
             for batch in self.walk(entity, piece, included):
                 yield from map(decode_row, batch.rows)
 
     def ready(self, entity: Entity, window: windows.Window, settle: float = windows.SETTLE) -> None:
-        """Wait until all changes of the window show, by both clocks.
-
-        Until an answer of the window has shown by its own ``Date`` that this is so, answers that don't are asked for
-        again.
+        """Wait until all changes of the window show.
 
         :param settle: seconds that a change may need to show in the API.
         """
         if entity.cursors:
-            self.meet()
-            self._settle[window.until] = settle
-            self._wait(window.until, windows.seconds_until_settled(window.until, self._client.clocks(), settle))
+            self._settling.wait_for(window.until, settle)
 
     def pieces(
         self,
@@ -195,6 +191,8 @@ class Reader:
         conditions: tuple[Triple, ...] = (),
         parent: str | None = None,
         without_cursor: bool = True,
+        division: Division | None = None,
+        one_filter: bool = False,
     ) -> Iterator[Piece]:
         """Yield what is to be walked for a window: each stream whole, below each parent.
 
@@ -203,11 +201,25 @@ class Reader:
         :param conditions: what the rows have in common, from `window_conditions`.
         :param parent: the id of the parent to read below; ``None`` for all.
         :param without_cursor: whether to read rows without a cursor, too, which belong to no window, or to each.
+        :param division: how parents are divided into streams.
+        :param one_filter: whether live and deleted rows are one stream, see `reads_as_one`.
         """
-        for id in self._parents(entity, parent):
-            for stream in streams(entity, window, conditions):
+        for id in self._parents(entity, parent, window, division or Division()):
+            for stream in streams(entity, window, conditions, one_filter):
                 if without_cursor or stream.cursor is not None:
                     yield Piece(stream, window.since, window.until, id)
+
+    def reads_as_one(self, entity: Entity, window: windows.Window, division: Division) -> bool:
+        """Return whether live and deleted rows of a window are read by one filter, as wanted, or as known to be safe.
+
+        The connection says what is known of lists of which the division knows nothing.
+        """
+        return entity.deleted_filterable and division.is_one(entity, window, self._client.settings.deleted_filter)
+
+    def markers_by_filter(self, entity: Entity, id: str) -> Sequence[bool | None]:
+        """Return the soft-delete marker of a row, if the filter for live and deleted rows shows it."""
+        params = {"limit": "1", "page": "1", "filter": f"deleted|in|0,1;id|eq|{id}"}
+        return self._page(entity.url_path(), params).deleted
 
     def tail(self, until: int, settle: float = windows.SETTLE) -> windows.Window | None:
         """Return the window from `until` up to the latest second that has settled; ``None`` if that isn't later."""
@@ -219,7 +231,7 @@ class Reader:
 
         The server's is known since its first answer: see `meet`.
         """
-        return int(self._client.now().timestamp() - settle) * 1000
+        return self._settling.latest(settle)
 
     def walk(self, entity: Entity, piece: Piece, include: tuple[str, ...] = ()) -> Iterator[Batch]:
         """Walk a piece. Several threads may call it at once, each for a piece of its own.
@@ -257,14 +269,8 @@ class Reader:
         self._client.sleep(0)
 
     def meet(self) -> None:
-        """Sign in, unless an answer has shown the server's clock already. The sign-in shows it.
-
-        It costs no request, as the first call would sign in otherwise.
-
-        :raises DotyposError: if signing in fails.
-        """
-        if self._client.clocks().server is None:
-            self._client.sign_in()
+        """Sign in, unless an answer has shown the server's clock already. It costs no request more."""
+        self._settling.meet()
 
     def check_cloud(self) -> Row:
         """Return the cloud's row, so that a wrong cloud doesn't pass for an empty list.
@@ -299,29 +305,8 @@ class Reader:
             if page is EMPTY:
                 self._check_place(entity, piece.parent, again=query.again)
                 page = self._answer(entity, query, path, include, piece.stream)
-            seconds = 0.0 if window is None else self._seconds_too_early(window.until, left)
-            if window is None or seconds <= 0:
+            if window is None or self._settling.counts(window.until, left):
                 return page
-            self._wait(window.until, seconds)
-
-    def _seconds_too_early(self, until: int, left: float) -> float:
-        """Return for how long a window's end hadn't settled when a request left, by the clocks as they are known now.
-
-        :param left: when the request left (monotonic seconds).
-        """
-        settle, settled_at = self._settle.get(until), self._settled_at.get(until)
-        if settle is None or (settled_at is not None and left >= settled_at):
-            return 0.0
-        then = self._client.clocks().earlier(time.monotonic() - left)
-        seconds = windows.seconds_until_settled(until, then, settle)
-        if seconds <= 0:
-            self._settled_at[until] = left
-        return seconds
-
-    def _wait(self, until: int, seconds: float) -> None:
-        if seconds > 1:
-            log.info("Waiting %.0f s until changes up to %s show in the API.", seconds, windows.iso(until))
-        self._client.sleep(seconds)
 
     def _answer(self, entity: Entity, query: Query, path: str, include: str | None, stream: Stream) -> Page:
         params: dict[str, str | None] = {}
@@ -371,26 +356,26 @@ class Reader:
         elif entity.in_cloud and (again or not self._client.knows_cloud):
             self.check_cloud()
 
-    def _parents(self, entity: Entity, parent: str | None) -> Iterator[str | None]:
+    def _parents(
+        self, entity: Entity, parent: str | None, window: windows.Window, division: Division
+    ) -> Iterator[str | None]:
         """Yield the id of each parent that there is, or the one given; ``None`` if the entity lies below its cloud."""
         if entity.parent is None:
             yield None
         elif parent is None:
-            name = entity.parent.entity
-            rows = [*self.rows(name), *self.rows(name, filter="deleted|eq|1")]
+            above = find_entity(entity.parent.entity)
+            one_filter = self.reads_as_one(above, window, division)
+            rows = [*self.rows(above.name, filter="deleted|in|0,1" if one_filter else None)]
+            if not one_filter:
+                unmarked = next((str(row["id"]) for row in rows if row.get("deleted") is None), None)
+                division.learn(above, unmarked, whole=True, filtered=self.markers_by_filter)
+                rows += self.rows(above.name, filter="deleted|eq|1")
             ids = {str(row["id"]): None for row in rows}
             self._known_parents.update(ids)
             yield from ids
         else:
-            self._check_place(entity, parent)
+            self._check_place(entity, parent, again=True)  # whoever names it may be wrong
             yield parent
-
-
-def _find_list(name: str) -> Entity:
-    entity = find_entity(name)
-    if not entity.listed:
-        raise DotyposInputError(f"{name} is one object, not a list: read it with request() or DotyposOperator")
-    return entity
 
 
 def _cloud_row(cloud_id: int, answer: Answer) -> Row:

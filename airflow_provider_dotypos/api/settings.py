@@ -61,6 +61,10 @@ _PORTS = Limits(0, 65535, whole=True)
 _USUAL_PORTS: Mapping[str, int] = {"https": 443, "http": 80}
 
 
+#: What a connection can say of null deletion markers, see ``markers``.
+_FINDINGS = ("shows_null", "hides_null")
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to reach one Dotypos cloud.
@@ -72,6 +76,7 @@ class Settings:
     :param requests_per_minute: most requests of one process to one cloud in a minute; ``None`` for no limit.
     :param request_budget: most requests to one cloud in a window of time; ``None`` for no limit.
     :param max_concurrency: most requests under way at once.
+    :param deleted_filter: what is known of null deletion markers in the cloud's lists; ``None`` if nothing is.
     :param cloud_id_given: whether the cloud was given in place of the connection's own.
     :param notice: a sentence about extras of the connection that nothing reads; empty if none is.
     :param cloud_name: the cloud's name, for people. ``None`` if the connection doesn't hold it.
@@ -84,6 +89,7 @@ class Settings:
     requests_per_minute: float | None = None
     request_budget: Budget | None = None
     max_concurrency: int = 4
+    deleted_filter: str | None = None
     cloud_id_given: bool = False
     notice: str = ""
     cloud_name: str | None = None
@@ -144,6 +150,7 @@ class Settings:
             ),
             request_budget=read_budget(extra.get("request_budget")),
             max_concurrency=4 if concurrency is None else int(concurrency),
+            deleted_filter=_finding(extra.get("deleted_filter")),
             cloud_id_given=cloud_id_given,
             notice=notice,
             cloud_name=read_cloud_name(extra.get("cloud_name")) if _is_cloud(own_cloud, chosen_cloud) else None,
@@ -240,6 +247,18 @@ def _number(value: object, name: str, limits: Limits) -> float | None:
             f"{describe(value)}"
         )
     return number
+
+
+def _finding(value: object) -> str | None:
+    """Return what a connection says of null deletion markers; ``None`` if it says nothing."""
+    if is_absent(value):
+        return None
+    if not isinstance(value, str) or value not in _FINDINGS:
+        raise DotyposConfigurationError(
+            f"Deleted filter in the Airflow connection must be {' or '.join(_FINDINGS)}, not {describe(value)}: leave "
+            "it to airflow dotypos check --probe --save"
+        )
+    return value
 
 
 def _switch(value: object, name: str) -> bool:

@@ -25,6 +25,7 @@ filters say where A lies: in no window yet, or nowhere.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from typing import TypeAlias
@@ -54,6 +55,24 @@ class Stream:
     deleted: bool | None = None
     window: Window | None = None
     earlier: tuple[str, ...] = ()
+
+    def divide(self, rows: Iterable[tuple[str, int | None]], tick: int) -> tuple[set[str], set[str]]:
+        """Return the rows that have an earlier cursor in the window, and those whose tick an edge of it cuts.
+
+        :param rows: each one's id and cursor, cut to the tick.
+        """
+        if self.window is None:
+            return set(), set()
+        since, until = self.window.since or 0, self.window.until
+        dated = [(id, moment) for id, moment in rows if moment is not None]
+        inside = {id for id, moment in dated if since <= moment and moment + tick <= until}
+        return inside, {id for id, moment in dated if since < moment + tick and moment < until} - inside
+
+    def asking_for(self, ids: Iterable[str], cursor: str) -> tuple[Triple, ...]:
+        """Return the conditions that show which of some rows have a cursor in the window, exactly."""
+        edges = () if self.window is None else (("gteq", self.window.since or 0), ("lt", self.window.until))
+        bounds = tuple((cursor, operator, str(edge)) for operator, edge in edges)
+        return (*self.conditions, *bounds, ("id", "in", ",".join(sorted(ids))))
 
 
 class Piece:
@@ -112,6 +131,11 @@ class Piece:
             return upper
 
 
+def divides_deleted(entity: Entity, conditions: tuple[Triple, ...]) -> bool:
+    """Return whether a walk decides by which filters live and deleted rows are read; a user's filter may do so."""
+    return entity.deleted_filterable and not any(name == "deleted" for name, _, _ in conditions)
+
+
 def streams(
     entity: Entity, window: Window, conditions: tuple[Triple, ...] = (), one_filter: bool = False
 ) -> tuple[Stream, ...]:
@@ -124,7 +148,7 @@ def streams(
     """
     # Live rows first: a row that is deleted in between then shows among the deleted ones.
     markers: list[tuple[str, tuple[Triple, ...], bool | None]] = [("rows", (), None)]
-    if entity.deleted_filterable and not any(name == "deleted" for name, _, _ in conditions):
+    if divides_deleted(entity, conditions):
         markers = [("live", (), False), ("deleted", (("deleted", "eq", "1"),), True)]
         if one_filter:
             markers = [("both", (("deleted", "in", "0,1"),), None)]

@@ -81,11 +81,13 @@ class Batch:
 
     :param covered: every row of the stream before this cursor (epoch ms) has now been delivered. ``None`` while a tie
         is open: no part may end in it.
+    :param unmarked: the id of one of them whose soft-delete marker is null, if the stream is of live rows.
     """
 
     rows: Sequence[msgspec.Raw]
     ids: Sequence[str]
     covered: int | None
+    unmarked: str | None = None
 
 
 Walk: TypeAlias = Generator["Query | Batch | Wait", "Page | None", None]
@@ -300,24 +302,15 @@ class _Walker:
             query = replace(query, again=True)
 
     def _set_apart(self, page: Page) -> Generator[Query, Page | None, Page]:
-        """Return the page, and say which of its rows have an earlier cursor in the window.
-
-        Where the row itself can't say, as the window's edge cuts its tick, the API is asked by the exact edge.
-        """
-        window = self._stream.window
-        if window is None or window.since is None or not page.rows:
-            return page
+        """Return the page, and say which of its rows the streams of earlier cursors deliver, see ``streams``."""
         elsewhere: set[str] = set()
-        for cursor, moments in zip(self._stream.earlier, page.earlier, strict=True):
+        for cursor, moments in zip(self._stream.earlier, page.earlier, strict=bool(page.rows)):
             tick = self._earlier_ticks[cursor] = min(self._earlier_ticks.get(cursor, SECOND), tick_of(moments))
-            dated = [(id, at) for id, at in zip(page.ids, moments, strict=True) if at is not None]
-            elsewhere |= {id for id, at in dated if window.since <= at and at + tick <= window.until}
-            unclear = {id for id, at in dated if window.since < at + tick and at < window.until} - elsewhere
+            inside, unclear = self._stream.divide(zip(page.ids, moments, strict=True), tick)
+            elsewhere |= inside
             if unclear:
-                bounds = ((cursor, "gteq", str(window.since)), (cursor, "lt", str(window.until)))
-                wanted = ("id", "in", ",".join(sorted(unclear)))
-                answer = yield Query((*self._stream.conditions, *bounds, wanted))
-                elsewhere |= set(_answered(answer).ids)
+                answer = _answered((yield Query(self._stream.asking_for(unclear, cursor))))
+                elsewhere |= set(answer.ids)
         return replace(page, elsewhere=frozenset(elsewhere))
 
     def _lacks(self, known: Mapping[str, int], left: int, page: Page) -> bool:
@@ -358,7 +351,10 @@ class _Walker:
             and (before is None or _cursor(page, i) < before)
             and (without is None or page.ids[i] not in without)
         ]
-        return Batch([page.rows[i] for i in wanted], [page.ids[i] for i in wanted], covered)
+        unmarked = None
+        if self._stream.deleted is False:
+            unmarked = next((page.ids[i] for i in wanted if page.deleted[i] is None), None)
+        return Batch([page.rows[i] for i in wanted], [page.ids[i] for i in wanted], covered, unmarked)
 
     def _check_inside(self, page: Page, lo: int | None, hi: int | None) -> None:
         """Raise unless every row lies in ``[lo, hi)``, up to the tick that `lo` was cut to."""

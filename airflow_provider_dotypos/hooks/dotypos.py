@@ -14,6 +14,7 @@ from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.extra import read_extra
 from airflow_provider_dotypos.api.headers import with_empty_lists
 from airflow_provider_dotypos.api.http import Answer
+from airflow_provider_dotypos.api.markers import Division
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import SETTLE, Window
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
@@ -22,6 +23,7 @@ from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.client import DotyposClient
+    from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.reading import Reader, Row
     from airflow_provider_dotypos.api.retry import Patience
@@ -178,6 +180,8 @@ class DotyposHook(BaseHook):
         include: str | Sequence[str] | None = None,
         timezone: str | None = None,
         settle: float = SETTLE,
+        undated_rows: UndatedRows = "full",
+        deleted_filter: DeletedFilter = "auto",
         **parents: object,
     ) -> Iterator[Row]:
         """Yield every row that changed in ``[since, until)``, deleted ones included: the loss-free walk.
@@ -191,12 +195,19 @@ class DotyposHook(BaseHook):
         :param include: child lists to nest.
         :param timezone: zone of bare dates, such as ``Europe/Prague``.
         :param settle: seconds until a change shows in the API. The walk waits until `until` is as old. Defaults to 60.
+        :param undated_rows: when to read rows that show no change date: ``full``, if `since` is ``None``, or
+            ``always``.
+        :param deleted_filter: how to ask for live and deleted rows: by ``one`` filter for both, by ``two`` requests, or
+            ``auto``: by one, if `since` is given and the connection's *Deleted filter* says ``shows_null``.
         :raises DotyposInputError: if the window is empty, reversed or in the future, or the filter can't be sent.
         :raises DotyposWalkError: if the answers can't be walked without losing rows.
         """
         with self._errors():
             window = Window.of(since, until, timezone=timezone)
-            rows = self._reader().changes(entity, window, filter=filter, include=include, settle=settle, **parents)
+            division = Division(deleted_filter, undated_rows)
+            rows = self._reader().changes(
+                entity, window, filter=filter, include=include, settle=settle, division=division, **parents
+            )
         return self._each(rows)
 
     def clouds(self) -> list[Row]:

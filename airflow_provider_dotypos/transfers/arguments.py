@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.markers import DeletedFilter, Division, UndatedRows
 from airflow_provider_dotypos.api.redaction import without_user
 from airflow_provider_dotypos.api.window import Window, instant, time_zone
-
-#: When rows without a cursor are read: by what reads a list from the beginning, or by each window.
-UndatedRows: TypeAlias = Literal["full", "always"]
-
-#: By how many filters live and deleted rows are read: by one, by two, or as was found to be right.
-DeletedFilter: TypeAlias = Literal["auto", "one", "two"]
-
-#: What `undated_rows` and `deleted_filter` can be, the default first.
-UNDATED_ROWS: tuple[UndatedRows, ...] = ("full", "always")
-DELETED_FILTERS: tuple[DeletedFilter, ...] = ("auto", "one", "two")
 
 #: Schemes of the worker's own disk.
 _LOCAL = ("file", "local")
@@ -39,17 +30,12 @@ def check_switches(**switches: object) -> None:
             )
 
 
-def check_reading(*, undated_rows: object, deleted_filter: object) -> None:
+def check_reading(*, undated_rows: UndatedRows, deleted_filter: DeletedFilter) -> None:
     """Raise unless it is clear which rows are read, and how.
 
     :raises DotyposInputError: if it isn't.
     """
-    for name, value, choices in (
-        ("undated_rows", undated_rows, UNDATED_ROWS),
-        ("deleted_filter", deleted_filter, DELETED_FILTERS),
-    ):
-        if value not in choices:
-            raise DotyposInputError(f"{name} must be one of {', '.join(choices)}, not {value!r} (no template)")
+    Division(deleted_filter, undated_rows)
 
 
 def check_choice(

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset, BaseOperatorLink, Context
 
     from airflow_provider_dotypos.api.entities import Entity
+    from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.reading import Reader
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-    from airflow_provider_dotypos.transfers.arguments import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.transfers.selection import Selection
     from airflow_provider_dotypos.transfers.sink import Sink
     from airflow_provider_dotypos.transfers.watermark import Watermark

@@ -23,9 +23,9 @@ from airflow_provider_dotypos.transfers.wording import count, size, spoken
 if TYPE_CHECKING:
     from airflow.sdk import Asset, BaseOperatorLink, Context, ObjectStoragePath
 
+    from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.api.query import Filter
     from airflow_provider_dotypos.api.window import Window
-    from airflow_provider_dotypos.transfers.arguments import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.transfers.files.manifest import Committed, Manifest
     from airflow_provider_dotypos.transfers.files.sink import FileSink
     from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
@@ -229,6 +229,7 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
 
         destination, entity = self._destination(), selection.entity.name
         stores = _compat.state_stores(context, self.outlets)
+        selection.division.findings.store = stores.asset
         key = watermark_key(selection.cloud_id, entity, str(destination), set_shape(selection, self._format))
         sets = destination / f"{selection.cloud_id}/{entity}"
         pending = PendingSets(

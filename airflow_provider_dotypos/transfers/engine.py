@@ -105,15 +105,18 @@ class Engine:
         self._new_progress = new_progress
         self._crew = crew
         self._kept_rows = 0
+        self._unmarked: str | None = None
 
     def walk(self, window: Window) -> Walked:
         """Walk all of a window that the sink doesn't keep yet.
 
         :raises SupersededError: if another attempt has committed meanwhile.
         """
-        entity = self._selection.entity
+        entity, division = self._selection.entity, self._selection.division
         self._reader.ready(entity, window, self._settle)
-        pieces = self._missing(self._pieces(window))
+        self._one_filter = self._reader.reads_as_one(entity, window, division)
+        undated = division.has_undated(window)
+        pieces = self._missing(self._pieces(window, without_cursor=undated))
         # Begun now: waiting for the window to settle, and checking what is kept already, are no walking.
         self._age = PartAge()
         self._progress = self._new_progress(entity.name, self._kept_rows)
@@ -126,7 +129,11 @@ class Engine:
             self._walk_all(self._missing(self._pieces(tail, without_cursor=False)))
         if self._selection.open_end and entity.cursors:
             self._walk_to_the_open_end((tail or window).until)
-        return Walked(tail, self._reader.requests, self._crew.threads)
+        if not self._one_filter:
+            # Rows that earlier attempts have read were not looked at.
+            whole = window.since is None and not self._selection.conditions and not self._kept_rows
+            division.learn(entity, self._unmarked, whole=whole, filtered=self._reader.markers_by_filter)
+        return Walked(tail, self._reader.requests, self._crew.threads, self._one_filter, undated)
 
     def _walk_to_the_open_end(self, start: int) -> None:
         """Read the ids of all rows from a cursor on, settled or not: a snapshot misses no row then.
@@ -141,11 +148,12 @@ class Engine:
         for piece in self._open_pieces(start):
             self._walk(Pieces((), may_split=False), piece)  # how much of an open end is left nobody knows
 
-    def _pieces(self, window: Window, *, without_cursor: bool = True) -> Iterator[Piece]:
+    def _pieces(self, window: Window, *, without_cursor: bool) -> Iterator[Piece]:
         selection = self._selection
         return self._reader.pieces(
-            selection.entity, window, selection.conditions, selection.warehouse_id, without_cursor
-        )
+            selection.entity, window, selection.conditions, selection.warehouse_id, without_cursor,
+            selection.division, self._one_filter,
+        )  # fmt: skip
 
     def _open_pieces(self, start: int) -> Iterator[Piece]:
         """Yield each stream from a cursor on, without an end.
@@ -155,7 +163,8 @@ class Engine:
         """
         sortable = self._selection.entity.cursor_sortable
         for piece in self._pieces(Window(start, OPEN_END), without_cursor=False):
-            stream = replace(piece.stream, name=f"{piece.stream.name}-latest")
+            # No row is passed over here: it may have moved under its earlier cursor behind this walk.
+            stream = replace(piece.stream, name=f"{piece.stream.name}-latest", earlier=())
             cuts = (start, OPEN_END) if sortable else (start, start + DAY, OPEN_END)
             yield from (Piece(stream, low, high, piece.parent) for low, high in pairwise(cuts))
 
@@ -189,6 +198,7 @@ class Engine:
         with PieceWriter(piece, self._sink.open(piece), self._sink.max_part_bytes, self._age) as writer:
             for batch in self._reader.walk(self._selection.entity, piece, self._selection.include):
                 writer.take(batch)
+                self._unmarked = self._unmarked or batch.unmarked
                 piece.rows += len(batch.rows)
                 self._progress.report(len(batch.rows), self._reader.requests, pieces)
                 self._crew.moved(pieces, piece)

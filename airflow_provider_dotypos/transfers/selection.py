@@ -6,13 +6,14 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from airflow_provider_dotypos.api.entities import Child, Entity, find_entity
+from airflow_provider_dotypos.api.entities import Child, Entity, find_list
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.markers import DeletedFilter, Division, Findings, UndatedRows
 from airflow_provider_dotypos.api.names import split_names
 from airflow_provider_dotypos.api.query import (
     Filter,
@@ -21,7 +22,7 @@ from airflow_provider_dotypos.api.query import (
     include_names,
     window_conditions,
 )
-from airflow_provider_dotypos.transfers.arguments import DeletedFilter, UndatedRows, check_choice, check_reading
+from airflow_provider_dotypos.transfers.arguments import check_choice
 from airflow_provider_dotypos.transfers.rows.children import split_children
 from airflow_provider_dotypos.transfers.rows.columns import Columns, Names, columns_of
 
@@ -38,9 +39,8 @@ class Selection:
     :param snapshot: whether to read only which rows exist.
     :param open_end: whether to read on from the window's end, until no row is missed that exists.
     :param asked_for: how the fields were chosen; a part of `shape`.
-    :param undated_rows: when rows without a cursor are read. It has no part in `shape`, like the next one: rows are of
-        the same shape, however they were read.
-    :param deleted_filter: by how many filters live and deleted rows are read.
+    :param division: how the rows are divided into streams. It has no part in `shape`: rows are of the same shape,
+        however they were read.
     """
 
     entity: Entity
@@ -53,8 +53,7 @@ class Selection:
     snapshot: bool
     open_end: bool
     asked_for: tuple[object, ...]
-    undated_rows: UndatedRows = "full"
-    deleted_filter: DeletedFilter = "auto"
+    division: Division = field(default_factory=Division)
 
     @classmethod
     def of(
@@ -76,15 +75,13 @@ class Selection:
         """Return a selection of an entity's rows.
 
         :param flatten: whether included child lists get tables of their own.
+        :param undated_rows: when rows without a cursor are read, see `Division`, like `deleted_filter`.
         :raises DotyposInputError: if the entity is unknown, the API doesn't allow the filter or the include on it, or
             arguments contradict each other.
         """
-        entity = find_entity(name)
-        if not entity.listed:
-            raise DotyposInputError(f"{name} is one object, not a list: read it with DotyposOperator")
+        entity = find_list(name)
         given = {"include": include or None, "columns": columns or None, "exclude": exclude or None}
         check_choice(**given, flatten=flatten, snapshot=snapshot)
-        check_reading(undated_rows=undated_rows, deleted_filter=deleted_filter)
         if snapshot:
             columns = ["id"]  # and with it the key, and the fields that order changes
         conditions = window_conditions(entity, filter)
@@ -114,8 +111,7 @@ class Selection:
                 flatten,
                 snapshot,
             ),
-            undated_rows=undated_rows,
-            deleted_filter=deleted_filter,
+            division=Division(deleted_filter, undated_rows, Findings(cloud_id)),
         )
 
     @property

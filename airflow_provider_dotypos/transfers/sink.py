@@ -119,8 +119,12 @@ class Walked:
     :param tail: the window read after one from the beginning: it holds the changes made meanwhile.
     :param requests: list calls made.
     :param threads: how many walked at once.
+    :param one_filter: whether live and deleted rows were read by one filter, which was assumed to hide none.
+    :param undated: whether rows without a cursor were read.
     """
 
     tail: Window | None
     requests: int
     threads: int = 1
+    one_filter: bool = False
+    undated: bool = True

@@ -17,21 +17,12 @@ import msgspec
 
 from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.markers import StateStore
 from airflow_provider_dotypos.api.window import Window, instant, iso
 
 log = logging.getLogger(__name__)
 
 ResultT = TypeVar("ResultT")
-
-
-class StateStore(Protocol):
-    """What is used of Airflow's state stores."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key."""
-
-    def set(self, key: str, value: Any) -> None:
-        """Keep a value, which JSON can hold."""
 
 
 class Note(msgspec.Struct, frozen=True):

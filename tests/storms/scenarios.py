@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 from airflow_provider_dotypos.api import pieces
 from airflow_provider_dotypos.api.entities import find_entity
+from airflow_provider_dotypos.api.markers import DELETED_FILTERS, UNDATED_ROWS
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
@@ -72,10 +73,13 @@ def walk_storm(seed: int, api: Sandbox) -> Figures:
     repeatable = {str(row["id"]) for row in shop.rows(shop.cloud_ids[0], name) if row[cursor] is None}
     drift = Drift(shop, name, seed, chance.choice([0.0, 0.5, 5.0]))
     workers = chance.randint(1, 9)
+    one = behaviour.deleted_null == "live" and chance.random() < 0.5
     if workers == 1:
-        walked = drive(shop, name, WINDOW, behaviour, between=drift)
+        walked = drive(shop, name, WINDOW, behaviour, between=drift, one_filter=one)
     else:
-        walked = drive_together(shop, name, WINDOW, behaviour, workers=workers, chance=chance, between=drift)
+        walked = drive_together(
+            shop, name, WINDOW, behaviour, workers=workers, chance=chance, between=drift, one_filter=one
+        )
     unchanged = before - drift.touched
     lost = {id for id in unchanged if walked.counts[id] == 0}
     doubled = {id for id in unchanged - repeatable if walked.counts[id] > 1}
@@ -186,6 +190,7 @@ def any_weather(chance: random.Random, seed: int) -> Weather:
         seed=seed,
         edge=chance.choice([0, 500]),
         from_the_beginning=chance.random() < 0.5,
+        undated_rows=chance.choice(UNDATED_ROWS),
     )
 
 
@@ -200,6 +205,7 @@ def any_plan(chance: random.Random) -> Plan:
         rot=chance.random() < 0.5,
         overwrite=chance.random() < 0.33,
         origin=chance.choice("ab"),
+        deleted_filter=chance.choice(DELETED_FILTERS),
     )
 
 

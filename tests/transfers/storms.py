@@ -24,6 +24,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposRateLimitError
+from airflow_provider_dotypos.api.markers import DeletedFilter, Division, UndatedRows
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window
@@ -56,6 +57,7 @@ class Plan:
     :param after: turns that the try before gets until this one begins; ``None``: it ends first.
     :param stall: from this step on it waits until nobody else can move: a zombie.
     :param rot: damage a part before it begins. :param origin: whose try it is.
+    :param deleted_filter: as the task says it, or knows it by then. One filter is used where it hides nothing.
     """
 
     concurrency: int
@@ -66,6 +68,7 @@ class Plan:
     rot: bool
     overwrite: bool = False
     origin: str = ""
+    deleted_filter: DeletedFilter = "two"
 
 
 QUIET = Plan(concurrency=1, part_bytes=10**9, after=None, stall=None, death=None, rot=False)
@@ -91,6 +94,11 @@ class Weather:
     seed: int
     edge: int = 0
     from_the_beginning: bool = False
+    undated_rows: UndatedRows = "always"
+
+    def has_undated(self, since: object) -> bool:
+        """Whether sets of windows that begin there hold the rows without a cursor."""
+        return since is None or self.undated_rows == "always"
 
 
 class Wind(Fault):
@@ -180,8 +188,11 @@ class Storm:
             self._rot(self.folder(window))
         settings = replace(self._settings, max_concurrency=plan.concurrency)
         death = replace(plan.death) if plan.death else None
+        deleted_filter = "two" if self.weather.behaviour.deleted_null == "excluded" else plan.deleted_filter
+        division = Division(deleted_filter, self.weather.undated_rows)
+        selection = replace(self._selection, division=division)
         tried = self.new_try(
-            plan, self._turns, len(self._tries) + 1, self._selection, window, settings, stall=plan.stall, death=death
+            plan, self._turns, len(self._tries) + 1, selection, window, settings, stall=plan.stall, death=death
         )
         self._tries.append(tried)
         tried.go()
@@ -313,7 +324,7 @@ def check_promises(storm: Storm, plans: list[Plan]) -> None:
 def check_set(storm: Storm, manifest: Manifest, rows: list[Row]) -> None:
     """Every row that last changed in the window, or its tail, is there once as it is, whatever it was before.
 
-    What has changed since may be there as it was. Rows without a cursor are there at least once, others not at all.
+    What has changed since may be there as it was. Rows without a cursor are there at least once, or in no window.
     """
     assert (manifest.tail_until is None) == (manifest.since is not None)
     since = 0 if manifest.since is None else timestamp(manifest.since)
@@ -323,7 +334,7 @@ def check_set(storm: Storm, manifest: Manifest, rows: list[Row]) -> None:
     for row in storm.rows():
         id, moment = str(row["id"]), row[storm.cursor]
         if moment is None:
-            assert counts[id] >= 1, "lost"
+            assert (counts[id] >= 1) == storm.weather.has_undated(manifest.since), "lost, or of no window"
         elif since <= moment < end:
             assert versions[id, moment - moment % storm.tick] == 1, "lost or doubled"
             assert counts[id] == 1 or id in storm.drift.touched, "doubled"
@@ -341,7 +352,8 @@ def check_merged(storm: Storm, windows: list[list[Row]], end: int) -> None:
     there = {str(row["id"]): row for row in storm.rows()}
     for id, row in there.items():
         moment = row[storm.cursor]
-        if moment is None or (storm.window.since or 0) <= moment < end:
+        undated = moment is None and storm.weather.has_undated(storm.window.since)
+        if undated or (moment is not None and (storm.window.since or 0) <= moment < end):
             assert id in merged, "in no window"
             assert merged[id][0] == (-1 if moment is None else moment - moment % storm.tick), "an old version wins"
             assert merged[id][2]["deleted"] == bool(row.get("deleted"))

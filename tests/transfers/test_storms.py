@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api import pieces
+from airflow_provider_dotypos.api.markers import DELETED_FILTERS, UNDATED_ROWS
 from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
@@ -68,6 +69,7 @@ weathers = st.builds(
     seed=st.integers(0, 2**32),
     edge=st.sampled_from([0, 500]),
     from_the_beginning=st.booleans(),
+    undated_rows=st.sampled_from(UNDATED_ROWS),
 )
 
 deaths = st.builds(
@@ -87,6 +89,7 @@ plans = st.lists(
         rot=st.booleans(),
         overwrite=st.sampled_from([False, False, True]),
         origin=st.sampled_from("ab"),
+        deleted_filter=st.sampled_from(DELETED_FILTERS),
     ),
     min_size=2,
     max_size=4,
@@ -123,6 +126,16 @@ CALM = Weather("orders", Behaviour(), [Burst(1000, 300, HOUR)], 1, 0.0, [], File
     [
         replace(QUIET, concurrency=4, death=Death("throttled", 24)),
         replace(QUIET, stall=9, death=Death("throttled", 20)),
+    ],
+)
+# What is known of null deletion markers changes between tries.
+@example(
+    replace(CALM, name="products", bursts=[Burst(1000, 340, 0), Burst(2000, 900, HOUR)]),
+    [
+        replace(QUIET, part_bytes=1, death=Death("throttled", 24)),
+        replace(QUIET, part_bytes=1, death=Death("throttled", 24), deleted_filter="one"),
+        replace(QUIET, part_bytes=1, stall=9),
+        replace(QUIET, deleted_filter="one"),
     ],
 )
 # A tail is resumed.

@@ -16,6 +16,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos._compat import has_state_store
+from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files import pending
@@ -46,7 +47,8 @@ class Runs:
         return str(self.sandbox.shop.insert(self.sandbox.cloud_ids[0], "orders", {"versionDate": moment})["id"])
 
     def run(self, run_id: str, at: datetime | None = None, *, dies: bool = False, **arguments: Any) -> dict[str, Any]:
-        """Run the task; it may die with its result."""
+        """Run the task, in a process of its own as far as what it knows of the server; it may die with its result."""
+        channel.forget_tokens()
         self.tries[run_id] = self.tries.get(run_id, 0) + 1
         self.states[run_id] = "running"
         ti = SimpleNamespace(
@@ -60,9 +62,8 @@ class Runs:
             "task_state_store": self.tasks.setdefault(run_id, Kept()),
             "outlet_events": OutletEventAccessors(),
         }
-        operator = DotyposToObjectStorageOperator(
-            task_id="task", entity="orders", destination=self.destination, outlets=[ASSET], **arguments
-        )
+        given = {"task_id": "task", "entity": "orders", "destination": self.destination, "outlets": [ASSET]}
+        operator = DotyposToObjectStorageOperator(**given | arguments)
         result: dict[str, Any] = operator.execute(context)
         self.states[run_id] = "failed" if dies else "success"
         return result
@@ -288,8 +289,7 @@ class TestAServersClockThatIsBehind:
         before = [request.path for request in runs.sandbox.requests]
         runs.run("quiet", runs.now + timedelta(minutes=5))
         after = [request.path.rsplit("/", 1)[-1] for request in runs.sandbox.requests[len(before) :]]
-        assert after[-2:] == [str(runs.sandbox.cloud_ids[0]), "orders"]
-        assert set(after[:-2]) <= {"token"}
+        assert after == ["token", "orders"]
 
     def test_and_has_gone_back_behind_the_watermark_has_nothing_new(self, runs: Runs) -> None:
         now = datetime.now(timezone.utc)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -41,6 +41,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     :param tail_until: for a set from the beginning: rows that changed while it was read, up to this moment, are in it
         as well, so it can hold two versions of a row; ``None`` if there is no such tail. A snapshot also holds what
         changed after it.
+    :param deleted_filter: by how many filters live and deleted rows were read: ``two`` hide no row. ``one`` was assumed
+        to hide none, as was found out before. ``None`` if the filter names ``deleted``, for entities without it, and in
+        manifests of earlier versions, which used two.
+    :param undated_rows: whether rows without a change date were read. If not, they come with the next set from the
+        beginning. ``None`` in manifests of earlier versions, which read them.
     :param requests: list calls that the attempt which committed it took.
     :param bytes: size of all files.
     :param columns: the columns of each table, by its entity, where the format has any, or a selection was asked for.
@@ -74,6 +79,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     misfits: dict[str, int] = {}
     schema_version: int | None = None
     snapshot: bool = False
+    deleted_filter: Literal["one", "two"] | None = None
+    undated_rows: bool | None = None
     shape: str = ""
     format_version: int = 1
     complete: bool = True

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from airflow_provider_dotypos import __version__
-from airflow_provider_dotypos.api.streams import Piece
+from airflow_provider_dotypos.api.streams import Piece, divides_deleted
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.files.commit import Attempt, written_by
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
@@ -186,6 +186,7 @@ class FileSink(AbstractContextManager["FileSink"]):
     def _manifest(self, walked: Walked, generation: int, contents: Contents) -> Manifest:
         selection = self.selection
         typed = self.file_format.name != "jsonl"
+        of = selection.entity, selection.conditions
         tables = selection.tables.items()
         return Manifest(
             entity=selection.entity.name,
@@ -209,6 +210,8 @@ class FileSink(AbstractContextManager["FileSink"]):
             misfits=dict(sum((Counter(part.misfits) for part in contents.parts), Counter())),
             schema_version=SCHEMA_VERSION if typed else None,
             snapshot=selection.snapshot,
+            deleted_filter=None if not divides_deleted(*of) else "one" if walked.one_filter else "two",
+            undated_rows=walked.undated,
             shape=set_shape(selection, self.file_format),
             format_version=FORMAT_VERSION if contents.child_files else 1,
             package_version=__version__,
