@@ -15,7 +15,7 @@ export PIP_CACHE_DIR ?= $(CURDIR)/.work/pip
 export AIRFLOW_HOME  := $(CURDIR)/.work/airflow-$(AIRFLOW)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sandbox test storms lint bench entities wheel clean chromium
+.PHONY: help setup demo ui sandbox test storms lint bench entities costs wheel clean chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: $(VENV)/.ready-dev ## Measure speed and memory
 
 entities: $(VENV)/.ready-dev ## Write the page of entities from the entity table (docs/reference/entities.md)
 	@$(BIN)/python -m tests.entities_page
+
+costs: $(VENV)/.ready-dev ## Write the table of what reading a list costs (docs/reference/limits.md), counted on the sandbox
+	@$(BIN)/python -m tests.costs_page
 
 wheel: $(VENV)/.ready-dev ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist

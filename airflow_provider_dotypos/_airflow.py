@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 
@@ -27,11 +28,36 @@ TaskInstanceKey: TypeAlias = tuple[str, str, str, int]
 _RUNS_AT_ONCE = 20
 
 
+#: Held while a task asks its supervisor for something: two threads at once can't, in 3.1 and in ``dag.test``.
+asking = threading.RLock()
+
+
+class SharedStore:
+    """One of Airflow's state stores, for several threads.
+
+    :param store: the store.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key."""
+        with asking:
+            return self._store.get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep a value, which JSON can hold."""
+        with asking:
+            self._store.set(key, value)
+
+
 def mask_secret(value: str) -> None:
     """Have Airflow mask a secret in the logs of this process."""
     from airflow.sdk.log import mask_secret as mask
 
-    mask(value)
+    with asking:
+        mask(value)
 
 
 def console() -> Any:
@@ -73,6 +99,67 @@ def base_url() -> str | None:
     from airflow.configuration import conf
 
     return conf.get("api", "base_url", fallback=None) or None
+
+
+class VariableRegister:
+    """A text in an Airflow Variable, which tasks of all workers can reach: the ledger of a request budget.
+
+    It goes by the task's line to its supervisor. ``Variable.get`` would take a failure for a missing Variable, which
+    would be an empty ledger.
+
+    :param digest: what tells ledgers apart.
+    """
+
+    def __init__(self, digest: str) -> None:
+        self._key = f"dotypos_request_budget_{digest}"
+        self.name = f"Variable {self._key}"
+
+    def read(self) -> str | None:
+        """Return the Variable's value; ``None`` if there is no such Variable."""
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
+
+        answer = _ask_supervisor(GetVariable(key=self._key))
+        if isinstance(answer, ErrorResponse):
+            if answer.error != ErrorType.VARIABLE_NOT_FOUND:
+                raise RuntimeError(answer.error)
+            return None
+        value: str | None = answer.value
+        return value
+
+    def write(self, text: str) -> None:
+        """Replace the Variable's value."""
+        from airflow.sdk.execution_time.comms import PutVariable
+
+        _ask_supervisor(
+            PutVariable(
+                key=self._key,
+                value=text,
+                description="Requests to Dotypos that count towards the request budget. Written by tasks.",
+            )
+        )
+
+
+#: The line to the supervisor carries one question at a time (Airflow 3.1 doesn't see to that itself).
+_one_question = threading.Lock()
+
+
+def _ask_supervisor(question: Any) -> Any:
+    from airflow.sdk.execution_time import task_runner
+
+    with _one_question:
+        return task_runner.SUPERVISOR_COMMS.send(question)
+
+
+def budget_ledger() -> Callable[[str], VariableRegister] | None:
+    """Return what opens the ledger of a request budget; ``None`` outside of a task, which can reach no Variable."""
+    from airflow.sdk import get_current_context
+
+    try:
+        get_current_context()
+    except RuntimeError:
+        return None
+    return VariableRegister
 
 
 def run_after(context: Any) -> datetime:
@@ -136,9 +223,10 @@ def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstance
         left = iter(run_ids)
         while some := list(islice(left, _RUNS_AT_ONCE)):
             try:
-                states = context["ti"].get_task_states(
-                    dag_id=dag_id, map_index=map_index, task_ids=[task_id], run_ids=some
-                )
+                with asking:
+                    states = context["ti"].get_task_states(
+                        dag_id=dag_id, map_index=map_index, task_ids=[task_id], run_ids=some
+                    )
                 well = [run_id for run_id in some if str(states.get(run_id, {}).get(name)) == "success"]
             except Exception as error:  # whatever it is: without an answer they count as not succeeded
                 log.warning("Airflow didn't say whether earlier runs of %s have succeeded: %r", task_id, error)
@@ -147,19 +235,35 @@ def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstance
     return done
 
 
+class ListEvent(NamedTuple):
+    """What the event of a list's asset holds.
+
+    :param written: whether rows were brought there; an outlet that is an alias gets no event otherwise.
+    """
+
+    asset: Asset
+    extra: Mapping[str, Any]
+    written: bool = True
+
+
 def fill_outlet_events(
-    context: Any, outlets: Iterable[Any], extra: Mapping[str, Any], written: Sequence[Asset]
+    context: Any, outlets: Iterable[Any], extra: Mapping[str, Any], lists: Sequence[ListEvent]
 ) -> None:
     """Have the asset events of a task's outlets hold something. Outside of a DAG run there are none.
 
-    :param written: the assets that the task wrote: an outlet that is an alias gets an event of each.
+    Airflow sends an event for each outlet of a task that succeeds, whatever the task did.
+
+    :param extra: for outlets that are no list's asset.
+    :param lists: of the lists' assets.
     """
     from airflow.sdk.definitions.asset import Asset, AssetAlias, AssetRef
 
     events = context.get("outlet_events")
+    of_asset = {event.asset.uri: event.extra for event in lists}
     for outlet in outlets if events is not None else ():
         if isinstance(outlet, AssetAlias):
-            for asset in written:
-                events[outlet].add(asset, dict(extra))
+            for event in lists:
+                if event.written:
+                    events[outlet].add(event.asset, dict(event.extra))
         elif isinstance(outlet, (Asset, AssetRef)):
-            events[outlet].extra.update(extra)
+            events[outlet].extra.update(of_asset.get(getattr(outlet, "uri", ""), extra))

@@ -84,6 +84,11 @@ COMMANDS = (
         "airflow_provider_dotypos.commands.entities",
     ),
     Command(
+        "estimate",
+        "Estimate rows, requests and time of an extraction, and what each choice would save",
+        "airflow_provider_dotypos.commands.estimate",
+    ),
+    Command(
         "extract",
         "Extract one window of an entity to files below a folder",
         "airflow_provider_dotypos.commands.extract",

@@ -1,5 +1,6 @@
 """The errors a DAG author can catch, in one place. ``DotyposError`` is the root of them all."""
 
+from airflow_provider_dotypos.api.budget import DotyposBudgetError
 from airflow_provider_dotypos.api.errors import (
     DotyposAnswerTooLargeError,
     DotyposApiError,
@@ -26,6 +27,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWalkError,
     DotyposWriteError,
 )
+from airflow_provider_dotypos.api.reach import DotyposListsError
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "DotyposAnswerTooLargeError",
     "DotyposApiError",
     "DotyposAuthenticationError",
+    "DotyposBudgetError",
     "DotyposCancelledError",
     "DotyposClockError",
     "DotyposConfigurationError",
@@ -41,6 +44,7 @@ __all__ = [
     "DotyposEnvironmentError",
     "DotyposError",
     "DotyposInputError",
+    "DotyposListsError",
     "DotyposMissingTokenError",
     "DotyposNotFoundError",
     "DotyposPermissionError",

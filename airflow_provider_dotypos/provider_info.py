@@ -113,8 +113,9 @@ def provider_info() -> dict[str, Any]:
             {
                 "source-integration-name": integration,
                 "target-integration-name": "Object Storage",
-                "python-module": "airflow_provider_dotypos.transfers.dotypos_to_object_storage",
+                "python-module": f"airflow_provider_dotypos.transfers.{module}",
             }
+            for module in ("dotypos_to_object_storage", "dotypos_entities_to_object_storage")
         ],
         "extra-links": [
             "airflow_provider_dotypos.transfers.links.CloudLink",

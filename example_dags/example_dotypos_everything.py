@@ -1,17 +1,18 @@
 """
 ### Everything, from where the last run ended
 
-This DAG extracts every entity of every cloud of a connection, with one task each. It has no window: each task continues
-from where its last success ended, and the first run reads all rows. A night on which Airflow was down needs nothing
-special.
+This DAG extracts every entity of every cloud of a connection, with one task for each cloud. It has no window: each
+entity continues from where its last success ended, and the first run reads all rows. A night on which Airflow was down
+needs nothing special.
 
 The watermarks are kept on an asset of their own, so this needs Airflow 3.3. **Assets → dotypos watermarks**, tab *Asset
-State Store*, shows them, and you can set them there. The pool limits how much all tasks together ask of the API. Make
-it once, with `airflow pools set dotypos 4 "calls to Dotypos"`.
+State Store*, shows them, and you can set them there. The pool limits how many clouds are read at once. Make it once,
+with `airflow pools set dotypos 4 "calls to Dotypos"`.
 
-The asset of the lake is updated when all tasks have succeeded. List in `EXCLUDED` the entities that your licence
-doesn't include: their tasks fail, and then the asset isn't updated. Also list entities that you don't want in the lake,
-such as `webhooks`, whose addresses may hold secrets.
+An entity that the token may not read is skipped, and the log says so. List in `EXCLUDED` the entities that you don't
+want in the lake, such as `webhooks`, whose addresses may hold secrets. If an entity fails, its task does, once it has
+extracted the others, and a retry reads only what is missing. The asset of the lake is updated when all tasks have
+succeeded.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from typing import Any
 from airflow.sdk import Asset, dag, task
 
 from airflow_provider_dotypos.api.entities import cloud_lists
-from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
+    DotyposEntitiesToObjectStorageOperator,
+)
 
 # [START dotypos_everything]
 WATERMARKS = Asset("dotypos watermarks")
@@ -50,24 +53,25 @@ def everything() -> None:
 
         return [cloud["id"] for cloud in DotyposHook().clouds() if not cloud.get("expired")]
 
-    extracted = DotyposToObjectStorageOperator.partial(
+    extracted = DotyposEntitiesToObjectStorageOperator.partial(
         task_id="extract",
+        entities=[name for name in cloud_lists() if name not in EXCLUDED],
         destination="{{ var.value.get('dotypos_destination', 'file:///tmp/dotypos') }}",
         outlets=[WATERMARKS],  # keeps the watermarks; each mapped task updates it
         pool="dotypos",
-        concurrency=1,  # enough tasks run at once
-        map_index_template="{{ task.cloud_id }} {{ task.entity }}",
+        map_index_template="{{ task.cloud_id }}",
         retries=2,
-    ).expand(cloud_id=clouds(), entity=[name for name in cloud_lists() if name not in EXCLUDED])
+    ).expand(cloud_id=clouds())
 
     @task(outlets=[LAKE], trigger_rule="none_failed")  # updated when all tasks have succeeded: schedule on this
     def summary(extracted: list[dict[str, Any]], outlet_events: Any = None) -> dict[str, int]:
         """Return the number of rows of each entity in all clouds. The lake's event lists the manifests to read."""
-        new = [one for one in extracted if one["rows"] or one["manifests"][1:]]
-        outlet_events[LAKE].extra["manifests"] = [manifest for one in new for manifest in one["manifests"]]
+        lists = [of_list for cloud in extracted for of_list in cloud["entities"].values()]
+        new = [of_list for of_list in lists if of_list["rows"] or of_list["manifests"][1:]]
+        outlet_events[LAKE].extra["manifests"] = [manifest for of_list in new for manifest in of_list["manifests"]]
         rows: Counter[str] = Counter()
-        for one in extracted:
-            rows[one["entity"]] += one["rows"]
+        for of_list in lists:
+            rows[of_list["entity"]] += of_list["rows"]
         return dict(rows)
 
     summary(extracted.output)

@@ -48,6 +48,10 @@ PURE = (
     "exchange",
     "gate",
     "http",
+    "budget",
+    "ledger",
+    "spending",
+    "steps",
     "refusals",
     "retry",
     "retry_table",
@@ -84,8 +88,10 @@ LATE = {
     "api/entities.py": {"api.entity_table"},
     "commands/connect.py": {"api.errors"},
     "hooks/arguments.py": {"_compat"},
-    "transfers/base.py": {"_compat", "hooks.failures", "transfers.selection", "transfers.watermark"},
-    "transfers/dotypos_to_object_storage.py": {"_airflow", "_compat", "transfers.watermark"},
+    "transfers/base.py": {"transfers.selection"},
+    "transfers/task.py": {"hooks.failures", "transfers.crew", "transfers.watermark"},
+    "transfers/object_storage.py": {"transfers.watermark"},
+    "transfers/entities.py": {"hooks.failures", "transfers.selection"},
     "transfers/files/formats/file_format.py": {
         f"transfers.files.formats.{name}" for name in ("delimited", "jsonl", "parquet", "part_ids")
     },
@@ -221,7 +227,12 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["operators.dotypos", "transfers.dotypos_to_object_storage", "hooks.dotypos"],
+    [
+        "operators.dotypos",
+        "transfers.dotypos_to_object_storage",
+        "transfers.dotypos_entities_to_object_storage",
+        "hooks.dotypos",
+    ],
 )
 def test_importing_an_airflow_facing_module_brings_in_nothing_heavy(module: str) -> None:
     code = (

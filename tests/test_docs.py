@@ -23,8 +23,11 @@ from airflow_provider_dotypos.operators.dotypos import DotyposOperator
 from airflow_provider_dotypos.provider_info import CONN_FIELDS
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
+from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
+    DotyposEntitiesToObjectStorageOperator,
+)
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
-from tests import entities_page
+from tests import costs_page, entities_page
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -115,7 +118,11 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert not anchor or anchor in anchors(led_to), f"{target}#{anchor}"
 
 
-@pytest.mark.parametrize("operator", [DotyposOperator, DotyposToObjectStorageOperator], ids=lambda it: it.__name__)
+@pytest.mark.parametrize(
+    "operator",
+    [DotyposOperator, DotyposToObjectStorageOperator, DotyposEntitiesToObjectStorageOperator],
+    ids=lambda it: it.__name__,
+)
 def test_every_parameter_is_told(operator: type) -> None:
     table = text_of("docs/reference/parameters.md").split(f"## {operator.__name__}\n")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? ?\| (yes)? ?\|", table, re.M)
@@ -150,6 +157,11 @@ def test_every_error_is_told() -> None:
 
 def test_the_page_of_entities_is_that_of_the_table() -> None:
     assert entities_page.PAGE.read_text() == entities_page.page(), "run make entities"
+
+
+def test_the_table_of_costs_is_what_the_sandbox_counts() -> None:
+    text = costs_page.PAGE.read_text()
+    assert costs_page.page(text) == text, "run make costs"
 
 
 def test_the_readme_counts_the_entities() -> None:

@@ -57,6 +57,8 @@ def example(kind: type[DotyposError]) -> DotyposError:
         error = kind("it failed", reason=FOREIGN, status=403)
     elif issubclass(kind, errors.DotyposConnectionError):
         error = kind("it failed", sent=False, unreachable=True)
+    elif issubclass(kind, errors.DotyposListsError):
+        error = kind("it failed", {"orders": errors.DotyposWalkError("it failed")})
     else:
         error = kind("it failed")
     error.connection = "shop_7"
@@ -81,7 +83,7 @@ def test_every_error_arrives_with_all_it_holds(way: str) -> None:
         assert type(arrived) is kind
         assert arrived is not error
         assert (str(arrived), repr(arrived), arrived.args) == (str(error), repr(error), error.args)
-        assert vars(arrived) == vars(error)
+        assert repr(vars(arrived)) == repr(vars(error))
         assert (arrived.permanent, arrived.passing) == (error.permanent, error.passing)
 
 

@@ -18,9 +18,10 @@ import httpx
 
 from airflow_provider_dotypos.api import environment
 from airflow_provider_dotypos.api.errors import DotyposError
-from airflow_provider_dotypos.api.exchange import Exchange, Flow, Send, Sleep, Step
+from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.http import Answer, Body, Request, sent_headers
 from airflow_provider_dotypos.api.idle import KEPT_FOR, Idle
+from airflow_provider_dotypos.api.steps import Flow, Perform, Send, Sleep, Step
 
 T = TypeVar("T")
 
@@ -50,6 +51,10 @@ class AsyncDotyposClient(Exchange):
         """Make one authorized call and return what `decode` makes of the answer (see ``DotyposClient.call``)."""
         return await self._run(self._flow(method, path, params, json, headers, decode))
 
+    async def give_back(self) -> None:
+        """Give back what was claimed of the request budget and not used (see ``DotyposClient.give_back``)."""
+        await self._run(self._give_back())
+
     async def aclose(self) -> None:
         """Close idle connections."""
         if self._open:
@@ -74,7 +79,9 @@ class AsyncDotyposClient(Exchange):
             return await self._send(step.request)
         if isinstance(step, Sleep):
             return await asyncio.sleep(step.seconds)
-        async with _lock(step.tokens):
+        if isinstance(step, Perform):
+            return await asyncio.to_thread(step.function)
+        async with _lock(step.owner):
             return await self._run(step.flow)
 
     async def _send(self, request: Request) -> Answer:

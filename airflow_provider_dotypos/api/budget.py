@@ -1,12 +1,15 @@
-"""How many requests may be made in how long: what the connection's Request budget says."""
+"""How many requests may be made in how long: what the connection's Request budget says, and what if it is used up."""
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
-from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+from airflow_provider_dotypos.api.errors import DotyposConfigurationError, DotyposError
 from airflow_provider_dotypos.api.overrides import describe, is_absent
+from airflow_provider_dotypos.api.retry_table import TOO_MANY_TOGETHER
 
 _UNITS = {"s": 1, "min": 60, "h": 3600}
 
@@ -29,6 +32,11 @@ class Budget:
     requests: int
     seconds: float
     each: bool = False
+
+    @property
+    def enough(self) -> int:
+        """How many requests have to be free again before a task that was put off is worth running."""
+        return math.ceil(self.requests * 0.75)
 
     def __str__(self) -> str:
         unit = next(unit for unit in ("h", "min", "s") if unit == "s" or self.seconds % _UNITS[unit] == 0)
@@ -56,3 +64,43 @@ def read_budget(value: object) -> Budget | None:
             f"{describe(value)}"
         )
     return budget
+
+
+class DotyposBudgetError(DotyposError):
+    """The connection's request budget is used up for longer than is worth holding a worker slot for.
+
+    :ivar budget: the budget.
+    :ivar reason: why it won't do later either, as ``retry_table`` knows it, or ``None``.
+    """
+
+    too_long_to_wait = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        budget: Budget | None = None,
+        retry_at: datetime | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.budget = budget
+        self.retry_at = retry_at
+        self.reason = reason
+
+
+def judged(error: DotyposBudgetError, requests: int, what: str) -> DotyposBudgetError:
+    """Return an error, or the one in its place if the next attempt would use up the budget just like this one.
+
+    :param requests: how many were made of those that count only together.
+    :param what: the rows that they were to bring, for people.
+    """
+    if error.budget is None or requests < 0.9 * error.budget.enough:  # an attempt also signs in, for instance
+        return error
+    return DotyposBudgetError(
+        f"{requests} requests have not been enough for {what}, which count only when all of them are read. The request "
+        f"budget, {error.budget}, never allows more than that together. Ask for a filter that divides these rows, or "
+        "raise Request budget in the Airflow connection for this extraction.",
+        budget=error.budget,
+        reason=TOO_MANY_TOGETHER,
+    )

@@ -15,13 +15,19 @@ from urllib.parse import urlsplit
 
 from airflow_provider_dotypos.api.auth import Tokens
 from airflow_provider_dotypos.api.gate import Gate
+from airflow_provider_dotypos.api.ledger import Register
 from airflow_provider_dotypos.api.settings import Settings, is_loopback
+from airflow_provider_dotypos.api.spending import Spending
 from airflow_provider_dotypos.api.window import server_time
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.transport import Transport
 
 log = logging.getLogger(__name__)
+
+
+#: Opens the register of a ledger. Its name is a digest.
+OpenRegister = Callable[[str], Register]
 
 
 class Lane(NamedTuple):
@@ -37,10 +43,12 @@ class Channel:
     It lives as long as the process. Its connections live as long as a client uses them.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, key: str) -> None:
+        self._key = key
         self._base_url = settings.base_url
         self._secrets = (settings.refresh_token,)
         self._lanes: dict[int | None, Lane] = {}
+        self._spendings: dict[tuple[int | None, OpenRegister | None], Spending] = {}
         self._clouds: set[int] = set()
         self._server_date: tuple[str, datetime, float] | None = None
         self._connected: Callable[[], Transport | None] = lambda: None
@@ -84,6 +92,21 @@ class Channel:
         """Return what calls to a cloud share; ``None`` is for calls that belong to no cloud."""
         return self._lanes.get(cloud_id) or self._lanes.setdefault(cloud_id, Lane(Gate(), Tokens()))
 
+    def spending(self, cloud_id: int | None, open_register: OpenRegister | None) -> Spending:
+        """Return what calls to a cloud spend of a request budget.
+
+        :param open_register: opens the ledger of a name; ``None`` if this process counts for itself.
+        """
+        key = cloud_id, open_register
+        if (known := self._spendings.get(key)) is not None:
+            return known
+        name = hashlib.sha256(f"{self._key} {cloud_id}".encode()).hexdigest()[:16]
+        return self._spendings.setdefault(key, Spending(open_register and open_register(name)))
+
+    def spendings(self, open_register: OpenRegister | None) -> list[Spending]:
+        """Return what calls have spent, of each cloud."""
+        return [spending for (_, opened_by), spending in list(self._spendings.items()) if opened_by is open_register]
+
     def transport(self) -> Transport:
         """Return the connections for threads, which the channel's clients share.
 
@@ -99,8 +122,9 @@ class Channel:
             return transport
 
     def forget(self) -> None:
-        """Forget tokens, what closed the gates, and what answers have shown."""
+        """Forget tokens, what closed the gates, what was spent, and what answers have shown."""
         self._lanes.clear()
+        self._spendings.clear()
         self._clouds.clear()
         self._server_date = None
 
@@ -113,6 +137,8 @@ class Channel:
         for lane in self._lanes.values():
             lane.gate.renew_lock()
             lane.tokens.renew_lock()
+        for spending in self._spendings.values():
+            spending.forget()
         if transport := self._connected():
             transport.renew()
 
@@ -130,7 +156,7 @@ def open_channel(settings: Settings) -> Channel:
     key = hashlib.sha256(repr((settings.base_url, settings.refresh_token)).encode()).hexdigest()
     if key not in _channels:
         _warn_of_http(settings.base_url)
-    return _channels.get(key) or _channels.setdefault(key, Channel(settings))
+    return _channels.get(key) or _channels.setdefault(key, Channel(settings, key))
 
 
 def _warn_of_http(base_url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Mapping
@@ -9,8 +10,9 @@ from contextlib import closing, suppress
 from typing import Any, TypeVar
 
 from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposError
-from airflow_provider_dotypos.api.exchange import Exchange, Flow, Send, Sleep, Step
+from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.http import Answer
+from airflow_provider_dotypos.api.steps import Flow, Perform, Send, Sleep, Step
 
 T = TypeVar("T")
 
@@ -75,6 +77,16 @@ class DotyposClient(Exchange):
         with suppress(RuntimeError):  # no thread can be started: waits last to their end, and nothing follows them
             start_new_thread(self._wake.set, ())
 
+    def twin(self) -> DotyposClient:
+        """Return a client that shares everything with this one, but is cancelled by itself."""
+        twin = copy.copy(self)
+        twin._set_up()
+        return twin
+
+    def give_back(self) -> None:
+        """Give back what was claimed of the request budget and not used. Call it when no call is under way."""
+        self._run(self._give_back())
+
     def close(self) -> None:
         """Close idle connections. Other clients with the same credentials share them, and open new ones at need."""
         self._transport.close()
@@ -99,5 +111,7 @@ class DotyposClient(Exchange):
             return self._transport.send(step.request)
         if isinstance(step, Sleep):
             return self.sleep(step.seconds)
-        with step.tokens.lock:
+        if isinstance(step, Perform):
+            return step.function()
+        with step.owner.lock:
             return self._run(step.flow)

@@ -106,10 +106,12 @@ def failure(
     :param sent: whether the server may have the request.
     :param proxied: whether the proxy failed.
     :param handshake: whether TLS failed before there was an answer.
-    :param unreachable: whether no connection could be made, to the server or its proxy.
+    :param unreachable: whether no connection could be made, to the server or its proxy. A proxy that answers in the
+        server's place makes none either.
     """
     host = urlsplit(request.url).netloc
-    if proxied and reason.startswith(("407", "Tunnel connection failed: 407")):
+    proxys_status = reason.removeprefix("Tunnel connection failed: ")[:3] if proxied else ""
+    if proxys_status == "407":
         return DotyposEnvironmentError(
             f"{request}: the proxy in {_variable(_PROXY_VARIABLES)} refuses the worker (407): set its user name and "
             "password there."
@@ -128,7 +130,10 @@ def failure(
         )
     proxy = f"the proxy in {_variable(_PROXY_VARIABLES)}"
     through = f" through {proxy}" if proxied else ""
-    if unreachable:
+    if proxys_status.isdigit():  # it is there, and the host behind it may not be
+        unreachable = True
+        cure = f"Check API base URL and Port in the Airflow connection, and whether {proxy} lets calls through to it."
+    elif unreachable:
         wrong = proxy if proxied else "API base URL and Port in the Airflow connection"
         cure = f"Check {wrong}, and whether the worker's network lets calls through to it."
     else:

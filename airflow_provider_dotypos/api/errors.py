@@ -27,6 +27,12 @@ from airflow_provider_dotypos.api.refusals import (
 )
 from airflow_provider_dotypos.api.retry_table import Verdict, verdict
 
+#: What to do when an access token that was just issued is refused.
+FRESH_TOKEN_REFUSED = (
+    "Even a fresh access token was refused, which usually passes; if it continues, check the connection with its "
+    "Test button."
+)
+
 #: Where a refresh token comes from, for a message's cure; the command is there on every version of Airflow.
 HOW_TO_CONNECT = "in Airflow: Admin > Connect Dotypos; in a shell: python -m airflow_provider_dotypos connect"
 
@@ -40,6 +46,9 @@ class DotyposError(Exception):
     :ivar tries: how often the call was tried before the client gave up, or ``None``.
     :ivar waited: seconds from its first try until the client gave up, or ``None``.
     :ivar connection: id of the Airflow connection, once the error has reached a task.
+    :ivar retry_at: when the same call may succeed (UTC), or ``None``.
+    :ivar too_long_to_wait: whether that is longer than is worth holding a worker slot for.
+    :ivar brought_rows: whether the task has stored rows, so that its next attempt has less to do.
     """
 
     status: int | None = None
@@ -48,6 +57,9 @@ class DotyposError(Exception):
     tries: int | None = None
     waited: float | None = None
     connection: str | None = None
+    retry_at: datetime | None = None
+    too_long_to_wait: bool = False
+    brought_rows: bool = False
 
     def __str__(self) -> str:
         """Return the message, with the connection if it is known."""
@@ -177,11 +189,7 @@ class DotyposApiError(DotyposError):
 
     :ivar method: HTTP method.
     :ivar path: path below the API's host.
-    :ivar status: HTTP status.
-    :ivar reason: the API's reason code, such as ``CLOUD_FORBIDDEN``, or ``None``.
     :ivar retry_after: seconds the API asks to wait, or ``None``.
-    :ivar retry_at: when that is over (UTC), or ``None``.
-    :ivar too_long_to_wait: whether it is longer than is worth holding a worker slot for.
     """
 
     status: int
@@ -195,14 +203,13 @@ class DotyposApiError(DotyposError):
         self.reason = refusal.reason
         self.refusal = refusal
         self.retry_after = refusal.retry_after
-        self.retry_at = (
-            None if refusal.retry_after is None else datetime.now(timezone.utc) + timedelta(seconds=refusal.retry_after)
-        )
+        if refusal.retry_after is not None:
+            self.retry_at = datetime.now(timezone.utc) + timedelta(seconds=refusal.retry_after)
         self.too_long_to_wait = (refusal.retry_after or 0.0) > retry_table.LONGEST_RETRY_AFTER
         code = f" {refusal.reason}" if refusal.reason else ""
         said = f": {refusal.message}" if refusal.message else ""
-        cure = cure or self._cure_of(refusal)
-        super().__init__(f"{refusal.method} {refusal.path} answered {refusal.status}{code}{said}. {cure}")
+        called = f"{refusal.method} {refusal.path}"
+        super().__init__(f"{called} answered {refusal.status}{code}{said}. {cure or self._cure_of(refusal)}")
 
     @property
     def reasons(self) -> frozenset[str]:
@@ -232,13 +239,6 @@ class DotyposAuthenticationError(DotyposApiError):
         return (
             FRESH_TOKEN_REFUSED if refusal.sign_in is None else f"This was the sign-in {refusal.sign_in}. {self.cure}"
         )
-
-
-#: What to do when an access token that was just issued is refused.
-FRESH_TOKEN_REFUSED = (
-    "Even a fresh access token was refused, which usually passes; if it continues, check the connection with its "
-    "Test button."
-)
 
 
 class DotyposPermissionError(DotyposApiError):

@@ -7,7 +7,8 @@ A flow is a generator. It yields a step and is resumed with the step's result, o
 
 * ``Send`` asks for the answer to a request;
 * ``Sleep`` asks for time to pass;
-* ``Alone`` asks for the result of another flow, of which only one runs at a time for the same tokens. It is a step of
+* ``Perform`` asks for the result of a function that may block;
+* ``Alone`` asks for the result of another flow, of which only one runs at a time for the same owner. It is a step of
   its own because a generator that is closed can't yield any more, and so couldn't release a lock.
 
 ``client`` performs the steps in threads, ``aclient`` on an event loop. Both know nothing of the protocol.
@@ -19,17 +20,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import quote
 
 from tenacity import DoAttempt, DoSleep, RetryCallState
 
 from airflow_provider_dotypos.api import auth, retry
-from airflow_provider_dotypos.api.auth import AccessToken, Tokens
+from airflow_provider_dotypos.api.auth import AccessToken
 from airflow_provider_dotypos.api.body import encode_body
-from airflow_provider_dotypos.api.channel import open_channel
+from airflow_provider_dotypos.api.channel import OpenRegister, open_channel
 from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
     DotyposConnectionError,
@@ -42,36 +43,16 @@ from airflow_provider_dotypos.api.gate import Passage
 from airflow_provider_dotypos.api.headers import checked_headers
 from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request, check_answer, decode_answer, refusal_of
 from airflow_provider_dotypos.api.paths import checked_method, encode, resolve
-from airflow_provider_dotypos.api.retry_table import Verdict, verdict
+from airflow_provider_dotypos.api.refusals import is_foreign
+from airflow_provider_dotypos.api.retry_table import LONGEST_RETRY_AFTER, Verdict, verdict
 from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.spending import Permit
+from airflow_provider_dotypos.api.steps import Alone, Flow, Send, Sleep
 from airflow_provider_dotypos.api.window import Clocks
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class Send(NamedTuple):
-    """Send a request; the result is its answer, whatever its status."""
-
-    request: Request
-
-
-class Sleep(NamedTuple):
-    """Wait."""
-
-    seconds: float
-
-
-class Alone(NamedTuple):
-    """Perform a flow while no other one runs for the same tokens; the result is the flow's."""
-
-    tokens: Tokens
-    flow: Flow[AccessToken]
-
-
-Step = Send | Sleep | Alone
-Flow = Generator[Step, Any, T]
 
 
 class Exchange:
@@ -81,6 +62,7 @@ class Exchange:
     :param on_token: receives every new access token, so that it can be masked in logs.
     :param patience: how long to keep trying after faults and while throttled.
     :param largest_answer: size in bytes above which an answer is an error.
+    :param ledger: opens the ledger of a request budget. Defaults to none: the process counts for itself.
     :param observer: receives each try's request, first with ``None``, and then with its answer, before that is checked.
     """
 
@@ -92,6 +74,7 @@ class Exchange:
         patience: retry.Patience | None = None,
         largest_answer: int = LARGEST_ANSWER,
         observer: Callable[[Request, Answer | None], None] | None = None,
+        ledger: OpenRegister | None = None,
     ) -> None:
         self.settings = settings
         self.patience = patience or retry.Patience()
@@ -99,6 +82,8 @@ class Exchange:
         self._observer = observer
         self._largest_answer = largest_answer
         self._channel = open_channel(settings)
+        each = settings.request_budget is not None and settings.request_budget.each
+        self._ledger = None if each else ledger
         self._set_up()
 
     def _set_up(self) -> None:
@@ -145,6 +130,11 @@ class Exchange:
         url = f"{self.settings.base_url}/v2{quote(below, safe='/-._~:@,')}" + (f"?{query}" if query else "")
         request = Request(known_method, f"/v2{below}", url, sent, body, self.settings.timeout, self._largest_answer)
         return _Call(self, request, cloud_id, decode).flow()
+
+    def _give_back(self) -> Flow[None]:
+        """Return the flow that gives back what was claimed of the request budget and not used."""
+        for spending in self._channel.spendings(self._ledger):
+            yield from spending.give_back()
 
     def _sign_in_ahead(self) -> Flow[None]:
         """Return the flow that signs in for the settings' cloud, if there is no valid token yet."""
@@ -255,13 +245,43 @@ class _Call(Generic[T]):
         return answer
 
     def _send(self, request: Request, *, opens: bool = True) -> Flow[Answer]:
-        for seconds in self._passage.waits():
-            yield Sleep(seconds)
-        answer: Answer = yield Send(request)
-        self._exchange._channel.note_answer()
+        permit = yield from self._turn(request)
+        sent = True
+        try:
+            answer: Answer = yield Send(request)
+        except DotyposError as error:
+            sent = error.sent
+            raise
+        finally:
+            if permit is not None:
+                permit.end(sent=sent)
+        if answer.status not in (502, 504) and not is_foreign(answer.status, answer.body):  # else a gateway's
+            self._exchange._channel.note_answer()
         self._passage.answered(throttled=answer.status in (429, 503), opens=opens)
         self._exchange._channel.note_date(answer.headers.get("Date"))
         return answer
+
+    def _turn(self, request: Request) -> Flow[Permit | None]:
+        """Wait until a request may leave, by the budget and by the gate; return its permit, if there is a budget."""
+        while True:
+            permit = yield from self._permit(request)
+            try:
+                for seconds in self._passage.waits():
+                    yield Sleep(seconds)
+                if permit is None or permit.leave():
+                    return permit
+            except BaseException:
+                if permit is not None:
+                    permit.give_back()
+                raise
+
+    def _permit(self, request: Request) -> Flow[Permit | None]:
+        budget, patience = self._settings.request_budget, self._exchange.patience
+        if budget is None:
+            return None
+        spending = self._exchange._channel.spending(self._cloud_id, self._exchange._ledger)
+        longest_wait = min(LONGEST_RETRY_AFTER, patience.throttling)
+        return (yield from spending.permit(budget, request.timeout, longest_wait))
 
     def _observe(self, answer: Answer | None) -> None:
         if self._exchange._observer:

@@ -64,6 +64,15 @@ class Pieces:
         known = [left[stream] * rows[stream] / length[stream] for stream in left if length[stream]]
         return sum(known) if known else None
 
+    @property
+    def requests_left(self) -> int:
+        """The requests still to make, as far as is known: one for each piece, and those of the rows that are expected.
+
+        How dense the rows of a piece are nobody knows before its first page has come.
+        """
+        with self._lock:
+            return sum(max(1, math.ceil(piece.pages_left)) for piece in (*self._waiting, *self._under_way))
+
     def next(self) -> Piece | None:
         """Return a waiting piece, or half of the widest; ``None`` if there is nothing to take at the moment."""
         with self._lock:

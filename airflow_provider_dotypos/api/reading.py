@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_dotypos.api import window as windows
+from airflow_provider_dotypos.api.budget import DotyposBudgetError, judged
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import CLOUDS, Entity, find_entity, find_list, id_text
 from airflow_provider_dotypos.api.errors import (
@@ -148,6 +149,28 @@ class Reader:
                 size = min(size, len(page.rows))  # the server caps pages, and may not say so
             before = page
 
+    def page(
+        self,
+        entity: Entity,
+        conditions: tuple[Triple, ...] = (),
+        number: int = 1,
+        limit: int = MAX_LIMIT,
+        *,
+        include: str | None = None,
+        parent: str | None = None,
+    ) -> Page:
+        """Return one page of a list. An empty first page is believed once its cloud or parent is known to exist.
+
+        :param number: which page, from 1 on.
+        :param limit: rows to ask for, 1 to 100.
+        :param parent: the id of what the entity lies below.
+        """
+        params = list_params(entity, filter=conditions, include=include, limit=limit, page=number)
+        page = self._page(entity.url_path(parent), params if entity.paged else {}, None)
+        if page is EMPTY and number == 1:
+            self._check_place(entity, parent)
+        return page
+
     def changes(
         self,
         name: str,
@@ -242,18 +265,24 @@ class Reader:
         path = entity.url_path(piece.parent)
         steps = walk(entity, piece, self._client.patience.faults)
         step = next(steps, None)
+        together = 0  # requests since all that was read has been complete
         while step is not None:
             if isinstance(step, Query):
+                together += 1
                 try:
                     page = self._confirmed(entity, step, piece, path, included)
                 except DotyposValidationError as refusal:
                     step = steps.throw(refusal)
+                except DotyposBudgetError as error:
+                    where = "one instant" if piece.stream.cursor else "no cursor"
+                    raise judged(error, together, f"the rows of {where} (stream {piece.name})") from None
                 else:
                     step = steps.send(page)
                 continue
             if isinstance(step, Wait):
                 self._client.sleep(random.uniform(0.5, 1) * step.seconds)
             else:
+                together = together if step.covered is None else 0
                 yield step
             step = next(steps, None)
 

@@ -40,6 +40,11 @@ LONG_WAIT = "with a longer Retry-After than is worth a worker's slot"
 #: A longer ``Retry-After`` than this, in seconds, isn't waited out: it would hold a worker slot for nothing.
 LONGEST_RETRY_AFTER = 600.0
 
+#: Of several lists that have failed: a retry can't help any of them.
+INCURABLE = "none can be cured by a retry"
+#: Reason why a used-up request budget won't do later either.
+TOO_MANY_TOGETHER = "rows that belong together need more requests than it has"
+
 #: Reasons why an answer can't be used.
 FOREIGN = "something in between answered"
 NOT_JSON = "not JSON"
@@ -60,6 +65,10 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("PyarrowMissingError", _ANY, _FAIL, _FAIL),
     ("PandasMissingError", _ANY, _FAIL, _FAIL),
     ("DamagedSetError", _ANY, _FAIL, _FAIL),
+    ("DotyposListsError", INCURABLE, _FAIL, _FAIL),
+    ("DotyposListsError", _ANY, _LATER, _LATER),
+    ("DotyposBudgetError", TOO_MANY_TOGETHER, _FAIL, _FAIL),
+    ("DotyposBudgetError", _ANY, _LATER, _LATER),
     ("DotyposWalkError", _ANY, _LATER, _LATER),
     ("DotyposClockError", _ANY, _LATER, _LATER),
     ("DotyposCancelledError", _ANY, _LATER, _LATER),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
+from airflow_provider_dotypos.api.markers import DELETED_FILTERS, UNDATED_ROWS
 from airflow_provider_dotypos.api.overrides import MOST_AT_ONCE
 from airflow_provider_dotypos.api.window import LONGEST_SETTLE, SETTLE
 from airflow_provider_dotypos.commands.options import (
@@ -13,6 +15,9 @@ from airflow_provider_dotypos.commands.options import (
     ENTITY,
     FILTER,
     OUTPUT,
+    SINCE,
+    TIMEZONE,
+    UNTIL,
     WAREHOUSE_ID,
     Option,
     number,
@@ -29,9 +34,9 @@ def options() -> list[Option]:
     return [
         ENTITY,
         _text("--destination", "folder to write below: a path or an address such as s3://bucket/data", required=True),
-        _text("--since", "first instant of the window, such as 2026-01-01T00:00:00Z (default: the beginning)"),
-        _text("--until", "first instant after the window (default: the latest changes that have settled)"),
-        _text("--timezone", "time zone of bare dates in --since and --until, such as Europe/Prague"),
+        SINCE,
+        UNTIL,
+        TIMEZONE,
         FILTER,
         _text("--include", "child lists to read with each row, comma-separated, such as orderItems,moneyLogs"),
         _switch("--flatten", "write the included child lists to files of their own"),
@@ -39,6 +44,8 @@ def options() -> list[Option]:
         _text("--exclude", "all fields but these, comma-separated"),
         _switch("--no-personal-data", "omit fields that hold personal data, and unknown fields"),
         _switch("--snapshot", "write the ids of all rows that exist, and nothing else of them"),
+        _choice("--undated-rows", UNDATED_ROWS, "when to read rows without a change date: with a full read or always"),
+        _choice("--deleted-filter", DELETED_FILTERS, "how to ask for live and deleted rows: by one filter or by two"),
         WAREHOUSE_ID,
         (("--file-format",), {"choices": NAMES, "default": "jsonl", "help": "format of the files (default: jsonl)"}),
         (("--compression",), {"choices": ["gzip"], "help": "compress jsonl and csv"}),
@@ -76,6 +83,10 @@ def _report(args: argparse.Namespace) -> Report:
 
 def _text(flag: str, help: str, **details: bool) -> Option:
     return (flag,), {"help": help, **details}
+
+
+def _choice(flag: str, choices: Sequence[str], help: str) -> Option:
+    return (flag,), {"choices": choices, "default": choices[0], "help": f"{help} (default: {choices[0]})"}
 
 
 def _switch(flag: str, help: str) -> Option:

@@ -70,6 +70,8 @@ def _selection(args: argparse.Namespace, cloud_id: int) -> Selection:
         personal_data=not args.no_personal_data,
         flatten=args.flatten,
         snapshot=args.snapshot,
+        undated_rows=args.undated_rows,
+        deleted_filter=args.deleted_filter,
     )
 
 

@@ -54,6 +54,18 @@ WAREHOUSE_ID: Option = (
     ("--warehouse-id",),
     {"type": whole_number(1, 2**63 - 1), "help": "for warehouse-products: the warehouse to read"},
 )
+SINCE: Option = (
+    ("--since",),
+    {"help": "first instant of the window, such as 2026-01-01T00:00:00Z (default: the beginning)"},
+)
+UNTIL: Option = (
+    ("--until",),
+    {"help": "first instant after the window (default: the latest changes that have settled)"},
+)
+TIMEZONE: Option = (
+    ("--timezone",),
+    {"help": "time zone of bare dates in --since and --until, such as Europe/Prague"},
+)
 DESTINATION_CONN_ID: Option = (
     ("--destination-conn-id",),
     {"help": "the Airflow connection of the object store, if its address doesn't name one"},

@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_dotypos.api.redaction import redact, without_user
 
 #: The fields whose values the audit log may show, as Airflow's list of connections does.
-_SHOWN = frozenset({"client_id", "cloud_id", "cloud_name", "host", "port"})
+_SHOWN = frozenset({"client_id", "cloud_id", "cloud_name", "deleted_filter", "host", "port"})
 
 _LONGEST = 200
 

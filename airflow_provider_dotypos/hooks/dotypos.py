@@ -83,7 +83,12 @@ class DotyposHook(BaseHook):
         from airflow_provider_dotypos.api.client import DotyposClient
 
         if self._client is None:
-            self._client = DotyposClient(self._settings(), on_token=_airflow.mask_secret, patience=self.patience)
+            self._client = DotyposClient(
+                self._settings(),
+                on_token=_airflow.mask_secret,
+                patience=self.patience,
+                ledger=_airflow.budget_ledger(),
+            )
             if self._cancelled:
                 self._client.cancel()
         return self._client
@@ -93,6 +98,11 @@ class DotyposHook(BaseHook):
         self._cancelled = True
         if self._client is not None:
             self._client.cancel()
+
+    def close(self) -> None:
+        """Give back what was claimed of the connection's request budget and not used. Further calls claim again."""
+        if self._client is not None:
+            self._client.give_back()
 
     def request(
         self,

@@ -8,23 +8,25 @@ import logging
 import random
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal, NamedTuple
 
 from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.errors import (
-    DotyposApiError,
     DotyposError,
     DotyposRateLimitError,
 )
+from airflow_provider_dotypos.api.reach import DotyposListsError
 
 log = logging.getLogger(__name__)
 
 #: How long a throttled task is put off at least, and at most, unless the server says for how long.
 _LEAST_WAIT, _MOST_WAIT = timedelta(minutes=5), timedelta(minutes=30)
 
+#: How long a task is put off again and again, while its attempts bring nothing.
+_PUT_OFF_AT_MOST = timedelta(days=1)
 
 #: The room that time and level take in front of a message's first line: ``[2026-11-26 21:37:42] ERROR - ``.
 _BEFORE_MESSAGE = " " * 30
@@ -55,25 +57,44 @@ class Decision(NamedTuple):
     at: datetime | None = None
 
 
-def decision(error: DotyposError, first_put_off: Callable[[], datetime | None] | None = None) -> Decision:
+def decision(
+    error: DotyposError, first_put_off: Callable[[], datetime | None] = lambda: None, *, resumes: bool = False
+) -> Decision:
     """Return what a task does with an error.
 
     A task fails at once if trying again can't help (a revoked token, a forbidden cloud, a bad request). It runs again
-    after a ``Retry-After`` that is too long to hold a slot for.
+    when the error says, if that is too long to hold a slot for: after a ``Retry-After``, or when enough of the request
+    budget is free. An attempt that brings nothing a day after the first such put-off is left to Airflow's retries.
 
-    :param first_put_off: returns when a task that resumes its work was first put off. Any throttling puts it off.
-        Defaults to a task that starts its work again.
+    :param first_put_off: returns when the task was first put off. Defaults to never.
+    :param resumes: whether the task resumes its work where it ended. Any throttling puts it off.
     """
+    if isinstance(error, DotyposListsError):
+        return _decision_on_all(decision(failure, first_put_off) for failure in error.failures.values())
     if error.permanent:
         return Decision("fail")
-    at = error.retry_at if isinstance(error, DotyposApiError) else None
-    if isinstance(error, DotyposApiError) and error.too_long_to_wait:
+    at = error.retry_at
+    throttled = resumes and (at is not None or isinstance(error, DotyposRateLimitError))
+    if not (error.too_long_to_wait or throttled):
+        return Decision("default")
+    first = first_put_off()
+    now = datetime.now(timezone.utc)
+    if first is not None and now - first > _PUT_OFF_AT_MOST and not error.brought_rows:
+        return Decision("default")
+    if error.too_long_to_wait:
         return Decision("again", at)
-    if first_put_off is not None and (at is not None or isinstance(error, DotyposRateLimitError)):
-        # The client has waited out a shorter Retry-After again and again, in vain: the next one is worth no more.
-        soonest = datetime.now(timezone.utc) + _growing_wait(first_put_off())
-        return Decision("again", soonest if at is None else max(at, soonest))
-    return Decision("default")
+    # The client has waited out a shorter Retry-After again and again, in vain: the next one is worth no more.
+    soonest = now + _growing_wait(first)
+    return Decision("again", soonest if at is None else max(at, soonest))
+
+
+def _decision_on_all(decisions: Iterable[Decision]) -> Decision:
+    """Return what a task does whose lists failed in different ways: it gives all that can be cured its chance."""
+    decided = list(decisions)
+    moments = [at for _, at in decided if at is not None]
+    if moments:
+        return Decision("again", max(moments))
+    return Decision("fail" if all(action == "fail" for action, _ in decided) else "default")
 
 
 def _growing_wait(first_put_off: datetime | None) -> timedelta:
@@ -93,12 +114,14 @@ class airflow_failures:  # noqa: N801 (a context manager)
     log at DEBUG. It stays in ``__context__``, where a retry policy finds it. A mistake in a program keeps its frames.
 
     :param conn_id: the connection used.
-    :param resumed: the context of a task that resumes its work where it ended, and brings rows to a destination.
+    :param context: the task's context. Defaults to none.
+    :param resumes: whether the task resumes its work where it ended, and brings rows to a destination.
     """
 
-    def __init__(self, conn_id: str, resumed: Any = None) -> None:
+    def __init__(self, conn_id: str, context: Any = None, *, resumes: bool = False) -> None:
         self._conn_id = conn_id
-        self._resumed = resumed
+        self._context = {} if context is None else context
+        self._resumes = resumes
 
     def __enter__(self) -> None:
         pass
@@ -122,15 +145,12 @@ class airflow_failures:  # noqa: N801 (a context manager)
 
     def _cure_of(self, error: BaseException) -> str | None:
         """Return what to do about an error that isn't Dotypos's, if it is of the task's surroundings."""
-        if isinstance(error, _compat.missing_connection()):
-            return _CONNECTION_CURE
         # An OSError of a task without a destination is a DAG author's own.
-        return _DESTINATION_CURE if isinstance(error, OSError) and self._resumed is not None else None
+        return None if isinstance(error, OSError) and not self._resumes else _cure_of(error)
 
     def _as_decided(self, error: DotyposError) -> Exception:
-        context = self._resumed
-        first_put_off = None if context is None else functools.partial(_airflow.first_put_off, context)
-        action, at = decision(error, first_put_off)
+        first_put_off = functools.partial(_airflow.first_put_off, self._context)
+        action, at = decision(error, first_put_off, resumes=self._resumes)
         if at is not None:
             until = f"{at:%F %T %Z}"
             message = in_short_lines(str(error))
@@ -160,6 +180,21 @@ def named(error: DotyposError, conn_id: str) -> DotyposError:
         # A connection that was given in place of its id holds secrets.
         copied.connection = conn_id if isinstance(conn_id, str) else None
     return copied
+
+
+def as_dotypos_error(error: Exception) -> DotyposError:
+    """Return an error of a task that brings rows to a destination, as one that says what to do about it."""
+    if isinstance(error, DotyposError):
+        return error
+    cure = _cure_of(error)
+    return DotyposError(f"{type(error).__name__}: {error}." + (f" {cure}" if cure else ""))
+
+
+def _cure_of(error: BaseException) -> str | None:
+    """Return what to do about an error that isn't Dotypos's, if it is of a task's surroundings."""
+    if isinstance(error, _compat.missing_connection()):
+        return _CONNECTION_CURE
+    return _DESTINATION_CURE if isinstance(error, OSError) else None
 
 
 def in_short_lines(message: str) -> str:

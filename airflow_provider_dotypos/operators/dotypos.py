@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -82,11 +83,17 @@ class DotyposOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Make the call and return its result."""
-        with airflow_failures(self.dotypos_conn_id):
+        with airflow_failures(self.dotypos_conn_id, context):
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
-            return self._hook.request(
-                self.method, self.path, params=self.query, json=self._body(), headers=self.headers, decode=self._result
-            )
+            with closing(self._hook):
+                return self._hook.request(
+                    self.method,
+                    self.path,
+                    params=self.query,
+                    json=self._body(),
+                    headers=self.headers,
+                    decode=self._result,
+                )
 
     def on_kill(self) -> None:
         """End every wait at once."""

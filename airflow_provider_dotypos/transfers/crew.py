@@ -6,8 +6,9 @@ of it meanwhile. So one large list has all threads once the small ones are done,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextvars import copy_context
 from threading import Condition
 from typing import Any, TypeVar
 
@@ -35,14 +36,14 @@ class Crew:
 
     def run(
         self, lists: Mapping[KeyT, Callable[[], ResultT]], cancel: Callable[[], None]
-    ) -> Iterator[tuple[KeyT, Future[ResultT]]]:
+    ) -> Generator[tuple[KeyT, Future[ResultT]], None, None]:
         """Extract lists, and yield the outcome of each as soon as there is one. A cancelled one wasn't begun.
 
         An error of one list leaves the others alone. With several threads the caller's own thread only waits, so that
         what breaks in upon it, such as a task's time-out, can't leave a lock locked or a row half written.
 
         :param lists: extracts each list, and calls `walk`.
-        :param cancel: ends whatever the lists wait for. Called if the caller gives up.
+        :param cancel: ends whatever the lists wait for. Called if the caller gives up, or closes this.
         """
         if self.threads == 1:
             yield from self._run_alone(lists)
@@ -165,10 +166,15 @@ class _SharedWalk:
 
     def __init__(self, pieces: Pieces, walk: Callable[[Piece], None], cancel: Callable[[], None]) -> None:
         self.pieces = pieces
-        self.walk = walk
+        self._walk = walk
+        self._context = copy_context()
         self.take = pieces.next
         self._cancel = cancel
         self.error: BaseException | None = None
+
+    def walk(self, piece: Piece) -> None:
+        """Walk one piece, in the context of the list's coordinator."""
+        self._context.copy().run(self._walk, piece)
 
     def fail(self, error: BaseException) -> None:
         """End the walk by an error; later ones follow from it."""

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dotypos.api.window import SETTLE
-from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn_id, literals
+from airflow_provider_dotypos.hooks.arguments import argument_errors, literals
 from airflow_provider_dotypos.transfers.arguments import (
     check_choice,
-    check_destination,
-    check_part_bytes,
     check_switches,
 )
 from airflow_provider_dotypos.transfers.base import DotyposTransferOperator
-from airflow_provider_dotypos.transfers.files.formats.file_format import NAMES, PART_BYTES, FileFormat
-from airflow_provider_dotypos.transfers.links import CloudLink, FilesLink, console_url
-from airflow_provider_dotypos.transfers.wording import count, size, spoken
+from airflow_provider_dotypos.transfers.files.formats.file_format import NAMES, PART_BYTES
+from airflow_provider_dotypos.transfers.links import CloudLink, FilesLink
+from airflow_provider_dotypos.transfers.object_storage import ObjectStorageFiles
 
 if TYPE_CHECKING:
-    from airflow.sdk import Asset, BaseOperatorLink, Context, ObjectStoragePath
+    from airflow.sdk import BaseOperatorLink
 
     from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.api.query import Filter
-    from airflow_provider_dotypos.api.window import Window
-    from airflow_provider_dotypos.transfers.files.manifest import Committed, Manifest
-    from airflow_provider_dotypos.transfers.files.sink import FileSink
-    from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
     from airflow_provider_dotypos.transfers.selection import Selection
-    from airflow_provider_dotypos.transfers.watermark import Watermark
 
 #: What `file_format` and `compression` can be, as DAGs may have imported them.
 FILE_FORMATS, COMPRESSIONS = NAMES, (None, "gzip")
 
 
-class DotyposToObjectStorageOperator(DotyposTransferOperator):
+class DotyposToObjectStorageOperator(ObjectStorageFiles, DotyposTransferOperator):
     """Extract the rows of an entity that changed in ``[since, until)`` into files below `destination`.
 
     Every row inside the window that doesn't change during the walk is delivered exactly once; a row that changes
@@ -178,149 +170,23 @@ class DotyposToObjectStorageOperator(DotyposTransferOperator):
         self.overwrite = overwrite
         self.max_part_bytes = max_part_bytes
         self.destination_conn_id = destination_conn_id
-        self._patience: StorePatience | None = None
-        #: Where a browser shows the files, once the task has begun.
-        self.files_url: str | None = None
         with argument_errors(self):
+            self._check_choice()
             self._check_files(literals(self))
-        if self.incremental and not self.outlets:
-            self.add_outlets(self._assets())
+        self._add_outlets([entity])
 
     @property
     def incremental(self) -> bool:
         """Whether the task has no window, and continues from where its last success ended. A snapshot doesn't."""
         return super().incremental and not self.snapshot
 
-    def on_kill(self) -> None:
-        """End every wait at once. What was read by then is put, if the store takes it soon, for the next attempt."""
-        super().on_kill()
-        if self._patience is not None:
-            self._patience.hurry()
-
-    def _check_files(self, arguments: Mapping[str, Any]) -> None:
-        """Raise if an argument that is about files is wrong, unless it is a template, or contradicts others."""
-        check_switches(flatten=self.flatten, snapshot=self.snapshot, overwrite=self.overwrite)
+    def _check_choice(self) -> None:
+        """Raise if arguments contradict each other, whatever templates render to."""
+        check_switches(flatten=self.flatten, snapshot=self.snapshot)
         check_choice(
             since=self.since, include=self.include, columns=self.columns, exclude=self.exclude, start=self.start,
             lookback=self.lookback, flatten=self.flatten, snapshot=self.snapshot,
         )  # fmt: skip
-        check_part_bytes(self.max_part_bytes)
-        FileFormat.of(self.file_format, self.compression, self.compression_level)
-        if "destination" in arguments:
-            check_destination(self.destination)
-        if arguments.get("destination_conn_id"):
-            check_conn_id(self.destination_conn_id, "destination_conn_id")
 
     def _selection(self, cloud_id: int, **further: Any) -> Selection:
-        from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
-
-        self._patience = StorePatience()
-        self._destination()  # fails before anything is asked for, like the next line
-        self._format.check()
         return super()._selection(cloud_id, flatten=self.flatten, snapshot=self.snapshot, **further)
-
-    def _watermark(self, context: Context, selection: Selection) -> Watermark[Committed]:
-        from airflow_provider_dotypos import _airflow, _compat
-        from airflow_provider_dotypos.transfers.files.manifest import find_set
-        from airflow_provider_dotypos.transfers.files.pending import PendingSets, notes_folder
-        from airflow_provider_dotypos.transfers.files.sink import set_shape
-        from airflow_provider_dotypos.transfers.files.store import Store
-        from airflow_provider_dotypos.transfers.watermark import Watermark, watermark_key
-
-        destination, entity = self._destination(), selection.entity.name
-        stores = _compat.state_stores(context, self.outlets)
-        selection.division.findings.store = stores.asset
-        key = watermark_key(selection.cloud_id, entity, str(destination), set_shape(selection, self._format))
-        sets = destination / f"{selection.cloud_id}/{entity}"
-        pending = PendingSets(
-            Store(sets / notes_folder(stores.asset_name, key), self._patience),
-            _airflow.task_instance(context),
-            _airflow.try_number(context),
-            find=lambda folder: find_set(Store(sets / folder, self._patience)),
-            succeeded=functools.partial(_airflow.succeeded, context),
-        )
-        return Watermark(stores.asset, stores.task, key, pending)
-
-    def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
-        from airflow_provider_dotypos import _airflow
-        from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
-
-        folder = self._destination() / set_folder(selection, window, self._format)
-        self.files_url = console_url(folder)
-        self.log.info("Folder: %s", folder)
-        return FileSink.begin(
-            folder,
-            selection,
-            window,
-            self._format,
-            self.max_part_bytes,
-            overwrite=self.overwrite,
-            patience=self._patience,
-            try_number=_airflow.try_number(context),
-            origin=_airflow.origin(context),
-        )
-
-    def _result(self, results: Sequence[Committed]) -> dict[str, Any]:
-        """Return where the sets are, and how much the newest holds."""
-        if earlier := [path for path, _ in results[:-1]]:
-            self.log.info(
-                "Returned as well: %s, since no task that returned them has succeeded: %s",
-                count(len(earlier), "earlier sets"),
-                ", ".join(earlier),
-            )
-        path, manifest = results[-1]
-        result = {
-            "manifest": path,
-            "manifests": [path for path, _ in results],
-            "entity": manifest.entity,
-            "cloud_id": manifest.cloud_id,
-            "since": manifest.since,
-            "until": manifest.until,
-            "rows": manifest.rows,
-            "files": len(manifest.contents.files),
-            "bytes": manifest.bytes,
-        }
-        self.log.info("Manifest: %s", path)
-        self.log.info("%s", _summary(manifest))
-        return result
-
-    def _assets(self) -> list[Asset]:
-        """Return the asset that files of the entity below the destination are, unless a template decides which."""
-        from airflow.sdk import Asset
-
-        names = [str(name) for name in (self.destination, self.cloud_id, self.entity) if name is not None]
-        if (
-            not isinstance(self.destination, str)
-            or not isinstance(self.entity, str)
-            or any("{" in name for name in names)
-        ):
-            return []
-        scheme, separator, place = self.destination.rpartition("://")
-        if not separator and not place.startswith("/"):
-            return []  # refused when the task runs
-        # The connection's name in front of a bucket's isn't part of the asset's identity.
-        address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}"
-        address = address if separator else f"file://{place}"
-        return [Asset(uri="/".join([address.rstrip("/"), *names[1:]]))]
-
-    @property
-    def _format(self) -> FileFormat:
-        """The format, of what the operator has now: a cluster policy may have set it."""
-        return FileFormat.of(self.file_format, self.compression, self.compression_level)
-
-    def _destination(self) -> ObjectStoragePath:
-        from airflow_provider_dotypos.transfers.files.store import object_path
-
-        return object_path(self.destination, self.destination_conn_id)
-
-
-def _summary(manifest: Manifest) -> str:
-    """Return what a set holds, for the log."""
-    if not manifest.rows:
-        return f"No {spoken(manifest.entity)}. The set is empty."
-    rows = count(manifest.rows, manifest.entity)
-    if manifest.distinct_ids < manifest.rows:
-        rows += f" ({manifest.distinct_ids:,} different)"  # some changed while they were read
-    tables = [f"The ids of {rows}" if manifest.snapshot else rows]
-    tables += [count(number, child) for child, number in manifest.children.items()]
-    return f"{', '.join(tables)} in {count(len(manifest.contents.files), 'files')}, {size(manifest.bytes)}."

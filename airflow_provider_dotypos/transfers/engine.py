@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import SETTLE, Window
 from airflow_provider_dotypos.transfers.crew import Crew
+from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Range, Sink, SupersededError, Walked
-from airflow_provider_dotypos.transfers.wording import count, period
+from airflow_provider_dotypos.transfers.wording import count, period, spoken
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.reading import Reader
 
-log = logging.getLogger(__name__)
+log = list_log(__name__)
 
 ResultT = TypeVar("ResultT")
 
@@ -69,8 +70,10 @@ def extract(
             return sink.commit(walked, reader.check_cancelled)
         except SupersededError:
             return sink.give_way()
-        except BaseException:
+        except BaseException as error:
             sink.leave()
+            if isinstance(error, DotyposError):
+                error.brought_rows = sink.has_kept_rows
             if reader.requests >= _MANY and not sink.has_kept_rows:
                 log.warning(
                     "Nothing that %d requests brought can be kept for the next attempt. It is one instant with very "
@@ -117,6 +120,7 @@ class Engine:
         self._one_filter = self._reader.reads_as_one(entity, window, division)
         undated = division.has_undated(window)
         pieces = self._missing(self._pieces(window, without_cursor=undated))
+        log.info("Reading %s takes at least %s.", spoken(entity.name), count(pieces.requests_left, "requests"))
         # Begun now: waiting for the window to settle, and checking what is kept already, are no walking.
         self._age = PartAge()
         self._progress = self._new_progress(entity.name, self._kept_rows)

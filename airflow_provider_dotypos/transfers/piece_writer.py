@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -11,9 +10,10 @@ import msgspec
 
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.walk import Batch
+from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.sink import PartWriter, SupersededError
 
-log = logging.getLogger(__name__)
+log = list_log(__name__)
 
 
 class PartAge:

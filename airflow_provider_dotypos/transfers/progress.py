@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.window import duration
+from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.wording import count
 
-log = logging.getLogger(__name__)
+log = list_log(__name__)
 
 
 class Progress:
@@ -43,7 +43,10 @@ class Progress:
         rate = self._rows / elapsed
         done = self._kept + self._rows
         left = pieces.rows_left
-        ahead = f"{done / (done + left):.0%}, about {duration(left / rate)} left: " if left is not None and rate else ""
+        ahead = ""
+        if left is not None and rate:
+            requests_left = count(pieces.requests_left, "requests")
+            ahead = f"{done / (done + left):.0%}, about {requests_left} and {duration(left / rate)} left: "
         log.info(
             "%s%s so far (%s in %s, %s rows/s).",
             ahead,

@@ -9,7 +9,6 @@ neither in what is read nor in what is returned.
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -19,8 +18,9 @@ from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.markers import StateStore
 from airflow_provider_dotypos.api.window import Window, instant, iso
+from airflow_provider_dotypos.transfers.list_log import list_log
 
-log = logging.getLogger(__name__)
+log = list_log(__name__)
 
 ResultT = TypeVar("ResultT")
 

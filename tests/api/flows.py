@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from airflow_provider_dotypos.api.auth import AccessToken, Tokens
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.exchange import Alone, Send, Sleep
 from airflow_provider_dotypos.api.http import Answer, Request
+from airflow_provider_dotypos.api.steps import Perform, Send, Sleep, Step
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class Played:
         self.slept: list[float] = []
         self.statuses: list[int] = []
 
-    def _perform(self, step: Send | Sleep | Alone) -> Any:
+    def _perform(self, step: Step) -> Any:
         if isinstance(step, Send):
             self.sent.append(step.request)
             received = self._reply(step.request)
@@ -70,6 +70,8 @@ class Played:
         if isinstance(step, Sleep):
             self.slept.append(step.seconds)
             return None
+        if isinstance(step, Perform):
+            return step.function()
         return self.run(step.flow)
 
 

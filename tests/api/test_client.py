@@ -20,7 +20,7 @@ from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from airflow_provider_dotypos.sandbox import Fault, Limit, Sandbox
 from tests.api.drivers import DRIVERS
 from tests.conftest import NewClient
 
@@ -277,6 +277,44 @@ class TestRetries:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda _: get(client), range(10)))
         assert time.monotonic() - started > 0.8
+
+
+class TestBudget:
+    def test_nothing_is_sent_that_would_exceed_it_sign_ins_included(
+        self, sandbox: Sandbox, new_client: NewClient
+    ) -> None:
+        clients = [new_client(request_budget="20/30min") for _ in range(2)]  # of one process
+        with ThreadPoolExecutor(16) as pool:
+            answers = [pool.submit(get, clients[number % 2]) for number in range(60)]
+        failures = [error for answer in answers if (error := answer.exception()) is not None]
+        assert len(sandbox.requests) == 20
+        assert len(failures) == 60 - (20 - sandbox.sign_ins)
+        for error in failures:
+            assert isinstance(error, errors.DotyposBudgetError)
+            assert error.retry_at is not None
+            assert 1790 < (error.retry_at - datetime.now(timezone.utc)).total_seconds() < 1830
+
+    @pytest.mark.parametrize("window", ["sliding", "fixed"])
+    def test_calls_wait_until_a_window_is_over(self, sandbox: Sandbox, new_client: NewClient, window: str) -> None:
+        sandbox.limit = Limit(10, 1.0, window=window, refused_count=True)
+        client = new_client(Patience(20, 20), request_budget="10/s")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: get(client), range(15)))
+        assert {request.status for request in sandbox.requests} <= {200, 201}
+
+    def test_requests_that_could_not_leave_are_not_counted(self, new_client: NewClient, sandbox: Sandbox) -> None:
+        for _ in range(3):
+            with pytest.raises(errors.DotyposConnectionError) as caught:
+                get(new_client(Patience(0.5, 0.5), host="http://127.0.0.1:1", request_budget="10/30min"))
+            assert caught.value.unreachable
+
+    def test_each_cloud_has_its_own(self, sandbox: Sandbox, new_client: NewClient) -> None:
+        for cloud_id in sandbox.cloud_ids[:2]:
+            client = new_client(request_budget="10/30min", cloud_id=cloud_id)
+            for _ in range(9):
+                get(client)
+            with pytest.raises(errors.DotyposBudgetError):
+                get(client)
 
 
 class TestWrites:

@@ -16,10 +16,11 @@ from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.aclient import AsyncDotyposClient, _locks
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.exchange import Alone, Exchange, Flow, Send, Sleep
+from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.steps import Alone, Flow, Send, Sleep
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from tests.api.drivers import DRIVERS
 from tests.api.flows import Played, answer, scripted

@@ -23,11 +23,12 @@ from airflow_provider_dotypos.api.errors import (
     DotyposServerError,
     error_for,
 )
-from airflow_provider_dotypos.api.exchange import Exchange, Flow
+from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.gate import Gate, Passage
 from airflow_provider_dotypos.api.http import Answer, Request
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.steps import Flow
 from tests.api.flows import Played, answer, scripted
 
 SPACING = 0.5

@@ -70,6 +70,8 @@ def test_every_refusal_has_the_verdict_that_was_recorded(
         (errors.DotyposUncertainWriteError("x", method="POST", path="/v2/x", status=401), "ASK", "ASK"),
         (errors.DotyposUnreadableAnswerError("x", method="POST", path="/v2/x", status=200), "FAIL", "FAIL"),
         (errors.DotyposMissingTokenError("x"), "FAIL", "FAIL"),
+        (errors.DotyposBudgetError("x"), "LATER", "LATER"),
+        (errors.DotyposBudgetError("x", reason=retry_table.TOO_MANY_TOGETHER), "FAIL", "FAIL"),
         (errors.DotyposWalkError("x"), "LATER", "LATER"),
         (errors.DotyposClockError("x"), "LATER", "LATER"),
         (errors.DotyposCancelledError("x"), "LATER", "LATER"),

@@ -22,14 +22,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos import exceptions as errors
+from airflow_provider_dotypos.api import retry
 from airflow_provider_dotypos.api.auth import sign_in_request
 from airflow_provider_dotypos.api.channel import open_channel
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request
+from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.transport import Transport
 from tests.api.conftest import PASSWORD
-from tests.api.drivers import DRIVERS
+from tests.api.drivers import DRIVERS, OnLoop
 from tests.api.hostile import (
     DRIPS,
     FLOODS,
@@ -324,6 +326,22 @@ class TestEnvironment:
         assert caught.value.permanent
         assert PASSWORD not in str(caught.value)
         assert len(seen) == 1
+
+    @pytest.mark.parametrize("driver", [DotyposClient, OnLoop])
+    def test_a_host_that_a_proxy_can_not_reach_is_tried_for_a_short_time(
+        self, driver: type[DotyposClient] | type[OnLoop], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The proxy's own answer doesn't show that the address is right."""
+        monkeypatch.setattr(retry.random, "uniform", lambda low, high: 0.01)
+        stranger = Settings("https://api.example.invalid", "r" * 32, 5)
+        with RawServer(numbered, tunnel=b"HTTP/1.1 502 Bad Gateway\r\n\r\n") as server:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.port}")
+            client = driver(stranger, patience=Patience(faults=60, unreachable=0.05))
+            with pytest.raises(errors.DotyposConnectionError, match=r"502 Bad Gateway\. Check API base URL") as caught:
+                client.call("GET", "branches", decode=Answer.json)
+            client.close()
+        assert caught.value.unreachable
+        assert "whether the proxy in HTTPS_PROXY lets calls through" in str(caught.value)
 
     def test_calls_go_through_a_proxy_to_a_server_that_is_trusted(
         self, certificate: Path, monkeypatch: pytest.MonkeyPatch

@@ -13,7 +13,7 @@ from airflow_provider_dotypos.api import check as verdicts
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.commands import connection
-from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.errors import RefusedError
 from tests.commands.conftest import Command
 
@@ -247,3 +247,71 @@ def test_secrets_of_a_connection_are_masked(
     assert command("clouds").code == 0
 
     assert {sandbox.refresh_token, sandbox.client_secret} < set(masked)  # and the access token
+
+
+class TestSave:
+    """``check --probe --save``: the finding goes into a connection in Airflow's database, and into its audit log."""
+
+    @pytest.fixture
+    def stored_connection(self, migrated: None, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> str:
+        from airflow_provider_dotypos.connections import stored
+
+        monkeypatch.delenv("AIRFLOW_CONN_DOTYPOS_DEFAULT")
+        given = sandbox.connection()
+        stored.create("kept", host=sandbox.url, extra=given["extra"] | {"cloud_id": str(sandbox.cloud_ids[0])})
+        return "kept"
+
+    @pytest.mark.parametrize(("deleted_null", "finding"), [("live", "shows_null"), ("excluded", "hides_null")])
+    def test_what_the_probe_saw_is_written_with_a_line_in_the_audit_log(
+        self, stored_connection: str, sandbox: Sandbox, command: Command, deleted_null: str, finding: str
+    ) -> None:
+        from airflow.models.log import Log
+        from airflow.utils.session import create_session
+
+        from airflow_provider_dotypos.connections import audit, stored
+
+        sandbox.behaviour = Behaviour(deleted_null=deleted_null)
+        done = command("check", "--probe", "--save", "--conn-id", stored_connection, "-o", "json")
+
+        assert done.code == 0
+        assert f"Deleted filter is {finding}" in done.err
+        connection = stored.find(stored_connection)
+        assert connection is not None
+        assert connection.extra["deleted_filter"] == finding
+        assert connection.extra["refresh_token"] == sandbox.refresh_token
+        assert connection.settings().deleted_filter == finding
+        with create_session() as session:
+            (line,) = [json.loads(log.extra) for log in session.query(Log).where(Log.event == audit.CHANGED)]
+        assert line == {"conn_id": "kept", "fields": {"deleted_filter": {"old": None, "new": finding}}}
+
+    def test_where_nothing_was_seen_nothing_is_written(
+        self, stored_connection: str, sandbox: Sandbox, command: Command
+    ) -> None:
+        from airflow_provider_dotypos.connections import stored
+
+        for name in ("products", "warehouse-products"):
+            for row in sandbox.shop.rows(sandbox.cloud_ids[0], name):
+                row["deleted"] = bool(row["deleted"])
+        done = command("check", "--probe", "--save", "--conn-id", stored_connection)
+
+        assert "Nothing was saved" in done.err
+        connection = stored.find(stored_connection)
+        assert connection is not None
+        assert connection.extra["deleted_filter"] is None
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--probe"], "is held in the environment variable AIRFLOW_CONN_DOTYPOS_DEFAULT"),
+            ([], "--save goes with --probe"),
+            (["--probe", "--cloud-id", "320202002"], "omit --cloud-id"),
+        ],
+    )
+    def test_what_can_not_be_saved_is_refused_before_anything_is_asked_for(
+        self, sandbox: Sandbox, command: Command, options: list[str], message: str
+    ) -> None:
+        done = command("check", "--save", *options)
+
+        assert done.code == 1
+        assert message in done.err
+        assert not sandbox.requests

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from collections.abc import Callable
+from contextlib import closing
+from typing import Any
 
 import pytest
 from airflow.sdk import Connection
+from airflow.sdk.definitions._internal import contextmanager
+from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable, PutVariable, VariableResult
 
+from airflow_provider_dotypos import _airflow
+from airflow_provider_dotypos.api import channel, spending
 from airflow_provider_dotypos.exceptions import (
     DotyposAuthenticationError,
     DotyposConfigurationError,
@@ -17,6 +26,26 @@ from airflow_provider_dotypos.exceptions import (
 )
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Sandbox
+
+
+class Supervisor:
+    """A task's line to its supervisor, and the Variables behind it."""
+
+    def __init__(self) -> None:
+        self.variables: dict[str, str] = {}
+        self.away = False
+
+    def send(self, question: Any) -> Any:
+        if self.away:
+            return ErrorResponse(error=ErrorType.API_SERVER_ERROR)
+        if isinstance(question, PutVariable):
+            self.variables[question.key] = str(question.value)
+            return None
+        assert isinstance(question, GetVariable)
+        if question.key not in self.variables:
+            return ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND)
+        return VariableResult(key=question.key, value=self.variables[question.key])
+
 
 WINDOW = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
 
@@ -71,3 +100,43 @@ def test_a_connection_in_place_of_its_id_is_not_shown() -> None:
         DotyposHook(connection).clouds()  # type: ignore[arg-type]
     assert "s3cret" not in str(caught.value)
     assert "t0k" not in str(caught.value)
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    return supervisor
+
+
+def test_tasks_keep_the_ledger_of_a_budget_in_a_variable_and_others_count_for_themselves(
+    sandbox: Sandbox, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = sandbox.connection(sandbox.cloud_ids[0])
+    stored["extra"]["request_budget"] = "150/30min"
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_7", json.dumps(stored))
+    monkeypatch.setattr(spending, "_SETTLE", 0.01)
+    list(DotyposHook("shop_7").rows("branches"))
+    assert not supervisor.variables
+    channel.forget_tokens()
+    monkeypatch.setattr(contextmanager, "_CURRENT_CONTEXT", [{}])
+    with closing(DotyposHook("shop_7")) as hook:
+        list(hook.rows("branches"))
+    (name,), (text,) = supervisor.variables, supervisor.variables.values()
+    assert re.fullmatch("dotypos_request_budget_[0-9a-f]{16}", name)
+    assert sum(requests for requests, _ in json.loads(text).values()) == 2
+    assert sandbox.refresh_token not in name + text
+    stored["extra"]["request_budget"] = "30/30min each"
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_7", json.dumps(stored))
+    list(DotyposHook("shop_7").rows("branches"))
+    assert supervisor.variables == {name: text}
+
+
+def test_a_variable_that_can_not_be_read_is_not_an_empty_ledger(supervisor: Supervisor) -> None:
+    register = _airflow.VariableRegister("0" * 16)
+    assert register.read() is None
+    register.write("{}")
+    assert register.read() == "{}"
+    supervisor.away = True
+    with pytest.raises(RuntimeError):
+        register.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import pickle
 import traceback
@@ -59,14 +60,14 @@ FAILURES = [
     ids=repr,
 )
 def test_what_a_retry_can_not_cure_fails_and_the_rest_is_airflows(error: DotyposError, action: str) -> None:
-    assert decision(error) == decision(error, never) == Decision(action)  # type: ignore[arg-type]
+    assert decision(error) == decision(error, never, resumes=True) == Decision(action)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("status", [429, 503, 501, 401])
 def test_a_wait_too_long_for_a_slot_puts_off_any_task_until_it_is_over(status: int) -> None:
     error = error_for("GET", "/v2/x", status, {"Retry-After": "1700"}, b"")
     assert isinstance(error, errors.DotyposApiError)
-    assert decision(error) == decision(error, never) == Decision("again", error.retry_at)
+    assert decision(error) == decision(error, resumes=True) == Decision("again", error.retry_at)
 
 
 class MistakeError(Exception):
@@ -132,7 +133,7 @@ FULL_DISK = OSError(28, "No space left on device", "/data/x")
 
 @pytest.mark.parametrize("error", [*FAILURES, FULL_DISK, KeyboardInterrupt()], ids=repr)
 def test_what_led_to_the_end_is_logged_at_debug_once(error: BaseException, logged: Logged) -> None:
-    with pytest.raises(BaseException), airflow_failures("shop_7", resumed={}), named_errors("shop_7"):  # noqa: B017, PT011
+    with pytest.raises(BaseException), airflow_failures("shop_7", resumes=True), named_errors("shop_7"):  # noqa: B017, PT011
         fail_deep_down(error)
     (record,) = logged(logging.DEBUG)
     assert record.exc_info is not None
@@ -141,13 +142,13 @@ def test_what_led_to_the_end_is_logged_at_debug_once(error: BaseException, logge
 
 @pytest.mark.parametrize("mistake", [MistakeError("x"), TypeError("x")], ids=repr)
 def test_a_mistake_in_a_program_keeps_its_frames(mistake: Exception, logged: Logged) -> None:
-    assert ending_of(mistake, resumed={}) is mistake
+    assert ending_of(mistake, resumes=True) is mistake
     assert frames_of(mistake) > 30
     assert not logged(logging.ERROR)
 
 
 def test_a_destination_that_fails_comes_with_a_cure_and_few_frames(logged: Logged) -> None:
-    assert ending_of(FULL_DISK, resumed={}) is FULL_DISK
+    assert ending_of(FULL_DISK, resumes=True) is FULL_DISK
     assert frames_of(FULL_DISK) == 2
     (record,) = logged(logging.ERROR)
     assert "No space left on device: '/data/x'.\nCheck destination" in record.getMessage()
@@ -187,7 +188,10 @@ def refusal(retry_after: str | None = None, status: int = 429) -> DotyposError:
 
 def seconds_off(error: DotyposError, **task_instance: Any) -> float:
     """Return for how many seconds an error puts a task off."""
-    with pytest.raises(PutOff) as put_off, airflow_failures("x", resumed={"ti": SimpleNamespace(**task_instance)}):
+    with (
+        pytest.raises(PutOff) as put_off,
+        airflow_failures("x", {"ti": SimpleNamespace(**task_instance)}, resumes=True),
+    ):
         raise error
     at: datetime = put_off.value.reschedule_date  # type: ignore[attr-defined]
     return (at - datetime.now(timezone.utc)).total_seconds()
@@ -224,6 +228,27 @@ def test_the_waits_of_a_task_together_pass_half_an_hour() -> None:
     assert waits <= 4
 
 
+def test_a_used_up_budget_puts_any_task_off_until_enough_is_free() -> None:
+    at = datetime.now(timezone.utc) + timedelta(minutes=25)
+    error = errors.DotyposBudgetError("x", retry_at=at)
+    assert decision(error) == decision(error, resumes=True) == Decision("again", at)
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+@pytest.mark.parametrize(
+    "error", [refusal("1700"), errors.DotyposBudgetError("x", retry_at=datetime.now(timezone.utc))]
+)
+def test_put_offs_end_after_a_day_unless_the_attempt_brought_rows(error: DotyposError, resumes: bool) -> None:
+    def first_put_off(hours: float) -> Callable[[], datetime]:
+        return lambda: datetime.now(timezone.utc) - timedelta(hours=hours)
+
+    assert decision(error, first_put_off(23), resumes=resumes).action == "again"
+    assert decision(error, first_put_off(25), resumes=resumes) == Decision("default")
+    brought = copy.copy(error)
+    brought.brought_rows = True
+    assert decision(brought, first_put_off(25), resumes=resumes).action == "again"
+
+
 def test_what_does_not_go_on_where_it_ended_is_not_put_off_unless_it_was_told_a_long_wait() -> None:
     for error in (refusal(), refusal("90")):
         with pytest.raises(DotyposRateLimitError), airflow_failures("x"):
@@ -233,5 +258,5 @@ def test_what_does_not_go_on_where_it_ended_is_not_put_off_unless_it_was_told_a_
 
 
 def test_a_fault_is_left_to_the_retries_of_the_task() -> None:
-    with pytest.raises(DotyposServerError), airflow_failures("x", resumed={}):
+    with pytest.raises(DotyposServerError), airflow_failures("x", resumes=True):
         raise refusal(status=503)

@@ -30,17 +30,19 @@ from unittest.mock import patch
 
 import msgspec
 
-from airflow_provider_dotypos import _compat
-from airflow_provider_dotypos.api import channel, errors, gate, reading, retry
+from airflow_provider_dotypos import _airflow, _compat
+from airflow_provider_dotypos.api import channel, errors, gate, ledger, reading, retry, spending
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.page import Page, read_page
 from airflow_provider_dotypos.api.transport import Transport
 from airflow_provider_dotypos.hooks import failures
 from airflow_provider_dotypos.sandbox import Limit, Sandbox, Shop
+from airflow_provider_dotypos.sandbox.limit import CHOICES
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
 from airflow_provider_dotypos.transfers.files.part import Part
+from tests.api.processes import Shelf
 
 SINCE = datetime(2026, 3, 1, tzinfo=timezone.utc)
 UNTIL = datetime(2026, 3, 2, tzinfo=timezone.utc)
@@ -56,6 +58,7 @@ class Case:
     """One extraction of 30,000 rows.
 
     :param latency: of each answer, in seconds.
+    :param budget: whether the connection knows the limit, as its request budget.
     """
 
     threads: int
@@ -63,10 +66,13 @@ class Case:
     retry_after: bool
     window: str = "fixed"
     refused_count: bool = False
+    budget: bool = False
 
     @property
     def most(self) -> int:
         """Attempts that it may take."""
+        if self.budget:
+            return 4
         return 3 if self.retry_after else 8
 
 
@@ -110,6 +116,9 @@ class Clock:
 
     def monotonic(self) -> float:
         return time.monotonic() + self.offset
+
+    def time(self) -> float:
+        return time.time() + self.offset
 
     def now(self, zone: object = None) -> datetime:
         return datetime.now(timezone.utc) + timedelta(seconds=self.offset)
@@ -164,6 +173,8 @@ def jumping(clock: Clock) -> Iterator[None]:
         patch.object(DotyposClient, "sleep", sleep),
         patch.object(gate, "time", SimpleNamespace(monotonic=clock.monotonic)),
         patch.object(retry, "time", SimpleNamespace(monotonic=clock.monotonic)),
+        patch.object(spending, "time", SimpleNamespace(monotonic=clock.monotonic, time=clock.time)),
+        patch.object(ledger, "time", SimpleNamespace(monotonic=clock.monotonic, time=clock.time)),
         patch.object(failures, "datetime", SimpleNamespace(now=clock.now)),
         patch.object(errors, "datetime", SimpleNamespace(now=clock.now)),
     ):
@@ -201,11 +212,15 @@ class Task:
             window=case.window, retry_after=case.retry_after, refused_count=case.refused_count,
             clock=self._clock.monotonic,
         )  # fmt: skip
-        connection = json.dumps(sandbox.connection(sandbox.cloud_ids[0]))
+        connection = sandbox.connection(sandbox.cloud_ids[0])
+        if case.budget:
+            connection["extra"]["request_budget"] = f"{sandbox.limit.requests}/{sandbox.limit.seconds:g}s"
+        shelf = Shelf()
         with (
             jumping(self._clock),
             patch.object(reading, "read_page", self._read_page),
-            patch.dict(os.environ, AIRFLOW_CONN_DOTYPOS_DEFAULT=connection),
+            patch.dict(os.environ, AIRFLOW_CONN_DOTYPOS_DEFAULT=json.dumps(connection)),
+            patch.object(_airflow, "budget_ledger", lambda: lambda digest: shelf),
         ):
             while not self.outcome.finished and len(self.outcome.attempts) < self._give_up:
                 self._attempt()
@@ -264,6 +279,10 @@ def check(outcome: Outcome, case: Case, orders: set[str]) -> None:
     assert outcome.finished, outcome
     assert len(outcome.attempts) <= case.most, outcome
     assert outcome.attempts[-1].window <= 3, outcome
+    if case.budget:
+        assert sum(attempt.refused for attempt in outcome.attempts) == 0, outcome
+        assert sum(attempt.calls for attempt in outcome.attempts) <= 1.05 * len(orders) / 100, outcome
+        assert all(attempt.kept >= 0.95 * attempt.read for attempt in outcome.attempts), outcome
     for attempt in outcome.attempts:
         assert attempt.kept >= 0.9 * attempt.read, outcome
     assert len(outcome.ids) == len(orders)
@@ -278,6 +297,9 @@ FURTHER = [
     Case(4, 0.03, retry_after, "sliding", refused_count)
     for retry_after, refused_count in itertools.product([True, False], [False, True])
 ]
+KNOWN = [
+    Case(threads, 0.03, True, window, True, True) for threads, window in itertools.product([1, 4], CHOICES["window"])
+]
 
 
 def main() -> None:
@@ -290,7 +312,7 @@ def main() -> None:
     _print("|---|---|---|---|---|---|---|---|")
     with Sandbox(Shop.empty()) as sandbox:
         orders = fill(sandbox, asked.rows)
-        for case in [*GRID, *FURTHER]:
+        for case in [*GRID, *FURTHER, *KNOWN]:
             with tempfile.TemporaryDirectory() as lake:
                 outcome = Task(sandbox, case, Path(lake)).run()
             told, counted = ("yes" if one else "no" for one in (case.retry_after, case.refused_count))

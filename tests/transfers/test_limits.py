@@ -25,6 +25,7 @@ def full() -> Iterator[tuple[Sandbox, set[str]]]:
         Case(4, 0.03, False),
         Case(16, 0.03, True),
         Case(16, 0.03, False, "sliding", refused_count=True),
+        Case(1, 0.0, True, "sliding", refused_count=True, budget=True),
     ],
     ids=str,
 )

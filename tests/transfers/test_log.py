@@ -59,6 +59,7 @@ def test_a_short_extraction_with_children(
         f"Extracting orders with order items of U Zlaté lžičky ({sandbox.cloud_ids[0]}).",
         "The window is from 2026-03-01 00:00 to 2026-03-02 00:00 UTC.",
         f"Folder: {folder}",
+        "Reading orders takes at least 1 request.",
         f"Manifest: {folder}/_manifest-0001.json",
         "1 order, 2 order items in 2 files, … kB.",
     ]
@@ -98,15 +99,16 @@ def test_an_extraction_that_is_resumed(
     extract(concurrency=1)
     assert re.fullmatch(r"Checking 1 part \(\d+ kB\) that an earlier attempt has left\.", lines[3])
     assert re.fullmatch(r"Kept from an earlier attempt: \d+ orders\.", lines[4])
-    assert re.fullmatch(r"Small files of orders are merged: 1 instead of \d+\.", lines[5])
-    assert lines[7].startswith("750 orders in 1 file, ")
+    assert re.fullmatch(r"Small files of orders are merged: 1 instead of \d+\.", lines[6])
+    assert lines[8].startswith("750 orders in 1 file, ")
 
 
 def test_everything_and_its_tail(extract: Extract, sandbox: Sandbox, lines: list[str]) -> None:
     extract(entity="tags", since=None)
     assert lines[1] == "The window is from the beginning to 2026-03-02 00:00 UTC."
-    assert lines[3].startswith("Reading on from 2026-03-02 00:00 to ")
-    assert lines[3].endswith(": rows that changed meanwhile have moved there.")
+    assert lines[3] == "Reading tags takes at least 4 requests."
+    assert lines[4].startswith("Reading on from 2026-03-02 00:00 to ")
+    assert lines[4].endswith(": rows that changed meanwhile have moved there.")
 
 
 @pytest.mark.parametrize(

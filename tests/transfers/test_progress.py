@@ -27,7 +27,9 @@ def test_progress_is_told_at_a_human_pace(
     lines = [record.getMessage() for record in caplog.records if "rows/s" in record.getMessage()]
     assert 1 <= len(lines) <= 4
     assert re.match(
-        r"\d+%, about \d+ seconds left: [\d,]+ orders so far \(\d+ pages in \d+ seconds, \d+ rows/s\)", lines[0]
+        r"\d+%, about \d+ requests? and \d+ seconds left: [\d,]+ orders so far "
+        r"\(\d+ pages in \d+ seconds, \d+ rows/s\)",
+        lines[0],
     )
 
 
@@ -87,4 +89,14 @@ class TestWhatIsLeft:
         assert live is not None
         self.walk(pieces, live, 500_000, 100)
         progress.Progress("orders", kept=800).report(100, 2, pieces)
-        assert caplog.messages == ["90%, about 10 seconds left: 900 orders so far (2 pages in 10 seconds, 10 rows/s)."]
+        assert caplog.messages == [
+            "90%, about 1 request and 10 seconds left: 900 orders so far (2 pages in 10 seconds, 10 rows/s)."
+        ]
+
+    def test_in_requests_is_one_for_each_piece_until_its_first_page_shows_how_dense_it_is(self) -> None:
+        pieces = Pieces([self.piece("live", "versionDate"), self.piece("deleted", "versionDate")])
+        assert pieces.requests_left == 2
+        live = pieces.next()
+        assert live is not None
+        live.rate = 0.001
+        assert pieces.requests_left == 10 + 1

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposRateLimitError
-from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.commands.probes import filters, lists, values, versions
 from airflow_provider_dotypos.commands.probes.asking import ProbedCloud, UnclearError
 
@@ -49,6 +48,7 @@ PROBES = (
     Probe(12, "error bodies", "an unknown filter field, and a row that isn't there", values.error_bodies),
     Probe(12, "fields without a value", "fields of a page of some lists", values.nulls),
     Probe(13, "deleted null", "deleted|in|0,1 for a row whose deleted is null", lists.deleted_null),
+    Probe(4, "rows without a change date", "how many of each list have versionDate|eq|null", lists.undated),
     Probe(13, "deleted where it is missing", "deleted|eq|1 on lists without that field", lists.deleted_missing),
     Probe(13, "deleted in rows without it", "fields of a row of tables, reservations, …", lists.deleted_undocumented),
     Probe(4, "lag of versionDate", "the newest rows of three lists, twice, against the server's Date", versions.lag),
@@ -66,9 +66,8 @@ NOT_PROBED = (
 )
 
 
-def examine(settings: Settings) -> list[dict[str, str]]:
+def examine(cloud: ProbedCloud) -> list[dict[str, str]]:
     """Probe a cloud and return the report's rows."""
-    cloud = ProbedCloud(settings)
     answer_to(_FIRST_LOOK, cloud)  # if it fails, the probe with the second look says so
     rows = [_row(probe.point, probe.name, answer_to(probe, cloud), probe.how) for probe in PROBES]
     rows += [_row(point, name, "not probed", why) for point, name, why in NOT_PROBED]

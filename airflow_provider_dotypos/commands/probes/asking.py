@@ -16,6 +16,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposResponseError,
 )
 from airflow_provider_dotypos.api.http import Answer, Request
+from airflow_provider_dotypos.api.markers import Finding
 from airflow_provider_dotypos.api.reading import Row
 from airflow_provider_dotypos.api.refusals import is_foreign
 from airflow_provider_dotypos.api.retry import Patience
@@ -52,6 +53,7 @@ class ProbedCloud:
     :ivar headers: names of the headers of all answers so far.
     :ivar address_length: the length of the last address sent.
     :ivar first_look: the newest rows of some lists before the first probe.
+    :ivar null_markers: what the filter for live and deleted rows was seen to do with a null marker, if it was seen.
     :ivar throttled: how the cloud asked for fewer requests, if it did.
     """
 
@@ -66,6 +68,7 @@ class ProbedCloud:
         self.headers: set[str] = set()
         self.address_length = 0
         self.first_look: Mapping[str, NewestRows] = {}
+        self.null_markers: Finding | None = None
         self.throttled = ""
         self._rate_limit_error: DotyposRateLimitError | None = None
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider_dotypos.api.entities import Entity, entities, find_entity
 from airflow_provider_dotypos.api.page import timestamp
+from airflow_provider_dotypos.api.query import filter_text
 from airflow_provider_dotypos.api.reading import Row
 from airflow_provider_dotypos.commands.probes.asking import (
     NOBODY,
@@ -132,8 +133,32 @@ def deleted_null(cloud: ProbedCloud) -> str:
         id = next((row["id"] for row in rows if row.get("deleted") is None), None)
         if id is not None:
             rows = cloud.list_rows(name, {"limit": 1, "filter": f"deleted|in|0,1;id|eq|{id}"})
+            if rows and rows[0].get("deleted") is not None:
+                raise UnclearError(f"the marker of a row of {name} was set meanwhile")
+            cloud.null_markers = "shows_null" if rows else "hides_null"
             return f"{'there' if rows else 'left out'} (a row of {name})"
     raise UnclearError(f"no row with a null seen in {', '.join(looked)}")
+
+
+def undated(cloud: ProbedCloud) -> str:
+    """Return how many rows of each list that aren't deleted have no change date, so that no window holds them."""
+    names = [entity.name for entity in entities().values() if entity.listed and _may_be_undated(entity)]
+    return each(names, lambda name: _count_undated(cloud, find_entity(name)))
+
+
+def _may_be_undated(entity: Entity) -> bool:
+    return bool(entity.cursors) and all(entity.fields[cursor].nullable for cursor in entity.cursors)
+
+
+def _count_undated(cloud: ProbedCloud, entity: Entity) -> str:
+    filter = filter_text([(cursor, "eq", "null") for cursor in entity.cursors])
+    answer = cloud.ask_list(entity.name, {"limit": 1, "filter": filter})
+    if answer.status == 404:
+        return "none"
+    if answer.status != 200:
+        return f"can't tell: {outcome(answer)}"
+    total = envelope_of(answer).get("totalItemsCount")
+    return f"{total} rows" if rows_of(answer) and total is not None else "some" if rows_of(answer) else "none"
 
 
 def deleted_missing(cloud: ProbedCloud) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import re
 import secrets
 from collections import Counter
@@ -31,10 +30,11 @@ from airflow_provider_dotypos.transfers.files.part import (
     joined,
 )
 from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from airflow_provider_dotypos.transfers.wording import count, size
 
-log = logging.getLogger(__name__)
+log = list_log(__name__)
 
 #: Every name that this package gives, and its generation; nothing else in a folder is ours to remove.
 _OURS = re.compile(

@@ -8,7 +8,6 @@ the set is committed: whatever happens before, a later attempt finds them as it 
 from __future__ import annotations
 
 import errno
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ import msgspec
 from airflow_provider_dotypos.transfers.files.commit import Attempt
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.part import ChildFile, Contents, Part, joined
+from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.wording import spoken
 
-log = logging.getLogger(__name__)
+log = list_log(__name__)
 
 #: Size in bytes below which a file is small.
 SMALL_BYTES = 8 * 2**20

@@ -11,7 +11,6 @@ state store, which has no conditional write, could lose one when two runs write 
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import secrets
 from collections.abc import Callable, Iterator
@@ -22,9 +21,10 @@ from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.files.manifest import Committed
 from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.watermark import Note
 
-log = logging.getLogger(__name__)
+log = list_log(__name__)
 
 #: How many earlier sets a run returns at most. Airflow's database holds them, as XCom and in asset events.
 _MOST_RETURNED = 100

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +24,7 @@ from airflow_provider_dotypos.transfers.files.merge import Merger
 from airflow_provider_dotypos.transfers.files.part import Contents, Part
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
+from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, UNKNOWN
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Walked
@@ -32,7 +32,7 @@ from airflow_provider_dotypos.transfers.sink import Walked
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-log = logging.getLogger(__name__)
+log = list_log(__name__)
 
 
 class FileSink(AbstractContextManager["FileSink"]):

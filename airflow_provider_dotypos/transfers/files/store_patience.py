@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import ssl
 import time
 from collections.abc import Iterator
@@ -14,8 +13,9 @@ from tenacity.wait import wait_random_exponential
 
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.retry import Patience
+from airflow_provider_dotypos.transfers.list_log import list_log
 
-log = logging.getLogger(__name__)
+log = list_log(__name__)
 
 #: Seconds for which a killed task may still use its stores.
 HURRIED = 20.0
