@@ -43,12 +43,14 @@ def options() -> list[Option]:
 def _switch(field: dataclasses.Field[Any]) -> Option:
     """Return the option for a switch. Its help is the switch's description in the docstring of ``Behaviour``."""
     about = dict(re.findall(r":param (\w+): (.*?)(?=\n\s+:param|\Z)", Behaviour.__doc__ or "", re.S))
-    default = "" if field.default is False or field.default == () else f" (default: {field.default})"
+    default = "" if field.default is False or field.default in (None, ()) else f" (default: {field.default})"
     details: dict[str, Any] = {"help": _plain(about[field.name]) + default}
     if isinstance(field.default, bool):
         details |= {"action": "store_true"}
     elif field.name in CHOICES:
         details |= {"choices": CHOICES[field.name], "default": field.default}
+    elif field.default is None:
+        details |= {"type": whole_number(0, 1000), "metavar": "ROWS"}
     elif isinstance(field.default, tuple):
         details |= {"nargs": "*", "default": field.default, "metavar": "FIELD"}
     else:

@@ -50,6 +50,8 @@ class Behaviour:
     :param over_limit: whether a ``limit`` above 100 is refused or cut to 100 [C1, A]. Refusing is the strict choice.
     :param order_version_moves_with_items: whether an order's version date moves when one of its items or payments
         changes [U].
+    :param nested_lists: the most rows that a list nested by ``include`` shows. Shows all by default; whether it does is
+        unknown [U].
     :param unsortable: fields by which lists can't be sorted (400) although the documents say so, such as
         ``tables.locationName``. Whether the documents are right about each field is unknown [U].
     """
@@ -65,6 +67,7 @@ class Behaviour:
     numbers: str = "text"
     over_limit: str = "refused"
     order_version_moves_with_items: bool = False
+    nested_lists: int | None = None
     unsortable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -73,6 +76,8 @@ class Behaviour:
                 raise ValueError(f"{name} must be one of {positions}, not {getattr(self, name)!r}")
         if not 0 <= self.commit_lag < math.inf:
             raise ValueError("commit_lag must be a number of seconds, 0 or more")
+        if self.nested_lists is not None and self.nested_lists < 0:
+            raise ValueError("nested_lists must be a number of rows, 0 or more")
 
     @classmethod
     def combinations(cls, **fixed: Any) -> Iterator[Behaviour]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from airflow.sdk import ObjectStoragePath
 
@@ -12,7 +12,16 @@ from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.markers import DeletedFilter, Division, UndatedRows
 from airflow_provider_dotypos.api.redaction import without_user
-from airflow_provider_dotypos.api.window import Window, instant, time_zone
+from airflow_provider_dotypos.api.window import LONGEST_SETTLE, Window, instant, time_zone
+
+#: How the first read of orders, items and payments is done: each list by itself, or by one walk over orders.
+HistoryWay: TypeAlias = Literal["streams", "nested"]
+
+#: What `history` can be, the default first.
+HISTORY_WAYS: tuple[HistoryWay, ...] = ("streams", "nested")
+
+#: The lists that one walk over orders reads: orders, and what they nest.
+HISTORY_LISTS = ("orders", "order-items", "money-logs")
 
 #: Schemes of the worker's own disk.
 _LOCAL = ("file", "local")
@@ -36,6 +45,26 @@ def check_reading(*, undated_rows: UndatedRows, deleted_filter: DeletedFilter) -
     :raises DotyposInputError: if it isn't.
     """
     Division(deleted_filter, undated_rows)
+
+
+def check_history(history: object, settle: float, entities: Collection[str] | None) -> None:
+    """Raise if a history can't be read as it is asked for.
+
+    :param entities: the names of the lists, if they are known.
+    :raises DotyposInputError: if it can't.
+    """
+    if history not in HISTORY_WAYS:
+        raise DotyposInputError(f"history must be one of {', '.join(HISTORY_WAYS)}, not {history!r} (no template)")
+    if history == "streams":
+        return
+    if settle > LONGEST_SETTLE / 2:
+        raise DotyposInputError(f"settle must be at most {LONGEST_SETTLE / 2:g} with history='nested', not {settle!r}")
+    orders, *nested = HISTORY_LISTS
+    if entities is not None and (orders not in entities or not set(nested) & set(entities)):
+        raise DotyposInputError(
+            f"history='nested' reads {orders} together with {' and '.join(nested)}: entities must name {orders} and "
+            "one of the others"
+        )
 
 
 def check_choice(

@@ -87,11 +87,23 @@ class Crew:
         if shared.error is not None:
             raise shared.error
 
+    def help(self, is_over: Callable[[], bool]) -> None:
+        """Walk pieces of any list, until something is over that this thread waits for.
+
+        :param is_over: returns whether it is. Whoever ends it calls `notify`.
+        """
+        while (work := self._wait_for(self._work, is_over)) is not None:
+            self._walk_piece(*work)
+
+    def notify(self) -> None:
+        """Have idle threads look again for what they wait for."""
+        with self._changed:
+            self._changed.notify_all()
+
     def moved(self, pieces: Pieces, piece: Piece) -> None:
         """Note that a piece under way has shown another page: it may be worth splitting now."""
         if self._idle and pieces.is_worth_splitting(piece):
-            with self._changed:
-                self._changed.notify_all()
+            self.notify()
 
     def _submit(
         self, pool: ThreadPoolExecutor, lists: Mapping[KeyT, Callable[[], ResultT]]
@@ -102,7 +114,7 @@ class Crew:
             self._lists = list(outcomes)
         # Behind the lists in the pool's queue: a thread comes here when no list is left to begin.
         for _ in range(self.threads - 1):
-            pool.submit(self._help)
+            pool.submit(self.help, lambda: not self._lists_left)
         return outcomes
 
     def _run_alone(self, lists: Mapping[KeyT, Callable[[], ResultT]]) -> Iterator[tuple[KeyT, Future[ResultT]]]:
@@ -124,11 +136,6 @@ class Crew:
             with self._changed:
                 self._lists_left -= 1
                 self._changed.notify_all()
-
-    def _help(self) -> None:
-        """Walk pieces of any list, until all lists have ended."""
-        while (work := self._wait_for(self._work, lambda: not self._lists_left)) is not None:
-            self._walk_piece(*work)
 
     def _work(self) -> tuple[_SharedWalk, Piece] | None:
         """Take a piece of the walk that has most to share; ``None`` if there is nothing to take at the moment."""

@@ -62,24 +62,32 @@ def extract(
         )
         ((_, outcome),) = crew.run({selection.entity.name: coordinate}, reader.cancel)
         return outcome.result()
+    return fill(sink, lambda: Engine(selection, reader, sink, settle, new_progress, crew).walk(window), reader)
+
+
+def fill(sink: Sink[ResultT], walk: Callable[[], Walked], reader: Reader) -> ResultT:
+    """Bring rows into a sink and commit it; return the sink's result, of an earlier commit if there is one.
+
+    :param walk: brings the rows.
+    """
     with sink:
         if (finished := sink.finished) is not None:
             return finished
+        before = reader.requests
         try:
-            walked = Engine(selection, reader, sink, settle, new_progress, crew).walk(window)
-            return sink.commit(walked, reader.check_cancelled)
+            return sink.commit(walk(), reader.check_cancelled)
         except SupersededError:
             return sink.give_way()
         except BaseException as error:
             sink.leave()
             if isinstance(error, DotyposError):
                 error.brought_rows = sink.has_kept_rows
-            if reader.requests >= _MANY and not sink.has_kept_rows:
+            if reader.requests - before >= _MANY and not sink.has_kept_rows:
                 log.warning(
                     "Nothing that %d requests brought can be kept for the next attempt. It is one instant with very "
                     "many rows, or rows without a cursor, which count only when all of them are read. Under the same "
                     "limit the next attempt may fare alike: ask for a window or a filter that divides these rows.",
-                    reader.requests,
+                    reader.requests - before,
                 )
             raise
 
@@ -126,7 +134,7 @@ class Engine:
         self._progress = self._new_progress(entity.name, self._kept_rows)
         self._walk_all(pieces)
         tail = None
-        if window.since is None and entity.cursors:
+        if window.since is None and entity.cursors and not self._selection.slice:
             tail = self._reader.tail(window.until, self._settle)
         if tail is not None:
             log.info("Reading on %s: rows that changed meanwhile have moved there.", period(tail))
@@ -154,10 +162,11 @@ class Engine:
 
     def _pieces(self, window: Window, *, without_cursor: bool) -> Iterator[Piece]:
         selection = self._selection
-        return self._reader.pieces(
+        pieces = self._reader.pieces(
             selection.entity, window, selection.conditions, selection.warehouse_id, without_cursor,
             selection.division, self._one_filter,
         )  # fmt: skip
+        return (_of_slice(piece, selection.slice) for piece in pieces) if selection.slice else pieces
 
     def _open_pieces(self, start: int) -> Iterator[Piece]:
         """Yield each stream from a cursor on, without an end.
@@ -207,6 +216,10 @@ class Engine:
                 self._progress.report(len(batch.rows), self._reader.requests, pieces)
                 self._crew.moved(pieces, piece)
             writer.end()
+
+
+def _of_slice(piece: Piece, slice: str) -> Piece:
+    return Piece(replace(piece.stream, name=f"{slice}-{piece.stream.name}"), piece.lo, piece.hi, piece.parent)
 
 
 def gaps(piece: Piece, ranges: Iterable[Range]) -> Iterator[Piece]:

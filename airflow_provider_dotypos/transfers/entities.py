@@ -136,7 +136,7 @@ class DotyposEntitiesTransferOperator(TransferTask):
         """Return what the task has done, for the log."""
         rows = sum(result["rows"] for result in results.values())
         files = sum(result.get("files", 0) for result in results.values())
-        requests = sum(transfer.reader.requests for transfer in self._lists)
+        requests = sum(reader.requests for reader in self._readers)
         amounts = ", ".join([count(rows, "rows"), count(files, "files"), count(requests, "requests")])
         told = f"{len(results)} of {count(len(self._lists), 'lists')}: {amounts}."
         nothing_new = [transfer.name for transfer in self._lists if transfer.nothing_new and not transfer.results]

@@ -41,6 +41,8 @@ class Selection:
     :param asked_for: how the fields were chosen; a part of `shape`.
     :param division: how the rows are divided into streams. It has no part in `shape`: rows are of the same shape,
         however they were read.
+    :param slice: which rows of the set these are, if others come from elsewhere. It begins the names of their streams,
+        so that no attempt takes them for all rows, and what changes meanwhile is left to the next window.
     """
 
     entity: Entity
@@ -54,6 +56,7 @@ class Selection:
     open_end: bool
     asked_for: tuple[object, ...]
     division: Division = field(default_factory=Division)
+    slice: str = ""
 
     @classmethod
     def of(

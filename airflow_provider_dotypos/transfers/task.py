@@ -31,6 +31,7 @@ from airflow_provider_dotypos.transfers.list_transfer import ListTransfer
 if TYPE_CHECKING:
     from airflow.sdk import Asset, BaseOperatorLink, Context
 
+    from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.api.entities import Entity
     from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
     from airflow_provider_dotypos.api.reading import Reader
@@ -133,9 +134,14 @@ class TransferTask(BaseOperator):
             self._hook.cancel()
         self._cancel()
 
+    @property
+    def _readers(self) -> list[Reader]:
+        """What reads the lists."""
+        return [transfer.reader for transfer in self._lists]
+
     def _cancel(self) -> None:
-        for transfer in self._lists:
-            transfer.reader.cancel()
+        for reader in self._readers:
+            reader.cancel()
 
     def _extract(self, context: Context) -> None:
         """Extract all lists. `_lists` says then what came of each."""
@@ -154,6 +160,7 @@ class TransferTask(BaseOperator):
         for transfer in self._lists:
             with self._speaking_of(transfer), self._errors_of(transfer):
                 self._begin(context, transfer)
+        self._arrange(context, client)
         crew = Crew(client.settings.max_concurrency)
         extractions = {
             transfer: functools.partial(self._extract_list, context, transfer, crew)
@@ -189,20 +196,25 @@ class TransferTask(BaseOperator):
 
     def _extract_list(self, context: Context, transfer: ListTransfer, crew: Crew) -> Any:
         """Extract a list in a thread of the crew, and return the sink's result."""
-        from airflow_provider_dotypos.transfers.engine import extract
-
-        selection, window, reader = transfer.selection, transfer.window, transfer.reader
+        window = transfer.window
         assert window is not None
         with self._speaking_of(transfer):
             try:
                 for line in self._opening(transfer, window):
                     self.log.info("%s", line)
-                sink = self._sink(context, selection, window)
-                return extract(selection, window, reader, sink, settle=self.settle, crew=crew)
+                return self._commit_list(context, transfer, window, crew)
             except DotyposError as error:
                 if concerns_all_calls(error):
                     crew.begin_no_more()
                 raise
+
+    def _commit_list(self, context: Context, transfer: ListTransfer, window: Window, crew: Crew) -> Any:
+        """Bring a list's rows into a sink, and return the sink's result."""
+        from airflow_provider_dotypos.transfers.engine import extract
+
+        selection = transfer.selection
+        sink = self._sink(context, selection, window)
+        return extract(selection, window, transfer.reader, sink, settle=self.settle, crew=crew)
 
     @contextmanager
     def _errors_of(self, transfer: ListTransfer) -> Iterator[None]:
@@ -235,6 +247,9 @@ class TransferTask(BaseOperator):
 
     def _prepare(self) -> None:
         """Make ready for the lists, and raise if that is impossible, before anything is asked for."""
+
+    def _arrange(self, context: Context, client: DotyposClient) -> None:
+        """Decide how the lists are read, once their windows are known."""
 
     def _selections(self, cloud_id: int) -> Sequence[Selection]:
         """Return what to read of each list."""
@@ -282,13 +297,16 @@ class TransferTask(BaseOperator):
 
     def _next_window(self, watermark: Watermark[Any], until: str | date, reader: Reader) -> Window:
         """Return the window that continues from a watermark."""
-        due = instant(until, "run_after") - round(self.settle * 1000)  # so early that it needn't be waited for
         return watermark.window(
-            due,
+            self._due(until),
             start=self._start(),
             lookback=self.lookback // _MILLISECOND,
             settled=functools.partial(self._settled, reader),
         )
+
+    def _due(self, until: str | date) -> int:
+        """Return where a window ends that continues from a watermark: so early that it needn't be waited for."""
+        return instant(until, "run_after") - round(self.settle * 1000)
 
     def _settled(self, reader: Reader, due: int) -> int:
         """Return where a run's window can end: at its own time, unless the server's clock is far behind it."""

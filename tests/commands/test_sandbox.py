@@ -31,11 +31,12 @@ def test_every_switch_is_an_option(command: Command, parsed: list[argparse.Names
         "2",
         "--order-version-moves-with-items",
         "--timestamp-zone=+01:00",
+        "--nested-lists=3",
     ]
     command("sandbox", *switches, "--order-version-moves-with-items")
     (args,) = parsed
     assert (args.ties, args.commit_lag, args.order_version_moves_with_items) == ("shuffled", 2.0, True)
-    assert (args.timestamp_zone, args.port, args.days) == ("+01:00", 8765, 60)
+    assert (args.timestamp_zone, args.nested_lists, args.port, args.days) == ("+01:00", 3, 8765, 60)
 
 
 def test_it_takes_a_limit(

@@ -15,3 +15,5 @@ def test_behaviours_combine() -> None:
     for seconds in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="commit_lag must be a number of seconds"):
             Behaviour(commit_lag=seconds)
+    with pytest.raises(ValueError, match="nested_lists must be a number of rows"):
+        Behaviour(nested_lists=-1)

@@ -9,7 +9,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,11 +19,13 @@ from airflow_provider_dotypos.api.markers import DELETED_FILTERS, UNDATED_ROWS
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
+from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from tests.api.test_walk import KINDS, WINDOW, fill, inside
 from tests.api.walking import HOUR, UNTIL, Drift, drive, drive_together, empty_shop
 from tests.transfers import limits
 from tests.transfers.files.test_snapshots import NAMES, check_removals
+from tests.transfers.histories import Case, check_case
 from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_promises
 from tests.transfers.test_storms import Reaper, apart
 from tests.transfers.turns import Death, by_turns
@@ -151,6 +153,20 @@ def snapshot_storm(seed: int, api: Sandbox) -> Figures:
     return Figures(requests=len(api.requests) - before)
 
 
+def history_storm(seed: int, api: Sandbox) -> Figures:
+    """Read a history from nested lists by attempts that meet the limit, and the next window."""
+    chance = random.Random(seed)
+    behaviour = replace(any_behaviour(chance, lags=[0.0, 50.0]), nested_lists=chance.choice([None, None, 0, 2, 4]))
+    names = chance.choice([HISTORY_LISTS, HISTORY_LISTS[:2], HISTORY_LISTS[::2]])
+    limited = [chance.randrange(15) for _ in range(chance.randrange(3))]
+    rate, orders = chance.choice([0.0, 0.5, 4.0]), chance.choice([0, 40, 230, 500])
+    before = len(api.requests)
+    with lake() as folder:
+        rows = check_case(api, Case(behaviour, seed, rate, orders, names, limited, chance.choice([1, 1, 2, 5])), folder)
+    api.faults.clear()
+    return Figures(rows, len(api.requests) - before)
+
+
 #: All scenarios, by name. They share the time alike.
 SCENARIOS: dict[str, Scenario] = {
     "walk": walk_storm,
@@ -158,6 +174,7 @@ SCENARIOS: dict[str, Scenario] = {
     "kill": kill_storm,
     "limit": limit_storm,
     "snapshot": snapshot_storm,
+    "history": history_storm,
 }
 
 

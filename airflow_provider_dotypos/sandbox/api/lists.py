@@ -65,7 +65,7 @@ def page(
             return Page(404, b"")  # an empty list is 404 with an empty body [D]
         bodies = main
         if asked.include:
-            full = (with_children(shop, cloud_id, table.entity, row, asked, edge) for row in shown)
+            full = (with_children(shop, cloud_id, table.entity, row, asked, behaviour) for row in shown)
             bodies = [wire.encode_row(row, behaviour) for row in full]
         envelope = msgspec.json.encode(_envelope(table.entity, asked, behaviour, len(rows), len(shown)))
         # With include, the ETag covers the main rows only [D].
@@ -92,26 +92,25 @@ def single(
     asked = query.parse(table.entity, params, behaviour)
     with shop.lock:
         row = shop.get(cloud_id, entity, id, **placeholders)
-        edge = _edge(shop, behaviour)
-        row = table.state_at(row, edge) if row is not None else None
+        row = table.state_at(row, _edge(shop, behaviour)) if row is not None else None
         if row is None:
             raise not_found(f"{entity} {id}")
         body = main = wire.encode_stored(table, row, behaviour)
         if asked.include:
-            body = wire.encode_row(with_children(shop, cloud_id, table.entity, row, asked, edge), behaviour)
+            body = wire.encode_row(with_children(shop, cloud_id, table.entity, row, asked, behaviour), behaviour)
         return Page(200, body, row_etag(main))
 
 
-def with_children(shop: Rows, cloud_id: int, entity: Entity, row: Row, asked: query.Query, edge: int | None) -> Row:
+def with_children(shop: Rows, cloud_id: int, entity: Entity, row: Row, asked: query.Query, behaviour: Behaviour) -> Row:
     """Return the row with the rows that ``include`` nests below it."""
-    full = dict(row)
+    full, edge = dict(row), _edge(shop, behaviour)
     for name in asked.include:
         table = shop.table(cloud_id, entity.includes[name].entity)
         states = (table.state_at(child, edge) for child in table.children(row["id"]))
         children = [child for child in states if child is not None and not child.get("deleted")]
         if name == "orderItems" and "orderItems.openOrderItems" in asked.named_filters:
             children = [child for child in children if is_open(child)]
-        full[name] = children
+        full[name] = children[: behaviour.nested_lists]
     return full
 
 

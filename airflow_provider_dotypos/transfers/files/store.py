@@ -13,7 +13,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -140,6 +140,14 @@ class Store:
             self.patiently(lambda: self._fs.rm_file(self._at(name)))
         except FileNotFoundError:
             return
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it, if it is there."""
+        with suppress(FileNotFoundError):
+            self.patiently(lambda: self._fs.rm(self._path, recursive=True))
+        if self._local is not None:
+            with suppress(OSError):  # one isn't empty, or there is none
+                os.removedirs(self._local.parent)
 
     @contextmanager
     def staging(self) -> Iterator[Path]:

@@ -271,3 +271,14 @@ def test_include_nests_items_and_payments(shop: Shop) -> None:
     assert second["moneyLogs"][0]["amount"] == "12.5"
     (open_one,) = ask(shop, "orders", include="orderItems", namedFilter="openOrders;orderItems.openOrderItems")
     assert (open_one["id"], len(open_one["orderItems"])) == (str(order["id"]), 1)
+
+
+def test_nested_lists_may_be_cut(shop: Shop) -> None:
+    cloud = shop.cloud_ids[0]
+    order = shop.insert(cloud, "orders")["id"]
+    for _ in range(3):
+        shop.insert(cloud, "order-items", {"_orderId": order})
+    include = "orderItems,moneyLogs"
+    assert len(ask(shop, "orders", include=include)[0]["orderItems"]) == 3
+    assert len(ask(shop, "orders", Behaviour(nested_lists=2), include=include)[0]["orderItems"]) == 2
+    assert len(ask(shop, "order-items", Behaviour(nested_lists=2))) == 3

@@ -42,7 +42,7 @@ def part_rows(part: BinaryIO, file_format: str, compression: str | None, columns
             arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
             yield from rows_of_arrays(arrays, columns)
     else:
-        yield from map(decode_row, _text_rows(part, file_format, compression, columns))
+        yield from map(decode_row, text_rows(part, file_format, compression, columns))
 
 
 def part_batches(
@@ -57,7 +57,7 @@ def part_batches(
         return
     arrow, _ = require_pyarrow("reading as Arrow")
     table = arrow.Table(columns)
-    yield from map(table.batch, _some(_text_rows(part, file_format, compression, columns)))
+    yield from map(table.batch, some(text_rows(part, file_format, compression, columns)))
 
 
 def _parquet_batches(part: BinaryIO) -> Iterator[Any]:
@@ -65,7 +65,7 @@ def _parquet_batches(part: BinaryIO) -> Iterator[Any]:
     return cast("Iterator[Any]", parquet.ParquetFile(part).iter_batches(ROWS_AT_ONCE))
 
 
-def _text_rows(part: BinaryIO, file_format: str, compression: str | None, columns: Columns) -> Iterator[msgspec.Raw]:
+def text_rows(part: BinaryIO, file_format: str, compression: str | None, columns: Columns) -> Iterator[msgspec.Raw]:
     """Yield the rows of a text file as JSON."""
     plain = gzip.GzipFile(fileobj=part) if compression == "gzip" else part
     file = io.BufferedReader(cast("io.RawIOBase", plain), _BUFFER)
@@ -82,7 +82,7 @@ def _csv_rows(file: io.BufferedReader[io.RawIOBase], columns: Columns) -> Iterat
         yield row_of_cells(header, [cell.replace(NO_CHARACTER, "\0") for cell in record], kinds)
 
 
-def _some(rows: Iterable[msgspec.Raw]) -> Iterator[list[msgspec.Raw]]:
+def some(rows: Iterable[msgspec.Raw]) -> Iterator[list[msgspec.Raw]]:
     """Yield rows in lists."""
     some: list[msgspec.Raw] = []
     size = 0
