@@ -10,12 +10,16 @@ CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
 BIN         := $(VENV)/bin
 PIP         := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
+# The fleet runs on the newest Airflow only. Celery's libraries stay out of the tests' environment.
+FLEET             := .venv-fleet
+FLEET_CONSTRAINTS := constraints/airflow-3.3.2.txt tests/fleet/constraints.txt
+
 # Nothing outside this folder is written: neither pip's cache nor Airflow's home.
 export PIP_CACHE_DIR ?= $(CURDIR)/.work/pip
 export AIRFLOW_HOME  := $(CURDIR)/.work/airflow-$(AIRFLOW)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sandbox test storms lint bench entities costs wheel clean chromium
+.PHONY: help setup demo ui sandbox test storms fleet lint bench entities costs wheel clean chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +40,9 @@ test: $(VENV)/.ready-dev chromium ## Run the tests (PYTEST="-k walk" for some of
 
 storms: $(VENV)/.ready-dev ## Test the promises for 12 minutes, with new seeds (STORMS="--minutes 2" for less)
 	@$(BIN)/python -m tests.storms $(STORMS)
+
+fleet: $(FLEET)/.ready ## Run what large users run, with accidents: PostgreSQL, Redis, Celery, S3 (10 minutes)
+	@$(FLEET)/bin/python -m tests.fleet
 
 lint: $(VENV)/.ready-dev ## Run ruff (with Airflow's rules, and its formatter) and mypy --strict
 	@$(BIN)/python -m ruff check .
@@ -70,6 +77,16 @@ $(VENV)/.ready-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "Installing Airflow $(AIRFLOW), the provider and the requirements of its tests into $(VENV) (once, a minute or two) ..."
 	@$(PIP) -e '.[dev]'
 	@touch $(VENV)/.ready $@
+
+# Airflow's provider for Celery needs Python 3.11.
+$(FLEET)/.ready: pyproject.toml tests/fleet/requirements.txt $(FLEET_CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make fleet needs Python 3.11 or later; $(PYTHON) isn't. Choose another: make fleet PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing Airflow, Celery and the provider into $(FLEET) (once, a minute or two) ..."
+	@$(PYTHON) -m venv $(FLEET)
+	@$(FLEET)/bin/python -m pip install --quiet --disable-pip-version-check $(addprefix -c ,$(FLEET_CONSTRAINTS)) \
+	  -r tests/fleet/requirements.txt -e .
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -73,8 +73,6 @@ class DotyposBudgetError(DotyposError):
     :ivar reason: why it won't do later either, as ``retry_table`` knows it, or ``None``.
     """
 
-    too_long_to_wait = True
-
     def __init__(
         self,
         message: str,
@@ -87,6 +85,7 @@ class DotyposBudgetError(DotyposError):
         self.budget = budget
         self.retry_at = retry_at
         self.reason = reason
+        self.too_long_to_wait = reason is None
 
 
 def judged(error: DotyposBudgetError, requests: int, what: str) -> DotyposBudgetError:

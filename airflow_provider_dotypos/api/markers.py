@@ -121,11 +121,15 @@ class Division:
     ) -> None:
         """Note, where that is left open, what a walk by two filters has shown of one filter.
 
+        Where nothing keeps it, it isn't worth a request.
+
         :param unmarked: the id of a row whose marker is null, if the walk has shown one.
         :param whole: whether it has shown all rows that aren't deleted.
         :param filtered: returns the marker of a row, if the filter for live and deleted rows shows it.
         """
         if self.deleted_filter != "auto" or not entity.deleted_filterable or entity.null_markers:
+            return
+        if self.findings.store is None:
             return
         known = finding = self.findings.get(entity.name)
         if unmarked is not None and (whole or known is None):

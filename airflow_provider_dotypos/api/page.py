@@ -66,6 +66,13 @@ class Page:
         """The rows' cursors by their ids."""
         return {id: moment for id, moment in zip(self.ids, self.cursors, strict=True) if moment is not None}
 
+    def moment(self, index: int) -> int:
+        """Return the cursor of a row that has one."""
+        moment = self.cursors[index]
+        if moment is None:
+            raise TypeError("every row of a stream with a cursor was checked to have one")
+        return moment
+
     def size(self, asked: int) -> int:
         """Return the number of rows of a full page: the limit asked for, unless the server caps it lower."""
         return min(asked, self.per_page) if self.per_page else asked

@@ -52,7 +52,7 @@ class DotyposListsError(DotyposError):
 
 def concerns_all_calls(error: DotyposError) -> bool:
     """Return whether any other call by the same connection would fail alike now."""
-    if isinstance(error, _OF_ALL) or getattr(error, "too_long_to_wait", False):
+    if isinstance(error, _OF_ALL) or error.too_long_to_wait:
         return True
     if isinstance(error, DotyposApiError):
         of_cloud = error.path.rpartition("/")[0].endswith("/clouds")

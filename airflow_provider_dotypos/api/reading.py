@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import random
 import threading
 import time
@@ -16,15 +15,14 @@ from airflow_provider_dotypos.api.entities import CLOUDS, Entity, find_entity, f
 from airflow_provider_dotypos.api.errors import (
     DotyposInputError,
     DotyposNotFoundError,
-    DotyposResponseError,
     DotyposValidationError,
     DotyposWalkError,
 )
 from airflow_provider_dotypos.api.headers import EMPTY_LISTS
-from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.markers import Division
 from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page
 from airflow_provider_dotypos.api.passes import Wait
+from airflow_provider_dotypos.api.places import Places, row_of
 from airflow_provider_dotypos.api.query import (
     MAX_LIMIT,
     Filter,
@@ -34,7 +32,6 @@ from airflow_provider_dotypos.api.query import (
     list_params,
     window_conditions,
 )
-from airflow_provider_dotypos.api.retry_table import OTHER_CLOUD
 from airflow_provider_dotypos.api.settling import Settling
 from airflow_provider_dotypos.api.streams import Piece, Stream, streams
 from airflow_provider_dotypos.api.walk import RUN_AGAIN, Batch, Query, walk
@@ -52,7 +49,7 @@ class Reader:
         self._client = client
         self._counting = threading.Lock()
         self._settling = Settling(client)
-        self._known_parents: set[str | None] = set()
+        self._places = Places(client)
         self.requests = 0
 
     @property
@@ -102,7 +99,7 @@ class Reader:
         elif id is not None:
             raise DotyposInputError(f"{name} is one object and has no rows: call get({name!r}) without an id")
         params = {"include": ",".join(include_names(entity, include)) or None}
-        return self._client.call("GET", path, params=params, decode=_row)
+        return self._client.call("GET", path, params=params, decode=row_of)
 
     def rows(
         self,
@@ -134,7 +131,7 @@ class Reader:
             asked = params | {"page": str(number)} if entity.paged else {}
             page = self._page(path, asked)
             if page is EMPTY and number == 1:
-                self._check_place(entity, parent)
+                self._places.check(entity, parent)
                 page = self._page(path, asked)
             if before is not None and before.contradicted_by(size, number, page):
                 page = self._page(path, asked)  # rows may have left meanwhile: the second answer is believed
@@ -168,7 +165,7 @@ class Reader:
         params = list_params(entity, filter=conditions, include=include, limit=limit, page=number)
         page = self._page(entity.url_path(parent), params if entity.paged else {}, None)
         if page is EMPTY and number == 1:
-            self._check_place(entity, parent)
+            self._places.check(entity, parent)
         return page
 
     def changes(
@@ -302,19 +299,8 @@ class Reader:
         self._settling.meet()
 
     def check_cloud(self) -> Row:
-        """Return the cloud's row, so that a wrong cloud doesn't pass for an empty list.
-
-        :raises DotyposConfigurationError: if no cloud is named.
-        :raises DotyposNotFoundError: if there is no such cloud.
-        """
-        cloud_id = self.cloud_id
-        try:
-            row = self._client.call("GET", f"/clouds/{cloud_id}", decode=functools.partial(_cloud_row, cloud_id))
-        except DotyposNotFoundError as error:
-            origin = self._client.settings.origin_of(cloud_id)
-            raise DotyposNotFoundError(error.refusal, f"There is no cloud {cloud_id}: check {origin}.") from None
-        self._client.note_cloud()
-        return row
+        """Return the cloud's row, so that a wrong cloud doesn't pass for an empty list, see `Places`."""
+        return self._places.check_cloud()
 
     def clouds(self) -> list[Row]:
         """Return the clouds that the refresh token may use, by a token without a cloud."""
@@ -332,7 +318,7 @@ class Reader:
             left = time.monotonic()
             page = self._answer(entity, query, path, include, piece.stream)
             if page is EMPTY:
-                self._check_place(entity, piece.parent, again=query.again)
+                self._places.check(entity, piece.parent, again=query.again)
                 page = self._answer(entity, query, path, include, piece.stream)
             if window is None or self._settling.counts(window.until, left):
                 return page
@@ -371,20 +357,6 @@ class Reader:
             self._client.note_cloud()
         return page
 
-    def _check_place(self, entity: Entity, parent: str | None, again: bool = False) -> None:
-        """Raise unless what a list lies below exists: an empty list looks like a wrong path.
-
-        What an answer has shown to exist isn't asked for: a cloud in this process, a parent by this reader.
-
-        :param again: whether to ask for it all the same: the list lacks rows that it had a moment ago.
-        """
-        if entity.parent is not None:
-            if again or parent not in self._known_parents:
-                self.get(entity.parent.entity, parent)
-                self._known_parents.add(parent)
-        elif entity.in_cloud and (again or not self._client.knows_cloud):
-            self.check_cloud()
-
     def _parents(
         self, entity: Entity, parent: str | None, window: windows.Window, division: Division
     ) -> Iterator[str | None]:
@@ -400,26 +372,8 @@ class Reader:
                 division.learn(above, unmarked, whole=True, filtered=self.markers_by_filter)
                 rows += self.rows(above.name, filter="deleted|eq|1")
             ids = {str(row["id"]): None for row in rows}
-            self._known_parents.update(ids)
+            self._places.note_parents(ids)
             yield from ids
         else:
-            self._check_place(entity, parent, again=True)  # whoever names it may be wrong
+            self._places.check(entity, parent, again=True)  # the id may be mistyped
             yield parent
-
-
-def _cloud_row(cloud_id: int, answer: Answer) -> Row:
-    """Return a cloud's row. A proxy in between may answer 200 with an object of its own."""
-    row = _row(answer)
-    if str(row.get("id")) != str(cloud_id):
-        raise DotyposResponseError(
-            f"answered {answer.status} with an object that isn't cloud {cloud_id}",
-            reason=OTHER_CLOUD,
-        )
-    return row
-
-
-def _row(answer: Answer) -> Row:
-    row = answer.json()
-    if not isinstance(row, dict):
-        raise DotyposResponseError(f"answered {answer.status} with {type(row).__name__} where one row was expected")
-    return row

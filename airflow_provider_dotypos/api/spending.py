@@ -50,10 +50,11 @@ _USE = 120.0
 _LONGEST_REQUEST = 3600.0
 
 #: The first block is this part of the budget. Each one is twice the one before, up to the largest part.
-_FIRST_PART, _LARGEST_PART = 15, 5
+_FIRST_PART, _LARGEST_PART = 10, 5
 
-#: Seconds after which a claim that is still in the ledger stays there: no read and write takes longer.
-_SETTLE = 1.0
+#: Seconds after which a claim that is still in the ledger stays there: no read and write together takes longer. A
+#: process that has taken half of that to read, because it is slow or was suspended, reads again, so many times.
+_SETTLE, _READ_AGAIN = 2.0, 5
 
 #: Seconds after which a ledger that couldn't be reached is tried again, and the part of the budget used until then.
 _UNREACHABLE_FOR, _UNREACHABLE_PART = 60.0, 4
@@ -262,8 +263,7 @@ class Spending:
         return 0.0
 
     def _claim_among_others(self, register: Register, terms: _Terms) -> Flow[float]:
-        began = time.monotonic()
-        others = yield from self._others(register, terms)
+        others, began = yield from self._others(register, terms)
         with self._guard:
             counting = [*others.values(), *self._own().values()]
             size = self._next_size(terms.budget)
@@ -289,7 +289,7 @@ class Spending:
         counted = "by this process alone"
         if self._register is not None:
             try:
-                others = yield from self._others(self._register, terms)
+                others, _ = yield from self._others(self._register, terms)
                 yield from self._write(self._register, others)
                 counted = f"by all tasks ({self._register.name})"
             except _UnreachableError as error:
@@ -298,10 +298,14 @@ class Spending:
             counting = [*others.values(), *self._own().values()]
         _log_used(terms.budget, counting, counted, "at the end")
 
-    def _others(self, register: Register, terms: _Terms) -> Flow[dict[str, Entry]]:
-        """Return what other processes have claimed."""
-        entries = yield from self._read(register, terms)
-        return {name: entry for name, entry in entries.items() if not name.startswith(self._name)}
+    def _others(self, register: Register, terms: _Terms) -> Flow[tuple[dict[str, Entry], float]]:
+        """Return what other processes have claimed, and since when that may be out of date."""
+        for _ in range(_READ_AGAIN):
+            began = time.monotonic()
+            entries = yield from self._read(register, terms)
+            if time.monotonic() - began < _SETTLE / 2:
+                return {name: entry for name, entry in entries.items() if not name.startswith(self._name)}, began
+        raise _UnreachableError("it takes too long to read")
 
     def _read(self, register: Register, terms: _Terms) -> Flow[dict[str, Entry]]:
         text: str | None = yield from _tried(register.read)

@@ -1,25 +1,33 @@
 """What a walk is made of: streams, disjoint sets of an entity's rows, and pieces of them.
 
-**Live and deleted rows.** Lists without a filter on ``deleted`` are documented to hold the rows that aren't deleted,
-null markers among them. What ``deleted|in|0,1`` does with a null is unknown [U]. So there are two streams, ``live``
-without the filter and ``deleted``, which hold every row whatever it does. Where the filter hides nothing, one stream
-with it (``both``) holds the same rows (see ``markers`` for when that is known).
+**Live and deleted rows.** Lists without a filter on ``deleted`` hold the rows that aren't deleted, null markers among
+them [D]. What ``deleted|in|0,1`` does with a null is unknown [U]. So there are two streams, ``live`` without the filter
+and ``deleted``: together they hold every row, whatever the filter does. Where it hides no row, one stream with it,
+``both``, holds the same rows, and a change of the marker is one of its changes like any other. *Assumed:* that it hides
+none, as was found out (``markers``), or said by a person. A row whose null marker it hides is missed.
 
-**Rows without a cursor** are in a stream of their own. They belong to no window.
+**Rows without a cursor** are in a stream of their own (``-null``). No window holds them, so a window may leave them to
+the reads from the beginning. A row that loses its cursor, or is made without one, comes with the next of these.
 
 **Two cursors.** A row belongs to a window if either cursor lies in it, and it is delivered under the first of them that
 does. Stream 1 walks by the first cursor, A, and delivers all that it shows. Stream 2 walks by the second, B, and passes
-over the rows whose A lies in the window. A only moves up, and the window has settled when the walk begins, so a change
-moves A to the window's end or beyond. A row that stream 2 passes over has A in the window at that moment, so it has had
-this A since before the walk began: stream 1 has delivered it under this A, if it has been there, or will deliver it,
-unless it changes before. Then A leaves the window, and the row belongs to a later one. A row that stream 2 delivers has
-its A outside at that moment. If it doesn't change, its A was outside all the time, and stream 1 doesn't show it. So a
-row that doesn't change is delivered once.
+over the rows whose A lies in the window. *Assumed:* A only moves up, and each change moves A or B. The window has
+settled, so a change moves a cursor to the window's end or beyond.
 
-Whether A lies in the window shows in the row itself, except for a tick that the window's edge cuts in two: of a row in
-it, the API shows only the tick [A]. Such rows are asked for by their ids and the exact edges (``walk``). A window from
-the beginning holds most rows under both cursors, and would read them twice. There stream 2 is two streams, whose
-filters say where A lies: in no window yet, or nowhere.
+- A row that stream 2 passes over has A in the window at that moment, so it has had this A since the window settled.
+  Stream 1 has delivered it by then, or will, unless it changes first. Then it belongs to a later window.
+- A row that stream 2 delivers has A outside at that moment. If the row doesn't change, A was outside all the time, and
+  stream 1 doesn't show it.
+
+So a row that doesn't change is delivered once, in whatever order, and by whatever attempts, the streams are walked.
+Whether A lies in the window shows in the row itself, except in a tick that an edge of the window cuts in two: of A the
+API may show only the tick [A]. Such rows are asked for by their ids and the exact edges. A window from the beginning
+holds most rows under both cursors, and would read them twice. There stream 2 is two streams, whose filters say where A
+lies: behind the window, or nowhere. Where a walk has no end, A may move into it at any time, so nothing is passed over.
+
+**Parts are kept by the names of streams**, also by an attempt that divides the rows differently, as more is known by
+then, or by another version. A name therefore stands for the same rows for good. A set is made of the parts of one
+attempt's streams, which are disjoint; what others have read under other names isn't in it, and is read again.
 """
 
 from __future__ import annotations

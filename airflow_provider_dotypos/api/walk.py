@@ -7,7 +7,8 @@ number.
 **The proof**, for a window ``[lo, hi)`` whose end lies in the settled past:
 
 1. A row that doesn't change keeps its cursor ``v``. A row that changes gets a cursor at or after ``hi`` and leaves the
-   window for good: it belongs to a later one. So rows of the window only ever leave it.
+   window for good: it belongs to a later one. So rows of the window only ever leave it. That ``hi`` has settled is
+   assumed of the server's clock and ours together: an answer counts if both had come so far (``settling``).
 2. The API shows ``v`` cut to a *tick* (1 ms, or 1 s where no fraction is shown), but filters and sorts by ``v`` itself.
    That ``v`` is cut, not rounded, is assumed [A]. A full page sorted by the cursor alone therefore holds every row of
    the ticks before its last row's tick, and perhaps only some of that last tick. The rows before that tick are
@@ -30,7 +31,7 @@ number.
    it delivers it. A piece is split only above what is claimed, at a whole second, which no tick crosses. If a piece is
    split while its page is on the way, the page is delivered up to the new end only.
 
-A walk is made of streams, disjoint sets of rows (``streams``).
+A walk is made of streams, disjoint sets of rows. ``streams`` says under which assumptions they hold every row once.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ class _Walker:
                 yield self._batch(page, claimed, before=claimed)
                 return
             end = hi
-            first, last = self._floor(_cursor(page, 0)), self._floor(_cursor(page, -1))
+            first, last = self._floor(page.moment(0)), self._floor(page.moment(-1))
             left = page.rows_left(MAX_LIMIT)
             if first < last:
                 held = {id: moment for id, moment in page.moments.items() if moment >= last}
@@ -304,14 +305,17 @@ class _Walker:
     def _set_apart(self, page: Page) -> Generator[Query, Page | None, Page]:
         """Return the page, and say which of its rows the streams of earlier cursors deliver, see ``streams``."""
         elsewhere: set[str] = set()
-        for cursor, moments in zip(self._stream.earlier, page.earlier, strict=bool(page.rows)):
+        for cursor, moments in zip(self._stream.earlier, page.earlier, strict=False):
             tick = self._earlier_ticks[cursor] = min(self._earlier_ticks.get(cursor, SECOND), tick_of(moments))
             inside, unclear = self._stream.divide(zip(page.ids, moments, strict=True), tick)
             elsewhere |= inside
-            if unclear:
+            # A wrong answer without rows would repeat them, so it is asked for once more.
+            for _ in range(2 if unclear else 0):
                 answer = _answered((yield Query(self._stream.asking_for(unclear, cursor))))
                 elsewhere |= set(answer.ids)
-        return replace(page, elsewhere=frozenset(elsewhere))
+                if answer.ids:
+                    break
+        return replace(page, elsewhere=frozenset(elsewhere)) if elsewhere else page
 
     def _lacks(self, known: Mapping[str, int], left: int, page: Page) -> bool:
         """Return whether an answer lacks what is known of its range.
@@ -323,7 +327,7 @@ class _Walker:
             return len(page.rows) < left or not known.keys() <= set(page.ids)
         if not (known and self._order()):
             return False  # a full page without an order may hold any rows
-        end = self._floor(_cursor(page, -1))
+        end = self._floor(page.moment(-1))
         return not {id for id, at in known.items() if at < end} <= set(page.ids)
 
     def _excludable(self, ids: Iterable[str]) -> list[str]:
@@ -348,7 +352,7 @@ class _Walker:
             for i, deleted in enumerate(page.deleted)
             if (self._stream.deleted is None or self._stream.deleted == bool(deleted))
             and page.ids[i] not in page.elsewhere
-            and (before is None or _cursor(page, i) < before)
+            and (before is None or page.moment(i) < before)
             and (without is None or page.ids[i] not in without)
         ]
         unmarked = None
@@ -390,10 +394,3 @@ def _answered(page: Page | None) -> Page:
 
 def _has_no_rows(page: Page) -> bool:
     return not page.rows
-
-
-def _cursor(page: Page, index: int) -> int:
-    moment = page.cursors[index]
-    if moment is None:
-        raise TypeError("every row of a stream with a cursor was checked to have one")
-    return moment

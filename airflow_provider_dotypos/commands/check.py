@@ -9,6 +9,7 @@ from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError, DotyposInputError
 from airflow_provider_dotypos.commands.options import CLOUD_ID, CONN_ID, OUTPUT, Option
 from airflow_provider_dotypos.commands.output import ATTENTION, WELL, Report, note, tell
+from airflow_provider_dotypos.connections.errors import ConnectError
 
 
 def options() -> list[Option]:
@@ -86,7 +87,6 @@ def _save(conn_id: str, finding: str | None) -> None:
         note("Nothing was saved: no row with a null deletion marker was seen, or the probe couldn't tell.")
         return
     from airflow_provider_dotypos.connections import stored
-    from airflow_provider_dotypos.connections.errors import ConnectError
 
     try:
         stored.update(conn_id, extra={"deleted_filter": finding}, user=getpass.getuser())

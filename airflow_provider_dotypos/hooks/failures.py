@@ -70,7 +70,9 @@ def decision(
     :param resumes: whether the task resumes its work where it ended. Any throttling puts it off.
     """
     if isinstance(error, DotyposListsError):
-        return _decision_on_all(decision(failure, first_put_off) for failure in error.failures.values())
+        return _decision_on_all(
+            decision(failure, first_put_off, resumes=resumes) for failure in error.failures.values()
+        )
     if error.permanent:
         return Decision("fail")
     at = error.retry_at

@@ -152,6 +152,9 @@ class DotyposEntitiesTransferOperator(TransferTask):
             if not isinstance(failure, (DotyposError, OSError)):  # a mistake in a program: its frames say where
                 log.error("%s has failed.", name, exc_info=failure)
         errors = {name: as_dotypos_error(failure) for name, failure in failures.items()}
+        brought_rows = any(transfer.was_read for transfer in self._lists)
+        for error in errors.values():
+            error.brought_rows = error.brought_rows or brought_rows
         if all(concerns_all_calls(error) for error in errors.values()):
             return max(errors.values(), key=_passes_at)
         by_message: dict[str, list[str]] = {}
@@ -193,5 +196,4 @@ def entity_names(entities: str | Sequence[str]) -> list[str]:
 
 def _passes_at(error: DotyposError) -> float:
     """Return when what an error says is over, in epoch seconds; 0 if it doesn't say that."""
-    at = getattr(error, "retry_at", None)
-    return 0.0 if at is None else at.timestamp()
+    return 0.0 if error.retry_at is None else error.retry_at.timestamp()

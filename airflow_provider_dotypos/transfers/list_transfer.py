@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dotypos.api.errors import DotyposError
+
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.reading import Reader
     from airflow_provider_dotypos.api.window import Window
@@ -42,6 +44,12 @@ class ListTransfer:
     def waits(self) -> bool:
         """Whether it could be extracted, but was neither extracted nor failed."""
         return self.window is not None and self.error is None and not self.results
+
+    @property
+    def was_read(self) -> bool:
+        """Whether this task has extracted it, or read a part of it that the next attempt keeps."""
+        kept = isinstance(self.error, DotyposError) and self.error.brought_rows
+        return kept or (self.error is None and bool(self.results) and self.reader.requests > 0)
 
     def finish(self, result: Any, start: int | None) -> None:
         """Note what the sink has committed, and move the watermark.

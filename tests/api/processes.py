@@ -81,7 +81,7 @@ class World:
     :ivar refused: how many requests it refused, if it has a limit.
     """
 
-    def __init__(self, budget: Budget, seed: int, slowest: float = 0.9, limit: Limit | None = None) -> None:
+    def __init__(self, budget: Budget, seed: int, slowest: float = 1.8, limit: Limit | None = None) -> None:
         self.budget = budget
         self.chance = random.Random(seed)
         self.clock = Clock()

@@ -113,10 +113,10 @@ def test_retry_after_is_read_in_both_its_forms(value: str | None, seconds: float
 
 
 def test_all_errors_can_be_caught_from_one_module() -> None:
-    from airflow_provider_dotypos.api import errors
+    from airflow_provider_dotypos.api import budget, errors, reach
     from airflow_provider_dotypos.transfers import errors as of_transfers
 
-    things = vars(errors) | vars(of_transfers)
+    things = vars(errors) | vars(reach) | vars(budget) | vars(of_transfers)
     defined = {name for name, thing in things.items() if isinstance(thing, type) and issubclass(thing, Exception)}
     assert defined == set(exceptions.__all__)
     assert all(issubclass(getattr(exceptions, name), exceptions.DotyposError) for name in defined)

@@ -196,10 +196,14 @@ def test_what_can_hide_no_row_contradicts_nothing(rows: int, number: int, told: 
 
 @pytest.mark.parametrize("marker", [True, 1, 1.0, "1", "true"])
 def test_a_deleted_row_is_marked_in_any_kind(marker: object) -> None:
-    assert read_page(msgspec.json.encode([{"id": 1, "deleted": marker}, {"id": 2, "deleted": None}]), None).deleted == [
-        True,
-        False,
-    ]
+    rows = [{"id": 1, "deleted": marker}, {"id": 2, "deleted": None}, {"id": 3}, {"id": 4, "deleted": False}]
+    assert read_page(msgspec.json.encode(rows), None).deleted == [True, None, None, False]
+
+
+def test_further_cursors_are_read_with_a_row() -> None:
+    rows = [{"id": 1, "versionDate": 5, "stock": "1000"}, {"id": 2, "versionDate": 6}]
+    page = read_page(msgspec.json.encode(rows), "versionDate", ("stock", "modified"))
+    assert (page.cursors, page.earlier) == ([5, 6], [[1000, None], [None, None]])
 
 
 @pytest.mark.parametrize("id", [None, "abc", "", 1.5, "9" * 25, "9" * 19, 2**63, -(2**63) - 1])
@@ -217,7 +221,7 @@ def test_envelopes_and_bare_arrays_numbers_and_texts_are_read_alike() -> None:
     for row in ({"id": "1", "versionDate": "1000"}, {"id": 1, "versionDate": 1000, "deleted": None}):
         for body in ([row], {"data": [row], "perPage": "100"}, {"data": [row], "perPage": 100, "nextPage": None}):
             page = read_page(msgspec.json.encode(body), "versionDate")
-            assert (page.ids, page.cursors, page.deleted) == (["1"], [1000], [False])
+            assert (page.ids, page.cursors, page.deleted) == (["1"], [1000], [None])
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.none(), st.lists(st.text()))))

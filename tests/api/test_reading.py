@@ -1,4 +1,4 @@
-"""Single rows, plain lists and the walk, over real sockets (`reading`)."""
+"""Single rows, plain lists and the walk, over real sockets (`reading`, `places`)."""
 
 from __future__ import annotations
 

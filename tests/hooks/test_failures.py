@@ -249,6 +249,22 @@ def test_put_offs_end_after_a_day_unless_the_attempt_brought_rows(error: Dotypos
     assert decision(brought, first_put_off(25), resumes=resumes).action == "again"
 
 
+def test_of_several_lists_what_can_be_cured_gets_its_chance_first() -> None:
+    """A put-off, to the latest of all moments, comes before Airflow's retries, and these before the end."""
+    put_off, later = (error_for("GET", "/v2/x", 429, {"Retry-After": seconds}, b"") for seconds in ("3600", "7200"))
+    fault, permanent = error_for("GET", "/v2/x", 500, {}, b""), error_for("GET", "/v2/x", 400, {}, b"")
+
+    def decided(*failures: DotyposError) -> Decision:
+        lists = {str(number): failure for number, failure in enumerate(failures)}
+        return decision(errors.DotyposListsError("some lists", lists), resumes=True)  # type: ignore[arg-type]
+
+    assert decided(permanent, put_off, later, fault) == Decision("again", later.retry_at)
+    assert decided(permanent, fault) == Decision("default")
+    assert decided(permanent, permanent) == Decision("fail")
+    short = error_for("GET", "/v2/x", 429, {}, b"")
+    assert decided(short, fault).action == "again"  # type: ignore[arg-type]
+
+
 def test_what_does_not_go_on_where_it_ended_is_not_put_off_unless_it_was_told_a_long_wait() -> None:
     for error in (refusal(), refusal("90")):
         with pytest.raises(DotyposRateLimitError), airflow_failures("x"):

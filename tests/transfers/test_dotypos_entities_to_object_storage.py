@@ -184,7 +184,7 @@ def test_watermarks_may_be_kept_on_one_asset_in_either_form(lake: Lake) -> None:
     newer = lake.insert("orders", "tags")
     third = lake.many("third", "orders, tags", outlets=kept)
     assert [ids(third["entities"][name]) for name in ("orders", "tags")] == [[newer[0]], [newer[1]]]
-    assert len(lake.assets[kept[0].uri]) == 2
+    assert len([key for key in lake.assets[kept[0].uri] if "null-markers" not in key]) == 2
     assert lake.events[kept[0]].extra == third
 
 

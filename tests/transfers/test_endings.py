@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos._compat import fail_exception, reschedule_exception
-from airflow_provider_dotypos.api import retry
+from airflow_provider_dotypos.api import channel, retry
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.sandbox import Fault, Limit, Sandbox
 from airflow_provider_dotypos.transfers import engine, piece_writer
@@ -302,3 +303,32 @@ def test_the_log_says_if_nothing_of_many_requests_can_be_kept(
     with pytest.raises(PutOff):
         extract(concurrency=1)
     assert "Nothing that 119 requests brought can be kept" in caplog.text
+
+
+def test_an_instant_that_a_budget_never_lets_be_read_fails_at_once_and_says_what_to_do(
+    extract: Extract, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = sandbox.connection(sandbox.cloud_ids[0])
+    connection["extra"]["request_budget"] = "20/30min"
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(connection))
+    channel.forget_tokens()
+    for _ in range(2500):
+        sandbox.shop.insert(sandbox.cloud_ids[0], "orders", {"versionDate": SINCE_MS + HOUR_MS})
+    with pytest.raises(fail_exception(), match="requests have not been enough for the rows of one instant"):
+        extract(concurrency=1)
+
+
+def test_a_used_up_budget_keeps_the_rows_and_puts_the_task_off(
+    extract: Extract, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = sandbox.connection(sandbox.cloud_ids[0])
+    connection["extra"]["request_budget"] = "20/30min"
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(connection))
+    fill(sandbox, 2500)
+    channel.forget_tokens()
+    with pytest.raises(PutOff):
+        extract(concurrency=4)
+    assert len(sandbox.requests) == 20
+    channel.forget_tokens()  # as if the window were over
+    assert extract(concurrency=4)["rows"] == 2500
+    assert len(sandbox.requests) <= 20 + 12

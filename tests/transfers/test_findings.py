@@ -172,6 +172,11 @@ def test_the_connection_says_what_holds_where_nothing_else_is_known(
     assert taxes.lists(start=start)[0] == requests
 
 
+def test_a_window_of_its_own_spends_no_request_on_what_nothing_keeps(taxes: Taxes) -> None:
+    taxes.insert(None)
+    assert taxes.lists(since="2026-01-01T00:00:00Z", until=taxes.now + timedelta(minutes=1))[0] == 2
+
+
 def test_a_finding_that_somebody_has_set_to_something_else_is_none(taxes: Taxes) -> None:
     taxes.run()
     taxes.runs.asset[f"dotypos/{taxes.cloud}/taxes/null-markers"] = "perhaps"

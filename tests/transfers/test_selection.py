@@ -64,6 +64,8 @@ def test_sets_and_watermarks_of_earlier_versions_are_found_again(
         ("orders", {"columns": "note", "exclude": "paid"}, "not both"),
         ("orders", {"columns": ""}, "columns is empty"),
         ("tables", {"snapshot": True, "exclude": "name"}, "snapshot writes the ids of all rows"),
+        ("taxes", {"undated_rows": "never"}, "undated_rows must be one of full, always, not 'never'"),
+        ("taxes", {"deleted_filter": None}, "deleted_filter must be one of auto, one, two, not None"),
     ],
     ids=str,
 )
