@@ -496,3 +496,18 @@ def test_lines_of_the_log_name_their_list(lake: Lake, caplog: pytest.LogCaptureF
     assert [line for line in lines if line.startswith("orders: 1 order in 1 file, ")]
     assert re.fullmatch(r"4 of 4 lists: 4 rows, 4 files, \d+ requests\.", lines.pop())
     assert all(line.split(":")[0] in SOME for line in lines), lines
+
+
+@needs_state
+def test_a_quiet_hour_of_all_lists_costs_a_request_each_and_a_sign_in(lake: Lake) -> None:
+    """Products need two, those of a warehouse four, and the warehouses themselves are asked for twice more."""
+    lake.insert("warehouses")  # beside the one that there is
+    lake.many("first", "all")
+    lake.asked()
+    channel.forget_tokens()  # an hour later, in another process
+    lake.now += timedelta(hours=1)
+    result = lake.many("quiet", "all")
+    asked = lake.asked()
+    assert len(result["entities"]) == len(cloud_lists()) == 30
+    assert sum(asked.values()) <= 40, asked
+    assert asked.pop("token") == 1
