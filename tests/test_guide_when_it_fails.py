@@ -29,6 +29,9 @@ from airflow_provider_dotypos.api.window import Clocks, Window, seconds_until_se
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
 from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
+from airflow_provider_dotypos.sandbox.api import lists
+from airflow_provider_dotypos.sandbox.errors import RefusedError
+from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import DotyposEntitiesToObjectStorageOperator
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from tests.transfers.test_watermark import Kept, watermark
 
@@ -84,6 +87,17 @@ class Trial:
         }
         return self.end(lambda: DotyposToObjectStorageOperator(**arguments | changed).execute(self.context))
 
+    def extract_many(self) -> str:
+        """Extract a day of two lists in one task, and return the message with which that ends and the log."""
+        arguments: dict[str, Any] = {
+            "task_id": "lists",
+            "entities": "orders,tags",
+            "destination": str(self.folder),
+            "since": "2026-01-01T00:00:00Z",
+            "until": "2026-01-02T00:00:00Z",
+        }
+        return self.end(lambda: DotyposEntitiesToObjectStorageOperator(**arguments).execute(self.context))
+
     def meet(self, kind: str, **fault: Any) -> str:
         """Extract a day from a server with a fault."""
         self.sandbox.faults.append(Fault(kind, times=999, path="/orders", **fault))
@@ -127,6 +141,31 @@ def on_an_older_airflow(trial: Trial) -> str:
 def without_pyarrow(trial: Trial) -> str:
     trial.monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     return trial.extract(file_format="parquet")
+
+
+def more_rows_of_an_instant_than_a_budget_allows(trial: Trial) -> str:
+    moment = int(datetime(2026, 1, 1, 12, tzinfo=timezone.utc).timestamp() * 1000)
+    for _ in range(1_000):
+        trial.sandbox.shop.insert(trial.sandbox.cloud_ids[0], "suppliers", {"versionDate": moment})
+    trial.connect({"request_budget": "10/30min"})
+    return trial.extract(entity="suppliers")
+
+
+def a_list_that_fails(trial: Trial) -> str:
+    trial.sandbox.faults.append(Fault("500", times=999, path="/tags"))
+    return trial.extract_many()
+
+
+def a_list_that_is_forbidden(trial: Trial) -> str:
+    answer = lists.page
+
+    def page(shop: Shop, cloud_id: int, entity: str, *args: Any, **more: Any) -> lists.Page:
+        if entity == "tags":
+            raise RefusedError(403, "FORBIDDEN", "no")
+        return answer(shop, cloud_id, entity, *args, **more)
+
+    trial.monkeypatch.setattr(lists, "page", page)
+    return trial.extract_many()
 
 
 def lost_write(trial: Trial) -> str:
@@ -197,6 +236,7 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "… is a bare date: name its zone": lambda t: t.extract(since="2026-01-01"),
     "… in the future": lambda t: t.extract(until=datetime.now(timezone.utc) + timedelta(days=3)),
     "going on from the last success needs Airflow 3.3": on_an_older_airflow,
+    "… requests have not been enough for the rows of …": more_rows_of_an_instant_than_a_budget_allows,
     "needs pyarrow": without_pyarrow,
     "may or may not have been carried out": lost_write,
     "The conn_id … isn't defined": without_a_connection,
@@ -207,8 +247,10 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "something between this machine and Dotypos answered in its place": lambda t: t.meet("403-html"),
     "has passed by one clock only": one_clock,
     "Nothing was committed, as rows could be lost": rows_out_of_order,
+    "… of … lists failed": a_list_that_fails,
     "Check destination": lambda t: t.extract(destination="/proc/nowhere"),
     "The task gives its slot back until …": lambda t: t.meet("429", retry_after="1700"),
+    "… lists: … Skipped: …": a_list_that_is_forbidden,
     "nothing has settled since …": nothing_settled,
     "have been read by later runs": a_late_run,
     "The set exists already, with … It is kept": twice,

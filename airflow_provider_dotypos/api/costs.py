@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from airflow_provider_dotypos.api.budget import Budget
 from airflow_provider_dotypos.api.entities import Entity
@@ -14,9 +13,6 @@ from airflow_provider_dotypos.api.window import Window
 
 #: Rows that a full page of a walk in order brings: its last row comes again with the next page (``walk``, 2).
 _NEW_ROWS = MAX_LIMIT - 1
-
-#: Requests of the lists that orders bring: a look at whether they bring all, and payments without an order.
-_NESTED: Mapping[str, int] = {"order-items": 2, "money-logs": 3}
 
 #: Characters that the id of a row takes in an address: most ids have 16 digits, and a comma follows.
 _ID_CHARACTERS = 17
@@ -65,7 +61,8 @@ def nested_requests(entity: Entity, requests: int) -> int:
 
     :param requests: what it takes by itself.
     """
-    return _NESTED.get(entity.name, requests)
+    # Orders are read to their open end. Of what they bring, pages are compared, and payments without an order are read.
+    return {"orders": requests + 1, "order-items": 2, "money-logs": 3}.get(entity.name, requests)
 
 
 def seconds_needed(requests: int, budget: Budget) -> float:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from airflow_provider_dotypos.api.entities import Entity, find_entity
-from airflow_provider_dotypos.api.errors import DotyposPermissionError
+from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.page import Page, decode_row
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple
+from airflow_provider_dotypos.api.reach import concerns_all_calls
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.window import Window
 
@@ -151,17 +152,19 @@ class ListCounter:
         self._shows_null = shows_null
         self._counted: dict[str, Rows] = {}
 
-    def lists(self, wanted: Iterable[Entity]) -> Iterator[tuple[Entity, Counted | DotyposPermissionError]]:
-        """Yield each list with what is known of it, or with why it may not be read. Parents come before their children.
+    def lists(self, wanted: Iterable[Entity]) -> Iterator[tuple[Entity, Counted | DotyposError]]:
+        """Yield each list with what is known of it, or with why it can't be read. Parents come before their children.
 
-        :raises DotyposError: if the API refuses for another reason. What was yielded before holds.
+        :raises DotyposError: if all others would fail alike. What was yielded before holds.
         """
         waiting = sorted(wanted, key=lambda entity: (not entity.includes, entity.name))
         while waiting:
             entity = waiting.pop(0)
             try:
                 counted = self._count(entity, allowed=self._left - sum(map(_least_requests, waiting)))
-            except DotyposPermissionError as error:
+            except DotyposError as error:
+                if concerns_all_calls(error):
+                    raise
                 yield entity, error
             else:
                 self._counted[entity.name] = counted.rows

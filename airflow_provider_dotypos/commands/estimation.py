@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow_provider_dotypos.api.budget import Budget
+from airflow_provider_dotypos.api.budget import Budget, DotyposBudgetError
 from airflow_provider_dotypos.api.costs import list_requests, nested_requests, seconds_needed
 from airflow_provider_dotypos.api.entities import Entity, cloud_lists
 from airflow_provider_dotypos.api.errors import (
     DotyposInputError,
-    DotyposPermissionError,
     DotyposRateLimitError,
 )
 from airflow_provider_dotypos.api.estimate import Counted, ListCounter
 from airflow_provider_dotypos.api.markers import Division
+from airflow_provider_dotypos.api.reach import forbids_one_list
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.window import Window, duration
@@ -27,7 +27,7 @@ from airflow_provider_dotypos.transfers.arguments import check_times
 from airflow_provider_dotypos.transfers.selection import check_selection
 from airflow_provider_dotypos.transfers.wording import count
 
-#: An estimate that is throttled stops, and shows what it has.
+#: An estimate waits for no limit and no budget. It stops, and shows what it has.
 _PATIENCE = Patience(faults=4.0, throttling=0.0)
 
 #: The limit that two public sources name [D2], for connections without a budget.
@@ -60,12 +60,12 @@ def estimate_report(args: argparse.Namespace) -> Report:
     remarks: dict[str, str] = {}
     try:
         for entity, result in counter.lists(wanted):
-            if isinstance(result, DotyposPermissionError):
-                remarks[entity.name] = "forbidden"
-                note(str(result))
-            else:
+            if isinstance(result, Counted):
                 counted[entity.name] = result
-    except DotyposRateLimitError as error:
+            else:
+                remarks[entity.name] = "forbidden" if forbids_one_list(result) else "failed"
+                note(str(result))
+    except (DotyposRateLimitError, DotyposBudgetError) as error:
         note(f"Stopped: {error}")
     prices = _prices([*counted.values()], window or Window.of(None, _now()), reader, history=args.history)
     budget = settings.request_budget or _KNOWN_LIMIT

@@ -76,6 +76,27 @@ def test_a_forbidden_list_is_shown_as_such_and_the_others_go_on(
     assert "employees" in done.err
 
 
+def test_a_list_that_fails_is_shown_as_such_and_the_others_go_on(
+    sandbox: Sandbox, command: Command, refuse: Refuse
+) -> None:
+    refuse("employees", RefusedError(400, violations=[("deleted", "unsupported filter condition")]))
+
+    done = command("estimate", "customers", "employees", "tags", "-o", "json")
+
+    assert done.code == 3
+    assert [line["precision"] for line in done.rows] == ["exact", "failed", "exact"]
+    assert "unsupported filter condition" in done.err
+
+
+def test_a_cloud_that_is_forbidden_is_asked_for_once(sandbox: Sandbox, command: Command, refuse: Refuse) -> None:
+    refuse("all", RefusedError(403, "CLOUD_FORBIDDEN", "no"))
+
+    done = command("estimate")
+
+    assert (done.code, done.out) == (1, "")
+    assert len(sandbox.requests) <= 3  # the sign-in, and a list
+
+
 def test_under_a_limit_it_stops_with_what_it_has(sandbox: Sandbox, command: Command) -> None:
     sandbox.limit = Limit(3, 1800)
     try:
@@ -89,15 +110,29 @@ def test_under_a_limit_it_stops_with_what_it_has(sandbox: Sandbox, command: Comm
     assert "429" in done.err
 
 
+def test_when_the_budget_is_used_up_it_stops_with_what_it_has(
+    sandbox: Sandbox, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = sandbox.connection()
+    connection["extra"]["request_budget"] = "10/30min"
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(connection))
+
+    done = command("estimate", *cloud_lists()[:12], "-o", "json")
+
+    assert done.code == 3
+    assert len(sandbox.requests) == 10
+    assert [line["precision"] for line in done.rows] == ["exact"] * 9 + ["not asked"] * 3
+    assert "The request budget, 10/30min, is used up" in done.err
+
+
 def test_a_history_is_cheaper_than_its_three_lists(sandbox: Sandbox, command: Command) -> None:
     three = by_entity(command("estimate", "orders", "order-items", "money-logs", "-o", "json"))
     history = by_entity(command("estimate", "--history", "-o", "json"))
 
     assert [*history] == ["orders", "order-items", "money-logs"]
-    assert history["orders"]["requests"] == three["orders"]["requests"]
-    for child in ("order-items", "money-logs"):
-        saved = int(three[child]["requests"]) - int(history[child]["requests"])
-        assert saved == int(three[child]["a history saves"])
+    for name in history:
+        saved = int(three[name]["requests"]) - int(history[name]["requests"])
+        assert saved == int(three[name]["a history saves"])
     assert int(three["order-items"]["a history saves"]) > 0
 
 
