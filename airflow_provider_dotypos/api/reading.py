@@ -226,7 +226,7 @@ class Reader:
         """
         for id in self._parents(entity, parent, window, division or Division()):
             for stream in streams(entity, window, conditions, one_filter):
-                if without_cursor or stream.cursor is not None:
+                if without_cursor or stream.cursor is not None or not entity.cursors:
                     yield Piece(stream, window.since, window.until, id)
 
     def reads_as_one(self, entity: Entity, window: windows.Window, division: Division) -> bool:
