@@ -12,7 +12,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from airflow_provider_dotypos.sandbox import Behaviour
 from benchmarks import limited
 from benchmarks.machine import machine
 from benchmarks.pipelines import SETTLE, OneTask, Peer, Pipeline, TaskEach, doubled, missing
-from benchmarks.scenes import END, MONTH_LISTS, Changing, Scene, month
+from benchmarks.scenes import MONTH_LISTS, Changing, Scene, month
 from benchmarks.turns import keep
 from tests.transfers.limits import Outcome
 
@@ -40,16 +39,12 @@ def peer(name: str, *, nested: bool = False) -> Make:
 PEERS: Mapping[str, Make] = {"dlt": peer("dlt"), "Airbyte": peer("airbyte")}
 
 
-def history(kind: type[TaskEach], **arguments: Any) -> Make:
-    """Return what makes a pipeline of ours that reads a month's history."""
-    start = (END - timedelta(days=31)).isoformat()
-    return lambda scene, folder, lists: kind(scene, folder, lists, start=start, **arguments)
+def nested(scene: Scene, folder: Path, lists: Sequence[str]) -> Pipeline:
+    """Make a pipeline of ours that reads a history from orders with their items and payments."""
+    return OneTask(scene, folder, lists, history="nested")
 
 
-HISTORIES: Mapping[str, Make] = {
-    "ours, three streams": history(TaskEach),
-    "ours, nested": history(OneTask, history="nested"),
-}
+HISTORIES: Mapping[str, Make] = {"ours, three streams": TaskEach, "ours, nested": nested}
 PEERS_HISTORIES: Mapping[str, Make] = {
     "dlt, three resources": peer("dlt"),
     "Airbyte, three streams": peer("airbyte"),

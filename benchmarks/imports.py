@@ -21,6 +21,7 @@ MODULES = (
     "airflow_provider_dotypos.hooks.dotypos",
     "airflow_provider_dotypos.operators.dotypos",
     "airflow_provider_dotypos.transfers.dotypos_to_object_storage",
+    "airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage",
     "airflow.providers.http.operators.http",
 )
 

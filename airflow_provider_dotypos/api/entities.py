@@ -1,8 +1,9 @@
 """The table of what the API holds: entities with their paths, cursors and fields, and what each of these allows.
 
 To add an entity, add one row to ``entity_table``. No code that reads, extracts or lists entities knows one by name,
-except `CLOUDS`, which all others lie below. The commands' probes name the lists that they examine, the sandbox's shop
-names what it sells, and transfers have an argument for each parent of a list (``warehouse_id``).
+except `CLOUDS`, which all others lie below. A nested history names orders and what they nest. The commands' probes name
+the lists that they examine, the sandbox's shop names what it sells, and transfers have an argument for each parent of a
+list (``warehouse_id``).
 
 **Fields** stand one a line, as ``name:type(length)?/GROUPS^! marks -> entity  # remark``. All but name and type are
 optional:

@@ -44,7 +44,7 @@ def _report(args: argparse.Namespace) -> Report:
         from airflow_provider_dotypos.commands.probes import examine
         from airflow_provider_dotypos.commands.probes.asking import ProbedCloud
 
-        note("Asking about 130 small questions, only reading; this may take a minute.")
+        note("Asking about 120 small questions, only reading; this may take a minute.")
         cloud = ProbedCloud(settings)
         rows = examine(cloud)
         if args.save:

@@ -136,7 +136,7 @@ def _choices(prices: Mapping[str, _Price], budget: Budget) -> Iterator[dict[str,
         "a task for each list": 0,
         "one task for all of them": max(0, len(prices) - 1),
         "one filter for live and deleted rows": sum(price.one_filter for price in prices.values()),
-        "orders with their items and payments": sum(price.nested for price in prices.values()),
+        "orders with their items and payments": max(0, sum(price.nested for price in prices.values())),
     }
     for number, (choice, saves) in enumerate(savings.items()):
         requests -= saves

@@ -16,7 +16,7 @@ from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
-from airflow_provider_dotypos.transfers.selection import Selection
+from airflow_provider_dotypos.transfers.selection import Selection, Slice
 from airflow_provider_dotypos.transfers.sink import Range, Sink, SupersededError, Walked
 from airflow_provider_dotypos.transfers.wording import count, period, spoken
 
@@ -134,7 +134,7 @@ class Engine:
         self._progress = self._new_progress(entity.name, self._kept_rows)
         self._walk_all(pieces)
         tail = None
-        if window.since is None and entity.cursors and not self._selection.slice:
+        if window.since is None and entity.cursors and self._selection.slice is None:
             tail = self._reader.tail(window.until, self._settle)
         if tail is not None:
             log.info("Reading on %s: rows that changed meanwhile have moved there.", period(tail))
@@ -143,7 +143,9 @@ class Engine:
             self._walk_to_the_open_end((tail or window).until)
         if not self._one_filter:
             # Rows that earlier attempts have read were not looked at.
-            whole = window.since is None and not self._selection.conditions and not self._kept_rows
+            whole = window.since is None and not (
+                self._selection.conditions or self._selection.slice or self._kept_rows
+            )
             division.learn(entity, self._unmarked, whole=whole, filtered=self._reader.markers_by_filter)
         return Walked(tail, self._reader.requests, self._crew.threads, self._one_filter, undated)
 
@@ -166,7 +168,7 @@ class Engine:
             selection.entity, window, selection.conditions, selection.warehouse_id, without_cursor,
             selection.division, self._one_filter,
         )  # fmt: skip
-        return (_of_slice(piece, selection.slice) for piece in pieces) if selection.slice else pieces
+        return pieces if selection.slice is None else (_of_slice(piece, selection.slice) for piece in pieces)
 
     def _open_pieces(self, start: int) -> Iterator[Piece]:
         """Yield each stream from a cursor on, without an end.
@@ -218,8 +220,12 @@ class Engine:
             writer.end()
 
 
-def _of_slice(piece: Piece, slice: str) -> Piece:
-    return Piece(replace(piece.stream, name=f"{slice}-{piece.stream.name}"), piece.lo, piece.hi, piece.parent)
+def _of_slice(piece: Piece, slice: Slice) -> Piece:
+    stream = piece.stream
+    if stream.cursor is None:
+        return piece
+    name, conditions = f"{slice.name}-{stream.name}", (*stream.conditions, slice.condition)
+    return Piece(replace(stream, name=name, conditions=conditions), piece.lo, piece.hi, piece.parent)
 
 
 def gaps(piece: Piece, ranges: Iterable[Range]) -> Iterator[Piece]:

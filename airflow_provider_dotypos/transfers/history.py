@@ -44,7 +44,7 @@ from airflow_provider_dotypos.transfers.list_log import list_log, speaking_of
 from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.rows.columns import Columns
-from airflow_provider_dotypos.transfers.selection import Selection
+from airflow_provider_dotypos.transfers.selection import Selection, Slice
 from airflow_provider_dotypos.transfers.sink import Walked
 from airflow_provider_dotypos.transfers.wording import spoken
 
@@ -60,9 +60,9 @@ ORDERS = HISTORY_LISTS[0]
 #: Where nested orders lie below the destination, until the sets that are made of them are committed.
 NESTED_FOLDER = "_nested"
 
-#: Which rows of an entity are read by a list of their own, because they come nested in no order.
-_WITHOUT_ORDER: Mapping[str, Triple] = {
-    "money-logs": ("transactionType", "notin", ",".join(PAYMENTS_OF_ORDERS)),
+#: Which rows of an entity are read by its own list, because they come nested in no order.
+_WITHOUT_ORDER: Mapping[str, Slice] = {
+    "money-logs": Slice("without-order", ("transactionType", "notin", ",".join(PAYMENTS_OF_ORDERS))),
 }
 
 #: Rows that are asked for at once of the orders with the longest lists, and how many of these orders there are at most.
@@ -219,7 +219,7 @@ class NestedHistory:
             return Walked(tail, nested.manifest.requests)
         others = 0
         if each.name in _WITHOUT_ORDER:
-            selection = replace(each.selection, conditions=(_WITHOUT_ORDER[each.name],), slice="without-order")
+            selection = replace(each.selection, slice=_WITHOUT_ORDER[each.name])
             Engine(selection, each.reader, sink, self._settle, Progress, crew).walk(self._window)
             others = sum(part.rows for part in sink.attempt.parts if part.high is not None)
         _NestedCheck(each, nested, self._selection.children[each.name]).check(others)
@@ -272,7 +272,7 @@ class _NestedCheck:
         for number, (order, children) in enumerate(by_order):
             ids = []
             for child in children:
-                rows += child.moment is not None
+                rows += 1
                 ids.append(child.id)
                 if child.id in expected and self._content(child.row) != self._content(expected.pop(child.id)):
                     raise NestedError(f"A row of {self._name} isn't the same when an order nests it")

@@ -28,6 +28,17 @@ from airflow_provider_dotypos.transfers.rows.columns import Columns, Names, colu
 
 
 @dataclass(frozen=True)
+class Slice:
+    """Some of a list's rows with a cursor, and all without one. What changes meanwhile is left to the next window.
+
+    :param name: what the names of its streams begin with, so that no attempt takes them for all rows.
+    """
+
+    name: str
+    condition: Triple
+
+
+@dataclass(frozen=True)
 class Selection:
     """What to read of a cloud. Made by `of`, which checks it.
 
@@ -41,8 +52,7 @@ class Selection:
     :param asked_for: how the fields were chosen; a part of `shape`.
     :param division: how the rows are divided into streams. It has no part in `shape`: rows are of the same shape,
         however they were read.
-    :param slice: which rows of the set these are, if others come from elsewhere. It begins the names of their streams,
-        so that no attempt takes them for all rows, and what changes meanwhile is left to the next window.
+    :param slice: which rows to read, if the set's others come from elsewhere; ``None`` for all.
     """
 
     entity: Entity
@@ -56,7 +66,7 @@ class Selection:
     open_end: bool
     asked_for: tuple[object, ...]
     division: Division = field(default_factory=Division)
-    slice: str = ""
+    slice: Slice | None = None
 
     @classmethod
     def of(

@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api import reading
 from airflow_provider_dotypos.api.entities import cloud_lists, find_entity
+from airflow_provider_dotypos.api.markers import Division
 from airflow_provider_dotypos.api.page import Page, read_page
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.window import Window
@@ -55,6 +56,48 @@ def test_rows_hide_deleted_ones_and_changes_show_them(sandbox: Sandbox, reader: 
     window = Window(then, then + 1)
     assert len(list(reader.changes("products", window))) == 3
     assert len(list(reader.changes("products", window, filter="deleted|eq|0"))) >= 1
+
+
+@pytest.mark.parametrize(
+    ("known", "division", "filters"),
+    [
+        (None, Division(), [None, "deleted|eq|1"]),
+        ("hides_null", Division(), [None, "deleted|eq|1"]),
+        ("shows_null", Division(), ["deleted|in|0,1"]),
+        ("shows_null", Division("two"), [None, "deleted|eq|1"]),
+        (None, Division("one"), ["deleted|in|0,1"]),
+        ("shows_null", Division(undated_rows="always"), ["deleted|in|0,1", "deleted|in|0,1"]),
+    ],
+)
+def test_changes_take_one_filter_where_that_is_known_to_be_safe(
+    sandbox: Sandbox, new_client: NewClient, known: str | None, division: Division, filters: list[str | None]
+) -> None:
+    reader = Reader(new_client(deleted_filter=known))
+    assert list(reader.changes("taxes", Window(1000, 2000), division=division)) == []
+    asked = [request.query["filter"] for request in sandbox.requests if request.path.endswith("/taxes")]
+    markers = [[term for term in filter.split(";") if term.startswith("deleted")] for filter in asked]
+    assert [term[0] if term else None for term in markers] == filters
+    if division.undated_rows == "always":
+        assert "versionDate|eq|null" in asked[1]
+
+
+def test_an_empty_404_is_confirmed_by_asking_again_and_the_cloud_is_asked_for_once(
+    sandbox: Sandbox, reader: Reader
+) -> None:
+    sandbox.behaviour = Behaviour(allow_version="ignored")
+    for name in ("orders", "tables"):
+        assert list(reader.changes(name, Window(1000, 2000))) == []
+    assert list(reader.rows("reservations")) == []
+    paths = [request.path.rsplit("/", 1)[-1] for request in sandbox.requests]
+    cloud = str(sandbox.cloud_ids[0])
+    assert paths == ["token", "orders", cloud, "orders", "tables", "tables", "reservations", "reservations"]
+
+
+def test_a_list_with_rows_shows_that_the_cloud_exists(sandbox: Sandbox, reader: Reader) -> None:
+    sandbox.behaviour = Behaviour(allow_version="ignored")
+    assert list(reader.rows("branches"))
+    assert list(reader.rows("reservations")) == []
+    assert not any(request.path.endswith(str(sandbox.cloud_ids[0])) for request in sandbox.requests)
 
 
 def test_a_wrong_cloud_is_not_an_empty_list(sandbox: Sandbox, new_client: NewClient) -> None:

@@ -203,7 +203,7 @@ def test_probing_reads_only_and_not_much(sandbox: Sandbox) -> None:
 
     asked = [request for request in sandbox.requests if "signin" not in request.path]
     assert {request.method for request in asked} == {"GET"}
-    assert len(asked) <= 145
+    assert len(asked) <= 125
 
 
 def test_rows_without_a_change_date_are_counted_list_by_list(sandbox: Sandbox) -> None:

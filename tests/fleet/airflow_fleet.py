@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
 from demo import children
 from tests.fleet.services import FleetError, Processes
@@ -45,6 +47,8 @@ class Airflow:
         self._url = f"{shared['AIRFLOW__API__BASE_URL']}"
         self._session = requests.Session()
         self._session.trust_env = False
+        # On a busy machine an answer can take too long. Asking again does no harm: a retry is for what only reads.
+        self._session.mount("http://", HTTPAdapter(max_retries=Retry(3, allowed_methods=["GET"])))
         self.workers: list[Worker] = []
 
     def migrate(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from airflow_provider_dotypos.sandbox import Limit, Sandbox, Shop
+from tests.fleet.recorded_limit import RecordedLimit
 from tests.fleet.services import (
     FleetError,
     Processes,
@@ -60,8 +61,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the arguments."""
     parser = argparse.ArgumentParser(prog="python -m tests.fleet", description=__doc__)
     parser.add_argument("--windows", type=int, default=20, help="days to backfill (20)")
-    parser.add_argument("--orders-per-day", type=int, default=200, help="orders a day in each cloud's past (200)")
-    parser.add_argument("--limit", type=Limit.parse, default=Limit.parse("150/90"), help="REQUESTS/SECONDS (150/90)")
+    parser.add_argument("--orders-per-day", type=int, default=150, help="orders a day in each cloud's past (150)")
+    parser.add_argument("--limit", type=Limit.parse, default=Limit.parse("150/60"), help="REQUESTS/SECONDS (150/60)")
     return parser.parse_args(argv)
 
 
@@ -78,10 +79,9 @@ def run(running: Processes, folder: Path, asked: argparse.Namespace) -> int:
     shop = Shop.generate(days=asked.windows + 2, orders_per_day=asked.orders_per_day)
     with Sandbox(shop) as sandbox:
         sandbox.latency = LATENCY
-        # The stricter of the two kinds: a budget that holds in each window holds in those that are counted one by one.
-        sandbox.limit = Limit(asked.limit.requests, asked.limit.seconds, window="sliding")
+        sandbox.limit = limit = RecordedLimit(asked.limit.requests, asked.limit.seconds)
         connection = sandbox.connection()
-        connection["extra"]["request_budget"] = f"{asked.limit.requests}/{asked.limit.seconds:g}s"
+        connection["extra"]["request_budget"] = f"{limit.requests}/{limit.seconds:g}s"
         database = start_postgresql(running, folder / "postgresql")
         shared = settings(
             database=database,
@@ -102,7 +102,7 @@ def run(running: Processes, folder: Path, asked: argparse.Namespace) -> int:
         airflow.run("pools", "set", "dotypos", str(WORKERS * SLOTS), "calls to Dotypos")
         airflow.start(WORKERS)
         say(f"Airflow is healthy: {WORKERS} workers, 2 API server processes, and the rest")
-        report = Scenario(airflow, sandbox, asked.windows, say).play()
+        report = Scenario(airflow, sandbox, limit, asked.windows, say).play()
         say("over")
     print(report)
     return 0 if report.right else 1

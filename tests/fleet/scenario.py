@@ -13,6 +13,7 @@ from airflow_provider_dotypos.transfers.manifest import CommittedSet, read_manif
 from tests.fleet.accidents import StoppedTask, cut_power, worker_of
 from tests.fleet.airflow_fleet import Airflow
 from tests.fleet.comparison import chains, compare
+from tests.fleet.recorded_limit import RecordedLimit
 from tests.fleet.report import Report
 from tests.fleet.sales import Sales
 
@@ -24,6 +25,9 @@ _SETTLE = 6.0
 #: Pages that a task has read when an accident meets it, and the rows of a page.
 _AMID, _PAGE = 2, 100
 
+#: A window is nearly full if this part of the limit was used. (Blocks are claimed for longer than they are used.)
+_NEAR = 0.6
+
 #: Seconds for which a task that was given up goes on before its supervisor does.
 _ZOMBIE = 5.0
 
@@ -34,13 +38,17 @@ _PATIENCE = 900.0
 class Scenario:
     """One run.
 
+    :param limit: the sandbox's, which is the connection's request budget.
     :param windows: how many days to backfill.
     :param say: prints what happens.
     """
 
-    def __init__(self, airflow: Airflow, sandbox: Sandbox, windows: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, airflow: Airflow, sandbox: Sandbox, limit: RecordedLimit, windows: int, say: Callable[[str], None]
+    ) -> None:
         self._airflow = airflow
         self._sandbox = sandbox
+        self._limit = limit
         self._windows = windows
         self._say = say
         self._report = Report()
@@ -93,17 +101,22 @@ class Scenario:
 
     def _continue(self, stopped: StoppedTask) -> None:
         """Let a stopped task go on when it was given up and its next try reads."""
+        requests = self._sandbox.requests
+        seen = len(requests)
 
-        def next_try() -> bool | None:
-            task = self._airflow.task(stopped.task)
-            return True if task["state"] == "running" and task["try_number"] > stopped.task["try_number"] else None
+        def next_try_reads() -> bool | None:
+            """Only a try of the stopped task reads this cloud's other lists."""
+            cloud = f"/clouds/{cloud_of(stopped.task)}/"
+            return (
+                any(cloud in each.path and not each.path.endswith("/order-items") for each in requests[seen:]) or None
+            )
 
-        self._airflow.wait_for("the scheduler to give up a task and run it again", next_try, _PATIENCE)
+        self._airflow.wait_for("a task that was given up to be run again", next_try_reads, _PATIENCE, every=0.2)
         stopped.continue_task()
         time.sleep(_ZOMBIE)
         stopped.continue_supervisor()
         self._airflow.wait_for("a task that was given up to end", stopped.has_ended, _PATIENCE)
-        self._say("it was given up, its next try runs, and it has gone on and ended beside it")
+        self._say("it was given up, its next try reads, and it has gone on and ended beside it")
 
     def _lose_a_worker(self) -> None:
         """Cut the power of a worker that reads a window, and start another in its place."""
@@ -162,9 +175,14 @@ class Scenario:
         """Count requests and tries."""
         requests = self._sandbox.requests
         refused = sum(request.status == 429 for request in requests)
-        self._report.notes.append(f"Requests: {len(requests):,}; refused with 429: {refused}.")
+        fullest, most = self._limit.fullest, self._limit.requests
+        self._report.notes.append(
+            f"Requests: {len(requests):,}; refused with 429: {refused}; a cloud's fullest window: {fullest} of {most}."
+        )
         if refused:
             self._report.problems.append(f"{refused} requests were refused with 429")
+        if fullest < most * _NEAR:
+            self._report.problems.append("no window was nearly full, so nobody had to respect the budget")
         for task in self._met:
             last = self._airflow.task(task)
             if last["try_number"] <= task["try_number"]:

@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 DAGS = Path(__file__).parent / "dags"
 
 #: Seconds after which the scheduler gives up a task whose worker says nothing. (300 by default.)
-GIVEN_UP_AFTER = 20
+GIVEN_UP_AFTER = 30
 
 #: Tasks that one Celery worker runs at once.
 SLOTS = 3
@@ -44,6 +44,8 @@ def settings(*, database: str, broker: str, s3: str, port: int, dotypos: str) ->
         "AIRFLOW__API_AUTH__JWT_ISSUER": "fleet",
         # Workers have no database: they reach everything through the API servers.
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        # An API server's first answer to a worker takes long on a busy machine. After five tries a task fails. (5 s.)
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),

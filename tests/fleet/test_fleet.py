@@ -12,6 +12,7 @@ from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.manifest import CommittedSet, read_manifest
 from tests.fleet import command, services
 from tests.fleet.comparison import Figures, chains, compare
+from tests.fleet.recorded_limit import RecordedLimit
 from tests.fleet.report import Report
 from tests.fleet.settings import DAGS
 from tests.transfers.conftest import HOUR_MS, SINCE_MS
@@ -67,6 +68,18 @@ def test_the_dags_are_right() -> None:
     bag = DagBag(DAGS)
     assert not bag.import_errors
     assert set(bag.dags) == {"fleet_everything", "fleet_windows"}
+
+
+def test_the_limit_knows_its_fullest_window() -> None:
+    limit = RecordedLimit(3, 10)
+    now = 0.0
+    limit.clock = lambda: now
+    let_in = []
+    for now in (0.0, 6.0, 9.0, 9.5, 10.0, 30.0):  # noqa: B007 (the clock reads it)
+        let_in.append(limit.admit("a cloud") is None)
+    limit.admit("another")
+    assert let_in == [True, True, True, False, True, True]
+    assert limit.fullest == 3
 
 
 def test_its_arguments() -> None:

@@ -159,7 +159,7 @@ def history_storm(seed: int, api: Sandbox) -> Figures:
     behaviour = replace(any_behaviour(chance, lags=[0.0, 50.0]), nested_lists=chance.choice([None, None, 0, 2, 4]))
     names = chance.choice([HISTORY_LISTS, HISTORY_LISTS[:2], HISTORY_LISTS[::2]])
     limited = [chance.randrange(15) for _ in range(chance.randrange(3))]
-    rate, orders = chance.choice([0.0, 0.5, 4.0]), chance.choice([0, 40, 230, 500])
+    rate, orders = chance.choice([0.0, 1.0, 8.0]), chance.choice([0, 40, 230, 500])
     before = len(api.requests)
     with lake() as folder:
         rows = check_case(api, Case(behaviour, seed, rate, orders, names, limited, chance.choice([1, 1, 2, 5])), folder)

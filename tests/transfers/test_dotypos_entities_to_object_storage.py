@@ -5,6 +5,7 @@ This tests `transfers.entities`, `task`, `object_storage`, `list_transfer` and `
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
@@ -48,6 +49,18 @@ SOME = ["orders", "products", "tags", "webhooks"]
 needs_state = pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
 
 
+class _Stores:
+    """The state stores of a task's outlets."""
+
+    def __init__(self, kept: dict[str, Kept], assets: list[Asset]) -> None:
+        self._kept = kept
+        self._uris = {asset.uri for asset in assets}
+
+    def __getitem__(self, asset: Asset) -> Kept:
+        assert asset.uri in self._uris
+        return self._kept.setdefault(asset.uri, Kept())
+
+
 class Lake:
     """Tasks that write to one destination, with Airflow's part played by the test."""
 
@@ -88,7 +101,7 @@ class Lake:
         context: Any = {
             "ti": ti,
             "dag_run": SimpleNamespace(run_after=self.now + timedelta(seconds=90)),
-            "asset_state_store": {asset: self.assets.setdefault(asset.uri, Kept()) for asset in assets},
+            "asset_state_store": _Stores(self.assets, assets),
             "task_state_store": self.tasks.setdefault(name, Kept()),
             "outlet_events": self.events,
         }
@@ -374,37 +387,68 @@ class TornError(BaseException):
     """As a crash: nothing is done any more."""
 
 
+class Crash:
+    """Ends a process at an operation on the store: it isn't carried out, and nothing is after it.
+
+    :ivar met: whether there were so many operations.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch, number: int) -> None:
+        self._left = number
+        self.met = False
+        for name in ("put", "create", "put_bytes", "delete", "list"):
+            patch.setattr(Store, name, self._counted(getattr(Store, name)))
+
+    def _counted(self, operation: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(store: Store, *arguments: Any) -> Any:
+            self._left -= 1
+            self.met = self.met or self._left <= 0
+            if self.met:
+                raise TornError
+            return operation(store, *arguments)
+
+        return counted
+
+
 def test_whatever_operation_on_the_store_is_the_last_a_retry_loses_and_repeats_nothing(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = dict(zip(("orders", "tags"), ([row] for row in lake.insert("orders", "tags")), strict=True))
-    until = lake.now + timedelta(minutes=1)
-    operations = ("put", "create", "put_bytes", "delete", "list")
-    originals = {name: getattr(Store, name) for name in operations}
-    destination, crashed, last = lake.destination, True, 0
-    while crashed:
-        lake.destination, crashed, last = f"{destination}/{last}", False, last + 1
-        left = last
-
-        def torn(name: str) -> Callable[..., Any]:
-            def operation(self: Store, *arguments: Any) -> Any:
-                nonlocal left, crashed
-                left -= 1
-                if left <= 0:
-                    crashed = True
-                    raise TornError
-                return originals[name](self, *arguments)
-
-            return operation
-
-        with monkeypatch.context() as patch:
-            for name in operations:
-                patch.setattr(Store, name, torn(name))
-            with suppress(TornError):
-                lake.many(entities=list(rows), until=until, concurrency=1)
-        result = lake.many(entities=list(rows), until=until, concurrency=1)
+    rows = {name: [row] for name, row in zip(("orders", "tags"), lake.insert("orders", "tags"), strict=True)}
+    given = {"entities": list(rows), "until": lake.now + timedelta(minutes=1), "concurrency": 1}
+    destination = lake.destination
+    for number in itertools.count(1):
+        lake.destination = f"{destination}/{number}"
+        with monkeypatch.context() as patch, suppress(TornError):
+            crash = Crash(patch, number)
+            lake.many(**given)
+        result = lake.many(**given)
         assert {name: ids(result["entities"][name]) for name in rows} == rows
-    assert last > 6
+        if not crash.met:
+            break
+    assert number > 6
+
+
+@needs_state
+@pytest.mark.parametrize(("again", "first"), [("crashed", 1), ("next", 2)])
+def test_whatever_operation_is_the_last_no_row_is_missed_by_who_goes_by_results(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, again: str, first: int
+) -> None:
+    """The crashed run is tried again, or the next one comes. Each meets every second operation."""
+    destination = lake.destination
+    for number in itertools.count(first, 2):
+        lake.destination = f"{destination}/{number}"
+        before = lake.insert("orders", "tags")
+        lake.many(f"before {number}", ["orders", "tags"], start=lake.now - timedelta(seconds=1))
+        rows = lake.insert("orders", "tags")
+        with monkeypatch.context() as patch, suppress(TornError):
+            crash = Crash(patch, number)
+            lake.many(f"crashed {number}", ["orders", "tags"], concurrency=1, dies=True)
+        result = lake.many(f"{again} {number}", ["orders", "tags"], concurrency=1)
+        assert [ids(result["entities"][name]) for name in ("orders", "tags")] == [[row] for row in rows]
+        assert not {*before} & {*rows}
+        if not crash.met:
+            break
+    assert number > 10
 
 
 @needs_state
@@ -452,3 +496,18 @@ def test_lines_of_the_log_name_their_list(lake: Lake, caplog: pytest.LogCaptureF
     assert [line for line in lines if line.startswith("orders: 1 order in 1 file, ")]
     assert re.fullmatch(r"4 of 4 lists: 4 rows, 4 files, \d+ requests\.", lines.pop())
     assert all(line.split(":")[0] in SOME for line in lines), lines
+
+
+@needs_state
+def test_a_quiet_hour_of_all_lists_costs_a_request_each_and_a_sign_in(lake: Lake) -> None:
+    """Products need two, those of a warehouse four, and the warehouses themselves are asked for twice more."""
+    lake.insert("warehouses")  # beside the one that there is
+    lake.many("first", "all")
+    lake.asked()
+    channel.forget_tokens()  # an hour later, in another process
+    lake.now += timedelta(hours=1)
+    result = lake.many("quiet", "all")
+    asked = lake.asked()
+    assert len(result["entities"]) == len(cloud_lists()) == 30
+    assert sum(asked.values()) <= 40, asked
+    assert asked.pop("token") == 1

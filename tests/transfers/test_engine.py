@@ -166,6 +166,30 @@ def test_what_an_attempt_has_read_is_not_read_again(
             assert part.stream != piece.name or piece.hi <= (part.low or 0) or (piece.start or 0) >= (part.high or 0)
 
 
+def test_parts_of_streams_that_the_version_before_had_are_read_again_and_not_taken(
+    sandbox: Sandbox, reader: Callable[[int], Reader]
+) -> None:
+    cloud = sandbox.cloud_ids[0]
+    warehouse = sandbox.shop.rows(cloud, "warehouses")[0]["id"]
+    inside, before = DAY.until - HOUR, SINCE_MS - HOUR
+    ids = {}
+    for name, stock, product in [("stock", inside, before), ("product", before, inside), ("both", inside, inside)]:
+        row = {"_warehouseId": warehouse, "stockStatusVersiondate": stock, "versionDate": product, "deleted": False}
+        ids[name] = sandbox.shop.insert(cloud, "warehouse-products", row)["id"]
+
+    def left(stream: str, *names: str) -> StoredPart:
+        rows = tuple({"id": str(ids[name])} for name in names)
+        return StoredPart(f"{warehouse}-{stream}", DAY.since, DAY.until, rows)
+
+    place = Place([left("live", "stock", "both"), left("live-versionDate-0", "product"), left("live-versionDate-1")])
+    selection = Selection.of("warehouse-products", cloud_id=cloud)
+    loaded = extract(selection, DAY, reader(1), MemorySink(DAY, place))
+
+    assert sorted(str(row["id"]) for row in loaded.rows) == sorted(map(str, ids.values()))
+    sorts = [request.query.get("sort") for request in sandbox.requests if request.path.endswith("/products")]
+    assert sorts == ["versionDate", "stockStatusVersiondate", "versionDate"]  # of live rows, the first stream was kept
+
+
 def test_what_is_committed_is_returned_without_asking_the_api(
     sandbox: Sandbox, reader: Callable[[int], Reader], selection: Selection
 ) -> None:

@@ -83,7 +83,9 @@ class NestedSet:
                 yield order
 
     def children(self, name: str) -> Iterator[NestedRow]:
-        """Yield the children of one entity that lie before the window's end, each once, and those without a cursor.
+        """Yield the children of one entity that lie before the window's end, each once.
+
+        Those without a cursor aren't among them: their own list is read for all of these.
 
         :raises NestedError: if they can't be read, or show no cursor where all have one.
         """
@@ -94,7 +96,7 @@ class NestedSet:
             for row in self._rows(self._set.children[name], entity, child):
                 if row.moment is None and not entity.fields[entity.cursors[0]].nullable:
                     raise NestedError(f"nested {name} come without {entity.cursors[0]}")
-                if row.id in seen or (row.moment is not None and row.moment >= self.until):
+                if row.moment is None or row.moment >= self.until or row.id in seen:
                     continue
                 if row.parent in self.changed:
                     seen.add(row.id)
