@@ -23,7 +23,7 @@ from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.window import Window, duration
 from airflow_provider_dotypos.commands.connection import new_client, read_settings
 from airflow_provider_dotypos.commands.output import ATTENTION, WELL, Report, note
-from airflow_provider_dotypos.transfers.arguments import check_times
+from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS, check_times
 from airflow_provider_dotypos.transfers.selection import check_selection
 from airflow_provider_dotypos.transfers.wording import count
 
@@ -36,9 +36,6 @@ _KNOWN_LIMIT = Budget(150, 1800)
 #: The columns that a narrow terminal shows.
 _NARROW = ("entity", "rows", "precision", "requests", "time")
 
-#: What a history of sales reads: orders, and the lists that they include.
-_SALES = ("orders", "order-items", "money-logs")
-
 
 def estimate_report(args: argparse.Namespace) -> Report:
     """Count lists and return what it would cost to read them.
@@ -46,11 +43,13 @@ def estimate_report(args: argparse.Namespace) -> Report:
     :raises DotyposError: if an option is wrong, or the API can't be asked.
     """
     check_times({"since": args.since, "until": args.until, "timezone": args.timezone})
+    names = args.entities or (HISTORY_LISTS if args.history else cloud_lists())
     if args.history and args.since is not None:
         raise DotyposInputError(
             "--history reads orders with their items and payments, which is safe from the beginning only: omit --since"
         )
-    names = args.entities or (_SALES if args.history else cloud_lists())
+    if args.history and HISTORY_LISTS[0] not in names:
+        raise DotyposInputError("--history reads orders with their items and payments: name orders, too")
     wanted = [check_selection({"entity": name}) for name in dict.fromkeys(names)]
     settings = read_settings(args.conn_id, args.cloud_id)
     reader = Reader(new_client(settings, _PATIENCE))
@@ -98,7 +97,7 @@ def _prices(counts: Sequence[Counted], window: Window, reader: Reader, *, histor
 
     :param history: whether orders are read with their children; otherwise it is said what that would save.
     """
-    can_nest = window.since is None and any(counted.entity.name == _SALES[0] for counted in counts)
+    can_nest = window.since is None and any(counted.entity.name == HISTORY_LISTS[0] for counted in counts)
     prices = {}
     for counted in counts:
         entity = counted.entity

@@ -136,11 +136,17 @@ def test_a_history_is_cheaper_than_its_three_lists(sandbox: Sandbox, command: Co
     assert int(three["order-items"]["a history saves"]) > 0
 
 
-def test_a_history_begins_at_the_beginning(sandbox: Sandbox, command: Command) -> None:
-    done = command("estimate", "--history", "--since", "2026-01-01T00:00:00Z")
+@pytest.mark.parametrize(
+    ("arguments", "cure"),
+    [(["--since", "2026-01-01T00:00:00Z"], "omit --since"), (["order-items"], "name orders, too")],
+)
+def test_a_history_begins_at_the_beginning_and_has_orders(
+    sandbox: Sandbox, command: Command, arguments: list[str], cure: str
+) -> None:
+    done = command("estimate", "--history", *arguments)
 
     assert (done.code, done.out) == (1, "")
-    assert "omit --since" in done.err
+    assert cure in done.err
     assert not sandbox.requests
 
 
