@@ -245,7 +245,7 @@ class _Call(Generic[T]):
         return answer
 
     def _send(self, request: Request, *, opens: bool = True) -> Flow[Answer]:
-        permit = yield from self._turn(request)
+        permit = yield from self._turn()
         sent = True
         try:
             answer: Answer = yield Send(request)
@@ -261,10 +261,10 @@ class _Call(Generic[T]):
         self._exchange._channel.note_date(answer.headers.get("Date"))
         return answer
 
-    def _turn(self, request: Request) -> Flow[Permit | None]:
+    def _turn(self) -> Flow[Permit | None]:
         """Wait until a request may leave, by the budget and by the gate; return its permit, if there is a budget."""
         while True:
-            permit = yield from self._permit(request)
+            permit = yield from self._permit()
             try:
                 for seconds in self._passage.waits():
                     yield Sleep(seconds)
@@ -275,13 +275,14 @@ class _Call(Generic[T]):
                     permit.give_back()
                 raise
 
-    def _permit(self, request: Request) -> Flow[Permit | None]:
+    def _permit(self) -> Flow[Permit | None]:
         budget, patience = self._settings.request_budget, self._exchange.patience
         if budget is None:
             return None
         spending = self._exchange._channel.spending(self._cloud_id, self._exchange._ledger)
         longest_wait = min(LONGEST_RETRY_AFTER, patience.throttling)
-        return (yield from spending.permit(budget, request.timeout, longest_wait))
+        # A block is for any request, and not all have the timeout of a sign-in.
+        return (yield from spending.permit(budget, self._settings.timeout, longest_wait))
 
     def _observe(self, answer: Answer | None) -> None:
         if self._exchange._observer:

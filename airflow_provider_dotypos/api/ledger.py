@@ -49,7 +49,7 @@ Entries = Mapping[str, Entry]
 def decode_entries(text: str | None, longest: float) -> dict[str, Entry]:
     """Return the entries that still count.
 
-    :param longest: seconds that an entry can count at most. A clock that jumped may have written more.
+    :param longest: seconds that an entry can count at most. One that counts for longer was written by a wrong clock.
     """
     try:
         stored = msgspec.json.decode(text or "{}", type=dict[str, tuple[int, float]])
@@ -58,10 +58,8 @@ def decode_entries(text: str | None, longest: float) -> dict[str, Entry]:
         return {}
     ahead = time.monotonic() - time.time()
     now = time.monotonic()
-    entries = {
-        name: Entry(max(0, requests), min(until + ahead, now + longest)) for name, (requests, until) in stored.items()
-    }
-    return {name: entry for name, entry in entries.items() if entry.until > now}
+    entries = {name: Entry(max(0, requests), until + ahead) for name, (requests, until) in stored.items()}
+    return {name: entry for name, entry in entries.items() if now < entry.until <= now + longest}
 
 
 def encode_entries(entries: Entries) -> str:

@@ -268,6 +268,8 @@ class Spending:
             counting = [*others.values(), *self._own().values()]
             size = self._next_size(terms.budget)
             if (free := free_requests(terms.budget.requests, counting)) < 1:
+                if any(entry.until > time.monotonic() + terms.timeout + terms.window for entry in others.values()):
+                    return random.uniform(1, 2) * _SETTLE  # blocks in use: their owners may give much of them back
                 return self._wait_for(size, terms.budget.requests, counting, terms)
             name, block = self._add_block(min(size, free), terms)
         try:

@@ -90,6 +90,7 @@ class World:
         self.limit = limit
         self.counted: list[float] = []
         self.refused = 0
+        self.longest_request = TIMEOUT
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
@@ -165,7 +166,7 @@ class Process:
                 permit.give_back()
                 continue
             self.left -= 1
-            takes = world.chance.choice([0.05, 0.3, world.chance.uniform(0, TIMEOUT)])
+            takes = world.chance.choice([0.05, 0.3, world.chance.uniform(0, world.longest_request)])
             world.at(world.clock.now + world.chance.uniform(0, takes), world.count)
             yield Sleep(takes)
             permit.end(sent=True)

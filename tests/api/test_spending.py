@@ -24,7 +24,7 @@ from tests.api.processes import TIMEOUT, Process, World, flat, performed
 HALF_AN_HOUR = Budget(150, 1800.0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     budget=st.sampled_from([HALF_AN_HOUR, Budget(10, 60.0), Budget(40, 600.0)]),
@@ -61,6 +61,18 @@ def test_four_tasks_of_a_hundred_requests_are_never_refused(window: str) -> None
     assert world.counted[-1] - world.counted[0] < 3 * 1800
 
 
+def test_small_tasks_that_begin_together_wait_for_what_others_give_back() -> None:
+    world = World(HALF_AN_HOUR, seed=7)
+    world.longest_request = 1.0
+    tasks = [Process(world, 1, 4) for _ in range(16)]  # their first blocks are more than the budget
+    for task in tasks:
+        world.at(world.clock.now, task.start)
+    began = world.clock.now
+    world.run()
+    assert [task.lives for task in tasks] == [1] * 16
+    assert world.counted[-1] - began < 120
+
+
 @pytest.fixture
 def world() -> Iterator[World]:
     world = World(HALF_AN_HOUR, seed=1)
@@ -79,7 +91,7 @@ def spend(spending: Spending, world: World, requests: int = 1) -> None:
 
 def used(world: World) -> int:
     """Return what counts, as another process sees it."""
-    return sum(entry.requests for entry in decode_entries(world.shelf.text, 1e9).values())
+    return sum(entry.requests for entry in decode_entries(world.shelf.text, 1e5).values())
 
 
 def test_a_block_counts_whole_until_its_owner_gives_the_rest_back(world: World) -> None:
@@ -181,15 +193,12 @@ def test_a_ledger_that_somebody_has_edited_begins_anew(text: str, world: World) 
     assert used(world) == 15
 
 
-def test_a_clock_that_was_far_ahead_blocks_nobody_for_ever(world: World) -> None:
+def test_a_clock_that_was_far_ahead_blocks_nobody(world: World) -> None:
     world.clock.ahead = 86_400.0
     spend(Spending(world.shelf), world, 150)
     world.clock.ahead = 0.0
-    spending = Spending(world.shelf)
-    with pytest.raises(DotyposBudgetError) as error:
-        spend(spending, world)
-    assert error.value.retry_at is not None
-    assert error.value.retry_at.timestamp() - world.clock.time() < 2 * 3600
+    spend(Spending(world.shelf), world)
+    assert used(world) == 15
 
 
 def test_a_write_that_is_held_back_can_overwrite_a_claim_and_its_owner_mends_that(world: World) -> None:
