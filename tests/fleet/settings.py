@@ -55,17 +55,16 @@ def settings(*, database: str, broker: str, s3: str, port: int, dotypos: str) ->
         # Celery's states outlive Redis, as on most installations. `db+` is Celery's own notation.
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{database}",
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(SLOTS),
-        # A worker takes one message more than it has slots for; acknowledging late (the default) it loses none.
+        # A worker takes no more messages than it has slots for, and a lost one's aren't acknowledged (both defaults).
         "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
-        # What a killed worker had taken but not begun stays in Redis until this is over (a day by default). The
-        # scheduler sends it again long before, see TASK_QUEUED_TIMEOUT.
+        "AIRFLOW__CELERY__TASK_ACKS_LATE": "True",
+        # Those stay in Redis for this long (a day by default). Shorter than a task, it would make Redis deliver a
+        # running task once more. What a lost worker had taken and not begun, the scheduler sends again long before.
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "3600",
-        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "45",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "90",
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(GIVEN_UP_AFTER),
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
-        # Otherwise three quarters of the timeout above pass between two heartbeats.
-        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "4",
         # DAG files don't change during the run. Parsing them again would only take a core away.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "600",
