@@ -77,7 +77,7 @@ def all_lists(makes: Mapping[str, Make]) -> Costs:
         scene.sandbox.behaviour = Behaviour()
         before = scene.now
         scene.pass_time(DAY, orders_per_day=80)
-        scene.pass_time(2 * SETTLE_SECONDS)
+        scene.pass_time(3 * SETTLE_SECONDS)
         orders = sum(version >= before.timestamp() * 1000 for version in scene.versions("orders").values())
         run(f"a day with {orders} orders ({scene.pages(before)} pages)")
         _check(pipelines)
@@ -97,7 +97,7 @@ def histories(makes: Mapping[str, Make], orders: int, *, changing: bool) -> Cost
                 scene.sandbox.requests = Changing(scene)
             first = _requests(pipeline)
             scene.sandbox.requests = []
-            scene.pass_time(2 * SETTLE_SECONDS)
+            scene.pass_time(3 * SETTLE_SECONDS)
             after = _requests(pipeline)
             costs[label] = {
                 "the month": first,

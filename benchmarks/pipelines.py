@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ INCLUDES = {"order-items": "orderItems", "money-logs": "moneyLogs"}
 
 #: Before what moment changes have settled, in milliseconds before now: ours by default, and for the peers alike.
 SETTLE = 60_000
+
+
+#: How long after a DAG run's time its tasks begin: a nested history waits for another minute otherwise.
+LATE = timedelta(milliseconds=SETTLE)
 
 
 class Pipeline:
@@ -61,7 +66,7 @@ class TaskEach(Pipeline):
         self._manifests: dict[str, list[str]] = {name: [] for name in lists}
 
     def run(self) -> None:
-        at = self.scene.now
+        at = self.scene.now - LATE
         for operator in self._operators(self._arguments):
             for name, result in self._results(self._stage.run(operator, at)).items():
                 self._manifests[name] += result["manifests"]
