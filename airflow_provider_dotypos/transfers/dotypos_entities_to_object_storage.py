@@ -204,7 +204,12 @@ class DotyposEntitiesToObjectStorageOperator(ObjectStorageFiles, DotyposEntities
 
     def _extract(self, context: Context) -> None:
         super()._extract(context)
-        if self._nested is not None and all(each.results for each in self._lists if each.name in HISTORY_LISTS):
+        if self._nested is None:
+            return
+        nested = [each for each in self._lists if each.name in HISTORY_LISTS and each.window is not None]
+        missing = [each for each in nested if not each.results]
+        failures = {each.name: each.error for each in missing if each.error is not None}
+        if len(self._skipped(failures)) == len(missing):  # no retry will make a set of what is nested
             self._nested.clean_up()
 
     def _show_folder(self, folder: ObjectStoragePath) -> None:

@@ -241,6 +241,18 @@ def test_where_nested_lists_are_cut_lists_of_their_own_are_read(
     assert "So order items are read by themselves" in caplog.text
 
 
+@pytest.mark.parametrize("kind", ["404-empty", "empty"])
+@pytest.mark.parametrize("skip", [0, 1])
+def test_an_empty_answer_of_a_gateway_hides_no_cut(api: Sandbox, tmp_path: Path, kind: str, skip: int) -> None:
+    extraction = Extraction(api, tmp_path, Behaviour(nested_lists=8))
+    service = small_shop(extraction, 20)
+    large = service.shop.insert(service.cloud, "orders", {"versionDate": UNTIL - 10 * HOUR})["id"]
+    for _ in range(9):
+        service.shop.insert(service.cloud, "order-items", {"_orderId": large, "versionDate": UNTIL - 10 * HOUR})
+    api.faults.append(Fault(kind, path="order-items", skip=skip))
+    check_history(service, committed(extraction.extract()))
+
+
 def test_payments_that_no_order_nests_are_missed_by_the_count(
     api: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -450,6 +462,21 @@ class TestOfTheOperator:
     def test_can_end_at_a_given_time(self, lake: Lake) -> None:
         result = self.run(lake, "first", until=(lake.now + timedelta(minutes=1)).replace(microsecond=0))
         assert self.streams(result) == {"nested"}
+
+    def test_leaves_no_nested_orders_if_a_list_is_skipped(self, lake: Lake, refuse: Refuse) -> None:
+        refuse("order-items", RefusedError(403, "AUTHORIZATION_FAILED", "no"))
+        result = self.run(lake, "first", until="2026-11-01T00:00:00Z")
+        assert result["skipped"] == ["order-items"]
+        assert self.streams(result) <= {"nested"}
+        assert not list(Path(lake.destination.removeprefix("file://")).rglob(f"{NESTED_FOLDER}*"))
+
+    def test_keeps_nested_orders_for_a_retry_if_a_forbidden_list_fails_the_task(
+        self, lake: Lake, refuse: Refuse
+    ) -> None:
+        refuse("order-items", RefusedError(403, "AUTHORIZATION_FAILED", "no"))
+        with pytest.raises(Exception, match="order-items"):
+            self.run(lake, "first", until="2026-11-01T00:00:00Z", on_forbidden="fail")
+        assert list(Path(lake.destination.removeprefix("file://")).rglob(f"{NESTED_FOLDER}/*"))
 
     def test_skips_a_list_that_the_token_may_not_read(
         self, lake: Lake, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
