@@ -365,12 +365,13 @@ class Reader:
             yield None
         elif parent is None:
             above = find_entity(entity.parent.entity)
-            one_filter = self.reads_as_one(above, window, division)
-            rows = [*self.rows(above.name, filter="deleted|in|0,1" if one_filter else None)]
-            if not one_filter:
-                unmarked = next((str(row["id"]) for row in rows if row.get("deleted") is None), None)
+            rows = [*self.rows(above.name, filter="deleted|in|0,1")]
+            if not self.reads_as_one(above, window, division):
+                # Both kinds by one answer first: by two, a parent that is restored in between would be missed.
+                shown = [*self.rows(above.name)]
+                unmarked = next((str(row["id"]) for row in shown if row.get("deleted") is None), None)
                 division.learn(above, unmarked, whole=True, filtered=self.markers_by_filter)
-                rows += self.rows(above.name, filter="deleted|eq|1")
+                rows += shown
             ids = {str(row["id"]): None for row in rows}
             self._places.note_parents(ids)
             yield from ids

@@ -155,13 +155,17 @@ class NestedHistory:
         :param crew: whose thread this is.
         """
         sink = each.begin()
-        nested = None if sink.finished is not None else self._nested_orders(crew)
-        if nested is not None:
-            try:
+        try:
+            nested = None if sink.finished is not None else self._nested_orders(crew)
+            if nested is not None:
                 return fill(sink, lambda: self._write(each, sink, nested, crew), each.reader)
-            except NestedError as problem:
-                log.warning("%s. So %s are read by themselves.", problem, spoken(each.name))
-                sink = each.begin()
+        except NestedError as problem:
+            log.warning("%s. So %s are read by themselves.", problem, spoken(each.name))
+            sink = each.begin()
+        except FileNotFoundError:  # another try has committed all sets, and removed the nested orders then
+            sink = each.begin()
+            if sink.finished is None:
+                raise
         return extract(each.selection, self._window, each.reader, sink, settle=self._settle, crew=crew)
 
     def _nested_orders(self, crew: Crew) -> NestedSet | None:

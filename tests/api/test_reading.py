@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -126,6 +128,32 @@ def test_what_lies_below_a_warehouse_needs_one_for_rows_and_takes_all_for_change
     assert len(list(reader.rows("warehouse-products", warehouse_id=second))) == 1
     assert len(list(reader.changes("warehouse-products", Window(0, 5000)))) == 2
     assert len(list(reader.changes("warehouse-products", Window(0, 5000), warehouse_id=second))) == 1
+
+
+class _Change(Fault):
+    """Changes the shop before a list is answered for the second time, and harms no request."""
+
+    def __init__(self, change: Callable[[], object], path: str) -> None:
+        super().__init__("500", path=path, skip=1)
+        self._change = change
+
+    def strikes(self, method: str, path: str) -> bool:
+        if super().strikes(method, path):
+            self._change()
+        return False
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_warehouse_that_is_deleted_or_restored_while_they_are_listed_is_read(
+    sandbox: Sandbox, reader: Reader, deleted: bool
+) -> None:
+    cloud = sandbox.cloud_ids[0]
+    warehouse = sandbox.shop.insert(cloud, "warehouses", {"deleted": not deleted})["id"]
+    row = {"_warehouseId": warehouse, "stockStatusVersiondate": 1000}
+    id = str(sandbox.shop.insert(cloud, "warehouse-products", row)["id"])
+    change = functools.partial(sandbox.shop.update, cloud, "warehouses", warehouse, {"deleted": deleted})
+    sandbox.faults.append(_Change(change, "/warehouses"))
+    assert [row["id"] for row in reader.changes("warehouse-products", Window(0, 5000))] == [id]
 
 
 def test_clouds_are_listed_by_a_token_without_a_cloud(sandbox: Sandbox, new_client: NewClient) -> None:

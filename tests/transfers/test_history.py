@@ -183,6 +183,26 @@ def test_a_crash_anywhere_costs_no_row_and_no_second_walk(api: Sandbox) -> None:
     assert at > 15
 
 
+def test_a_try_that_another_overtakes_takes_the_others_sets(
+    api: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extraction = Extraction(api, tmp_path, Behaviour())
+    service = small_shop(extraction)
+    faster: list[dict[str, Committed]] = []
+    overtaken = histories.NestedHistory._write
+
+    def is_overtaken(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        faster.append(committed(extraction.extract()))
+        extraction.history().clean_up()
+        return overtaken(*arguments)
+
+    monkeypatch.setattr(histories.NestedHistory, "_write", is_overtaken)
+    history = committed(extraction.extract())
+    check_history(service, history)
+    assert [outcome.path for outcome in history.values()] == [outcome.path for outcome in faster[0].values()]
+
+
 def test_nested_orders_that_are_damaged_are_walked_again(api: Sandbox, tmp_path: Path) -> None:
     extraction = Extraction(api, tmp_path, Behaviour(nested_lists=0))
     service = small_shop(extraction)
