@@ -140,14 +140,10 @@ class VariableRegister:
         )
 
 
-#: The line to the supervisor carries one question at a time (Airflow 3.1 doesn't see to that itself).
-_one_question = threading.Lock()
-
-
 def _ask_supervisor(question: Any) -> Any:
     from airflow.sdk.execution_time import task_runner
 
-    with _one_question:
+    with asking:
         return task_runner.SUPERVISOR_COMMS.send(question)
 
 

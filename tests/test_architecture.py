@@ -48,6 +48,7 @@ PURE = (
     "exchange",
     "gate",
     "http",
+    "blocks",
     "budget",
     "ledger",
     "spending",

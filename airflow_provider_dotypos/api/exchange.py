@@ -29,6 +29,7 @@ from tenacity import DoAttempt, DoSleep, RetryCallState
 
 from airflow_provider_dotypos.api import auth, retry
 from airflow_provider_dotypos.api.auth import AccessToken
+from airflow_provider_dotypos.api.blocks import Permit
 from airflow_provider_dotypos.api.body import encode_body
 from airflow_provider_dotypos.api.channel import OpenRegister, open_channel
 from airflow_provider_dotypos.api.errors import (
@@ -46,7 +47,6 @@ from airflow_provider_dotypos.api.paths import checked_method, encode, resolve
 from airflow_provider_dotypos.api.refusals import is_foreign
 from airflow_provider_dotypos.api.retry_table import LONGEST_RETRY_AFTER, Verdict, verdict
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.spending import Permit
 from airflow_provider_dotypos.api.steps import Alone, Flow, Send, Sleep
 from airflow_provider_dotypos.api.window import Clocks
 

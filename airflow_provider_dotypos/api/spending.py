@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import NamedTuple, TypeVar
 
+from airflow_provider_dotypos.api.blocks import USE, Block, Moment, Permit
 from airflow_provider_dotypos.api.budget import Budget, DotyposBudgetError
 from airflow_provider_dotypos.api.ledger import (
     Entries,
@@ -43,9 +44,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: For how long the requests of a block may leave, in seconds.
-_USE = 120.0
-
 #: The longest that a request may take, in seconds, whatever a connection's Timeout says.
 _LONGEST_REQUEST = 3600.0
 
@@ -60,112 +58,26 @@ _SETTLE, _READ_AGAIN = 2.0, 5
 _UNREACHABLE_FOR, _UNREACHABLE_PART = 60.0, 4
 
 
-class Block:
-    """Requests that a process has claimed.
-
-    :param window: how long a request counts after its end, in seconds.
-    :param timeout: the longest that each may take, in seconds.
-    :ivar settled: whether its claim stays in the ledger.
-    """
-
-    def __init__(self, size: int, window: float, timeout: float) -> None:
-        self.size = size
-        self.settled = False
-        self._taken = self._sent = self._under_way = 0
-        self._usable_until = time.monotonic() + _USE
-        self._timeout = timeout
-        self._window = window
-        self._left_at = self._ended_at = 0.0
-
-    @property
-    def available(self) -> bool:
-        """Whether a further request may be taken."""
-        return self.settled and self._taken < self.size and self._usable
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing of it can change any more."""
-        return self.settled and not self._usable and not self._under_way
-
-    @property
-    def entry(self) -> Entry:
-        """What counts of it."""
-        if self._usable:
-            return Entry(self.size, self._usable_until + self._timeout + self._window)
-        last = self._left_at + self._timeout if self._under_way else self._ended_at
-        return Entry(self._sent, last + self._window)
-
-    @property
-    def _usable(self) -> bool:
-        return self._sent < self.size and time.monotonic() < self._usable_until
-
-    def take(self) -> None:
-        """Set a request apart."""
-        self._taken += 1
-
-    def give_back(self) -> None:
-        """Give a request back that won't leave."""
-        self._taken -= 1
-
-    def leave(self) -> bool:
-        """Note that a request leaves now; return whether it still may."""
-        if not self._usable:
-            return False
-        self._sent += 1
-        self._under_way += 1
-        self._left_at = time.monotonic()
-        return True
-
-    def end(self, *, sent: bool) -> None:
-        """Note that a request has ended.
-
-        :param sent: whether the server may have it. If not, another one may leave in its place.
-        """
-        self._under_way -= 1
-        self._ended_at = time.monotonic()
-        if not sent:
-            self._sent -= 1
-            self._taken -= 1
-
-    def close(self) -> None:
-        """Give back what hasn't left."""
-        self._usable_until = float("-inf")
-
-
-class Permit:
-    """Permission for one request of a block."""
-
-    def __init__(self, block: Block, guard: threading.Lock) -> None:
-        self._block = block
-        self._guard = guard
-
-    def leave(self) -> bool:
-        """Note that the request leaves now; return whether it still may."""
-        with self._guard:
-            return self._block.leave()
-
-    def end(self, *, sent: bool) -> None:
-        """Note that the request has ended (see ``Block.end``)."""
-        with self._guard:
-            self._block.end(sent=sent)
-
-    def give_back(self) -> None:
-        """Note that the request won't leave."""
-        with self._guard:
-            self._block.give_back()
-
-
 class _Terms(NamedTuple):
-    """On which terms a request is asked for: see ``Spending.permit``."""
+    """On which terms a request is asked for: see ``Spending.permit``.
+
+    :param asked_at: since when it is waited for (monotonic seconds).
+    """
 
     budget: Budget
     timeout: float
     longest_wait: float
+    asked_at: float
 
     @property
     def window(self) -> float:
         """How long a request counts after its end: a little longer than a window, as clocks differ."""
         return self.budget.seconds + min(5.0, self.budget.seconds / 100)
+
+    @property
+    def wait_left(self) -> float:
+        """For how much longer it is waited."""
+        return self.asked_at + self.longest_wait - time.monotonic()
 
 
 class _Past(NamedTuple):
@@ -208,7 +120,7 @@ class Spending:
         :param longest_wait: the longest that is waited for it, in seconds.
         :raises DotyposBudgetError: if that isn't enough.
         """
-        terms = _Terms(budget, timeout, longest_wait)
+        terms = _Terms(budget, timeout, longest_wait, time.monotonic())
         while (permit := self._take()) is None:
             wait: float = yield Alone(self, self._claim(terms))
             if wait:
@@ -268,13 +180,16 @@ class Spending:
             counting = [*others.values(), *self._own().values()]
             size = self._next_size(terms.budget)
             if (free := free_requests(terms.budget.requests, counting)) < 1:
-                if any(entry.until > time.monotonic() + terms.timeout + terms.window for entry in others.values()):
-                    return random.uniform(1, 2) * _SETTLE  # blocks in use: their owners may give much of them back
-                return self._wait_for(size, terms.budget.requests, counting, terms)
+                in_use = time.monotonic() + terms.timeout + terms.window
+                if terms.wait_left > 0 and any(entry.until > in_use for entry in others.values()):
+                    return random.uniform(1, 2) * _SETTLE  # the owners of such blocks may give much of them back
+                # Its next block may be large. Tasks that begin would take what is free before so much is.
+                wanted = min(size, self._first_size(terms.budget))
+                return self._wait_for(wanted, terms.budget.requests, counting, terms)
             name, block = self._add_block(min(size, free), terms)
         try:
             yield from self._write(register, others)
-            settle = max(_SETTLE, 3 * (time.monotonic() - began))  # if it is slow here, it is slow for others, too
+            settle = max(_SETTLE, 3 * began.ago)  # if it is slow here, it is slow for others, too
             yield Sleep(settle)
             block.settled = name in (yield from self._read(register, terms))
         finally:
@@ -300,18 +215,18 @@ class Spending:
             counting = [*others.values(), *self._own().values()]
         _log_used(terms.budget, counting, counted, "at the end")
 
-    def _others(self, register: Register, terms: _Terms) -> Flow[tuple[dict[str, Entry], float]]:
+    def _others(self, register: Register, terms: _Terms) -> Flow[tuple[dict[str, Entry], Moment]]:
         """Return what other processes have claimed, and since when that may be out of date."""
         for _ in range(_READ_AGAIN):
-            began = time.monotonic()
+            began = Moment.now()
             entries = yield from self._read(register, terms)
-            if time.monotonic() - began < _SETTLE / 2:
+            if began.ago < _SETTLE / 2:
                 return {name: entry for name, entry in entries.items() if not name.startswith(self._name)}, began
         raise _UnreachableError("it takes too long to read")
 
     def _read(self, register: Register, terms: _Terms) -> Flow[dict[str, Entry]]:
         text: str | None = yield from _tried(register.read)
-        return decode_entries(text, _USE + _LONGEST_REQUEST + terms.window)
+        return decode_entries(text, USE + _LONGEST_REQUEST + terms.window)
 
     def _write(self, register: Register, others: Entries) -> Flow[None]:
         with self._guard:
@@ -343,9 +258,11 @@ class Spending:
         self._terms = terms
         return name, block
 
+    def _first_size(self, budget: Budget) -> int:
+        return budget.requests // _FIRST_PART
+
     def _next_size(self, budget: Budget) -> int:
-        first, largest = (max(1, budget.requests // part) for part in (_FIRST_PART, _LARGEST_PART))
-        return min(first << min(self._claims, 10), largest)
+        return min(self._first_size(budget) << min(self._claims, 10), budget.requests // _LARGEST_PART)
 
     def _wait_for(self, wanted: int, most: int, counting: Iterable[Entry], terms: _Terms) -> float:
         """Return the seconds until requests are free again.
@@ -353,7 +270,7 @@ class Spending:
         :raises DotyposBudgetError: if that is longer than is waited for.
         """
         wait = seconds_until_free(wanted, most, counting)
-        if wait > terms.longest_wait:
+        if wait > max(0.0, terms.wait_left):
             enough = min(terms.budget.enough, most)
             at = datetime.fromtimestamp(time.time() + seconds_until_free(enough, most, counting), timezone.utc)
             raise DotyposBudgetError(

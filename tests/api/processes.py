@@ -10,13 +10,13 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 from unittest.mock import patch
 
-from airflow_provider_dotypos.api import ledger, spending
+from airflow_provider_dotypos.api import blocks, ledger, spending
 from airflow_provider_dotypos.api.budget import Budget
 from airflow_provider_dotypos.api.spending import Spending
 from airflow_provider_dotypos.api.steps import Alone, Flow, Perform, Sleep
@@ -50,7 +50,9 @@ class Clock:
     def kept(self) -> Iterator[None]:
         """Let the package live by this clock."""
         fake = SimpleNamespace(monotonic=self.monotonic, time=self.time)
-        with patch.object(spending, "time", fake), patch.object(ledger, "time", fake):
+        with ExitStack() as patches:
+            for module in (blocks, ledger, spending):
+                patches.enter_context(patch.object(module, "time", fake))
             yield
 
 

@@ -1,6 +1,6 @@
 """A request budget holds, however many threads and processes share it, and whenever one is killed.
 
-What processes share is the `ledger`. What flows ask for are `steps`.
+What a process claims are `blocks`; what processes share is the `ledger`. What flows ask for are `steps`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.budget import Budget
-from airflow_provider_dotypos.api.ledger import decode_entries, encode_entries
+from airflow_provider_dotypos.api.ledger import Entry, decode_entries, encode_entries
 from airflow_provider_dotypos.api.spending import Spending
 from airflow_provider_dotypos.api.steps import Perform
 from airflow_provider_dotypos.exceptions import DotyposBudgetError
@@ -116,6 +116,47 @@ def test_a_request_that_has_waited_too_long_at_the_gate_may_not_leave(world: Wor
     permit = performed(Spending(world.shelf).permit(world.budget, TIMEOUT, 600.0), world.clock)
     world.clock.now += 121
     assert not permit.leave()
+
+
+def test_a_machine_that_was_suspended_uses_nothing_that_others_hold_for_expired(world: World) -> None:
+    spending = Spending(world.shelf)
+    permit = performed(spending.permit(world.budget, TIMEOUT, 600.0), world.clock)
+    world.clock.ahead = 3600.0  # the monotonic clock stood still
+    assert not permit.leave()
+    world.clock.ahead = 0.0
+    assert not permit.leave()
+
+
+def test_what_was_read_before_a_machine_was_suspended_is_read_again(world: World) -> None:
+    flow = flat(Spending(world.shelf).permit(world.budget, TIMEOUT, 600.0))
+    step = next(flow)
+    assert isinstance(step, Perform)
+    read = step.function()
+    world.clock.ahead = 3600.0
+    step = flow.send(read)
+    assert isinstance(step, Perform)
+    step.function()
+    assert world.shelf.text is None
+
+
+def test_a_request_that_others_overtake_again_and_again_is_put_off(world: World) -> None:
+    def read() -> str:
+        return encode_entries({"a-0": Entry(150, world.clock.now + 100)})  # soon free each time, and others have it
+
+    world.shelf.read = read  # type: ignore[method-assign]
+    began = world.clock.now
+    with pytest.raises(DotyposBudgetError):
+        spend(Spending(world.shelf), world)
+    assert 500 < world.clock.now - began <= 600
+
+
+def test_blocks_of_a_budget_with_a_longer_window_are_not_waited_for_in_the_slot(world: World) -> None:
+    spend(Spending(world.shelf), world)
+    world.shelf.text = encode_entries({"a-0": Entry(150, world.clock.now + 3600)})
+    began = world.clock.now
+    with pytest.raises(DotyposBudgetError):
+        spend(Spending(world.shelf), world)
+    assert world.clock.now - began < 660
 
 
 def test_clocks_may_differ_by_seconds(world: World) -> None:

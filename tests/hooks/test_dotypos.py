@@ -6,6 +6,7 @@ import json
 import re
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -28,14 +29,29 @@ from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Sandbox
 
 
+def _is_held(lock: Any) -> bool:
+    """Return whether a thread holds a lock: another one can't take it."""
+
+    def take() -> bool:
+        taken: bool = lock.acquire(blocking=False)
+        if taken:
+            lock.release()
+        return taken
+
+    with ThreadPoolExecutor(1) as other:
+        return not other.submit(take).result()
+
+
 class Supervisor:
     """A task's line to its supervisor, and the Variables behind it."""
 
     def __init__(self) -> None:
         self.variables: dict[str, str] = {}
         self.away = False
+        self.asked_alone: list[bool] = []
 
     def send(self, question: Any) -> Any:
+        self.asked_alone.append(_is_held(_airflow.asking))
         if self.away:
             return ErrorResponse(error=ErrorType.API_SERVER_ERROR)
         if isinstance(question, PutVariable):
@@ -130,6 +146,13 @@ def test_tasks_keep_the_ledger_of_a_budget_in_a_variable_and_others_count_for_th
     monkeypatch.setenv("AIRFLOW_CONN_SHOP_7", json.dumps(stored))
     list(DotyposHook("shop_7").rows("branches"))
     assert supervisor.variables == {name: text}
+
+
+def test_one_thread_at_a_time_asks_the_supervisor_for_the_ledger_or_anything_else(supervisor: Supervisor) -> None:
+    register = _airflow.VariableRegister("0" * 16)
+    register.write("{}")
+    register.read()
+    assert supervisor.asked_alone == [True, True]
 
 
 def test_a_variable_that_can_not_be_read_is_not_an_empty_ledger(supervisor: Supervisor) -> None:

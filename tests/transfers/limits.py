@@ -31,7 +31,7 @@ from unittest.mock import patch
 import msgspec
 
 from airflow_provider_dotypos import _airflow, _compat
-from airflow_provider_dotypos.api import channel, errors, gate, ledger, reading, retry, spending
+from airflow_provider_dotypos.api import blocks, channel, errors, gate, ledger, reading, retry, spending
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.page import Page, read_page
@@ -173,6 +173,7 @@ def jumping(clock: Clock) -> Iterator[None]:
         patch.object(DotyposClient, "sleep", sleep),
         patch.object(gate, "time", SimpleNamespace(monotonic=clock.monotonic)),
         patch.object(retry, "time", SimpleNamespace(monotonic=clock.monotonic)),
+        patch.object(blocks, "time", SimpleNamespace(monotonic=clock.monotonic, time=clock.time)),
         patch.object(spending, "time", SimpleNamespace(monotonic=clock.monotonic, time=clock.time)),
         patch.object(ledger, "time", SimpleNamespace(monotonic=clock.monotonic, time=clock.time)),
         patch.object(failures, "datetime", SimpleNamespace(now=clock.now)),
