@@ -66,7 +66,9 @@ _WITHOUT_ORDER: Mapping[str, Slice] = {
 }
 
 #: Rows that are asked for at once of the orders with the longest lists, and how many of these orders there are at most.
+#: As many orders without children are asked for with them, out of so many.
 _SAMPLE = 50
+_SEARCHED = 1000
 
 _WRITTEN_AT_ONCE = 2000
 
@@ -264,7 +266,7 @@ class _NestedCheck:
         """Raise unless the nested rows are what the list holds, as far as a few requests show.
 
         Where the API counts the list, its total decides. Elsewhere a page from the middle is compared, and the lists of
-        those orders that have the most children: if lists are cut, these are.
+        those orders that have the most children, and of some that have none: if lists are cut or missing, these are.
 
         :param others: rows that came otherwise.
         :raises NestedError: if they aren't.
@@ -272,9 +274,11 @@ class _NestedCheck:
         total, expected = self._look()
         looked_at, rows = len(expected), 0
         longest: list[tuple[int, int, str, list[str]]] = []
+        childless = self._some_orders()
         by_order = itertools.groupby(self._nested.children(self._name), key=lambda row: row.parent)
         for number, (order, children) in enumerate(by_order):
             ids = []
+            childless.pop(order, None)
             for child in children:
                 rows += 1
                 ids.append(child.id)
@@ -289,7 +293,7 @@ class _NestedCheck:
                 f"Orders nest {looked_at - len(expected)} of {looked_at} {self._name} that were looked at"
             )
         if total is None:
-            self._check_longest(sorted(longest, reverse=True))
+            self._check_suspects(sorted(longest, reverse=True), list(childless)[:_SAMPLE])
         elif total > rows + others:
             raise NestedError(f"The API counts {total:,} {self._name}, and {rows + others:,} came")
 
@@ -311,10 +315,17 @@ class _NestedCheck:
             return ()
         return ((self._cursor, "gteq", str(self._nested.middle)),)
 
-    def _check_longest(self, longest: Sequence[tuple[int, int, str, list[str]]]) -> None:
-        """Raise unless orders nest all that the list shows of those which have the most.
+    def _some_orders(self) -> dict[str, None]:
+        """Return the ids of orders from all of the window, but of those that came more than once."""
+        orders = (order.id for order in self._nested.orders() if order.id not in self._nested.changed)
+        step = max(1, self._nested.manifest.rows // _SEARCHED)
+        return dict.fromkeys(itertools.islice(orders, None, None, step))
+
+    def _check_suspects(self, longest: Sequence[tuple[int, int, str, list[str]]], childless: Sequence[str]) -> None:
+        """Raise unless orders nest all that the list shows of those which have the most, and of those which have none.
 
         :param longest: the number of children, any number, the order and the ids of its children; the longest first.
+        :param childless: orders that nest nothing.
         """
         orders: list[str] = []
         ids: set[str] = set()
@@ -323,6 +334,7 @@ class _NestedCheck:
                 break
             orders.append(order)
             ids.update(children)
+        orders.extend(childless)
         if not orders:
             return
         conditions = (self._below, (self._parent, "in", ",".join(orders)))
@@ -331,7 +343,7 @@ class _NestedCheck:
             if not page.rows:  # a gateway in trouble may answer alike, and hide what isn't nested
                 page = self._reader.page(self._entity, conditions, number)
             if not ids.issuperset(page.ids):
-                raise NestedError(f"Orders with many {self._name} don't nest all of them")
+                raise NestedError(f"Orders with many {self._name}, or without any, don't nest all of them")
             if not page.is_full(MAX_LIMIT, number):
                 return
 

@@ -245,7 +245,7 @@ def test_an_attempt_that_the_limit_ends_is_gone_on_with(api: Sandbox, tmp_path: 
         (Behaviour(nested_lists=0), "Orders nest 0 of "),
         (Behaviour(nested_lists=3), "Orders nest "),
         # Orders on the page that is looked at nest all that they have: one with more shows it.
-        (Behaviour(nested_lists=8), "Orders with many order-items don't nest all of them"),
+        (Behaviour(nested_lists=8), "Orders with many order-items, or without any, don't nest all of them"),
     ],
 )
 def test_where_nested_lists_are_cut_lists_of_their_own_are_read(
@@ -300,6 +300,26 @@ def test_rows_that_differ_when_nested_are_read_by_a_list_of_their_own(
     check_history(service, history)
     assert "A row of order-items isn't the same when an order nests it" in caplog.text
     assert all("name" in row for row in rows_of(history["order-items"]))
+
+
+def test_orders_that_nest_nothing_are_looked_up(
+    api: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API may nest nothing in an order that was cancelled, say, and still list its items."""
+
+    def without_items_of_cancelled_orders(*arguments: Any) -> Row:
+        row = nested(*arguments)
+        return row | {"orderItems": []} if row["note"] == "cancelled" else row
+
+    nested = lists.with_children
+    monkeypatch.setattr(lists, "with_children", without_items_of_cancelled_orders)
+    extraction = Extraction(api, tmp_path, Behaviour())
+    service = small_shop(extraction, 60)
+    early = {"versionDate": UNTIL - 10 * HOUR}
+    order = service.shop.insert(service.cloud, "orders", {"note": "cancelled", **early})["id"]
+    service.shop.insert(service.cloud, "order-items", {"_orderId": order, **early})
+    check_history(service, committed(extraction.extract()))
+    assert "So order items are read by themselves" in caplog.text
 
 
 @pytest.mark.parametrize("status", [400, 403])
