@@ -29,7 +29,7 @@ from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.engine import Engine, extract, fill
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
-from airflow_provider_dotypos.transfers.files.manifest import Committed, read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Committed, find_set, read_manifest
 from airflow_provider_dotypos.transfers.files.nested import (
     NESTED_FORMAT,
     PAYMENTS_OF_ORDERS,
@@ -120,7 +120,8 @@ class NestedHistory:
     :param settle: seconds that a change may need to show in the API.
     :param personal_data: whether the nested orders hold personal data.
     :param patience: how long an object store that fails is asked again.
-    :param try_number: of the task instance.
+    :param overwrite: whether sets are replaced. Then nested orders that another task instance has left aren't used.
+    :param try_number: see `Attempt.begin`, as for `origin`.
     """
 
     def __init__(
@@ -133,13 +134,17 @@ class NestedHistory:
         settle: float = SETTLE,
         personal_data: bool = True,
         patience: StorePatience | None = None,
+        overwrite: bool = False,
         try_number: int = 1,
+        origin: str = "",
     ) -> None:
         self.reader = reader
         self._window = window
         self._settle = settle
         self._patience = patience
+        self._overwrite = overwrite
         self._try_number = try_number
+        self._origin = origin
         include = [field for field, child in find_entity(ORDERS).includes.items() if child.entity in names]
         selection = Selection.of(
             ORDERS, cloud_id=reader.cloud_id, include=",".join(include), flatten=True, personal_data=personal_data
@@ -196,8 +201,10 @@ class NestedHistory:
             self._selection,
             self._window,
             NESTED_FORMAT,
+            overwrite=self._overwrite and not self._has_nested(),
             patience=self._patience,
             try_number=self._try_number,
+            origin=self._origin,
         )
         log.info("Orders are read together with their %s.", " and ".join(map(spoken, self._selection.children)))
         try:
@@ -213,6 +220,11 @@ class NestedHistory:
             self.clean_up()
             cure = "They were removed. Run the task again: it reads orders anew"
             raise DamagedSetError(f"nested orders that an earlier try left are damaged. {cure} ({damage})") from None
+
+    def _has_nested(self) -> bool:
+        """Return whether an earlier try of this task instance has walked the orders."""
+        nested = find_set(Store(self._folder, self._patience))
+        return nested is not None and {part.origin for part in nested.manifest.parts} == {self._origin}
 
     def _write(self, each: HistoryList, sink: FileSink, nested: NestedSet, crew: Crew) -> Walked:
         """Write the nested rows of a list, and those that are nested in no order.

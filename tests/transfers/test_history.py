@@ -9,11 +9,11 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 from airflow.sdk import ObjectStoragePath
@@ -456,6 +456,19 @@ class TestOfTheOperator:
         result = self.run(lake, "first")
         assert self.streams(result) == {"nested"}
         assert lake.asked()["orders"] == 0
+
+    def test_that_replaces_sets_uses_nothing_that_another_run_has_left(
+        self, lake: Lake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        until = (lake.now + timedelta(minutes=1)).replace(microsecond=0)
+        asked = []
+        for run, dies in [("first", True), ("second", True), ("second", False)]:
+            with monkeypatch.context() as patched, suppress(Killed):
+                if dies:
+                    patched.setattr(histories._NestedCheck, "check", Mock(side_effect=Killed))
+                self.run(lake, run, until=until, overwrite=run == "second")
+            asked.append(lake.asked()["orders"] > 0)
+        assert asked == [True, True, False]
 
     @needs_state
     def test_that_is_put_off_keeps_what_it_has_read(self, lake: Lake) -> None:
