@@ -190,7 +190,9 @@ class DotyposEntitiesToObjectStorageOperator(ObjectStorageFiles, DotyposEntities
             settle=self.settle,
             personal_data=self.personal_data,
             patience=self._patience,
+            overwrite=self.overwrite,
             try_number=_airflow.try_number(context),
+            origin=_airflow.origin(context),
         )
         client.sleep(0)  # a kill until here hasn't reached the twin
 
