@@ -173,6 +173,7 @@ class DotyposEntitiesToObjectStorageOperator(ObjectStorageFiles, DotyposEntities
 
     def _arrange(self, context: Context, client: DotyposClient) -> None:
         """Have orders, items and payments read together, if that is asked for and possible."""
+        super()._arrange(context, client)
         if self.history != "nested":
             return
         from airflow_provider_dotypos.api.reading import Reader
