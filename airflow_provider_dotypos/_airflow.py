@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,15 @@ _RUNS_AT_ONCE = 20
 
 #: Held while a task asks its supervisor for something: two threads at once can't, in 3.1 and in ``dag.test``.
 asking = threading.RLock()
+
+
+def _renew_asking() -> None:
+    """Take a fresh lock in a forked child: one that another thread of the parent held would never be released there."""
+    global asking
+    asking = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_asking)
 
 
 class SharedStore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import traceback
 from collections.abc import Callable
@@ -153,6 +154,16 @@ def test_one_thread_at_a_time_asks_the_supervisor_for_the_ledger_or_anything_els
     register.write("{}")
     register.read()
     assert supervisor.asked_alone == [True, True]
+
+
+def test_a_forked_child_can_ask_although_another_thread_of_its_parent_was_asking() -> None:
+    with ThreadPoolExecutor(1) as other:
+        other.submit(_airflow.asking.acquire).result()
+        child = os.fork()
+        if not child:
+            os._exit(not _airflow.asking.acquire(blocking=False))
+        other.submit(_airflow.asking.release).result()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_variable_that_can_not_be_read_is_not_an_empty_ledger(supervisor: Supervisor) -> None:

@@ -83,9 +83,8 @@ class Attempt:
         names = store.list()  # before the manifests: one that is created in between is a finished set, not a broken one
         newest = newest_manifest(store)
         if newest is not None and not overwrite:
-            log.info(
-                "The set exists already, with %s. It is kept: overwrite=True replaces it.", count(newest.rows, "rows")
-            )
+            say = log.info if newest.rows else log.detail
+            say("The set exists already, with %s. It is kept: overwrite=True replaces it.", count(newest.rows, "rows"))
             attempt = cls(store, newest.generation, newest, try_number, origin)
             attempt._clean(newest)
             return attempt
