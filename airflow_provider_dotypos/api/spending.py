@@ -275,7 +275,7 @@ class Spending:
             at = datetime.fromtimestamp(time.time() + seconds_until_free(enough, most, counting), timezone.utc)
             raise DotyposBudgetError(
                 f"The request budget, {terms.budget}, is used up. {enough} requests are free again at {at:%F %T %Z}. "
-                "A transfer keeps what it has read, and goes on when it runs again then.",
+                "A transfer keeps what it has read, and continues when it runs again.",
                 budget=terms.budget,
                 retry_at=at,
             )
