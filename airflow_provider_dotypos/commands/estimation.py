@@ -75,7 +75,7 @@ def estimate_report(args: argparse.Namespace) -> Report:
     note(f"The time is that of {limit}, {budget}, if none of it is used yet.")
     note(f"This estimate took {count(reader.requests, 'list calls')}.")
     if 0 < len(counted) < len(wanted):
-        note(f"The choices are those of the {len(counted)} lists that were counted, out of {len(wanted)}.")
+        note(f"The choices are those of what was counted: {count(len(counted), 'lists')} of {len(wanted)}.")
     tables = [Report(rows, narrow=_NARROW), *([Report([*_choices(prices, budget)])] if prices else [])]
     return Report(rows, WELL if len(counted) == len(wanted) else ATTENTION, tables=tables)
 

@@ -166,7 +166,7 @@ def test_the_choices_are_those_of_counted_lists(sandbox: Sandbox, command: Comma
     finally:
         sandbox.limit = None
 
-    assert "choices are those of the 2 lists that were counted, out of 3" in some.err
+    assert "choices are those of what was counted: 2 lists of 3" in some.err
     assert "a task for each list" in some.out
     assert (some.code, none.code) == (3, 3)
     assert "not asked" in none.out
