@@ -231,6 +231,20 @@ def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstance
     return done
 
 
+class Successes:
+    """Which task instances have succeeded, asked for once: the many lists of a task begin with the same question."""
+
+    def __init__(self) -> None:
+        self._answers: dict[TaskInstanceKey, bool] = {}
+
+    def among(self, context: Any, runs: set[TaskInstanceKey]) -> set[TaskInstanceKey]:
+        """Return which of some task instances had succeeded when they were first asked for."""
+        if new := runs - self._answers.keys():
+            done = succeeded(context, new)
+            self._answers.update({run: run in done for run in new})
+        return {run for run in runs if self._answers[run]}
+
+
 class ListEvent(NamedTuple):
     """What the event of a list's asset holds.
 

@@ -173,6 +173,7 @@ class DotyposEntitiesToObjectStorageOperator(ObjectStorageFiles, DotyposEntities
 
     def _arrange(self, context: Context, client: DotyposClient) -> None:
         """Have orders, items and payments read together, if that is asked for and possible."""
+        super()._arrange(context, client)
         if self.history != "nested":
             return
         from airflow_provider_dotypos.api.reading import Reader
@@ -190,7 +191,9 @@ class DotyposEntitiesToObjectStorageOperator(ObjectStorageFiles, DotyposEntities
             settle=self.settle,
             personal_data=self.personal_data,
             patience=self._patience,
+            overwrite=self.overwrite,
             try_number=_airflow.try_number(context),
+            origin=_airflow.origin(context),
         )
         client.sleep(0)  # a kill until here hasn't reached the twin
 

@@ -30,6 +30,9 @@ ResultT = TypeVar("ResultT")
 #: Requests after which an attempt should have something that the next one can go on with.
 _MANY = 100
 
+#: Requests of which the log speaks beforehand, though a task has many lists.
+_SEVERAL = 10
+
 #: Later than any cursor (the last day that Python knows), in epoch milliseconds.
 OPEN_END = 253_402_214_400_000
 
@@ -128,7 +131,9 @@ class Engine:
         self._one_filter = self._reader.reads_as_one(entity, window, division)
         undated = division.has_undated(window)
         pieces = self._missing(self._pieces(window, without_cursor=undated))
-        log.info("Reading %s takes at least %s.", spoken(entity.name), count(pieces.requests_left, "requests"))
+        requests = pieces.requests_left
+        say = log.info if requests >= _SEVERAL else log.detail
+        say("Reading %s takes at least %s.", spoken(entity.name), count(requests, "requests"))
         # Begun now: waiting for the window to settle, and checking what is kept already, are no walking.
         self._age = PartAge()
         self._progress = self._new_progress(entity.name, self._kept_rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dotypos import _compat
@@ -12,13 +12,18 @@ from airflow_provider_dotypos.api.entities import Entity, cloud_lists
 from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
 from airflow_provider_dotypos.api.names import split_names
 from airflow_provider_dotypos.api.reach import DotyposListsError, concerns_all_calls, forbids_one_list
+from airflow_provider_dotypos.api.window import time_zone
 from airflow_provider_dotypos.hooks.arguments import argument_errors, literals
 from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.task import TransferTask
-from airflow_provider_dotypos.transfers.wording import count
+from airflow_provider_dotypos.transfers.wording import count, period
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.api.markers import DeletedFilter, UndatedRows
+    from airflow_provider_dotypos.api.window import Window
     from airflow_provider_dotypos.transfers.selection import Selection
 
 log = list_log(__name__)
@@ -123,6 +128,16 @@ class DotyposEntitiesTransferOperator(TransferTask):
             "entities": results,
             "skipped": skipped,
         }
+
+    def _arrange(self, context: Context, client: DotyposClient) -> None:
+        """Say in the log which window each list has; most have the same."""
+        zone = timezone.utc if self.timezone is None else time_zone(self.timezone)
+        names: dict[Window, list[str]] = {}
+        for transfer in self._lists:
+            if transfer.window is not None:
+                names.setdefault(transfer.window, []).append(transfer.name)
+        for window, lists in names.items():
+            log.info("Reading %s: %s.", period(window, zone), ", ".join(lists))
 
     def _skipped(self, failures: Mapping[str, Exception]) -> list[str]:
         """Return the names of lists that the token may not read, if they are to be skipped. It must read something."""

@@ -29,7 +29,7 @@ from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.engine import Engine, extract, fill
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
-from airflow_provider_dotypos.transfers.files.manifest import Committed, read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Committed, find_set, read_manifest
 from airflow_provider_dotypos.transfers.files.nested import (
     NESTED_FORMAT,
     PAYMENTS_OF_ORDERS,
@@ -66,7 +66,9 @@ _WITHOUT_ORDER: Mapping[str, Slice] = {
 }
 
 #: Rows that are asked for at once of the orders with the longest lists, and how many of these orders there are at most.
+#: As many orders without children are asked for with them, out of so many.
 _SAMPLE = 50
+_SEARCHED = 1000
 
 _WRITTEN_AT_ONCE = 2000
 
@@ -118,7 +120,8 @@ class NestedHistory:
     :param settle: seconds that a change may need to show in the API.
     :param personal_data: whether the nested orders hold personal data.
     :param patience: how long an object store that fails is asked again.
-    :param try_number: of the task instance.
+    :param overwrite: whether sets are replaced. Then nested orders that another task instance has left aren't used.
+    :param try_number: see `Attempt.begin`, as for `origin`.
     """
 
     def __init__(
@@ -131,13 +134,17 @@ class NestedHistory:
         settle: float = SETTLE,
         personal_data: bool = True,
         patience: StorePatience | None = None,
+        overwrite: bool = False,
         try_number: int = 1,
+        origin: str = "",
     ) -> None:
         self.reader = reader
         self._window = window
         self._settle = settle
         self._patience = patience
+        self._overwrite = overwrite
         self._try_number = try_number
+        self._origin = origin
         include = [field for field, child in find_entity(ORDERS).includes.items() if child.entity in names]
         selection = Selection.of(
             ORDERS, cloud_id=reader.cloud_id, include=",".join(include), flatten=True, personal_data=personal_data
@@ -194,8 +201,10 @@ class NestedHistory:
             self._selection,
             self._window,
             NESTED_FORMAT,
+            overwrite=self._overwrite and not self._has_nested(),
             patience=self._patience,
             try_number=self._try_number,
+            origin=self._origin,
         )
         log.info("Orders are read together with their %s.", " and ".join(map(spoken, self._selection.children)))
         try:
@@ -211,6 +220,11 @@ class NestedHistory:
             self.clean_up()
             cure = "They were removed. Run the task again: it reads orders anew"
             raise DamagedSetError(f"nested orders that an earlier try left are damaged. {cure} ({damage})") from None
+
+    def _has_nested(self) -> bool:
+        """Return whether an earlier try of this task instance has walked the orders."""
+        nested = find_set(Store(self._folder, self._patience))
+        return nested is not None and {part.origin for part in nested.manifest.parts} == {self._origin}
 
     def _write(self, each: HistoryList, sink: FileSink, nested: NestedSet, crew: Crew) -> Walked:
         """Write the nested rows of a list, and those that are nested in no order.
@@ -264,7 +278,7 @@ class _NestedCheck:
         """Raise unless the nested rows are what the list holds, as far as a few requests show.
 
         Where the API counts the list, its total decides. Elsewhere a page from the middle is compared, and the lists of
-        those orders that have the most children: if lists are cut, these are.
+        those orders that have the most children, and of some that have none: if lists are cut or missing, these are.
 
         :param others: rows that came otherwise.
         :raises NestedError: if they aren't.
@@ -272,9 +286,11 @@ class _NestedCheck:
         total, expected = self._look()
         looked_at, rows = len(expected), 0
         longest: list[tuple[int, int, str, list[str]]] = []
+        childless = self._some_orders()
         by_order = itertools.groupby(self._nested.children(self._name), key=lambda row: row.parent)
         for number, (order, children) in enumerate(by_order):
             ids = []
+            childless.pop(order, None)
             for child in children:
                 rows += 1
                 ids.append(child.id)
@@ -289,7 +305,7 @@ class _NestedCheck:
                 f"Orders nest {looked_at - len(expected)} of {looked_at} {self._name} that were looked at"
             )
         if total is None:
-            self._check_longest(sorted(longest, reverse=True))
+            self._check_suspects(sorted(longest, reverse=True), list(childless)[:_SAMPLE])
         elif total > rows + others:
             raise NestedError(f"The API counts {total:,} {self._name}, and {rows + others:,} came")
 
@@ -311,10 +327,17 @@ class _NestedCheck:
             return ()
         return ((self._cursor, "gteq", str(self._nested.middle)),)
 
-    def _check_longest(self, longest: Sequence[tuple[int, int, str, list[str]]]) -> None:
-        """Raise unless orders nest all that the list shows of those which have the most.
+    def _some_orders(self) -> dict[str, None]:
+        """Return the ids of orders from all of the window, but of those that came more than once."""
+        orders = (order.id for order in self._nested.orders() if order.id not in self._nested.changed)
+        step = max(1, self._nested.manifest.rows // _SEARCHED)
+        return dict.fromkeys(itertools.islice(orders, None, None, step))
+
+    def _check_suspects(self, longest: Sequence[tuple[int, int, str, list[str]]], childless: Sequence[str]) -> None:
+        """Raise unless orders nest all that the list shows of those which have the most, and of those which have none.
 
         :param longest: the number of children, any number, the order and the ids of its children; the longest first.
+        :param childless: orders that nest nothing.
         """
         orders: list[str] = []
         ids: set[str] = set()
@@ -323,6 +346,7 @@ class _NestedCheck:
                 break
             orders.append(order)
             ids.update(children)
+        orders.extend(childless)
         if not orders:
             return
         conditions = (self._below, (self._parent, "in", ",".join(orders)))
@@ -331,7 +355,7 @@ class _NestedCheck:
             if not page.rows:  # a gateway in trouble may answer alike, and hide what isn't nested
                 page = self._reader.page(self._entity, conditions, number)
             if not ids.issuperset(page.ids):
-                raise NestedError(f"Orders with many {self._name} don't nest all of them")
+                raise NestedError(f"Orders with many {self._name}, or without any, don't nest all of them")
             if not page.is_full(MAX_LIMIT, number):
                 return
 

@@ -22,6 +22,10 @@ class _ListLog(_Adapter):
         name = _list.get()
         return (f"{name}: {msg}" if name else msg), kwargs
 
+    def detail(self, msg: str, *args: object) -> None:
+        """Log a line that is worth reading of one list only: where a task has many, it goes to DEBUG."""
+        self.log(logging.DEBUG if _list.get() else logging.INFO, msg, *args)
+
 
 def list_log(name: str) -> _ListLog:
     """Return the log of a module, whose lines name the list of `speaking_of`."""

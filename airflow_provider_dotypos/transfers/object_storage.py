@@ -44,6 +44,7 @@ class ObjectStorageFiles(TransferTask):
     files_url: str | None = None
     _no_result: ClassVar[Mapping[str, Any]] = {"manifest": None, "manifests": [], "files": 0, "bytes": 0}
     _patience: StorePatience | None = None
+    _successes: _airflow.Successes
 
     def on_kill(self) -> None:
         """End every wait at once. What was read by then is put, if the store takes it soon, for the next attempt."""
@@ -70,6 +71,7 @@ class ObjectStorageFiles(TransferTask):
         from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
 
         self._patience = StorePatience()
+        self._successes = _airflow.Successes()
         self._destination()
         self._format.check()
 
@@ -92,6 +94,7 @@ class ObjectStorageFiles(TransferTask):
             _airflow.try_number(context),
             find=lambda folder: find_set(Store(sets / folder, self._patience)),
             succeeded=functools.partial(_airflow.succeeded, context),
+            had_succeeded=functools.partial(self._successes.among, context),
         )
         return Watermark(asset_store, _airflow.SharedStore(stores.task), key, pending)
 

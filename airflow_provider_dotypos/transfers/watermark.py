@@ -117,9 +117,9 @@ class Watermark(Generic[ResultT]):
         if since is not None and since >= until:
             raise DotyposInputError(f"start={iso(since)} is not before until={iso(until)}")
         if reached is None:
-            log.info("No success was noted so far for the watermark %s.", self.key)
+            log.detail("No success was noted so far for the watermark %s.", self.key)
         else:
-            log.info("Continuing from %s, where the watermark %s is.", iso(reached), self.key)
+            log.detail("Continuing from %s, where the watermark %s is.", iso(reached), self.key)
         since = self._before_what_was_lost(notes, since)
         self._task.set(self.key, {"since": since, "until": until, "due": due, "reached": reached})
         self._began_at = reached
@@ -164,7 +164,7 @@ class Watermark(Generic[ResultT]):
             log.warning("The watermark %s was %s meanwhile; it stays so.", self.key, where)
         elif reached is None or reached < window.until:
             self._asset.set(self.key, iso(window.until))
-            log.info("The watermark %s is at %s now.", self.key, iso(window.until))
+            log.detail("The watermark %s is at %s now.", self.key, iso(window.until))
 
     def _roll_forward(self, notes: Iterable[Note]) -> int | None:
         """Return where the watermark is, moved over sets whose runs died just before they moved it.

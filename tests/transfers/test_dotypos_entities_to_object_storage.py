@@ -493,9 +493,27 @@ def test_lines_of_the_log_name_their_list(lake: Lake, caplog: pytest.LogCaptureF
     lake.insert(*SOME)
     lake.many(until=lake.now + timedelta(minutes=1))
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("airflow_provider_dotypos.t")]
+    assert lines.pop(0).endswith(": orders, products, tags, webhooks.")
     assert [line for line in lines if line.startswith("orders: 1 order in 1 file, ")]
     assert re.fullmatch(r"4 of 4 lists: 4 rows, 4 files, \d+ requests\.", lines.pop())
     assert all(line.split(":")[0] in SOME for line in lines), lines
+
+
+@needs_state
+def test_a_quiet_hour_of_all_lists_asks_airflow_once_for_earlier_runs_and_is_a_short_log(
+    lake: Lake, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.many("first")
+    lake.insert("orders")
+    asked = []
+    monkeypatch.setattr(lake, "_states", lambda _states=lake._states, **runs: asked.append(runs) or _states(**runs))
+    caplog.set_level("INFO", logger="airflow_provider_dotypos.transfers")
+    caplog.clear()
+    lake.many("second")
+    windows = [line.partition(" UTC: ")[2] for line in caplog.messages if line.startswith("Reading from ")]
+    assert windows == ["orders, products, tags.", "webhooks."]  # webhooks have no cursor
+    assert len(caplog.messages) == 2 + 2 + 1  # what orders brought, and the sum
+    assert len(asked) == 1
 
 
 @needs_state

@@ -9,11 +9,11 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 from airflow.sdk import ObjectStoragePath
@@ -245,7 +245,7 @@ def test_an_attempt_that_the_limit_ends_is_gone_on_with(api: Sandbox, tmp_path: 
         (Behaviour(nested_lists=0), "Orders nest 0 of "),
         (Behaviour(nested_lists=3), "Orders nest "),
         # Orders on the page that is looked at nest all that they have: one with more shows it.
-        (Behaviour(nested_lists=8), "Orders with many order-items don't nest all of them"),
+        (Behaviour(nested_lists=8), "Orders with many order-items, or without any, don't nest all of them"),
     ],
 )
 def test_where_nested_lists_are_cut_lists_of_their_own_are_read(
@@ -300,6 +300,26 @@ def test_rows_that_differ_when_nested_are_read_by_a_list_of_their_own(
     check_history(service, history)
     assert "A row of order-items isn't the same when an order nests it" in caplog.text
     assert all("name" in row for row in rows_of(history["order-items"]))
+
+
+def test_orders_that_nest_nothing_are_looked_up(
+    api: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API may nest nothing in an order that was cancelled, say, and still list its items."""
+
+    def without_items_of_cancelled_orders(*arguments: Any) -> Row:
+        row = nested(*arguments)
+        return row | {"orderItems": []} if row["note"] == "cancelled" else row
+
+    nested = lists.with_children
+    monkeypatch.setattr(lists, "with_children", without_items_of_cancelled_orders)
+    extraction = Extraction(api, tmp_path, Behaviour())
+    service = small_shop(extraction, 60)
+    early = {"versionDate": UNTIL - 10 * HOUR}
+    order = service.shop.insert(service.cloud, "orders", {"note": "cancelled", **early})["id"]
+    service.shop.insert(service.cloud, "order-items", {"_orderId": order, **early})
+    check_history(service, committed(extraction.extract()))
+    assert "So order items are read by themselves" in caplog.text
 
 
 @pytest.mark.parametrize("status", [400, 403])
@@ -436,6 +456,19 @@ class TestOfTheOperator:
         result = self.run(lake, "first")
         assert self.streams(result) == {"nested"}
         assert lake.asked()["orders"] == 0
+
+    def test_that_replaces_sets_uses_nothing_that_another_run_has_left(
+        self, lake: Lake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        until = (lake.now + timedelta(minutes=1)).replace(microsecond=0)
+        asked = []
+        for run, dies in [("first", True), ("second", True), ("second", False)]:
+            with monkeypatch.context() as patched, suppress(Killed):
+                if dies:
+                    patched.setattr(histories._NestedCheck, "check", Mock(side_effect=Killed))
+                self.run(lake, run, until=until, overwrite=run == "second")
+            asked.append(lake.asked()["orders"] > 0)
+        assert asked == [True, True, False]
 
     @needs_state
     def test_that_is_put_off_keeps_what_it_has_read(self, lake: Lake) -> None:

@@ -40,6 +40,7 @@ class PendingSets:
     :param try_number: its try.
     :param find: returns the whole set in a folder, if there is one.
     :param succeeded: returns which of some task instances Airflow knows to have succeeded.
+    :param had_succeeded: the same, as of when the task began. Enough to find a window, but not to say what is returned.
     """
 
     def __init__(
@@ -50,18 +51,23 @@ class PendingSets:
         *,
         find: Callable[[str], Committed | None],
         succeeded: Callable[[set[TaskInstanceKey]], set[TaskInstanceKey]],
+        had_succeeded: Callable[[set[TaskInstanceKey]], set[TaskInstanceKey]] | None = None,
     ) -> None:
         self._notes = notes
         self._run = run
         self._try_number = try_number
         self.find = find
         self._succeeded = succeeded
+        self._had_succeeded = had_succeeded or succeeded
         self._outlived = False
 
     def read(self) -> dict[str, Note]:
         """Return the notes of sets not delivered yet, by name, the oldest window first; remove the others."""
+        return self._undelivered(self._had_succeeded)
+
+    def _undelivered(self, succeeded: Callable[[set[TaskInstanceKey]], set[TaskInstanceKey]]) -> dict[str, Note]:
         notes = dict(self._all())
-        done = self._succeeded({self._run, *(note.run for note in notes.values())}) if notes else set()
+        done = succeeded({self._run, *(note.run for note in notes.values())}) if notes else set()
         self._outlived = self._run in done
         delivered = {name for name, note in notes.items() if note.run in done}
         for run in done:
@@ -87,7 +93,7 @@ class PendingSets:
         """
         returned: dict[str, Committed] = {}
         settled: list[str] = []
-        for name, note in self.read().items():
+        for name, note in self._undelivered(self._succeeded).items():
             if window is not None and note.until > window.until:
                 continue  # a later run's: it, or one after it, returns that
             if len(returned) == _MOST_RETURNED:
