@@ -299,7 +299,7 @@ class DotyposPreconditionError(DotyposConflictError):
 class DotyposRateLimitError(DotyposApiError):
     """429: too many requests."""
 
-    cure = "Wait; set Requests per minute or lower Max concurrency in the Airflow connection."
+    cure = "Wait. Request budget in the Airflow connection, such as 150/30min, keeps all tasks below the limit."
 
 
 class DotyposServerError(DotyposApiError):

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from airflow_provider_dotypos.api.entities import Entity, find_entity
 from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.api.markers import LIVE_AND_DELETED
 from airflow_provider_dotypos.api.page import Page, decode_row
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple
 from airflow_provider_dotypos.api.reach import concerns_all_calls
@@ -30,9 +31,6 @@ _MOST_PARENTS = 5
 
 #: The factor from one page number to the next, until a page is empty.
 _GALLOP = 16
-
-#: Live and deleted rows. A null marker counts as not deleted [D]; whether this filter shows such rows is unknown [U].
-_LIVE_AND_DELETED: Triple = ("deleted", "in", "0,1")
 
 
 @dataclass(frozen=True)
@@ -195,7 +193,7 @@ class ListCounter:
 
     def _count_below_parents(self, entity: Entity, parent: str, allowed: int) -> Counted:
         """Count the rows below some of the parents, and take each of the others to have no fewer and no more."""
-        parents = self._reader.page(find_entity(parent), (_LIVE_AND_DELETED,))
+        parents = self._reader.page(find_entity(parent), (LIVE_AND_DELETED,))
         rows = [self._count_list(entity, 1, id) for id in parents.ids[: max(1, min(allowed - 1, _MOST_PARENTS))]]
         if not rows:
             return Counted(entity, Rows(0, 0), 0)
@@ -228,7 +226,7 @@ class ListCounter:
     def _conditions(self, entity: Entity) -> tuple[Triple, ...]:
         conditions: list[Triple] = []
         if self._counts_deleted(entity):
-            conditions.append(_LIVE_AND_DELETED)
+            conditions.append(LIVE_AND_DELETED)
         if self._window is not None and entity.cursors:
             edges = (("gteq", self._window.since), ("lt", self._window.until))
             conditions += [(entity.cursors[0], operator, str(edge)) for operator, edge in edges if edge is not None]

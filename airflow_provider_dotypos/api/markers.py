@@ -22,9 +22,13 @@ from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
+from airflow_provider_dotypos.api.query import Triple
 from airflow_provider_dotypos.api.window import Window
 
 log = logging.getLogger(__name__)
+
+#: The filter for live and deleted rows.
+LIVE_AND_DELETED: Triple = ("deleted", "in", "0,1")
 
 #: What was found out about null markers.
 Finding: TypeAlias = Literal["shows_null", "hides_null", "no_null"]

@@ -19,7 +19,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWalkError,
 )
 from airflow_provider_dotypos.api.headers import EMPTY_LISTS
-from airflow_provider_dotypos.api.markers import Division
+from airflow_provider_dotypos.api.markers import LIVE_AND_DELETED, Division
 from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page
 from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.places import Places, row_of
@@ -238,7 +238,7 @@ class Reader:
 
     def markers_by_filter(self, entity: Entity, id: str) -> Sequence[bool | None]:
         """Return the soft-delete marker of a row, if the filter for live and deleted rows shows it."""
-        params = {"limit": "1", "page": "1", "filter": f"deleted|in|0,1;id|eq|{id}"}
+        params = {"limit": "1", "page": "1", "filter": filter_text((LIVE_AND_DELETED, ("id", "eq", id)))}
         return self._page(entity.url_path(), params).deleted
 
     def tail(self, until: int, settle: float = windows.SETTLE) -> windows.Window | None:

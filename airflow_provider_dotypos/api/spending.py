@@ -109,7 +109,7 @@ class Spending:
         self._name = secrets.token_hex(4)
         self._blocks: dict[str, Block] = {}
         self._past: list[_Past] = []
-        self._claims = 0
+        self._claims = self._settled_claims = 0
         self._terms: _Terms | None = None
         self._unreachable_until = self._announced_until = float("-inf")
 
@@ -171,6 +171,7 @@ class Spending:
                 return self._wait_for(1, most, counting, terms)
             _, block = self._add_block(1, terms)
             block.settled = True
+            self._settled_claims += 1
         self._announce(counting, terms, "by this process alone")
         return 0.0
 
@@ -197,6 +198,7 @@ class Spending:
                 with self._guard:
                     del self._blocks[name]
         if block.settled:
+            self._settled_claims += 1
             self._announce(counting, terms, f"by all tasks ({register.name})")
             return 0.0
         return random.uniform(0.1, 1) * settle  # else those that overwrite each other would do so again
@@ -262,7 +264,7 @@ class Spending:
         return budget.requests // _FIRST_PART
 
     def _next_size(self, budget: Budget) -> int:
-        return min(self._first_size(budget) << min(self._claims, 10), budget.requests // _LARGEST_PART)
+        return min(self._first_size(budget) << min(self._settled_claims, 10), budget.requests // _LARGEST_PART)
 
     def _wait_for(self, wanted: int, most: int, counting: Iterable[Entry], terms: _Terms) -> float:
         """Return the seconds until requests are free again.
@@ -275,7 +277,7 @@ class Spending:
             at = datetime.fromtimestamp(time.time() + seconds_until_free(enough, most, counting), timezone.utc)
             raise DotyposBudgetError(
                 f"The request budget, {terms.budget}, is used up. {enough} requests are free again at {at:%F %T %Z}. "
-                "A transfer keeps what it has read, and goes on when it runs again then.",
+                "A transfer keeps what it has read, and continues when it runs again.",
                 budget=terms.budget,
                 retry_at=at,
             )
@@ -286,7 +288,7 @@ class Spending:
 
     def _announce(self, counting: Iterable[Entry], terms: _Terms, counted: str) -> None:
         """Say in the log how much is used, at the process's first claim."""
-        if self._claims == 1:
+        if self._settled_claims == 1:
             _log_used(terms.budget, counting, counted, "by now")
 
 

@@ -39,6 +39,7 @@ from itertools import product
 from typing import TypeAlias
 
 from airflow_provider_dotypos.api.entities import Entity
+from airflow_provider_dotypos.api.markers import LIVE_AND_DELETED
 from airflow_provider_dotypos.api.page import SECOND
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple
 from airflow_provider_dotypos.api.window import Window
@@ -159,7 +160,7 @@ def streams(
     if divides_deleted(entity, conditions):
         markers = [("live", (), False), ("deleted", (("deleted", "eq", "1"),), True)]
         if one_filter:
-            markers = [("both", (("deleted", "in", "0,1"),), None)]
+            markers = [("both", (LIVE_AND_DELETED,), None)]
     return tuple(
         Stream(marker + suffix, conditions + terms + apart, cursor, deleted, window, earlier)
         for marker, terms, deleted in markers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -48,8 +48,10 @@ def estimate_report(args: argparse.Namespace) -> Report:
         raise DotyposInputError(
             "--history reads orders with their items and payments, which is safe from the beginning only: omit --since"
         )
-    if args.history and HISTORY_LISTS[0] not in names:
-        raise DotyposInputError("--history reads orders with their items and payments: name orders, too")
+    if args.history and not _can_nest(names):
+        raise DotyposInputError(
+            "--history reads orders with their items and payments: name orders, and order-items or money-logs"
+        )
     wanted = [check_selection({"entity": name}) for name in dict.fromkeys(names)]
     settings = read_settings(args.conn_id, args.cloud_id)
     reader = Reader(new_client(settings, _PATIENCE))
@@ -72,10 +74,10 @@ def estimate_report(args: argparse.Namespace) -> Report:
     limit = "the connection's Request budget" if settings.request_budget else "the known limit"
     note(f"The time is that of {limit}, {budget}, if none of it is used yet.")
     note(f"This estimate took {count(reader.requests, 'list calls')}.")
-    choices = Report([*_choices(prices, budget)])
-    return Report(
-        rows, WELL if len(counted) == len(wanted) else ATTENTION, tables=[Report(rows, narrow=_NARROW), choices]
-    )
+    if 0 < len(counted) < len(wanted):
+        note(f"The choices are those of what was counted: {count(len(counted), 'lists')} of {len(wanted)}.")
+    tables = [Report(rows, narrow=_NARROW), *([Report([*_choices(prices, budget)])] if prices else [])]
+    return Report(rows, WELL if len(counted) == len(wanted) else ATTENTION, tables=tables)
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _prices(counts: Sequence[Counted], window: Window, reader: Reader, *, histor
 
     :param history: whether orders are read with their children; otherwise it is said what that would save.
     """
-    can_nest = window.since is None and any(counted.entity.name == HISTORY_LISTS[0] for counted in counts)
+    can_nest = window.since is None and _can_nest([counted.entity.name for counted in counts])
     prices = {}
     for counted in counts:
         entity = counted.entity
@@ -110,6 +112,12 @@ def _prices(counts: Sequence[Counted], window: Window, reader: Reader, *, histor
         price = _Price(requests, requests - fewest, nested)
         prices[entity.name] = replace(price, requests=requests - nested, nested=0) if history else price
     return prices
+
+
+def _can_nest(names: Collection[str]) -> bool:
+    """Return whether lists are orders and something that orders bring."""
+    orders, *nested = HISTORY_LISTS
+    return orders in names and not set(nested).isdisjoint(names)
 
 
 def _row(

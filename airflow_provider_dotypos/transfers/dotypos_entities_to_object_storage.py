@@ -181,7 +181,7 @@ class DotyposEntitiesToObjectStorageOperator(ObjectStorageFiles, DotyposEntities
 
         windows = {transfer.name: transfer.window for transfer in self._lists if transfer.window is not None}
         if (reason := why_not_nested(windows)) is not None:
-            log.info("Orders, order items and money logs are read each by itself: %s.", reason)
+            log.info("Orders, order items and money logs are read one by one: %s.", reason)
             return
         self._nested = NestedHistory(
             windows.keys() & HISTORY_LISTS,

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos._airflow import ListEvent
 from airflow_provider_dotypos.api.entities import Entity, cloud_lists
-from airflow_provider_dotypos.api.errors import (
-    DotyposError,
-    DotyposInputError,
-)
+from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
 from airflow_provider_dotypos.api.names import split_names
 from airflow_provider_dotypos.api.reach import DotyposListsError, concerns_all_calls, forbids_one_list
 from airflow_provider_dotypos.api.window import time_zone
@@ -153,11 +150,11 @@ class DotyposEntitiesTransferOperator(TransferTask):
         files = sum(result.get("files", 0) for result in results.values())
         requests = sum(reader.requests for reader in self._readers)
         amounts = ", ".join([count(rows, "rows"), count(files, "files"), count(requests, "requests")])
-        told = f"{len(results)} of {count(len(self._lists), 'lists')}: {amounts}."
+        summary = f"{len(results)} of {count(len(self._lists), 'lists')}: {amounts}."
         nothing_new = [transfer.name for transfer in self._lists if transfer.nothing_new and not transfer.results]
         for what, names in (("Skipped", skipped), ("Read by later runs", nothing_new)):
-            told += f" {what}: {', '.join(names)}." if names else ""
-        return told
+            summary += f" {what}: {', '.join(names)}." if names else ""
+        return summary
 
     def _end_of(self, failures: Mapping[str, Exception]) -> Exception:
         """Return what the task ends with, as some of its lists have failed."""

@@ -102,8 +102,8 @@ def why_not_nested(windows: Mapping[str, Window]) -> str | None:
         return "not all of them have something to read"
     if any(window.since is not None for window in windows.values()):
         return (
-            "not all of them begin at the beginning. Of a later window it would miss items that changed in it, and "
-            "belong to an order that didn't"
+            "not all of them begin at the beginning. In a later window, items may change whose order doesn't, and "
+            "orders wouldn't bring them"
         )
     if len(set(windows.values())) > 1:
         return "their windows differ"

@@ -32,7 +32,7 @@ from airflow_provider_dotypos.api.refusals import retry_after_seconds
         (409, None, exceptions.DotyposConflictError, "Read the row again"),
         (412, None, exceptions.DotyposPreconditionError, "If-Match"),
         (428, None, exceptions.DotyposPreconditionError, "If-Match"),
-        (429, None, exceptions.DotyposRateLimitError, "Requests per minute"),
+        (429, None, exceptions.DotyposRateLimitError, "Request budget"),
         (500, None, exceptions.DotyposServerError, "try again later"),
         (501, None, exceptions.DotyposServerError, ""),
         (503, None, exceptions.DotyposServerError, ""),

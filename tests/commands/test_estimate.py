@@ -138,7 +138,11 @@ def test_a_history_is_cheaper_than_its_three_lists(sandbox: Sandbox, command: Co
 
 @pytest.mark.parametrize(
     ("arguments", "cure"),
-    [(["--since", "2026-01-01T00:00:00Z"], "omit --since"), (["order-items"], "name orders, too")],
+    [
+        (["--since", "2026-01-01T00:00:00Z"], "omit --since"),
+        (["order-items"], "name orders, and"),
+        (["orders", "customers"], "and order-items or money-logs"),
+    ],
 )
 def test_a_history_begins_at_the_beginning_and_has_orders(
     sandbox: Sandbox, command: Command, arguments: list[str], cure: str
@@ -148,6 +152,25 @@ def test_a_history_begins_at_the_beginning_and_has_orders(
     assert (done.code, done.out) == (1, "")
     assert cure in done.err
     assert not sandbox.requests
+
+
+def test_orders_alone_are_no_history(sandbox: Sandbox, command: Command) -> None:
+    (line,) = command("estimate", "orders", "-o", "json").rows
+    assert line["a history saves"] in (0, "0")
+
+
+def test_the_choices_are_those_of_counted_lists(sandbox: Sandbox, command: Command) -> None:
+    sandbox.limit = Limit(3, 1800)
+    try:
+        some, none = (command("estimate", "categories", "customers", "tags") for _ in range(2))
+    finally:
+        sandbox.limit = None
+
+    assert "choices are those of what was counted: 2 lists of 3" in some.err
+    assert "a task for each list" in some.out
+    assert (some.code, none.code) == (3, 3)
+    assert "not asked" in none.out
+    assert "a task for each list" not in none.out
 
 
 def test_the_choices_add_up(sandbox: Sandbox, command: Command) -> None:

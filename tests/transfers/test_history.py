@@ -378,8 +378,8 @@ def test_a_month_costs_little_more_than_its_orders(api: Sandbox, tmp_path: Path)
         ({name: Window(None, UNTIL) for name in (*HISTORY_LISTS, "products")}, None),
         ({name: Window(None, UNTIL) for name in HISTORY_LISTS[1:]}, "not all of them have something to read"),
         ({"orders": Window(None, UNTIL)}, "not all of them have something to read"),
-        ({name: Window(0, UNTIL) for name in HISTORY_LISTS}, "belong to an order that didn't"),
-        ({"orders": Window(None, UNTIL), "order-items": Window(0, UNTIL)}, "belong to an order that didn't"),
+        ({name: Window(0, UNTIL) for name in HISTORY_LISTS}, "items may change whose order doesn't"),
+        ({"orders": Window(None, UNTIL), "order-items": Window(0, UNTIL)}, "items may change whose order doesn't"),
         ({"orders": Window(None, UNTIL), "order-items": Window(None, UNTIL - 1000)}, "their windows differ"),
         ({name: Window(None, UNTIL + 1) for name in HISTORY_LISTS}, "within a second"),
     ],
@@ -488,7 +488,7 @@ class TestOfTheOperator:
         self.open_order(lake)
         result = self.run(lake, "first")
         assert self.streams(result) <= {"rows"}
-        assert "read each by itself: not all of them begin at the beginning" in caplog.text
+        assert "read one by one: not all of them begin at the beginning" in caplog.text
 
     @needs_state
     def test_is_left_to_lists_of_their_own_where_there_is_a_start(self, lake: Lake) -> None:
