@@ -156,7 +156,14 @@ def test_the_form_shows_what_the_provider_declares(connections: Connections):
 
     for section, names in {
         "Cloud": ["refresh_token", "cloud_id", "cloud_name"],
-        "Advanced": ["timeout", "requests_per_minute", "request_budget", "max_concurrency", "allow_http"],
+        "Advanced": [
+            "timeout",
+            "requests_per_minute",
+            "request_budget",
+            "max_concurrency",
+            "deleted_filter",
+            "allow_http",
+        ],
     }.items():
         region = form.open(section)
         labels = region.locator("label").filter(has_text=re.compile(r"\S"))  # a switch is a label, too, without text
