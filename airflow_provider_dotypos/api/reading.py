@@ -365,7 +365,7 @@ class Reader:
             yield None
         elif parent is None:
             above = find_entity(entity.parent.entity)
-            rows = [*self.rows(above.name, filter="deleted|in|0,1")]
+            rows = [*self.rows(above.name, filter=[LIVE_AND_DELETED])]
             if not self.reads_as_one(above, window, division):
                 # Both kinds by one answer first: by two, a parent that is restored in between would be missed.
                 shown = [*self.rows(above.name)]
