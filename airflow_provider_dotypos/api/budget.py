@@ -19,6 +19,12 @@ _FEWEST, _MOST = 10, 100_000
 #: The longest window, in seconds: a day.
 _LONGEST = 86_400.0
 
+#: The part of a budget that has to be free again before a task that was put off is worth running.
+_ENOUGH = 0.75
+
+#: The part of that which rows that belong together have used up if they took all of an attempt, which also signs in.
+_NEARLY = 0.9
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -36,7 +42,7 @@ class Budget:
     @property
     def enough(self) -> int:
         """How many requests have to be free again before a task that was put off is worth running."""
-        return math.ceil(self.requests * 0.75)
+        return math.ceil(self.requests * _ENOUGH)
 
     def __str__(self) -> str:
         unit = next(unit for unit in ("h", "min", "s") if unit == "s" or self.seconds % _UNITS[unit] == 0)
@@ -88,13 +94,13 @@ class DotyposBudgetError(DotyposError):
         self.too_long_to_wait = reason is None
 
 
-def judged(error: DotyposBudgetError, requests: int, what: str) -> DotyposBudgetError:
+def judge(error: DotyposBudgetError, requests: int, what: str) -> DotyposBudgetError:
     """Return an error, or the one in its place if the next attempt would use up the budget just like this one.
 
     :param requests: how many were made of those that count only together.
     :param what: the rows that they were to bring, for people.
     """
-    if error.budget is None or requests < 0.9 * error.budget.enough:  # an attempt also signs in, for instance
+    if error.budget is None or requests < _NEARLY * error.budget.enough:
         return error
     return DotyposBudgetError(
         f"{requests} requests have not been enough for {what}, which count only when all of them are read. The request "

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_dotypos.api import window as windows
-from airflow_provider_dotypos.api.budget import DotyposBudgetError, judged
+from airflow_provider_dotypos.api.budget import DotyposBudgetError, judge
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import CLOUDS, Entity, find_entity, find_list, id_text
 from airflow_provider_dotypos.api.errors import (
@@ -272,7 +272,7 @@ class Reader:
                     step = steps.throw(refusal)
                 except DotyposBudgetError as error:
                     where = "one instant" if piece.stream.cursor else "no cursor"
-                    raise judged(error, together, f"the rows of {where} (stream {piece.name})") from None
+                    raise judge(error, together, f"the rows of {where} (stream {piece.name})") from None
                 else:
                     step = steps.send(page)
                 continue

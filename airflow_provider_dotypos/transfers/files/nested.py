@@ -17,7 +17,7 @@ from airflow_provider_dotypos.api.errors import DotyposResponseError
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.window import instant
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
-from airflow_provider_dotypos.transfers.files.formats.part_rows import some, text_rows
+from airflow_provider_dotypos.transfers.files.formats.part_rows import in_batches, text_rows
 from airflow_provider_dotypos.transfers.files.manifest import CommittedSet
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.rows.columns import NULL, Columns
@@ -111,7 +111,7 @@ class NestedSet:
         columns = Columns(entity.name, ())
         for file in files:
             with store.open(file.name) as part:
-                for lines in some(text_rows(part, NESTED_FORMAT.name, NESTED_FORMAT.compression, columns)):
+                for lines in in_batches(text_rows(part, NESTED_FORMAT.name, NESTED_FORMAT.compression, columns)):
                     rows = [msgspec.Raw(bytes(line).rstrip(b"\n")) for line in lines]
                     for row, key in zip(rows, keys.decode(b"[" + b",".join(rows) + b"]"), strict=True):
                         if "transactionType" in entity.fields and key.type not in _TYPES:

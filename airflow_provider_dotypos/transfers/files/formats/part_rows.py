@@ -57,7 +57,7 @@ def part_batches(
         return
     arrow, _ = require_pyarrow("reading as Arrow")
     table = arrow.Table(columns)
-    yield from map(table.batch, some(text_rows(part, file_format, compression, columns)))
+    yield from map(table.batch, in_batches(text_rows(part, file_format, compression, columns)))
 
 
 def _parquet_batches(part: BinaryIO) -> Iterator[Any]:
@@ -82,7 +82,7 @@ def _csv_rows(file: io.BufferedReader[io.RawIOBase], columns: Columns) -> Iterat
         yield row_of_cells(header, [cell.replace(NO_CHARACTER, "\0") for cell in record], kinds)
 
 
-def some(rows: Iterable[msgspec.Raw]) -> Iterator[list[msgspec.Raw]]:
+def in_batches(rows: Iterable[msgspec.Raw]) -> Iterator[list[msgspec.Raw]]:
     """Yield rows in lists."""
     some: list[msgspec.Raw] = []
     size = 0
