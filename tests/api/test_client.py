@@ -10,11 +10,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from types import SimpleNamespace
 
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api import retry
+from airflow_provider_dotypos.api import auth, retry
 from airflow_provider_dotypos.api.channel import Lane, open_channel
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.http import Answer
@@ -74,15 +75,17 @@ class TestTokens:
             assert len(list(answers)) == 300
         assert sandbox.sign_ins == 2
 
-    def test_a_token_is_renewed_before_it_expires(self, sandbox: Sandbox, new_client: NewClient) -> None:
-        sandbox.token_lifetime = 2
+    def test_a_token_is_renewed_after_three_quarters_of_its_life(
+        self, sandbox: Sandbox, new_client: NewClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = 0.0
+        monkeypatch.setattr(auth, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
+        sandbox.token_lifetime = 400
         client = new_client()
-        started = time.monotonic()
-        while time.monotonic() - started < 2.5:
+        for later, sign_ins in ((0.0, 1), (200.0, 1), (301.0, 2), (500.0, 2), (602.0, 3)):
             get(client)
-        statuses = {request.status for request in sandbox.requests}
-        assert 403 not in statuses
-        assert sandbox.sign_ins == 2  # after a quarter of its life less than 2 s
+            assert sandbox.sign_ins == sign_ins
+        assert {request.status for request in sandbox.requests} == {200, 201}
 
     def test_two_clouds_of_one_connection_have_a_token_each(self, sandbox: Sandbox, new_client: NewClient) -> None:
         for cloud_id in sandbox.cloud_ids:
