@@ -78,11 +78,12 @@ class TestTokens:
     def test_a_token_is_renewed_after_three_quarters_of_its_life(
         self, sandbox: Sandbox, new_client: NewClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        later = 0.0
-        monkeypatch.setattr(auth, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + later))
+        passed = [0.0]
+        monkeypatch.setattr(auth, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
         sandbox.token_lifetime = 400
         client = new_client()
-        for later, sign_ins in ((0.0, 1), (200.0, 1), (301.0, 2), (500.0, 2), (602.0, 3)):
+        for seconds, sign_ins in ((0.0, 1), (200.0, 1), (301.0, 2), (500.0, 2), (602.0, 3)):
+            passed[0] = seconds
             get(client)
             assert sandbox.sign_ins == sign_ins
         assert {request.status for request in sandbox.requests} == {200, 201}
