@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_dotypos.api import window as windows
@@ -263,9 +264,11 @@ class Reader:
         steps = walk(entity, piece, self._client.patience.faults)
         step = next(steps, None)
         together = 0  # requests since all that was read has been complete
+        left: float | None = None  # when the first request left since rows were last delivered
         while step is not None:
             if isinstance(step, Query):
                 together += 1
+                left = time.monotonic() if left is None else left
                 try:
                     page = self._confirmed(entity, step, piece, path, included)
                 except DotyposValidationError as refusal:
@@ -280,7 +283,8 @@ class Reader:
                 self._client.sleep(random.uniform(0.5, 1) * step.seconds)
             else:
                 together = together if step.covered is None else 0
-                yield step
+                yield step if left is None else replace(step, read_at=left)
+                left = None
             step = next(steps, None)
 
     def cancel(self) -> None:

@@ -83,12 +83,14 @@ class Batch:
     :param covered: every row of the stream before this cursor (epoch ms) has now been delivered. ``None`` while a tie
         is open: no part may end in it.
     :param unmarked: the id of one of them whose soft-delete marker is null, if the stream is of live rows.
+    :param read_at: when the first request left that brought them (monotonic seconds): they are not older than that.
     """
 
     rows: Sequence[msgspec.Raw]
     ids: Sequence[str]
     covered: int | None
     unmarked: str | None = None
+    read_at: float = 0.0
 
 
 Walk: TypeAlias = Generator["Query | Batch | Wait", "Page | None", None]

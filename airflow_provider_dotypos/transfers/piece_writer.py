@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
-
-import msgspec
 
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.walk import Batch
@@ -57,8 +54,7 @@ class PieceWriter(AbstractContextManager["PieceWriter"]):
         self._ordered = piece.stream.cursor is not None
         self._low = self._high = piece.lo
         self._begun = time.monotonic()
-        self._held: list[msgspec.Raw] = []
-        self._held_ids: list[str] = []
+        self._held: list[Batch] = []
         self._held_bytes = 0
         #: Whether the part under way holds exactly the rows in its range.
         self._is_whole = self._ordered
@@ -70,7 +66,7 @@ class PieceWriter(AbstractContextManager["PieceWriter"]):
         if batch.covered is None and self._ordered:
             self._is_whole = self._hold(batch, was_whole)
             return
-        self._write([*self._held, *batch.rows], [*self._held_ids, *batch.ids])
+        self._write(batch)
         if batch.covered is not None:
             self._high = batch.covered
         if self._parts.size >= self._max_bytes or self._age.is_over(self._begun):
@@ -98,20 +94,20 @@ class PieceWriter(AbstractContextManager["PieceWriter"]):
 
     def _hold(self, batch: Batch, was_whole: bool) -> bool:
         """Take rows of an open tie; return whether the part under way is still whole."""
-        self._held += batch.rows
-        self._held_ids += batch.ids
+        self._held.append(batch)
         self._held_bytes += sum(map(len, batch.rows))
         if self._held_bytes <= _MOST_HELD:
             return was_whole
         if was_whole:
             self._end_part()
-        self._write(self._held, self._held_ids)
+        self._write()
         return False
 
-    def _write(self, rows: Sequence[msgspec.Raw], ids: Sequence[str]) -> None:
-        if rows:
-            self._parts.write(rows, ids)
-        self._held, self._held_ids, self._held_bytes = [], [], 0
+    def _write(self, *batches: Batch) -> None:
+        for batch in (*self._held, *batches):
+            if batch.rows:
+                self._parts.write(batch)
+        self._held, self._held_bytes = [], 0
 
     def _end_part(self) -> None:
         self._parts.end(*((self._low, self._high) if self._ordered else (None, None)))

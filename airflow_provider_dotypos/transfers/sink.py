@@ -10,13 +10,12 @@ StagingFile  counts and digests the bytes of that file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-import msgspec
-
 from airflow_provider_dotypos.api.streams import Piece
+from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.api.window import Window
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
@@ -49,8 +48,8 @@ class PartWriter(Protocol):
     def size(self) -> int:
         """Bytes of the part under way."""
 
-    def write(self, rows: Sequence[msgspec.Raw], ids: Sequence[str]) -> None:
-        """Add rows to the part under way."""
+    def write(self, batch: Batch) -> None:
+        """Add a batch's rows to the part under way."""
 
     def end(self, low: int | None, high: int | None) -> None:
         """End the part under way: it holds exactly the rows in ``[low, high)``, or none if nothing was written.

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from airflow_provider_dotypos.api.streams import Piece
+from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.sink import SupersededError, Walked
 
@@ -131,11 +132,11 @@ class MemoryPartWriter:
         self._rows: list[Row] = []
         self.size = 0
 
-    def write(self, rows: Sequence[msgspec.Raw], ids: Sequence[str]) -> None:
-        decoded = [msgspec.json.decode(row) for row in rows]
-        assert [str(row["id"]) for row in decoded] == list(ids)
+    def write(self, batch: Batch) -> None:
+        decoded = [msgspec.json.decode(row) for row in batch.rows]
+        assert [str(row["id"]) for row in decoded] == list(batch.ids)
         self._rows += decoded
-        self.size += sum(map(len, rows))
+        self.size += sum(map(len, batch.rows))
 
     def end(self, low: int | None, high: int | None) -> None:
         if not self._rows and (high is None or low == high):

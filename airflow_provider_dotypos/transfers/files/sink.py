@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.streams import Piece, divides_deleted
+from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.files.commit import Attempt, written_by
 from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
@@ -231,10 +230,10 @@ class FilePartWriter:
         """Bytes of the part under way."""
         return sum(file.bytes for file in self._files.values())
 
-    def write(self, rows: Sequence[msgspec.Raw], ids: Sequence[str]) -> None:
+    def write(self, batch: Batch) -> None:
         """Add rows, and their children, to the part under way."""
-        self._sink.count_ids(self._piece.parent, ids)
-        tables, misfits = self._sink.selection.split(rows)
+        self._sink.count_ids(self._piece.parent, batch.ids)
+        tables, misfits = self._sink.selection.split(batch.rows)
         for table, table_rows in tables.items():
             self._file(table).write(table_rows)
         self._file(self._sink.selection.entity.name).misfits.update(misfits)

@@ -1,0 +1,1 @@
+"""Loading rows into SQL databases: tables, staging, the merge, and the sink that puts them together."""

@@ -1,0 +1,1 @@
+"""What databases do differently: PostgreSQL, SQLite, DuckDB, MySQL and MariaDB."""

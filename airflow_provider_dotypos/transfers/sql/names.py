@@ -1,0 +1,27 @@
+"""Names of our own columns and tables in a database."""
+
+from __future__ import annotations
+
+#: When a row was read, by the database's clock: taken before its page was asked for.
+READ_AT = "_read_at"
+
+#: The load that wrote a row last.
+LOAD_ID = "_load_id"
+
+#: Fields without a column, and values that don't fit theirs: one JSON object.
+UNKNOWN = "_unknown"
+
+#: With ``deletes="mark"``: when a row was found removed; null of living rows.
+REMOVED_AT = "_removed_at"
+
+#: One row a load; the newest of a table says how far it is loaded.
+LOADS = "_dotypos_loads"
+
+#: The ranges whose rows are staged. As durable as the staging tables: both are emptied together.
+PARTS = "_dotypos_parts"
+
+#: With ``deletes="remove"``: which versions of rows were removed, so that no older one comes back.
+REMOVED = "_dotypos_removed"
+
+#: What the names of staging tables begin with.
+STAGING = "_dotypos_staging_"

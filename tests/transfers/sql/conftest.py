@@ -1,0 +1,52 @@
+"""Databases: `warehouse` is each kind in turn, `postgres` and the others are one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.transfers.sql.databases import (
+    KINDS,
+    MariaDb,
+    Postgres,
+    Warehouse,
+    embedded,
+    mariadb_server,
+    postgres_server,
+)
+
+
+@pytest.fixture(scope="session")
+def postgres_of_session() -> Iterator[Postgres]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_of_session() -> Iterator[MariaDb]:
+    with mariadb_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_of_session: Postgres, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """An empty schema of PostgreSQL; Airflow knows it as ``warehouse``."""
+    warehouse = postgres_of_session.warehouse()
+    warehouse.store(monkeypatch)
+    return warehouse
+
+
+@pytest.fixture(params=KINDS)
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """An empty place in each kind of database in turn; Airflow knows it as ``warehouse``."""
+    kind = str(request.param)
+    if kind == "postgres":
+        empty: Warehouse = request.getfixturevalue("postgres_of_session").warehouse()
+    elif kind == "mysql":
+        empty = request.getfixturevalue("mariadb_of_session").warehouse()
+    else:
+        empty = embedded(kind, tmp_path)
+    empty.store(monkeypatch)
+    return empty
