@@ -48,16 +48,19 @@ class MySql(Dialect):
             connection.autocommit = True
             connection.set_charset_collation("utf8mb4")
         else:
+            from MySQLdb.cursors import Cursor  # type: ignore[import-untyped]
+
             connection.autocommit(True)
             connection.set_character_set("utf8mb4")
+            connection.cursorclass = Cursor  # the connection's extra may ask for another
+            connection.connection_id = connection.thread_id()  # no other thread may ask while a statement runs
         with closing(connection.cursor()) as cursor:
             cursor.execute("SET time_zone = '+00:00'")
 
     def interrupt(self, connection: Any, connect: Callable[[], Any]) -> None:
         """End the statement that runs in a connection."""
-        number = getattr(connection, "connection_id", None) or connection.thread_id()
         with closing(connect()) as other, closing(other.cursor()) as cursor:
-            cursor.execute(f"KILL QUERY {int(number)}")
+            cursor.execute(f"KILL QUERY {int(connection.connection_id)}")
 
     def moment(self, time: datetime) -> object:
         """Return a time as a parameter: in UTC, without a zone."""
