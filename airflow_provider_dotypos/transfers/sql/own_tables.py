@@ -2,92 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_dotypos.transfers.sql.names import LOADS, PARTS, REMOVED, STATE
-from airflow_provider_dotypos.transfers.sql.tables import SqlColumn
+from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlTable
 
 if TYPE_CHECKING:
-    from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect
     from airflow_provider_dotypos.transfers.sql.tables import SqlKind
 
 
-@dataclass(frozen=True)
-class OwnTable:
-    """A table of our own.
+def own_tables(schema: str | None) -> list[SqlTable]:
+    """Return the tables of our own, in the schema that they lie in.
 
-    :param durable: whether its rows outlive a crash of the database: those of `PARTS` mustn't, as the staging tables'
-        don't.
+    Rows of `PARTS` don't outlive a crash of the database, as those of the staging tables don't.
     """
-
-    name: str
-    columns: tuple[SqlColumn, ...]
-    key: tuple[str, ...]
-    durable: bool = True
-
-
-def create_own_tables(dialect: Dialect, schema: str | None) -> Iterator[str]:
-    """Yield the statements that create the tables of our own, unless they are there."""
-    for table in OWN_TABLES:
-        relation = dialect.relation(schema, table.name)
-        yield dialect.create_table(relation, table.columns, table.key, durable=table.durable)
+    return [
+        _own(schema, LOADS, ("load_id",), _LOADS),
+        _own(schema, PARTS, (), _PARTS, durable=False),
+        _own(schema, REMOVED, ("target", "cloud_id", "parent_id", "id"), _REMOVED),
+        _own(schema, STATE, ("key",), {"key": "name", "value": "json"}),
+    ]
 
 
-def _own(name: str, key: str, durable: bool = True, /, **kinds: SqlKind) -> OwnTable:
-    names = tuple(key.split())
-    columns = (SqlColumn(column, kind, required=column in names) for column, kind in kinds.items())
-    return OwnTable(name, tuple(columns), names, durable)
+def _own(
+    schema: str | None, name: str, key: tuple[str, ...], kinds: dict[str, SqlKind], *, durable: bool = True
+) -> SqlTable:
+    columns = (SqlColumn(column, kind, required=column in key) for column, kind in kinds.items())
+    return SqlTable(schema, name, "", tuple(columns), key, (), durable=durable)
 
 
-OWN_TABLES = (
-    _own(
-        LOADS,
-        "load_id",
-        load_id="name",
-        target="text",
-        entity="text",
-        cloud_id="long",
-        shape="text",
-        since="timestamp",
-        until="timestamp",
-        mode="text",
-        rows="long",
-        inserted="long",
-        updated="long",
-        removed="long",
-        misfits="json",
-        requests="long",
-        run_id="text",
-        try_number="int",
-        package_version="text",
-        begun_at="timestamp",
-        loaded_at="timestamp",
-    ),
-    _own(
-        PARTS,
-        "",
-        False,
-        load_id="name",
-        stream="text",
-        parent="text",
-        low="long",
-        high="long",
-        rows="long",
-        attempt="text",
-    ),
-    _own(
-        REMOVED,
-        "target cloud_id parent_id id",
-        target="name",
-        cloud_id="long",
-        parent_id="long",  # the first column of a key of two besides the cloud's id, otherwise 0
-        id="long",
-        cursor_1="timestamp",
-        cursor_2="timestamp",
-        read_at="timestamp",
-        load_id="name",
-    ),
-    _own(STATE, "key", key="name", value="json"),
-)
+_LOADS: dict[str, SqlKind] = {
+    "load_id": "name",
+    "target": "text",
+    "entity": "text",
+    "cloud_id": "long",
+    "shape": "text",
+    "since": "timestamp",
+    "until": "timestamp",
+    "mode": "text",
+    "rows": "long",
+    "inserted": "long",
+    "updated": "long",
+    "removed": "long",
+    "misfits": "json",
+    "requests": "long",
+    "run_id": "text",
+    "try_number": "int",
+    "package_version": "text",
+    "begun_at": "timestamp",
+    "loaded_at": "timestamp",
+}
+_PARTS: dict[str, SqlKind] = {
+    "load_id": "name",
+    "stream": "text",
+    "parent": "text",
+    "low": "long",
+    "high": "long",
+    "rows": "long",
+    "attempt": "text",
+}
+#: `parent_id` is the first column of a key of two besides the cloud's id, such as the warehouse's id; otherwise 0.
+#: `absent` says that a whole walk lacked the row: no version that was read before is newer, whatever its cursor.
+_REMOVED: dict[str, SqlKind] = {
+    "target": "name",
+    "cloud_id": "long",
+    "parent_id": "long",
+    "id": "long",
+    "cursor_1": "timestamp",
+    "cursor_2": "timestamp",
+    "read_at": "timestamp",
+    "absent": "boolean",
+    "load_id": "name",
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from airflow_provider_dotypos.api.entities import Entity, entities, find_entity
@@ -60,6 +60,8 @@ class SqlTable:
     :param parent: of a child table, the column that holds the parent's id.
     :param indexes: the columns of each index besides the key's.
     :param comment: what the database says of it.
+    :param versions: whether it has a row for each version of a row of the API that was read.
+    :param durable: whether committed rows must outlive a crash of the database.
     """
 
     schema: str | None
@@ -72,6 +74,13 @@ class SqlTable:
     parent: str | None = None
     indexes: tuple[tuple[str, ...], ...] = ()
     comment: str = ""
+    versions: bool = False
+    durable: bool = True
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """The columns by which the table's rows are unique."""
+        return (*self.key, READ_AT) if self.versions else self.key
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,12 +94,19 @@ class SqlTable:
 
 
 def tables_of(
-    selection: Selection, *, name: str | None, schema: str | None, naming: Naming, deletes: Deletes
+    selection: Selection,
+    *,
+    name: str | None,
+    schema: str | None,
+    naming: Naming,
+    deletes: Deletes,
+    versions: bool = False,
 ) -> Mapping[str, SqlTable]:
     """Return the tables that a selection fills, by entity: its own first, then those of child lists.
 
     :param name: of the entity's own table; by default the entity's name in snake case. A child table's name follows it
         only if it isn't the default.
+    :param versions: whether tables have a row for each version that was read.
     :raises DotyposInputError: if a table can't have that name, or two of its columns would have the same.
     """
     own = selection.entity.name
@@ -102,7 +118,8 @@ def tables_of(
         below = default if given is None else f"{given}_{default}"
         table = given or default if entity == own else below
         _check_table_name(table)
-        tables[entity] = _table(columns, table, schema, naming, deletes, parents.get(entity))
+        made = _table(columns, table, naming, deletes, parents.get(entity))
+        tables[entity] = replace(made, schema=schema, versions=versions)
     return tables
 
 
@@ -115,9 +132,7 @@ def snake(name: str) -> str:
 _HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-def _table(
-    columns: Columns, name: str, schema: str | None, naming: Naming, deletes: Deletes, parent: str | None
-) -> SqlTable:
+def _table(columns: Columns, name: str, naming: Naming, deletes: Deletes, parent: str | None) -> SqlTable:
     entity = find_entity(columns.entity)
     cloud = CLOUD_ID[naming]
     fields = {column.name: named(column.name, naming) for column in columns.columns if column.name != _CLOUD_FIELD}
@@ -131,7 +146,7 @@ def _table(
     cursors = tuple(fields[field] for field in entity.cursors)
     lists = {fields[child] for child in _parents(entity) if child in fields}
     return SqlTable(
-        schema=schema,
+        schema=None,
         name=name,
         entity=entity.name,
         columns=every,

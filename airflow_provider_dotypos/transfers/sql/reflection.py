@@ -1,0 +1,79 @@
+"""Tables as a database has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class ExistingType(NamedTuple):
+    """A column's type as a database has it: ``numeric(10,2)`` is ``numeric`` with the sizes 10 and 2.
+
+    :param sizes: none if the type is as wide as it can be.
+    """
+
+    name: str
+    sizes: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, text: str) -> ExistingType:
+        """Return the type that a database's own text means."""
+        before, _, rest = text.partition("(")
+        inside, _, after = rest.partition(")")
+        try:
+            sizes = tuple(int(size) for size in inside.split(",") if inside)
+        except ValueError:  # the values of an enum
+            return cls(text)
+        return cls(" ".join((before + after).lower().split()), sizes)
+
+
+@dataclass(frozen=True)
+class ExistingColumn:
+    """A column as a database has it.
+
+    :param text: its type in the database's words.
+    :param fills: whether the database gives a value to rows that name none.
+    :param generated: whether no row may give a value.
+    """
+
+    name: str
+    text: str
+    nullable: bool = True
+    fills: bool = False
+    generated: bool = False
+
+
+@dataclass(frozen=True)
+class ExistingKey:
+    """A unique key as a database has it.
+
+    :param columns: empty if it is over expressions.
+    :param enforced: whether it holds for all rows, and at once: a merge needs that.
+    """
+
+    name: str
+    columns: frozenset[str]
+    enforced: bool = True
+
+
+@dataclass(frozen=True)
+class Existing:
+    """A table, or a view, as a database has it.
+
+    :param is_table: whether rows can be loaded into it.
+    :param faults: what else keeps rows from being loaded into it.
+    :param durable: whether its rows outlive a crash of the database.
+    :param owned: whether the connection's role may add columns.
+    """
+
+    is_table: bool
+    columns: tuple[ExistingColumn, ...]
+    keys: tuple[ExistingKey, ...] = ()
+    faults: tuple[str, ...] = ()
+    durable: bool = True
+    owned: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its columns, in their order."""
+        return tuple(column.name for column in self.columns)
