@@ -193,7 +193,7 @@ class ChildStatements:
     """
 
     parents: TableStatements
-    children: TableStatements
+    rows: TableStatements
 
     def delete_strays(self, *, deleted: bool) -> Statement:
         """Delete the staged children that no staged parent has brought.
@@ -202,19 +202,19 @@ class ChildStatements:
         """
         brought = (
             f"SELECT 1 FROM {self.parents.staging} AS p WHERE {self._below('s')} AND "
-            f"{self.parents.column('p', READ_AT)} = {self.children.column('s', READ_AT)}"
+            f"{self.parents.column('p', READ_AT)} = {self.rows.column('s', READ_AT)}"
         )
         stray = f"NOT EXISTS ({brought})"
         if deleted:
-            stray = f"NOT EXISTS ({brought} AND NOT {self.parents.is_deleted('p')}) OR {self.children.is_deleted('s')}"
-        children = self.children
-        return children.unstage(f"SELECT {children.row('s')} FROM {children.staging} AS s WHERE {stray}")
+            stray = f"NOT EXISTS ({brought} AND NOT {self.parents.is_deleted('p')}) OR {self.rows.is_deleted('s')}"
+        rows = self.rows
+        return rows.unstage(f"SELECT {rows.row('s')} FROM {rows.staging} AS s WHERE {stray}")
 
     def delete_missing(self) -> Statement:
         """Delete the children of staged parents that aren't staged themselves."""
-        children = self.children
-        keys = f"SELECT {children.columns('t', children.table.key)}{self._missing()}"
-        return Statement(children.dialect.delete(children.target, children.table.key, keys))
+        rows = self.rows
+        keys = f"SELECT {rows.columns('t', rows.table.key)}{self._missing()}"
+        return Statement(rows.dialect.delete(rows.target, rows.table.key, keys))
 
     def parents_of_missing(self) -> str:
         """Return a query of the keys of staged parents with children that `delete_missing` deletes."""
@@ -222,31 +222,31 @@ class ChildStatements:
 
     def parents_of_changed(self) -> str:
         """Return a query of the keys of staged parents with staged children that are new or differ."""
-        children = self.children
+        rows = self.rows
         return (
-            f"SELECT {children.columns('s', self._parent)} FROM {children.staging} AS s LEFT JOIN {children.target} "
-            f"AS t ON {children.same_key('t', 's')} WHERE {children.column('t', children.table.key[0])} IS NULL "
-            f"OR {children.differs('t', 's')}"
+            f"SELECT {rows.columns('s', self._parent)} FROM {rows.staging} AS s LEFT JOIN {rows.target} "
+            f"AS t ON {rows.same_key('t', 's')} WHERE {rows.column('t', rows.table.key[0])} IS NULL "
+            f"OR {rows.differs('t', 's')}"
         )
 
     @property
     def _parent(self) -> tuple[str, str]:
         """The columns of a child that hold its parent's key."""
-        assert self.children.table.parent is not None, self.children.table.name
-        return self.children.table.key[0], self.children.table.parent
+        assert self.rows.table.parent is not None, self.rows.table.name
+        return self.rows.table.key[0], self.rows.table.parent
 
     def _below(self, alias: str) -> str:
         """Return a condition: a child is one of the parent ``p``."""
         keys = zip(self._parent, self.parents.table.key, strict=True)
         return " AND ".join(
-            f"{self.parents.column('p', key)} = {self.children.column(alias, own)}" for own, key in keys
+            f"{self.parents.column('p', key)} = {self.rows.column(alias, own)}" for own, key in keys
         )
 
     def _missing(self) -> str:
-        children = self.children
+        rows = self.rows
         return (
-            f" FROM {self.parents.staging} AS p JOIN {children.target} AS t ON {self._below('t')} "
-            f"WHERE NOT EXISTS (SELECT 1 FROM {children.staging} AS s WHERE {children.same_key('s', 't')})"
+            f" FROM {self.parents.staging} AS p JOIN {rows.target} AS t ON {self._below('t')} "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {rows.staging} AS s WHERE {rows.same_key('s', 't')})"
         )
 
 

@@ -38,14 +38,6 @@ class DuckDb(Dialect):
         """Return an encoder of a table's rows."""
         raise NotImplementedError
 
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
-        return f"{left} IS DISTINCT FROM {right}"
-
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
-        raise NotImplementedError
-
     def clock(self) -> str:
         """Return a query of the database's clock."""
         return "SELECT epoch_us(now()) / 1000000"
