@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.transfers.sql.merge_statements import ChildStatements, Statement, TableStatements
 from airflow_provider_dotypos.transfers.sql.names import READ_AT
-from airflow_provider_dotypos.transfers.sql.removals import Absent, RemovalStatements
+from airflow_provider_dotypos.transfers.sql.removals import AbsentStatements, RemovalStatements
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.sql.database import Transaction
@@ -128,6 +128,8 @@ class _Merger:
         for children in self._children:
             self._execute(children.rows.update_changed())
             self._execute(children.rows.insert_missing())
+        if self._what.mode == "replace":
+            self._remember_walk()
         return Merged(inserted, updated, staged - inserted - updated - removed, removed + absent)
 
     def _append(self, rows: TableStatements) -> Merged:
@@ -139,29 +141,40 @@ class _Merger:
 
     def _remove_absent(self, *, empty: bool) -> int:
         """Remove or mark the rows that staging lacks; return how many."""
-        absent = Absent.of(self._rows, self._what.cloud_id, self._what.scope, self._begun_at)
-        if empty and not self._what.allow_empty and self._query(absent.find_any(self._rows)):
+        what = self._what
+        absent = AbsentStatements(self._rows, what.cloud_id, self._begun_at, what.scope)
+        if empty and not what.allow_empty and self._query(absent.find_any()):
             raise DotyposInputError(
                 f"the API shows no {self._rows.table.entity}, but the table {self._rows.table.name} has some. To remove "
                 "them all, set allow_empty=True for one run"
             )
-        removals = self._removals
-        self._execute(removals.forget_absent(absent))
-        self._execute(removals.remember_absent(absent))
         if self._rows.table.removed is not None:
-            return self._execute(removals.mark_absent(self._begun_at))
+            return self._execute(absent.mark())
         for children in self._children:
-            self._execute(removals.delete_children(children.rows))
-        return self._execute(removals.delete_absent())
+            self._execute(absent.delete_children(children.rows))
+        return self._execute(absent.delete())
+
+    def _remember_walk(self) -> None:
+        """Note that what was read before this walk and isn't in the table was gone by then.
+
+        A walk that was limited to other columns than the key's doesn't say that.
+        """
+        scope, parent = dict(self._what.scope), self._rows.table.key[1:-1]
+        parent_id = int(str(scope.pop(parent[0], 0))) if parent else 0
+        if not scope:
+            insert, update = self._removals.remember_walk(self._begun_at, parent_id)
+            self._execute(insert)
+            self._execute(update)
 
     def _delete_losers(self) -> None:
         """Leave those rows staged that count: no newer version was merged or removed."""
-        if self._query(self._removals.find_any()):
+        anything_removed = self._query(self._removals.find_any())
+        if anything_removed:
             self._execute(self._removals.unstage_removed())
-            self._execute(self._rows.delete_older())
+            self._execute(self._removals.unstage_gone())
+        self._execute(self._rows.delete_older())
+        if anything_removed:
             self._execute(self._removals.forget_staged())
-        else:
-            self._execute(self._rows.delete_older())
 
     def _remove_deleted(self) -> int:
         """Remove the rows that are staged as deleted; return how many the table held."""

@@ -1,13 +1,14 @@
-"""Which rows were removed, in which version: statements, as values. They let no older version bring a row back.
+"""What was removed from a target table: statements, as values. They let no older version bring a row back.
 
-In all of them ``r`` is the table of removed rows, ``s`` a staging table, and ``t`` its target.
+In all of them ``r`` is the table of removed rows, ``s`` a staging table, and ``t`` its target. Of a row that the API has
+shown as deleted, the table of removed rows holds the version. Of a walk over all rows it holds when it began: what was
+read before and isn't in the target was gone by then.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_provider_dotypos.transfers.sql.merge_statements import Statement, TableStatements, newer
@@ -26,7 +27,7 @@ _CURSORS = ("cursor_1", "cursor_2")
 
 @dataclass(frozen=True)
 class RemovalStatements:
-    """Statements about the removed rows of one cloud in one target table.
+    """Statements about what was removed of one cloud in one target table.
 
     :param schema: of our own tables.
     """
@@ -35,73 +36,89 @@ class RemovalStatements:
     schema: str | None
     cloud_id: int
 
-    @functools.cached_property
-    def target(self) -> str:
-        """What the table of removed rows calls the target."""
-        table = self._table
-        return table.name if table.schema is None else f"{table.schema}.{table.name}"
-
     def find_any(self) -> Statement:
-        """Look for a removed row."""
+        """Look for something removed."""
         return Statement(
-            f"SELECT 1 FROM {self._relation} AS r WHERE {self._of_target} LIMIT 1", (self.target, self.cloud_id)
+            f"SELECT 1 FROM {self._relation} AS r WHERE {self._column('target')} IN (?, ?) "
+            f"AND {self._column('cloud_id')} = ? LIMIT 1",
+            (self._target, self._walked, self.cloud_id),
         )
 
     def unstage_removed(self) -> Statement:
-        """Delete the staged rows that are older than their removal.
-
-        A row that a snapshot lacked was gone then, whatever version of it was read before.
-        """
+        """Delete the staged rows that are older than their removal."""
         rows = self.rows
-        read_at = self._removed("read_at")
-        later = newer([*map(self._removed, _CURSORS[: len(self._table.cursors)]), read_at], rows.version("s"))
+        removed_in = [self._column(name) for name in (*_CURSORS[: len(self._table.cursors)], "read_at")]
         return rows.unstage(
-            f"SELECT {rows.row('s')} FROM {rows.staging} AS s JOIN {self._relation} AS r ON {self._same('s')} "
-            f"WHERE {self._of_target} AND CASE WHEN {self._removed('absent')} "
-            f"THEN {read_at} > {rows.column('s', READ_AT)} ELSE {later} END",
-            (self.target, self.cloud_id),
+            f"SELECT {rows.row('s')} FROM {rows.staging} AS s JOIN {self._relation} AS r ON {self._same_key} "
+            f"WHERE {newer(removed_in, rows.version('s'))}",
+            (self._target,),
+        )
+
+    def unstage_gone(self) -> Statement:
+        """Delete the staged rows that were read before a walk over all rows, and were gone by then."""
+        rows = self.rows
+        held = rows.same_key("t", "s")
+        if self._table.removed is not None:
+            held += f" AND ({rows.column('t', self._table.removed)} IS NULL OR {rows.is_deleted('t')})"
+        places = ", ".join(("0", *(rows.column("s", name) for name in self._parent)))
+        return rows.unstage(
+            f"SELECT {rows.row('s')} FROM {rows.staging} AS s JOIN {self._relation} AS r "
+            f"ON {self._column('target')} = ? AND {self._column('cloud_id')} = {rows.column('s', self._table.key[0])} "
+            f"AND {self._column('parent_id')} IN ({places}) "
+            f"WHERE {rows.column('s', READ_AT)} < {self._column('read_at')} "
+            f"AND NOT EXISTS (SELECT 1 FROM {rows.target} AS t WHERE {held})",
+            (self._walked,),
         )
 
     def forget_staged(self) -> Statement:
-        """Delete the removals of rows that are staged: each has a newer version now."""
-        return self._forget(f"{self.rows.staging} AS s", "s", "1 = 1", ())
+        """Delete the removals of staged rows: each has a newer version now."""
+        key = ("target", *_KEY)
+        keys = (
+            f"SELECT {self.rows.columns('r', key)} FROM {self.rows.staging} AS s JOIN {self._relation} AS r "
+            f"ON {self._same_key}"
+        )
+        return Statement(self._dialect.delete(self._relation, key, keys), (self._target,))
 
     def remember_deleted(self) -> Statement:
         """Insert the removals of rows that are staged as deleted."""
         rows = self.rows
-        read_at, deleted = rows.column("s", READ_AT), rows.is_deleted("s")
-        return self._remember(f"{rows.staging} AS s WHERE {deleted}", "s", read_at, "FALSE", ())
-
-    def forget_absent(self, absent: Absent) -> Statement:
-        """Delete earlier removals of rows that a snapshot lacks."""
-        return self._forget(f"{self.rows.target} AS t", "t", absent.condition, absent.parameters)
-
-    def remember_absent(self, absent: Absent) -> Statement:
-        """Insert the removals of rows that a snapshot lacks."""
-        parameters = (absent.begun_at, *absent.parameters)
-        return self._remember(f"{self.rows.target} AS t WHERE {absent.condition}", "t", "?", "TRUE", parameters)
-
-    def delete_absent(self) -> Statement:
-        """Delete the rows that `remember_absent` has noted."""
+        names = {**self._keys, **dict(zip(_CURSORS, self._table.cursors, strict=False))}
+        values = {
+            "target": "?",
+            "parent_id": "0",
+            **{own: rows.column("s", name) for own, name in names.items()},
+            "read_at": rows.column("s", READ_AT),
+            "load_id": "?",
+        }
         return Statement(
-            self._dialect.delete(self.rows.target, self._table.key, self._noted(self._key)), self._noting
+            f"INSERT INTO {self._relation} ({self._dialect.listed(values)}) SELECT {', '.join(values.values())} "
+            f"FROM {rows.staging} AS s WHERE {rows.is_deleted('s')}",
+            (self._target, rows.load_id),
         )
 
-    def delete_children(self, children: TableStatements) -> Statement:
-        """Delete the children of the rows that `remember_absent` has noted."""
-        table = children.table
-        assert table.parent is not None, table.name
-        sql = self._dialect.delete(children.target, [table.key[0], table.parent], self._noted(self._key))
-        return Statement(sql, self._noting)
+    def remember_walk(self, begun_at: object, parent_id: int) -> tuple[Statement, Statement]:
+        """Note when a walk over all rows began, unless a later one is known: insert that, or update it if it exists.
 
-    def mark_absent(self, begun_at: object) -> Statement:
-        """Mark the rows that `remember_absent` has noted as removed."""
-        dialect, table = self._dialect, self._table
-        assert table.removed is not None, table.name
-        return Statement(
-            f"UPDATE {self.rows.target} SET {dialect.quote(table.removed)} = ?, {dialect.quote(LOAD_ID)} = ? "
-            f"WHERE ({dialect.listed(table.key)}) IN ({self._noted(self._key)})",
-            (begun_at, self.rows.load_id, *self._noting),
+        :param parent_id: what the walk was limited to; 0: nothing.
+        """
+        values = {
+            "target": self._walked,
+            "cloud_id": self.cloud_id,
+            "parent_id": parent_id,
+            "id": 0,
+            "read_at": begun_at,
+            "load_id": self.rows.load_id,
+        }
+        of_place = " AND ".join(f"{self._dialect.quote(name)} = ?" for name in ("target", *_KEY))
+        noted = {name: values.pop(name) for name in ("read_at", "load_id")}
+        key = tuple(values.values())
+        read_at, load_id = map(self._dialect.quote, noted)
+        return (
+            Statement(self._dialect.insert_new(self._relation, [*values, *noted]), (*key, *noted.values())),
+            Statement(
+                f"UPDATE {self._relation} SET {read_at} = ?, {load_id} = ? WHERE {of_place} AND {read_at} < ?",
+                (*noted.values(), *key, begun_at),
+            ),
         )
 
     @property
@@ -117,87 +134,94 @@ class RemovalStatements:
         return self._dialect.relation(self.schema, REMOVED)
 
     @property
-    def _key(self) -> tuple[str, ...]:
-        """Where the target's key stands in the table of removed rows."""
-        return _KEY if len(self._table.key) == len(_KEY) else (_KEY[0], _KEY[-1])
+    def _target(self) -> str:
+        """What the table of removed rows calls the target."""
+        table = self._table
+        return table.name if table.schema is None else f"{table.schema}.{table.name}"
 
     @property
-    def _of_target(self) -> str:
-        return f"{self._removed('target')} = ? AND {self._removed('cloud_id')} = ?"
+    def _walked(self) -> str:
+        """What it calls all rows of the target."""
+        return f"{self._target}/*"
 
-    def _removed(self, name: str) -> str:
+    @property
+    def _parent(self) -> tuple[str, ...]:
+        """The target's column of the parent in the key, if there is one."""
+        return self._table.key[1:-1]
+
+    @property
+    def _keys(self) -> Mapping[str, str]:
+        """The target's key columns by those of the table of removed rows."""
+        own = _KEY if self._parent else (_KEY[0], _KEY[-1])
+        return dict(zip(own, self._table.key, strict=True))
+
+    @property
+    def _same_key(self) -> str:
+        """A condition: what was removed is a staged row. Its parameter is the target."""
+        same = (f"{self._column(own)} = {self.rows.column('s', name)}" for own, name in self._keys.items())
+        return " AND ".join((f"{self._column('target')} = ?", *same))
+
+    def _column(self, name: str) -> str:
         return self.rows.column("r", name)
-
-    def _same(self, alias: str) -> str:
-        """Return a condition: a removal is of a row of an alias."""
-        keys = zip(self._key, self._table.key, strict=True)
-        return " AND ".join(f"{self._removed(own)} = {self.rows.column(alias, key)}" for own, key in keys)
-
-    def _noted(self, names: tuple[str, ...]) -> str:
-        """Return a query of what a snapshot lacked in this load."""
-        return (
-            f"SELECT {self.rows.columns('r', names)} FROM {self._relation} AS r WHERE {self._of_target} "
-            f"AND {self._removed('load_id')} = ? AND {self._removed('absent')}"
-        )
-
-    @property
-    def _noting(self) -> tuple[object, ...]:
-        return self.target, self.cloud_id, self.rows.load_id
-
-    def _forget(self, source: str, alias: str, condition: str, parameters: tuple[object, ...]) -> Statement:
-        key = ("target", *_KEY)
-        keys = (
-            f"SELECT {self.rows.columns('r', key)} FROM {source} JOIN {self._relation} AS r ON {self._same(alias)} "
-            f"WHERE {self._of_target} AND {condition}"
-        )
-        return Statement(
-            self._dialect.delete(self._relation, key, keys), (self.target, self.cloud_id, *parameters)
-        )
-
-    def _remember(
-        self, source: str, alias: str, read_at: str, absent: str, parameters: tuple[object, ...]
-    ) -> Statement:
-        names = dict(zip(self._key, self._table.key, strict=True)) | dict(zip(_CURSORS, self._table.cursors))
-        values: Mapping[str, str] = {
-            "target": "?",
-            "parent_id": "0",
-            **{own: self.rows.column(alias, name) for own, name in names.items()},
-            "load_id": "?",
-            "absent": absent,
-            "read_at": read_at,
-        }
-        return Statement(
-            f"INSERT INTO {self._relation} ({self._dialect.listed(values)}) SELECT {', '.join(values.values())} "
-            f"FROM {source}",
-            (self.target, self.rows.load_id, *parameters),
-        )
 
 
 @dataclass(frozen=True)
-class Absent:
-    """The rows of a target that a snapshot lacks, as a condition on ``t``.
+class AbsentStatements:
+    """Statements about the rows of a target that a walk over all rows lacked.
 
-    :param begun_at: when its walk began, as a parameter. What was read later may be newer than the walk.
+    :param begun_at: when the walk began, as a parameter. Rows that were read later may be newer than the walk.
+    :param scope: values of columns that rows must have besides the cloud's id.
     """
 
-    condition: str
-    parameters: tuple[object, ...]
+    rows: TableStatements
+    cloud_id: int
     begun_at: object
+    scope: Mapping[str, object] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, rows: TableStatements, cloud_id: int, scope: Mapping[str, object], begun_at: object) -> Absent:
-        """Return the rows that a staging table lacks.
+    def find_any(self) -> Statement:
+        """Look for one of them."""
+        return Statement(f"SELECT 1 {self._source} LIMIT 1", self._parameters)
 
-        :param scope: values of columns that rows must have besides the cloud's id.
-        """
-        own = {rows.table.key[0]: cloud_id, **scope}
-        conditions = [f"{rows.column('t', name)} = ?" for name in own]
+    def delete(self) -> Statement:
+        """Delete them."""
+        rows = self.rows
+        keys = f"SELECT {rows.columns('t', rows.table.key)} {self._source}"
+        return Statement(rows.dialect.delete(rows.target, rows.table.key, keys), self._parameters)
+
+    def delete_children(self, children: TableStatements) -> Statement:
+        """Delete their children."""
+        rows, table = self.rows, children.table
+        assert table.parent is not None, table.name
+        key = (table.key[0], table.parent)
+        own = zip(rows.table.key, key, strict=True)
+        columns = ", ".join(f"{rows.column('t', name)} AS {rows.dialect.quote(child)}" for name, child in own)
+        sql = rows.dialect.delete(children.target, key, f"SELECT {columns} {self._source}")
+        return Statement(sql, self._parameters)
+
+    def mark(self) -> Statement:
+        """Mark them as removed."""
+        rows, quote = self.rows, self.rows.dialect.quote
+        assert rows.table.removed is not None, rows.table.name
+        return Statement(
+            f"UPDATE {rows.target} AS t SET {quote(rows.table.removed)} = ?, {quote(LOAD_ID)} = ? "
+            f"WHERE {self._condition}",
+            (self.begun_at, rows.load_id, *self._parameters),
+        )
+
+    @property
+    def _source(self) -> str:
+        return f"FROM {self.rows.target} AS t WHERE {self._condition}"
+
+    @property
+    def _condition(self) -> str:
+        rows, table = self.rows, self.rows.table
+        conditions = [f"{rows.column('t', name)} = ?" for name in (table.key[0], *self.scope)]
         conditions.append(f"{rows.column('t', READ_AT)} < ?")
-        if rows.table.removed is not None:
-            conditions.append(f"{rows.column('t', rows.table.removed)} IS NULL")
+        if table.removed is not None:
+            conditions.append(f"{rows.column('t', table.removed)} IS NULL")
         conditions.append(f"NOT EXISTS (SELECT 1 FROM {rows.staging} AS s WHERE {rows.same_key('s', 't')})")
-        return cls(" AND ".join(conditions), (*own.values(), begun_at), begun_at)
+        return " AND ".join(conditions)
 
-    def find_any(self, rows: TableStatements) -> Statement:
-        """Look for one of the rows."""
-        return Statement(f"SELECT 1 FROM {rows.target} AS t WHERE {self.condition} LIMIT 1", self.parameters)
+    @property
+    def _parameters(self) -> tuple[object, ...]:
+        return self.cloud_id, *self.scope.values(), self.begun_at

@@ -144,7 +144,7 @@ class Dialect(ABC):
         """Return a statement that deletes rows.
 
         :param key: columns.
-        :param rows: a query of what the rows to delete hold there.
+        :param rows: a query of what the rows to delete hold there; it names its columns as the key.
         """
         return f"DELETE FROM {relation} WHERE ({self.listed(key)}) IN ({rows})"
 

@@ -79,9 +79,10 @@ class MySql(Dialect):
         return f"NOT ({left} <=> {right})"
 
     def delete(self, relation: str, key: Sequence[str], rows: str) -> str:
-        """Return a statement that deletes rows: a join, as MySQL reads the deleted table in no subquery."""
-        distinct = rows.replace("SELECT", "SELECT DISTINCT", 1)  # so that it isn't merged into the join
-        same = " AND ".join(f"d.{self.quote(name)} = o.{self.quote(name)}" for name in key)
+        """Return a statement that deletes rows: by a join, as a subquery can't read the table that they are in."""
+        # MySQL 8 merges a query that isn't distinct into the join, and refuses it then.
+        distinct = rows.replace("SELECT", "SELECT DISTINCT", 1)
+        same = " AND ".join(f"d.{name} = o.{name}" for name in map(self.quote, key))
         return f"DELETE d FROM {relation} AS d JOIN ({distinct}) AS o ON {same}"
 
     def update(self, relation: str, staging: str, condition: str, values: Mapping[str, str]) -> str:
