@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -15,7 +14,6 @@ from airflow_provider_dotypos.transfers.sql.merge import Merge, Merged, Mode, St
 from airflow_provider_dotypos.transfers.sql.names import LOAD_ID, READ_AT, REMOVED, REMOVED_AT
 from airflow_provider_dotypos.transfers.sql.own_tables import own_tables
 from airflow_provider_dotypos.transfers.sql.tables import Deletes, SqlColumn, SqlTable
-from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 from tests.transfers.sql.databases import Warehouse
 
 #: The moments of tests are seconds from here.
