@@ -145,8 +145,8 @@ class _Merger:
         absent = AbsentStatements(self._rows, what.cloud_id, self._begun_at, what.scope)
         if empty and not what.allow_empty and self._query(absent.find_any()):
             raise DotyposInputError(
-                f"the API shows no {self._rows.table.entity}, but the table {self._rows.table.name} has some. To remove "
-                "them all, set allow_empty=True for one run"
+                f"the API shows no {self._rows.table.entity}, but the table {self._rows.table.name} has some. To "
+                "remove them all, set allow_empty=True for one run"
             )
         if self._rows.table.removed is not None:
             return self._execute(absent.mark())

@@ -238,9 +238,7 @@ class ChildStatements:
     def _below(self, alias: str) -> str:
         """Return a condition: a child is one of the parent ``p``."""
         keys = zip(self._parent, self.parents.table.key, strict=True)
-        return " AND ".join(
-            f"{self.parents.column('p', key)} = {self.rows.column(alias, own)}" for own, key in keys
-        )
+        return " AND ".join(f"{self.parents.column('p', key)} = {self.rows.column(alias, own)}" for own, key in keys)
 
     def _missing(self) -> str:
         rows = self.rows

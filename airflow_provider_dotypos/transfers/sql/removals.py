@@ -1,8 +1,8 @@
 """What was removed from a target table: statements, as values. They let no older version bring a row back.
 
-In all of them ``r`` is the table of removed rows, ``s`` a staging table, and ``t`` its target. Of a row that the API has
-shown as deleted, the table of removed rows holds the version. Of a walk over all rows it holds when it began: what was
-read before and isn't in the target was gone by then.
+In all of them ``r`` is the table of removed rows, ``s`` a staging table, and ``t`` its target. The table of removed
+rows holds two things: in which version a row was deleted, and when the last walk over all rows of a target began. What
+was read before that walk and isn't in the target was gone by then.
 """
 
 from __future__ import annotations

@@ -112,9 +112,7 @@ class Place:
         """Stage rows and merge them."""
         load = next(self.loads)
         staged = self.stage(load, rows, children)
-        what = Merge(
-            cloud, f"load {load}", mode, self.deletes, staged, at(begun), None, scope or {}, allow_empty
-        )
+        what = Merge(cloud, f"load {load}", mode, self.deletes, staged, at(begun), None, scope or {}, allow_empty)
         with self.database.transaction() as transaction:
             lock_tables(transaction, self.dialect, self.tables, None)
             merged = merge(transaction, self.dialect, what)

@@ -235,6 +235,8 @@ def test_parents_decide_about_their_children(place: Places) -> None:
     assert merges.load([Row(1), Row(2)], [Row(11, below=1), Row(12, below=1), Row(21, below=2)]) == Merged(2)
     assert merges.load([Row(1, read=1)], [Row(11, "b", read=1, below=1), Row(13, read=1, below=1)]) == Merged(updated=1)
     assert merges.contents(items_) == {11: "b", 13: "a", 21: "a"}
-    assert merges.load([Row(1, read=2)], [Row(11, "b", read=2, below=1), Row(13, read=2, below=1)]) == Merged(unchanged=1)
+    assert merges.load([Row(1, read=2)], [Row(11, "b", read=2, below=1), Row(13, read=2, below=1)]) == Merged(
+        unchanged=1
+    )
     assert merges.load([Row(1, read=0)], [Row(14, below=1)]) == Merged(unchanged=1)
     assert merges.contents(items_) == {11: "b", 13: "a", 21: "a"}
