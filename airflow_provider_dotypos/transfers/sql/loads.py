@@ -14,7 +14,7 @@ from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.sink import SupersededError
-from airflow_provider_dotypos.transfers.sql.names import LOADS, STATE
+from airflow_provider_dotypos.transfers.sql.names import LOADS, REMOVED, STATE
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.selection import Selection
@@ -100,7 +100,7 @@ class Loads:
     def __init__(self, dialect: Dialect, schema: str | None) -> None:
         self._dialect = dialect
         self._relation = dialect.relation(schema, LOADS)
-        self._state = dialect.relation(schema, STATE)
+        self._schema = schema
 
     def begin(self, transaction: Transaction, load: Load, now: datetime) -> tuple[Loaded | None, datetime]:
         """Note that a try of a load begins; return what an earlier one has brought, and when the first one began.
@@ -228,8 +228,9 @@ class Loads:
 
     def forget(self, transaction: Transaction, target: str) -> None:
         """Forget all loads into a table, its watermark, and what else is remembered of it."""
-        for relation in (self._relation, self._state):
-            transaction.execute(f"DELETE FROM {relation} WHERE target = ?", [target])
+        for name in (LOADS, STATE, REMOVED):
+            relation = self._dialect.relation(self._schema, name)
+            transaction.execute(f"DELETE FROM {relation} WHERE target IN (?, ?)", [target, f"{target}/*"])
 
     def _update(self, transaction: Transaction, load: Load, values: Mapping[str, object]) -> None:
         columns = ", ".join(f"{self._dialect.quote(name)} = ?" for name in values)

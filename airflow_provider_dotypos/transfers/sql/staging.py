@@ -81,11 +81,11 @@ class Staging:
 
     def parts(self, transaction: Transaction) -> list[StagedPart]:
         """Return the parts that tries have staged."""
-        rows = self._dialect.quote("rows")
-        query = f"SELECT part, stream, low, high, {rows}, child_rows, misfits FROM {self._parts} WHERE staging = ?"
+        columns = self._dialect.listed(("part", "stream", "low", "high", "rows", "child_rows", "misfits"))
+        query = f"SELECT {columns} FROM {self._parts} WHERE staging = ?"
         return [
-            StagedPart(*columns, msgspec.json.decode(misfits))
-            for *columns, misfits in transaction.rows(query, [self.name])
+            StagedPart(name, stream, low, high, rows, child_rows, msgspec.json.decode(misfits))
+            for name, stream, low, high, rows, child_rows, misfits in transaction.rows(query, [self.name])
         ]
 
     def add(self, transaction: Transaction, part: StagedPart, encoders: Mapping[str, RowEncoder]) -> None:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from airflow_provider_dotypos.transfers.sql.loads import Loaded
 from airflow_provider_dotypos.transfers.sql.names import STATE
+from airflow_provider_dotypos.transfers.watermark import Watermark
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.api.window import Window
     from airflow_provider_dotypos.transfers.sql.database import Database
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
@@ -69,3 +72,26 @@ class State:
 
     def _run(self, work: Callable[[Transaction], Any]) -> Any:
         return self._database.run(work) if self._transaction is None else work(self._transaction)
+
+
+class SqlWatermark(Watermark[Loaded]):
+    """The watermark of a table. The transaction that merges a window moves it, and nothing else does.
+
+    :param state: what is remembered of the table.
+    :param run: what is remembered of the run alone.
+    :param key: its name in both.
+    :param start: where a first run begins, in epoch milliseconds; ``None``: at the beginning.
+    """
+
+    def __init__(self, state: State, run: State, key: str, start: int | None) -> None:
+        super().__init__(state, run, key)
+        self._state = state
+        self._start = start
+
+    def move_within(self, transaction: Transaction, window: Window) -> None:
+        """Move the watermark up to a window's end, once a transaction is committed."""
+        Watermark[Loaded](self._state.within(transaction), self._state, self.key).move(window, start=self._start)
+
+    def finish(self, window: Window, result: Loaded, *, start: int | None = None) -> list[Loaded]:
+        """Do nothing: the watermark has moved already."""
+        return []
