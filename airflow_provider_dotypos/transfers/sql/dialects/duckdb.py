@@ -9,6 +9,7 @@ from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEnc
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.tables import SqlKind, SqlTable
@@ -18,6 +19,7 @@ class DuckDb(Dialect):
     """DuckDB, 1.2 and later."""
 
     title = "DuckDB"
+    extra = "duckdb"
     longest_name = None
     transactional_ddl = True
     mark = "?"
@@ -67,9 +69,13 @@ class DuckDb(Dialect):
             foreign_keys=tuple(key for kind, key, _ in constraints if kind == "FOREIGN KEY"),
         )
 
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
         """Return an encoder of a table's rows."""
-        raise NotImplementedError
+        from airflow_provider_dotypos.transfers.sql.encoding.duckdb import RegisteredRows
+
+        return RegisteredRows(self, table, columns, cloud_id, load_id, thread)
 
     def differs(self, left: str, right: str) -> str:
         """Return a condition: two values aren't the same; two nulls are."""

@@ -12,6 +12,7 @@ from airflow_provider_dotypos.transfers.sql.names import OURS
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
@@ -25,6 +26,7 @@ class MySql(Dialect):
     """
 
     title = "MySQL"
+    extra = "mysql"
     longest_name = 64
     transactional_ddl = False
     types: ClassVar[Mapping[SqlKind, str]] = {
@@ -114,9 +116,13 @@ class MySql(Dialect):
         comment = f" COMMENT {literal(column.comment)}" if column.comment else ""
         return super()._definition(column) + comment
 
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
         """Return an encoder of a table's rows."""
-        raise NotImplementedError
+        from airflow_provider_dotypos.transfers.sql.encoding.mysql import PackedRows
+
+        return PackedRows(self, table, columns, cloud_id, load_id, thread)
 
     def differs(self, left: str, right: str) -> str:
         """Return a condition: two values aren't the same; two nulls are."""

@@ -9,6 +9,7 @@ from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEnc
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.reflection import ExistingType
@@ -24,6 +25,7 @@ class Sqlite(Dialect):
     """
 
     title = "SQLite"
+    extra = "sqlite"
     longest_name = None
     transactional_ddl = True
     mark = "?"
@@ -96,9 +98,13 @@ class Sqlite(Dialect):
         """Yield nothing: SQLite has no comments."""
         yield from ()
 
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
         """Return an encoder of a table's rows."""
-        raise NotImplementedError
+        from airflow_provider_dotypos.transfers.sql.encoding.sqlite import InsertedRows
+
+        return InsertedRows(self, table, columns, cloud_id, load_id, thread)
 
     def differs(self, left: str, right: str) -> str:
         """Return a condition: two values aren't the same; two nulls are."""
