@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -17,9 +17,9 @@ from airflow_provider_dotypos.transfers.errors import PyarrowMissingError
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingType
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
 class RowEncoder(ABC):
@@ -65,8 +65,17 @@ class Dialect(ABC):
     mark: ClassVar[str] = "%s"
     #: How many connections may write at once; ``None`` for any number.
     writers: ClassVar[int | None] = None
+    #: Whether a connection serves one transaction alone: the database is a file, which no idle connection may hold.
+    embedded: ClassVar[bool] = False
     #: The type of columns, by what they hold.
     types: ClassVar[Mapping[SqlKind, str]]
+    #: What begins a transaction. Each of its statements sees what others have committed by then.
+    begin: ClassVar[tuple[str, ...]] = ("BEGIN",)
+    #: What a query ends with so that nobody else changes its rows until the transaction ends, or locks them so.
+    for_update: ClassVar[str] = " FOR UPDATE"
+    #: The same, but others may lock the rows likewise.
+    for_share: ClassVar[str] = " FOR SHARE"
+
     #: The names of types that hold as much, by what they hold, and the least of their sizes: characters or digits of a
     #: second, or digits before and behind the point. Their values compare with those of `types`.
     wide_types: ClassVar[Mapping[SqlKind, Mapping[str, tuple[int, ...]]]]
@@ -85,6 +94,38 @@ class Dialect(ABC):
     def length(self, name: str) -> int:
         """Return the length of a name: in bytes, unless a database counts characters."""
         return len(name.encode())
+
+    # Connections: database.py
+
+    @abstractmethod
+    def ready(self, connection: Any) -> None:
+        """Make a driver's new connection ready.
+
+        It commits each statement by itself then, its text is UTF-8, and its times are in UTC.
+        """
+
+    def cursor(self, connection: Any) -> AbstractContextManager[Any]:
+        """Return a cursor of a connection, which closes it at its end."""
+        return closing(connection.cursor())
+
+    def interrupt(self, connection: Any, connect: Callable[[], Any]) -> None:
+        """End the statement that runs in a connection, from another thread.
+
+        :param connect: opens a connection, if that is needed.
+        """
+        connection.interrupt()
+
+    def moment(self, time: datetime) -> object:
+        """Return a time, in UTC and to the microsecond, as a parameter for a column of times."""
+        return time
+
+    def insert_new(self, relation: str, columns: Sequence[str]) -> str:
+        """Return the statement that inserts a row, unless its key exists.
+
+        It waits for a transaction that has inserted the key and hasn't ended.
+        """
+        values = ", ".join("?" for _ in columns)
+        return f"INSERT INTO {relation} ({self.listed(columns)}) VALUES ({values}) ON CONFLICT DO NOTHING"
 
     # Tables: tables.py, ddl.py
 
@@ -211,13 +252,37 @@ class Dialect(ABC):
 
     # Merging: merge.py
 
-    @abstractmethod
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
+    #: The column by which a row of a staging table is known, even if another one holds the same.
+    row_id: ClassVar[str] = "rowid"
+
+    def differs(self, left: str, right: str, kind: SqlKind) -> str:
+        """Return a condition: two values of a kind aren't the same; two nulls are."""
+        return f"{left} IS DISTINCT FROM {right}"
+
+    def delete(self, relation: str, key: Sequence[str], rows: str) -> str:
+        """Return a statement that deletes rows.
+
+        :param key: columns.
+        :param rows: a query of what the rows to delete hold there; it names its columns as the key.
+        """
+        return f"DELETE FROM {relation} WHERE ({self.listed(key)}) IN ({rows})"
+
+    def update(self, relation: str, staging: str, condition: str, values: Mapping[str, str]) -> str:
+        """Return a statement that updates the rows ``t`` of a table by those of a staging table, ``s``.
+
+        :param condition: joins both; has no parameters.
+        :param values: what columns get.
+        """
+        assignments = ", ".join(f"{self.quote(name)} = {value}" for name, value in values.items())
+        return f"UPDATE {relation} AS t SET {assignments} FROM {staging} AS s WHERE {condition}"
 
     @abstractmethod
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
+    def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
+        """Let no other transaction that locks the same table go on until this one ends.
+
+        :param relation: the table's name, quoted and with its schema.
+        :param schema: where our own tables lie.
+        """
 
     @abstractmethod
     def clock(self) -> str:

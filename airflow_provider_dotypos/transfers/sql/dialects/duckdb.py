@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
@@ -11,8 +12,8 @@ from airflow_provider_dotypos.transfers.sql.reflection import Existing, Existing
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.tables import SqlKind, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
 class DuckDb(Dialect):
@@ -24,6 +25,8 @@ class DuckDb(Dialect):
     transactional_ddl = True
     mark = "?"
     writers = 1
+    embedded = True
+    for_update = for_share = ""  # it has one writer
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "BIGINT",
         "int": "INTEGER",
@@ -69,6 +72,14 @@ class DuckDb(Dialect):
             foreign_keys=tuple(key for kind, key, _ in constraints if kind == "FOREIGN KEY"),
         )
 
+    def ready(self, connection: Any) -> None:
+        """Make a new connection ready."""
+        connection.execute("SET TimeZone = 'UTC'")
+
+    def cursor(self, connection: Any) -> AbstractContextManager[Any]:
+        """Return the connection itself: what DuckDB calls a cursor is another connection."""
+        return nullcontext(connection)
+
     def encoder(
         self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
     ) -> RowEncoder:
@@ -77,13 +88,8 @@ class DuckDb(Dialect):
 
         return RegisteredRows(self, table, columns, cloud_id, load_id, thread)
 
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
-        return f"{left} IS DISTINCT FROM {right}"
-
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
-        raise NotImplementedError
+    def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
+        """Do nothing: one process alone can open the file, and its transactions come one after the other."""
 
     def clock(self) -> str:
         """Return a query of the database's clock."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder
 from airflow_provider_dotypos.transfers.sql.names import OURS
@@ -14,8 +14,8 @@ from airflow_provider_dotypos.transfers.sql.reflection import Existing, Existing
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.tables import SqlKind, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
 #: More characters than any limit of a type.
@@ -29,6 +29,8 @@ class Postgres(Dialect):
     extra = "postgres"
     longest_name = 63
     transactional_ddl = True
+    row_id = "ctid"
+    begin = ("BEGIN ISOLATION LEVEL READ COMMITTED",)
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "bigint",
         "int": "integer",
@@ -41,6 +43,23 @@ class Postgres(Dialect):
         "json": "jsonb",
         "name": "text",
     }
+
+    def ready(self, connection: Any) -> None:
+        """Make a new connection of psycopg 3 or psycopg2 ready."""
+        connection.autocommit = True
+        if hasattr(connection, "prepare_threshold"):  # psycopg 3
+            from psycopg.rows import tuple_row
+
+            connection.prepare_threshold = None  # a pooler in front may give each transaction another session
+            connection.row_factory = tuple_row  # the connection's extra may ask for another
+        else:
+            connection.cursor_factory = None
+        with connection.cursor() as cursor:
+            cursor.execute("SET client_encoding TO 'UTF8'")
+
+    def interrupt(self, connection: Any, connect: Callable[[], Any]) -> None:
+        """End the statement that runs in a connection."""
+        connection.cancel()
 
     wide_types: ClassVar[Mapping[SqlKind, Mapping[str, tuple[int, ...]]]] = {
         "long": {"bigint": (), "numeric": (19, 0)},
@@ -98,13 +117,10 @@ class Postgres(Dialect):
 
         return CopiedRows(self, table, columns, cloud_id, load_id, thread)
 
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
-        return f"{left} IS DISTINCT FROM {right}"
-
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
-        transaction.rows("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", [name])
+    def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
+        """Let no other transaction that locks the same table begin until this one ends, whatever schema it names."""
+        named = "coalesce(to_regclass(?)::oid::text, ?)"
+        transaction.rows(f"SELECT pg_advisory_xact_lock(hashtextextended({named}, 0))", [relation, relation])
 
     def clock(self) -> str:
         """Return a query of the database's clock."""

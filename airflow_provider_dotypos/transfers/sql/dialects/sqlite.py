@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
@@ -11,9 +12,9 @@ from airflow_provider_dotypos.transfers.sql.reflection import Existing, Existing
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.reflection import ExistingType
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
 class Sqlite(Dialect):
@@ -30,6 +31,9 @@ class Sqlite(Dialect):
     transactional_ddl = True
     mark = "?"
     writers = 1
+    embedded = True
+    begin = ("BEGIN IMMEDIATE",)
+    for_update = for_share = ""  # it has one writer
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "BIGINT",
         "int": "INTEGER",
@@ -42,6 +46,15 @@ class Sqlite(Dialect):
         "json": "TEXT",
         "name": "TEXT",
     }
+
+    def ready(self, connection: Any) -> None:
+        """Make a new connection ready. Who waits for another writer is decided elsewhere."""
+        connection.isolation_level = None
+        connection.execute("PRAGMA busy_timeout = 500")
+
+    def moment(self, time: datetime) -> object:
+        """Return a time as a parameter: a text of 27 characters."""
+        return f"{time:%Y-%m-%dT%H:%M:%S.%fZ}"
 
     def create_index(self, table: SqlTable, columns: Sequence[str]) -> str:
         """Return the statement that creates an index of a table, unless there is one of its name."""
@@ -98,6 +111,12 @@ class Sqlite(Dialect):
         """Yield nothing: SQLite has no comments."""
         yield from ()
 
+    def create_staging(self, table: SqlTable, staging: str) -> Iterable[str]:
+        """Yield the statements that create a staging table, and an index for the merge."""
+        yield from super().create_staging(table, staging)
+        name = staging.rpartition('"."')[2].strip('"')
+        yield f'CREATE INDEX IF NOT EXISTS {staging[:-1]}_key" ON {self.quote(name)} ({self.listed(table.key)})'
+
     def encoder(
         self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
     ) -> RowEncoder:
@@ -106,13 +125,12 @@ class Sqlite(Dialect):
 
         return InsertedRows(self, table, columns, cloud_id, load_id, thread)
 
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
+    def differs(self, left: str, right: str, kind: SqlKind) -> str:
+        """Return a condition: two values of a kind aren't the same; two nulls are."""
         return f"{left} IS NOT {right}"
 
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
-        raise NotImplementedError
+    def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
+        """Do nothing: a transaction has the file alone from its beginning."""
 
     def clock(self) -> str:
         """Return a query of the database's clock."""

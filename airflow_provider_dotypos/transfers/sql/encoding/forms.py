@@ -38,12 +38,14 @@ def time_texts(times: pa.Array) -> pa.Array:
 def values_of(array: pa.Array) -> list[Any]:
     """Return a column as values that a driver takes as parameters."""
     kind = array.type
+    values: list[Any] = [None] * len(array)
     if array.null_count == len(array):
-        return [None] * len(array)
+        return values
     if pa.types.is_decimal(kind):
-        return decimal_texts(array).to_pylist()
-    if pa.types.is_timestamp(kind):
-        return time_texts(array).to_pylist()
+        array = decimal_texts(array)
+    elif pa.types.is_timestamp(kind):
+        array = time_texts(array)
+    values = array.to_pylist()
     if pa.types.is_list(kind):
-        return [None if items is None else msgspec.json.encode(items).decode() for items in array.to_pylist()]
-    return array.to_pylist()
+        return [None if items is None else msgspec.json.encode(items).decode() for items in values]
+    return values

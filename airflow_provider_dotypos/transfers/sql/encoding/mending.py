@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -35,7 +36,7 @@ def mend_json(texts: pa.Array, keeps_nul: bool) -> _Mended | None:
     return None if mended == values else _replace(texts, mended)
 
 
-def _replace(old: pa.Array, values: list[object]) -> _Mended:
+def _replace(old: pa.Array, values: Sequence[object]) -> _Mended:
     new = pa.array(values, old.type)
     return new, sum(before != after for before, after in zip(old.to_pylist(), values, strict=True))
 
