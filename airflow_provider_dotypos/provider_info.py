@@ -117,6 +117,14 @@ def provider_info() -> dict[str, Any]:
             }
             for module in ("dotypos_to_object_storage", "dotypos_entities_to_object_storage")
         ],
+        "asset-uris": [
+            {
+                "schemes": ["dotypos"],
+                "handler": "airflow_provider_dotypos.assets.sanitize_uri",
+                "factory": "airflow_provider_dotypos.assets.create_asset",
+                "to_openlineage_converter": "airflow_provider_dotypos.assets.convert_asset_to_openlineage",
+            }
+        ],
         "extra-links": [
             "airflow_provider_dotypos.transfers.links.CloudLink",
             "airflow_provider_dotypos.transfers.links.FilesLink",
