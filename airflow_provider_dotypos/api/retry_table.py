@@ -65,6 +65,8 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("PyarrowMissingError", _ANY, _FAIL, _FAIL),
     ("PandasMissingError", _ANY, _FAIL, _FAIL),
     ("DamagedSetError", _ANY, _FAIL, _FAIL),
+    # The table must be loaded again first.
+    ("DotyposSalesReportError", _ANY, _FAIL, _FAIL),
     ("DotyposListsError", INCURABLE, _FAIL, _FAIL),
     ("DotyposListsError", _ANY, _LATER, _LATER),
     ("DotyposBudgetError", TOO_MANY_TOGETHER, _FAIL, _FAIL),
