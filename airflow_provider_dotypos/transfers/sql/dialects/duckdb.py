@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.rows.columns import Columns
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.tables import SqlKind, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
 class DuckDb(Dialect):
@@ -21,6 +22,8 @@ class DuckDb(Dialect):
     transactional_ddl = True
     mark = "?"
     writers = 1
+    embedded = True
+    for_update = for_share = ""  # it has one writer
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "BIGINT",
         "int": "INTEGER",
@@ -33,6 +36,14 @@ class DuckDb(Dialect):
         "json": "JSON",
         "name": "VARCHAR",
     }
+
+    def ready(self, connection: Any) -> None:
+        """Make a new connection ready."""
+        connection.execute("SET TimeZone = 'UTC'")
+
+    def cursor(self, connection: Any) -> AbstractContextManager[Any]:
+        """Return the connection itself: what DuckDB calls a cursor is another connection."""
+        return nullcontext(connection)
 
     def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
         """Return an encoder of a table's rows."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.rows.columns import Columns
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.tables import SqlKind, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
 class Sqlite(Dialect):
@@ -26,6 +27,9 @@ class Sqlite(Dialect):
     transactional_ddl = True
     mark = "?"
     writers = 1
+    embedded = True
+    begin = ("BEGIN IMMEDIATE",)
+    for_update = for_share = ""  # it has one writer
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "BIGINT",
         "int": "INTEGER",
@@ -38,6 +42,15 @@ class Sqlite(Dialect):
         "json": "TEXT",
         "name": "TEXT",
     }
+
+    def ready(self, connection: Any) -> None:
+        """Make a new connection ready. Who waits for another writer is decided elsewhere."""
+        connection.isolation_level = None
+        connection.execute("PRAGMA busy_timeout = 500")
+
+    def moment(self, time: datetime) -> object:
+        """Return a time as a parameter: a text of 27 characters."""
+        return f"{time:%Y-%m-%dT%H:%M:%S.%fZ}"
 
     def comments(self, table: SqlTable) -> Iterator[str]:
         """Yield nothing: SQLite has no comments."""
