@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.sales.business_days import BusinessDay
 from airflow_provider_dotypos.sales.daily_sales import DailySales
-from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, REMOVED_AT
+from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, READ_AT, REMOVED_AT
 from airflow_provider_dotypos.transfers.sql.tables import Naming, named
 
 if TYPE_CHECKING:
@@ -86,14 +86,33 @@ def _query(
             "these fields, too, or correct table or naming"
         )
     day, day_edges = _number_of_day(dialect, dialect.quote(completed), sales.days, 0)
-    listed = dialect.listed([branch, "day", *others])
-    living = f" AND {dialect.quote(REMOVED_AT)} IS NULL" if REMOVED_AT in columns else ""
+    relation, listed = dialect.relation(table.schema, table.name), dialect.listed([branch, "day", *others])
+    conditions = [f"{dialect.quote(cloud)} = ?"]
+    conditions += [f"{dialect.quote(completed)} {operator} ?" for operator in (">=", "<")]
+    if REMOVED_AT in columns:
+        conditions.append(f"{dialect.quote(REMOVED_AT)} IS NULL")
+    key, version = (cloud, named("id", table.naming)), named("versionDate", table.naming)
+    if {*key, version, READ_AT} <= columns:
+        conditions.append(_no_newer(dialect, relation, key, version))
     statement = (
         f"SELECT {listed}, count(*) FROM (SELECT {dialect.listed([branch, *others])}, {day} AS {dialect.quote('day')} "
-        f"FROM {dialect.relation(table.schema, table.name)} WHERE {dialect.quote(cloud)} = ? "
-        f"AND {dialect.quote(completed)} >= ? AND {dialect.quote(completed)} < ?{living}) AS sold GROUP BY {listed}"
+        f"FROM {relation} AS held WHERE {' AND '.join(conditions)}) AS sold GROUP BY {listed}"
     )
     return statement, [*day_edges, cloud_id, _moment(dialect, sales.begins), _moment(dialect, sales.ends)]
+
+
+def _no_newer(dialect: Dialect, relation: str, key: Sequence[str], version: str) -> str:
+    """Return the condition that a table holds no newer version of a row, which one filled by ``append`` may.
+
+    :param key: the columns that name a row.
+    :param version: the column of its change date.
+    """
+    same = " AND ".join(f"newer.{column} = held.{column}" for column in map(dialect.quote, key))
+    changed, read = dialect.quote(version), dialect.quote(READ_AT)
+    return (
+        f"NOT EXISTS (SELECT 1 FROM {relation} AS newer WHERE {same} AND (newer.{changed} > held.{changed} "
+        f"OR (newer.{changed} = held.{changed} AND newer.{read} > held.{read})))"
+    )
 
 
 def _number_of_day(
