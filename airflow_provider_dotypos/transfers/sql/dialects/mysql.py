@@ -26,6 +26,7 @@ class MySql(Dialect):
 
     title = "MySQL"
     longest_name = 64
+    counts = "characters"
     transactional_ddl = False
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "bigint",
