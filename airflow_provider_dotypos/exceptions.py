@@ -29,6 +29,7 @@ from airflow_provider_dotypos.api.errors import (
 )
 from airflow_provider_dotypos.api.reach import DotyposListsError
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
+from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 
 __all__ = [
     "DamagedSetError",
@@ -41,6 +42,7 @@ __all__ = [
     "DotyposConfigurationError",
     "DotyposConflictError",
     "DotyposConnectionError",
+    "DotyposDatabaseError",
     "DotyposEnvironmentError",
     "DotyposError",
     "DotyposInputError",

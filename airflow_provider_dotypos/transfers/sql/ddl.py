@@ -17,10 +17,10 @@ from airflow_provider_dotypos.transfers.sql.names import LIVE, REMOVED_AT
 from airflow_provider_dotypos.transfers.sql.own_tables import own_tables
 
 if TYPE_CHECKING:
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect
     from airflow_provider_dotypos.transfers.sql.reflection import Existing
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 #: The column that says whether the API shows a row as deleted, whatever the naming.
 _DELETED = "deleted"

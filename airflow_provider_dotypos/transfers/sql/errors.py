@@ -118,14 +118,16 @@ def _of_postgres(error: Any) -> _Facts:
 
 # MySQL and MariaDB ----------------------------------------------------------------------------------------------------
 
+_MYSQL_BUSY = (1040, 1203, 1205, 1213)
+_MYSQL_LOST = (1053, 1077, 1080, 1152, 1184, 1927, 2002, 2003, 2006, 2013, 2055, 4031)
+_MYSQL_REFUSED = (
+    *(1044, 1045, 1048, 1049, 1050, 1054, 1062, 1064, 1071, 1072, 1075, 1102, 1103, 1118, 1136, 1142, 1143, 1146, 1227),
+    *(1264, 1265, 1292, 1364, 1366, 1406, 1698),
+)
 _MYSQL_REASONS: Mapping[int, str] = {
-    **dict.fromkeys((1040, 1203, 1205, 1213), DATABASE_BUSY),
-    **dict.fromkeys((1053, 1077, 1080, 1152, 1184, 1927, 2002, 2003, 2006, 2013, 2055, 4031), DATABASE_LOST),
-    **dict.fromkeys(
-        (1044, 1045, 1048, 1049, 1050, 1054, 1062, 1064, 1071, 1072, 1075, 1102, 1103, 1118, 1136, 1142, 1143, 1146)
-        + (1227, 1264, 1265, 1292, 1364, 1366, 1406, 1698),
-        DATABASE_REFUSED,
-    ),
+    **dict.fromkeys(_MYSQL_BUSY, DATABASE_BUSY),
+    **dict.fromkeys(_MYSQL_LOST, DATABASE_LOST),
+    **dict.fromkeys(_MYSQL_REFUSED, DATABASE_REFUSED),
 }
 _COLUMN_OF_MYSQL = re.compile(r"column ['`](?:[^'`\n]{1,200}`\.`){0,2}([^'`\n]{1,200})['`]", re.IGNORECASE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError, database_error
@@ -17,15 +17,19 @@ _QUOTED_OR_MARK = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\?
 
 
 class Transaction:
-    """One transaction. Driver's errors become `DotyposDatabaseError`, which holds no value of a row.
+    """One transaction. Drivers' errors become `DotyposDatabaseError`, which holds no value of a row.
 
-    :param connection: the driver's connection.
+    :ivar connection: the driver's connection. Its errors are the driver's own until they leave the transaction.
+    :param cursor: gives a cursor of the connection.
     :param title: what messages call the database.
     :param mark: what the driver marks a parameter by.
     """
 
-    def __init__(self, connection: Any, title: str, mark: str) -> None:
-        self._connection = connection
+    def __init__(
+        self, connection: Any, cursor: Callable[[Any], AbstractContextManager[Any]], title: str, mark: str
+    ) -> None:
+        self.connection = connection
+        self._cursor = cursor
         self._title = title
         self._mark = mark
 
@@ -50,7 +54,7 @@ class Transaction:
         :raises DotyposDatabaseError: in place of any error of it.
         """
         try:
-            return work(self._connection)
+            return work(self.connection)
         except Exception as error:
             if isinstance(error, DotyposDatabaseError):
                 raise
@@ -60,7 +64,7 @@ class Transaction:
     def _run(
         self, connection: Any, sql: str, parameters: Sequence[Any], *, rows: bool = False
     ) -> tuple[int, list[tuple[Any, ...]]]:
-        with closing(connection.cursor()) as cursor:
+        with self._cursor(connection) as cursor:
             if parameters:
                 cursor.execute(with_marks(sql, self._mark), tuple(parameters))
             else:

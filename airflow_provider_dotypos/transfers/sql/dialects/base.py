@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.rows.columns import Columns
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingType
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
 class RowEncoder(ABC):
@@ -62,8 +62,16 @@ class Dialect(ABC):
     mark: ClassVar[str] = "%s"
     #: How many connections may write at once; ``None`` for any number.
     writers: ClassVar[int | None] = None
+    #: Whether a connection serves one transaction alone: the database is a file, which no idle connection may hold.
+    embedded: ClassVar[bool] = False
     #: The type of columns, by what they hold.
     types: ClassVar[Mapping[SqlKind, str]]
+    #: What begins a transaction. Each of its statements sees what others have committed by then.
+    begin: ClassVar[tuple[str, ...]] = ("BEGIN",)
+    #: What a query ends with so that nobody else changes its rows until the transaction ends, or locks them so.
+    for_update: ClassVar[str] = " FOR UPDATE"
+    #: The same, but others may lock the rows likewise.
+    for_share: ClassVar[str] = " FOR SHARE"
     #: The names of types that hold as much, by what they hold, and the least of their sizes: characters or digits of a
     #: second, or digits before and behind the point. Their values compare with those of `types`.
     wide_types: ClassVar[Mapping[SqlKind, Mapping[str, tuple[int, ...]]]]
@@ -82,6 +90,38 @@ class Dialect(ABC):
     def length(self, name: str) -> int:
         """Return the length of a name, in what it `counts`."""
         return len(name.encode())
+
+    # Connections: database.py
+
+    @abstractmethod
+    def ready(self, connection: Any) -> None:
+        """Make a driver's new connection ready.
+
+        It commits each statement by itself then, its text is UTF-8, and its times are in UTC.
+        """
+
+    def cursor(self, connection: Any) -> AbstractContextManager[Any]:
+        """Return a cursor of a connection, which closes it at its end."""
+        return closing(connection.cursor())
+
+    def interrupt(self, connection: Any, connect: Callable[[], Any]) -> None:
+        """End the statement that runs in a connection, from another thread.
+
+        :param connect: opens a connection, if that is needed.
+        """
+        connection.interrupt()
+
+    def moment(self, time: datetime) -> object:
+        """Return a time, in UTC and to the microsecond, as a parameter for a column of times."""
+        return time
+
+    def insert_new(self, relation: str, columns: Sequence[str]) -> str:
+        """Return the statement that inserts a row, unless its key exists.
+
+        It waits for a transaction that has inserted the key and hasn't ended.
+        """
+        values = ", ".join("?" for _ in columns)
+        return f"INSERT INTO {relation} ({self.listed(columns)}) VALUES ({values}) ON CONFLICT DO NOTHING"
 
     # Tables: tables.py, ddl.py
 

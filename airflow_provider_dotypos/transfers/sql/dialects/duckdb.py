@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.rows.columns import Columns
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.tables import SqlKind, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
 class DuckDb(Dialect):
@@ -22,6 +23,8 @@ class DuckDb(Dialect):
     transactional_ddl = True
     mark = "?"
     writers = 1
+    embedded = True
+    for_update = for_share = ""  # it has one writer
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "BIGINT",
         "int": "INTEGER",
@@ -66,6 +69,14 @@ class DuckDb(Dialect):
             keys=tuple(ExistingKey.of(key, columns) for key, columns in keys),
             foreign_keys=tuple(key for kind, key, _ in constraints if kind == "FOREIGN KEY"),
         )
+
+    def ready(self, connection: Any) -> None:
+        """Make a new connection ready."""
+        connection.execute("SET TimeZone = 'UTC'")
+
+    def cursor(self, connection: Any) -> AbstractContextManager[Any]:
+        """Return the connection itself: what DuckDB calls a cursor is another connection."""
+        return nullcontext(connection)
 
     def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
         """Return an encoder of a table's rows."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder, literal
 from airflow_provider_dotypos.transfers.sql.names import OURS
@@ -13,8 +14,8 @@ from airflow_provider_dotypos.transfers.sql.reflection import Existing, Existing
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.rows.columns import Columns
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
 class MySql(Dialect):
@@ -28,6 +29,8 @@ class MySql(Dialect):
     longest_name = 64
     counts = "characters"
     transactional_ddl = False
+    begin = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION")
+    for_share = " LOCK IN SHARE MODE"
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "bigint",
         "int": "int",
@@ -54,6 +57,37 @@ class MySql(Dialect):
         "name": {"longtext": (), "varchar": (255,)},
     }
     _table_options = " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4"
+
+    def ready(self, connection: Any) -> None:
+        """Make a new connection of mysqlclient or of mysql-connector-python ready."""
+        if isinstance(getattr(type(connection), "autocommit", None), property):  # mysql-connector-python
+            connection.autocommit = True
+            connection.set_charset_collation("utf8mb4")
+        else:
+            from MySQLdb.cursors import Cursor  # type: ignore[import-untyped]
+
+            connection.autocommit(True)
+            connection.set_character_set("utf8mb4")
+            connection.cursorclass = Cursor  # the connection's extra may ask for another
+            connection.connection_id = connection.thread_id()  # no other thread may ask while a statement runs
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("SET time_zone = '+00:00'")
+
+    def interrupt(self, connection: Any, connect: Callable[[], Any]) -> None:
+        """End the statement that runs in a connection."""
+        with closing(connect()) as other, closing(other.cursor()) as cursor:
+            cursor.execute(f"KILL QUERY {int(connection.connection_id)}")
+
+    def moment(self, time: datetime) -> object:
+        """Return a time as a parameter: in UTC, without a zone."""
+        return time.replace(tzinfo=None)
+
+    def insert_new(self, relation: str, columns: Sequence[str]) -> str:
+        """Return the statement that inserts a row, unless its key exists."""
+        values = ", ".join("?" for _ in columns)
+        key = self.quote(columns[0])  # IGNORE would let other errors pass, too
+        inserted = f"INSERT INTO {relation} ({self.listed(columns)}) VALUES ({values})"
+        return f"{inserted} ON DUPLICATE KEY UPDATE {key} = {key}"
 
     def quote(self, name: str) -> str:
         """Return a name as a statement holds it."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder
 from airflow_provider_dotypos.transfers.sql.names import OURS
@@ -13,8 +13,8 @@ from airflow_provider_dotypos.transfers.sql.reflection import Existing, Existing
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.rows.columns import Columns
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.tables import SqlKind, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
 #: More characters than any limit of a type.
@@ -27,6 +27,7 @@ class Postgres(Dialect):
     title = "PostgreSQL"
     longest_name = 63
     transactional_ddl = True
+    begin = ("BEGIN ISOLATION LEVEL READ COMMITTED",)
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "bigint",
         "int": "integer",
@@ -39,6 +40,23 @@ class Postgres(Dialect):
         "json": "jsonb",
         "name": "text",
     }
+
+    def ready(self, connection: Any) -> None:
+        """Make a new connection of psycopg 3 or psycopg2 ready."""
+        connection.autocommit = True
+        if hasattr(connection, "prepare_threshold"):  # psycopg 3
+            from psycopg.rows import tuple_row
+
+            connection.prepare_threshold = None  # a pooler in front may give each transaction another session
+            connection.row_factory = tuple_row  # the connection's extra may ask for another
+        else:
+            connection.cursor_factory = None
+        with connection.cursor() as cursor:
+            cursor.execute("SET client_encoding TO 'UTF8'")
+
+    def interrupt(self, connection: Any, connect: Callable[[], Any]) -> None:
+        """End the statement that runs in a connection."""
+        connection.cancel()
 
     wide_types: ClassVar[Mapping[SqlKind, Mapping[str, tuple[int, ...]]]] = {
         "long": {"bigint": (), "numeric": (19, 0)},

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.rows.columns import Columns
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.reflection import ExistingType
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
 class Sqlite(Dialect):
@@ -28,6 +29,9 @@ class Sqlite(Dialect):
     transactional_ddl = True
     mark = "?"
     writers = 1
+    embedded = True
+    begin = ("BEGIN IMMEDIATE",)
+    for_update = for_share = ""  # it has one writer
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "BIGINT",
         "int": "INTEGER",
@@ -40,6 +44,15 @@ class Sqlite(Dialect):
         "json": "TEXT",
         "name": "TEXT",
     }
+
+    def ready(self, connection: Any) -> None:
+        """Make a new connection ready. Who waits for another writer is decided elsewhere."""
+        connection.isolation_level = None
+        connection.execute("PRAGMA busy_timeout = 500")
+
+    def moment(self, time: datetime) -> object:
+        """Return a time as a parameter: a text of 27 characters."""
+        return f"{time:%Y-%m-%dT%H:%M:%S.%fZ}"
 
     def create_index(self, table: SqlTable, columns: Sequence[str]) -> str:
         """Return the statement that creates an index of a table, unless there is one of its name."""
