@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,13 +56,20 @@ class ExistingKey:
     columns: frozenset[str]
     enforced: bool = True
 
+    @classmethod
+    def of(cls, name: str, parts: Iterable[str | None], enforced: bool = True) -> ExistingKey:
+        """Return a key over parts: columns, or ``None`` for an expression."""
+        columns = list(parts)
+        return cls(name, frozenset() if None in columns else frozenset(map(str, columns)), enforced)
+
 
 @dataclass(frozen=True)
 class Existing:
     """A table, or a view, as a database has it.
 
-    :param is_table: whether rows can be loaded into it.
-    :param faults: what else keeps rows from being loaded into it.
+    :param is_table: whether it is a table.
+    :param foreign_keys: the names of its foreign keys.
+    :param faults: what else keeps rows from being loaded into it, as sentences about it.
     :param durable: whether its rows outlive a crash of the database.
     :param owned: whether the connection's role may add columns.
     """
@@ -69,6 +77,7 @@ class Existing:
     is_table: bool
     columns: tuple[ExistingColumn, ...]
     keys: tuple[ExistingKey, ...] = ()
+    foreign_keys: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     durable: bool = True
     owned: bool = True

@@ -169,9 +169,9 @@ def _column(entity: Entity, column: Column, name: str, key: Iterable[str]) -> Sq
 
 
 def _comment(entity: Entity, column: Column) -> str:
-    """Return the API's name of a field, its documented type, and what else the entity table says of it."""
+    """Return the API's name of a field, and what the entity table says of it."""
     field = entity.fields[column.name]
-    remarks = [f"{field.name}: {field.type}"]
+    remarks = [f"field {field.name}"]
     if field.name in entity.cursors:
         remarks.append("orders changes")
     if field.references:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +14,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.rows.columns import Columns
+    from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingType
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
@@ -53,6 +54,8 @@ class Dialect(ABC):
     title: ClassVar[str]
     #: How long a name may be, see `length`; ``None``: as long as it likes.
     longest_name: ClassVar[int | None]
+    #: What the length of a name counts.
+    counts: ClassVar[str] = "bytes"
     #: Whether a rollback takes back what changed tables.
     transactional_ddl: ClassVar[bool]
     #: What a parameter is marked by.
@@ -69,6 +72,11 @@ class Dialect(ABC):
     for_update: ClassVar[str] = " FOR UPDATE"
     #: The same, but others may lock the rows likewise.
     for_share: ClassVar[str] = " FOR SHARE"
+    #: The names of types that hold as much, by what they hold, and the least of their sizes: characters or digits of a
+    #: second, or digits before and behind the point. Their values compare with those of `types`.
+    wide_types: ClassVar[Mapping[SqlKind, Mapping[str, tuple[int, ...]]]]
+    #: Whether two columns' names that differ in capitals only are the same.
+    ignores_case: ClassVar[bool] = True
 
     def quote(self, name: str) -> str:
         """Return a name as a statement holds it."""
@@ -80,7 +88,7 @@ class Dialect(ABC):
         return self.quote(name) if schema is None else f"{self.quote(schema)}.{self.quote(name)}"
 
     def length(self, name: str) -> int:
-        """Return the length of a name: in bytes, unless a database counts characters."""
+        """Return the length of a name, in what it `counts`."""
         return len(name.encode())
 
     # Connections: database.py
@@ -145,7 +153,55 @@ class Dialect(ABC):
         relation = self.relation(table.schema, table.name)
         yield f"COMMENT ON TABLE {relation} IS {literal(table.comment)}"
         for column in table.columns:
-            yield f"COMMENT ON COLUMN {relation}.{self.quote(column.name)} IS {literal(column.comment)}"
+            yield from self.comment_column(relation, column)
+
+    def add_column(self, relation: str, column: SqlColumn) -> str:
+        """Return the statement that adds a column at a table's end. It can be null, as it is in the rows so far."""
+        return f"ALTER TABLE {relation} ADD COLUMN {self._definition(replace(column, required=False))}"
+
+    def comment_column(self, relation: str, column: SqlColumn) -> Iterator[str]:
+        """Yield the statement that comments a column, unless its creation does."""
+        yield f"COMMENT ON COLUMN {relation}.{self.quote(column.name)} IS {literal(column.comment)}"
+
+    def create_index(self, table: SqlTable, columns: Sequence[str]) -> str:
+        """Return the statement that creates an index of a table, unless there is one of its name."""
+        relation = self.relation(table.schema, table.name)
+        name = self.quote(f"{table.name}_{'_'.join(columns)}_idx")
+        return f"CREATE INDEX IF NOT EXISTS {name} ON {relation} ({self.listed(columns)})"
+
+    def create_view(self, view: str, query: str) -> Iterator[str]:
+        """Yield the statements that create a view, or replace one. Who may read it stays.
+
+        :param view: its name, quoted and with its schema.
+        """
+        yield f"CREATE OR REPLACE VIEW {view} AS {query}"
+
+    # Tables as they are: existing.py
+
+    @contextmanager
+    def creating(self, transaction: Transaction) -> Iterator[None]:
+        """Hold off other tasks that create or change tables: two at once fail even where each asks what exists."""
+        yield
+
+    @abstractmethod
+    def has_schema(self, transaction: Transaction, schema: str) -> bool:
+        """Return whether there is a schema of that name."""
+
+    @abstractmethod
+    def existing(self, transaction: Transaction, schema: str | None, name: str) -> Existing | None:
+        """Return a table or a view as it is; ``None`` if there is none."""
+
+    def holds(self, existing: ExistingType, column: SqlColumn) -> bool:
+        """Return whether a column of an existing type holds each value of one of ours."""
+        least = self.wide_types[column.kind].get(existing.name)
+        if least is None or not existing.sizes:
+            return least is not None
+        if column.kind == "timestamp" and column.field is None:  # our own are in microseconds
+            least = (6,)
+        if len(least) == 2:
+            digits, places = (*existing.sizes, 0)[:2]
+            return digits - places >= least[0] and places >= least[1]
+        return not least or existing.sizes[0] >= least[0]
 
     #: What a table's creation ends with.
     _table_options: ClassVar[str] = ""

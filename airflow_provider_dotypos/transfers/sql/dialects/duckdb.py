@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder
+from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.rows.columns import Columns
@@ -36,6 +37,38 @@ class DuckDb(Dialect):
         "json": "JSON",
         "name": "VARCHAR",
     }
+    wide_types: ClassVar[Mapping[SqlKind, Mapping[str, tuple[int, ...]]]] = {
+        "long": {"bigint": (), "hugeint": (), "decimal": (19, 0)},
+        "int": {"integer": (), "bigint": (), "hugeint": (), "decimal": (10, 0)},
+        "decimal": {"decimal": (20, 18)},
+        "timestamp": {"timestamp with time zone": ()},
+        "boolean": {"boolean": ()},
+        "text": {"varchar": ()},
+        "texts": {"varchar[]": ()},
+        "ints": {"integer[]": (), "bigint[]": ()},
+        "json": {"json": (), "varchar": ()},
+        "name": {"varchar": ()},
+    }
+
+    def has_schema(self, transaction: Transaction, schema: str) -> bool:
+        """Return whether there is a schema of that name."""
+        return bool(transaction.rows(_SCHEMA, [schema]))
+
+    def existing(self, transaction: Transaction, schema: str | None, name: str) -> Existing | None:
+        """Return a table or a view as it is."""
+        place = [schema, name]
+        found = transaction.rows(_TABLE, place)
+        if not found:
+            return None
+        constraints = transaction.rows(_CONSTRAINTS, place)
+        keys = [(key, columns) for kind, key, columns in constraints if kind != "FOREIGN KEY"]
+        keys += transaction.rows(_INDEXES, place)
+        return Existing(
+            is_table=found[0][0] == "BASE TABLE",
+            columns=tuple(ExistingColumn(*column) for column in transaction.rows(_COLUMNS, place)),
+            keys=tuple(ExistingKey.of(key, columns) for key, columns in keys),
+            foreign_keys=tuple(key for kind, key, _ in constraints if kind == "FOREIGN KEY"),
+        )
 
     def ready(self, connection: Any) -> None:
         """Make a new connection ready."""
@@ -60,3 +93,20 @@ class DuckDb(Dialect):
     def clock(self) -> str:
         """Return a query of the database's clock."""
         return "SELECT epoch_us(now()) / 1000000"
+
+
+_HERE = """
+    database_name = current_database() AND lower(schema_name) = lower(coalesce(?, current_schema()))
+    AND lower(table_name) = lower(?)"""
+_SCHEMA = """
+    SELECT 1 FROM duckdb_schemas() WHERE database_name = current_database() AND lower(schema_name) = lower(?)"""
+_IN_CATALOG = _HERE.replace("database_name", "table_catalog").replace("schema_name", "table_schema")
+_TABLE = f"SELECT table_type FROM information_schema.tables WHERE {_IN_CATALOG}"
+_COLUMNS = f"""
+    SELECT column_name, data_type, is_nullable = 'YES', column_default IS NOT NULL, is_generated = 'ALWAYS'
+    FROM information_schema.columns WHERE {_IN_CATALOG} ORDER BY ordinal_position"""
+_CONSTRAINTS = f"""
+    SELECT constraint_type, constraint_name, constraint_column_names FROM duckdb_constraints()
+    WHERE {_HERE} AND constraint_type IN ('PRIMARY KEY', 'UNIQUE', 'FOREIGN KEY')"""
+_INDEXES = f"""
+    SELECT index_name, CAST(expressions AS VARCHAR[]) FROM duckdb_indexes() WHERE {_HERE} AND is_unique"""
