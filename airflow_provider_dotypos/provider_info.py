@@ -107,7 +107,12 @@ def provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": integration, "python-modules": ["airflow_provider_dotypos.hooks.dotypos"]}],
         "operators": [
-            {"integration-name": integration, "python-modules": ["airflow_provider_dotypos.operators.dotypos"]}
+            {
+                "integration-name": integration,
+                "python-modules": [
+                    f"airflow_provider_dotypos.operators.{module}" for module in ("dotypos", "sales_report_check")
+                ],
+            }
         ],
         "transfers": [
             {

@@ -20,7 +20,8 @@ PACKAGE = Path(__file__).parents[1] / "airflow_provider_dotypos"
 ARROWS = {
     "api": {"provider_info"},
     "hooks": {"api", "_airflow", "_compat", "assets", "provider_info"},
-    "operators": {"hooks", "api", "_airflow", "_compat"},
+    "operators": {"sales", "transfers", "hooks", "api", "_airflow", "_compat"},
+    "sales": {"transfers", "hooks", "api"},
     "transfers": {"hooks", "api", "_airflow", "_compat"},
     "connections": {"api", "_airflow", "_compat", "provider_info"},
     "connect": {"connections", "api", "_airflow", "_compat", "provider_info"},
@@ -28,7 +29,7 @@ ARROWS = {
     "sandbox": {"api"},
     "commands": {"connect", "connections", "sandbox", "transfers", "api", "_airflow", "_compat"},
     "cli": {"commands"},
-    "exceptions": {"api", "transfers"},
+    "exceptions": {"api", "sales", "transfers"},
     "assets": set(),
     "_compat": {"api", "provider_info"},
     "_airflow": {"api"},
@@ -239,6 +240,7 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
     "module",
     [
         "operators.dotypos",
+        "operators.sales_report_check",
         "transfers.dotypos_to_object_storage",
         "transfers.dotypos_entities_to_object_storage",
         "hooks.dotypos",

@@ -27,6 +27,7 @@ class MySql(Dialect):
 
     title = "MySQL"
     longest_name = 64
+    counts = "characters"
     transactional_ddl = False
     begin = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION")
     for_share = " LOCK IN SHARE MODE"
