@@ -146,9 +146,8 @@ def _check_names(dialect: Dialect, tables: Iterable[SqlTable]) -> None:
     for table in tables:
         for name in (table.name, *table.names):
             if not _fits(dialect, name):
-                raise DotyposInputError(
-                    f"{dialect.title} takes names of at most {dialect.longest_name} characters: {name!r} is too long"
-                )
+                longest = f"at most {dialect.longest_name} {dialect.counts}"
+                raise DotyposInputError(f"{dialect.title} takes names of {longest}: {name!r} is too long")
 
 
 def _check_schemas(transaction: Transaction, dialect: Dialect, schemas: Iterable[str | None]) -> None:

@@ -61,6 +61,8 @@ class Dialect(ABC):
     extra: ClassVar[str]
     #: How long a name may be, see `length`; ``None``: as long as it likes.
     longest_name: ClassVar[int | None]
+    #: What the length of a name counts.
+    counts: ClassVar[str] = "bytes"
     #: Whether a rollback takes back what changed tables.
     transactional_ddl: ClassVar[bool]
     #: What a parameter is marked by.
@@ -93,7 +95,7 @@ class Dialect(ABC):
         return self.quote(name) if schema is None else f"{self.quote(schema)}.{self.quote(name)}"
 
     def length(self, name: str) -> int:
-        """Return the length of a name: in bytes, unless a database counts characters."""
+        """Return the length of a name, in what it `counts`."""
         return len(name.encode())
 
     # Connections: database.py

@@ -29,6 +29,7 @@ class MySql(Dialect):
     title = "MySQL"
     extra = "mysql"
     longest_name = 64
+    counts = "characters"
     transactional_ddl = False
     row_id = "_row"
     begin = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION")
