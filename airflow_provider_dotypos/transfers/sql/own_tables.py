@@ -62,7 +62,7 @@ _PARTS: dict[str, SqlKind] = {
     "attempt": "text",
 }
 #: `parent_id` is the first column of a key of two besides the cloud's id, such as the warehouse's id; otherwise 0.
-#: `absent` says that a whole walk lacked the row: no version that was read before is newer, whatever its cursor.
+#: With a target such as ``orders/*`` a row says when the last walk over all rows began.
 _REMOVED: dict[str, SqlKind] = {
     "target": "name",
     "cloud_id": "long",
@@ -71,6 +71,5 @@ _REMOVED: dict[str, SqlKind] = {
     "cursor_1": "timestamp",
     "cursor_2": "timestamp",
     "read_at": "timestamp",
-    "absent": "boolean",
     "load_id": "name",
 }
