@@ -28,8 +28,10 @@ class RowEncoder(ABC):
     :ivar bytes: what it holds, about as many as they take in memory.
     :ivar rows: how many rows it holds.
     :ivar misfits: how many values of each field didn't fit their column; complete once the rows are copied.
+    :ivar load_id: what its rows have in `LOAD_ID`: the part that they belong to. It is set while there are none.
     """
 
+    load_id: str
     bytes: int
     rows: int
     misfits: Counter[str]
@@ -187,6 +189,19 @@ class Dialect(ABC):
     def creating(self, transaction: Transaction) -> Iterator[None]:
         """Hold off other tasks that create or change tables: two at once fail even where each asks what exists."""
         yield
+
+    #: What names the connection's own schema in a query.
+    current_schema: ClassVar[str] = "current_schema()"
+
+    def table_names(self, transaction: Transaction, schema: str | None, prefix: str) -> list[str]:
+        """Return the names of the tables in a schema that begin with a text.
+
+        :param schema: ``None``: the connection's own.
+        """
+        query = (
+            f"SELECT table_name FROM information_schema.tables WHERE table_schema = coalesce(?, {self.current_schema})"
+        )
+        return [name for (name,) in transaction.rows(query, [schema]) if name.startswith(prefix)]
 
     @abstractmethod
     def has_schema(self, transaction: Transaction, schema: str) -> bool:

@@ -34,6 +34,7 @@ class MySql(Dialect):
     row_id = "_row"
     begin = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION")
     for_share = " LOCK IN SHARE MODE"
+    current_schema = "database()"
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "bigint",
         "int": "int",
@@ -192,10 +193,10 @@ class MySql(Dialect):
         """Let no other transaction that locks the same table begin until this one ends: by a row, as `GET_LOCK` would
         outlive it.
         """
-        state, key = self.relation(schema, STATE), f"lock {relation}"
-        query = f"SELECT 1 FROM {state} WHERE {self.quote('key')} = ?{self.for_update}"
-        if not transaction.rows(query, [key]):
-            transaction.execute(self.insert_new(state, ["key"]), [key])
+        state, place = self.relation(schema, STATE), [relation, "lock"]
+        query = f"SELECT 1 FROM {state} WHERE target = ? AND {self.quote('key')} = ?{self.for_update}"
+        if not transaction.rows(query, place):
+            transaction.execute(self.insert_new(state, ["target", "key"]), place)
 
     def clock(self) -> str:
         """Return a query of the database's clock."""

@@ -66,6 +66,12 @@ class Sqlite(Dialect):
         yield f"DROP VIEW IF EXISTS {view}"
         yield f"CREATE VIEW {view} AS {query}"
 
+    def table_names(self, transaction: Transaction, schema: str | None, prefix: str) -> list[str]:
+        """Return the names of the tables in a database file that begin with a text."""
+        tables = self.relation(schema or "main", "sqlite_master")
+        names = transaction.rows(f"SELECT name FROM {tables} WHERE type = 'table'")
+        return [name for (name,) in names if name.startswith(prefix)]
+
     def has_schema(self, transaction: Transaction, schema: str) -> bool:
         """Return whether a database is attached by that name; a file's own is called ``main``."""
         return schema.lower() in (name.lower() for _, name, _ in transaction.rows("PRAGMA database_list"))
