@@ -28,7 +28,7 @@ def main(folder: str) -> None:
 
     bag = DagBag(folder)
     assert not bag.import_errors, bag.import_errors
-    in_process_api_server().app  # what takes a task's process longest to make
+    _ = in_process_api_server().app  # what takes a task's process longest to make
     deaths, orders = Pipe()
     if not os.fork():  # while there is one thread, and no connection to the database
         deaths.close()
