@@ -26,7 +26,7 @@ from airflow_provider_dotypos.transfers.dotypos_entities_to_sql import DotyposEn
 DAILY_SALES = """
 BEGIN;
 CREATE TABLE IF NOT EXISTS daily_sales (
-    day date, branch_id bigint, currency text, orders integer, items numeric(18, 3), sales numeric(18, 2)
+    day date, branch_id bigint, currency text, receipts integer, items numeric(18, 3), sales numeric(18, 2)
 );
 DELETE FROM daily_sales;
 INSERT INTO daily_sales
