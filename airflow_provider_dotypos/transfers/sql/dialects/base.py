@@ -25,8 +25,10 @@ class RowEncoder(ABC):
     :ivar bytes: what it holds, about as many as they take in memory.
     :ivar rows: how many rows it holds.
     :ivar misfits: how many values of each field didn't fit their column.
+    :ivar load_id: what its rows have in `LOAD_ID`: the part that they belong to. It is set while there are none.
     """
 
+    load_id: str
     bytes: int
     rows: int
     misfits: Counter[str]
@@ -183,6 +185,19 @@ class Dialect(ABC):
         """Hold off other tasks that create or change tables: two at once fail even where each asks what exists."""
         yield
 
+    #: What names the connection's own schema in a query.
+    current_schema: ClassVar[str] = "current_schema()"
+
+    def table_names(self, transaction: Transaction, schema: str | None, prefix: str) -> list[str]:
+        """Return the names of the tables in a schema that begin with a text.
+
+        :param schema: ``None``: the connection's own.
+        """
+        query = (
+            f"SELECT table_name FROM information_schema.tables WHERE table_schema = coalesce(?, {self.current_schema})"
+        )
+        return [name for (name,) in transaction.rows(query, [schema]) if name.startswith(prefix)]
+
     @abstractmethod
     def has_schema(self, transaction: Transaction, schema: str) -> bool:
         """Return whether there is a schema of that name."""
@@ -230,13 +245,37 @@ class Dialect(ABC):
 
     # Merging: merge.py
 
-    @abstractmethod
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
+    #: The column by which a row of a staging table is known, even if another one holds the same.
+    row_id: ClassVar[str] = "rowid"
+
+    def differs(self, left: str, right: str, kind: SqlKind) -> str:
+        """Return a condition: two values of a kind aren't the same; two nulls are."""
+        return f"{left} IS DISTINCT FROM {right}"
+
+    def delete(self, relation: str, key: Sequence[str], rows: str) -> str:
+        """Return a statement that deletes rows.
+
+        :param key: columns.
+        :param rows: a query of what the rows to delete hold there; it names its columns as the key.
+        """
+        return f"DELETE FROM {relation} WHERE ({self.listed(key)}) IN ({rows})"
+
+    def update(self, relation: str, staging: str, condition: str, values: Mapping[str, str]) -> str:
+        """Return a statement that updates the rows ``t`` of a table by those of a staging table, ``s``.
+
+        :param condition: joins both; has no parameters.
+        :param values: what columns get.
+        """
+        assignments = ", ".join(f"{self.quote(name)} = {value}" for name, value in values.items())
+        return f"UPDATE {relation} AS t SET {assignments} FROM {staging} AS s WHERE {condition}"
 
     @abstractmethod
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
+    def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
+        """Let no other transaction that locks the same table go on until this one ends.
+
+        :param relation: the table's name, quoted and with its schema.
+        :param schema: where our own tables lie.
+        """
 
     @abstractmethod
     def clock(self) -> str:

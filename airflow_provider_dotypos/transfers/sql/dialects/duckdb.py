@@ -82,13 +82,8 @@ class DuckDb(Dialect):
         """Return an encoder of a table's rows."""
         raise NotImplementedError
 
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
-        return f"{left} IS DISTINCT FROM {right}"
-
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
-        raise NotImplementedError
+    def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
+        """Do nothing: one process alone can open the file, and its transactions come one after the other."""
 
     def clock(self) -> str:
         """Return a query of the database's clock."""

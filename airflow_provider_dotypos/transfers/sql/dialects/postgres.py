@@ -27,6 +27,7 @@ class Postgres(Dialect):
     title = "PostgreSQL"
     longest_name = 63
     transactional_ddl = True
+    row_id = "ctid"
     begin = ("BEGIN ISOLATION LEVEL READ COMMITTED",)
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "bigint",
@@ -110,13 +111,10 @@ class Postgres(Dialect):
         """Return an encoder of a table's rows."""
         raise NotImplementedError
 
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
-        return f"{left} IS DISTINCT FROM {right}"
-
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
-        transaction.rows("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", [name])
+    def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
+        """Let no other transaction that locks the same table begin until this one ends, whatever schema it names."""
+        named = "coalesce(to_regclass(?)::oid::text, ?)"
+        transaction.rows(f"SELECT pg_advisory_xact_lock(hashtextextended({named}, 0))", [relation, relation])
 
     def clock(self) -> str:
         """Return a query of the database's clock."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -64,6 +64,12 @@ class Sqlite(Dialect):
         yield f"DROP VIEW IF EXISTS {view}"
         yield f"CREATE VIEW {view} AS {query}"
 
+    def table_names(self, transaction: Transaction, schema: str | None, prefix: str) -> list[str]:
+        """Return the names of the tables in a database file that begin with a text."""
+        tables = self.relation(schema or "main", "sqlite_master")
+        names = transaction.rows(f"SELECT name FROM {tables} WHERE type = 'table'")
+        return [name for (name,) in names if name.startswith(prefix)]
+
     def has_schema(self, transaction: Transaction, schema: str) -> bool:
         """Return whether a database is attached by that name; a file's own is called ``main``."""
         return schema.lower() in (name.lower() for _, name, _ in transaction.rows("PRAGMA database_list"))
@@ -109,17 +115,22 @@ class Sqlite(Dialect):
         """Yield nothing: SQLite has no comments."""
         yield from ()
 
+    def create_staging(self, table: SqlTable, staging: str) -> Iterable[str]:
+        """Yield the statements that create a staging table, and an index for the merge."""
+        yield from super().create_staging(table, staging)
+        name = staging.rpartition('"."')[2].strip('"')
+        yield f'CREATE INDEX IF NOT EXISTS {staging[:-1]}_key" ON {self.quote(name)} ({self.listed(table.key)})'
+
     def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
         """Return an encoder of a table's rows."""
         raise NotImplementedError
 
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
+    def differs(self, left: str, right: str, kind: SqlKind) -> str:
+        """Return a condition: two values of a kind aren't the same; two nulls are."""
         return f"{left} IS NOT {right}"
 
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
-        raise NotImplementedError
+    def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
+        """Do nothing: a transaction has the file alone from its beginning."""
 
     def clock(self) -> str:
         """Return a query of the database's clock."""
