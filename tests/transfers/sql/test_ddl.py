@@ -1,4 +1,4 @@
-"""Tables are made ready on real databases, or refused for all reasons at once (`ddl`, `existing`, `reflection`, `own_tables`)."""
+"""Tables are made ready on real databases, or refused (`ddl`, `existing`, `reflection`, `own_tables`)."""
 
 from __future__ import annotations
 
