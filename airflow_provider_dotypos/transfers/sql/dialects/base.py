@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from airflow_provider_dotypos.transfers.errors import PyarrowMissingError
+
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingType
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
@@ -24,7 +27,7 @@ class RowEncoder(ABC):
 
     :ivar bytes: what it holds, about as many as they take in memory.
     :ivar rows: how many rows it holds.
-    :ivar misfits: how many values of each field didn't fit their column.
+    :ivar misfits: how many values of each field didn't fit their column; complete once the rows are copied.
     :ivar load_id: what its rows have in `LOAD_ID`: the part that they belong to. It is set while there are none.
     """
 
@@ -54,6 +57,8 @@ class Dialect(ABC):
 
     #: What messages call it.
     title: ClassVar[str]
+    #: The package's extra with all that it needs.
+    extra: ClassVar[str]
     #: How long a name may be, see `length`; ``None``: as long as it likes.
     longest_name: ClassVar[int | None]
     #: What the length of a name counts.
@@ -239,9 +244,27 @@ class Dialect(ABC):
         optional = [replace(column, required=False) for column in table.columns]
         yield self.create_table(staging, optional, durable=False)
 
+    def require_pyarrow(self) -> None:
+        """Check that rows can be encoded here.
+
+        :raises PyarrowMissingError: if pyarrow isn't installed.
+        """
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError as error:
+            raise PyarrowMissingError(
+                f"Loading into {self.title} needs pyarrow ({error}): "
+                f"pip install 'airflow-provider-dotypos[{self.extra}]'"
+            ) from error
+
     @abstractmethod
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
-        """Return an encoder of a table's rows. Threads have one each."""
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
+        """Return an encoder of a table's rows. Threads have one each.
+
+        :param thread: the one thread that encodes.
+        """
 
     # Merging: merge.py
 

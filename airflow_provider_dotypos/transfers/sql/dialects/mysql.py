@@ -13,6 +13,7 @@ from airflow_provider_dotypos.transfers.sql.names import OURS, STATE
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
@@ -26,6 +27,7 @@ class MySql(Dialect):
     """
 
     title = "MySQL"
+    extra = "mysql"
     longest_name = 64
     counts = "characters"
     transactional_ddl = False
@@ -158,9 +160,13 @@ class MySql(Dialect):
         keys = f"{row} bigint AUTO_INCREMENT PRIMARY KEY,\n  KEY ({self.listed(table.key)})"
         yield statement.replace("(\n", f"(\n  {keys},\n", 1)
 
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
         """Return an encoder of a table's rows."""
-        raise NotImplementedError
+        from airflow_provider_dotypos.transfers.sql.encoding.mysql import PackedRows
+
+        return PackedRows(self, table, columns, cloud_id, load_id, thread)
 
     def differs(self, left: str, right: str, kind: SqlKind) -> str:
         """Return a condition: two values of a kind aren't the same; two nulls are.
