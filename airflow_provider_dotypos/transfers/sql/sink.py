@@ -224,8 +224,8 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         database.run(self._staging.forget)
         database.run(self._staging.drop)
         raise DotyposDatabaseError(
-            f"{database.dialect.title} has lost staged rows ({lost}): it has crashed meanwhile, or somebody has removed "
-            "them. Nothing was merged. The next try reads the window again"
+            f"{database.dialect.title} has lost staged rows ({lost}): it has crashed meanwhile, or somebody has "
+            "removed them. Nothing was merged. The next try reads the window again"
         )
 
     def _committed(self, loaded: Loaded) -> Loaded:

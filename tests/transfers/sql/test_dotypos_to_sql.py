@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import itertools
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_sql import DotyposToSqlOperator
+from airflow_provider_dotypos.transfers.sql import sink as sql_sink
 from tests.transfers.conftest import SINCE, UNTIL
 from tests.transfers.sql.databases import Warehouse
 from tests.transfers.sql.tries import leftovers
+
+HOUR = timedelta(hours=1)
 
 
 def context_of(run: str = "r1", at: datetime = UNTIL, try_number: int = 1) -> Any:
@@ -75,9 +80,6 @@ def insert(sandbox: Sandbox, at: datetime, note: str = "") -> str:
     return str(row["id"])
 
 
-HOUR = timedelta(hours=1)
-
-
 def test_without_a_window_a_run_continues_where_the_table_ends(warehouse: Warehouse, sandbox: Sandbox) -> None:
     """On any version of Airflow, without an outlet: the database keeps the watermark."""
     first = insert(sandbox, UNTIL - HOUR)
@@ -103,9 +105,10 @@ def test_a_run_that_died_after_its_merge_returns_its_result(
     notes = [insert(sandbox, UNTIL - HOUR)]
     results = [load(context_of("r1"))]
     notes.append(insert(sandbox, UNTIL))
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(DotyposToSqlOperator, "_conclude", interrupt)
-        load(context_of("r2", UNTIL + HOUR))
+        with pytest.raises(KeyboardInterrupt):
+            load(context_of("r2", UNTIL + HOUR))
     asked = len(sandbox.requests)
     results.append(load(context_of("r2", UNTIL + HOUR, try_number=2)))
     assert len(sandbox.requests) == asked
@@ -145,7 +148,7 @@ def test_rows_that_are_gone_are_removed_by_a_replacement(
     load(mode="replace", table="all_orders")
     cloud = sandbox.cloud_ids[0]
     gone = orders[7]
-    sandbox.shop.remove(cloud, "orders", gone)
+    sandbox.shop.remove(cloud, "orders", int(gone))
     added = insert(sandbox, UNTIL + HOUR)
     result = load(context_of("r2", UNTIL + 2 * HOUR), mode="replace", table="all_orders")
     assert (result["inserted"], result["removed"]) == (1, 1)
@@ -187,7 +190,7 @@ def test_other_kinds_of_connections_are_refused_before_any_request(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Warehouse("other", {"conn_type": "snowflake"}).store(monkeypatch)
-    with pytest.raises(_compat.fail_exception(), match="Into others, such as Snowflake, .* go by files"):
+    with pytest.raises(_compat.fail_exception(), match=r"Into others, such as Snowflake, .* go by files"):
         window()
     assert not sandbox.requests
 
@@ -204,9 +207,10 @@ def test_a_table_that_cannot_take_the_rows_is_refused_before_any_request(
 def test_old_staging_tables_are_removed_with_their_parts(
     warehouse: Warehouse, sandbox: Sandbox, orders: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(sql_sink.SqlSink, "commit", interrupt)
-        window(entity="orders")
+        with pytest.raises(KeyboardInterrupt):
+            window()
     staging, parts = leftovers(warehouse)
     assert staging
     assert parts
