@@ -145,6 +145,9 @@ class Staging:
         rows, child_rows = sum(part.rows for part in mine), sum(part.child_rows for part in mine)
         if (counts[0], sum(counts[1:])) != (rows, child_rows):
             raise StagedRowsLostError(f"of {rows + child_rows} rows, {sum(counts)} are there")
+        for relation in self.relations.values():
+            for statement in self._dialect.analyze(relation):
+                transaction.execute(statement)
         return mine
 
     def forget(self, transaction: Transaction) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -105,6 +105,10 @@ class Postgres(Dialect):
             durable=persistence != "u",
             owned=owned,
         )
+
+    def analyze(self, staging: str) -> Iterable[str]:
+        """Yield the statement that counts values: without it a merge may be planned as if there were a few rows."""
+        yield f"ANALYZE {staging}"
 
     def _create(self, durable: bool) -> str:
         return "CREATE TABLE" if durable else "CREATE UNLOGGED TABLE"
