@@ -325,17 +325,6 @@ def test_tasks_that_begin_at_once_create_each_table_once(warehouse: Warehouse) -
 # PostgreSQL's roles and what else only it has -------------------------------------------------------------------------
 
 
-@pytest.fixture
-def role(postgres: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A role of its own, which Airflow connects as. It may use the schema, and create nothing there."""
-    (schema,) = postgres.rows("SELECT current_schema()")[0]
-    role = f"loader_{schema}"
-    postgres.execute(f"CREATE ROLE {role} LOGIN", f"GRANT USAGE ON SCHEMA {schema} TO {role}")
-    replace(postgres, connection={**postgres.connection, "login": role}).store(monkeypatch)
-    yield role
-    postgres.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
-
-
 def test_a_role_that_may_create_nothing_loads_into_tables_that_exist(
     postgres: Warehouse, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
