@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -13,13 +12,9 @@ import pytest
 
 from airflow_provider_dotypos.api.entities import cloud_lists
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sql.database import Database
 from airflow_provider_dotypos.transfers.sql.ddl import prepare
-from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
-from airflow_provider_dotypos.transfers.sql.existing import differences
-from airflow_provider_dotypos.transfers.sql.names import OURS
-from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingType
+from airflow_provider_dotypos.transfers.sql.reflection import Existing
 from airflow_provider_dotypos.transfers.sql.tables import SqlTable
 from tests.transfers.sql.databases import Warehouse
 from tests.transfers.sql.test_tables import table_of
