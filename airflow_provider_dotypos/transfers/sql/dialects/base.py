@@ -268,6 +268,8 @@ class Dialect(ABC):
 
     # Merging: merge.py
 
+    #: What begins a merge.
+    begin_merge: ClassVar[tuple[str, ...]] = ()
     #: The column by which a row of a staging table is known, even if another one holds the same.
     row_id: ClassVar[str] = "rowid"
 
