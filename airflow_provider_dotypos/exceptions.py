@@ -28,7 +28,9 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWriteError,
 )
 from airflow_provider_dotypos.api.reach import DotyposListsError
+from airflow_provider_dotypos.sales.errors import DotyposSalesReportError
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
+from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 
 __all__ = [
     "DamagedSetError",
@@ -41,6 +43,7 @@ __all__ = [
     "DotyposConfigurationError",
     "DotyposConflictError",
     "DotyposConnectionError",
+    "DotyposDatabaseError",
     "DotyposEnvironmentError",
     "DotyposError",
     "DotyposInputError",
@@ -51,6 +54,7 @@ __all__ = [
     "DotyposPreconditionError",
     "DotyposRateLimitError",
     "DotyposResponseError",
+    "DotyposSalesReportError",
     "DotyposServerError",
     "DotyposTlsError",
     "DotyposUncertainWriteError",

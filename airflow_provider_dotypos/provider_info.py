@@ -107,7 +107,12 @@ def provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": integration, "python-modules": ["airflow_provider_dotypos.hooks.dotypos"]}],
         "operators": [
-            {"integration-name": integration, "python-modules": ["airflow_provider_dotypos.operators.dotypos"]}
+            {
+                "integration-name": integration,
+                "python-modules": [
+                    f"airflow_provider_dotypos.operators.{module}" for module in ("dotypos", "sales_report_check")
+                ],
+            }
         ],
         "transfers": [
             {
@@ -116,6 +121,14 @@ def provider_info() -> dict[str, Any]:
                 "python-module": f"airflow_provider_dotypos.transfers.{module}",
             }
             for module in ("dotypos_to_object_storage", "dotypos_entities_to_object_storage")
+        ],
+        "asset-uris": [
+            {
+                "schemes": ["dotypos"],
+                "handler": "airflow_provider_dotypos.assets.sanitize_uri",
+                "factory": "airflow_provider_dotypos.assets.create_asset",
+                "to_openlineage_converter": "airflow_provider_dotypos.assets.convert_asset_to_openlineage",
+            }
         ],
         "extra-links": [
             "airflow_provider_dotypos.transfers.links.CloudLink",

@@ -53,6 +53,11 @@ OTHER_CLOUD = "it isn't the cloud asked for"
 REDIRECT = "a redirect"
 NOT_A_SIGN_IN = "the server has no sign-in"
 
+#: Reasons why a database can't do what it was asked for.
+DATABASE_LOST = "the connection to the database was lost"
+DATABASE_BUSY = "another transaction was in the way"
+DATABASE_REFUSED = "the database refuses it"
+
 _ANY = None
 
 _RETRY, _LATER, _FAIL, _ASK = Verdict
@@ -65,6 +70,12 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("PyarrowMissingError", _ANY, _FAIL, _FAIL),
     ("PandasMissingError", _ANY, _FAIL, _FAIL),
     ("DamagedSetError", _ANY, _FAIL, _FAIL),
+    # The table must be loaded again first.
+    ("DotyposSalesReportError", _ANY, _FAIL, _FAIL),
+    ("DotyposDatabaseError", DATABASE_LOST, _RETRY, _RETRY),
+    ("DotyposDatabaseError", DATABASE_BUSY, _RETRY, _RETRY),
+    ("DotyposDatabaseError", DATABASE_REFUSED, _FAIL, _FAIL),
+    ("DotyposDatabaseError", _ANY, _LATER, _LATER),
     ("DotyposListsError", INCURABLE, _FAIL, _FAIL),
     ("DotyposListsError", _ANY, _LATER, _LATER),
     ("DotyposBudgetError", TOO_MANY_TOGETHER, _FAIL, _FAIL),

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from airflow_provider_dotypos.transfers.sql.database import Transaction
     from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect
     from airflow_provider_dotypos.transfers.sql.tables import Deletes, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 #: What becomes of rows: merged by key, appended as every version read, or merged with all that is missing removed.
 Mode: TypeAlias = Literal["upsert", "append", "replace"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: The cloud's id, by naming: the first column of every table and of its key.
+CLOUD_ID = {"snake": "cloud_id", "api": "_cloudId"}
+
 #: When a row was read, by the database's clock: taken before its page was asked for.
 READ_AT = "_read_at"
 
@@ -14,6 +17,9 @@ UNKNOWN = "_unknown"
 #: With ``deletes="mark"``: when a row was found removed; null of living rows.
 REMOVED_AT = "_removed_at"
 
+#: What the names of our own tables begin with.
+OURS = "_dotypos_"
+
 #: One row a load; the newest of a table says how far it is loaded.
 LOADS = "_dotypos_loads"
 
@@ -23,5 +29,11 @@ PARTS = "_dotypos_parts"
 #: With ``deletes="remove"``: which versions of rows were removed, so that no older one comes back.
 REMOVED = "_dotypos_removed"
 
+#: What else is remembered of a cloud, such as whether rows were seen whose ``deleted`` is null.
+STATE = "_dotypos_state"
+
 #: What the names of staging tables begin with.
 STAGING = "_dotypos_staging_"
+
+#: What the view's name of a table's living rows ends with.
+LIVE = "_live"

@@ -1,0 +1,144 @@
+"""PostgreSQL: types and statements."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder
+from airflow_provider_dotypos.transfers.sql.names import OURS
+from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.rows.columns import Columns
+    from airflow_provider_dotypos.transfers.sql.tables import SqlKind, SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
+
+
+#: More characters than any limit of a type.
+_NO_LIMIT = sys.maxsize
+
+
+class Postgres(Dialect):
+    """PostgreSQL, 12 and later."""
+
+    title = "PostgreSQL"
+    longest_name = 63
+    transactional_ddl = True
+    begin = ("BEGIN ISOLATION LEVEL READ COMMITTED",)
+    types: ClassVar[Mapping[SqlKind, str]] = {
+        "long": "bigint",
+        "int": "integer",
+        "decimal": "numeric",
+        "timestamp": "timestamptz",
+        "boolean": "boolean",
+        "text": "text",
+        "texts": "text[]",
+        "ints": "integer[]",
+        "json": "jsonb",
+        "name": "text",
+    }
+
+    def ready(self, connection: Any) -> None:
+        """Make a new connection of psycopg 3 or psycopg2 ready."""
+        connection.autocommit = True
+        if hasattr(connection, "prepare_threshold"):  # psycopg 3
+            from psycopg.rows import tuple_row
+
+            connection.prepare_threshold = None  # a pooler in front may give each transaction another session
+            connection.row_factory = tuple_row  # the connection's extra may ask for another
+        else:
+            connection.cursor_factory = None
+        with connection.cursor() as cursor:
+            cursor.execute("SET client_encoding TO 'UTF8'")
+
+    def interrupt(self, connection: Any, connect: Callable[[], Any]) -> None:
+        """End the statement that runs in a connection."""
+        connection.cancel()
+
+    wide_types: ClassVar[Mapping[SqlKind, Mapping[str, tuple[int, ...]]]] = {
+        "long": {"bigint": (), "numeric": (19, 0)},
+        "int": {"integer": (), "bigint": (), "numeric": (10, 0)},
+        "decimal": {"numeric": (20, 18)},
+        "timestamp": {"timestamp with time zone": (3,)},
+        "boolean": {"boolean": ()},
+        "text": {"text": (), "character varying": (_NO_LIMIT,)},
+        "texts": {"text[]": ()},
+        "ints": {"integer[]": ()},
+        "json": {"jsonb": ()},
+        "name": {"text": (), "character varying": (255,)},
+    }
+    ignores_case = False
+
+    def create_index(self, table: SqlTable, columns: Sequence[str]) -> str:
+        """Return the statement that creates an index of a table, with a name of the database's choice."""
+        return f"CREATE INDEX ON {self.relation(table.schema, table.name)} ({self.listed(columns)})"
+
+    @contextmanager
+    def creating(self, transaction: Transaction) -> Iterator[None]:
+        """Hold off other tasks that create or change tables, until the transaction ends."""
+        transaction.rows("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", [OURS])
+        yield
+
+    def has_schema(self, transaction: Transaction, schema: str) -> bool:
+        """Return whether there is a schema of that name."""
+        return bool(transaction.rows("SELECT 1 FROM pg_namespace WHERE nspname = ?", [schema]))
+
+    def existing(self, transaction: Transaction, schema: str | None, name: str) -> Existing | None:
+        """Return a table or a view as it is: without a schema, the first one in the search path."""
+        found = transaction.rows(_RELATION, [self.relation(schema, name)])
+        if not found:
+            return None
+        oid, kind, persistence, owned, *privileges = found[0]
+        lacking = [name for name, granted in zip(_PRIVILEGES, privileges, strict=True) if not granted]
+        return Existing(
+            is_table=kind in ("r", "p"),
+            columns=tuple(ExistingColumn(*column) for column in transaction.rows(_COLUMNS, [oid])),
+            keys=tuple(ExistingKey.of(*key) for key in transaction.rows(_KEYS, [oid])),
+            foreign_keys=tuple(key for (key,) in transaction.rows(_FOREIGN_KEYS, [oid])),
+            faults=(f"the role lacks {', '.join(lacking)} on it",) if lacking else (),
+            durable=persistence != "u",
+            owned=owned,
+        )
+
+    def _create(self, durable: bool) -> str:
+        return "CREATE TABLE" if durable else "CREATE UNLOGGED TABLE"
+
+    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
+        """Return an encoder of a table's rows."""
+        raise NotImplementedError
+
+    def differs(self, left: str, right: str) -> str:
+        """Return a condition: two values aren't the same; two nulls are."""
+        return f"{left} IS DISTINCT FROM {right}"
+
+    def lock(self, transaction: Transaction, name: str) -> None:
+        """Let no other transaction that locks the same name begin until this one ends."""
+        transaction.rows("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", [name])
+
+    def clock(self) -> str:
+        """Return a query of the database's clock."""
+        return "SELECT extract(epoch FROM clock_timestamp())"
+
+
+_PRIVILEGES = ("SELECT", "INSERT", "UPDATE")
+#: A relation's kind, whether a crash empties it, and what the role may do with it.
+_RELATION = f"""
+    SELECT oid::bigint, relkind::text, relpersistence::text, pg_has_role(relowner, 'USAGE'),
+        {", ".join(f"has_any_column_privilege(oid, '{privilege}')" for privilege in _PRIVILEGES)}
+    FROM pg_class WHERE oid = to_regclass(?)"""
+_COLUMNS = """
+    SELECT attname::text, format_type(atttypid, atttypmod), NOT attnotnull,
+        atthasdef OR attidentity <> '', attgenerated <> '' OR attidentity = 'a'
+    FROM pg_attribute WHERE attrelid = CAST(? AS oid) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
+_KEYS = """
+    SELECT indexrelid::regclass::text,
+        ARRAY(
+            SELECT attname::text FROM unnest(indkey[0:indnkeyatts - 1]) AS part
+            LEFT JOIN pg_attribute ON attrelid = indrelid AND attnum = part
+        ),
+        indpred IS NULL AND indimmediate AND indisvalid
+    FROM pg_index WHERE indrelid = CAST(? AS oid) AND indisunique"""
+_FOREIGN_KEYS = "SELECT conname::text FROM pg_constraint WHERE conrelid = CAST(? AS oid) AND contype = 'f'"

@@ -1,0 +1,76 @@
+"""The tables of our own, beside those that rows go to: loads, parts, removed rows, and what else is remembered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_dotypos.transfers.sql.names import LOADS, PARTS, REMOVED, STATE
+from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlTable
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.sql.tables import SqlKind
+
+
+def own_tables(schema: str | None) -> list[SqlTable]:
+    """Return the tables of our own, in the schema that they lie in.
+
+    Rows of `PARTS` don't outlive a crash of the database, as those of the staging tables don't.
+    """
+    return [
+        _own(schema, LOADS, ("load_id",), _LOADS),
+        _own(schema, PARTS, (), _PARTS, durable=False),
+        _own(schema, REMOVED, ("target", "cloud_id", "parent_id", "id"), _REMOVED),
+        _own(schema, STATE, ("key",), {"key": "name", "value": "json"}),
+    ]
+
+
+def _own(
+    schema: str | None, name: str, key: tuple[str, ...], kinds: dict[str, SqlKind], *, durable: bool = True
+) -> SqlTable:
+    columns = (SqlColumn(column, kind, required=column in key) for column, kind in kinds.items())
+    return SqlTable(schema, name, "", tuple(columns), key, (), durable=durable)
+
+
+_LOADS: dict[str, SqlKind] = {
+    "load_id": "name",
+    "target": "text",
+    "entity": "text",
+    "cloud_id": "long",
+    "shape": "text",
+    "since": "timestamp",
+    "until": "timestamp",
+    "mode": "text",
+    "rows": "long",
+    "inserted": "long",
+    "updated": "long",
+    "removed": "long",
+    "misfits": "json",
+    "requests": "long",
+    "run_id": "text",
+    "try_number": "int",
+    "package_version": "text",
+    "begun_at": "timestamp",
+    "loaded_at": "timestamp",
+}
+_PARTS: dict[str, SqlKind] = {
+    "load_id": "name",
+    "stream": "text",
+    "parent": "text",
+    "low": "long",
+    "high": "long",
+    "rows": "long",
+    "attempt": "text",
+}
+#: `parent_id` is the first column of a key of two besides the cloud's id, such as the warehouse's id; otherwise 0.
+#: `absent` says that a whole walk lacked the row: no version that was read before is newer, whatever its cursor.
+_REMOVED: dict[str, SqlKind] = {
+    "target": "name",
+    "cloud_id": "long",
+    "parent_id": "long",
+    "id": "long",
+    "cursor_1": "timestamp",
+    "cursor_2": "timestamp",
+    "read_at": "timestamp",
+    "absent": "boolean",
+    "load_id": "name",
+}
