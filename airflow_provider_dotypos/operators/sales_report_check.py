@@ -21,6 +21,7 @@ from airflow_provider_dotypos.sales.business_days import BusinessHours
 from airflow_provider_dotypos.sales.daily_sales import DailySales
 from airflow_provider_dotypos.sales.errors import DotyposSalesReportError
 from airflow_provider_dotypos.sales.figures import RowChoice, find_figures
+from airflow_provider_dotypos.sales.loaded_table import LoadedTable
 from airflow_provider_dotypos.sales.reports import ReportedSales
 from airflow_provider_dotypos.transfers.arguments import check_destination, check_switches
 from airflow_provider_dotypos.transfers.wording import count, period, spoken
@@ -278,13 +279,10 @@ class DotyposSalesReportCheckOperator(BaseOperator):
 
     def _source(self) -> str:
         """Return where the rows are, for people."""
-        if self.conn_id is None:
-            return "files"
-        table = self.table or self._default_table()
-        return f"the table {table if self.schema is None else f'{self.schema}.{table}'}"
+        return "files" if self.conn_id is None else f"the table {self._table()}"
 
-    def _default_table(self) -> str:
-        return self.entity.replace("-", "_")
+    def _table(self) -> LoadedTable:
+        return LoadedTable.of(self.entity, self.table, self.schema, self.naming)
 
     def _read(self, sales: DailySales, cloud_id: int) -> None:
         """Read the sales that the table or the files hold."""
@@ -296,13 +294,12 @@ class DotyposSalesReportCheckOperator(BaseOperator):
             read_sets(self._sets(cloud_id), sales, cloud_id)
 
     def _read_table(self, sales: DailySales, cloud_id: int) -> None:
-        from airflow_provider_dotypos.sales.table_sales import LoadedTable, read_table
+        from airflow_provider_dotypos.sales.table_sales import read_table
         from airflow_provider_dotypos.transfers.sql.database import Database
 
-        table = LoadedTable(self.table or self._default_table(), self.schema, self.naming)
         self._database = Database.of(str(self.conn_id), 1)
         with closing(self._database):
-            read_table(self._database, table, sales, cloud_id)
+            read_table(self._database, self._table(), sales, cloud_id)
 
     def _sets(self, cloud_id: int) -> Iterator[CommittedSet]:
         from airflow_provider_dotypos.sales.set_sales import sets_below

@@ -6,8 +6,6 @@ The database only counts rows that are alike; sums are made here. So they are ex
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -15,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.sales.business_days import BusinessDay
 from airflow_provider_dotypos.sales.daily_sales import DailySales
+from airflow_provider_dotypos.sales.loaded_table import LoadedTable
 from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, READ_AT, REMOVED_AT
-from airflow_provider_dotypos.transfers.sql.tables import Naming, named
+from airflow_provider_dotypos.transfers.sql.tables import named
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.sql.database import Database
@@ -28,18 +27,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _BRANCH, _COMPLETED = "_branchId", "completed"
 
 
-@dataclass(frozen=True)
-class LoadedTable:
-    """A table that an entity was loaded into.
-
-    :param schema: ``None``: the connection's own.
-    """
-
-    name: str
-    schema: str | None
-    naming: Naming
-
-
 def read_table(database: Database, table: LoadedTable, sales: DailySales, cloud_id: int) -> None:
     """Add the sales of a table.
 
@@ -48,24 +35,18 @@ def read_table(database: Database, table: LoadedTable, sales: DailySales, cloud_
     """
 
     def query(transaction: Transaction) -> list[tuple[Any, ...]]:
-        columns = _columns(transaction, database.dialect.relation(table.schema, table.name))
-        return transaction.rows(*_query(database.dialect, table, sales, cloud_id, columns))
+        existing = database.dialect.existing(transaction, table.schema, table.name)
+        if existing is None:
+            raise DotyposInputError(f"there is no table {table}: load it first, or correct table, schema or conn_id")
+        return transaction.rows(*_query(database.dialect, table, sales, cloud_id, set(existing.names)))
 
     deciding = len(sales.choice.fields)
     for branch, day, *values, number in database.run(query, interruptible=True):
-        amounts = [Decimal(0) if value is None else Decimal(str(value)) for value in values[deciding:]]
-        sales.add(None if branch is None else int(branch), int(day), values[:deciding], amounts, number)
-
-
-def _columns(transaction: Transaction, relation: str) -> set[str]:
-    """Return the names of a table's columns."""
-
-    def names(connection: Any) -> set[str]:
-        with closing(connection.cursor()) as cursor:
-            cursor.execute(f"SELECT * FROM {relation} WHERE 1 = 0")
-            return {str(column[0]) for column in cursor.description}
-
-    return transaction.use(names)
+        try:
+            amounts = [Decimal(0) if value is None else Decimal(str(value)) for value in values[deciding:]]
+            sales.add(None if branch is None else int(branch), int(day), values[:deciding], amounts, number)
+        except (ValueError, ArithmeticError):  # whose text holds the value
+            raise DotyposInputError(f"the table {table} holds branches or amounts that aren't numbers") from None
 
 
 def _query(
@@ -82,7 +63,7 @@ def _query(
     )
     if missing := {cloud, branch, completed, *others} - columns:
         raise DotyposInputError(
-            f"the table {table.name} has no column {', '.join(sorted(missing))}, which the comparison needs: load "
+            f"the table {table} has no column {', '.join(sorted(missing))}, which the comparison needs: load "
             "these fields, too, or correct table or naming"
         )
     day, day_edges = _number_of_day(dialect, dialect.quote(completed), sales.days, 0)

@@ -143,6 +143,9 @@ class ObjectStorageFiles(TransferTask):
         log.info("Manifest: %s", path)
         log.info("%s", _summary(manifest))
 
+    def _amounts(self, results: Iterable[Mapping[str, Any]]) -> Sequence[str]:
+        return [count(sum(result["files"] for result in results), "files")]
+
     def _assets(self, entity: str) -> list[Asset]:
         """Return the asset that files of an entity below the destination are, unless a template decides which."""
         from airflow.sdk import Asset

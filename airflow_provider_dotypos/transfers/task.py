@@ -274,6 +274,10 @@ class TransferTask(BaseOperator):
         """Return what the events of the lists' assets hold. Those of other outlets hold the task's result."""
         raise NotImplementedError
 
+    def _amounts(self, results: Iterable[Mapping[str, Any]]) -> Sequence[str]:
+        """Return what the lists' results come to besides rows, for the log."""
+        return ()
+
     def _watermark(self, context: Context, selection: Selection) -> Watermark[Any]:
         """Return the watermark to continue from, if there is no window."""
         raise DotyposInputError(f"{type(self).__name__} keeps no watermark: give a window with since and until")
