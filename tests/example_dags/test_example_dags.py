@@ -219,7 +219,7 @@ def test_the_lakes_event_lists_what_is_to_be_read(report: dict[str, Any]) -> Non
 def test_openlineage_names_the_list_that_was_read_and_the_files(
     lineage: dict[str, list[dict[str, Any]]], report: dict[str, Any], sandbox: Sandbox
 ) -> None:
-    (event,) = lineage["example_dotypos_first_orders.orders"]  # the second run sends events, too
+    (event,) = lineage["example_dotypos_first_orders.orders"]
     (read,), (written,) = event["inputs"], event["outputs"]
     host, cloud = sandbox.url.removeprefix("http://"), sandbox.cloud_ids[0]
     assert (read["namespace"], read["name"]) == (f"dotypos://{host}", f"{cloud}/orders")
