@@ -26,6 +26,7 @@ class Sqlite(Dialect):
 
     title = "SQLite"
     longest_name = None
+    exact_sums = False
     transactional_ddl = True
     mark = "?"
     writers = 1
