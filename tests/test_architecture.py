@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "airflow_provider_dotypos"
 #: Rooms, each with the rooms that it may import besides itself and the package's own `__version__`.
 ARROWS = {
     "api": {"provider_info"},
-    "hooks": {"api", "_airflow", "_compat", "provider_info"},
+    "hooks": {"api", "_airflow", "_compat", "assets", "provider_info"},
     "operators": {"sales", "transfers", "hooks", "api", "_airflow", "_compat"},
     "sales": {"transfers", "hooks", "api"},
     "transfers": {"hooks", "api", "_airflow", "_compat"},
@@ -30,6 +30,7 @@ ARROWS = {
     "commands": {"connect", "connections", "sandbox", "transfers", "api", "_airflow", "_compat"},
     "cli": {"commands"},
     "exceptions": {"api", "sales", "transfers"},
+    "assets": set(),
     "_compat": {"api", "provider_info"},
     "_airflow": {"api"},
     "provider_info": set(),
@@ -37,7 +38,14 @@ ARROWS = {
     "__main__": {"cli"},
 }
 #: Files that import more of Airflow than its SDK: what is the same in all versions. Only `_compat.py` knows versions.
-STABLE = ("_airflow.py", "cli.py", "plugin.py", "connections/stored.py", "connections/audit.py")
+STABLE = (
+    "_airflow.py",
+    "cli.py",
+    "plugin.py",
+    "connections/stored.py",
+    "connections/audit.py",
+    "transfers/lineage.py",
+)
 PURE = (
     "auth",
     "channel",
@@ -79,6 +87,7 @@ HEAVY = {
         "starlette",
         "uvicorn",
         "sqlalchemy",
+        "openlineage",
         "airflow",
     ),
     "wtforms",

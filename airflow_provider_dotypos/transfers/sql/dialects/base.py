@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from airflow_provider_dotypos.transfers.errors import PyarrowMissingError
+
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingType
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
@@ -24,9 +27,11 @@ class RowEncoder(ABC):
 
     :ivar bytes: what it holds, about as many as they take in memory.
     :ivar rows: how many rows it holds.
-    :ivar misfits: how many values of each field didn't fit their column.
+    :ivar misfits: how many values of each field didn't fit their column; complete once the rows are copied.
+    :ivar load_id: what its rows have in `LOAD_ID`: the part that they belong to. It is set while there are none.
     """
 
+    load_id: str
     bytes: int
     rows: int
     misfits: Counter[str]
@@ -52,6 +57,8 @@ class Dialect(ABC):
 
     #: What messages call it.
     title: ClassVar[str]
+    #: The package's extra with all that it needs.
+    extra: ClassVar[str]
     #: How long a name may be, see `length`; ``None``: as long as it likes.
     longest_name: ClassVar[int | None]
     #: What the length of a name counts.
@@ -185,6 +192,19 @@ class Dialect(ABC):
         """Hold off other tasks that create or change tables: two at once fail even where each asks what exists."""
         yield
 
+    #: What names the connection's own schema in a query.
+    current_schema: ClassVar[str] = "current_schema()"
+
+    def table_names(self, transaction: Transaction, schema: str | None, prefix: str) -> list[str]:
+        """Return the names of the tables in a schema that begin with a text.
+
+        :param schema: ``None``: the connection's own.
+        """
+        query = (
+            f"SELECT table_name FROM information_schema.tables WHERE table_schema = coalesce(?, {self.current_schema})"
+        )
+        return [name for (name,) in transaction.rows(query, [schema]) if name.startswith(prefix)]
+
     @abstractmethod
     def has_schema(self, transaction: Transaction, schema: str) -> bool:
         """Return whether there is a schema of that name."""
@@ -226,19 +246,61 @@ class Dialect(ABC):
         optional = [replace(column, required=False) for column in table.columns]
         yield self.create_table(staging, optional, durable=False)
 
+    def require_pyarrow(self) -> None:
+        """Check that rows can be encoded here.
+
+        :raises PyarrowMissingError: if pyarrow isn't installed.
+        """
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError as error:
+            raise PyarrowMissingError(
+                f"Loading into {self.title} needs pyarrow ({error}): "
+                f"pip install 'airflow-provider-dotypos[{self.extra}]'"
+            ) from error
+
     @abstractmethod
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
-        """Return an encoder of a table's rows. Threads have one each."""
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
+        """Return an encoder of a table's rows. Threads have one each.
+
+        :param thread: the one thread that encodes.
+        """
 
     # Merging: merge.py
 
-    @abstractmethod
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
+    #: The column by which a row of a staging table is known, even if another one holds the same.
+    row_id: ClassVar[str] = "rowid"
+
+    def differs(self, left: str, right: str, kind: SqlKind) -> str:
+        """Return a condition: two values of a kind aren't the same; two nulls are."""
+        return f"{left} IS DISTINCT FROM {right}"
+
+    def delete(self, relation: str, key: Sequence[str], rows: str) -> str:
+        """Return a statement that deletes rows.
+
+        :param key: columns.
+        :param rows: a query of what the rows to delete hold there; it names its columns as the key.
+        """
+        return f"DELETE FROM {relation} WHERE ({self.listed(key)}) IN ({rows})"
+
+    def update(self, relation: str, staging: str, condition: str, values: Mapping[str, str]) -> str:
+        """Return a statement that updates the rows ``t`` of a table by those of a staging table, ``s``.
+
+        :param condition: joins both; has no parameters.
+        :param values: what columns get.
+        """
+        assignments = ", ".join(f"{self.quote(name)} = {value}" for name, value in values.items())
+        return f"UPDATE {relation} AS t SET {assignments} FROM {staging} AS s WHERE {condition}"
 
     @abstractmethod
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
+    def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
+        """Let no other transaction that locks the same table go on until this one ends.
+
+        :param relation: the table's name, quoted and with its schema.
+        :param schema: where our own tables lie.
+        """
 
     @abstractmethod
     def clock(self) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder, literal
-from airflow_provider_dotypos.transfers.sql.names import OURS
+from airflow_provider_dotypos.transfers.sql.names import OURS, STATE
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
@@ -26,11 +27,14 @@ class MySql(Dialect):
     """
 
     title = "MySQL"
+    extra = "mysql"
     longest_name = 64
     counts = "characters"
     transactional_ddl = False
+    row_id = "_row"
     begin = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION")
     for_share = " LOCK IN SHARE MODE"
+    current_schema = "database()"
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "bigint",
         "int": "int",
@@ -149,17 +153,50 @@ class MySql(Dialect):
         comment = f" COMMENT {literal(column.comment)}" if column.comment else ""
         return super()._definition(column) + comment
 
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
-        """Return an encoder of a table's rows."""
-        raise NotImplementedError
+    def create_staging(self, table: SqlTable, staging: str) -> Iterable[str]:
+        """Yield the statement that creates a staging table, with a number for each row, and an index for the merge."""
+        (statement,) = super().create_staging(table, staging)
+        row = self.quote(self.row_id)
+        keys = f"{row} bigint AUTO_INCREMENT PRIMARY KEY,\n  KEY ({self.listed(table.key)})"
+        yield statement.replace("(\n", f"(\n  {keys},\n", 1)
 
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
+        """Return an encoder of a table's rows."""
+        from airflow_provider_dotypos.transfers.sql.encoding.mysql import PackedRows
+
+        return PackedRows(self, table, columns, cloud_id, load_id, thread)
+
+    def differs(self, left: str, right: str, kind: SqlKind) -> str:
+        """Return a condition: two values of a kind aren't the same; two nulls are.
+
+        By a column's collation, ``a`` may be the same as ``A``. So bytes are compared.
+        """
+        if self.type_of(kind).startswith(("longtext", "varchar")):
+            left, right = f"CAST({left} AS BINARY)", f"CAST({right} AS BINARY)"
         return f"NOT ({left} <=> {right})"
 
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
-        raise NotImplementedError
+    def delete(self, relation: str, key: Sequence[str], rows: str) -> str:
+        """Return a statement that deletes rows: by a join, as a subquery can't read the table that they are in."""
+        # MySQL 8 merges a query that isn't distinct into the join, and refuses it then.
+        distinct = rows.replace("SELECT", "SELECT DISTINCT", 1)
+        same = " AND ".join(f"d.{name} = o.{name}" for name in map(self.quote, key))
+        return f"DELETE d FROM {relation} AS d JOIN ({distinct}) AS o ON {same}"
+
+    def update(self, relation: str, staging: str, condition: str, values: Mapping[str, str]) -> str:
+        """Return a statement that updates the rows ``t`` of a table by those of a staging table, ``s``."""
+        assignments = ", ".join(f"t.{self.quote(name)} = {value}" for name, value in values.items())
+        return f"UPDATE {relation} AS t JOIN {staging} AS s ON {condition} SET {assignments}"
+
+    def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
+        """Let no other transaction that locks the same table begin until this one ends: by a row, as `GET_LOCK` would
+        outlive it.
+        """
+        state, place = self.relation(schema, STATE), [relation, "lock"]
+        query = f"SELECT 1 FROM {state} WHERE target = ? AND {self.quote('key')} = ?{self.for_update}"
+        if not transaction.rows(query, place):
+            transaction.execute(self.insert_new(state, ["target", "key"]), place)
 
     def clock(self) -> str:
         """Return a query of the database's clock."""

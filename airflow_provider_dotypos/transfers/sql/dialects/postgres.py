@@ -12,6 +12,7 @@ from airflow_provider_dotypos.transfers.sql.names import OURS
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.tables import SqlKind, SqlTable
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
@@ -25,8 +26,10 @@ class Postgres(Dialect):
     """PostgreSQL, 12 and later."""
 
     title = "PostgreSQL"
+    extra = "postgres"
     longest_name = 63
     transactional_ddl = True
+    row_id = "ctid"
     begin = ("BEGIN ISOLATION LEVEL READ COMMITTED",)
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "bigint",
@@ -106,17 +109,18 @@ class Postgres(Dialect):
     def _create(self, durable: bool) -> str:
         return "CREATE TABLE" if durable else "CREATE UNLOGGED TABLE"
 
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
         """Return an encoder of a table's rows."""
-        raise NotImplementedError
+        from airflow_provider_dotypos.transfers.sql.encoding.copy import CopiedRows
 
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
-        return f"{left} IS DISTINCT FROM {right}"
+        return CopiedRows(self, table, columns, cloud_id, load_id, thread)
 
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
-        transaction.rows("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", [name])
+    def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
+        """Let no other transaction that locks the same table begin until this one ends, whatever schema it names."""
+        named = "coalesce(to_regclass(?)::oid::text, ?)"
+        transaction.rows(f"SELECT pg_advisory_xact_lock(hashtextextended({named}, 0))", [relation, relation])
 
     def clock(self) -> str:
         """Return a query of the database's clock."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,6 +10,7 @@ from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEnc
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.reflection import ExistingType
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
@@ -25,6 +26,7 @@ class Sqlite(Dialect):
     """
 
     title = "SQLite"
+    extra = "sqlite"
     longest_name = None
     exact_sums = False
     transactional_ddl = True
@@ -64,6 +66,12 @@ class Sqlite(Dialect):
         """Yield the statements that create a view, or replace one."""
         yield f"DROP VIEW IF EXISTS {view}"
         yield f"CREATE VIEW {view} AS {query}"
+
+    def table_names(self, transaction: Transaction, schema: str | None, prefix: str) -> list[str]:
+        """Return the names of the tables in a database file that begin with a text."""
+        tables = self.relation(schema or "main", "sqlite_master")
+        names = transaction.rows(f"SELECT name FROM {tables} WHERE type = 'table'")
+        return [name for (name,) in names if name.startswith(prefix)]
 
     def has_schema(self, transaction: Transaction, schema: str) -> bool:
         """Return whether a database is attached by that name; a file's own is called ``main``."""
@@ -110,17 +118,26 @@ class Sqlite(Dialect):
         """Yield nothing: SQLite has no comments."""
         yield from ()
 
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
-        """Return an encoder of a table's rows."""
-        raise NotImplementedError
+    def create_staging(self, table: SqlTable, staging: str) -> Iterable[str]:
+        """Yield the statements that create a staging table, and an index for the merge."""
+        yield from super().create_staging(table, staging)
+        name = staging.rpartition('"."')[2].strip('"')
+        yield f'CREATE INDEX IF NOT EXISTS {staging[:-1]}_key" ON {self.quote(name)} ({self.listed(table.key)})'
 
-    def differs(self, left: str, right: str) -> str:
-        """Return a condition: two values aren't the same; two nulls are."""
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
+        """Return an encoder of a table's rows."""
+        from airflow_provider_dotypos.transfers.sql.encoding.sqlite import InsertedRows
+
+        return InsertedRows(self, table, columns, cloud_id, load_id, thread)
+
+    def differs(self, left: str, right: str, kind: SqlKind) -> str:
+        """Return a condition: two values of a kind aren't the same; two nulls are."""
         return f"{left} IS NOT {right}"
 
-    def lock(self, transaction: Transaction, name: str) -> None:
-        """Let no other transaction that locks the same name begin until this one ends."""
-        raise NotImplementedError
+    def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
+        """Do nothing: a transaction has the file alone from its beginning."""
 
     def clock(self) -> str:
         """Return a query of the database's clock."""
