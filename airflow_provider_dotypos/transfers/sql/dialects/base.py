@@ -63,6 +63,8 @@ class Dialect(ABC):
     longest_name: ClassVar[int | None]
     #: What the length of a name counts.
     counts: ClassVar[str] = "bytes"
+    #: Whether sums of decimal numbers are exact.
+    exact_sums: ClassVar[bool] = True
     #: Whether a rollback takes back what changed tables.
     transactional_ddl: ClassVar[bool]
     #: What a parameter is marked by.

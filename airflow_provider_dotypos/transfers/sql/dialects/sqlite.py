@@ -28,6 +28,7 @@ class Sqlite(Dialect):
     title = "SQLite"
     extra = "sqlite"
     longest_name = None
+    exact_sums = False
     transactional_ddl = True
     mark = "?"
     writers = 1
