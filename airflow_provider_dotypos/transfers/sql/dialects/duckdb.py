@@ -19,6 +19,8 @@ class DuckDb(Dialect):
     """DuckDB, 1.2 and later."""
 
     title = "DuckDB"
+    scheme = "duckdb"
+    place = "SELECT path, current_schema() FROM duckdb_databases() WHERE database_name = current_database()"
     longest_name = None
     transactional_ddl = True
     mark = "?"

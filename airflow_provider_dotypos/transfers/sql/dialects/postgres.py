@@ -25,6 +25,9 @@ class Postgres(Dialect):
     """PostgreSQL, 12 and later."""
 
     title = "PostgreSQL"
+    scheme = "postgres"
+    port = 5432
+    place = "SELECT current_database(), current_schema()"
     longest_name = 63
     transactional_ddl = True
     begin = ("BEGIN ISOLATION LEVEL READ COMMITTED",)

@@ -25,6 +25,8 @@ class Sqlite(Dialect):
     """
 
     title = "SQLite"
+    scheme = "sqlite"
+    place = "SELECT file FROM pragma_database_list WHERE name = 'main'"
     longest_name = None
     transactional_ddl = True
     mark = "?"
