@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +15,6 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.transfers.arguments import check_switches
-from airflow_provider_dotypos.transfers.errors import PyarrowMissingError
 from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.task import TransferTask
 from airflow_provider_dotypos.transfers.wording import count
@@ -117,13 +115,10 @@ class SqlTables(TransferTask):
     def _prepare(self) -> None:
         from airflow_provider_dotypos.transfers.sql.database import Database
 
-        if find_spec("pyarrow") is None:
-            raise PyarrowMissingError(
-                "tables are loaded through pyarrow, which isn't installed: pip install 'airflow-provider-dotypos[sql]'"
-            )
         assert self._hook is not None
         self._threads = self._hook.get_conn().settings.max_concurrency
         self._database = Database.of(self.conn_id, self._threads + 1)
+        self._database.dialect.require_pyarrow()
 
     def _selections(self, cloud_id: int) -> Sequence[Selection]:
         selections = super()._selections(cloud_id)

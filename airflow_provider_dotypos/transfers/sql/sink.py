@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.walk import Batch
+from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
 from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.ranges import disjoint, end, start
 from airflow_provider_dotypos.transfers.sink import Walked
@@ -97,6 +98,7 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         self._begun_at = begun_at
         self._earlier = earlier
         self._move_watermark = move_watermark
+        self._thread = EncodingThread()
         self._lock = threading.Lock()
         self._parts: list[StagedPart] = []
         self._rowless: list[StagedPart] = []
@@ -146,8 +148,12 @@ class SqlSink(AbstractContextManager["SqlSink"]):
             move_watermark=move_watermark,
         )
 
+    def __enter__(self) -> SqlSink:
+        self._thread.__enter__()
+        return self
+
     def __exit__(self, *exception: object) -> None:
-        pass
+        self._thread.__exit__(*exception)
 
     @property
     def has_kept_rows(self) -> bool:
@@ -173,11 +179,14 @@ class SqlSink(AbstractContextManager["SqlSink"]):
     def encoder(self, entity: str) -> RowEncoder:
         """Return a new encoder of a table's rows."""
         selection, table = self.selection, self.place.tables[entity]
-        return self.place.database.dialect.encoder(table, selection.tables[entity], selection.cloud_id, "")
+        columns, cloud_id = selection.tables[entity], selection.cloud_id
+        return self.place.database.dialect.encoder(table, columns, cloud_id, "", self._thread)
 
-    def stage(self, part: StagedPart, encoders: Mapping[str, RowEncoder]) -> None:
+    def stage(self, part: StagedPart, encoders: Mapping[str, RowEncoder], misfits: Mapping[str, int]) -> None:
         """Stage a part, and the ranges that were found to hold no rows.
 
+        :param encoders: hold the rows of each table, by entity.
+        :param misfits: how many values of each field aren't rows of the child list that they were in.
         :raises SupersededError: if another try has finished the load.
         """
         with self._lock:
@@ -186,8 +195,8 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         def stage(transaction: Transaction) -> None:
             self._loads.check_open(transaction, self._load)
             for empty in rowless:
-                self._staging.add(transaction, empty, {})
-            self._staging.add(transaction, part, encoders)
+                self._staging.add(transaction, empty)
+            self._staging.add(transaction, part, encoders, misfits)
 
         self.place.database.run(stage)
         with self._lock:
@@ -237,7 +246,7 @@ class SqlSink(AbstractContextManager["SqlSink"]):
             with self.place.database.transaction() as transaction:
                 self._loads.check_open(transaction, self._load)
                 for part in rowless:
-                    self._staging.add(transaction, part, {})
+                    self._staging.add(transaction, part)
         except Exception as failure:
             log.warning("Which ranges hold no rows couldn't be noted (%s); they will be walked again.", failure)
 
@@ -246,7 +255,7 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         lock_tables(transaction, dialect, place.tables.values(), place.schema)
         if (loaded := self._loads.lock(transaction, load)) is not None:
             return loaded
-        self._staging.settle(transaction, self._parts)
+        parts = self._staging.settle(transaction, self._parts)
         merged = merge(
             transaction,
             dialect,
@@ -262,8 +271,8 @@ class SqlSink(AbstractContextManager["SqlSink"]):
                 allow_empty=place.allow_empty,
             ),
         )
-        rows = sum(part.rows for part in self._parts)
-        misfits = sum_misfits(self._parts)
+        rows = sum(part.rows for part in parts)
+        misfits = sum_misfits(parts)
         loaded = self._loads.finish(transaction, load, rows, merged, misfits, walked.requests, now)
         if self._move_watermark is not None:
             self._move_watermark(transaction)
@@ -306,9 +315,8 @@ class SqlPartWriter:
         if encoders:
             rows = {entity: encoder.rows for entity, encoder in encoders.items()}
             own = rows.pop(self._entity, 0)
-            misfits = dict(self._misfits + self._misfits_of(encoders))
-            part = StagedPart(self._name, self._piece.name, low, high, own, sum(rows.values()), misfits)
-            self._sink.stage(part, encoders)
+            part = StagedPart(self._name, self._piece.name, low, high, own, sum(rows.values()))
+            self._sink.stage(part, encoders, self._misfits)
             self.discard()
         elif high is not None and high != low:
             self._sink.note_rowless(StagedPart(_part_name(), self._piece.name, low, high))
@@ -326,14 +334,6 @@ class SqlPartWriter:
             encoder = self._encoders[entity] = self._sink.encoder(entity)
         encoder.load_id = self._name
         return encoder
-
-    def _misfits_of(self, encoders: Mapping[str, RowEncoder]) -> Counter[str]:
-        """Return how many values of each field didn't fit, those of child tables with the entity's name in front."""
-        misfits: Counter[str] = Counter()
-        for entity, encoder in encoders.items():
-            prefix = "" if entity == self._entity else f"{entity}."
-            misfits.update({f"{prefix}{name}": count for name, count in (+encoder.misfits).items()})
-        return misfits
 
 
 def _part_name() -> str:

@@ -84,14 +84,23 @@ class Staging:
         columns = self._dialect.listed(("part", "stream", "low", "high", "rows", "child_rows", "misfits"))
         query = f"SELECT {columns} FROM {self._parts} WHERE staging = ?"
         return [
-            StagedPart(name, stream, low, high, rows, child_rows, msgspec.json.decode(misfits))
+            StagedPart(name, stream, low, high, rows, child_rows, msgspec.json.decode(misfits or "{}"))
             for name, stream, low, high, rows, child_rows, misfits in transaction.rows(query, [self.name])
         ]
 
-    def add(self, transaction: Transaction, part: StagedPart, encoders: Mapping[str, RowEncoder]) -> None:
-        """Stage a part with the rows of its encoders, unless that was done by a transaction whose end is unknown.
+    def add(
+        self,
+        transaction: Transaction,
+        part: StagedPart,
+        encoders: Mapping[str, RowEncoder] | None = None,
+        misfits: Mapping[str, int] | None = None,
+    ) -> None:
+        """Stage a part, unless that was done by a transaction whose end is unknown.
 
         Such a transaction may not even have ended: inserting the part waits for it.
+
+        :param encoders: hold the rows of each table, by entity.
+        :param misfits: what didn't fit before rows came to the encoders.
         """
         values = {
             "part": part.name,
@@ -101,22 +110,31 @@ class Staging:
             "high": part.high,
             "rows": part.rows,
             "child_rows": part.child_rows,
-            "misfits": msgspec.json.encode(part.misfits).decode(),
         }
         if transaction.execute(self._dialect.insert_new(self._parts, tuple(values)), list(values.values())) == 0:
             return
-        for entity, encoder in encoders.items():
+        counted = Counter(misfits)
+        own = next(iter(self.relations))
+        for entity, encoder in (encoders or {}).items():
             encoder.copy(transaction, self.relations[entity])
+            prefix = "" if entity == own else f"{entity}."
+            counted.update({prefix + field: number for field, number in (+encoder.misfits).items()})
+        if counted:
+            update = f"UPDATE {self._parts} SET misfits = ? WHERE part = ?"
+            transaction.execute(update, [msgspec.json.encode(counted).decode(), part.name])
 
-    def settle(self, transaction: Transaction, mine: Collection[StagedPart]) -> None:
-        """Leave the rows of a try's parts alone in staging.
+    def settle(self, transaction: Transaction, tried: Collection[StagedPart]) -> list[StagedPart]:
+        """Leave nothing in staging but the rows of a try's parts, and return these.
 
+        :param tried: the parts, as the try knows them.
         :raises DotyposDatabaseError: if some of them are gone.
         """
-        staged = {part.name for part in self.parts(transaction)}
-        if missing := {part.name for part in mine} - staged:
-            raise _lost(f"{len(missing)} of {len(mine)} parts")
-        others = staged - {part.name for part in mine}
+        staged = {part.name: part for part in self.parts(transaction)}
+        names = {part.name for part in tried}
+        if missing := names - staged.keys():
+            raise _lost(f"{len(missing)} of {len(names)} parts")
+        mine = [staged[name] for name in names]
+        others = staged.keys() - names
         for relation in self.relations.values():
             self._delete(transaction, relation, LOAD_ID, others)
         self._delete(transaction, self._parts, "part", others)
@@ -124,6 +142,7 @@ class Staging:
         rows, child_rows = sum(part.rows for part in mine), sum(part.child_rows for part in mine)
         if (counts[0], sum(counts[1:])) != (rows, child_rows):
             raise _lost(f"of {rows + child_rows} rows, {sum(counts)} are there")
+        return mine
 
     def forget(self, transaction: Transaction) -> None:
         """Forget the parts, so that no try trusts their ranges."""
