@@ -28,8 +28,10 @@ class RowEncoder(ABC):
     :ivar bytes: what it holds, about as many as they take in memory.
     :ivar rows: how many rows it holds.
     :ivar misfits: how many values of each field didn't fit their column; complete once the rows are copied.
+    :ivar load_id: what its rows have in `LOAD_ID`: the part that they belong to. It is set while there are none.
     """
 
+    load_id: str
     bytes: int
     rows: int
     misfits: Counter[str]
@@ -57,8 +59,18 @@ class Dialect(ABC):
     title: ClassVar[str]
     #: The package's extra with all that it needs.
     extra: ClassVar[str]
+    #: What URIs of tables begin with, in assets.
+    scheme: ClassVar[str]
+    #: The server's usual port; ``None`` where there is no server.
+    port: ClassVar[int | None] = None
+    #: The query of the database's name, or of its file's path, and of the schema of tables that name none.
+    place: ClassVar[str]
     #: How long a name may be, see `length`; ``None``: as long as it likes.
     longest_name: ClassVar[int | None]
+    #: What the length of a name counts.
+    counts: ClassVar[str] = "bytes"
+    #: Whether sums of decimal numbers are exact.
+    exact_sums: ClassVar[bool] = True
     #: Whether a rollback takes back what changed tables.
     transactional_ddl: ClassVar[bool]
     #: What a parameter is marked by.
@@ -75,7 +87,6 @@ class Dialect(ABC):
     for_update: ClassVar[str] = " FOR UPDATE"
     #: The same, but others may lock the rows likewise.
     for_share: ClassVar[str] = " FOR SHARE"
-
     #: The names of types that hold as much, by what they hold, and the least of their sizes: characters or digits of a
     #: second, or digits before and behind the point. Their values compare with those of `types`.
     wide_types: ClassVar[Mapping[SqlKind, Mapping[str, tuple[int, ...]]]]
@@ -92,7 +103,7 @@ class Dialect(ABC):
         return self.quote(name) if schema is None else f"{self.quote(schema)}.{self.quote(name)}"
 
     def length(self, name: str) -> int:
-        """Return the length of a name: in bytes, unless a database counts characters."""
+        """Return the length of a name, in what it `counts`."""
         return len(name.encode())
 
     # Connections: database.py
@@ -187,6 +198,19 @@ class Dialect(ABC):
         """Hold off other tasks that create or change tables: two at once fail even where each asks what exists."""
         yield
 
+    #: What names the connection's own schema in a query.
+    current_schema: ClassVar[str] = "current_schema()"
+
+    def table_names(self, transaction: Transaction, schema: str | None, prefix: str) -> list[str]:
+        """Return the names of the tables in a schema that begin with a text.
+
+        :param schema: ``None``: the connection's own.
+        """
+        query = (
+            f"SELECT table_name FROM information_schema.tables WHERE table_schema = coalesce(?, {self.current_schema})"
+        )
+        return [name for (name,) in transaction.rows(query, [schema]) if name.startswith(prefix)]
+
     @abstractmethod
     def has_schema(self, transaction: Transaction, schema: str) -> bool:
         """Return whether there is a schema of that name."""
@@ -252,6 +276,8 @@ class Dialect(ABC):
 
     # Merging: merge.py
 
+    #: What begins a merge.
+    begin_merge: ClassVar[tuple[str, ...]] = ()
     #: The column by which a row of a staging table is known, even if another one holds the same.
     row_id: ClassVar[str] = "rowid"
 

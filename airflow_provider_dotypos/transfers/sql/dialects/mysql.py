@@ -28,11 +28,16 @@ class MySql(Dialect):
 
     title = "MySQL"
     extra = "mysql"
+    scheme = "mysql"
+    port = 3306
+    place = "SELECT database()"
     longest_name = 64
+    counts = "characters"
     transactional_ddl = False
     row_id = "_row"
     begin = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION")
     for_share = " LOCK IN SHARE MODE"
+    current_schema = "database()"
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "bigint",
         "int": "int",
@@ -66,16 +71,19 @@ class MySql(Dialect):
             connection.autocommit = True
             connection.set_charset_collation("utf8mb4")
         else:
+            from MySQLdb.cursors import Cursor  # type: ignore[import-untyped]
+
             connection.autocommit(True)
             connection.set_character_set("utf8mb4")
+            connection.cursorclass = Cursor  # the connection's extra may ask for another
+            connection.connection_id = connection.thread_id()  # no other thread may ask while a statement runs
         with closing(connection.cursor()) as cursor:
             cursor.execute("SET time_zone = '+00:00'")
 
     def interrupt(self, connection: Any, connect: Callable[[], Any]) -> None:
         """End the statement that runs in a connection."""
-        number = getattr(connection, "connection_id", None) or connection.thread_id()
         with closing(connect()) as other, closing(other.cursor()) as cursor:
-            cursor.execute(f"KILL QUERY {int(number)}")
+            cursor.execute(f"KILL QUERY {int(connection.connection_id)}")
 
     def moment(self, time: datetime) -> object:
         """Return a time as a parameter: in UTC, without a zone."""
@@ -188,10 +196,10 @@ class MySql(Dialect):
         """Let no other transaction that locks the same table begin until this one ends: by a row, as `GET_LOCK` would
         outlive it.
         """
-        state, key = self.relation(schema, STATE), f"lock {relation}"
-        query = f"SELECT 1 FROM {state} WHERE {self.quote('key')} = ?{self.for_update}"
-        if not transaction.rows(query, [key]):
-            transaction.execute(self.insert_new(state, ["key"]), [key])
+        state, place = self.relation(schema, STATE), [relation, "lock"]
+        query = f"SELECT 1 FROM {state} WHERE target = ? AND {self.quote('key')} = ?{self.for_update}"
+        if not transaction.rows(query, place):
+            transaction.execute(self.insert_new(state, ["target", "key"]), place)
 
     def clock(self) -> str:
         """Return a query of the database's clock."""

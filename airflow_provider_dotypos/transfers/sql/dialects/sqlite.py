@@ -27,7 +27,10 @@ class Sqlite(Dialect):
 
     title = "SQLite"
     extra = "sqlite"
+    scheme = "sqlite"
+    place = "SELECT file FROM pragma_database_list WHERE name = 'main'"
     longest_name = None
+    exact_sums = False
     transactional_ddl = True
     mark = "?"
     writers = 1
@@ -65,6 +68,12 @@ class Sqlite(Dialect):
         """Yield the statements that create a view, or replace one."""
         yield f"DROP VIEW IF EXISTS {view}"
         yield f"CREATE VIEW {view} AS {query}"
+
+    def table_names(self, transaction: Transaction, schema: str | None, prefix: str) -> list[str]:
+        """Return the names of the tables in a database file that begin with a text."""
+        tables = self.relation(schema or "main", "sqlite_master")
+        names = transaction.rows(f"SELECT name FROM {tables} WHERE type = 'table'")
+        return [name for (name,) in names if name.startswith(prefix)]
 
     def has_schema(self, transaction: Transaction, schema: str) -> bool:
         """Return whether a database is attached by that name; a file's own is called ``main``."""
