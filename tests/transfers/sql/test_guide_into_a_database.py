@@ -44,7 +44,8 @@ class Roles:
 
     def run(self, beginning: str) -> None:
         """Run the guide's block that begins like this."""
-        (block,) = (text for text in re.findall(r"^```sql\n(.*?)^```", GUIDE, re.M | re.S) if text.startswith(beginning))
+        blocks = re.findall(r"^```sql\n(.*?)^```", GUIDE, re.M | re.S)
+        (block,) = (text for text in blocks if text.startswith(beginning))
         self.admin.execute(self.own(block))
 
     def connect(self, role: str, schema: str = "public") -> Warehouse:
