@@ -1,4 +1,4 @@
-"""Tables are made ready on real databases, or refused for all reasons at once (`ddl`, `existing`, `reflection`)."""
+"""Tables are made ready on real databases, or refused (`ddl`, `existing`, `reflection`, `own_tables`)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from airflow_provider_dotypos.transfers.sql.database import Database
 from airflow_provider_dotypos.transfers.sql.ddl import prepare
 from airflow_provider_dotypos.transfers.sql.dialects.sqlite import Sqlite
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
+from airflow_provider_dotypos.transfers.sql.merge import lock_tables
 from airflow_provider_dotypos.transfers.sql.names import OURS
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingType
 from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
-from tests.transfers.sql.databases import Warehouse
+from tests.transfers.sql.databases import MariaDb, Warehouse
 from tests.transfers.sql.test_tables import table_of
 
 EVERYTHING = {"create": True, "alter": True, "indexes": True}
@@ -112,6 +113,8 @@ def test_columns_are_added_at_the_end_and_views_stay(warehouse: Warehouse) -> No
     assert existing_table("tags_live").names == names
     assert all(column.nullable for column in existing_table("tags").columns[-3:])
     assert warehouse.rows("SELECT id FROM mine") == warehouse.rows("SELECT id FROM tags_live") == [(7,)]
+    warehouse.execute(f"UPDATE {table} SET _removed_at = '2026-01-02'")
+    assert warehouse.rows("SELECT id FROM tags_live") == []
     assert not [change for change in changes if change.startswith(("DROP TABLE", "DROP COLUMN"))]
     assert make_ready(whole) == []
     assert make_ready(narrow) == []  # what a load doesn't fill may be there
@@ -398,6 +401,50 @@ def test_what_would_lose_rows_in_postgresql_is_refused(postgres: Warehouse, chan
     postgres.execute("DROP VIEW tags_live", change)
     with pytest.raises(DotyposInputError, match=fault):
         make_ready(table_of("tags"))
+
+
+def test_a_task_that_adds_columns_waits_for_a_merge_without_holding_up_readers(postgres: Warehouse) -> None:
+    whole = table_of("tags", deletes="mark")
+    make_ready(table_of("tags", deletes="keep"))
+    with closing(Database.of("warehouse", 2)) as database, database.transaction() as merging:
+        lock_tables(merging, database.dialect, [whole], None)
+        merging.execute("UPDATE tags SET name = 'a'")
+        adding = threading.Thread(target=make_ready, args=[whole])
+        adding.start()
+        while not postgres.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"):
+            assert adding.is_alive()
+        assert postgres.rows("SELECT count(*) FROM tags") == [(0,)]
+        assert postgres.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'") == []
+    adding.join()
+    assert "_removed_at" in existing_table("tags").names
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("ALTER TABLE tags ENGINE = MyISAM", "its engine MyISAM has no transactions"),
+        ("ALTER TABLE tags CONVERT TO CHARACTER SET latin1", "longtext character set latin1, which doesn't hold all"),
+        ("ALTER TABLE tags MODIFY id bigint unsigned NOT NULL", "unsigned, which doesn't hold all of bigint"),
+        ("CREATE UNIQUE INDEX part ON tags (name(5))", r"unique key part over \(.name.\) must go"),
+    ],
+)
+def test_what_would_lose_rows_in_mysql_is_refused(
+    mariadb_of_session: MariaDb, monkeypatch: pytest.MonkeyPatch, change: str, fault: str
+) -> None:
+    mysql = mariadb_of_session.warehouse()
+    mysql.store(monkeypatch)
+    make_ready(table_of("tags"))
+    mysql.execute(change)
+    with pytest.raises(DotyposInputError, match=fault):
+        make_ready(table_of("tags"))
+
+
+def test_a_table_of_versions_and_one_of_rows_are_not_taken_for_each_other(warehouse: Warehouse) -> None:
+    make_ready(table_of("tags"), table_of("orders", versions=True))
+    with pytest.raises(DotyposInputError, match=r"no unique key over \(.cloud_id., .id., ._read_at.\)\n.* must go"):
+        make_ready(table_of("tags", versions=True))
+    with pytest.raises(DotyposInputError, match=r"no unique key over \(.cloud_id., .id.\)\n"):
+        make_ready(table_of("orders"))
 
 
 def test_our_own_tables_lie_in_the_schema_of_staging_and_the_parts_are_as_lasting_as_staging(
