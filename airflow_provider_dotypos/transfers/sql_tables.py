@@ -137,6 +137,7 @@ class SqlTables(TransferTask):
             naming=self.naming,
             deletes=self.deletes,
             versions=self.mode == "append",
+            replaces=self.mode == "replace",
         )
         database = self._opened
         database.run(functools.partial(self._make_ready, selection, list(tables.values())), interruptible=True)
