@@ -112,6 +112,11 @@ class Postgres(Dialect):
             lacking=tuple(name for name, granted in zip(_PRIVILEGES, privileges, strict=True) if not granted),
         )
 
+    def delete(self, relation: str, key: Sequence[str], rows: str) -> str:
+        """Return a statement that deletes rows. What to delete is found once: a plan may ask for it row by row."""
+        same = " AND ".join(f"d.{name} = gone.{name}" for name in map(self.quote, key))
+        return f"WITH gone AS MATERIALIZED ({rows}) DELETE FROM {relation} AS d USING gone WHERE {same}"
+
     def analyze(self, staging: str) -> Iterable[str]:
         """Yield the statement that counts values: without it a merge may be planned as if there were a few rows."""
         yield f"ANALYZE {staging}"
