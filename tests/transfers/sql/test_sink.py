@@ -21,7 +21,7 @@ from airflow_provider_dotypos.transfers.sql import database as databases
 from airflow_provider_dotypos.transfers.sql import sink as sinks
 from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 from tests.api.walking import HOUR, empty_shop
-from tests.transfers.sql.databases import Warehouse, embedded
+from tests.transfers.sql.databases import Warehouse, embedded, postgres_server
 from tests.transfers.sql.test_dotypos_to_sql import window
 from tests.transfers.sql.tries import SqlStorm, leftovers, lost
 from tests.transfers.storms import QUIET, Burst, Plan, Weather, check_promises
@@ -233,3 +233,27 @@ def test_no_transaction_is_open_while_the_api_is_waited_for(
     assert len(counts) > 5
     assert max(counts) <= (2, 0)
     assert {open for _, open in counts} == {0}
+
+
+@pytest.mark.usefixtures("connection", "orders", "small_parts")
+def test_a_database_that_crashes_between_parts_and_merge_loses_nothing(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unlogged tables are empty then: the parts that say what is staged, too."""
+    with postgres_server() as server:
+        warehouse = server.warehouse()
+        warehouse.store(monkeypatch)
+        commit = sinks.SqlSink.commit
+
+        def crash_and_commit(sink: Any, *arguments: Any) -> Any:
+            assert leftovers(warehouse)[1] > 3
+            server.crash()
+            return commit(sink, *arguments)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(sinks.SqlSink, "commit", crash_and_commit)
+            with pytest.raises(DotyposDatabaseError, match="has lost staged rows"):
+                window()
+        assert window()["inserted"] == len(notes(sandbox))
+        assert loaded(warehouse) == notes(sandbox)
+        assert leftovers(warehouse) == ([], 0)
