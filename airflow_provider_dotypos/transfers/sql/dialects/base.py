@@ -252,6 +252,10 @@ class Dialect(ABC):
         optional = [replace(column, required=False) for column in table.columns]
         yield self.create_table(staging, optional, durable=False)
 
+    def analyze(self, staging: str) -> Iterable[str]:
+        """Yield the statements that let the database know what a filled staging table holds, if it needs that."""
+        return ()
+
     def require_pyarrow(self) -> None:
         """Check that rows can be encoded here.
 
