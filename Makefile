@@ -19,7 +19,7 @@ export PIP_CACHE_DIR ?= $(CURDIR)/.work/pip
 export AIRFLOW_HOME  := $(CURDIR)/.work/airflow-$(AIRFLOW)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sandbox test storms fleet lint bench entities costs wheel clean chromium
+.PHONY: help setup demo ui sandbox test mysql storms fleet lint bench entities costs wheel clean chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ setup: $(VENV)/.ready-dev ## Install the package and the requirements of its tes
 
 test: $(VENV)/.ready-dev chromium ## Run the tests (PYTEST="-k walk" for some of them)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST)
+
+# The driver has no wheel, and a database server is nothing to install unasked. Without them the tests on MariaDB are skipped.
+mysql: $(VENV)/.ready-dev ## Install MariaDB and its driver for the tests, where they can be had (Debian, as root)
+	@.ci/install-mariadb
+	@$(PIP) -e '.[dev,mysql]' || echo "MariaDB's driver could not be built; the tests on MariaDB will be skipped." >&2
 
 storms: $(VENV)/.ready-dev ## Test the promises for 12 minutes, with new seeds (STORMS="--minutes 2" for less)
 	@$(BIN)/python -m tests.storms $(STORMS)

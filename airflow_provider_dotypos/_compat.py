@@ -64,6 +64,22 @@ def form_widgets() -> dict[str, Any]:
     return {name: widget(declared) for name, declared in CONN_FIELDS.items()}
 
 
+def lineage_collector() -> Any | None:
+    """Return what collects hook lineage in this process; ``None`` if no plugin reads it.
+
+    Airflow would make a collector that does nothing then, and import the assets of all providers for it.
+    """
+    try:
+        plugins = import_module("airflow.sdk.plugins_manager")
+    except ImportError:  # 3.1
+        plugins = import_module("airflow.plugins_manager")
+        plugins.initialize_hook_lineage_readers_plugins()
+        readers, lineage = plugins.hook_lineage_reader_classes, "airflow.lineage.hook"
+    else:
+        readers, lineage = plugins.get_hook_lineage_readers_plugins(), "airflow.sdk.lineage"
+    return import_module(lineage).get_hook_lineage_collector() if readers else None
+
+
 def has_state_store() -> bool:
     """Return whether tasks and assets have a state store (Airflow 3.3)."""
     return hasattr(import_module("airflow.sdk.execution_time.context"), "AssetStateStoreAccessors")

@@ -28,6 +28,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWriteError,
 )
 from airflow_provider_dotypos.api.reach import DotyposListsError
+from airflow_provider_dotypos.sales.errors import DotyposSalesReportError
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 
@@ -53,6 +54,7 @@ __all__ = [
     "DotyposPreconditionError",
     "DotyposRateLimitError",
     "DotyposResponseError",
+    "DotyposSalesReportError",
     "DotyposServerError",
     "DotyposTlsError",
     "DotyposUncertainWriteError",

@@ -107,15 +107,33 @@ def provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": integration, "python-modules": ["airflow_provider_dotypos.hooks.dotypos"]}],
         "operators": [
-            {"integration-name": integration, "python-modules": ["airflow_provider_dotypos.operators.dotypos"]}
+            {
+                "integration-name": integration,
+                "python-modules": [
+                    f"airflow_provider_dotypos.operators.{module}" for module in ("dotypos", "sales_report_check")
+                ],
+            }
         ],
         "transfers": [
             {
                 "source-integration-name": integration,
-                "target-integration-name": "Object Storage",
+                "target-integration-name": target,
                 "python-module": f"airflow_provider_dotypos.transfers.{module}",
             }
-            for module in ("dotypos_to_object_storage", "dotypos_entities_to_object_storage")
+            for target, module in (
+                ("Object Storage", "dotypos_to_object_storage"),
+                ("Object Storage", "dotypos_entities_to_object_storage"),
+                ("SQL", "dotypos_to_sql"),
+                ("SQL", "dotypos_entities_to_sql"),
+            )
+        ],
+        "asset-uris": [
+            {
+                "schemes": ["dotypos"],
+                "handler": "airflow_provider_dotypos.assets.sanitize_uri",
+                "factory": "airflow_provider_dotypos.assets.create_asset",
+                "to_openlineage_converter": "airflow_provider_dotypos.assets.convert_asset_to_openlineage",
+            }
         ],
         "extra-links": [
             "airflow_provider_dotypos.transfers.links.CloudLink",

@@ -7,14 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime, time, timedelta, timezone
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from children import run
+from children import Child
 
 from airflow_provider_dotypos.sandbox import Shop
 
@@ -42,7 +43,9 @@ class House:
         self.airflow = folder / f"airflow-{version('apache-airflow-core')}"
         # Tomorrow's history is a different one.
         self.files = folder / f"files-{datetime.now(PRAGUE):%Y-%m-%d}"
+        self.database = self.files / "warehouse.duckdb"
         self.airflow.mkdir(parents=True, exist_ok=True)
+        self.files.mkdir(exist_ok=True)
         for old in set(folder.glob("files-*")) - {self.files}:
             shutil.rmtree(old)
 
@@ -58,15 +61,25 @@ class House:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
             "AIRFLOW_VAR_DOTYPOS_DESTINATION": f"file://{self.files}",
+            "AIRFLOW_CONN_WAREHOUSE": connection({"conn_type": "duckdb", "host": str(self.database)}),
             **more,
         }
 
+    @property
+    def has_duckdb(self) -> bool:
+        """Whether Airflow's provider for DuckDB is installed. It needs Python 3.11."""
+        try:
+            return bool(version("apache-airflow-providers-duckdb"))
+        except PackageNotFoundError:
+            return False
+
     def migrate(self) -> bool:
-        """Create Airflow's database, once; return whether it had to be created."""
+        """Create Airflow's database with the pool of the examples, once; return whether it had to be created."""
         done = self.airflow / ".migrated"
         if done.exists():
             return False
         self.run(["db", "migrate"], self.environment())
+        self.run(["pools", "set", "dotypos", "4", "calls to Dotypos"], self.environment())
         done.touch()
         return True
 
@@ -75,15 +88,31 @@ class House:
 
         :raises CommandError: it failed.
         """
-        log = self.folder / f"{'-'.join(command[:3])}.log"
-        with log.open("wb") as output:
-            argv = [sys.executable, "-m", "airflow", *command]
-            status = run(
-                argv, env=dict(environment), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            ).returncode
-        if status:
-            raise CommandError(command, status, log)
+        (log,) = self.run_all([command], environment)
         return log
+
+    def run_all(self, commands: Sequence[list[str]], environment: Mapping[str, str]) -> list[Path]:
+        """Run Airflow commands at once and return the logs that they wrote.
+
+        :raises CommandError: one of them failed.
+        """
+        logs = [self.folder / f"{'-'.join(command[:3])}.log" for command in commands]
+        with ExitStack() as stack:
+            running = [
+                stack.enter_context(self._start(command, log, environment))
+                for command, log in zip(commands, logs, strict=True)
+            ]
+            for command, log, process in zip(commands, logs, running, strict=True):
+                if status := process.wait():
+                    raise CommandError(command, status, log)
+        return logs
+
+    def _start(self, command: list[str], log: Path, environment: Mapping[str, str]) -> Child:
+        argv = [sys.executable, "-m", "airflow", *command]
+        with log.open("wb") as output:
+            return Child(
+                argv, env=dict(environment), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
 
     def shown(self, path: Path) -> str:
         """Return a path as a person in the checkout would type it."""

@@ -1,5 +1,5 @@
 # ruff: noqa: T201
-"""``make demo``: a Dotypos, an Airflow, two example DAGs, and the files that they wrote."""
+"""``make demo``: a Dotypos, an Airflow, three example DAGs, and what they wrote: files, and tables of a database."""
 
 from __future__ import annotations
 
@@ -26,8 +26,16 @@ if TYPE_CHECKING:
 
 DAG = "example_dotypos_first_orders"
 EVERYTHING = "example_dotypos_everything"
+TABLES = "example_dotypos_to_database"
 SHOWN_DAYS = 7
 SHOWN_ENTITIES = 6
+PLOTTED_DAYS = 14
+BAR = 40
+
+LAST_LOAD = """
+SELECT inserted, updated, requests FROM _dotypos_loads WHERE target = ? ORDER BY loaded_at DESC LIMIT 1
+"""
+SALES_BY_DAY = "SELECT day, sum(sales), currency FROM daily_sales GROUP BY day, currency ORDER BY day"
 
 
 def main(folder: Path, days: int) -> int:
@@ -48,7 +56,7 @@ def main(folder: Path, days: int) -> int:
             command = ["dags", "test", DAG, "--conf", json.dumps({"days": days})]
             log = _step(f"airflow dags test {DAG}", lambda: house.run(command, environment))
             calls = len(sandbox.requests)
-            everything = _everything(house, environment)
+            everything = _run_the_others(house, environment)
     except CommandError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -57,6 +65,7 @@ def main(folder: Path, days: int) -> int:
         return 130
     _show(house, log, sandbox, calls)
     _show_everything(everything)
+    _show_tables(house)
     _show_how_to_go_on(house, log)
     print(f"The demo took {time.monotonic() - started:.0f} s.\n")
     return 0
@@ -93,18 +102,22 @@ Files{" (of an earlier run today; a finished window is kept)" if kept else ""}
     _sales(landed)
 
 
-def _everything(house: House, environment: dict[str, str]) -> list[CommittedSet]:
-    """Run the DAG of all entities and clouds; return its sets. It needs the watermarks of Airflow 3.3."""
+def _run_the_others(house: House, environment: dict[str, str]) -> list[CommittedSet]:
+    """Run the DAG of all entities and clouds, and at once the one of the database; return the sets of the first."""
     from airflow_provider_dotypos.transfers.manifest import read_manifest
 
-    if not has_state_store():
-        print(f"  airflow dags test {EVERYTHING}: skipped, it needs Airflow 3.3")
+    needs = {EVERYTHING: (has_state_store(), "Airflow 3.3"), TABLES: (house.has_duckdb, "Python 3.11")}
+    for dag, (runs, need) in needs.items():
+        if not runs:
+            print(f"  airflow dags test {dag}: skipped, it needs {need}")
+    dags = [dag for dag, (runs, _) in needs.items() if runs]
+    if not dags:
         return []
-    pool = ["pools", "set", "dotypos", "4", "calls to Dotypos"]
-    _step("airflow pools set dotypos", lambda: house.run(pool, environment))
-    command = ["dags", "test", EVERYTHING]
+    for dag in dags[:-1]:
+        print(f"  airflow dags test {dag}, and beside it")
+    commands = [["dags", "test", dag] for dag in dags]
     before = set(house.files.rglob("_manifest-*.json"))
-    _step(f"airflow dags test {EVERYTHING}", lambda: house.run(command, environment))
+    _step(f"airflow dags test {dags[-1]}", lambda: house.run_all(commands, environment))
     new = set(house.files.rglob("_manifest-*.json")) - before
     return [read_manifest(f"file://{path}") for path in sorted(new)]
 
@@ -122,6 +135,30 @@ def _show_everything(landed: list[CommittedSet]) -> None:
         print(f"  {name:<22} {count:>7,} rows")
     others = rows.total() - sum(count for _, count in most)
     print(f"  {'the others':<22} {others:>7,} rows" + ("" if most else "   (nothing has changed since the last run)"))
+
+
+def _show_tables(house: House) -> None:
+    """Show what the tables of the database hold, what the last load did, and the sales of the last days as bars."""
+    if not house.database.exists():
+        return
+    import duckdb
+
+    print(f"\nA database, loaded by {TABLES} from where its tables end ({house.shown(house.database)})\n")
+    with duckdb.connect(str(house.database), read_only=True) as database:
+        for table in ("orders", "order_items"):
+            (rows,) = database.table(table).count("*").fetchone() or (0,)
+            inserted, updated, calls = database.execute(LAST_LOAD, [table]).fetchone() or (0, 0, 0)
+            print(f"  {table:<22} {rows:>7,} rows   ({inserted:,} new, {updated:,} changed, by {calls} calls)")
+        days = database.sql(SALES_BY_DAY).fetchall()
+    print(f"\nIts table daily_sales, which the DAG's SQL task makes (the last {PLOTTED_DAYS} of {len(days)} days)\n")
+    most = max(sales for _, sales, _ in days)
+    for day, sales, currency in days[-PLOTTED_DAYS:]:
+        print(f"  {day}  {_bar(sales / most):<{BAR}}  {sales:>11,.2f} {currency}")
+
+
+def _bar(share: Decimal) -> str:
+    halves = round(2 * BAR * share)
+    return "█" * (halves // 2) + "▌" * (halves % 2)
 
 
 def _show_how_to_go_on(house: House, log: Path) -> None:

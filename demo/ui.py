@@ -32,8 +32,7 @@ def main(folder: Path) -> int:
     house = House(folder)
     print("\nGetting ready ...", flush=True)
     try:
-        if house.migrate():
-            house.run(["pools", "set", "dotypos", "4", "calls to Dotypos"], house.environment())
+        house.migrate()
         with Sandbox(shop(DAYS), port=_free_port(8765)) as sandbox:
             _put_connection(house, sandbox)
             return _serve(house, sandbox)

@@ -20,6 +20,7 @@ from airflow_provider_dotypos.cli import COMMANDS, Command, main
 from airflow_provider_dotypos.commands.sandbox import options
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
+from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
 from airflow_provider_dotypos.provider_info import CONN_FIELDS
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
@@ -120,7 +121,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize(
     "operator",
-    [DotyposOperator, DotyposToObjectStorageOperator, DotyposEntitiesToObjectStorageOperator],
+    [
+        DotyposOperator,
+        DotyposToObjectStorageOperator,
+        DotyposEntitiesToObjectStorageOperator,
+        DotyposSalesReportCheckOperator,
+    ],
     ids=lambda it: it.__name__,
 )
 def test_every_parameter_is_told(operator: type) -> None:

@@ -70,6 +70,8 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("PyarrowMissingError", _ANY, _FAIL, _FAIL),
     ("PandasMissingError", _ANY, _FAIL, _FAIL),
     ("DamagedSetError", _ANY, _FAIL, _FAIL),
+    # The table must be loaded again first.
+    ("DotyposSalesReportError", _ANY, _FAIL, _FAIL),
     ("DotyposDatabaseError", DATABASE_LOST, _RETRY, _RETRY),
     ("DotyposDatabaseError", DATABASE_BUSY, _RETRY, _RETRY),
     ("DotyposDatabaseError", DATABASE_REFUSED, _FAIL, _FAIL),

@@ -19,6 +19,7 @@ from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import SETTLE, Window
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.hooks.failures import named_errors
+from airflow_provider_dotypos.hooks.lineage import report_lineage, source_of
 from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
@@ -151,7 +152,9 @@ class DotyposHook(BaseHook):
         :raises DotyposNotFoundError: if there is no such row.
         """
         with self._errors():
-            return self._reader().get(entity, id, include=include, **parents)
+            row = self._reader().get(entity, id, include=include, **parents)
+        self._report(entity)
+        return row
 
     def rows(
         self,
@@ -178,7 +181,7 @@ class DotyposHook(BaseHook):
         """
         with self._errors():
             rows = self._reader().rows(entity, filter=filter, sort=sort, include=include, limit=limit, **parents)
-        return self._each(rows)
+        return self._each(entity, rows)
 
     def changes(
         self,
@@ -218,7 +221,7 @@ class DotyposHook(BaseHook):
             rows = self._reader().changes(
                 entity, window, filter=filter, include=include, settle=settle, division=division, **parents
             )
-        return self._each(rows)
+        return self._each(entity, rows)
 
     def clouds(self) -> list[Row]:
         """Return the clouds that the refresh token may use."""
@@ -236,9 +239,19 @@ class DotyposHook(BaseHook):
         """Return what errors leave the hook by."""
         return named_errors(self.dotypos_conn_id)
 
-    def _each(self, rows: Iterator[Row]) -> Iterator[Row]:
+    def _each(self, entity: str, rows: Iterator[Row]) -> Iterator[Row]:
         with self._errors():
+            first = next(rows, None)
+            self._report(entity)
+            if first is not None:
+                yield first
             yield from rows
+
+    def _report(self, entity: str) -> None:
+        """Name a list as an input of this process, for hook lineage."""
+        settings = self.get_conn().settings
+        if settings.cloud_id is not None:
+            report_lineage(self, source_of(settings, entity))
 
     def _reader(self) -> Reader:
         from airflow_provider_dotypos.api.reading import Reader

@@ -147,9 +147,8 @@ class DotyposEntitiesTransferOperator(TransferTask):
     def _summary(self, results: Mapping[str, Mapping[str, Any]], skipped: Sequence[str]) -> str:
         """Return what the task has done, for the log."""
         rows = sum(result["rows"] for result in results.values())
-        files = sum(result.get("files", 0) for result in results.values())
         requests = sum(reader.requests for reader in self._readers)
-        amounts = ", ".join([count(rows, "rows"), count(files, "files"), count(requests, "requests")])
+        amounts = ", ".join([count(rows, "rows"), *self._amounts(results.values()), count(requests, "requests")])
         summary = f"{len(results)} of {count(len(self._lists), 'lists')}: {amounts}."
         nothing_new = [transfer.name for transfer in self._lists if transfer.nothing_new and not transfer.results]
         for what, names in (("Skipped", skipped), ("Read by later runs", nothing_new)):

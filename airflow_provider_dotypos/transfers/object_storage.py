@@ -10,6 +10,7 @@ from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.transfers.arguments import check_destination, check_part_bytes, check_switches
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.lineage import Output, fields_of
 from airflow_provider_dotypos.transfers.links import console_url
 from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.task import TransferTask
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.files.manifest import Committed, Manifest
     from airflow_provider_dotypos.transfers.files.sink import FileSink
     from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
+    from airflow_provider_dotypos.transfers.list_transfer import ListTransfer
     from airflow_provider_dotypos.transfers.selection import Selection
     from airflow_provider_dotypos.transfers.watermark import Watermark
 
@@ -141,6 +143,9 @@ class ObjectStorageFiles(TransferTask):
         log.info("Manifest: %s", path)
         log.info("%s", _summary(manifest))
 
+    def _amounts(self, results: Iterable[Mapping[str, Any]]) -> Sequence[str]:
+        return [count(sum(result["files"] for result in results), "files")]
+
     def _assets(self, entity: str) -> list[Asset]:
         """Return the asset that files of an entity below the destination are, unless a template decides which."""
         from airflow.sdk import Asset
@@ -155,6 +160,19 @@ class ObjectStorageFiles(TransferTask):
         address = f"{scheme}://{place.split('/')[0].rpartition('@')[2]}/{place.partition('/')[2]}"
         address = address if separator else f"file://{place}"
         return [Asset(uri="/".join([address.rstrip("/"), *names[1:]]))]
+
+    def _outputs(self, transfer: ListTransfer) -> list[Output]:
+        manifest = transfer.results[-1].manifest
+        return [
+            Output(
+                asset,
+                fields_of(transfer.selection.columns),
+                manifest.rows,
+                manifest.bytes,
+                len(manifest.contents.files),
+            )
+            for asset in self._assets(transfer.name)
+        ]
 
     @property
     def _format(self) -> FileFormat:

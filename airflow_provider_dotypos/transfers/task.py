@@ -18,12 +18,14 @@ from airflow_provider_dotypos.api.overrides import read_concurrency
 from airflow_provider_dotypos.api.reach import concerns_all_calls
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
+from airflow_provider_dotypos.hooks.lineage import report_lineage, source_of
 from airflow_provider_dotypos.transfers.arguments import (
     check_lookback,
     check_reading,
     check_switches,
     check_times,
 )
+from airflow_provider_dotypos.transfers.lineage import ListLineage, Output, fields_of, openlineage
 from airflow_provider_dotypos.transfers.links import CloudLink
 from airflow_provider_dotypos.transfers.list_log import speaking_of
 from airflow_provider_dotypos.transfers.list_transfer import ListTransfer
@@ -121,6 +123,7 @@ class TransferTask(BaseOperator):
         with airflow_failures(self.dotypos_conn_id, context, resumes=True):
             try:
                 self._extract(context)
+                self._report_lineage()
                 result = self._conclude()
             finally:
                 if self._hook is not None:
@@ -133,6 +136,10 @@ class TransferTask(BaseOperator):
         if self._hook is not None:
             self._hook.cancel()
         self._cancel()
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> Any:
+        """Return the lineage of the lists that the task has committed, whether it failed or not, for OpenLineage."""
+        return openlineage(self._lineage())
 
     @property
     def _readers(self) -> list[Reader]:
@@ -267,6 +274,10 @@ class TransferTask(BaseOperator):
         """Return what the events of the lists' assets hold. Those of other outlets hold the task's result."""
         raise NotImplementedError
 
+    def _amounts(self, results: Iterable[Mapping[str, Any]]) -> Sequence[str]:
+        """Return what the lists' results come to besides rows, for the log."""
+        return ()
+
     def _watermark(self, context: Context, selection: Selection) -> Watermark[Any]:
         """Return the watermark to continue from, if there is no window."""
         raise DotyposInputError(f"{type(self).__name__} keeps no watermark: give a window with since and until")
@@ -321,6 +332,29 @@ class TransferTask(BaseOperator):
             iso(settled),
         )
         return settled
+
+    def _report_lineage(self) -> None:
+        """Have Airflow's plugins for lineage learn what was committed."""
+        assert self._hook is not None
+        for each in self._lineage():
+            report_lineage(self._hook, each.source, [output.asset for output in each.outputs])
+
+    def _lineage(self) -> list[ListLineage]:
+        """Return where the rows of the lists that were committed came from, and where they went."""
+        committed = [transfer for transfer in self._lists if transfer.window is not None and transfer.results]
+        if self._hook is None or not committed:
+            return []
+        settings = self._hook.get_conn().settings
+        return [
+            ListLineage(
+                source_of(settings, transfer.name), fields_of(transfer.selection.columns), self._outputs(transfer)
+            )
+            for transfer in committed
+        ]
+
+    def _outputs(self, transfer: ListTransfer) -> Sequence[Output]:
+        """Return what was written of a list, for lineage."""
+        return [Output(asset) for asset in self._assets(transfer.name)]
 
     def _start(self) -> int | None:
         return None if self.start is None else instant(self.start, "start", self.timezone)

@@ -1,4 +1,7 @@
-"""The promise of the walk (`walk`, `streams`, `pieces`, `passes`), under drift and all switches of the sandbox."""
+"""The promise of the walk (`walk`, `streams`, `pieces`, `passes`), under drift and all switches of the sandbox.
+
+``make storms`` goes on with the same, with more rows and new seeds (`walk_storm`).
+"""
 
 from __future__ import annotations
 
@@ -105,7 +108,7 @@ def hides_nothing(behaviour: Behaviour) -> bool:
     one_filter=st.booleans(),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_under_drift_no_row_is_lost_or_doubled(
     name: str, behaviour: Behaviour, tied: list[int], singles: int, rate: float, one_filter: bool, seed: int
 ) -> None:
@@ -134,13 +137,13 @@ def test_under_drift_no_row_is_lost_or_doubled(
 @given(
     behaviour=behaviours,
     tied=ties,
-    singles=st.sampled_from([0, 30, 150, 900, 2500]),
+    singles=st.sampled_from([0, 30, 150, 900]),
     rate=st.sampled_from([0.0, 0.5, 5.0]),
     workers=st.integers(2, 9),
     one_filter=st.booleans(),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_of_several_workers_none_loses_or_doubles_a_row_at_the_seams(
     name: str, behaviour: Behaviour, tied: list[int], singles: int, rate: float, workers: int, one_filter: bool,
     seed: int,

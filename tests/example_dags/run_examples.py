@@ -1,11 +1,12 @@
 """Run DAGs through Airflow itself, in a process of their own: ``run_examples.py folder result.json dag_id …``.
 
-With NATIVE set in the environment, templates render to Python's own types, as ``render_template_as_native_obj`` has it.
+First all of the folder, and then those named once more, with templates that render to Python's own types, as
+``render_template_as_native_obj`` has it, and into another destination.
 
 Those that are scheduled on assets run last, if the scheduler says so, for the events that the others have made.
 
-Writes ``{dag_id: {"state": …, "run_after": …, "results": {task_id: [result of each mapped task, or of the only one]},
-"events": {task_id: [what each asset event holds]}}}``.
+Writes a list of both: ``{dag_id: {"state": …, "run_after": …, "results": {task_id: [result of each mapped task, or of
+the only one]}, "events": {task_id: [what each asset event holds]}}}``.
 """
 
 from __future__ import annotations
@@ -18,11 +19,6 @@ from typing import Any
 
 
 def main(folder: str, result: str, *dag_ids: str) -> None:
-    from airflow.models.asset import AssetEvent
-    from airflow.models.xcom import XComModel
-    from airflow.settings import Session
-    from sqlalchemy import select
-
     try:
         from airflow.dag_processing.dagbag import DagBag
     except ImportError:  # Airflow 3.1
@@ -30,10 +26,22 @@ def main(folder: str, result: str, *dag_ids: str) -> None:
 
     bag = DagBag(folder)
     assert not bag.import_errors, bag.import_errors
+    reports = [run_all([*bag.dags.values()], native=False)]
+    os.environ["AIRFLOW_VAR_DOTYPOS_DESTINATION"] += "-native"
+    reports.append(run_all([bag.dags[dag_id] for dag_id in dag_ids], native=True))
+    Path(result).write_text(json.dumps(reports))
+
+
+def run_all(dags: list[Any], *, native: bool) -> dict[str, Any]:
+    from airflow.models.asset import AssetEvent
+    from airflow.models.xcom import XComModel
+    from airflow.settings import Session
+    from sqlalchemy import select
+
     report: dict[str, Any] = {}
-    for dag in sorted(map(bag.dags.__getitem__, dag_ids or bag.dags), key=lambda dag: (_by_assets(dag), dag.dag_id)):
+    for dag in sorted(dags, key=lambda dag: (_by_assets(dag), dag.dag_id)):
         dag_id = dag.dag_id
-        dag.render_template_as_native_obj = bool(os.environ.get("NATIVE"))
+        dag.render_template_as_native_obj = native
         for task in dag.tasks:  # what fails shall fail now, not after the minutes until a retry
             settings = task.partial_kwargs if task.is_mapped else vars(task)
             settings["retries"] = 0
@@ -48,7 +56,7 @@ def main(folder: str, result: str, *dag_ids: str) -> None:
             events.setdefault(event.source_task_id, []).append(event.extra)
         state, run_after = str(run.state), run.run_after.isoformat()
         report[dag_id] = {"state": state, "run_after": run_after, "results": results, "events": events}
-    Path(result).write_text(json.dumps(report))
+    return report
 
 
 def run_by_assets(dag: Any) -> Any:
@@ -66,7 +74,7 @@ def run_by_assets(dag: Any) -> Any:
     with prohibit_commit(session) as guard:
         scheduler._create_dagruns_for_dags(guard, session)
         guard.commit()
-    run = session.scalars(select(DagRun).where(DagRun.dag_id == dag.dag_id)).one()
+    run = session.scalars(select(DagRun).where(DagRun.dag_id == dag.dag_id, DagRun.state == "queued")).one()
     run.state = "running"
     for ti in run.get_task_instances(session=session):
         ti.state = "scheduled"

@@ -34,6 +34,7 @@ PRAGUE = ZoneInfo("Europe/Prague")
 DAG_IDS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 LARGEST = "example_dotypos_everything"
 README = "dotypos_default_orders"
+OPENLINEAGE = "openlineage.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +44,38 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def report(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Run all of them in one Airflow with a database of its own."""
-    return run(sandbox, airflow_home(tmp_path_factory.getbasetemp(), "examples").path)
+def reports(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Run all of them in one Airflow with a database of its own, and all but the largest a second time."""
+    home = airflow_home(tmp_path_factory.getbasetemp(), "examples").path
+    transport = {"type": "file", "log_file_path": f"{home}/{OPENLINEAGE}", "append": True}
+    dag_ids = [dag_id for dag_id in DAG_IDS if dag_id != LARGEST]
+    return run(sandbox, home, *dag_ids, AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(transport))
 
 
 @pytest.fixture(scope="module")
-def native_report(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Run all but the largest with templates that render to Python's own types."""
-    dag_ids = [dag_id for dag_id in DAG_IDS if dag_id != LARGEST]
-    return run(sandbox, airflow_home(tmp_path_factory.getbasetemp(), "native-examples").path, *dag_ids, NATIVE="1")
+def lineage(reports: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """Return what OpenLineage's provider has sent of the tasks that succeeded, by their names."""
+    pytest.importorskip("airflow.providers.openlineage")
+    sent: dict[str, list[dict[str, Any]]] = {}
+    for line in (airflow_home(tmp_path_factory.getbasetemp(), "examples").path / OPENLINEAGE).open():
+        event = json.loads(line)
+        if event["eventType"] == "COMPLETE":
+            sent.setdefault(event["job"]["name"], []).append(event)
+    return sent
 
 
-def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def report(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    return reports[0]
+
+
+@pytest.fixture(scope="module")
+def native_report(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of the runs with templates that render to Python's own types."""
+    return reports[1]
+
+
+def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> list[dict[str, Any]]:
     folder = home / "dags"
     shutil.copytree(EXAMPLES, folder)
     (folder / f"{README}.py").write_text(write_first_dag("dotypos_default").replace("/tmp/dotypos", f"{home}/readme"))
@@ -73,7 +93,7 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> dict[s
     argv = [str(Path(__file__).with_name("run_examples.py")), str(folder), str(home / "report.json"), *dag_ids]
     done = children.run([sys.executable, *argv], env=environment, cwd=home, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    loaded: dict[str, Any] = json.loads((home / "report.json").read_text())
+    loaded: list[dict[str, Any]] = json.loads((home / "report.json").read_text())
     return loaded
 
 
@@ -191,6 +211,40 @@ def test_the_lakes_event_lists_what_is_to_be_read(report: dict[str, Any]) -> Non
     extracted = _lists(report[LARGEST]["results"]["extract"])
     assert event["manifests"] == [one["manifest"] for one in extracted if one["rows"]]
     assert len(event["manifests"]) < len(extracted)
+
+
+def test_openlineage_names_the_list_that_was_read_and_the_files(
+    lineage: dict[str, list[dict[str, Any]]], report: dict[str, Any], sandbox: Sandbox
+) -> None:
+    event, *_ = lineage["example_dotypos_first_orders.orders"]  # the second run sends events, too
+    (read,), (written,) = event["inputs"], event["outputs"]
+    host, cloud = sandbox.url.removeprefix("http://"), sandbox.cloud_ids[0]
+    assert (read["namespace"], read["name"]) == (f"dotypos://{host}", f"{cloud}/orders")
+    assert (written["namespace"], Path(written["name"]).name) == ("file", "orders")
+    (extracted,) = report["example_dotypos_first_orders"]["results"]["orders"]
+    assert written["outputFacets"]["outputStatistics"]["rowCount"] == extracted["rows"]
+    assert set(written["facets"]) == {"schema", "columnLineage"}
+
+
+def test_openlineage_names_the_lists_that_a_hook_has_read(
+    lineage: dict[str, list[dict[str, Any]]], sandbox: Sandbox
+) -> None:
+    event, *_ = lineage["example_dotypos_hook_in_task.running_low"]
+    names = {each["name"] for each in event["inputs"]}
+    assert names >= {f"{sandbox.cloud_ids[0]}/{name}" for name in ("warehouses", "warehouse-products")}
+
+
+@pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
+def test_openlineage_names_all_lists_of_a_task(lineage: dict[str, list[dict[str, Any]]], sandbox: Sandbox) -> None:
+    events = lineage[f"{LARGEST}.extract"]
+    assert len(events) == len(sandbox.cloud_ids)
+    for event in events:
+        assert {Path(each["name"]).name for each in event["inputs"]} == set(cloud_lists())
+        assert len(event["outputs"]) == len(event["inputs"])
+
+
+def test_no_event_of_openlineage_holds_a_secret(lineage: dict[str, list[dict[str, Any]]], sandbox: Sandbox) -> None:
+    assert sandbox.refresh_token not in json.dumps(lineage)
 
 
 def _lists(extracted: list[dict[str, Any]]) -> list[dict[str, Any]]:

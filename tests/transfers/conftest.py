@@ -74,6 +74,11 @@ def s3_url() -> Iterator[str]:
 @pytest.fixture
 def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Make an empty bucket, and Airflow's connection to it; return a destination there."""
+    return empty_bucket(s3_url, monkeypatch)
+
+
+def empty_bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """See `bucket`."""
     import boto3
 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "sandbox")

@@ -70,7 +70,7 @@ class Airflow:
         (home / "dags" / "dags.py").write_text(
             DAGS.replace("{place}", f"file://{home}/lake").replace("{sandbox}", sandbox.url)
         )
-        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")} | {
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")} | {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -80,15 +80,11 @@ class Airflow:
             "NO_PROXY": "127.0.0.1",
         }
         self.log = home / "log"
-        self._home = home
-        self.process = self._start()
-
-    def _start(self, **environment: str) -> subprocess.Popen[str]:
         with self.log.open("a") as log:
-            return children.Child(
-                [sys.executable, str(Path(__file__).with_name("airflow_runs.py")), str(self._home / "dags")],
-                env=self._environment | environment,
-                cwd=self._home,
+            self.process = children.Child(
+                [sys.executable, str(Path(__file__).with_name("airflow_runs.py")), str(home / "dags")],
+                env=environment,
+                cwd=home,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -97,9 +93,7 @@ class Airflow:
 
     def die(self, dag: str) -> None:
         """Run a DAG whose task's process is killed once ``execute`` is done, and isn't tried again."""
-        process = self._start(DIE="yes")
-        process.communicate(json.dumps({"do": "run", "dag": dag}) + "\n")
-        assert process.returncode == -signal.SIGKILL, self.log.read_text()[-4000:]
+        assert self.tell(do="die", dag=dag)["exit_code"] == -signal.SIGKILL, self.log.read_text()[-4000:]
 
     def tell(self, **command: Any) -> dict[str, Any]:
         assert self.process.stdin is not None

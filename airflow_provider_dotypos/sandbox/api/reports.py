@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -23,6 +24,10 @@ _EMPTY = (
     *("discounts", "cashInOutTransactions", "tagSales", "customerSales", "proxySales", "takeawaySales"),
     *("fiscalizationSales", "employeePayments", "employeeTips", "paymentMethodTips", "writeoffs"),
 )
+#: Documents that sell something [A]: the others move cash, or repeat what receipts have sold.
+_SALES = frozenset({"RECEIPT", "INVOICE", "CORRECTIVE_INVOICE"})
+#: Sums are exact, and rounded once.
+_EXACT, _CENT = Context(prec=60, rounding=ROUND_HALF_UP), Decimal("0.01")
 
 
 @router.get("/v2/clouds/{cloud_id}/manifest", response_model=None)
@@ -90,7 +95,8 @@ def _figures(shop: Rows, cloud_id: int, branch: Row, start: int, end: int) -> di
     orders = [
         order
         for order in shop.rows(cloud_id, "orders")
-        if order["_branchId"] == branch["id"] and order["completed"] is not None and start <= order["completed"] < end
+        if order["_branchId"] == branch["id"] and order["documentType"] in _SALES
+        if order["completed"] is not None and start <= order["completed"] < end
     ]
     items, logs = (
         [child for order in orders for child in shop.table(cloud_id, entity).children(order["id"])]
@@ -99,7 +105,7 @@ def _figures(shop: Rows, cloud_id: int, branch: Row, start: int, end: int) -> di
     cancellations = [order for order in orders if order["flags"] & CANCELLATION]
     sales = [order for order in orders if not order["flags"] & CANCELLATION]
     cancelled = [order for order in sales if order["flags"] & CANCELED_FULL]
-    sold, returned = _sum(sales, "totalValueRounded"), _sum(cancellations, "totalValueRounded")
+    unpaid = [order for order in sales if not order["paid"]]
     currency = shop.currency(cloud_id)
     transactions: dict[str, Any] = {"currency": currency}
     for name, part in (
@@ -149,9 +155,13 @@ def _figures(shop: Rows, cloud_id: int, branch: Row, start: int, end: int) -> di
         ],
         "employeeSales": _named_sales(shop, cloud_id, "employees", items, "_employeeId"),
         "receiptInfo": [
-            {"type": "total", "value": round(sold + returned, 2), "count": len(orders)},
-            {"type": "cancellation", "value": returned, "count": len(cancellations)},
-            {"type": "cancelled", "value": _sum(cancelled, "totalValueRounded"), "count": len(cancelled)},
+            {"type": kind, "value": _sum(part, "totalValueRounded"), "count": len(part)}
+            for kind, part in (
+                ("total", orders),
+                ("cancellation", cancellations),
+                ("cancelled", cancelled),
+                ("unpaid", unpaid),
+            )
         ],
     }
 
@@ -176,7 +186,10 @@ def _sales(items: list[Row]) -> dict[str, float]:
 
 
 def _sum(rows: Iterable[Row], field: str) -> float:
-    return float(round(sum(row[field] for row in rows), 2))
+    """Return the sum of a field as rows show it, in hundredths."""
+    with localcontext(_EXACT):
+        whole = sum((Decimal(wire.write_number(row[field])) for row in rows), Decimal(0))
+        return float(whole.quantize(_CENT))
 
 
 def _grouped(rows: Iterable[Row], field: str) -> list[tuple[Any, list[Row]]]:

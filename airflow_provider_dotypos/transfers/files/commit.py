@@ -31,6 +31,7 @@ from airflow_provider_dotypos.transfers.files.part import (
 )
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.list_log import list_log
+from airflow_provider_dotypos.transfers.ranges import disjoint, end, start
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from airflow_provider_dotypos.transfers.wording import count, size
 
@@ -117,12 +118,9 @@ class Attempt:
         """
         of_stream = (part for part in self._earlier if part.stream == stream)
         inside = [part for part in (_inside(part, low, high) for part in of_stream) if part is not None]
-        end = float("-inf")
-        for part in sorted(inside, key=lambda part: (_start(part), -_end(part))):
-            if _start(part) >= end and self._is_whole(part, count_rows):
-                end = _end(part)
-                self._kept.append(part)
-                yield part
+        for part in disjoint(inside, lambda part: self._is_whole(part, count_rows)):
+            self._kept.append(part)
+            yield part
 
     def put(
         self,
@@ -174,7 +172,7 @@ class Attempt:
     def parts(self) -> tuple[Part, ...]:
         """The parts with rows that this attempt has kept and put, in the order of their streams and ranges."""
         parts = [part for part in self._kept + self._put if not part.is_rowless]
-        return tuple(sorted(parts, key=lambda part: (part.stream, _start(part), part.name)))
+        return tuple(sorted(parts, key=lambda part: (part.stream, start(part), part.name)))
 
     def put_merged(self, writer: RowWriter, child: str, sources: Sequence[Part], suffix: str) -> Part:
         """Store one file in place of the sources' files, and then its sidecar, which lists their ranges.
@@ -346,12 +344,12 @@ def _inside(part: Part, low: int | None, high: int) -> Part | None:
 
     A range without rows may reach across the end of a window into its tail.
     """
-    start, end = (float("-inf") if low is None else low), _end(part)
+    first, last = (float("-inf") if low is None else low), end(part)
     if not part.is_rowless:
-        return part if start <= _start(part) and end <= high else None
-    if _start(part) >= high or end <= start:
+        return part if first <= start(part) and last <= high else None
+    if start(part) >= high or last <= first:
         return None
-    inside_low = part.low if start <= _start(part) else low
+    inside_low = part.low if first <= start(part) else low
     return msgspec.structs.replace(part, low=inside_low, high=high if part.high is None else min(part.high, high))
 
 
@@ -359,14 +357,6 @@ def _names(manifest: Manifest) -> set[str]:
     """Return the names of a set's files, their sidecars, and its manifest."""
     files = manifest.contents.sizes
     return {manifest_name(manifest.generation), *files, *map(sidecar_name, files)}
-
-
-def _start(part: Part) -> float:
-    return float("-inf") if part.low is None else part.low
-
-
-def _end(part: Part) -> float:
-    return float("inf") if part.high is None else part.high
 
 
 def _closed(writer: RowWriter) -> tuple[int, str]:

@@ -13,8 +13,8 @@ from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.streams import Piece, divides_deleted
 from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.api.window import Window, iso
+from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
 from airflow_provider_dotypos.transfers.files.commit import Attempt, written_by
-from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BYTES, FileFormat
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds

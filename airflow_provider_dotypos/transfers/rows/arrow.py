@@ -131,6 +131,8 @@ class _Cast(_Shape):
         self.arrow, self._cast, self._odd = arrow, cast, odd
 
     def quick(self, values: Sequence[Any]) -> pa.Array:
+        if values.count(None) == len(values):  # many columns are empty, and a cast takes its time
+            return pa.nulls(len(values), self.arrow)
         return self._cast(pa.array(values, pa.string()))
 
     def each(self, values: _Raws) -> _Fitted:
@@ -285,14 +287,15 @@ def _whole(arrow: pa.DataType, bits: int) -> _Cast:
     return _Cast(arrow, cast, lambda text: lenient.whole(text, bits))
 
 
-def _characters(texts: pa.Array) -> bytes:
-    """Return the characters of all texts in one, in capitals."""
+def _contains(texts: pa.Array, letter: bytes) -> bool:
+    """Return whether a letter is in one of the texts, as a small letter or a capital."""
     data = texts.buffers()[2]
-    return b"" if data is None else data.to_pybytes().upper()
+    characters = b"" if data is None else data.to_pybytes()
+    return letter in characters or letter.upper() in characters
 
 
 def _integers(texts: pa.Array, arrow: pa.DataType) -> pa.Array:
-    if b"X" in _characters(texts):
+    if _contains(texts, b"x"):
         raise pa.ArrowInvalid("the API has no numbers like 0x10, which Arrow would read as 16")
     return texts.cast(arrow)
 
@@ -300,7 +303,7 @@ def _integers(texts: pa.Array, arrow: pa.DataType) -> pa.Array:
 def _decimals(texts: pa.Array) -> pa.Array:
     # Arrow overlooks some overflows and some lost digits: it makes 597… of 4e20, and 0 of 1e-57. So little text without
     # an exponent can't hold such a number.
-    if b"E" in _characters(texts) or (pc.max(pc.binary_length(texts)).as_py() or 0) > _SURELY_EXACT:
+    if _contains(texts, b"e") or (pc.max(pc.binary_length(texts)).as_py() or 0) > _SURELY_EXACT:
         raise pa.ArrowInvalid("not surely exact")
     return texts.cast(DECIMAL)
 

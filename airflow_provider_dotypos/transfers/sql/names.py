@@ -20,7 +20,7 @@ REMOVED_AT = "_removed_at"
 #: What the names of our own tables begin with.
 OURS = "_dotypos_"
 
-#: One row a load; the newest of a table says how far it is loaded.
+#: One row a load: what was loaded into a table, or is to be.
 LOADS = "_dotypos_loads"
 
 #: The ranges whose rows are staged. As durable as the staging tables: both are emptied together.
@@ -29,7 +29,8 @@ PARTS = "_dotypos_parts"
 #: With ``deletes="remove"``: which versions of rows were removed, so that no older one comes back.
 REMOVED = "_dotypos_removed"
 
-#: What else is remembered of a cloud, such as whether rows were seen whose ``deleted`` is null.
+#: What else is remembered of a table, as JSON: its watermark, the windows that tries have begun, and what was found out
+#: about rows whose ``deleted`` is null.
 STATE = "_dotypos_state"
 
 #: What the names of staging tables begin with.

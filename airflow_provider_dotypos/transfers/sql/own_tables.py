@@ -18,9 +18,9 @@ def own_tables(schema: str | None) -> list[SqlTable]:
     """
     return [
         _own(schema, LOADS, ("load_id",), _LOADS),
-        _own(schema, PARTS, (), _PARTS, durable=False),
+        _own(schema, PARTS, ("part",), _PARTS, durable=False),
         _own(schema, REMOVED, ("target", "cloud_id", "parent_id", "id"), _REMOVED),
-        _own(schema, STATE, ("key",), {"key": "name", "value": "json"}),
+        _own(schema, STATE, ("target", "key"), {"target": "name", "key": "name", "value": "text"}),
     ]
 
 
@@ -31,9 +31,11 @@ def _own(
     return SqlTable(schema, name, "", tuple(columns), key, (), durable=durable)
 
 
+#: `tables` are the names of all tables that the load fills, as a JSON list: its target, and those of child lists.
 _LOADS: dict[str, SqlKind] = {
     "load_id": "name",
     "target": "text",
+    "tables": "text",
     "entity": "text",
     "cloud_id": "long",
     "shape": "text",
@@ -43,23 +45,26 @@ _LOADS: dict[str, SqlKind] = {
     "rows": "long",
     "inserted": "long",
     "updated": "long",
+    "unchanged": "long",
     "removed": "long",
-    "misfits": "json",
+    "misfits": "text",
     "requests": "long",
     "run_id": "text",
     "try_number": "int",
     "package_version": "text",
     "begun_at": "timestamp",
+    "tried_at": "timestamp",
     "loaded_at": "timestamp",
 }
 _PARTS: dict[str, SqlKind] = {
-    "load_id": "name",
+    "part": "name",
+    "staging": "name",
     "stream": "text",
-    "parent": "text",
     "low": "long",
     "high": "long",
     "rows": "long",
-    "attempt": "text",
+    "child_rows": "long",
+    "misfits": "text",
 }
 #: `parent_id` is the first column of a key of two besides the cloud's id, such as the warehouse's id; otherwise 0.
 #: With a target such as ``orders/*`` a row says when the last walk over all rows began.

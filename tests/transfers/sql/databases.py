@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import json
 import os
@@ -42,12 +43,13 @@ class Warehouse:
         """Return a connection by a driver that the package doesn't use, or not in this way."""
         given = self.connection
         if self.kind == "postgres":
-            import psycopg
+            import psycopg2
 
-            extra = given["extra"]
-            return psycopg.connect(
-                host=given["host"], user=given["login"], dbname=given["schema"], autocommit=True, **extra
+            postgres = psycopg2.connect(
+                host=given["host"], user=given["login"], dbname=given["schema"], **given["extra"]
             )
+            postgres.autocommit = True
+            return postgres
         if self.kind == "mysql":
             import MySQLdb
 
@@ -122,6 +124,7 @@ class Postgres:
     def stop(self) -> None:
         """Stop it, and remove its data."""
         self.server.cleanup()
+        atexit.unregister(self.server._cleanup)  # by then pytest has closed what it logs to
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

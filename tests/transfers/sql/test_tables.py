@@ -1,4 +1,4 @@
-"""The tables that an extraction fills, and their statements (`own_tables`, `dialects/base`)."""
+"""The tables that an extraction fills, and their statements (`dialects/base`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from airflow_provider_dotypos.transfers.sql.dialects.duckdb import DuckDb
 from airflow_provider_dotypos.transfers.sql.dialects.mysql import MySql
 from airflow_provider_dotypos.transfers.sql.dialects.postgres import Postgres
 from airflow_provider_dotypos.transfers.sql.dialects.sqlite import Sqlite
-from airflow_provider_dotypos.transfers.sql.own_tables import own_tables
 from airflow_provider_dotypos.transfers.sql.tables import Naming, SqlTable, snake, tables_of
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -148,12 +147,11 @@ def test_the_statements_are_those_that_were_looked_at(dialect: Dialect) -> None:
 
 
 def golden(dialect: Dialect) -> str:
-    """Return the statements that create some tables and our own."""
+    """Return the statements that create some tables."""
     tables = [replace(table_of(entity), schema="dotypos") for entity in ENTITIES]
     statements: list[str] = []
-    for table in (*own_tables(None), *tables):
-        statements += create_statements(dialect, table, indexes=True)
     for table in tables:
+        statements += create_statements(dialect, table, indexes=True)
         statements += view_statements(dialect, table, table.names)
     return "".join(f"{statement};\n" for statement in statements)
 

@@ -13,7 +13,7 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 if TYPE_CHECKING:
     import pyarrow
 
-    from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
     from airflow_provider_dotypos.transfers.rows.columns import Columns
 

@@ -33,8 +33,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from airflow_provider_dotypos import __version__
+from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
 from airflow_provider_dotypos.transfers.errors import PyarrowMissingError
-from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, Columns
 

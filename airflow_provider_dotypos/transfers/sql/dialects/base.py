@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from airflow_provider_dotypos.transfers.errors import PyarrowMissingError
+
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingType
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
@@ -24,9 +27,11 @@ class RowEncoder(ABC):
 
     :ivar bytes: what it holds, about as many as they take in memory.
     :ivar rows: how many rows it holds.
-    :ivar misfits: how many values of each field didn't fit their column.
+    :ivar misfits: how many values of each field didn't fit their column; complete once the rows are copied.
+    :ivar load_id: what its rows have in `LOAD_ID`: the part that they belong to. It is set while there are none.
     """
 
+    load_id: str
     bytes: int
     rows: int
     misfits: Counter[str]
@@ -52,8 +57,12 @@ class Dialect(ABC):
 
     #: What messages call it.
     title: ClassVar[str]
+    #: The package's extra with all that it needs.
+    extra: ClassVar[str]
     #: How long a name may be, see `length`; ``None``: as long as it likes.
     longest_name: ClassVar[int | None]
+    #: What the length of a name counts.
+    counts: ClassVar[str] = "bytes"
     #: Whether a rollback takes back what changed tables.
     transactional_ddl: ClassVar[bool]
     #: What a parameter is marked by.
@@ -70,7 +79,6 @@ class Dialect(ABC):
     for_update: ClassVar[str] = " FOR UPDATE"
     #: The same, but others may lock the rows likewise.
     for_share: ClassVar[str] = " FOR SHARE"
-
     #: The names of types that hold as much, by what they hold, and the least of their sizes: characters or digits of a
     #: second, or digits before and behind the point. Their values compare with those of `types`.
     wide_types: ClassVar[Mapping[SqlKind, Mapping[str, tuple[int, ...]]]]
@@ -87,7 +95,7 @@ class Dialect(ABC):
         return self.quote(name) if schema is None else f"{self.quote(schema)}.{self.quote(name)}"
 
     def length(self, name: str) -> int:
-        """Return the length of a name: in bytes, unless a database counts characters."""
+        """Return the length of a name, in what it `counts`."""
         return len(name.encode())
 
     # Connections: database.py
@@ -182,6 +190,19 @@ class Dialect(ABC):
         """Hold off other tasks that create or change tables: two at once fail even where each asks what exists."""
         yield
 
+    #: What names the connection's own schema in a query.
+    current_schema: ClassVar[str] = "current_schema()"
+
+    def table_names(self, transaction: Transaction, schema: str | None, prefix: str) -> list[str]:
+        """Return the names of the tables in a schema that begin with a text.
+
+        :param schema: ``None``: the connection's own.
+        """
+        query = (
+            f"SELECT table_name FROM information_schema.tables WHERE table_schema = coalesce(?, {self.current_schema})"
+        )
+        return [name for (name,) in transaction.rows(query, [schema]) if name.startswith(prefix)]
+
     @abstractmethod
     def has_schema(self, transaction: Transaction, schema: str) -> bool:
         """Return whether there is a schema of that name."""
@@ -223,9 +244,27 @@ class Dialect(ABC):
         optional = [replace(column, required=False) for column in table.columns]
         yield self.create_table(staging, optional, durable=False)
 
+    def require_pyarrow(self) -> None:
+        """Check that rows can be encoded here.
+
+        :raises PyarrowMissingError: if pyarrow isn't installed.
+        """
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError as error:
+            raise PyarrowMissingError(
+                f"Loading into {self.title} needs pyarrow ({error}): "
+                f"pip install 'airflow-provider-dotypos[{self.extra}]'"
+            ) from error
+
     @abstractmethod
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
-        """Return an encoder of a table's rows. Threads have one each."""
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
+        """Return an encoder of a table's rows. Threads have one each.
+
+        :param thread: the one thread that encodes.
+        """
 
     # Merging: merge.py
 

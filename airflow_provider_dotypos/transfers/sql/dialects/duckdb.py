@@ -10,6 +10,7 @@ from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEnc
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.tables import SqlKind, SqlTable
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
@@ -19,6 +20,7 @@ class DuckDb(Dialect):
     """DuckDB, 1.2 and later."""
 
     title = "DuckDB"
+    extra = "duckdb"
     longest_name = None
     transactional_ddl = True
     mark = "?"
@@ -78,9 +80,13 @@ class DuckDb(Dialect):
         """Return the connection itself: what DuckDB calls a cursor is another connection."""
         return nullcontext(connection)
 
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
         """Return an encoder of a table's rows."""
-        raise NotImplementedError
+        from airflow_provider_dotypos.transfers.sql.encoding.duckdb import RegisteredRows
+
+        return RegisteredRows(self, table, columns, cloud_id, load_id, thread)
 
     def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
         """Do nothing: one process alone can open the file, and its transactions come one after the other."""

@@ -13,6 +13,7 @@ from airflow_provider_dotypos.transfers.sql.names import OURS, STATE
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
@@ -26,11 +27,14 @@ class MySql(Dialect):
     """
 
     title = "MySQL"
+    extra = "mysql"
     longest_name = 64
+    counts = "characters"
     transactional_ddl = False
     row_id = "_row"
     begin = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION")
     for_share = " LOCK IN SHARE MODE"
+    current_schema = "database()"
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "bigint",
         "int": "int",
@@ -64,16 +68,19 @@ class MySql(Dialect):
             connection.autocommit = True
             connection.set_charset_collation("utf8mb4")
         else:
+            from MySQLdb.cursors import Cursor  # type: ignore[import-untyped]
+
             connection.autocommit(True)
             connection.set_character_set("utf8mb4")
+            connection.cursorclass = Cursor  # the connection's extra may ask for another
+            connection.connection_id = connection.thread_id()  # no other thread may ask while a statement runs
         with closing(connection.cursor()) as cursor:
             cursor.execute("SET time_zone = '+00:00'")
 
     def interrupt(self, connection: Any, connect: Callable[[], Any]) -> None:
         """End the statement that runs in a connection."""
-        number = getattr(connection, "connection_id", None) or connection.thread_id()
         with closing(connect()) as other, closing(other.cursor()) as cursor:
-            cursor.execute(f"KILL QUERY {int(number)}")
+            cursor.execute(f"KILL QUERY {int(connection.connection_id)}")
 
     def moment(self, time: datetime) -> object:
         """Return a time as a parameter: in UTC, without a zone."""
@@ -153,9 +160,13 @@ class MySql(Dialect):
         keys = f"{row} bigint AUTO_INCREMENT PRIMARY KEY,\n  KEY ({self.listed(table.key)})"
         yield statement.replace("(\n", f"(\n  {keys},\n", 1)
 
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
         """Return an encoder of a table's rows."""
-        raise NotImplementedError
+        from airflow_provider_dotypos.transfers.sql.encoding.mysql import PackedRows
+
+        return PackedRows(self, table, columns, cloud_id, load_id, thread)
 
     def differs(self, left: str, right: str, kind: SqlKind) -> str:
         """Return a condition: two values of a kind aren't the same; two nulls are.
@@ -182,10 +193,10 @@ class MySql(Dialect):
         """Let no other transaction that locks the same table begin until this one ends: by a row, as `GET_LOCK` would
         outlive it.
         """
-        state, key = self.relation(schema, STATE), f"lock {relation}"
-        query = f"SELECT 1 FROM {state} WHERE {self.quote('key')} = ?{self.for_update}"
-        if not transaction.rows(query, [key]):
-            transaction.execute(self.insert_new(state, ["key"]), [key])
+        state, place = self.relation(schema, STATE), [relation, "lock"]
+        query = f"SELECT 1 FROM {state} WHERE target = ? AND {self.quote('key')} = ?{self.for_update}"
+        if not transaction.rows(query, place):
+            transaction.execute(self.insert_new(state, ["target", "key"]), place)
 
     def clock(self) -> str:
         """Return a query of the database's clock."""

@@ -12,6 +12,7 @@ from airflow_provider_dotypos.transfers.sql.names import OURS
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.tables import SqlKind, SqlTable
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
@@ -25,6 +26,7 @@ class Postgres(Dialect):
     """PostgreSQL, 12 and later."""
 
     title = "PostgreSQL"
+    extra = "postgres"
     longest_name = 63
     transactional_ddl = True
     # By default a join of 10,000 rows would go to disk. This setting ends with the transaction.
@@ -111,9 +113,13 @@ class Postgres(Dialect):
     def _create(self, durable: bool) -> str:
         return "CREATE TABLE" if durable else "CREATE UNLOGGED TABLE"
 
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
         """Return an encoder of a table's rows."""
-        raise NotImplementedError
+        from airflow_provider_dotypos.transfers.sql.encoding.copy import CopiedRows
+
+        return CopiedRows(self, table, columns, cloud_id, load_id, thread)
 
     def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
         """Let no other transaction that locks the same table begin until this one ends, whatever schema it names."""

@@ -10,6 +10,7 @@ from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEnc
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingColumn, ExistingKey
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
     from airflow_provider_dotypos.transfers.sql.reflection import ExistingType
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
@@ -25,6 +26,7 @@ class Sqlite(Dialect):
     """
 
     title = "SQLite"
+    extra = "sqlite"
     longest_name = None
     transactional_ddl = True
     mark = "?"
@@ -63,6 +65,12 @@ class Sqlite(Dialect):
         """Yield the statements that create a view, or replace one."""
         yield f"DROP VIEW IF EXISTS {view}"
         yield f"CREATE VIEW {view} AS {query}"
+
+    def table_names(self, transaction: Transaction, schema: str | None, prefix: str) -> list[str]:
+        """Return the names of the tables in a database file that begin with a text."""
+        tables = self.relation(schema or "main", "sqlite_master")
+        names = transaction.rows(f"SELECT name FROM {tables} WHERE type = 'table'")
+        return [name for (name,) in names if name.startswith(prefix)]
 
     def has_schema(self, transaction: Transaction, schema: str) -> bool:
         """Return whether a database is attached by that name; a file's own is called ``main``."""
@@ -115,9 +123,13 @@ class Sqlite(Dialect):
         name = staging.rpartition('"."')[2].strip('"')
         yield f'CREATE INDEX IF NOT EXISTS {staging[:-1]}_key" ON {self.quote(name)} ({self.listed(table.key)})'
 
-    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str) -> RowEncoder:
+    def encoder(
+        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
+    ) -> RowEncoder:
         """Return an encoder of a table's rows."""
-        raise NotImplementedError
+        from airflow_provider_dotypos.transfers.sql.encoding.sqlite import InsertedRows
+
+        return InsertedRows(self, table, columns, cloud_id, load_id, thread)
 
     def differs(self, left: str, right: str, kind: SqlKind) -> str:
         """Return a condition: two values of a kind aren't the same; two nulls are."""

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.sandbox.api import wire
-from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
+from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
 from airflow_provider_dotypos.transfers.rows.columns import members

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_dotypos.api.entities import entities
+from airflow_provider_dotypos.transfers.encoding_thread import HELD_BYTES, EncodingThread
 from airflow_provider_dotypos.transfers.files.formats import parquet
-from airflow_provider_dotypos.transfers.files.formats.encoder import HELD_BYTES, EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.parquet import ParquetWriter
 from airflow_provider_dotypos.transfers.rows.columns import Columns
 from demo import children
@@ -267,7 +267,7 @@ def test_memory_stays_flat() -> None:
     code = """
 import resource, sys, tempfile, msgspec
 from pathlib import Path
-from airflow_provider_dotypos.transfers.files.formats.encoder import EncodingThread
+from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.parquet import ParquetWriter
 from tests.transfers.sample_rows import columns_of, order
 text = bytes(order(note="x" * 300))
@@ -291,10 +291,11 @@ def test_without_pyarrow_the_error_says_what_to_install(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 sys.modules["pyarrow"] = None
-from airflow_provider_dotypos.transfers.files.formats import delimited, encoder, file_format, parquet
+from airflow_provider_dotypos.transfers import encoding_thread
+from airflow_provider_dotypos.transfers.files.formats import delimited, file_format, parquet
 from airflow_provider_dotypos.transfers.rows.columns import Columns
 try:
-    parquet.ParquetWriter(Path(sys.argv[1]), Columns("orders", ()), encoder.EncodingThread())
+    parquet.ParquetWriter(Path(sys.argv[1]), Columns("orders", ()), encoding_thread.EncodingThread())
 except parquet.PyarrowMissingError as error:
     print(error)
 """

@@ -1,0 +1,115 @@
+"""Sales in committed sets of files: of each row, its newest version counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.page import timestamp
+from airflow_provider_dotypos.sales.daily_sales import DailySales
+from airflow_provider_dotypos.transfers.files.manifest import CommittedSet, newest_manifest, read_manifest
+from airflow_provider_dotypos.transfers.files.store import Store
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+#: How far a register's clock may be ahead of the cloud's, in milliseconds [A]. An order that was completed on a day has
+#: changed by then, or that much before; so sets and versions from further back aren't read.
+_AHEAD = 86_400_000
+
+#: The field that orders a row's versions.
+_VERSION = "versionDate"
+
+
+class _Version(NamedTuple):
+    """The newest version of a row that was read so far.
+
+    :param day: the number of the day that it was completed on, if that is among those compared.
+    """
+
+    changed: int
+    day: int | None
+    branch: int | None = None
+    deciding: Sequence[Any] = ()
+    values: Sequence[Decimal] = ()
+
+
+def sets_below(folder: ObjectStoragePath) -> Iterator[CommittedSet]:
+    """Yield the newest whole set of each window's folder.
+
+    :param folder: ``{destination}/{cloud}/{entity}``.
+    :raises DotyposInputError: if there is no set.
+    """
+    found = False
+    for window in sorted(folder.iterdir(), key=lambda path: str(path.name)) if folder.exists() else ():
+        if window.is_dir() and newest_manifest(Store(window)) is not None:
+            found = True
+            yield read_manifest(window)
+    if not found:
+        raise DotyposInputError(f"no committed set lies in {folder}: extract the entity first, or correct destination")
+
+
+def read_sets(sets: Iterable[CommittedSet], sales: DailySales, cloud_id: int) -> None:
+    """Add the sales of sets of an entity.
+
+    They may overlap. The rows that were completed on the compared days, and those that changed later, are kept in
+    memory: some 300 bytes each.
+
+    :raises DotyposInputError: if a set is of another cloud or entity, or lacks a field.
+    """
+    earliest = sales.begins - _AHEAD
+    newest: dict[str, _Version] = {}
+    # Where two sets hold the same version, the later set's was read later.
+    for committed in sorted(sets, key=lambda one: one.manifest.until):
+        if _is_read(committed, sales, cloud_id, earliest):
+            for row in committed.rows(sales.figures.entity):
+                changed = timestamp(row[_VERSION])
+                known = newest.get(row["id"])
+                if changed >= earliest and (known is None or known.changed <= changed):
+                    newest[row["id"]] = _version(row, changed, sales)
+    for version in newest.values():
+        if version.day is not None:
+            sales.add(version.branch, version.day, version.deciding, version.values)
+
+
+def _is_read(committed: CommittedSet, sales: DailySales, cloud_id: int, earliest: int) -> bool:
+    """Return whether a set can hold versions that matter.
+
+    :raises DotyposInputError: if it is of another cloud or entity.
+    """
+    manifest = committed.manifest
+    if manifest.cloud_id != cloud_id or sales.figures.entity not in committed.tables:
+        raise DotyposInputError(
+            f"{committed.path} holds {', '.join(committed.tables)} of cloud {manifest.cloud_id}, and "
+            f"{sales.figures.entity} of cloud {cloud_id} are compared"
+        )
+    return not manifest.snapshot and timestamp(manifest.until) > earliest
+
+
+def _version(row: dict[str, Any], changed: int, sales: DailySales) -> _Version:
+    """Return what counts of a row.
+
+    :raises DotyposInputError: if it lacks a field.
+    """
+    try:
+        day = None if row["completed"] is None else sales.day_of(timestamp(row["completed"]))
+        if day is None:
+            return _Version(changed, None)
+        branch = None if row["_branchId"] is None else int(row["_branchId"])
+        deciding = [row[name] for name in sales.choice.fields]
+        values = [_decimal(row[name]) for name in sales.figures.fields]
+    except KeyError as missing:
+        raise DotyposInputError(
+            f"the set holds no field {missing} of {sales.figures.entity}, which the comparison needs: extract it, too"
+        ) from None
+    return _Version(changed, day, branch, deciding, values)
+
+
+def _decimal(value: object) -> Decimal:
+    """Return an amount; one that is missing counts as nothing, so that its day differs."""
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        return Decimal(0)

@@ -1,0 +1,260 @@
+"""Loads: a window of an entity into its tables. The row of a load says whether it is done, and what it did."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from airflow_provider_dotypos import __version__
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.transfers.sink import SupersededError
+from airflow_provider_dotypos.transfers.sql.names import LOADS, REMOVED, STATE
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.selection import Selection
+    from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect
+    from airflow_provider_dotypos.transfers.sql.merge import Merged, Mode
+    from airflow_provider_dotypos.transfers.sql.tables import SqlTable
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
+
+
+@dataclass(frozen=True)
+class Load:
+    """A window of an entity that is loaded into tables.
+
+    :param load_id: what tells it from others. Tries of one load share it.
+    :param tables: the names of the tables, its target first.
+    :param shape: what keeps loads of other rows or columns apart.
+    :param run_id: the DAG run.
+    :param try_number: the task's try.
+    """
+
+    load_id: str
+    tables: tuple[str, ...]
+    entity: str
+    cloud_id: int
+    shape: str
+    window: Window
+    mode: Mode
+    run_id: str = ""
+    try_number: int = 1
+
+    @classmethod
+    def of(
+        cls,
+        selection: Selection,
+        window: Window,
+        tables: Sequence[SqlTable],
+        mode: Mode,
+        *,
+        again: str = "",
+        run_id: str = "",
+        try_number: int = 1,
+    ) -> Load:
+        """Return the load of a window.
+
+        :param again: what tells it from other loads of the window, if it is loaded again: the run.
+        """
+        names = tuple(map(table_name, tables))
+        shape = load_shape(selection)
+        identity = [names, selection.cloud_id, selection.entity.name, shape, window.since, window.until, mode, again]
+        load_id = hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]
+        return cls(load_id, names, selection.entity.name, selection.cloud_id, shape, window, mode, run_id, try_number)
+
+    @property
+    def target(self) -> str:
+        """The name of the entity's own table."""
+        return self.tables[0]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load has brought.
+
+    :param rows: rows that were read.
+    :param unchanged: rows that the table had already.
+    :param misfits: how many values of each field didn't fit their column.
+    """
+
+    load: Load
+    rows: int
+    inserted: int
+    updated: int
+    unchanged: int
+    removed: int
+    misfits: Mapping[str, int] = field(default_factory=dict)
+
+
+class Loads:
+    """The rows of loads. Each method takes the transaction that it is a part of.
+
+    :param schema: where our own tables lie.
+    """
+
+    def __init__(self, dialect: Dialect, schema: str | None) -> None:
+        self._dialect = dialect
+        self._relation = dialect.relation(schema, LOADS)
+        self._schema = schema
+
+    def begin(self, transaction: Transaction, load: Load, now: datetime) -> tuple[Loaded | None, datetime]:
+        """Note that a try of a load begins; return what an earlier one has brought, and when the first one began.
+
+        :param now: by the database's clock.
+        """
+        moment = self._dialect.moment(now)
+        new: dict[str, object] = {
+            "load_id": load.load_id,
+            "target": load.target,
+            "tables": msgspec.json.encode(load.tables).decode(),
+            "entity": load.entity,
+            "cloud_id": load.cloud_id,
+            "shape": load.shape,
+            "since": self._time(load.window.since),
+            "until": self._time(load.window.until),
+            "mode": load.mode,
+            "begun_at": moment,
+        }
+        transaction.execute(self._dialect.insert_new(self._relation, tuple(new)), list(new.values()))
+        done = self.lock(transaction, load)
+        if done is None:
+            tried = {
+                "tried_at": moment,
+                "run_id": load.run_id,
+                "try_number": load.try_number,
+                "package_version": __version__,
+            }
+            self._update(transaction, load, tried)
+        ((begun_at,),) = transaction.rows(f"SELECT begun_at FROM {self._relation} WHERE load_id = ?", [load.load_id])
+        return done, _utc(begun_at)
+
+    def check_open(self, transaction: Transaction, load: Load) -> None:
+        """Raise unless a load still waits for rows, and keep others from finishing it until the transaction ends.
+
+        :raises SupersededError: if another try has finished it.
+        """
+        query = f"SELECT loaded_at FROM {self._relation} WHERE load_id = ?{self._dialect.for_share}"
+        if transaction.rows(query, [load.load_id]) != [(None,)]:
+            raise SupersededError
+
+    def lock(self, transaction: Transaction, load: Load) -> Loaded | None:
+        """Keep others from finishing a load until the transaction ends; return what one has brought already."""
+        return self.find(transaction, load, self._dialect.for_update)
+
+    def find(self, transaction: Transaction, load: Load, lock: str = "") -> Loaded | None:
+        """Return what a load has brought, if it is finished.
+
+        :param lock: what the query ends with.
+        """
+        found = transaction.rows(
+            f"SELECT loaded_at, {self._dialect.quote('rows')}, inserted, updated, unchanged, removed, misfits "
+            f"FROM {self._relation} WHERE load_id = ?{lock}",
+            [load.load_id],
+        )
+        if not found or found[0][0] is None:
+            return None
+        _, rows, inserted, updated, unchanged, removed, misfits = found[0]
+        return Loaded(load, rows, inserted, updated, unchanged, removed, msgspec.json.decode(misfits))
+
+    def finish(
+        self,
+        transaction: Transaction,
+        load: Load,
+        rows: int,
+        merged: Merged,
+        misfits: Mapping[str, int],
+        requests: int,
+        now: datetime,
+    ) -> Loaded:
+        """Note what a load has brought.
+
+        :param now: by the database's clock.
+        """
+        loaded = Loaded(load, rows, merged.inserted, merged.updated, merged.unchanged, merged.removed, misfits)
+        done = {
+            "rows": rows,
+            "inserted": loaded.inserted,
+            "updated": loaded.updated,
+            "unchanged": loaded.unchanged,
+            "removed": loaded.removed,
+            "misfits": msgspec.json.encode(misfits).decode(),
+            "requests": requests,
+            "loaded_at": self._dialect.moment(now),
+        }
+        self._update(transaction, load, done)
+        return loaded
+
+    def check_feeds(self, transaction: Transaction, load_tables: Sequence[str], entity: str) -> None:
+        """Raise if a table is filled both by its entity's own list and by what other rows include.
+
+        Which of both shows a change first is unknown, so an older version could win.
+
+        :param load_tables: the tables of a load of the entity, its target first.
+        :raises DotyposInputError: if one is.
+        """
+        for text, other in transaction.rows(f"SELECT DISTINCT tables, entity FROM {self._relation}"):
+            target, *children = msgspec.json.decode(text)
+            both = ({target} & set(load_tables[1:])) | (set(children) & {load_tables[0]})
+            if both and other != entity:
+                raise DotyposInputError(
+                    f"the table {both.pop()} is filled by {other} and would be by {entity}, too: one with include, the "
+                    "other by its own list. Choose one of both, or give one of them another table"
+                )
+
+    def check_feeds_alone(self, transaction: Transaction, load: Load) -> None:
+        """Raise unless a load's shape is the only one that has filled its table with rows of the cloud.
+
+        :raises DotyposInputError: if it isn't.
+        """
+        others = transaction.rows(
+            f"SELECT 1 FROM {self._relation} WHERE target = ? AND cloud_id = ? AND shape <> ?",
+            [load.target, load.cloud_id, load.shape],
+        )
+        if others:
+            raise DotyposInputError(
+                f"mode='replace' with a filter would remove rows of the table {load.target} that loads with another "
+                "filter, or without one, have brought: load into a table of its own"
+            )
+
+    def open_loads(self, transaction: Transaction, since: datetime) -> set[str]:
+        """Return the ids of loads that aren't finished, and that were tried at a time or later."""
+        query = f"SELECT load_id FROM {self._relation} WHERE loaded_at IS NULL AND tried_at >= ?"
+        return {load_id for (load_id,) in transaction.rows(query, [self._dialect.moment(since)])}
+
+    def forget(self, transaction: Transaction, target: str) -> None:
+        """Forget all loads into a table, its watermark, and what else is remembered of it."""
+        for name in (LOADS, STATE, REMOVED):
+            relation = self._dialect.relation(self._schema, name)
+            transaction.execute(f"DELETE FROM {relation} WHERE target IN (?, ?)", [target, f"{target}/*"])
+
+    def _update(self, transaction: Transaction, load: Load, values: Mapping[str, object]) -> None:
+        columns = ", ".join(f"{self._dialect.quote(name)} = ?" for name in values)
+        update = f"UPDATE {self._relation} SET {columns} WHERE load_id = ?"
+        transaction.execute(update, [*values.values(), load.load_id])
+
+    def _time(self, milliseconds: int | None) -> object:
+        if milliseconds is None:
+            return None
+        return self._dialect.moment(datetime.fromtimestamp(milliseconds / 1000, timezone.utc))
+
+
+def table_name(table: SqlTable) -> str:
+    """Return the name of a table, with its schema if it was given."""
+    return table.name if table.schema is None else f"{table.schema}.{table.name}"
+
+
+def load_shape(selection: Selection) -> str:
+    """Return what keeps loads of other rows or columns apart."""
+    return selection.shape("sql")
+
+
+def _utc(value: Any) -> datetime:
+    """Return a time as a driver gives it: as text, without a zone, or with one."""
+    moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
+    assert isinstance(moment, datetime)
+    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
