@@ -46,15 +46,16 @@ class DailySales:
         return bisect_right(self._begins, moment) - 1 if self.begins <= moment < self.ends else None
 
     def add(
-        self, branch: int | None, day: int, deciding: Sequence[Any], values: Sequence[Decimal], number: int = 1
+        self, branch: int | None, day: int, deciding: Sequence[Any], sums: Sequence[Decimal], number: int = 1
     ) -> None:
-        """Add some rows that are alike, if they count.
+        """Add some rows, if they count.
 
-        :param deciding: values of the fields that decide whether they count.
-        :param values: of the fields that are summed.
+        :param deciding: values of the fields that decide whether they count, which they have in common.
+        :param sums: of the fields that are summed.
+        :param number: how many rows there are.
         """
         if self.choice.counts(*deciding):
-            self._amounts[branch, day].append(self.figures.of_rows(values, number))
+            self._amounts[branch, day].append((*sums, Decimal(number)) if self.figures.counted else tuple(sums))
 
     def between(self, branch: int | None, first: int, last: int) -> Amounts:
         """Return the sales of a branch on the days ``[first, last)``."""

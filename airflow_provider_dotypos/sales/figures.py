@@ -5,7 +5,7 @@ What the report counts isn't documented. What is assumed here can be changed by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any, TypeAlias
@@ -81,16 +81,6 @@ class Figures:
     counted: bool
     rounded: bool
     of_report: Callable[[bytes], Amounts]
-
-    def of_rows(self, values: Sequence[Decimal], number: int) -> Amounts:
-        """Return the figures of some rows that are alike.
-
-        :param values: of the summed fields.
-        :param number: how many rows there are.
-        """
-        with localcontext(_SUMS):
-            sums = tuple(value * number for value in values)
-        return (*sums, Decimal(number)) if self.counted else sums
 
     def read(self, report: bytes) -> Amounts:
         """Return the figures of a report.

@@ -1,6 +1,6 @@
-"""Sales in a table of a database: one query, whose result has a row for each branch, day and amount.
+"""Sales in a table of a database: one query, whose result has a row for each branch and day.
 
-The database only counts rows that are alike; sums are made here. So they are exact on databases whose own sums aren't.
+Where the database's own sums aren't exact, it has a row for each amount, too, and sums are made here.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ def read_table(database: Database, table: LoadedTable, sales: DailySales, cloud_
 
     deciding = len(sales.choice.fields)
     for branch, day, *values, number in database.run(query, interruptible=True):
+        alike = 1 if database.dialect.exact_sums else number
         try:
-            amounts = [Decimal(0) if value is None else Decimal(str(value)) for value in values[deciding:]]
-            sales.add(None if branch is None else int(branch), int(day), values[:deciding], amounts, number)
+            sums = [Decimal(0) if value is None else Decimal(str(value)) * alike for value in values[deciding:]]
+            sales.add(None if branch is None else int(branch), int(day), values[:deciding], sums, number)
         except (ValueError, ArithmeticError):  # whose text holds the value
             raise DotyposInputError(f"the table {table} holds branches or amounts that aren't numbers") from None
 
@@ -58,16 +59,17 @@ def _query(
     :raises DotyposInputError: if one is missing.
     """
     cloud = CLOUD_ID[table.naming]
-    branch, completed, *others = (
-        named(field, table.naming) for field in (_BRANCH, _COMPLETED, *sales.choice.fields, *sales.figures.fields)
+    branch, completed = (named(field, table.naming) for field in (_BRANCH, _COMPLETED))
+    deciding, amounts = (
+        [named(field, table.naming) for field in fields] for fields in (sales.choice.fields, sales.figures.fields)
     )
-    if missing := {cloud, branch, completed, *others} - columns:
+    if missing := {cloud, branch, completed, *deciding, *amounts} - columns:
         raise DotyposInputError(
             f"the table {table} has no column {', '.join(sorted(missing))}, which the comparison needs: load "
             "these fields, too, or correct table or naming"
         )
     day, day_edges = _number_of_day(dialect, dialect.quote(completed), sales.days, 0)
-    relation, listed = dialect.relation(table.schema, table.name), dialect.listed([branch, "day", *others])
+    relation = dialect.relation(table.schema, table.name)
     conditions = [f"{dialect.quote(cloud)} = ?"]
     conditions += [f"{dialect.quote(completed)} {operator} ?" for operator in (">=", "<")]
     if REMOVED_AT in columns:
@@ -75,9 +77,14 @@ def _query(
     key, version = (cloud, named("id", table.naming)), named("versionDate", table.naming)
     if {*key, version, READ_AT} <= columns:
         conditions.append(_no_newer(dialect, relation, key, version))
+    shown, groups = dialect.quote, [branch, "day", *deciding]
+    sums = [f"sum({shown(amount)})" if dialect.exact_sums else shown(amount) for amount in amounts]
+    if not dialect.exact_sums:
+        groups += amounts
     statement = (
-        f"SELECT {listed}, count(*) FROM (SELECT {dialect.listed([branch, *others])}, {day} AS {dialect.quote('day')} "
-        f"FROM {relation} AS held WHERE {' AND '.join(conditions)}) AS sold GROUP BY {listed}"
+        f"SELECT {', '.join([*map(shown, (branch, 'day', *deciding)), *sums])}, count(*) "
+        f"FROM (SELECT {dialect.listed([branch, *deciding, *amounts])}, {day} AS {shown('day')} "
+        f"FROM {relation} AS held WHERE {' AND '.join(conditions)}) AS sold GROUP BY {dialect.listed(groups)}"
     )
     return statement, [*day_edges, cloud_id, _moment(dialect, sales.begins), _moment(dialect, sales.ends)]
 

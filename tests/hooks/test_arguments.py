@@ -14,6 +14,7 @@ from airflow_provider_dotypos._compat import fail_exception
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.hooks.arguments import literals
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
+from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 
 
@@ -95,6 +96,8 @@ def test_defaults_of_the_dag_and_groups_are_checked_like_arguments() -> None:
         (DotyposOperator, {}, {"path": "a b"}, "path must be"),
         (DotyposToObjectStorageOperator, {"destination": "file:///x"}, {"entity": "order"}, "did you mean 'orders'"),
         (DotyposToObjectStorageOperator, {"entity": "orders"}, {"destination": "lake"}, "absolute path"),
+        (DotyposSalesReportCheckOperator, {"conn_id": "warehouse"}, {"branches": ["first"]}, "an id in branches"),
+        (DotyposSalesReportCheckOperator, {"conn_id": "warehouse"}, {"entity": "products"}, "orders or order-items"),
     ],
 )
 def test_a_mapped_task_fails_at_once(operator: Any, fixed: Any, mapped: dict[str, Any], message: str) -> None:

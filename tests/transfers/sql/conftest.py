@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,14 @@ def warehouse_of(
 def warehouse(request: pytest.FixtureRequest, warehouse_of: Callable[[str], Warehouse]) -> Warehouse:
     """An empty place in each kind of database in turn; Airflow knows it as ``warehouse``."""
     return warehouse_of(str(request.param))
+
+
+@pytest.fixture
+def role(postgres: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A role of its own, which Airflow connects as. It may use the schema, and create nothing there."""
+    (schema,) = postgres.rows("SELECT current_schema()")[0]
+    role = f"loader_{schema}"
+    postgres.execute(f"CREATE ROLE {role} LOGIN", f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+    replace(postgres, connection={**postgres.connection, "login": role}).store(monkeypatch)
+    yield role
+    postgres.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")

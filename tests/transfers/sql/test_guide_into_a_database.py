@@ -6,6 +6,7 @@ import json
 import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,7 +109,7 @@ def test_a_quiet_hour_of_orders_and_items_takes_three_requests(sandbox: Sandbox,
         operator = DotyposEntitiesToSqlOperator(
             task_id="load", entities="orders,order-items", conn_id="warehouse", settle=0
         )
-        operator.execute({"run_after": START + after})  # type: ignore[typeddict-unknown-key]
+        operator.execute({"dag_run": SimpleNamespace(run_after=START + after)})  # type: ignore[typeddict-item]
         return len(sandbox.requests)
 
     assert run(timedelta(0)) > 3

@@ -59,10 +59,18 @@ class Dialect(ABC):
     title: ClassVar[str]
     #: The package's extra with all that it needs.
     extra: ClassVar[str]
+    #: What URIs of tables begin with, in assets.
+    scheme: ClassVar[str]
+    #: The server's usual port; ``None`` where there is no server.
+    port: ClassVar[int | None] = None
+    #: The query of the database's name, or of its file's path, and of the schema of tables that name none.
+    place: ClassVar[str]
     #: How long a name may be, see `length`; ``None``: as long as it likes.
     longest_name: ClassVar[int | None]
     #: What the length of a name counts.
     counts: ClassVar[str] = "bytes"
+    #: Whether sums of decimal numbers are exact.
+    exact_sums: ClassVar[bool] = True
     #: Whether a rollback takes back what changed tables.
     transactional_ddl: ClassVar[bool]
     #: What a parameter is marked by.

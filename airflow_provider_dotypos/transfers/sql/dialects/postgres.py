@@ -27,6 +27,9 @@ class Postgres(Dialect):
 
     title = "PostgreSQL"
     extra = "postgres"
+    scheme = "postgres"
+    port = 5432
+    place = "SELECT current_database(), current_schema()"
     longest_name = 63
     transactional_ddl = True
     # By default a join of 10,000 rows would go to disk. This setting ends with the transaction.
