@@ -35,8 +35,9 @@ sandbox: $(VENV)/.ready ## Run a Dotypos API with invented data on this machine
 
 setup: $(VENV)/.ready-dev ## Install the package and the requirements of its tests, in this folder
 
+# More processes than cores: many tests wait for what time alone can show.
 test: $(VENV)/.ready-dev chromium ## Run the tests (PYTEST="-k walk" for some of them)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile $(PYTEST)
 
 # The driver has no wheel, and a database server is nothing to install unasked. Without them the tests on MariaDB are skipped.
 mysql: $(VENV)/.ready-dev ## Install MariaDB and its driver for the tests, where they can be had (Debian, as root)

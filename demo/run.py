@@ -146,10 +146,10 @@ def _show_tables(house: House) -> None:
     print(f"\nA database, loaded by {TABLES} from where its tables end ({house.shown(house.database)})\n")
     with duckdb.connect(str(house.database), read_only=True) as database:
         for table in ("orders", "order_items"):
-            (rows,) = database.table(table).count("*").fetchone() or (0,)
-            inserted, updated, calls = database.execute(LAST_LOAD, [table]).fetchone() or (0, 0, 0)
+            ((rows,),) = database.execute(f"SELECT count(*) FROM {table}").fetchall()
+            ((inserted, updated, calls),) = database.execute(LAST_LOAD, [table]).fetchall()
             print(f"  {table:<22} {rows:>7,} rows   ({inserted:,} new, {updated:,} changed, by {calls} calls)")
-        days = database.sql(SALES_BY_DAY).fetchall()
+        days = database.execute(SALES_BY_DAY).fetchall()
     print(f"\nIts table daily_sales, which the DAG's SQL task makes (the last {PLOTTED_DAYS} of {len(days)} days)\n")
     most = max(sales for _, sales, _ in days)
     for day, sales, currency in days[-PLOTTED_DAYS:]:
@@ -203,7 +203,7 @@ def _sales(landed: CommittedSet) -> None:
     print("  day          orders              sum")
     for day, currency, orders, amount in days[-SHOWN_DAYS:]:
         print(f"  {day}  {orders:>7,}  {Decimal(amount):>14,.2f} {currency}")
-    print(f"  {'all':<10}  {sold:>7,}  {total:>14,.2f} {days[-1][1]}   (other rows are cancelled or not paid yet)")
+    print(f"  {'all':<10}  {sold:>7,}  {total:>14,.2f} {days[-1][1]}   (other rows aren't completed yet)")
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ OWN = {
     "transfers/files/commit.py": 1,
     "transfers/files/manifest.py": 1,
     "transfers/files/pending.py": 1,
+    "transfers/sql/tables.py": 1,
 }
 
 #: What comes again and again in a text that makes a pattern start over, and how the text ends.

@@ -5,8 +5,8 @@ First all of the folder, and then those named once more, with templates that ren
 
 Those that are scheduled on assets run last, if the scheduler says so, for the events that the others have made.
 
-Writes a list of both: ``{dag_id: {"state": …, "run_after": …, "results": {task_id: [result of each mapped task, or of
-the only one]}, "events": {task_id: [what each asset event holds]}}}``.
+Writes a list of both: ``{dag_id: {"state": …, "run_id": …, "run_after": …, "results": {task_id: [result of each mapped
+task, or of the only one]}, "events": {task_id: [what each asset event holds]}}}``.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def run_all(dags: list[Any], *, native: bool) -> dict[str, Any]:
         events: dict[str, list[Any]] = {}
         for event in Session().scalars(select(AssetEvent).where(*of_run).order_by(AssetEvent.source_map_index)):
             events.setdefault(event.source_task_id, []).append(event.extra)
-        state, run_after = str(run.state), run.run_after.isoformat()
-        report[dag_id] = {"state": state, "run_after": run_after, "results": results, "events": events}
+        facts = {"state": str(run.state), "run_id": run.run_id, "run_after": run.run_after.isoformat()}
+        report[dag_id] = {**facts, "results": results, "events": events}
     return report
 
 

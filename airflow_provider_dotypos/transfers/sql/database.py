@@ -61,6 +61,8 @@ class Database:
     :param connect: opens a driver's connection.
     :param secrets: what messages may not show.
     :param connections: how many connections there can be at once.
+    :ivar host: the server's, as the connection has it.
+    :ivar port: the server's; ``None`` for the usual one.
     :ivar dialect: what this kind of database does differently.
     """
 
@@ -68,6 +70,8 @@ class Database:
         self, connect: Callable[[], Any], dialect: Dialect, connections: int, secrets: tuple[str | None, ...] = ()
     ) -> None:
         self.dialect = dialect
+        self.host: str | None = None
+        self.port: int | None = None
         self._connect = connect
         self._secrets = secrets
         self._places = threading.BoundedSemaphore(min(connections, dialect.writers or connections))
@@ -91,7 +95,9 @@ class Database:
         # Some hooks read the connection anew for each of theirs. A thread may not ask Airflow for it.
         hook.get_connection = lambda *args, **kwargs: connection
         hook._log = _quiet  # DuckDB's says each time that it opens the file
-        return cls(hook.get_conn, dialect, connections, (connection.password,))
+        database = cls(hook.get_conn, dialect, connections, (connection.password,))
+        database.host, database.port = connection.host, connection.port
+        return database
 
     def run(self, work: Callable[[Transaction], ResultT], *, interruptible: bool = False) -> ResultT:
         """Do work in a transaction. It is done again on a new connection if one was lost, or another was in the way.

@@ -44,21 +44,24 @@ def prepare(
     :param indexes: whether new tables get indexes besides their key's.
     :raises DotyposInputError: if a schema is missing, or tables can't take the rows: all reasons are in it.
     """
-    targets, ours = list(tables), own_tables(own_schema)
+    targets = list(tables)
     _check_names(dialect, targets)
-    _check_schemas(transaction, dialect, {table.schema for table in (*targets, *ours)})
+    _check_schemas(transaction, dialect, {own_schema, *(table.schema for table in targets)})
     with dialect.creating(transaction):
-        existing = [(table, dialect.existing(transaction, table.schema, table.name)) for table in (*targets, *ours)]
+        ours = _look_up(transaction, dialect, own_tables(own_schema))
+        theirs = _look_up(transaction, dialect, targets)
         faults = [
-            f"{dialect.relation(table.schema, table.name)}: {fault}"
-            for table, found in existing
-            for fault in _faults(dialect, table, found, create=create or table in ours, alter=alter or table in ours)
+            *_faults(dialect, ours, create=True, alter=True),
+            *_faults(dialect, theirs, create=create, alter=create and alter),
         ]
         if faults:
             raise DotyposInputError(_refusal(faults))
-        for table, found in existing:
-            view = _existing_view(transaction, dialect, table)
-            for statement in _statements(dialect, table, found, view, indexes=indexes):
+        for table, existing in (*ours, *theirs):
+            statements = list(_statements(transaction, dialect, table, existing, indexes=indexes))
+            if statements and existing is not None:
+                # A merge under way ends first. In the database's own queue behind it, this would hold up all readers.
+                dialect.lock(transaction, dialect.relation(table.schema, table.name), own_schema)
+            for statement in statements:
                 transaction.execute(statement)
 
 
@@ -98,42 +101,48 @@ def view_statements(dialect: Dialect, table: SqlTable, names: Sequence[str]) -> 
         yield from dialect.create_view(dialect.relation(table.schema, table.name + LIVE), query)
 
 
-def _statements(
-    dialect: Dialect, table: SqlTable, existing: Existing | None, view: Existing | None, *, indexes: bool
-) -> Iterator[str]:
-    """Yield what makes a table ready: nothing, if it is.
+def _look_up(
+    transaction: Transaction, dialect: Dialect, tables: Iterable[SqlTable]
+) -> list[tuple[SqlTable, Existing | None]]:
+    """Return tables, each with what there is of its name."""
+    return [(table, dialect.existing(transaction, table.schema, table.name)) for table in tables]
 
-    :param view: what has the name of its view of living rows. A view that somebody has made or changed stays as it is.
-    """
+
+def _statements(
+    transaction: Transaction, dialect: Dialect, table: SqlTable, existing: Existing | None, *, indexes: bool
+) -> Iterator[str]:
+    """Yield what makes a table ready: nothing, if it is. A view that somebody has made or changed stays as it is."""
     if existing is None:
         yield from create_statements(dialect, table, indexes=indexes)
-        if view is None and _fits(dialect, table.name + LIVE):
+        if _fits(dialect, table.name + LIVE) and _view(transaction, dialect, table) is None:
             yield from view_statements(dialect, table, table.names)
-        return
-    columns = missing_columns(dialect, table, existing)
-    yield from add_statements(dialect, table, columns)
-    if columns and view is not None and not view.is_table and view.names == existing.names:
-        yield from view_statements(dialect, table, [*existing.names, *(column.name for column in columns)])
+    elif columns := missing_columns(dialect, table, existing):
+        yield from add_statements(dialect, table, columns)
+        view = _view(transaction, dialect, table) if _fits(dialect, table.name + LIVE) else None
+        if view is not None and not view.is_table and view.names == existing.names:
+            yield from view_statements(dialect, table, [*existing.names, *(column.name for column in columns)])
+
+
+def _view(transaction: Transaction, dialect: Dialect, table: SqlTable) -> Existing | None:
+    """Return what has the name of a table's view of living rows."""
+    return dialect.existing(transaction, table.schema, table.name + LIVE)
 
 
 def _faults(
-    dialect: Dialect, table: SqlTable, existing: Existing | None, *, create: bool, alter: bool
+    dialect: Dialect, tables: Iterable[tuple[SqlTable, Existing | None]], *, create: bool, alter: bool
 ) -> Iterator[str]:
-    """Yield all that keeps a table from taking our rows."""
-    if existing is not None:
-        yield from differences(dialect, table, existing, alter=create and alter)
-    elif not create:
-        yield "it doesn't exist, and create is False"
+    """Yield all that keeps tables from taking our rows."""
+    for table, existing in tables:
+        relation = dialect.relation(table.schema, table.name)
+        if existing is not None:
+            yield from (f"{relation}: {fault}" for fault in differences(dialect, table, existing, alter=alter))
+        elif not create:
+            yield f"{relation}: it doesn't exist, and create is False"
 
 
 def _refusal(faults: Sequence[str]) -> str:
     listed = "\n".join(f"- {fault}" for fault in faults)
     return f"These tables can't take the rows, so nothing was read:\n{listed}\nChange them, or load into others."
-
-
-def _existing_view(transaction: Transaction, dialect: Dialect, table: SqlTable) -> Existing | None:
-    name = table.name + LIVE
-    return dialect.existing(transaction, table.schema, name) if _fits(dialect, name) else None
 
 
 def _fits(dialect: Dialect, name: str) -> bool:

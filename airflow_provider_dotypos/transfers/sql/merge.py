@@ -92,6 +92,8 @@ def merge(transaction: Transaction, dialect: Dialect, what: Merge) -> Merged:
 
     :raises DotyposInputError: if an empty snapshot would empty a table.
     """
+    for statement in dialect.begin_merge:
+        transaction.rows(statement)
     merger = _Merger(transaction, dialect, what)
     return merger.append() if what.mode == "append" else merger.merge()
 
@@ -115,7 +117,7 @@ class _Merger:
 
     def merge(self) -> Merged:
         rows = self._rows
-        self._execute(rows.delete_duplicates())
+        self._delete_duplicates(rows)
         staged = self._count(rows)
         absent = self._remove_absent(empty=not staged) if self._what.mode == "replace" else 0
         self._delete_losers()
@@ -134,7 +136,7 @@ class _Merger:
 
     def _append(self, rows: TableStatements) -> Merged:
         staged = self._count(rows)
-        self._execute(rows.delete_duplicates((*rows.table.key, READ_AT)))
+        self._delete_duplicates(rows, (*rows.table.key, READ_AT))
         self._execute(rows.delete_repeated())
         inserted = self._execute(rows.append_new())
         return Merged(inserted, unchanged=staged - inserted)
@@ -166,13 +168,22 @@ class _Merger:
             self._execute(insert)
             self._execute(update)
 
+    def _delete_duplicates(self, rows: TableStatements, key: Sequence[str] | None = None) -> None:
+        """Leave the newest version of each key staged. Most often there is but one, which is quicker to see."""
+        if self._query(rows.find_duplicates(key)):
+            self._execute(rows.delete_duplicates(key))
+
     def _delete_losers(self) -> None:
-        """Leave those rows staged that count: no newer version was merged or removed."""
+        """Leave those rows staged that count: no newer version was merged or removed.
+
+        If nothing else hangs on them, updating passes over what is older.
+        """
         anything_removed = self._query(self._removals.find_any())
         if anything_removed:
             self._execute(self._removals.unstage_removed())
             self._execute(self._removals.unstage_gone())
-        self._execute(self._rows.delete_older())
+        if anything_removed or self._removes or self._children:
+            self._execute(self._rows.delete_older())
         if anything_removed:
             self._execute(self._removals.forget_staged())
 
@@ -188,7 +199,7 @@ class _Merger:
         """
         rows = children.rows
         self._execute(children.delete_strays(deleted=self._removes))
-        self._execute(rows.delete_duplicates())
+        self._delete_duplicates(rows)
         updated = self._execute(self._rows.update_read_at(children.parents_of_missing()))
         self._execute(children.delete_missing())
         self._execute(rows.delete_older())

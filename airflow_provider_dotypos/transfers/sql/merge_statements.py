@@ -46,6 +46,14 @@ class TableStatements:
         """Count the staged rows."""
         return Statement(f"SELECT COUNT(*) FROM {self.staging}")
 
+    def find_duplicates(self, key: Sequence[str] | None = None) -> Statement:
+        """Look for a key of which several versions are staged.
+
+        :param key: by default the table's key.
+        """
+        columns = self.columns("s", key or self.table.key)
+        return Statement(f"SELECT 1 FROM {self.staging} AS s GROUP BY {columns} HAVING COUNT(*) > 1 LIMIT 1")
+
     def delete_duplicates(self, key: Sequence[str] | None = None) -> Statement:
         """Delete all staged versions of a key but the newest.
 
@@ -71,13 +79,14 @@ class TableStatements:
         return self.unstage(f"SELECT {self.row('s')} FROM {self.staging} AS s WHERE {self.is_deleted('s')}")
 
     def update_changed(self) -> Statement:
-        """Update the rows that staged ones differ from: after `delete_older` none of these is older."""
+        """Update the rows that staged ones differ from and aren't older than."""
         changed = self.differs("t", "s")
         values = {name: self.column("s", name) for name in self.table.names if name not in self.table.key}
         if (removed := self.table.removed) is not None:
             changed += f" OR ({self.column('t', removed)} IS NULL) = {self.is_deleted('s')}"
             values[removed] = self._removed_at(f"COALESCE({self.column('t', removed)}, {self.column('s', READ_AT)})")
-        return self._update(f"({changed})", values)
+        older = newer(self.version("t"), self.version("s"))
+        return self._update(f"({changed}) AND ({older}) IS NOT TRUE", values)
 
     def update_read_at(self, keys: str) -> Statement:
         """Note when rows were read, of which nothing else is to be updated.
@@ -200,15 +209,15 @@ class ChildStatements:
 
         :param deleted: whether to delete those that the API shows as deleted, too, and those of such parents.
         """
-        brought = (
-            f"SELECT 1 FROM {self.parents.staging} AS p WHERE {self._below('s')} AND "
-            f"{self.parents.column('p', READ_AT)} = {self.rows.column('s', READ_AT)}"
-        )
-        stray = f"NOT EXISTS ({brought})"
-        if deleted:
-            stray = f"NOT EXISTS ({brought} AND NOT {self.parents.is_deleted('p')}) OR {self.rows.is_deleted('s')}"
         rows = self.rows
-        return rows.unstage(f"SELECT {rows.row('s')} FROM {rows.staging} AS s WHERE {stray}")
+        brought = f"{self._below('s')} AND {self.parents.column('p', READ_AT)} = {rows.column('s', READ_AT)}"
+        if deleted:
+            brought += f" AND NOT {self.parents.is_deleted('p')}"
+        staged = f"SELECT {rows.row('s')} FROM {rows.staging} AS s WHERE "
+        strays = f"{staged}NOT EXISTS (SELECT 1 FROM {self.parents.staging} AS p WHERE {brought})"
+        if deleted:  # not by OR, which would look for the parent of each child one by one
+            strays += f" UNION ALL {staged}{rows.is_deleted('s')}"
+        return rows.unstage(strays)
 
     def delete_missing(self) -> Statement:
         """Delete the children of staged parents that aren't staged themselves."""

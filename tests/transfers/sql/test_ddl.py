@@ -1,4 +1,4 @@
-"""Tables are made ready on real databases, or refused for all reasons at once (`ddl`, `existing`, `reflection`)."""
+"""Tables are made ready on real databases, or refused (`ddl`, `existing`, `reflection`, `own_tables`)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from airflow_provider_dotypos.transfers.sql.database import Database
 from airflow_provider_dotypos.transfers.sql.ddl import prepare
 from airflow_provider_dotypos.transfers.sql.dialects.sqlite import Sqlite
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
+from airflow_provider_dotypos.transfers.sql.merge import lock_tables
 from airflow_provider_dotypos.transfers.sql.names import OURS
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingType
 from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
-from tests.transfers.sql.databases import Warehouse
+from tests.transfers.sql.databases import MariaDb, Warehouse
 from tests.transfers.sql.test_tables import table_of
 
 EVERYTHING = {"create": True, "alter": True, "indexes": True}
@@ -112,6 +113,8 @@ def test_columns_are_added_at_the_end_and_views_stay(warehouse: Warehouse) -> No
     assert existing_table("tags_live").names == names
     assert all(column.nullable for column in existing_table("tags").columns[-3:])
     assert warehouse.rows("SELECT id FROM mine") == warehouse.rows("SELECT id FROM tags_live") == [(7,)]
+    warehouse.execute(f"UPDATE {table} SET _removed_at = '2026-01-02'")
+    assert warehouse.rows("SELECT id FROM tags_live") == []
     assert not [change for change in changes if change.startswith(("DROP TABLE", "DROP COLUMN"))]
     assert make_ready(whole) == []
     assert make_ready(narrow) == []  # what a load doesn't fill may be there
@@ -212,7 +215,7 @@ def test_a_table_that_is_missing_is_named_if_it_may_not_be_created(warehouse: Wa
 
 def test_a_view_is_no_table(warehouse: Warehouse) -> None:
     warehouse.execute("CREATE TABLE t (id INTEGER)", "CREATE VIEW tags AS SELECT id FROM t")
-    with pytest.raises(DotyposInputError, match=r"tags.: it is a view, not a table\n"):
+    with pytest.raises(DotyposInputError, match=r"tags.: it isn't a table\n"):
         make_ready(table_of("tags"))
 
 
@@ -237,25 +240,17 @@ def test_a_schema_that_does_not_exist_is_named(warehouse: Warehouse) -> None:
     assert warehouse.tables() == set()
 
 
-#: Names that only a quoted name can be, and what would break out of quotes.
+#: A reserved word, what would break out of quotes or be taken for a parameter, letters of two bytes, and 63 bytes.
 ODD_NAMES = [
     "order",
-    "Sales 2026",
-    'a"b`c',
+    "a\"b`c'd; DROP TABLE victim; -- %s ? :x %(y)s",
     "prodej_žluťoučký_kůň",
-    "x%s?:y%(z)s",
-    "t; DROP TABLE victim; --",
-    '"; DROP TABLE victim; --',
-    "`; DROP TABLE victim; -- ",
-    "'; DROP TABLE victim; --",
     "n" * 63,
-    "ž" * 29,
 ]
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_odd_names_are_names_like_others(warehouse: Warehouse, name: str) -> None:
-    name = name.rstrip()
     warehouse.execute("CREATE TABLE victim (id INTEGER)")
     table = table_of("tags", name=name)
     make_ready(table)
@@ -267,7 +262,7 @@ def test_odd_names_are_names_like_others(warehouse: Warehouse, name: str) -> Non
     assert existing_table(name).names == (*table.names, name)
 
 
-@pytest.mark.parametrize("name", ["orders", "Sales 2026", 'x"; DROP TABLE victim; --', "x%s?"])
+@pytest.mark.parametrize("name", ODD_NAMES[:2])
 def test_odd_names_of_schemas_are_names_like_others(warehouse: Warehouse, name: str) -> None:
     if warehouse.kind == "sqlite":
         pytest.skip("a file of SQLite has one schema")
@@ -320,17 +315,6 @@ def test_tasks_that_begin_at_once_create_each_table_once(warehouse: Warehouse) -
 
 
 # PostgreSQL's roles and what else only it has -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def role(postgres: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A role of its own, which Airflow connects as. It may use the schema, and create nothing there."""
-    (schema,) = postgres.rows("SELECT current_schema()")[0]
-    role = f"loader_{schema}"
-    postgres.execute(f"CREATE ROLE {role} LOGIN", f"GRANT USAGE ON SCHEMA {schema} TO {role}")
-    replace(postgres, connection={**postgres.connection, "login": role}).store(monkeypatch)
-    yield role
-    postgres.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
 def test_a_role_that_may_create_nothing_loads_into_tables_that_exist(
@@ -398,6 +382,50 @@ def test_what_would_lose_rows_in_postgresql_is_refused(postgres: Warehouse, chan
     postgres.execute("DROP VIEW tags_live", change)
     with pytest.raises(DotyposInputError, match=fault):
         make_ready(table_of("tags"))
+
+
+def test_a_task_that_adds_columns_waits_for_a_merge_without_holding_up_readers(postgres: Warehouse) -> None:
+    whole = table_of("tags", deletes="mark")
+    make_ready(table_of("tags", deletes="keep"))
+    with closing(Database.of("warehouse", 2)) as database, database.transaction() as merging:
+        lock_tables(merging, database.dialect, [whole], None)
+        merging.execute("UPDATE tags SET name = 'a'")
+        adding = threading.Thread(target=make_ready, args=[whole])
+        adding.start()
+        while not postgres.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"):
+            assert adding.is_alive()
+        assert postgres.rows("SELECT count(*) FROM tags") == [(0,)]
+        assert postgres.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'") == []
+    adding.join()
+    assert "_removed_at" in existing_table("tags").names
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("ALTER TABLE tags ENGINE = MyISAM", "its engine MyISAM has no transactions"),
+        ("ALTER TABLE tags CONVERT TO CHARACTER SET latin1", "longtext character set latin1, which doesn't hold all"),
+        ("ALTER TABLE tags MODIFY id bigint unsigned NOT NULL", "unsigned, which doesn't hold all of bigint"),
+        ("CREATE UNIQUE INDEX part ON tags (name(5))", r"unique key part over \(.name.\) must go"),
+    ],
+)
+def test_what_would_lose_rows_in_mysql_is_refused(
+    mariadb_of_session: MariaDb, monkeypatch: pytest.MonkeyPatch, change: str, fault: str
+) -> None:
+    mysql = mariadb_of_session.warehouse()
+    mysql.store(monkeypatch)
+    make_ready(table_of("tags"))
+    mysql.execute(change)
+    with pytest.raises(DotyposInputError, match=fault):
+        make_ready(table_of("tags"))
+
+
+def test_a_table_of_versions_and_one_of_rows_are_not_taken_for_each_other(warehouse: Warehouse) -> None:
+    make_ready(table_of("tags"), table_of("orders", versions=True))
+    with pytest.raises(DotyposInputError, match=r"no unique key over \(.cloud_id., .id., ._read_at.\)\n.* must go"):
+        make_ready(table_of("tags", versions=True))
+    with pytest.raises(DotyposInputError, match=r"no unique key over \(.cloud_id., .id.\)\n"):
+        make_ready(table_of("orders"))
 
 
 def test_our_own_tables_lie_in_the_schema_of_staging_and_the_parts_are_as_lasting_as_staging(

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,7 +44,8 @@ class Roles:
 
     def run(self, beginning: str) -> None:
         """Run the guide's block that begins like this."""
-        (block,) = (text for text in re.findall(r"^```sql\n(.*?)^```", GUIDE, re.M | re.S) if text.startswith(beginning))
+        blocks = re.findall(r"^```sql\n(.*?)^```", GUIDE, re.M | re.S)
+        (block,) = (text for text in blocks if text.startswith(beginning))
         self.admin.execute(self.own(block))
 
     def connect(self, role: str, schema: str = "public") -> Warehouse:
@@ -88,8 +90,8 @@ def test_the_roles_of_the_guide_load_and_read(sandbox: Sandbox, roles: Roles) ->
 def test_an_audit_reads_what_the_loads_were(sandbox: Sandbox, postgres: Warehouse) -> None:
     loaded = load(START)
     (query,) = re.findall(r"^SELECT target.*?;", GUIDE, re.M | re.S)
-    ((target, _, until, rows, inserted, *_),) = postgres.rows(query)
-    assert (target.rpartition(".")[2], until, rows, inserted) == ("orders", START, loaded["rows"], loaded["rows"])
+    ((target, _, until, inserted, *_),) = postgres.rows(query)
+    assert (target, until, inserted) == ("orders", START, loaded["rows"])
 
 
 def test_a_table_that_was_dropped_is_loaded_from_the_beginning(sandbox: Sandbox, postgres: Warehouse) -> None:
@@ -106,7 +108,7 @@ def test_a_quiet_hour_of_orders_and_items_takes_three_requests(sandbox: Sandbox,
         operator = DotyposEntitiesToSqlOperator(
             task_id="load", entities="orders,order-items", conn_id="warehouse", settle=0
         )
-        operator.execute({"run_after": START + after})  # type: ignore[typeddict-unknown-key]
+        operator.execute({"dag_run": SimpleNamespace(run_after=START + after)})  # type: ignore[typeddict-item]
         return len(sandbox.requests)
 
     assert run(timedelta(0)) > 3

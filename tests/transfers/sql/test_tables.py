@@ -1,4 +1,4 @@
-"""The tables that an extraction fills, and their statements (`own_tables`, `dialects/base`)."""
+"""The tables that an extraction fills, and their statements (`dialects/base`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from airflow_provider_dotypos.transfers.sql.dialects.duckdb import DuckDb
 from airflow_provider_dotypos.transfers.sql.dialects.mysql import MySql
 from airflow_provider_dotypos.transfers.sql.dialects.postgres import Postgres
 from airflow_provider_dotypos.transfers.sql.dialects.sqlite import Sqlite
-from airflow_provider_dotypos.transfers.sql.own_tables import own_tables
 from airflow_provider_dotypos.transfers.sql.tables import Naming, SqlTable, snake, tables_of
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -115,6 +114,13 @@ def test_child_lists_have_tables_of_their_own(name: str | None, names: dict[str,
     assert list(tables) == ["orders", "order-items", "money-logs"]
 
 
+def test_child_lists_can_do_without_what_orders_their_changes_as_their_parents_decide() -> None:
+    selection = Selection.of("orders", cloud_id=1, include="orderItems", columns="orderItems.id", flatten=True)
+    tables = tables_of(selection, name=None, schema=None, naming="snake", deletes="keep")
+    assert [table.cursors for table in tables.values()] == [("version_date",), ()]
+    assert tables["order-items"].indexes == (("cloud_id", "order_id"),)
+
+
 def test_tables_that_are_joined_by_their_parent_have_an_index_for_it_however_they_are_loaded() -> None:
     assert table_of("order-items").indexes == (("version_date",), ("cloud_id", "order_id"))
     assert table_of("order-items", naming="api").indexes == (("versionDate",), ("_cloudId", "_orderId"))
@@ -148,12 +154,11 @@ def test_the_statements_are_those_that_were_looked_at(dialect: Dialect) -> None:
 
 
 def golden(dialect: Dialect) -> str:
-    """Return the statements that create some tables and our own."""
+    """Return the statements that create some tables."""
     tables = [replace(table_of(entity), schema="dotypos") for entity in ENTITIES]
     statements: list[str] = []
-    for table in (*own_tables(None), *tables):
-        statements += create_statements(dialect, table, indexes=True)
     for table in tables:
+        statements += create_statements(dialect, table, indexes=True)
         statements += view_statements(dialect, table, table.names)
     return "".join(f"{statement};\n" for statement in statements)
 

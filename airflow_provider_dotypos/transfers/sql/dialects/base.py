@@ -59,6 +59,12 @@ class Dialect(ABC):
     title: ClassVar[str]
     #: The package's extra with all that it needs.
     extra: ClassVar[str]
+    #: What URIs of tables begin with, in assets.
+    scheme: ClassVar[str]
+    #: The server's usual port; ``None`` where there is no server.
+    port: ClassVar[int | None] = None
+    #: The query of the database's name, or of its file's path, and of the schema of tables that name none.
+    location: ClassVar[str]
     #: How long a name may be, see `length`; ``None``: as long as it likes.
     longest_name: ClassVar[int | None]
     #: What the length of a name counts.
@@ -270,6 +276,8 @@ class Dialect(ABC):
 
     # Merging: merge.py
 
+    #: What begins a merge.
+    begin_merge: ClassVar[tuple[str, ...]] = ()
     #: The column by which a row of a staging table is known, even if another one holds the same.
     row_id: ClassVar[str] = "rowid"
 

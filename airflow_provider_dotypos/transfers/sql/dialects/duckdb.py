@@ -21,6 +21,8 @@ class DuckDb(Dialect):
 
     title = "DuckDB"
     extra = "duckdb"
+    scheme = "duckdb"
+    location = "SELECT path, current_schema() FROM duckdb_databases() WHERE database_name = current_database()"
     longest_name = None
     transactional_ddl = True
     mark = "?"

@@ -28,6 +28,9 @@ class MySql(Dialect):
 
     title = "MySQL"
     extra = "mysql"
+    scheme = "mysql"
+    port = 3306
+    location = "SELECT database()"
     longest_name = 64
     counts = "characters"
     transactional_ddl = False

@@ -27,8 +27,15 @@ class Postgres(Dialect):
 
     title = "PostgreSQL"
     extra = "postgres"
+    scheme = "postgres"
+    port = 5432
+    location = "SELECT current_database(), current_schema()"
     longest_name = 63
     transactional_ddl = True
+    # By default a join of 10,000 rows would go to disk. This setting ends with the transaction.
+    begin_merge = (
+        "SELECT set_config('work_mem', '64MB', true) WHERE pg_size_bytes(current_setting('work_mem')) < 67108864",
+    )
     row_id = "ctid"
     begin = ("BEGIN ISOLATION LEVEL READ COMMITTED",)
     types: ClassVar[Mapping[SqlKind, str]] = {

@@ -27,6 +27,8 @@ class Sqlite(Dialect):
 
     title = "SQLite"
     extra = "sqlite"
+    scheme = "sqlite"
+    location = "SELECT file FROM pragma_database_list WHERE name = 'main'"
     longest_name = None
     exact_sums = False
     transactional_ddl = True

@@ -1,51 +1,3 @@
-CREATE TABLE IF NOT EXISTS `_dotypos_loads` (
-  `load_id` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-  `target` longtext,
-  `entity` longtext,
-  `cloud_id` bigint,
-  `shape` longtext,
-  `since` datetime(6),
-  `until` datetime(6),
-  `mode` longtext,
-  `rows` bigint,
-  `inserted` bigint,
-  `updated` bigint,
-  `removed` bigint,
-  `misfits` longtext,
-  `requests` bigint,
-  `run_id` longtext,
-  `try_number` int,
-  `package_version` longtext,
-  `begun_at` datetime(6),
-  `loaded_at` datetime(6),
-  PRIMARY KEY (`load_id`)
-) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
-CREATE TABLE IF NOT EXISTS `_dotypos_parts` (
-  `load_id` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
-  `stream` longtext,
-  `parent` longtext,
-  `low` bigint,
-  `high` bigint,
-  `rows` bigint,
-  `attempt` longtext
-) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
-CREATE TABLE IF NOT EXISTS `_dotypos_removed` (
-  `target` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-  `cloud_id` bigint NOT NULL,
-  `parent_id` bigint NOT NULL,
-  `id` bigint NOT NULL,
-  `cursor_1` datetime(6),
-  `cursor_2` datetime(6),
-  `read_at` datetime(6),
-  `absent` boolean,
-  `load_id` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
-  PRIMARY KEY (`target`, `cloud_id`, `parent_id`, `id`)
-) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
-CREATE TABLE IF NOT EXISTS `_dotypos_state` (
-  `key` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-  `value` longtext,
-  PRIMARY KEY (`key`)
-) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 CREATE TABLE IF NOT EXISTS `dotypos`.`orders` (
   `cloud_id` bigint NOT NULL COMMENT 'the cloud''s id',
   `id` bigint NOT NULL COMMENT 'field id',
@@ -96,6 +48,7 @@ CREATE TABLE IF NOT EXISTS `dotypos`.`orders` (
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 CREATE INDEX `version_date` ON `dotypos`.`orders` (`version_date`);
 ALTER TABLE `dotypos`.`orders` COMMENT = 'orders of Dotypos: https://docs.api.dotypos.com/entity/order';
+CREATE OR REPLACE VIEW `dotypos`.`orders_live` AS SELECT `cloud_id`, `id`, `branch_id`, `course_id`, `customer_id`, `eet_subject_id`, `employee_id`, `related_invoice_id`, `related_order_id`, `seller_id`, `source_order_id`, `table_id`, `bkp`, `canceled_date`, `completed`, `created`, `currency`, `document_number`, `document_type`, `external_id`, `fik`, `flags`, `guest_count`, `item_count`, `location_accuracy`, `location_date`, `location_latitude`, `location_longitude`, `merchant_print_data`, `note`, `paid`, `parked`, `pkp`, `points`, `print_data`, `status`, `tags`, `tip_amount`, `total_value_rounded`, `updated`, `version_date`, `_read_at`, `_load_id`, `_unknown`, `_removed_at` FROM `dotypos`.`orders` WHERE `_removed_at` IS NULL;
 CREATE TABLE IF NOT EXISTS `dotypos`.`order_items` (
   `cloud_id` bigint NOT NULL COMMENT 'the cloud''s id',
   `id` bigint NOT NULL COMMENT 'field id',
@@ -150,6 +103,7 @@ CREATE TABLE IF NOT EXISTS `dotypos`.`order_items` (
 CREATE INDEX `version_date` ON `dotypos`.`order_items` (`version_date`);
 CREATE INDEX `cloud_id_order_id` ON `dotypos`.`order_items` (`cloud_id`, `order_id`);
 ALTER TABLE `dotypos`.`order_items` COMMENT = 'order-items of Dotypos: https://docs.api.dotypos.com/entity/order-item';
+CREATE OR REPLACE VIEW `dotypos`.`order_items_live` AS SELECT `cloud_id`, `id`, `branch_id`, `category_id`, `course_id`, `customer_id`, `eet_subject_id`, `employee_id`, `order_id`, `product_id`, `related_order_item_id`, `seller_id`, `alternative_name`, `billed_unit_price_with_vat`, `billed_unit_price_without_vat`, `canceled_date`, `completed`, `created`, `currency`, `discount_percent`, `discount_permitted`, `ean`, `flags`, `name`, `note`, `on_sale`, `order_item_customizations`, `packaging`, `parked`, `points`, `preparation_duration`, `quantity`, `stock_deduct`, `subtitle`, `tags`, `total_price_with_vat`, `total_price_without_vat`, `unit`, `unit_price_with_vat`, `unit_price_without_vat`, `unit_purchase_price`, `updated`, `vat`, `version_date`, `_read_at`, `_load_id`, `_unknown`, `_removed_at` FROM `dotypos`.`order_items` WHERE `_removed_at` IS NULL;
 CREATE TABLE IF NOT EXISTS `dotypos`.`products` (
   `cloud_id` bigint NOT NULL COMMENT 'the cloud''s id',
   `id` bigint NOT NULL COMMENT 'field id',
@@ -218,6 +172,7 @@ CREATE TABLE IF NOT EXISTS `dotypos`.`products` (
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 CREATE INDEX `version_date` ON `dotypos`.`products` (`version_date`);
 ALTER TABLE `dotypos`.`products` COMMENT = 'products of Dotypos: https://docs.api.dotypos.com/entity/product';
+CREATE OR REPLACE VIEW `dotypos`.`products_live` AS SELECT `cloud_id`, `id`, `category_id`, `default_course_id`, `eet_subject_id`, `supplier_id`, `allergens`, `alternative_name`, `created`, `currency`, `deleted`, `delivery_note_ids`, `description`, `discount_percent`, `discount_permitted`, `display`, `ean`, `external_id`, `external_ids`, `features`, `flags`, `hex_color`, `image_url`, `margin`, `margin_min`, `min_customer_age`, `modified_by`, `name`, `notes`, `on_sale`, `package_item`, `packaging`, `packaging_measurement`, `packaging_price_with_vat`, `plu`, `points`, `preparation_duration`, `price_in_points`, `price_with_vat`, `price_with_vat_b`, `price_with_vat_c`, `price_with_vat_d`, `price_with_vat_e`, `price_without_vat`, `purchase_price_without_vat`, `recipe`, `requires_price_entry`, `sort_order`, `stock_deduct`, `stock_overdraft`, `subtitle`, `supplier_product_code`, `tags`, `translated_description`, `translated_name`, `unit`, `unit_measurement`, `vat`, `version_date`, `_read_at`, `_load_id`, `_unknown`, `_removed_at` FROM `dotypos`.`products` WHERE `deleted` IS NOT TRUE AND `_removed_at` IS NULL;
 CREATE TABLE IF NOT EXISTS `dotypos`.`warehouse_products` (
   `cloud_id` bigint NOT NULL COMMENT 'the cloud''s id',
   `id` bigint NOT NULL COMMENT 'field id',
@@ -289,6 +244,7 @@ CREATE TABLE IF NOT EXISTS `dotypos`.`warehouse_products` (
 CREATE INDEX `stock_status_versiondate` ON `dotypos`.`warehouse_products` (`stock_status_versiondate`);
 CREATE INDEX `version_date` ON `dotypos`.`warehouse_products` (`version_date`);
 ALTER TABLE `dotypos`.`warehouse_products` COMMENT = 'warehouse-products of Dotypos: https://docs.api.dotypos.com/entity/warehouse';
+CREATE OR REPLACE VIEW `dotypos`.`warehouse_products_live` AS SELECT `cloud_id`, `id`, `category_id`, `default_course_id`, `eet_subject_id`, `supplier_id`, `allergens`, `alternative_name`, `currency`, `deleted`, `delivery_note_ids`, `description`, `discount_percent`, `discount_permitted`, `display`, `ean`, `external_id`, `external_ids`, `features`, `flags`, `hex_color`, `image_url`, `margin`, `margin_min`, `min_customer_age`, `modified_by`, `name`, `notes`, `on_sale`, `package_item`, `packaging`, `packaging_measurement`, `packaging_price_with_vat`, `plu`, `points`, `preparation_duration`, `price_in_points`, `price_with_vat`, `price_with_vat_b`, `price_with_vat_c`, `price_with_vat_d`, `price_with_vat_e`, `price_without_vat`, `purchase_price_without_vat`, `recipe`, `requires_price_entry`, `sort_order`, `stock_deduct`, `stock_overdraft`, `subtitle`, `supplier_product_code`, `tags`, `translated_description`, `translated_name`, `unit`, `unit_measurement`, `vat`, `version_date`, `warehouse_id`, `stock_quantity_status`, `stock_status_versiondate`, `_read_at`, `_load_id`, `_unknown`, `_removed_at` FROM `dotypos`.`warehouse_products` WHERE `deleted` IS NOT TRUE AND `_removed_at` IS NULL;
 CREATE TABLE IF NOT EXISTS `dotypos`.`clouds` (
   `cloud_id` bigint NOT NULL COMMENT 'the cloud''s id',
   `id` bigint NOT NULL COMMENT 'field id',
@@ -307,6 +263,7 @@ CREATE TABLE IF NOT EXISTS `dotypos`.`clouds` (
   PRIMARY KEY (`cloud_id`, `id`)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 ALTER TABLE `dotypos`.`clouds` COMMENT = 'clouds of Dotypos: https://docs.api.dotypos.com/entity/cloud';
+CREATE OR REPLACE VIEW `dotypos`.`clouds_live` AS SELECT `cloud_id`, `id`, `1_click_id`, `company_id`, `country`, `deleted`, `expired`, `name`, `restricted`, `segment`, `_read_at`, `_load_id`, `_unknown`, `_removed_at` FROM `dotypos`.`clouds` WHERE `deleted` IS NOT TRUE AND `_removed_at` IS NULL;
 CREATE TABLE IF NOT EXISTS `dotypos`.`portions` (
   `cloud_id` bigint NOT NULL COMMENT 'the cloud''s id',
   `id` bigint NOT NULL COMMENT 'field id',
@@ -322,9 +279,4 @@ CREATE TABLE IF NOT EXISTS `dotypos`.`portions` (
   PRIMARY KEY (`cloud_id`, `id`)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 ALTER TABLE `dotypos`.`portions` COMMENT = 'portions of Dotypos: https://docs.api.dotypos.com/entity/portion';
-CREATE OR REPLACE VIEW `dotypos`.`orders_live` AS SELECT `cloud_id`, `id`, `branch_id`, `course_id`, `customer_id`, `eet_subject_id`, `employee_id`, `related_invoice_id`, `related_order_id`, `seller_id`, `source_order_id`, `table_id`, `bkp`, `canceled_date`, `completed`, `created`, `currency`, `document_number`, `document_type`, `external_id`, `fik`, `flags`, `guest_count`, `item_count`, `location_accuracy`, `location_date`, `location_latitude`, `location_longitude`, `merchant_print_data`, `note`, `paid`, `parked`, `pkp`, `points`, `print_data`, `status`, `tags`, `tip_amount`, `total_value_rounded`, `updated`, `version_date`, `_read_at`, `_load_id`, `_unknown`, `_removed_at` FROM `dotypos`.`orders` WHERE `_removed_at` IS NULL;
-CREATE OR REPLACE VIEW `dotypos`.`order_items_live` AS SELECT `cloud_id`, `id`, `branch_id`, `category_id`, `course_id`, `customer_id`, `eet_subject_id`, `employee_id`, `order_id`, `product_id`, `related_order_item_id`, `seller_id`, `alternative_name`, `billed_unit_price_with_vat`, `billed_unit_price_without_vat`, `canceled_date`, `completed`, `created`, `currency`, `discount_percent`, `discount_permitted`, `ean`, `flags`, `name`, `note`, `on_sale`, `order_item_customizations`, `packaging`, `parked`, `points`, `preparation_duration`, `quantity`, `stock_deduct`, `subtitle`, `tags`, `total_price_with_vat`, `total_price_without_vat`, `unit`, `unit_price_with_vat`, `unit_price_without_vat`, `unit_purchase_price`, `updated`, `vat`, `version_date`, `_read_at`, `_load_id`, `_unknown`, `_removed_at` FROM `dotypos`.`order_items` WHERE `_removed_at` IS NULL;
-CREATE OR REPLACE VIEW `dotypos`.`products_live` AS SELECT `cloud_id`, `id`, `category_id`, `default_course_id`, `eet_subject_id`, `supplier_id`, `allergens`, `alternative_name`, `created`, `currency`, `deleted`, `delivery_note_ids`, `description`, `discount_percent`, `discount_permitted`, `display`, `ean`, `external_id`, `external_ids`, `features`, `flags`, `hex_color`, `image_url`, `margin`, `margin_min`, `min_customer_age`, `modified_by`, `name`, `notes`, `on_sale`, `package_item`, `packaging`, `packaging_measurement`, `packaging_price_with_vat`, `plu`, `points`, `preparation_duration`, `price_in_points`, `price_with_vat`, `price_with_vat_b`, `price_with_vat_c`, `price_with_vat_d`, `price_with_vat_e`, `price_without_vat`, `purchase_price_without_vat`, `recipe`, `requires_price_entry`, `sort_order`, `stock_deduct`, `stock_overdraft`, `subtitle`, `supplier_product_code`, `tags`, `translated_description`, `translated_name`, `unit`, `unit_measurement`, `vat`, `version_date`, `_read_at`, `_load_id`, `_unknown`, `_removed_at` FROM `dotypos`.`products` WHERE `deleted` IS NOT TRUE AND `_removed_at` IS NULL;
-CREATE OR REPLACE VIEW `dotypos`.`warehouse_products_live` AS SELECT `cloud_id`, `id`, `category_id`, `default_course_id`, `eet_subject_id`, `supplier_id`, `allergens`, `alternative_name`, `currency`, `deleted`, `delivery_note_ids`, `description`, `discount_percent`, `discount_permitted`, `display`, `ean`, `external_id`, `external_ids`, `features`, `flags`, `hex_color`, `image_url`, `margin`, `margin_min`, `min_customer_age`, `modified_by`, `name`, `notes`, `on_sale`, `package_item`, `packaging`, `packaging_measurement`, `packaging_price_with_vat`, `plu`, `points`, `preparation_duration`, `price_in_points`, `price_with_vat`, `price_with_vat_b`, `price_with_vat_c`, `price_with_vat_d`, `price_with_vat_e`, `price_without_vat`, `purchase_price_without_vat`, `recipe`, `requires_price_entry`, `sort_order`, `stock_deduct`, `stock_overdraft`, `subtitle`, `supplier_product_code`, `tags`, `translated_description`, `translated_name`, `unit`, `unit_measurement`, `vat`, `version_date`, `warehouse_id`, `stock_quantity_status`, `stock_status_versiondate`, `_read_at`, `_load_id`, `_unknown`, `_removed_at` FROM `dotypos`.`warehouse_products` WHERE `deleted` IS NOT TRUE AND `_removed_at` IS NULL;
-CREATE OR REPLACE VIEW `dotypos`.`clouds_live` AS SELECT `cloud_id`, `id`, `1_click_id`, `company_id`, `country`, `deleted`, `expired`, `name`, `restricted`, `segment`, `_read_at`, `_load_id`, `_unknown`, `_removed_at` FROM `dotypos`.`clouds` WHERE `deleted` IS NOT TRUE AND `_removed_at` IS NULL;
 CREATE OR REPLACE VIEW `dotypos`.`portions_live` AS SELECT `cloud_id`, `id`, `portion`, `price`, `display`, `deleted`, `version_date`, `_read_at`, `_load_id`, `_unknown`, `_removed_at` FROM `dotypos`.`portions` WHERE `deleted` IS NOT TRUE AND `_removed_at` IS NULL;

@@ -1,51 +1,3 @@
-CREATE TABLE IF NOT EXISTS "_dotypos_loads" (
-  "load_id" TEXT NOT NULL,
-  "target" TEXT,
-  "entity" TEXT,
-  "cloud_id" BIGINT,
-  "shape" TEXT,
-  "since" TEXT,
-  "until" TEXT,
-  "mode" TEXT,
-  "rows" BIGINT,
-  "inserted" BIGINT,
-  "updated" BIGINT,
-  "removed" BIGINT,
-  "misfits" TEXT,
-  "requests" BIGINT,
-  "run_id" TEXT,
-  "try_number" INTEGER,
-  "package_version" TEXT,
-  "begun_at" TEXT,
-  "loaded_at" TEXT,
-  PRIMARY KEY ("load_id")
-);
-CREATE TABLE IF NOT EXISTS "_dotypos_parts" (
-  "load_id" TEXT,
-  "stream" TEXT,
-  "parent" TEXT,
-  "low" BIGINT,
-  "high" BIGINT,
-  "rows" BIGINT,
-  "attempt" TEXT
-);
-CREATE TABLE IF NOT EXISTS "_dotypos_removed" (
-  "target" TEXT NOT NULL,
-  "cloud_id" BIGINT NOT NULL,
-  "parent_id" BIGINT NOT NULL,
-  "id" BIGINT NOT NULL,
-  "cursor_1" TEXT,
-  "cursor_2" TEXT,
-  "read_at" TEXT,
-  "absent" BOOLEAN,
-  "load_id" TEXT,
-  PRIMARY KEY ("target", "cloud_id", "parent_id", "id")
-);
-CREATE TABLE IF NOT EXISTS "_dotypos_state" (
-  "key" TEXT NOT NULL,
-  "value" TEXT,
-  PRIMARY KEY ("key")
-);
 CREATE TABLE IF NOT EXISTS "dotypos"."orders" (
   "cloud_id" BIGINT NOT NULL,
   "id" BIGINT NOT NULL,
@@ -95,6 +47,8 @@ CREATE TABLE IF NOT EXISTS "dotypos"."orders" (
   PRIMARY KEY ("cloud_id", "id")
 );
 CREATE INDEX IF NOT EXISTS "dotypos"."orders_version_date_idx" ON "orders" ("version_date");
+DROP VIEW IF EXISTS "dotypos"."orders_live";
+CREATE VIEW "dotypos"."orders_live" AS SELECT "cloud_id", "id", "branch_id", "course_id", "customer_id", "eet_subject_id", "employee_id", "related_invoice_id", "related_order_id", "seller_id", "source_order_id", "table_id", "bkp", "canceled_date", "completed", "created", "currency", "document_number", "document_type", "external_id", "fik", "flags", "guest_count", "item_count", "location_accuracy", "location_date", "location_latitude", "location_longitude", "merchant_print_data", "note", "paid", "parked", "pkp", "points", "print_data", "status", "tags", "tip_amount", "total_value_rounded", "updated", "version_date", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."orders" WHERE "_removed_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "dotypos"."order_items" (
   "cloud_id" BIGINT NOT NULL,
   "id" BIGINT NOT NULL,
@@ -148,6 +102,8 @@ CREATE TABLE IF NOT EXISTS "dotypos"."order_items" (
 );
 CREATE INDEX IF NOT EXISTS "dotypos"."order_items_version_date_idx" ON "order_items" ("version_date");
 CREATE INDEX IF NOT EXISTS "dotypos"."order_items_cloud_id_order_id_idx" ON "order_items" ("cloud_id", "order_id");
+DROP VIEW IF EXISTS "dotypos"."order_items_live";
+CREATE VIEW "dotypos"."order_items_live" AS SELECT "cloud_id", "id", "branch_id", "category_id", "course_id", "customer_id", "eet_subject_id", "employee_id", "order_id", "product_id", "related_order_item_id", "seller_id", "alternative_name", "billed_unit_price_with_vat", "billed_unit_price_without_vat", "canceled_date", "completed", "created", "currency", "discount_percent", "discount_permitted", "ean", "flags", "name", "note", "on_sale", "order_item_customizations", "packaging", "parked", "points", "preparation_duration", "quantity", "stock_deduct", "subtitle", "tags", "total_price_with_vat", "total_price_without_vat", "unit", "unit_price_with_vat", "unit_price_without_vat", "unit_purchase_price", "updated", "vat", "version_date", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."order_items" WHERE "_removed_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "dotypos"."products" (
   "cloud_id" BIGINT NOT NULL,
   "id" BIGINT NOT NULL,
@@ -215,6 +171,8 @@ CREATE TABLE IF NOT EXISTS "dotypos"."products" (
   PRIMARY KEY ("cloud_id", "id")
 );
 CREATE INDEX IF NOT EXISTS "dotypos"."products_version_date_idx" ON "products" ("version_date");
+DROP VIEW IF EXISTS "dotypos"."products_live";
+CREATE VIEW "dotypos"."products_live" AS SELECT "cloud_id", "id", "category_id", "default_course_id", "eet_subject_id", "supplier_id", "allergens", "alternative_name", "created", "currency", "deleted", "delivery_note_ids", "description", "discount_percent", "discount_permitted", "display", "ean", "external_id", "external_ids", "features", "flags", "hex_color", "image_url", "margin", "margin_min", "min_customer_age", "modified_by", "name", "notes", "on_sale", "package_item", "packaging", "packaging_measurement", "packaging_price_with_vat", "plu", "points", "preparation_duration", "price_in_points", "price_with_vat", "price_with_vat_b", "price_with_vat_c", "price_with_vat_d", "price_with_vat_e", "price_without_vat", "purchase_price_without_vat", "recipe", "requires_price_entry", "sort_order", "stock_deduct", "stock_overdraft", "subtitle", "supplier_product_code", "tags", "translated_description", "translated_name", "unit", "unit_measurement", "vat", "version_date", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."products" WHERE "deleted" IS NOT TRUE AND "_removed_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "dotypos"."warehouse_products" (
   "cloud_id" BIGINT NOT NULL,
   "id" BIGINT NOT NULL,
@@ -285,6 +243,8 @@ CREATE TABLE IF NOT EXISTS "dotypos"."warehouse_products" (
 );
 CREATE INDEX IF NOT EXISTS "dotypos"."warehouse_products_stock_status_versiondate_idx" ON "warehouse_products" ("stock_status_versiondate");
 CREATE INDEX IF NOT EXISTS "dotypos"."warehouse_products_version_date_idx" ON "warehouse_products" ("version_date");
+DROP VIEW IF EXISTS "dotypos"."warehouse_products_live";
+CREATE VIEW "dotypos"."warehouse_products_live" AS SELECT "cloud_id", "id", "category_id", "default_course_id", "eet_subject_id", "supplier_id", "allergens", "alternative_name", "currency", "deleted", "delivery_note_ids", "description", "discount_percent", "discount_permitted", "display", "ean", "external_id", "external_ids", "features", "flags", "hex_color", "image_url", "margin", "margin_min", "min_customer_age", "modified_by", "name", "notes", "on_sale", "package_item", "packaging", "packaging_measurement", "packaging_price_with_vat", "plu", "points", "preparation_duration", "price_in_points", "price_with_vat", "price_with_vat_b", "price_with_vat_c", "price_with_vat_d", "price_with_vat_e", "price_without_vat", "purchase_price_without_vat", "recipe", "requires_price_entry", "sort_order", "stock_deduct", "stock_overdraft", "subtitle", "supplier_product_code", "tags", "translated_description", "translated_name", "unit", "unit_measurement", "vat", "version_date", "warehouse_id", "stock_quantity_status", "stock_status_versiondate", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."warehouse_products" WHERE "deleted" IS NOT TRUE AND "_removed_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "dotypos"."clouds" (
   "cloud_id" BIGINT NOT NULL,
   "id" BIGINT NOT NULL,
@@ -302,6 +262,8 @@ CREATE TABLE IF NOT EXISTS "dotypos"."clouds" (
   "_removed_at" TEXT,
   PRIMARY KEY ("cloud_id", "id")
 );
+DROP VIEW IF EXISTS "dotypos"."clouds_live";
+CREATE VIEW "dotypos"."clouds_live" AS SELECT "cloud_id", "id", "1_click_id", "company_id", "country", "deleted", "expired", "name", "restricted", "segment", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."clouds" WHERE "deleted" IS NOT TRUE AND "_removed_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "dotypos"."portions" (
   "cloud_id" BIGINT NOT NULL,
   "id" BIGINT NOT NULL,
@@ -316,15 +278,5 @@ CREATE TABLE IF NOT EXISTS "dotypos"."portions" (
   "_removed_at" TEXT,
   PRIMARY KEY ("cloud_id", "id")
 );
-DROP VIEW IF EXISTS "dotypos"."orders_live";
-CREATE VIEW "dotypos"."orders_live" AS SELECT "cloud_id", "id", "branch_id", "course_id", "customer_id", "eet_subject_id", "employee_id", "related_invoice_id", "related_order_id", "seller_id", "source_order_id", "table_id", "bkp", "canceled_date", "completed", "created", "currency", "document_number", "document_type", "external_id", "fik", "flags", "guest_count", "item_count", "location_accuracy", "location_date", "location_latitude", "location_longitude", "merchant_print_data", "note", "paid", "parked", "pkp", "points", "print_data", "status", "tags", "tip_amount", "total_value_rounded", "updated", "version_date", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."orders" WHERE "_removed_at" IS NULL;
-DROP VIEW IF EXISTS "dotypos"."order_items_live";
-CREATE VIEW "dotypos"."order_items_live" AS SELECT "cloud_id", "id", "branch_id", "category_id", "course_id", "customer_id", "eet_subject_id", "employee_id", "order_id", "product_id", "related_order_item_id", "seller_id", "alternative_name", "billed_unit_price_with_vat", "billed_unit_price_without_vat", "canceled_date", "completed", "created", "currency", "discount_percent", "discount_permitted", "ean", "flags", "name", "note", "on_sale", "order_item_customizations", "packaging", "parked", "points", "preparation_duration", "quantity", "stock_deduct", "subtitle", "tags", "total_price_with_vat", "total_price_without_vat", "unit", "unit_price_with_vat", "unit_price_without_vat", "unit_purchase_price", "updated", "vat", "version_date", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."order_items" WHERE "_removed_at" IS NULL;
-DROP VIEW IF EXISTS "dotypos"."products_live";
-CREATE VIEW "dotypos"."products_live" AS SELECT "cloud_id", "id", "category_id", "default_course_id", "eet_subject_id", "supplier_id", "allergens", "alternative_name", "created", "currency", "deleted", "delivery_note_ids", "description", "discount_percent", "discount_permitted", "display", "ean", "external_id", "external_ids", "features", "flags", "hex_color", "image_url", "margin", "margin_min", "min_customer_age", "modified_by", "name", "notes", "on_sale", "package_item", "packaging", "packaging_measurement", "packaging_price_with_vat", "plu", "points", "preparation_duration", "price_in_points", "price_with_vat", "price_with_vat_b", "price_with_vat_c", "price_with_vat_d", "price_with_vat_e", "price_without_vat", "purchase_price_without_vat", "recipe", "requires_price_entry", "sort_order", "stock_deduct", "stock_overdraft", "subtitle", "supplier_product_code", "tags", "translated_description", "translated_name", "unit", "unit_measurement", "vat", "version_date", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."products" WHERE "deleted" IS NOT TRUE AND "_removed_at" IS NULL;
-DROP VIEW IF EXISTS "dotypos"."warehouse_products_live";
-CREATE VIEW "dotypos"."warehouse_products_live" AS SELECT "cloud_id", "id", "category_id", "default_course_id", "eet_subject_id", "supplier_id", "allergens", "alternative_name", "currency", "deleted", "delivery_note_ids", "description", "discount_percent", "discount_permitted", "display", "ean", "external_id", "external_ids", "features", "flags", "hex_color", "image_url", "margin", "margin_min", "min_customer_age", "modified_by", "name", "notes", "on_sale", "package_item", "packaging", "packaging_measurement", "packaging_price_with_vat", "plu", "points", "preparation_duration", "price_in_points", "price_with_vat", "price_with_vat_b", "price_with_vat_c", "price_with_vat_d", "price_with_vat_e", "price_without_vat", "purchase_price_without_vat", "recipe", "requires_price_entry", "sort_order", "stock_deduct", "stock_overdraft", "subtitle", "supplier_product_code", "tags", "translated_description", "translated_name", "unit", "unit_measurement", "vat", "version_date", "warehouse_id", "stock_quantity_status", "stock_status_versiondate", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."warehouse_products" WHERE "deleted" IS NOT TRUE AND "_removed_at" IS NULL;
-DROP VIEW IF EXISTS "dotypos"."clouds_live";
-CREATE VIEW "dotypos"."clouds_live" AS SELECT "cloud_id", "id", "1_click_id", "company_id", "country", "deleted", "expired", "name", "restricted", "segment", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."clouds" WHERE "deleted" IS NOT TRUE AND "_removed_at" IS NULL;
 DROP VIEW IF EXISTS "dotypos"."portions_live";
 CREATE VIEW "dotypos"."portions_live" AS SELECT "cloud_id", "id", "portion", "price", "display", "deleted", "version_date", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."portions" WHERE "deleted" IS NOT TRUE AND "_removed_at" IS NULL;
