@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_dotypos._compat import fail_exception
+from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.exceptions import DotyposCancelledError, DotyposInputError, DotyposSalesReportError
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
-from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.transfers.manifest import CommittedSet
 from tests.sales.shops import SINCE, UNTIL, add_order, fill, ms
 
 Extract = Callable[..., dict[str, Any]]
@@ -124,6 +127,51 @@ def test_what_has_no_report_is_named(sandbox: Sandbox, branches: list[int], extr
     assert check(manifests=done["manifest"], branches=f"{branches[0]}, {branches[1]}")["agrees"]
 
 
+@pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
+def test_values_in_other_forms_count_and_what_cannot_be_read_differs(
+    sandbox: Sandbox, branches: list[int], extract: Extract, file_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.behaviour = Behaviour(nulls="omitted", numbers="number", timestamp_zone="+01:00")
+    shop, cloud = sandbox.shop, sandbox.cloud_ids[0]
+    shop.insert(cloud, "orders", {"completed": None, "versionDate": ms("2026-03-29T12:00"), "_branchId": branches[0]})
+    done = extract(file_format=file_format, **MARCH)
+    assert check(manifests=done["manifest"])["agrees"]
+    assert check(manifests=done["manifest"], count_canceled=False, on_difference="warn")["differences"]
+    rows = CommittedSet.rows
+
+    def odd(self: CommittedSet, table: str | None = None) -> Iterator[dict[str, Any]]:
+        first, *others = rows(self, table)
+        yield {**first, "totalValueRounded": "Jana", "flags": "Jana", "completed": "2026-03-29T12:00:00Z"}
+        yield {**first, "id": "1", "completed": "Jana", "_branchId": "Jana"}
+        yield {**first, "id": "2", "completed": "2026-03-29T12:00:00Z", "_branchId": "Jana", "versionDate": "Jana"}
+        yield from others
+
+    monkeypatch.setattr(CommittedSet, "rows", odd)
+    result = check(manifests=done["manifest"], count_canceled=False, on_difference="warn")
+    assert [found["branch_id"] for found in result["differences"]][-1] is None
+    assert "Jana" not in str(result)
+
+
+def test_a_report_like_an_empty_list_shows_no_sales(
+    sandbox: Sandbox, extract: Extract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether Dotypos answers so where nothing was sold is unknown. An empty list is answered so."""
+    request = DotyposHook.request
+
+    def without_sales(self: DotyposHook, method: str, path: str, **options: Any) -> Any:
+        if path.endswith("/sales-report"):
+            raise error_for(method, path, 404, {}, b"")
+        return request(self, method, path, **options)
+
+    done = extract(**MARCH)
+    monkeypatch.setattr(DotyposHook, "request", without_sales)
+    assert check(manifests=done["manifest"])["agrees"]
+    fill(sandbox.shop, sandbox.cloud_ids[0], orders=1)
+    sold = extract(overwrite=True, **MARCH)
+    found = check(manifests=sold["manifest"], on_difference="warn", max_reports=0)["differences"]
+    assert {difference["report"]["orders"] for difference in found} == {"0"}
+
+
 def test_without_a_span_the_last_whole_days_are_compared(
     sandbox: Sandbox, branches: list[int], extract: Extract
 ) -> None:
@@ -203,7 +251,7 @@ def test_bad_literals_are_refused_when_the_dag_is_parsed(arguments: dict[str, An
         ({"destination": "file:///nowhere/lake"}, "no committed set lies in .*/orders"),
         ({"destination": "file://{lake}", "cloud_id": 5}, "no committed set lies in .*/5/orders"),
         ({"manifests": "{manifest}", "entity": "order-items"}, "holds orders of cloud"),
-        ({"manifests": "{narrow}"}, "no field 'documentType' of orders"),
+        ({"manifests": "{narrow}"}, "holds no documentType, flags, paid of orders"),
     ],
     ids=str,
 )
