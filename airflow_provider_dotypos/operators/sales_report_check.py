@@ -67,8 +67,8 @@ class DotyposSalesReportCheckOperator(BaseOperator):
         Defaults to 1.
     :param timezone: IANA zone whose clocks count for business days. Defaults to ``Europe/Prague``. (templated)
     :param day_starts: time at which a business day begins, such as ``04:00``. Defaults to ``00:00``. (templated)
-    :param branches: ids of the branches to compare, comma-separated or a list. Defaults to all branches of the cloud
-        that aren't deleted, and those that have sales in the table or files. (templated)
+    :param branches: ids of the branches to compare: one, comma-separated ones, or a list. Defaults to all branches of
+        the cloud that aren't deleted, and those that have sales in the table or files. (templated)
     :param document_types: types of documents that count as sales, comma-separated or a list. Defaults to all but
         ``CASH_IN``, ``CASH_OUT``, ``EXTERNAL_INVOICE_PAYMENT`` and ``INVOICE_FROM_RECEIPTS``. (templated)
     :param count_canceled: whether cancelled orders and the documents that cancel them count. Defaults to ``True``.
@@ -122,7 +122,7 @@ class DotyposSalesReportCheckOperator(BaseOperator):
         days: int = 1,
         timezone: str = "Europe/Prague",
         day_starts: str = "00:00",
-        branches: str | Sequence[int | str] | None = None,
+        branches: int | str | Sequence[int | str] | None = None,
         document_types: str | Sequence[str] | None = None,
         count_canceled: bool = True,
         count_unpaid: bool = True,

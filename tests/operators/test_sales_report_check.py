@@ -15,12 +15,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 
 from airflow_provider_dotypos._compat import fail_exception
 from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.exceptions import DotyposCancelledError, DotyposInputError, DotyposSalesReportError
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
+from airflow_provider_dotypos.sales.arguments import read_branches
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.transfers.manifest import CommittedSet
 from tests.sales.shops import SINCE, UNTIL, add_order, fill, ms
@@ -125,6 +127,7 @@ def test_what_has_no_report_is_named(sandbox: Sandbox, branches: list[int], extr
     with pytest.raises(fail_exception(), match=f"branch {gone}, which Dotypos doesn't know, 2026-03-01 to 2026-03-31"):
         check(manifests=done["manifest"])
     assert check(manifests=done["manifest"], branches=f"{branches[0]}, {branches[1]}")["agrees"]
+    assert check(manifests=done["manifest"], branches=branches[0])["branches"] == 1
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
@@ -211,6 +214,17 @@ def test_templates_are_rendered_and_data_intervals_fit(sandbox: Sandbox, branche
     assert (result["days"], result["branches"], result["agrees"]) == (1, 1, True)
 
 
+def test_it_can_be_mapped_over_branches_and_days() -> None:
+    with DAG("d", schedule=None):
+        fixed = DotyposSalesReportCheckOperator.partial(task_id="branches", conn_id="warehouse", since="{{ ds }}")
+        branches = fixed.expand(branches=[1, 2], until=["{{ ts }}"])
+        days = DotyposSalesReportCheckOperator.partial(task_id="days", conn_id="warehouse").expand_kwargs(
+            [{"since": SINCE, "until": UNTIL}]
+        )
+    assert read_branches(branches.unmap({"branches": 2, "until": "{{ ts }}"}).branches) == {2}
+    assert days.unmap({"since": SINCE, "until": UNTIL}).until == UNTIL
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -231,7 +245,8 @@ def test_templates_are_rendered_and_data_intervals_fit(sandbox: Sandbox, branche
         ({"timezone": "Prague"}, "IANA"),
         ({"day_starts": "4 a.m."}, "day_starts must be a time"),
         ({"branches": "first"}, "an id in branches is a whole number"),
-        ({"branches": 5}, "branches must be ids"),
+        ({"branches": 5.0}, "branches must be ids"),
+        ({"branches": True}, "an id in branches is a whole number"),
         ({"cloud_id": "abc"}, "cloud_id must be the cloud's number"),
         ({"dotypos_conn_id": ""}, "dotypos_conn_id must be the id"),
     ],
