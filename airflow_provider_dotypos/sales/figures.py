@@ -92,10 +92,9 @@ class Figures:
         try:
             return self.of_report(report)
         except msgspec.MsgspecError:
-            # Its text isn't shown: a report names employees and customers.
-            raise DotyposResponseError(
-                f"answered with a sales report without figures of {self.entity.replace('-', ' ')}"
-            ) from None
+            pass
+        # Raised here, without the decoder's error: a report names employees and customers.
+        raise DotyposResponseError(f"answered with a sales report without figures of {self.entity.replace('-', ' ')}")
 
     def as_report(self, amounts: Amounts, report: Amounts) -> Amounts:
         """Return figures as a report would show them."""

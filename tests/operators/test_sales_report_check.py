@@ -116,6 +116,16 @@ def test_a_missing_order_is_found_by_its_day_with_few_requests(
     assert error.permanent
 
 
+def test_a_figure_that_agrees_is_named_as_it_is(sandbox: Sandbox, branches: list[int], extract: Extract) -> None:
+    cloud, shop = sandbox.cloud_ids[0], sandbox.shop
+    order = next(order for order in shop.rows(cloud, "orders") if order["documentType"] == "RECEIPT")
+    shop.update(cloud, "orders", order["id"], {"totalValueRounded": 5.0, "versionDate": ms("2026-04-02T00:00")})
+    done = extract(**MARCH)
+    shop.update(cloud, "orders", order["id"], {"totalValueRounded": 6.0})
+    with pytest.raises(fail_exception(), match=r": total \S+ instead of \S+ \(-1\), orders \d+\. Load the window"):
+        check(manifests=done["manifest"])
+
+
 def test_what_has_no_report_is_named(sandbox: Sandbox, branches: list[int], extract: Extract) -> None:
     cloud, rng = sandbox.cloud_ids[0], random.Random(2)
     gone = sandbox.shop.insert(cloud, "branches", {"id": branches[1] + 1})["id"]
