@@ -63,12 +63,17 @@ def window_query(since: int, until: int) -> dict[str, str]:
     return {"filter": f"versionDate|gteq|{since};versionDate|lt|{until}"}
 
 
-def measure(extract: Callable[[Job], None], url: str, rows: int, folder: Path) -> dict[str, float]:
+def measure(
+    extract: Callable[[Job], object], check: Callable[[Job], None], url: str, rows: int, folder: Path
+) -> dict[str, float]:
     """Run a contender and return its time, processor time and memory.
 
+    :param check: reads back what it has written.
     :raises AssertionError: if it didn't write each row once.
     """
-    extract(Job.first(PAGE, url, folder / "warm"))
+    warm = Job.first(PAGE, url, folder / "warm")
+    extract(warm)
+    check(warm)
     job = Job.first(rows, url, folder / "work")
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far was that of the imports
     baseline = _status("VmRSS")
@@ -161,9 +166,12 @@ def main() -> None:
     parser.add_argument("rows", type=int)
     parser.add_argument("folder", type=Path)
     asked = parser.parse_args()
-    module, _, name = asked.extract.partition(":")
-    extract = partial(getattr(importlib.import_module(module), name), **asked.options)
-    result = measure(extract, asked.url, asked.rows, asked.folder)
+    name, _, function = asked.extract.partition(":")
+    module = importlib.import_module(name)
+    extract = partial(getattr(module, function), **asked.options)
+    # Of those that write files, all are read back in one way.
+    read_back = partial(module.check, **asked.options) if "database" in asked.options else check
+    result = measure(extract, read_back, asked.url, asked.rows, asked.folder)
     (asked.folder / "result.json").write_text(json.dumps(result))
 
 

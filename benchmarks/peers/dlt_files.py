@@ -9,7 +9,7 @@ from benchmarks.child import Job, window_query
 from benchmarks.orders import PATH
 
 #: Settings of each run: no telemetry, and uncompressed files (jsonl is compressed otherwise).
-_SETTINGS = {
+SETTINGS = {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "RUNTIME__LOG_LEVEL": "ERROR",
     "NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true",
@@ -24,9 +24,8 @@ def extract(job: Job, windows: int = 1, file_format: str = "jsonl", settings: di
     :param windows: number of resources that the window is cut into, for extraction in parallel.
     :param settings: further settings, as dlt reads them from the environment.
     """
-    os.environ.update(_SETTINGS | {"DLT_DATA_DIR": f"{job.folder}-dlt"} | (settings or {}))
+    os.environ.update(SETTINGS | {"DLT_DATA_DIR": f"{job.folder}-dlt"} | (settings or {}))
     import dlt
-    from dlt.sources.rest_api import rest_api_source
 
     pipeline = dlt.pipeline(
         "orders",
@@ -34,6 +33,18 @@ def extract(job: Job, windows: int = 1, file_format: str = "jsonl", settings: di
         destination=dlt.destinations.filesystem(bucket_url=f"file://{job.folder}"),
         dataset_name="dotypos",
     )
+    orders = source(job, windows, write_disposition="append")
+    pipeline.run(orders, loader_file_format=file_format).raise_on_failed_jobs()
+
+
+def source(job: Job, windows: int, **defaults: Any) -> Any:
+    """Return the source of a job's rows.
+
+    :param windows: number of resources that the window is cut into, for extraction in parallel.
+    :param defaults: what holds for all of them.
+    """
+    from dlt.sources.rest_api import rest_api_source
+
     resources: list[Any] = [
         {
             "name": f"orders_{number}",
@@ -46,7 +57,7 @@ def extract(job: Job, windows: int = 1, file_format: str = "jsonl", settings: di
         }
         for number, (since, until) in enumerate(job.cut(windows))
     ]
-    source = rest_api_source(
+    return rest_api_source(
         {
             "client": {
                 "base_url": job.url,
@@ -54,12 +65,8 @@ def extract(job: Job, windows: int = 1, file_format: str = "jsonl", settings: di
                 # The answer names the next page: unlike counting pages, this needs no empty page to see the end.
                 "paginator": {"type": "cursor", "cursor_path": "nextPage", "cursor_param": "page"},
             },
-            "resource_defaults": {
-                "write_disposition": "append",
-                "max_table_nesting": 0,
-            },
+            "resource_defaults": {"max_table_nesting": 0, **defaults},
             "resources": resources,
         },
         parallelized=True,  # as an argument: of a resource or of resource_defaults it has no effect in this release
     )
-    pipeline.run(source, loader_file_format=file_format).raise_on_failed_jobs()

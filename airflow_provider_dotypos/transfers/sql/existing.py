@@ -27,7 +27,7 @@ def differences(dialect: Dialect, table: SqlTable, existing: Existing, *, alter:
     :param alter: whether columns that it lacks are added.
     """
     if not existing.is_table:
-        yield "it is a view, not a table"
+        yield "it isn't a table"
         return
     yield from existing.faults
     yield from (f"the foreign key {name} must go: rows come in any order" for name in existing.foreign_keys)

@@ -209,15 +209,15 @@ class ChildStatements:
 
         :param deleted: whether to delete those that the API shows as deleted, too, and those of such parents.
         """
-        brought = (
-            f"SELECT 1 FROM {self.parents.staging} AS p WHERE {self._below('s')} AND "
-            f"{self.parents.column('p', READ_AT)} = {self.rows.column('s', READ_AT)}"
-        )
-        stray = f"NOT EXISTS ({brought})"
-        if deleted:
-            stray = f"NOT EXISTS ({brought} AND NOT {self.parents.is_deleted('p')}) OR {self.rows.is_deleted('s')}"
         rows = self.rows
-        return rows.unstage(f"SELECT {rows.row('s')} FROM {rows.staging} AS s WHERE {stray}")
+        brought = f"{self._below('s')} AND {self.parents.column('p', READ_AT)} = {rows.column('s', READ_AT)}"
+        if deleted:
+            brought += f" AND NOT {self.parents.is_deleted('p')}"
+        staged = f"SELECT {rows.row('s')} FROM {rows.staging} AS s WHERE "
+        strays = f"{staged}NOT EXISTS (SELECT 1 FROM {self.parents.staging} AS p WHERE {brought})"
+        if deleted:  # not by OR, which would look for the parent of each child one by one
+            strays += f" UNION ALL {staged}{rows.is_deleted('s')}"
+        return rows.unstage(strays)
 
     def delete_missing(self) -> Statement:
         """Delete the children of staged parents that aren't staged themselves."""

@@ -55,7 +55,7 @@ class SqlTable:
     :param columns: all, in their order: the cloud's id, the API's fields, and our own.
     :param key: the names of the primary key's columns; the cloud's id comes first.
     :param cursors: the names of the columns that order a row's versions, the most significant first; none if the entity
-        has no cursor. `READ_AT` comes after them.
+        has no cursor, or a child list is read without it. `READ_AT` comes after them.
     :param deleted: the name of the column that says whether the API shows the row as deleted, if there is one.
     :param parent: of a child table, the column that holds the parent's id.
     :param indexes: the columns of each index besides the key's.
@@ -143,7 +143,7 @@ def _table(columns: Columns, name: str, naming: Naming, deletes: Deletes, parent
         *_own_columns(deletes),
     )
     _check_columns(name, every)
-    cursors = tuple(fields[field] for field in entity.cursors)
+    cursors = tuple(fields[field] for field in entity.cursors if field in fields)
     lists = {fields[child] for child in _parents(entity) if child in fields}
     return SqlTable(
         schema=None,

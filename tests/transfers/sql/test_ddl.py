@@ -215,7 +215,7 @@ def test_a_table_that_is_missing_is_named_if_it_may_not_be_created(warehouse: Wa
 
 def test_a_view_is_no_table(warehouse: Warehouse) -> None:
     warehouse.execute("CREATE TABLE t (id INTEGER)", "CREATE VIEW tags AS SELECT id FROM t")
-    with pytest.raises(DotyposInputError, match=r"tags.: it is a view, not a table\n"):
+    with pytest.raises(DotyposInputError, match=r"tags.: it isn't a table\n"):
         make_ready(table_of("tags"))
 
 
@@ -240,25 +240,17 @@ def test_a_schema_that_does_not_exist_is_named(warehouse: Warehouse) -> None:
     assert warehouse.tables() == set()
 
 
-#: Names that only a quoted name can be, and what would break out of quotes.
+#: A reserved word, what would break out of quotes or be taken for a parameter, letters of two bytes, and 63 bytes.
 ODD_NAMES = [
     "order",
-    "Sales 2026",
-    'a"b`c',
+    "a\"b`c'd; DROP TABLE victim; -- %s ? :x %(y)s",
     "prodej_žluťoučký_kůň",
-    "x%s?:y%(z)s",
-    "t; DROP TABLE victim; --",
-    '"; DROP TABLE victim; --',
-    "`; DROP TABLE victim; -- ",
-    "'; DROP TABLE victim; --",
     "n" * 63,
-    "ž" * 29,
 ]
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_odd_names_are_names_like_others(warehouse: Warehouse, name: str) -> None:
-    name = name.rstrip()
     warehouse.execute("CREATE TABLE victim (id INTEGER)")
     table = table_of("tags", name=name)
     make_ready(table)
@@ -270,7 +262,7 @@ def test_odd_names_are_names_like_others(warehouse: Warehouse, name: str) -> Non
     assert existing_table(name).names == (*table.names, name)
 
 
-@pytest.mark.parametrize("name", ["orders", "Sales 2026", 'x"; DROP TABLE victim; --', "x%s?"])
+@pytest.mark.parametrize("name", ODD_NAMES[:2])
 def test_odd_names_of_schemas_are_names_like_others(warehouse: Warehouse, name: str) -> None:
     if warehouse.kind == "sqlite":
         pytest.skip("a file of SQLite has one schema")
@@ -323,17 +315,6 @@ def test_tasks_that_begin_at_once_create_each_table_once(warehouse: Warehouse) -
 
 
 # PostgreSQL's roles and what else only it has -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def role(postgres: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A role of its own, which Airflow connects as. It may use the schema, and create nothing there."""
-    (schema,) = postgres.rows("SELECT current_schema()")[0]
-    role = f"loader_{schema}"
-    postgres.execute(f"CREATE ROLE {role} LOGIN", f"GRANT USAGE ON SCHEMA {schema} TO {role}")
-    replace(postgres, connection={**postgres.connection, "login": role}).store(monkeypatch)
-    yield role
-    postgres.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
 def test_a_role_that_may_create_nothing_loads_into_tables_that_exist(

@@ -114,6 +114,13 @@ def test_child_lists_have_tables_of_their_own(name: str | None, names: dict[str,
     assert list(tables) == ["orders", "order-items", "money-logs"]
 
 
+def test_child_lists_can_do_without_what_orders_their_changes_as_their_parents_decide() -> None:
+    selection = Selection.of("orders", cloud_id=1, include="orderItems", columns="orderItems.id", flatten=True)
+    tables = tables_of(selection, name=None, schema=None, naming="snake", deletes="keep")
+    assert [table.cursors for table in tables.values()] == [("version_date",), ()]
+    assert tables["order-items"].indexes == (("cloud_id", "order_id"),)
+
+
 def test_tables_that_are_joined_by_their_parent_have_an_index_for_it_however_they_are_loaded() -> None:
     assert table_of("order-items").indexes == (("version_date",), ("cloud_id", "order_id"))
     assert table_of("order-items", naming="api").indexes == (("versionDate",), ("_cloudId", "_orderId"))

@@ -64,7 +64,7 @@ class Dialect(ABC):
     #: The server's usual port; ``None`` where there is no server.
     port: ClassVar[int | None] = None
     #: The query of the database's name, or of its file's path, and of the schema of tables that name none.
-    place: ClassVar[str]
+    location: ClassVar[str]
     #: How long a name may be, see `length`; ``None``: as long as it likes.
     longest_name: ClassVar[int | None]
     #: What the length of a name counts.

@@ -22,7 +22,7 @@ class DuckDb(Dialect):
     title = "DuckDB"
     extra = "duckdb"
     scheme = "duckdb"
-    place = "SELECT path, current_schema() FROM duckdb_databases() WHERE database_name = current_database()"
+    location = "SELECT path, current_schema() FROM duckdb_databases() WHERE database_name = current_database()"
     longest_name = None
     transactional_ddl = True
     mark = "?"

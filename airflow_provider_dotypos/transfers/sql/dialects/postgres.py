@@ -29,7 +29,7 @@ class Postgres(Dialect):
     extra = "postgres"
     scheme = "postgres"
     port = 5432
-    place = "SELECT current_database(), current_schema()"
+    location = "SELECT current_database(), current_schema()"
     longest_name = 63
     transactional_ddl = True
     # By default a join of 10,000 rows would go to disk. This setting ends with the transaction.

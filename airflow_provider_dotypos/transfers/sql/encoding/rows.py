@@ -8,6 +8,7 @@ values, and each time they are put into the form that the database takes. So lit
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -42,7 +43,6 @@ class EncodedRows(RowEncoder, Generic[PieceT]):
 
     :param columns: of the rows as they come.
     :param thread: does all that concerns Arrow.
-    :ivar misfits: of the rows held; complete once they are copied.
     """
 
     #: Whether the database takes the character NUL in texts.
@@ -65,7 +65,6 @@ class EncodedRows(RowEncoder, Generic[PieceT]):
         self.load_id = load_id
         self._thread = thread
         self._rows = arrow.Table(_only(table, columns))
-        self.misfits = self._rows.misfits
         self.clear()
 
     @property
@@ -77,6 +76,11 @@ class EncodedRows(RowEncoder, Generic[PieceT]):
     def rows(self) -> int:  # type: ignore[override]
         """How many rows it holds."""
         return len(self._pending) + self._pieces_rows
+
+    @property
+    def misfits(self) -> Counter[str]:  # type: ignore[override]
+        """How many values of each field of the rows held don't fit their column; complete once they are copied."""
+        return +self._rows.misfits
 
     @property
     def listed(self) -> str:
@@ -108,7 +112,7 @@ class EncodedRows(RowEncoder, Generic[PieceT]):
         self._forget_pending()
         self._pieces: list[PieceT] = []
         self._pieces_rows = self._pieces_bytes = 0
-        self.misfits.clear()
+        self._rows.misfits.clear()
 
     @abstractmethod
     def _encode(self, arrays: list[pa.Array]) -> tuple[PieceT, int]:
@@ -171,7 +175,7 @@ class EncodedRows(RowEncoder, Generic[PieceT]):
                 continue
             if mended is not None:
                 array, changed = mended
-                self.misfits[source] += changed
+                self._rows.misfits[source] += changed
                 i = batch.schema.get_field_index(source)
                 batch = batch.set_column(i, batch.schema.field(i), array)
         return batch
