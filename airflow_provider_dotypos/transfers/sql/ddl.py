@@ -141,8 +141,8 @@ def _faults(
 
 
 def _refusal(faults: Sequence[str]) -> str:
-    listed = "\n".join(f"- {fault}" for fault in faults)
-    return f"These tables can't take the rows, so nothing was read:\n{listed}\nChange them, or load into others."
+    listed = " ".join(f"Table {fault}." for fault in faults)  # sentences: each begins a line of the task's log
+    return f"Tables can't take the rows, so nothing was read. {listed} Change them, or load into others."
 
 
 def _fits(dialect: Dialect, name: str) -> bool:

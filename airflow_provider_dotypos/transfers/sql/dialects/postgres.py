@@ -102,15 +102,14 @@ class Postgres(Dialect):
         if not found:
             return None
         oid, kind, persistence, owned, *privileges = found[0]
-        lacking = [name for name, granted in zip(_PRIVILEGES, privileges, strict=True) if not granted]
         return Existing(
             is_table=kind in ("r", "p"),
             columns=tuple(ExistingColumn(*column) for column in transaction.rows(_COLUMNS, [oid])),
             keys=tuple(ExistingKey.of(*key) for key in transaction.rows(_KEYS, [oid])),
             foreign_keys=tuple(key for (key,) in transaction.rows(_FOREIGN_KEYS, [oid])),
-            faults=(f"the role lacks {', '.join(lacking)} on it",) if lacking else (),
             durable=persistence != "u",
             owned=owned,
+            lacking=tuple(name for name, granted in zip(_PRIVILEGES, privileges, strict=True) if not granted),
         )
 
     def _create(self, durable: bool) -> str:
@@ -134,11 +133,12 @@ class Postgres(Dialect):
         return "SELECT extract(epoch FROM clock_timestamp())"
 
 
-_PRIVILEGES = ("SELECT", "INSERT", "UPDATE")
+_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 #: A relation's kind, whether a crash empties it, and what the role may do with it.
 _RELATION = f"""
     SELECT oid::bigint, relkind::text, relpersistence::text, pg_has_role(relowner, 'USAGE'),
-        {", ".join(f"has_any_column_privilege(oid, '{privilege}')" for privilege in _PRIVILEGES)}
+        {", ".join(f"has_any_column_privilege(oid, '{privilege}')" for privilege in _PRIVILEGES[:3])},
+        has_table_privilege(oid, 'DELETE')
     FROM pg_class WHERE oid = to_regclass(?)"""
 _COLUMNS = """
     SELECT attname::text, format_type(atttypid, atttypmod), NOT attnotnull,
