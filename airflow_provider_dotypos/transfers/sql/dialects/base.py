@@ -285,6 +285,10 @@ class Dialect(ABC):
     #: The column by which a row of a staging table is known, even if another one holds the same.
     row_id: ClassVar[str] = "rowid"
 
+    def has_merge(self, transaction: Transaction) -> bool:
+        """Return whether the database has a ``MERGE`` that says in a query what it has done."""
+        return False
+
     def differs(self, left: str, right: str, kind: SqlKind) -> str:
         """Return a condition: two values of a kind aren't the same; two nulls are."""
         return f"{left} IS DISTINCT FROM {right}"

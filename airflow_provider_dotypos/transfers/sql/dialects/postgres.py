@@ -132,6 +132,10 @@ class Postgres(Dialect):
 
         return CopiedRows(self, table, columns, cloud_id, load_id, thread)
 
+    def has_merge(self, transaction: Transaction) -> bool:
+        """Return whether it is PostgreSQL 17 or later."""
+        return bool(transaction.rows("SELECT current_setting('server_version_num')::integer >= 170000")[0][0])
+
     def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
         """Let no other transaction that locks the same table begin until this one ends, whatever schema it names."""
         named = "coalesce(to_regclass(?)::oid::text, ?)"
