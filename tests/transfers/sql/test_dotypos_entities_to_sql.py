@@ -81,6 +81,6 @@ def test_a_database_that_is_away_ends_the_task_before_any_request(
     monkeypatch.setattr(database, "LOST_AT_MOST", 0.0)
     postgres.connection["host"] = "/nowhere"
     postgres.store(monkeypatch)
-    with pytest.raises(DotyposDatabaseError, match="^PostgreSQL can't be reached"):
+    with pytest.raises(DotyposDatabaseError, match=r"^PostgreSQL can't be reached"):
         load_all(entities="branches,products")
     assert not sandbox.requests

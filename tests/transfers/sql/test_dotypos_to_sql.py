@@ -1,4 +1,4 @@
-"""The operator into real databases: windows, resumption, the watermark. This tests `sql_tables`, too."""
+"""The operator into real databases: windows, resumption, the watermark. This tests `sql_tables`, `sql/state.py` too."""
 
 from __future__ import annotations
 
