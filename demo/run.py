@@ -150,7 +150,8 @@ def _show_tables(house: House) -> None:
             ((inserted, updated, calls),) = database.execute(LAST_LOAD, [table]).fetchall()
             print(f"  {table:<22} {rows:>7,} rows   ({inserted:,} new, {updated:,} changed, by {calls} calls)")
         days = database.execute(SALES_BY_DAY).fetchall()
-    print(f"\nIts table daily_sales, which the DAG's SQL task makes (the last {PLOTTED_DAYS} of {len(days)} days)\n")
+    print(f"\nIts table daily_sales, which the DAG's SQL task makes (the last {PLOTTED_DAYS} of {len(days)} days)")
+    print("The files above end at midnight. The database also has what tills that were offline have sent since.\n")
     most = max(sales for _, sales, _ in days)
     for day, sales, currency in days[-PLOTTED_DAYS:]:
         print(f"  {day}  {_bar(sales / most):<{BAR}}  {sales:>11,.2f} {currency}")
