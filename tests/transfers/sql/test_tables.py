@@ -1,6 +1,6 @@
 """The tables that an extraction fills, and their statements.
 
-Of `dialects/base`, `dialects/postgres`, `dialects/sqlite`, `dialects/duckdb` and `dialects/mysql`; names are in `names`.
+Of `dialects/base`, `dialects/postgres`, `dialects/sqlite`, `dialects/duckdb` and `dialects/mysql`.
 """
 
 from __future__ import annotations
