@@ -1,4 +1,7 @@
-"""The tables that an extraction fills, and their statements (`dialects/base`)."""
+"""The tables that an extraction fills, and their statements.
+
+Of `dialects/base`, `dialects/postgres`, `dialects/sqlite`, `dialects/duckdb` and `dialects/mysql`.
+"""
 
 from __future__ import annotations
 
