@@ -21,6 +21,7 @@ from airflow_provider_dotypos.api.refusals import retry_after_seconds
 from airflow_provider_dotypos.commands.probes import values
 from airflow_provider_dotypos.hooks.failures import in_short_lines
 from airflow_provider_dotypos.transfers.rows import lenient
+from airflow_provider_dotypos.transfers.sql.encoding import mending
 
 PACKAGE = Path(airflow_provider_dotypos.__file__).parent
 
@@ -45,6 +46,11 @@ FOREIGN = {
     "hooks/failures.py": {r"(?<=[.!?)]) (?=[A-Z(])"},
     "commands/probes/filters.py": {"[A-Za-z]{2}"},
     "transfers/rows/lenient.py": {lenient._NUMBER.pattern, lenient._FINER_THAN_MILLISECONDS.pattern},
+    "transfers/sql/encoding/mending.py": {
+        mending._SUSPICIOUS.pattern,
+        mending._TOKENS.pattern,
+        mending._ESCAPES.pattern,
+    },
     # A connector's answer passes these on its way into a connection.
     "api/overrides.py": {r"[0-9]{1,10}(\.0)?"},
     "api/settings.py": {
@@ -117,6 +123,9 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "a timestamp": page._ISO.fullmatch,
     "a number": lenient._NUMBER.fullmatch,
     "a fine time": lenient._FINER_THAN_MILLISECONDS.search,
+    "JSON for a database": lambda text: mending._storable(text, keeps_nul=False),
+    "tokens of JSON": mending._TOKENS.findall,
+    "escapes of JSON": mending._ESCAPES.findall,
     "the form of a time": values.time_form,
     "a limit": values._OF_LIMITS.search,
     "a probed number": puts(r"-?\d+(\.\d+)?"),
