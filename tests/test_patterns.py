@@ -22,6 +22,7 @@ from airflow_provider_dotypos.commands.probes import values
 from airflow_provider_dotypos.hooks.failures import in_short_lines
 from airflow_provider_dotypos.transfers.rows import lenient
 from airflow_provider_dotypos.transfers.sql import errors as sql_errors
+from airflow_provider_dotypos.transfers.sql.encoding import mending
 
 PACKAGE = Path(airflow_provider_dotypos.__file__).parent
 
@@ -48,6 +49,11 @@ FOREIGN = {
     "transfers/rows/lenient.py": {lenient._NUMBER.pattern, lenient._FINER_THAN_MILLISECONDS.pattern},
     # What drivers' errors say may hold rows.
     "transfers/sql/errors.py": {sql_errors._COLUMN_OF_COPY.pattern, sql_errors._COLUMN_OF_MYSQL.pattern},
+    "transfers/sql/encoding/mending.py": {
+        mending._SUSPICIOUS.pattern,
+        mending._TOKENS.pattern,
+        mending._ESCAPES.pattern,
+    },
     # A connector's answer passes these on its way into a connection.
     "api/overrides.py": {r"[0-9]{1,10}(\.0)?"},
     "api/settings.py": {
@@ -121,6 +127,9 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "a timestamp": page._ISO.fullmatch,
     "a number": lenient._NUMBER.fullmatch,
     "a fine time": lenient._FINER_THAN_MILLISECONDS.search,
+    "JSON for a database": lambda text: mending._storable(text, keeps_nul=False),
+    "tokens of JSON": mending._TOKENS.findall,
+    "escapes of JSON": mending._ESCAPES.findall,
     "the form of a time": values.time_form,
     "a limit": values._OF_LIMITS.search,
     "a probed number": puts(r"-?\d+(\.\d+)?"),
