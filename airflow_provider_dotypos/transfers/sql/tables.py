@@ -114,7 +114,7 @@ def tables_of(
     :raises DotyposInputError: if a table can't have that name, or two of its columns would have the same.
     """
     own = selection.entity.name
-    given = None if name in (None, snake(own)) else name
+    given = None if name in (None, "", snake(own)) else name
     parents = {child.entity: child.parent for child in selection.lists.values() if child.entity in selection.children}
     tables = {}
     for entity, columns in selection.tables.items():
@@ -206,8 +206,13 @@ def _parents(entity: Entity) -> set[str]:
 
 
 def _check_table_name(name: str) -> None:
-    if not name or "\0" in name:
+    if "\0" in name:
         raise DotyposInputError(f"a table can't be named {name!r}")
+    if "." in name:
+        schema, _, table = name.rpartition(".")
+        raise DotyposInputError(
+            f"table is a name without its schema: not {name!r}, but {table!r} and schema={schema!r}"
+        )
     if name.casefold().startswith(OURS):
         raise DotyposInputError(f"table can't be {name!r}: tables whose names begin with {OURS} are the loads' own")
 

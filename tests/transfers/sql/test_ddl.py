@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from airflow_provider_dotypos.transfers.sql.merge import lock_tables
 from airflow_provider_dotypos.transfers.sql.names import OURS
 from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingType
 from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
-from tests.transfers.sql.databases import MariaDb, Warehouse
+from tests.transfers.sql.databases import MariaDb, Warehouse, embedded
 from tests.transfers.sql.test_tables import table_of
 
 EVERYTHING = {"create": True, "alter": True, "indexes": True}
@@ -89,10 +90,11 @@ def test_the_view_of_living_rows_has_those_that_are_neither_deleted_nor_removed(
     assert warehouse.rows(f"SELECT id FROM {view} ORDER BY id") == [(1,), (4,)]  # a null says nothing of a deletion
 
 
-def test_a_table_whose_rows_all_live_gets_no_view(warehouse: Warehouse) -> None:
-    make_ready(table_of("order-items", deletes="keep"))
-    assert "order_items" in warehouse.tables()
-    assert "order_items_live" not in warehouse.tables()
+def test_a_table_whose_rows_all_live_gets_no_view_nor_does_one_of_versions(warehouse: Warehouse) -> None:
+    """An old version of a row that was deleted meanwhile looks alive."""
+    make_ready(table_of("order-items", deletes="keep"), table_of("tags", deletes="keep", versions=True))
+    assert {"order_items", "tags"} <= warehouse.tables()
+    assert not {"order_items_live", "tags_live"} & warehouse.tables()
 
 
 def test_columns_are_added_at_the_end_and_views_stay(warehouse: Warehouse) -> None:
@@ -267,7 +269,7 @@ def test_odd_names_are_names_like_others(warehouse: Warehouse, name: str) -> Non
 @pytest.mark.parametrize("name", ODD_NAMES[:2])
 def test_odd_names_of_schemas_are_names_like_others(warehouse: Warehouse, name: str) -> None:
     if warehouse.kind == "sqlite":
-        pytest.skip("a file of SQLite has one schema")
+        pytest.skip("a file of SQLite has one schema, main")
     warehouse.execute("CREATE TABLE victim (id INTEGER)", f"CREATE SCHEMA {quoted(warehouse, name)}")
     table = replace(table_of("tags"), schema=name)
     make_ready(table, own_schema=name)
@@ -275,6 +277,15 @@ def test_odd_names_of_schemas_are_names_like_others(warehouse: Warehouse, name: 
     assert make_ready(table, own_schema=name) == []
     assert "victim" in warehouse.tables()
     warehouse.execute(f"DROP SCHEMA {quoted(warehouse, name)}{'' if warehouse.kind == 'mysql' else ' CASCADE'}")
+
+
+def test_the_schema_of_a_file_of_sqlite_is_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warehouse = embedded("sqlite", tmp_path)
+    warehouse.store(monkeypatch)
+    table = replace(table_of("tags"), schema="main")
+    make_ready(table, own_schema="main")
+    assert {"tags", "tags_live", "_dotypos_loads"} <= warehouse.tables()
+    assert make_ready(table_of("tags")) == []
 
 
 def test_names_that_a_database_would_cut_are_refused(warehouse: Warehouse) -> None:

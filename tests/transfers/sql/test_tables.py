@@ -156,7 +156,15 @@ def test_columns_of_the_same_name_are_refused(naming: Naming, names: str, monkey
         tables_of(selection, name=None, schema=None, naming=naming, deletes="keep")
 
 
-@pytest.mark.parametrize(("name", "message"), [("_dotypos_loads", "the loads' own"), ("a\0b", "can't be named")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("_dotypos_loads", "the loads' own"),
+        ("_DOTYPOS_x", "the loads' own"),
+        ("a\0b", "can't be named"),
+        ("sales.eu.orders", "not 'sales.eu.orders', but 'orders' and schema='sales.eu'"),
+    ],
+)
 def test_names_that_no_table_can_have_are_refused(name: str, message: str) -> None:
     with pytest.raises(DotyposInputError, match=message):
         table_of("orders", name=name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -112,6 +112,15 @@ class Postgres(Dialect):
             lacking=tuple(name for name, granted in zip(_PRIVILEGES, privileges, strict=True) if not granted),
         )
 
+    def delete(self, relation: str, key: Sequence[str], rows: str) -> str:
+        """Return a statement that deletes rows. What to delete is found once: a plan may ask for it row by row."""
+        same = " AND ".join(f"d.{name} = gone.{name}" for name in map(self.quote, key))
+        return f"WITH gone AS MATERIALIZED ({rows}) DELETE FROM {relation} AS d USING gone WHERE {same}"
+
+    def analyze(self, staging: str) -> Iterable[str]:
+        """Yield the statement that counts values: without it a merge may be planned as if there were a few rows."""
+        yield f"ANALYZE {staging}"
+
     def _create(self, durable: bool) -> str:
         return "CREATE TABLE" if durable else "CREATE UNLOGGED TABLE"
 
@@ -122,6 +131,10 @@ class Postgres(Dialect):
         from airflow_provider_dotypos.transfers.sql.encoding.copy import CopiedRows
 
         return CopiedRows(self, table, columns, cloud_id, load_id, thread)
+
+    def has_merge(self, transaction: Transaction) -> bool:
+        """Return whether it is PostgreSQL 17 or later."""
+        return bool(transaction.rows("SELECT current_setting('server_version_num')::integer >= 170000")[0][0])
 
     def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
         """Let no other transaction that locks the same table begin until this one ends, whatever schema it names."""
