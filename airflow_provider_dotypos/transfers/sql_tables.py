@@ -143,6 +143,7 @@ class SqlTables(TransferTask):
             naming=self.naming,
             deletes=self.deletes,
             versions=self.mode == "append",
+            replaces=self.mode == "replace",
         )
         self._tables = {**self._tables, selection.entity.name: tables}
         database = self._opened

@@ -45,7 +45,7 @@ def test_the_sign_in_shows_the_servers_clock_before_anything_is_asked_for(sandbo
     reader.meet()
     reader.meet()
     assert [request.path for request in sandbox.requests] == ["/v2/signin/token"]
-    assert abs(reader.settled(60) / 1000 - (time.time() - 160)) < 3
+    assert abs(reader.settled(60) / 1000 - (time.time() - 160)) < 60
 
 
 def test_a_window_is_waited_for_by_the_servers_clock_and_asked_for_once(sandbox: Sandbox, reader: Reader) -> None:

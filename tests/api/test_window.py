@@ -113,7 +113,7 @@ def test_an_odd_date_of_a_server_breaks_no_call(value: str) -> None:
     with _answering(lambda: value) as server:
         client = _client(server)
         assert Reader(client).check_cloud() == {"id": "1"}
-        assert abs((client.now() - datetime.now(timezone.utc)).total_seconds()) < 5
+        assert abs((client.now() - datetime.now(timezone.utc)).total_seconds()) < 60
 
 
 def test_an_extraction_by_a_server_an_hour_behind_says_so() -> None:

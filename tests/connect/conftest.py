@@ -148,15 +148,15 @@ class Person:
         """Follow the signed form to Dotypos's page."""
         (form,) = forms(going)
         if form.method == "get":
-            return requests.get(form.action, params=form.fields, timeout=10)
-        return requests.post(form.action, data=form.fields, timeout=10)
+            return requests.get(form.action, params=form.fields, timeout=PATIENCE)
+        return requests.post(form.action, data=form.fields, timeout=PATIENCE)
 
     def decide(self, consent: requests.Response, cloud: int | None) -> str:
         """Choose a cloud, or none (deny); returns the address that Dotypos sends the browser to."""
         assert consent.status_code == 200, consent.text
         (form,) = forms(consent)
         given = {"decision": "deny"} if cloud is None else {"decision": "allow", "cloud": str(cloud)}
-        answer = requests.post(form.action, data=form.fields | given, timeout=10, allow_redirects=False)
+        answer = requests.post(form.action, data=form.fields | given, timeout=PATIENCE, allow_redirects=False)
         assert answer.status_code == 302, answer.text
         return answer.headers["Location"]
 

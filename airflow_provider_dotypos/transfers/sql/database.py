@@ -200,15 +200,19 @@ class Database:
         raise failure
 
     def _give_back(self, connection: Any, committed: bool) -> None:
+        """Keep a connection for the next transaction, or close it if it can't be used further."""
         with self._lock:
             if connection in self._interruptible:
                 self._interruptible.remove(connection)
-        reusable = committed or self._roll_back(connection)
-        if reusable and not self.dialect.embedded:
-            with self._lock:
-                self._idle.append(connection)
-            return
-        _close(connection)
+        reusable = False
+        try:
+            reusable = committed or self._roll_back(connection)
+        finally:  # whatever breaks in
+            if reusable and not self.dialect.embedded:
+                with self._lock:
+                    self._idle.append(connection)
+            else:
+                _close(connection)
         if not reusable:  # what ended this connection has ended the idle ones, too
             self.close()
 

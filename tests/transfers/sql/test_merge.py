@@ -53,6 +53,13 @@ def test_of_several_staged_versions_the_newest_counts(place: Places) -> None:
     assert merges.contents() == {1: "c"}
 
 
+def test_the_one_limit_a_row_that_says_again_what_it_said_before_under_the_same_cursor(place: Places) -> None:
+    merges = place()
+    for row in (Row(1, "a", read=1), Row(1, "a", read=3), Row(1, "b", read=2)):
+        merges.load([row])
+    assert merges.contents() == {1: "b"}
+
+
 def test_what_says_the_same_touches_no_row(place: Places) -> None:
     merges = place()
     merges.load([Row(1, "a"), Row(2, None, at=None, deleted=None)])
@@ -251,6 +258,14 @@ def test_no_older_window_brings_an_item_back_though_its_parent_is_the_same(place
     merges.load([Row(1, read=2)], [Row(11, read=2, below=1)])
     assert merges.load([Row(1, read=1)], [Row(11, read=1, below=1), Row(12, read=1, below=1)]) == Merged(unchanged=1)
     assert merges.contents(merges.tables[1]) == {11: "a"}
+
+
+def test_no_older_window_takes_a_new_item_away_though_its_parent_is_the_same(place: Places) -> None:
+    merges = place(children=True)
+    merges.load([Row(1)], [Row(11, below=1)])
+    merges.load([Row(1, read=2)], [Row(11, read=2, below=1), Row(12, read=2, below=1)])
+    assert merges.load([Row(1, read=1)], [Row(11, read=1, below=1)]) == Merged(unchanged=1)
+    assert merges.contents(merges.tables[1]) == {11: "a", 12: "a"}
 
 
 def test_children_of_a_version_that_lost_in_staging_are_dropped(place: Places) -> None:

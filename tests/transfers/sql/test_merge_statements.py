@@ -37,7 +37,7 @@ class Recorder:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         self.execute(sql, parameters)
-        return [(1,)]
+        return [(0, 0)] if "MERGE INTO" in sql else [(1,)]
 
 
 def golden(dialect: Dialect) -> str:

@@ -252,6 +252,10 @@ class Dialect(ABC):
         optional = [replace(column, required=False) for column in table.columns]
         yield self.create_table(staging, optional, durable=False)
 
+    def analyze(self, staging: str) -> Iterable[str]:
+        """Yield the statements that let the database know what a filled staging table holds, if it needs that."""
+        return ()
+
     def require_pyarrow(self) -> None:
         """Check that rows can be encoded here.
 
@@ -280,6 +284,10 @@ class Dialect(ABC):
     begin_merge: ClassVar[tuple[str, ...]] = ()
     #: The column by which a row of a staging table is known, even if another one holds the same.
     row_id: ClassVar[str] = "rowid"
+
+    def has_merge(self, transaction: Transaction) -> bool:
+        """Return whether the database has a ``MERGE`` that says in a query what it has done."""
+        return False
 
     def differs(self, left: str, right: str, kind: SqlKind) -> str:
         """Return a condition: two values of a kind aren't the same; two nulls are."""
