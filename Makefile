@@ -24,7 +24,7 @@ export AIRFLOW_HOME  := $(CURDIR)/.work/airflow-$(AIRFLOW)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.ready ## See it work: a sandbox, an Airflow, two example DAGs, and their files
+demo: $(VENV)/.ready ## See it work: a sandbox, an Airflow, three example DAGs, their files and tables
 	@$(BIN)/python demo/run.py
 
 ui: $(VENV)/.ready ## Run Airflow's UI, with the sandbox and the connection in place
@@ -76,7 +76,7 @@ clean: ## Remove everything that the other targets made, virtual environments to
 
 $(VENV)/.ready: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "Installing Airflow $(AIRFLOW) and the provider into $(VENV) (once, a minute or two) ..."
-	@$(PIP) -e .
+	@$(PIP) -e '.[duckdb]'
 	@touch $@
 
 $(VENV)/.ready-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python

@@ -7,8 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -74,12 +73,11 @@ class House:
             return False
 
     def migrate(self) -> bool:
-        """Create Airflow's database with the pool of the examples, once; return whether it had to be created."""
+        """Create Airflow's database, once; return whether it had to be created."""
         done = self.airflow / ".migrated"
         if done.exists():
             return False
         self.run(["db", "migrate"], self.environment())
-        self.run(["pools", "set", "dotypos", "4", "calls to Dotypos"], self.environment())
         done.touch()
         return True
 
@@ -88,35 +86,40 @@ class House:
 
         :raises CommandError: it failed.
         """
-        (log,) = self.run_all([command], environment)
-        return log
+        with self.start(command, environment) as running:
+            return running.finish()
 
-    def run_all(self, commands: Sequence[list[str]], environment: Mapping[str, str]) -> list[Path]:
-        """Run Airflow commands at once and return the logs that they wrote.
-
-        :raises CommandError: one of them failed.
-        """
-        logs = [self.folder / f"{'-'.join(command[:3])}.log" for command in commands]
-        with ExitStack() as stack:
-            running = [
-                stack.enter_context(self._start(command, log, environment))
-                for command, log in zip(commands, logs, strict=True)
-            ]
-            for command, log, process in zip(commands, logs, running, strict=True):
-                if status := process.wait():
-                    raise CommandError(command, status, log)
-        return logs
-
-    def _start(self, command: list[str], log: Path, environment: Mapping[str, str]) -> Child:
-        argv = [sys.executable, "-m", "airflow", *command]
-        with log.open("wb") as output:
-            return Child(
-                argv, env=dict(environment), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
+    def start(self, command: list[str], environment: Mapping[str, str]) -> Running:
+        """Start an Airflow command. It ends with the block."""
+        log = self.folder / f"{'-'.join(command[:3])}.log"
+        return Running(command, log, dict(environment), self.folder)
 
     def shown(self, path: Path) -> str:
         """Return a path as a person in the checkout would type it."""
         return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+class Running(Child):
+    """An Airflow command that runs.
+
+    :param log: what it writes.
+    """
+
+    def __init__(self, command: list[str], log: Path, environment: dict[str, str], folder: Path) -> None:
+        self._command = command
+        self._log = log
+        argv = [sys.executable, "-m", "airflow", *command]
+        with log.open("wb") as output:
+            super().__init__(argv, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+    def finish(self) -> Path:
+        """Wait until it has ended, and return the log that it wrote.
+
+        :raises CommandError: it failed.
+        """
+        if status := self.wait():
+            raise CommandError(self._command, status, self._log)
+        return self._log
 
 
 class CommandError(Exception):

@@ -12,11 +12,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from house import CHECKOUT, CommandError, House, connection, shop
+from house import CHECKOUT, CommandError, House, Running, connection, shop
 
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Sandbox
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 DAG = "example_dotypos_first_orders"
 EVERYTHING = "example_dotypos_everything"
 TABLES = "example_dotypos_to_database"
+POOL = ["pools", "set", "dotypos", "4", "calls to Dotypos"]
 SHOWN_DAYS = 7
 SHOWN_ENTITIES = 6
 PLOTTED_DAYS = 14
@@ -54,9 +56,13 @@ def main(folder: Path, days: int) -> int:
         with Sandbox(bistros) as sandbox:
             environment = house.environment(AIRFLOW_CONN_DOTYPOS_DEFAULT=connection(sandbox.connection()))
             command = ["dags", "test", DAG, "--conf", json.dumps({"days": days})]
-            log = _step(f"airflow dags test {DAG}", lambda: house.run(command, environment))
+            with house.start(POOL, environment) as pool:
+                log = _step(f"airflow dags test {DAG}", lambda: house.run(command, environment))
+                pool.finish()
             calls = len(sandbox.requests)
-            everything = _run_the_others(house, environment)
+            with _loading(house, environment) as loading:
+                everything = _everything(house, environment)
+                _end_loading(loading)
     except CommandError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -102,22 +108,33 @@ Files{" (of an earlier run today; a finished window is kept)" if kept else ""}
     _sales(landed)
 
 
-def _run_the_others(house: House, environment: dict[str, str]) -> list[CommittedSet]:
-    """Run the DAG of all entities and clouds, and at once the one of the database; return the sets of the first."""
+@contextmanager
+def _loading(house: House, environment: dict[str, str]) -> Iterator[Running | None]:
+    """Run the DAG of the database beside others, if it can run."""
+    if not house.has_duckdb:
+        yield None
+        return
+    with house.start(["dags", "test", TABLES], environment) as loading:
+        yield loading
+
+
+def _end_loading(loading: Running | None) -> None:
+    if loading is None:
+        print(f"  airflow dags test {TABLES}: skipped, Airflow's provider for DuckDB needs Python 3.11")
+    else:
+        _step(f"airflow dags test {TABLES}", lambda: loading.finish() and "more; it ran beside the last one")
+
+
+def _everything(house: House, environment: dict[str, str]) -> list[CommittedSet]:
+    """Run the DAG of all entities and clouds; return its sets. It needs the watermarks of Airflow 3.3."""
     from airflow_provider_dotypos.transfers.manifest import read_manifest
 
-    needs = {EVERYTHING: (has_state_store(), "Airflow 3.3"), TABLES: (house.has_duckdb, "Python 3.11")}
-    for dag, (runs, need) in needs.items():
-        if not runs:
-            print(f"  airflow dags test {dag}: skipped, it needs {need}")
-    dags = [dag for dag, (runs, _) in needs.items() if runs]
-    if not dags:
+    if not has_state_store():
+        print(f"  airflow dags test {EVERYTHING}: skipped, it needs Airflow 3.3")
         return []
-    for dag in dags[:-1]:
-        print(f"  airflow dags test {dag}, and beside it")
-    commands = [["dags", "test", dag] for dag in dags]
+    command = ["dags", "test", EVERYTHING]
     before = set(house.files.rglob("_manifest-*.json"))
-    _step(f"airflow dags test {dags[-1]}", lambda: house.run_all(commands, environment))
+    _step(f"airflow dags test {EVERYTHING}", lambda: house.run(command, environment))
     new = set(house.files.rglob("_manifest-*.json")) - before
     return [read_manifest(f"file://{path}") for path in sorted(new)]
 
@@ -150,7 +167,8 @@ def _show_tables(house: House) -> None:
             ((inserted, updated, calls),) = database.execute(LAST_LOAD, [table]).fetchall()
             print(f"  {table:<22} {rows:>7,} rows   ({inserted:,} new, {updated:,} changed, by {calls} calls)")
         days = database.execute(SALES_BY_DAY).fetchall()
-    print(f"\nIts table daily_sales, which the DAG's SQL task makes (the last {PLOTTED_DAYS} of {len(days)} days)\n")
+    print(f"\nIts table daily_sales, which the DAG's SQL task makes (the last {PLOTTED_DAYS} of {len(days)} days)")
+    print("The files above end at midnight. The database also has what tills that were offline have sent since.\n")
     most = max(sales for _, sales, _ in days)
     for day, sales, currency in days[-PLOTTED_DAYS:]:
         print(f"  {day}  {_bar(sales / most):<{BAR}}  {sales:>11,.2f} {currency}")
@@ -203,7 +221,7 @@ def _sales(landed: CommittedSet) -> None:
     print("  day          orders              sum")
     for day, currency, orders, amount in days[-SHOWN_DAYS:]:
         print(f"  {day}  {orders:>7,}  {Decimal(amount):>14,.2f} {currency}")
-    print(f"  {'all':<10}  {sold:>7,}  {total:>14,.2f} {days[-1][1]}   (other rows are cancelled or not paid yet)")
+    print(f"  {'all':<10}  {sold:>7,}  {total:>14,.2f} {days[-1][1]}   (other rows aren't completed yet)")
 
 
 if __name__ == "__main__":

@@ -26,13 +26,16 @@ log = logging.getLogger(__name__)
 
 ZONE = "Europe/Prague"
 
-#: Flag bits of orders: partly cancelled, wholly cancelled, and a document that cancels another one.
-CANCELLED = 0b111
+#: Movements of cash, and invoices that repeat receipts, are no sales.
+NO_SALES = {"CASH_IN", "CASH_OUT", "EXTERNAL_INVOICE_PAYMENT", "INVOICE_FROM_RECEIPTS"}
 
 
 # [START dotypos_sales]
 def sales_by_day(rows: Iterable[dict[str, Any]], since: str | None) -> list[list[Any]]:
     """Return ``[day, currency, orders, sum]`` of the sales since a time. Amounts are text, so they stay exact.
+
+    A cancelled order counts on its day, and the document that cancels it takes its sum away on the day on which it was
+    made, as in Dotypos's own report.
 
     An extraction holds the orders that *changed* in its window. A note that is added today to an order of last month
     includes that order, so the days before the window would be incomplete.
@@ -42,8 +45,8 @@ def sales_by_day(rows: Iterable[dict[str, Any]], since: str | None) -> list[list
     orders: dict[tuple[str, str], int] = defaultdict(int)
     total: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for row in newest.values():
-        sold = row["documentType"] == "RECEIPT" and row["paid"] and row["completed"]
-        if not sold or row["canceledDate"] or int(row["flags"]) & CANCELLED or _time(row["completed"]) < start:
+        sold = row["completed"] and row["documentType"] not in NO_SALES
+        if not sold or _time(row["completed"]) < start:
             continue
         key = _time(row["completed"]).astimezone(ZoneInfo(ZONE)).date().isoformat(), row["currency"]
         orders[key] += 1

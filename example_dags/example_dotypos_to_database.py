@@ -2,7 +2,7 @@
 ### Into a database
 
 Every hour this DAG brings the orders and order items that have changed into two tables of a database, and makes a third
-one of them: the sales of each day and branch. Then it compares yesterday's sales with the report that Dotypos itself
+one of them: the sales of each day and branch. Then it compares yesterday's orders with the report that Dotypos itself
 makes of them.
 
 Make a connection `warehouse` first, to PostgreSQL or DuckDB, and install `airflow-provider-dotypos[postgres]` or
@@ -23,8 +23,8 @@ from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesRe
 from airflow_provider_dotypos.transfers.dotypos_entities_to_sql import DotyposEntitiesToSqlOperator
 
 # [START dotypos_daily_sales]
-#: The table is made anew, of what the orders say now: a change to an old order changes its day. A cancelled order counts
-#: on its day, and the document that cancels it takes its sum away on the day on which it was made.
+#: The table is made anew, of what the orders say now: a change to an old order changes its day. A cancelled order
+#: counts on its day, and the document that cancels it takes its sum away on the day on which it was made.
 DAILY_SALES = """
 BEGIN;
 CREATE TABLE IF NOT EXISTS daily_sales (
@@ -46,7 +46,8 @@ LEFT JOIN (
 WHERE
     orders.completed IS NOT NULL
     -- movements of cash, and invoices that repeat receipts, are no sales
-    AND orders.document_type NOT IN ('CASH_IN', 'CASH_OUT', 'EXTERNAL_INVOICE_PAYMENT', 'INVOICE_FROM_RECEIPTS')
+    AND coalesce(orders.document_type, '')
+        NOT IN ('CASH_IN', 'CASH_OUT', 'EXTERNAL_INVOICE_PAYMENT', 'INVOICE_FROM_RECEIPTS')
 GROUP BY 1, 2, 3;
 COMMIT;
 """
@@ -74,12 +75,12 @@ with DAG(
         sql=DAILY_SALES,
         split_statements=True,
     )
+    # A request for each branch, and one for the branches: once a day is often enough.
     check = DotyposSalesReportCheckOperator(
         task_id="check",
         conn_id="warehouse",
         timezone="Europe/Prague",
         retries=2,
     )
-    load >> daily_sales
-    load >> check
+    load >> daily_sales >> check
 # [END dotypos_to_database]

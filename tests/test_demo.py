@@ -81,6 +81,22 @@ def test_it_extracts_everything_and_then_nothing_more(shown: Shown) -> None:
     assert re.search(r"^  portions +4 rows$", shown.second, re.MULTILINE)  # they have no cursor: read whole each time
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Airflow's DuckDB provider needs Python 3.11")
+def test_it_loads_a_database_and_plots_the_sales_of_its_days(shown: Shown) -> None:
+    for output, loaded in ((shown.first, True), (shown.second, False)):
+        for table in ("orders", "order_items"):
+            numbers = re.findall(rf"^  {table} +([\d,]+) rows +\(([\d,]+) new, 0 changed,", output, re.MULTILINE)
+            rows, new = (int(number.replace(",", "")) for number in numbers[0])
+            assert rows > 100
+            assert new == (rows if loaded else 0)
+        bars = re.findall(r"^  (\d{4}-\d\d-\d\d)  (█*▌?) +([\d,]+\.\d\d) CZK$", output, re.MULTILINE)
+        files = re.findall(r"^  (\d{4}-\d\d-\d\d) +[\d,]+ +([\d,]+\.\d\d) CZK$", output, re.MULTILINE)
+        amounts = [float(sales.replace(",", "")) for *_, sales in bars]
+        assert [day for day, *_ in bars] == [day for day, _ in files]
+        assert all(amount >= float(sales.replace(",", "")) for amount, (_, sales) in zip(amounts, files, strict=True))
+        assert [len(bar) for _, bar, _ in bars] == [-(-round(80 * amount / max(amounts)) // 2) for amount in amounts]
+
+
 def test_it_tells_how_to_go_on(shown: Shown) -> None:
     for target in ("make ui", "make sandbox", "README.md"):
         assert target in shown.first

@@ -27,7 +27,9 @@ from airflow_provider_dotypos.sandbox.behaviour import CHOICES
 from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
     DotyposEntitiesToObjectStorageOperator,
 )
+from airflow_provider_dotypos.transfers.dotypos_entities_to_sql import DotyposEntitiesToSqlOperator
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+from airflow_provider_dotypos.transfers.dotypos_to_sql import DotyposToSqlOperator
 from tests import costs_page, entities_page
 
 ROOT = Path(__file__).parents[1]
@@ -125,6 +127,8 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposOperator,
         DotyposToObjectStorageOperator,
         DotyposEntitiesToObjectStorageOperator,
+        DotyposToSqlOperator,
+        DotyposEntitiesToSqlOperator,
         DotyposSalesReportCheckOperator,
     ],
     ids=lambda it: it.__name__,

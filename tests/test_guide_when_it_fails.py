@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +35,12 @@ from airflow_provider_dotypos.sandbox.api import lists
 from airflow_provider_dotypos.sandbox.errors import RefusedError
 from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import DotyposEntitiesToObjectStorageOperator
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+from airflow_provider_dotypos.transfers.dotypos_to_sql import DotyposToSqlOperator
+from airflow_provider_dotypos.transfers.sql import database
+from airflow_provider_dotypos.transfers.sql.errors import database_error
+from airflow_provider_dotypos.transfers.sql.loads import Loads
+from airflow_provider_dotypos.transfers.sql.staging import Staging
+from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 from tests.transfers.test_watermark import Kept, watermark
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "when-it-fails.md"
@@ -86,6 +94,25 @@ class Trial:
             "until": "2026-01-02T00:00:00Z",
         }
         return self.end(lambda: DotyposToObjectStorageOperator(**arguments | changed).execute(self.context))
+
+    def load(self, **changed: Any) -> str:
+        """Load a day into a database, and return the message with which that ends and the log."""
+        stored = {"conn_type": "sqlite", "host": str(self.folder / "warehouse.db")}
+        self.monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(changed.pop("connection", stored)))
+        arguments: dict[str, Any] = {
+            "task_id": "orders",
+            "entity": "orders",
+            "conn_id": "warehouse",
+            "since": "2026-01-01T00:00:00Z",
+            "until": "2026-01-02T00:00:00Z",
+        }
+        return self.end(lambda: DotyposToSqlOperator(**arguments | changed).execute(self.context))
+
+    def query(self, *statements: str) -> None:
+        """Run statements in the database that is loaded into."""
+        with closing(sqlite3.connect(self.folder / "warehouse.db", isolation_level=None)) as connection:
+            for statement in statements:
+                connection.execute(statement)
 
     def extract_many(self) -> str:
         """Extract a day of two lists in one task, and return the message with which that ends and the log."""
@@ -206,6 +233,51 @@ def a_late_run(trial: Trial) -> str:
     return trial.end(lambda: watermark(asset).window(6000))
 
 
+def a_table_of_another_form(trial: Trial) -> str:
+    trial.query("CREATE TABLE orders (id INTEGER)")
+    return trial.load()
+
+
+def without_a_privilege(trial: Trial) -> str:
+    kind = type("InsufficientPrivilege", (Exception,), {"__module__": "psycopg2.errors", "pgcode": "42501"})
+    return str(database_error(kind("permission denied for table orders"), "PostgreSQL"))
+
+
+def a_list_that_became_empty(trial: Trial) -> str:
+    whole = {"entity": "webhooks", "mode": "replace", "since": None}  # the shop has none
+    trial.load(**whole)
+    row = (trial.sandbox.cloud_ids[0], 1, "2020-01-01T00:00:00.000000Z", "an earlier load")
+    trial.query(f"INSERT INTO webhooks (cloud_id, id, _read_at, _load_id) VALUES {row}")
+    return trial.load(**whole)
+
+
+def no_database(trial: Trial) -> str:
+    trial.monkeypatch.setattr(database, "LOST_AT_MOST", 0.1)
+    return trial.load(connection={"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "login": "x"})
+
+
+def a_database_that_lost_rows(trial: Trial) -> str:
+    settle = Staging.settle
+
+    def lose(staging: Staging, transaction: Transaction, tried: Any) -> Any:
+        staging.forget(transaction)
+        return settle(staging, transaction, tried)
+
+    trial.monkeypatch.setattr(Staging, "settle", lose)
+    return trial.load()
+
+
+def beside_another_try(trial: Trial) -> str:
+    trial.load()
+    trial.monkeypatch.setattr(Loads, "begin", lambda loads, *args: (None, datetime.now(timezone.utc)))
+    return trial.load()
+
+
+def loaded_twice(trial: Trial) -> str:
+    trial.load()
+    return trial.load()
+
+
 def twice(trial: Trial) -> str:
     trial.extract()
     return trial.extract()
@@ -238,6 +310,10 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "going on from the last success needs Airflow 3.3": on_an_older_airflow,
     "… requests have not been enough for the rows of …": more_rows_of_an_instant_than_a_budget_allows,
     "needs pyarrow": without_pyarrow,
+    "is of type … tables can be loaded into …": lambda t: t.load(connection={"conn_type": "snowflake"}),
+    "Tables can't take the rows, so nothing was read": a_table_of_another_form,
+    "… (a privilege is missing)": without_a_privilege,
+    "the API shows no …, but the table … has some": a_list_that_became_empty,
     "may or may not have been carried out": lost_write,
     "The conn_id … isn't defined": without_a_connection,
     "no whole answer from … Connection refused": lambda t: t.connect(port=1) or t.extract(),
@@ -248,12 +324,16 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "has passed by one clock only": one_clock,
     "Nothing was committed, as rows could be lost": rows_out_of_order,
     "… of … lists failed": a_list_that_fails,
+    "… can't be reached": no_database,
+    "the database has lost staged rows": a_database_that_lost_rows,
     "Check destination": lambda t: t.extract(destination="/proc/nowhere"),
     "The task gives its slot back until …": lambda t: t.meet("429", retry_after="1700"),
     "… lists: … Skipped: …": a_list_that_is_forbidden,
     "nothing has settled since …": nothing_settled,
     "have been read by later runs": a_late_run,
     "The set exists already, with … It is kept": twice,
+    "The window is loaded already": loaded_twice,
+    "Another try has loaded this window meanwhile": beside_another_try,
     "Waiting … s until changes up to … show in the API.": at_once,
     "The task was killed while it waited": killed,
 }

@@ -21,6 +21,8 @@ from airflow_provider_dotypos.api.refusals import retry_after_seconds
 from airflow_provider_dotypos.commands.probes import values
 from airflow_provider_dotypos.hooks.failures import in_short_lines
 from airflow_provider_dotypos.transfers.rows import lenient
+from airflow_provider_dotypos.transfers.sql import errors as sql_errors
+from airflow_provider_dotypos.transfers.sql.encoding import mending
 
 PACKAGE = Path(airflow_provider_dotypos.__file__).parent
 
@@ -45,6 +47,13 @@ FOREIGN = {
     "hooks/failures.py": {r"(?<=[.!?)]) (?=[A-Z(])"},
     "commands/probes/filters.py": {"[A-Za-z]{2}"},
     "transfers/rows/lenient.py": {lenient._NUMBER.pattern, lenient._FINER_THAN_MILLISECONDS.pattern},
+    # What drivers' errors say may hold rows.
+    "transfers/sql/errors.py": {sql_errors._COLUMN_OF_COPY.pattern, sql_errors._COLUMN_OF_MYSQL.pattern},
+    "transfers/sql/encoding/mending.py": {
+        mending._SUSPICIOUS.pattern,
+        mending._TOKENS.pattern,
+        mending._ESCAPES.pattern,
+    },
     # A connector's answer passes these on its way into a connection.
     "api/overrides.py": {r"[0-9]{1,10}(\.0)?"},
     "api/settings.py": {
@@ -70,6 +79,7 @@ OWN = {
     "transfers/files/manifest.py": 1,
     "transfers/files/pending.py": 1,
     "transfers/sql/tables.py": 1,
+    "transfers/sql/transaction.py": 1,
 }
 
 #: What comes again and again in a text that makes a pattern start over, and how the text ends.
@@ -117,6 +127,9 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "a timestamp": page._ISO.fullmatch,
     "a number": lenient._NUMBER.fullmatch,
     "a fine time": lenient._FINER_THAN_MILLISECONDS.search,
+    "JSON for a database": lambda text: mending._storable(text, keeps_nul=False),
+    "tokens of JSON": mending._TOKENS.findall,
+    "escapes of JSON": mending._ESCAPES.findall,
     "the form of a time": values.time_form,
     "a limit": values._OF_LIMITS.search,
     "a probed number": puts(r"-?\d+(\.\d+)?"),
@@ -127,6 +140,8 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "words": puts("[a-z0-9]+", "findall"),
     "a blank": puts(r"[^\x21-\x7e]", "search"),
     "a reason": lambda text: re.sub(r"^(<.*?>|\w*Connection\(.*?\)): ", "", text),
+    "a column that COPY names": sql_errors._COLUMN_OF_COPY.search,
+    "a column that MySQL names": sql_errors._COLUMN_OF_MYSQL.search,
     "the end of a path": lambda text: re.sub(r"/v2$", "", text),
 }
 

@@ -51,8 +51,8 @@ class DotyposListsError(DotyposError):
 
 
 def concerns_all_calls(error: DotyposError) -> bool:
-    """Return whether any other call by the same connection would fail alike now."""
-    if isinstance(error, _OF_ALL) or error.too_long_to_wait:
+    """Return whether any other call by the same connection would fail alike now, or the database is away."""
+    if isinstance(error, _OF_ALL) or error.too_long_to_wait or error.reason == retry_table.DATABASE_LOST:
         return True
     if isinstance(error, DotyposApiError):
         of_cloud = error.path.rpartition("/")[0].endswith("/clouds")

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date, datetime, timezone
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
@@ -15,7 +16,7 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import iso, milliseconds
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn_id, check_connection, literals
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-from airflow_provider_dotypos.hooks.failures import airflow_failures
+from airflow_provider_dotypos.hooks.failures import airflow_failures, named_errors
 from airflow_provider_dotypos.sales.arguments import check_source, check_whole_number, read_branches
 from airflow_provider_dotypos.sales.business_days import BusinessHours
 from airflow_provider_dotypos.sales.daily_sales import DailySales
@@ -67,8 +68,8 @@ class DotyposSalesReportCheckOperator(BaseOperator):
         Defaults to 1.
     :param timezone: IANA zone whose clocks count for business days. Defaults to ``Europe/Prague``. (templated)
     :param day_starts: time at which a business day begins, such as ``04:00``. Defaults to ``00:00``. (templated)
-    :param branches: ids of the branches to compare, comma-separated or a list. Defaults to all branches of the cloud
-        that aren't deleted, and those that have sales in the table or files. (templated)
+    :param branches: ids of the branches to compare: one, comma-separated ones, or a list. Defaults to all branches of
+        the cloud that aren't deleted, and those that have sales in the table or files. (templated)
     :param document_types: types of documents that count as sales, comma-separated or a list. Defaults to all but
         ``CASH_IN``, ``CASH_OUT``, ``EXTERNAL_INVOICE_PAYMENT`` and ``INVOICE_FROM_RECEIPTS``. (templated)
     :param count_canceled: whether cancelled orders and the documents that cancel them count. Defaults to ``True``.
@@ -122,7 +123,7 @@ class DotyposSalesReportCheckOperator(BaseOperator):
         days: int = 1,
         timezone: str = "Europe/Prague",
         day_starts: str = "00:00",
-        branches: str | Sequence[int | str] | None = None,
+        branches: int | str | Sequence[int | str] | None = None,
         document_types: str | Sequence[str] | None = None,
         count_canceled: bool = True,
         count_unpaid: bool = True,
@@ -298,7 +299,7 @@ class DotyposSalesReportCheckOperator(BaseOperator):
         from airflow_provider_dotypos.transfers.sql.database import Database
 
         self._database = Database.of(str(self.conn_id), 1)
-        with closing(self._database):
+        with named_errors(str(self.conn_id)), closing(self._database):
             read_table(self._database, self._table(), sales, cloud_id)
 
     def _sets(self, cloud_id: int) -> Iterator[CommittedSet]:
@@ -320,8 +321,9 @@ def _line(found: Mapping[str, Any]) -> str:
     days = found["day"] if found["day"] == found["last_day"] else f"{found['day']} to {found['last_day']}"
     branch, report = found["branch_id"], found["report"]
     if report is not None:
+        apart = found["difference"]
         figures = [
-            f"{name} {amount} instead of {report[name]} ({found['difference'][name]})"
+            f"{name} {amount}" + (f" instead of {report[name]} ({apart[name]})" if Decimal(apart[name]) else "")
             for name, amount in found["held"].items()
         ]
         return f"branch {branch}, {days}: {', '.join(figures)}"

@@ -27,12 +27,14 @@ def check_whole_number(name: str, number: object, least: int) -> None:
         raise DotyposInputError(f"{name} must be a whole number, {least} or more, not {number!r} (no template)")
 
 
-def read_branches(branches: str | Sequence[int | str] | None) -> set[int]:
+def read_branches(branches: int | str | Sequence[int | str] | None) -> set[int]:
     """Return the ids of branches; none if all are meant.
 
     :raises DotyposInputError: if one isn't an id.
     """
-    ids = branches.split(",") if isinstance(branches, str) else branches
+    ids: object = branches.split(",") if isinstance(branches, str) else branches
+    if isinstance(ids, int):
+        ids = [ids]
     if ids is not None and not isinstance(ids, Collection):
         raise DotyposInputError(f"branches must be ids, comma-separated or a list, not {type(branches).__name__}")
     return {int(id_text(branch, "an id in branches")) for branch in ids or () if branch != ""}

@@ -54,8 +54,10 @@ class _RevenueReport(msgspec.Struct):
 
 def _receipts(report: bytes) -> Amounts:
     lines = msgspec.json.decode(report, type=_ReceiptReport).receiptInfo
-    # Without sales there may be no line at all.
-    return total(((line.value, line.count) for line in lines if line.type == "total"), 2)
+    totals = [(line.value, line.count) for line in lines if line.type == "total"]
+    if lines and not totals:
+        raise msgspec.ValidationError
+    return total(totals, 2)  # without sales there may be no line at all
 
 
 def _revenue(report: bytes) -> Amounts:
@@ -90,10 +92,9 @@ class Figures:
         try:
             return self.of_report(report)
         except msgspec.MsgspecError:
-            # Its text isn't shown: a report names employees and customers.
-            raise DotyposResponseError(
-                f"answered with a sales report without figures of {self.entity.replace('-', ' ')}"
-            ) from None
+            pass
+        # Raised here, without the decoder's error: a report names employees and customers.
+        raise DotyposResponseError(f"answered with a sales report without figures of {self.entity.replace('-', ' ')}")
 
     def as_report(self, amounts: Amounts, report: Amounts) -> Amounts:
         """Return figures as a report would show them."""
@@ -175,12 +176,19 @@ class RowChoice:
         if not values:
             return True
         document_type, flags, paid = values
-        flags = int(flags or 0)
         return (
             (document_type not in NO_SALES if self.document_types is None else document_type in self.document_types)
-            and (self.canceled or not flags & (_CANCELED_FULL | _CANCELLATION))
+            and (self.canceled or not _bits(flags) & (_CANCELED_FULL | _CANCELLATION))
             and (self.unpaid or bool(paid))
         )
+
+
+def _bits(flags: Any) -> int:
+    """Return flags as a number; what isn't one has none set."""
+    try:
+        return int(flags)
+    except (ValueError, TypeError):
+        return 0
 
 
 def total(amounts: Iterable[Amounts], width: int) -> Amounts:

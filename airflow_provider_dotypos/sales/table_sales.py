@@ -5,7 +5,7 @@ Where the database's own sums aren't exact, it has a row for each amount, too, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -40,14 +40,25 @@ def read_table(database: Database, table: LoadedTable, sales: DailySales, cloud_
             raise DotyposInputError(f"there is no table {table}: load it first, or correct table, schema or conn_id")
         return transaction.rows(*_query(database.dialect, table, sales, cloud_id, set(existing.names)))
 
+    rows = database.run(query, interruptible=True)
+    try:
+        _add_rows(rows, sales, summed=database.dialect.exact_sums)
+        return
+    except (ValueError, ArithmeticError):  # whose text holds the value
+        pass
+    raise DotyposInputError(f"the table {table} holds branches or amounts that aren't numbers")
+
+
+def _add_rows(rows: Iterable[tuple[Any, ...]], sales: DailySales, *, summed: bool) -> None:
+    """Add the result of a query.
+
+    :param summed: whether its amounts are sums. Otherwise each is of that many rows.
+    """
     deciding = len(sales.choice.fields)
-    for branch, day, *values, number in database.run(query, interruptible=True):
-        alike = 1 if database.dialect.exact_sums else number
-        try:
-            sums = [Decimal(0) if value is None else Decimal(str(value)) * alike for value in values[deciding:]]
-            sales.add(None if branch is None else int(branch), int(day), values[:deciding], sums, number)
-        except (ValueError, ArithmeticError):  # whose text holds the value
-            raise DotyposInputError(f"the table {table} holds branches or amounts that aren't numbers") from None
+    for branch, day, *values, number in rows:
+        times = 1 if summed else number
+        sums = [Decimal(0) if value is None else Decimal(str(value)) * times for value in values[deciding:]]
+        sales.add(None if branch is None else int(branch), int(day), values[:deciding], sums, number)
 
 
 def _query(

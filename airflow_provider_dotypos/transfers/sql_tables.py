@@ -15,12 +15,13 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.transfers.arguments import check_switches
+from airflow_provider_dotypos.transfers.lineage import Field, Output
 from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.task import TransferTask
 from airflow_provider_dotypos.transfers.wording import count
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Asset, Context
 
     from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.api.window import Window
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.selection import Selection
     from airflow_provider_dotypos.transfers.sql.database import Database
     from airflow_provider_dotypos.transfers.sql.loads import Loaded
+    from airflow_provider_dotypos.transfers.sql.location import Location
     from airflow_provider_dotypos.transfers.sql.merge import Mode
     from airflow_provider_dotypos.transfers.sql.sink import SqlSink
     from airflow_provider_dotypos.transfers.sql.state import SqlWatermark
@@ -66,6 +68,8 @@ class SqlTables(TransferTask):
         "table": None, "inserted": 0, "updated": 0, "unchanged": 0, "removed": 0, "load_id": None,
     }  # fmt: skip
     _database: Database | None = None
+    _location: Location | None = None
+    _tables: Mapping[str, Mapping[str, SqlTable]] = {}
     _threads: int = 1
 
     @property
@@ -75,7 +79,7 @@ class SqlTables(TransferTask):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the window's rows into tables, unless that is done already, and return what came of it."""
-        self._tables: dict[str, Mapping[str, SqlTable]] = {}
+        self._tables = {}
         self._watermarks: dict[str, SqlWatermark] = {}
         try:
             return super().execute(context)
@@ -114,11 +118,13 @@ class SqlTables(TransferTask):
 
     def _prepare(self) -> None:
         from airflow_provider_dotypos.transfers.sql.database import Database
+        from airflow_provider_dotypos.transfers.sql.location import Location
 
         assert self._hook is not None
         self._threads = self._hook.get_conn().settings.max_concurrency
         self._database = Database.of(self.conn_id, self._threads + 1)
         self._database.dialect.require_pyarrow()
+        self._location = Location.of(self._database)
 
     def _selections(self, cloud_id: int) -> Sequence[Selection]:
         selections = super()._selections(cloud_id)
@@ -130,14 +136,16 @@ class SqlTables(TransferTask):
         from airflow_provider_dotypos.transfers.sql.tables import tables_of
 
         selection = transfer.selection
-        tables = self._tables[selection.entity.name] = tables_of(
+        tables = tables_of(
             selection,
             name=self.table,
             schema=self.schema,
             naming=self.naming,
             deletes=self.deletes,
             versions=self.mode == "append",
+            replaces=self.mode == "replace",
         )
+        self._tables = {**self._tables, selection.entity.name: tables}
         database = self._opened
         database.run(functools.partial(self._make_ready, selection, list(tables.values())), interruptible=True)
         target = _target(tables)
@@ -196,7 +204,8 @@ class SqlTables(TransferTask):
         place = Place(
             self._opened, tables, self._own_schema, self.deletes, self.allow_empty, _scope(selection, tables[entity])
         )
-        log.detail("Table: %s", load.target)
+        title = self._opened.dialect.title
+        log.detail("The rows go to the table %s (%s, connection %r).", load.target, title, self.conn_id)
         watermark = self._watermarks.get(entity)
         move = None if watermark is None else functools.partial(watermark.move_within, window=window)
         return SqlSink.begin(place, selection, load, threads=self._threads, move_watermark=move)
@@ -221,13 +230,28 @@ class SqlTables(TransferTask):
 
     def _log_result(self, results: Sequence[Loaded]) -> None:
         loaded = results[-1]
-        log.info(
-            "Table %s: %s read, %s inserted, %s updated, %s unchanged, %s removed (load %s).",
-            loaded.load.target,
-            count(loaded.rows, loaded.load.entity),
-            *(f"{number:,}" for number in (loaded.inserted, loaded.updated, loaded.unchanged, loaded.removed)),
-            loaded.load.load_id,
-        )
+        counts = {name: getattr(loaded, name) for name in ("inserted", "updated", "unchanged", "removed")}
+        changes = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
+        rows = f"{count(loaded.rows, loaded.load.entity)} read" + (f": {changes}" if changes else "")
+        log.info("Table %s: %s (load %s).", loaded.load.target, rows, loaded.load.load_id)
+
+    def _assets(self, entity: str) -> list[Asset]:
+        """Return the assets that an entity's tables are, its own first. Only a run knows where they are."""
+        from airflow.sdk import Asset
+
+        tables = self._tables.get(entity, {})
+        return [] if self._location is None else [Asset(uri=self._location.uri(table)) for table in tables.values()]
+
+    def _outputs(self, transfer: ListTransfer) -> list[Output]:
+        loaded, type_of = transfer.results[-1], self._opened.dialect.type_of
+        outputs = []
+        for asset, (entity, table) in zip(
+            self._assets(transfer.name), self._tables[transfer.name].items(), strict=True
+        ):
+            fields = [Field(each.name, type_of(each.kind), each.field, each.comment or None) for each in table.columns]
+            rows = loaded.inserted + loaded.updated if entity == transfer.name else None
+            outputs.append(Output(asset, fields, rows))
+        return outputs
 
     def _amounts(self, results: Iterable[Mapping[str, Any]]) -> Sequence[str]:
         listed = list(results)

@@ -42,6 +42,12 @@ def in_short(verdicts: dict[int, Verdict]) -> str:
     return " ".join(runs)
 
 
+def of_database(reason: str | None) -> errors.DotyposDatabaseError:
+    error = errors.DotyposDatabaseError("x")
+    error.reason = reason
+    return error
+
+
 @pytest.mark.parametrize(("call", "holds", "retry_after", "recorded"), RECORDED)
 def test_every_refusal_has_the_verdict_that_was_recorded(
     call: str, holds: str, retry_after: str, recorded: str
@@ -75,6 +81,10 @@ def test_every_refusal_has_the_verdict_that_was_recorded(
         (errors.DotyposWalkError("x"), "LATER", "LATER"),
         (errors.DotyposClockError("x"), "LATER", "LATER"),
         (errors.DotyposCancelledError("x"), "LATER", "LATER"),
+        (of_database(retry_table.DATABASE_LOST), "RETRY", "RETRY"),
+        (of_database(retry_table.DATABASE_BUSY), "RETRY", "RETRY"),
+        (of_database(retry_table.DATABASE_REFUSED), "FAIL", "FAIL"),
+        (of_database(None), "LATER", "LATER"),
     ],
     ids=repr,
 )

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +26,7 @@ from airflow_provider_dotypos.api.entities import cloud_lists
 from airflow_provider_dotypos.connect.page.next_steps import write_first_dag
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from demo import children
+from tests.transfers.sql.databases import Warehouse, postgres_server
 from tests.ui.airflow_server import airflow_home
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
@@ -44,12 +45,22 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def reports(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def warehouse() -> Iterator[Warehouse]:
+    with postgres_server() as server:
+        yield server.warehouse()
+
+
+@pytest.fixture(scope="module")
+def reports(sandbox: Sandbox, warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Run all of them in one Airflow with a database of its own, and all but the largest a second time."""
     home = airflow_home(tmp_path_factory.getbasetemp(), "examples").path
     transport = {"type": "file", "log_file_path": f"{home}/{OPENLINEAGE}", "append": True}
     dag_ids = [dag_id for dag_id in DAG_IDS if dag_id != LARGEST]
-    return run(sandbox, home, *dag_ids, AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(transport))
+    environment = {
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps(warehouse.connection),
+    }
+    return run(sandbox, home, *dag_ids, **environment)
 
 
 @pytest.fixture(scope="module")
@@ -154,20 +165,30 @@ def test_first_orders_window_is_the_last_seven_whole_days(report: dict[str, Any]
     assert _instant(extracted["since"]) == datetime(first.year, first.month, first.day, tzinfo=PRAGUE)
 
 
-def test_first_orders_sales_are_the_paid_receipts_that_nobody_cancelled(
-    report: dict[str, Any], sandbox: Sandbox
-) -> None:
+def test_first_orders_sales_are_the_completed_documents(report: dict[str, Any], sandbox: Sandbox) -> None:
     run = report["example_dotypos_first_orders"]["results"]
     (extracted,), (sales,) = run["orders"], run["sales"]
     since = _instant(extracted["since"]).timestamp() * 1000
-    expected: dict[tuple[str, str], list[Decimal]] = {}
-    for row in _held(sandbox, sandbox.cloud_ids[0], "orders", extracted):
-        sold = row["paid"] and row["documentType"] == "RECEIPT" and row["canceledDate"] is None
-        if sold and not row["flags"] & 0b111 and row["completed"] >= since:
-            day = datetime.fromtimestamp(row["completed"] / 1000, PRAGUE).date().isoformat()
-            expected.setdefault((day, row["currency"]), []).append(Decimal(str(row["totalValueRounded"])))
-    assert sales == [[*key, len(expected[key]), f"{sum(expected[key]):.2f}"] for key in sorted(expected)]
+    held = _held(sandbox, sandbox.cloud_ids[0], "orders", extracted)
+    expected = _sales(row for row in held if row["completed"] is not None and row["completed"] >= since)
+    assert sales == [[day, currency, number, f"{total:.2f}"] for day, currency, number, total in expected]
     assert len(sales) >= 7
+
+
+def test_a_database_holds_what_the_shop_does_and_the_sales_of_each_day(
+    report: dict[str, Any], warehouse: Warehouse, sandbox: Sandbox
+) -> None:
+    """The tables are those after both runs, of which the second has brought what came after the first."""
+    run = report["example_dotypos_to_database"]["results"]
+    (loaded,), (checked,) = run["load"], run["check"]
+    (until,) = warehouse.rows("SELECT max(until) FROM _dotypos_loads")[0]
+    orders = sandbox.shop.rows(sandbox.cloud_ids[0], "orders")
+    settled = [row for row in orders if row["versionDate"] < until.timestamp() * 1000]
+    assert warehouse.rows("SELECT id FROM orders ORDER BY id") == sorted((row["id"],) for row in settled)
+    assert loaded["entities"]["order-items"]["inserted"] > 500
+    shown = warehouse.rows("SELECT day::text, currency, receipts, sales FROM daily_sales ORDER BY day, currency")
+    assert shown == _sales(settled)
+    assert (checked["agrees"], checked["days"], checked["reports"]) == (True, 1, 1)
 
 
 def test_every_cloud_lands_in_a_folder_of_its_own(report: dict[str, Any], sandbox: Sandbox) -> None:
@@ -229,6 +250,15 @@ def test_openlineage_names_the_list_that_was_read_and_the_files(
     assert set(written["facets"]) == {"schema", "columnLineage"}
 
 
+def test_openlineage_names_the_lists_that_were_read_and_the_tables(
+    lineage: dict[str, list[dict[str, Any]]], sandbox: Sandbox
+) -> None:
+    event, *_ = lineage["example_dotypos_to_database.load"]
+    cloud = sandbox.cloud_ids[0]
+    assert {each["name"] for each in event["inputs"]} == {f"{cloud}/orders", f"{cloud}/order-items"}
+    assert {each["name"].rpartition(".")[2] for each in event["outputs"]} == {"orders", "order_items"}
+
+
 def test_openlineage_names_the_lists_that_a_hook_has_read(
     lineage: dict[str, list[dict[str, Any]]], sandbox: Sandbox
 ) -> None:
@@ -248,6 +278,16 @@ def test_openlineage_names_all_lists_of_a_task(lineage: dict[str, list[dict[str,
 
 def test_no_event_of_openlineage_holds_a_secret(lineage: dict[str, list[dict[str, Any]]], sandbox: Sandbox) -> None:
     assert sandbox.refresh_token not in json.dumps(lineage)
+
+
+def _sales(orders: Iterable[dict[str, Any]]) -> list[tuple[str, str, int, Decimal]]:
+    """Return day, currency, number and sum of the documents that are completed, by day."""
+    days: dict[tuple[str, str], list[Decimal]] = {}
+    for row in orders:
+        if row["completed"] is not None:
+            day = datetime.fromtimestamp(row["completed"] / 1000, PRAGUE).date().isoformat()
+            days.setdefault((day, row["currency"]), []).append(Decimal(str(row["totalValueRounded"])))
+    return [(*key, len(days[key]), sum(days[key], Decimal(0))) for key in sorted(days)]
 
 
 def _lists(extracted: list[dict[str, Any]]) -> list[dict[str, Any]]:

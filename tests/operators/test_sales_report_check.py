@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -15,11 +15,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 
 from airflow_provider_dotypos._compat import fail_exception
+from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.exceptions import DotyposCancelledError, DotyposInputError, DotyposSalesReportError
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
-from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from airflow_provider_dotypos.sales.arguments import read_branches
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.transfers.manifest import CommittedSet
 from tests.sales.shops import SINCE, UNTIL, add_order, fill, ms
 
 Extract = Callable[..., dict[str, Any]]
@@ -111,6 +116,16 @@ def test_a_missing_order_is_found_by_its_day_with_few_requests(
     assert error.permanent
 
 
+def test_a_figure_that_agrees_is_named_as_it_is(sandbox: Sandbox, branches: list[int], extract: Extract) -> None:
+    cloud, shop = sandbox.cloud_ids[0], sandbox.shop
+    order = next(order for order in shop.rows(cloud, "orders") if order["documentType"] == "RECEIPT")
+    shop.update(cloud, "orders", order["id"], {"totalValueRounded": 5.0, "versionDate": ms("2026-04-02T00:00")})
+    done = extract(**MARCH)
+    shop.update(cloud, "orders", order["id"], {"totalValueRounded": 6.0})
+    with pytest.raises(fail_exception(), match=r": total \S+ instead of \S+ \(-1\), orders \d+\. Load the window"):
+        check(manifests=done["manifest"])
+
+
 def test_what_has_no_report_is_named(sandbox: Sandbox, branches: list[int], extract: Extract) -> None:
     cloud, rng = sandbox.cloud_ids[0], random.Random(2)
     gone = sandbox.shop.insert(cloud, "branches", {"id": branches[1] + 1})["id"]
@@ -122,6 +137,52 @@ def test_what_has_no_report_is_named(sandbox: Sandbox, branches: list[int], extr
     with pytest.raises(fail_exception(), match=f"branch {gone}, which Dotypos doesn't know, 2026-03-01 to 2026-03-31"):
         check(manifests=done["manifest"])
     assert check(manifests=done["manifest"], branches=f"{branches[0]}, {branches[1]}")["agrees"]
+    assert check(manifests=done["manifest"], branches=branches[0])["branches"] == 1
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
+def test_values_in_other_forms_count_and_what_cannot_be_read_differs(
+    sandbox: Sandbox, branches: list[int], extract: Extract, file_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.behaviour = Behaviour(nulls="omitted", numbers="number", timestamp_zone="+01:00")
+    shop, cloud = sandbox.shop, sandbox.cloud_ids[0]
+    shop.insert(cloud, "orders", {"completed": None, "versionDate": ms("2026-03-29T12:00"), "_branchId": branches[0]})
+    done = extract(file_format=file_format, **MARCH)
+    assert check(manifests=done["manifest"])["agrees"]
+    assert check(manifests=done["manifest"], count_canceled=False, on_difference="warn")["differences"]
+    rows = CommittedSet.rows
+
+    def odd(self: CommittedSet, table: str | None = None) -> Iterator[dict[str, Any]]:
+        first, *others = rows(self, table)
+        yield {**first, "totalValueRounded": "Jana", "flags": "Jana", "completed": "2026-03-29T12:00:00Z"}
+        yield {**first, "id": "1", "completed": "Jana", "_branchId": "Jana"}
+        yield {**first, "id": "2", "completed": "2026-03-29T12:00:00Z", "_branchId": "Jana", "versionDate": "Jana"}
+        yield from others
+
+    monkeypatch.setattr(CommittedSet, "rows", odd)
+    result = check(manifests=done["manifest"], count_canceled=False, on_difference="warn")
+    assert [found["branch_id"] for found in result["differences"]][-1] is None
+    assert "Jana" not in str(result)
+
+
+def test_a_report_like_an_empty_list_shows_no_sales(
+    sandbox: Sandbox, extract: Extract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether Dotypos answers so where nothing was sold is unknown. An empty list is answered so."""
+    request = DotyposHook.request
+
+    def without_sales(self: DotyposHook, method: str, path: str, **options: Any) -> Any:
+        if path.endswith("/sales-report"):
+            raise error_for(method, path, 404, {}, b"")
+        return request(self, method, path, **options)
+
+    done = extract(**MARCH)
+    monkeypatch.setattr(DotyposHook, "request", without_sales)
+    assert check(manifests=done["manifest"])["agrees"]
+    fill(sandbox.shop, sandbox.cloud_ids[0], orders=1)
+    sold = extract(overwrite=True, **MARCH)
+    found = check(manifests=sold["manifest"], on_difference="warn", max_reports=0)["differences"]
+    assert {difference["report"]["orders"] for difference in found} == {"0"}
 
 
 def test_without_a_span_the_last_whole_days_are_compared(
@@ -163,6 +224,17 @@ def test_templates_are_rendered_and_data_intervals_fit(sandbox: Sandbox, branche
     assert (result["days"], result["branches"], result["agrees"]) == (1, 1, True)
 
 
+def test_it_can_be_mapped_over_branches_and_days() -> None:
+    with DAG("d", schedule=None):
+        fixed = DotyposSalesReportCheckOperator.partial(task_id="branches", conn_id="warehouse", since="{{ ds }}")
+        branches = fixed.expand(branches=[1, 2], until=["{{ ts }}"])
+        days = DotyposSalesReportCheckOperator.partial(task_id="days", conn_id="warehouse").expand_kwargs(
+            [{"since": SINCE, "until": UNTIL}]
+        )
+    assert read_branches(branches.unmap({"branches": 2, "until": "{{ ts }}"}).branches) == {2}
+    assert days.unmap({"since": SINCE, "until": UNTIL}).until == UNTIL
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -183,7 +255,8 @@ def test_templates_are_rendered_and_data_intervals_fit(sandbox: Sandbox, branche
         ({"timezone": "Prague"}, "IANA"),
         ({"day_starts": "4 a.m."}, "day_starts must be a time"),
         ({"branches": "first"}, "an id in branches is a whole number"),
-        ({"branches": 5}, "branches must be ids"),
+        ({"branches": 5.0}, "branches must be ids"),
+        ({"branches": True}, "an id in branches is a whole number"),
         ({"cloud_id": "abc"}, "cloud_id must be the cloud's number"),
         ({"dotypos_conn_id": ""}, "dotypos_conn_id must be the id"),
     ],
@@ -203,7 +276,7 @@ def test_bad_literals_are_refused_when_the_dag_is_parsed(arguments: dict[str, An
         ({"destination": "file:///nowhere/lake"}, "no committed set lies in .*/orders"),
         ({"destination": "file://{lake}", "cloud_id": 5}, "no committed set lies in .*/5/orders"),
         ({"manifests": "{manifest}", "entity": "order-items"}, "holds orders of cloud"),
-        ({"manifests": "{narrow}"}, "no field 'documentType' of orders"),
+        ({"manifests": "{narrow}"}, "holds no documentType, flags, paid of orders"),
     ],
     ids=str,
 )

@@ -38,7 +38,7 @@ def test_a_report_without_figures_is_an_error_that_shows_none_of_its_text(report
     for figures in (ORDERS, ITEMS):
         with pytest.raises(DotyposResponseError, match="without figures") as caught:
             figures.read(report)
-        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None
     with pytest.raises(DotyposResponseError) as caught:
         ORDERS.read(json.dumps({"receiptInfo": "Jana"}).encode())
     assert "Jana" not in str(caught.value)

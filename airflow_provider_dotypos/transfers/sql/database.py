@@ -200,15 +200,19 @@ class Database:
         raise failure
 
     def _give_back(self, connection: Any, committed: bool) -> None:
+        """Keep a connection for the next transaction, or close it if it can't be used further."""
         with self._lock:
             if connection in self._interruptible:
                 self._interruptible.remove(connection)
-        reusable = committed or self._roll_back(connection)
-        if reusable and not self.dialect.embedded:
-            with self._lock:
-                self._idle.append(connection)
-            return
-        _close(connection)
+        reusable = False
+        try:
+            reusable = committed or self._roll_back(connection)
+        finally:  # whatever breaks in
+            if reusable and not self.dialect.embedded:
+                with self._lock:
+                    self._idle.append(connection)
+            else:
+                _close(connection)
         if not reusable:  # what ended this connection has ended the idle ones, too
             self.close()
 
@@ -221,7 +225,7 @@ class Database:
         return True
 
     def _transaction(self, connection: Any) -> Transaction:
-        return Transaction(connection, self.dialect.cursor, self.dialect.title, self.dialect.mark)
+        return Transaction(connection, self.dialect)
 
     def _compare_clocks(self, transaction: Transaction) -> tuple[float, float]:
         """Return by how much the database's clock is ahead of the monotonic one here, and when that was measured.

@@ -86,11 +86,13 @@ def add_statements(dialect: Dialect, table: SqlTable, columns: Iterable[SqlColum
 
 
 def view_statements(dialect: Dialect, table: SqlTable, names: Sequence[str]) -> Iterator[str]:
-    """Yield the statements that create or replace the view of a table's living rows, if some of its rows aren't.
+    """Yield the statements that create or replace the view of a table's living rows, if some of its rows may not be.
 
     :param names: the table's columns. A view of ``*`` would break in one database, and stay as it was in others.
     """
     conditions = []
+    if table.versions:  # an old version of a row that is deleted now doesn't live
+        return
     if _DELETED in names and find_entity(table.entity).has_deleted:
         conditions.append(f"{dialect.quote(_DELETED)} IS NOT TRUE")
     if REMOVED_AT in names:
@@ -141,8 +143,8 @@ def _faults(
 
 
 def _refusal(faults: Sequence[str]) -> str:
-    listed = "\n".join(f"- {fault}" for fault in faults)
-    return f"These tables can't take the rows, so nothing was read:\n{listed}\nChange them, or load into others."
+    listed = " ".join(f"Table {fault}." for fault in faults)  # sentences: each begins a line of the task's log
+    return f"Tables can't take the rows, so nothing was read. {listed} Change them, or load into others."
 
 
 def _fits(dialect: Dialect, name: str) -> bool:

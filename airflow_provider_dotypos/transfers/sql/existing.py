@@ -30,15 +30,18 @@ def differences(dialect: Dialect, table: SqlTable, existing: Existing, *, alter:
         yield "it isn't a table"
         return
     yield from existing.faults
+    lacking = [privilege for privilege in existing.lacking if privilege != "DELETE" or table.removes]
+    if lacking:
+        yield f"the role lacks {', '.join(lacking)} on it"
     yield from (f"the foreign key {name} must go: rows come in any order" for name in existing.foreign_keys)
     if table.durable and not existing.durable:
         yield "it is UNLOGGED, so a crash would empty it"
     yield from _unlike_columns(dialect, table, existing)
     yield from _unlike_keys(dialect, table, existing.keys)
-    lacking = missing_columns(dialect, table, existing)
-    if lacking and not (alter and existing.owned):
+    missing = missing_columns(dialect, table, existing)
+    if missing and not (alter and existing.owned):
         why = "" if not alter else ", and only its owner may add them"
-        yield f"it has no {dialect.listed(column.name for column in lacking)}{why}"
+        yield f"it has no {dialect.listed(column.name for column in missing)}{why}"
 
 
 def _unlike_columns(dialect: Dialect, table: SqlTable, existing: Existing) -> Iterator[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.transfers.sql.merge_statements import ChildStatements, Statement, TableStatements
@@ -102,6 +102,7 @@ class _Merger:
     def __init__(self, transaction: Transaction, dialect: Dialect, what: Merge) -> None:
         self._transaction = transaction
         self._what = what
+        self._has_merge = dialect.has_merge(transaction)
         self._begun_at = dialect.moment(what.begun_at)
         self._rows, *children = (
             TableStatements(dialect, staged.table, staged.staging, what.load_id) for staged in what.tables
@@ -122,14 +123,10 @@ class _Merger:
         absent = self._remove_absent(empty=not staged) if self._what.mode == "replace" else 0
         self._delete_losers()
         removed = self._remove_deleted() if self._removes else 0
-        updated = self._execute(rows.update_changed())
+        inserted, updated = self._upsert(rows, deleted=not self._removes)
         updated += sum(self._settle_children(children) for children in self._children)
-        if self._removes:
-            self._execute(rows.delete_deleted())
-        inserted = self._execute(rows.insert_missing())
         for children in self._children:
-            self._execute(children.rows.update_changed())
-            self._execute(children.rows.insert_missing())
+            self._upsert(children.rows)
         if self._what.mode == "replace":
             self._remember_walk()
         return Merged(inserted, updated, staged - inserted - updated - removed, removed + absent)
@@ -192,6 +189,14 @@ class _Merger:
         self._execute(self._removals.remember_deleted())
         return self._execute(self._rows.delete_removed())
 
+    def _upsert(self, rows: TableStatements, *, deleted: bool = True) -> tuple[int, int]:
+        """Bring staged rows into their table; return how many were inserted and updated."""
+        if self._has_merge:
+            ((inserted, updated),) = self._query(rows.update_and_insert(deleted=deleted))
+            return inserted, updated
+        updated = self._execute(rows.update_changed())
+        return self._execute(rows.insert_missing(deleted=deleted)), updated
+
     def _settle_children(self, children: ChildStatements) -> int:
         """Leave those children staged that count, and delete those that their parents have lost.
 
@@ -208,7 +213,7 @@ class _Merger:
     def _execute(self, statement: Statement) -> int:
         return self._transaction.execute(statement.sql, statement.parameters)
 
-    def _query(self, statement: Statement) -> list[tuple[object, ...]]:
+    def _query(self, statement: Statement) -> list[tuple[Any, ...]]:
         return self._transaction.rows(statement.sql, statement.parameters)
 
     def _count(self, rows: TableStatements) -> int:

@@ -74,19 +74,9 @@ class TableStatements:
             f"WHERE {newer(self.version('t'), self.version('s'))}"
         )
 
-    def delete_deleted(self) -> Statement:
-        """Delete the staged rows that the API shows as deleted."""
-        return self.unstage(f"SELECT {self.row('s')} FROM {self.staging} AS s WHERE {self.is_deleted('s')}")
-
     def update_changed(self) -> Statement:
         """Update the rows that staged ones differ from and aren't older than."""
-        changed = self.differs("t", "s")
-        values = {name: self.column("s", name) for name in self.table.names if name not in self.table.key}
-        if (removed := self.table.removed) is not None:
-            changed += f" OR ({self.column('t', removed)} IS NULL) = {self.is_deleted('s')}"
-            values[removed] = self._removed_at(f"COALESCE({self.column('t', removed)}, {self.column('s', READ_AT)})")
-        older = newer(self.version("t"), self.version("s"))
-        return self._update(f"({changed}) AND ({older}) IS NOT TRUE", values)
+        return self._update(self._changed, self._updated)
 
     def update_read_at(self, keys: str) -> Statement:
         """Note when rows were read, of which nothing else is to be updated.
@@ -97,9 +87,27 @@ class TableStatements:
         among = f"({self.columns('s', self.table.key)}) IN ({keys})"
         return self._update(f"{later} AND {among}", {READ_AT: self.column("s", READ_AT)})
 
-    def insert_missing(self) -> Statement:
-        """Insert the staged rows whose keys the target lacks."""
-        return self._insert(f"NOT EXISTS (SELECT 1 FROM {self.target} AS t WHERE {self.same_key('t', 's')})")
+    def insert_missing(self, *, deleted: bool) -> Statement:
+        """Insert the staged rows whose keys the target lacks.
+
+        :param deleted: whether those that the API shows as deleted are rows, too.
+        """
+        missing = f"NOT EXISTS (SELECT 1 FROM {self.target} AS t WHERE {self.same_key('t', 's')})"
+        return self._insert(missing if deleted else f"{missing} AND NOT {self.is_deleted('s')}")
+
+    def update_and_insert(self, *, deleted: bool) -> Statement:
+        """Do both by one statement, whose rows are how many there were of each: see `Dialect.has_merge`."""
+        updated, inserted = ({**values, LOAD_ID: "?"} for values in (self._updated, self._inserted))
+        assignments = ", ".join(f"{self.dialect.quote(name)} = {value}" for name, value in updated.items())
+        living = "" if deleted else f" AND NOT {self.is_deleted('s')}"
+        return Statement(
+            f"WITH merged AS (MERGE INTO {self.target} AS t USING {self.staging} AS s ON {self.same_key('t', 's')} "
+            f"WHEN MATCHED AND {self._changed} THEN UPDATE SET {assignments} "
+            f"WHEN NOT MATCHED{living} THEN INSERT ({self.dialect.listed(inserted)}) "
+            f"VALUES ({', '.join(inserted.values())}) RETURNING merge_action() AS done) "
+            "SELECT COUNT(*) FILTER (WHERE done = 'INSERT'), COUNT(*) FILTER (WHERE done = 'UPDATE') FROM merged",
+            (self.load_id, self.load_id),
+        )
 
     def delete_removed(self) -> Statement:
         """Delete the rows that are staged as deleted."""
@@ -167,8 +175,30 @@ class TableStatements:
         """Return what a staged row is known by."""
         return self.column(alias, self.dialect.row_id)
 
-    def _removed_at(self, found: str) -> str:
-        return f"CASE WHEN {self.is_deleted('s')} THEN {found} END"
+    @property
+    def _changed(self) -> str:
+        """A condition: a staged row differs from the target's and isn't older."""
+        changed = self.differs("t", "s")
+        if (removed := self.table.removed) is not None:
+            changed += f" OR ({self.column('t', removed)} IS NULL) = {self.is_deleted('s')}"
+        return f"({changed}) AND ({newer(self.version('t'), self.version('s'))}) IS NOT TRUE"
+
+    @property
+    def _updated(self) -> dict[str, str]:
+        """What columns of the target get. A row that was marked as removed keeps the time of that."""
+        values = {name: value for name, value in self._inserted.items() if name not in self.table.key}
+        if (removed := self.table.removed) is not None:
+            found = f"COALESCE({self.column('t', removed)}, {self.column('s', READ_AT)})"
+            values[removed] = f"CASE WHEN {self.is_deleted('s')} THEN {found} END"
+        return values
+
+    @property
+    def _inserted(self) -> dict[str, str]:
+        """What columns of a new row get."""
+        values = {name: self.column("s", name) for name in self.table.names}
+        if (removed := self.table.removed) is not None:
+            values[removed] = f"CASE WHEN {self.is_deleted('s')} THEN {self.column('s', READ_AT)} END"
+        return values
 
     def unstage(self, rows: str, parameters: tuple[object, ...] = ()) -> Statement:
         """Delete staged rows.
@@ -183,9 +213,7 @@ class TableStatements:
         return Statement(self.dialect.update(self.target, self.staging, on, values), (self.load_id,))
 
     def _insert(self, condition: str) -> Statement:
-        values = {name: self.column("s", name) for name in self.table.names} | {LOAD_ID: "?"}
-        if self.table.removed is not None:
-            values[self.table.removed] = self._removed_at(self.column("s", READ_AT))
+        values = {**self._inserted, LOAD_ID: "?"}
         return Statement(
             f"INSERT INTO {self.target} ({self.dialect.listed(values)}) SELECT {', '.join(values.values())} "
             f"FROM {self.staging} AS s WHERE {condition}",
@@ -209,15 +237,15 @@ class ChildStatements:
 
         :param deleted: whether to delete those that the API shows as deleted, too, and those of such parents.
         """
-        brought = (
-            f"SELECT 1 FROM {self.parents.staging} AS p WHERE {self._below('s')} AND "
-            f"{self.parents.column('p', READ_AT)} = {self.rows.column('s', READ_AT)}"
-        )
-        stray = f"NOT EXISTS ({brought})"
-        if deleted:
-            stray = f"NOT EXISTS ({brought} AND NOT {self.parents.is_deleted('p')}) OR {self.rows.is_deleted('s')}"
         rows = self.rows
-        return rows.unstage(f"SELECT {rows.row('s')} FROM {rows.staging} AS s WHERE {stray}")
+        brought = f"{self._below('s')} AND {self.parents.column('p', READ_AT)} = {rows.column('s', READ_AT)}"
+        if deleted:
+            brought += f" AND NOT {self.parents.is_deleted('p')}"
+        staged = f"SELECT {rows.row('s')} FROM {rows.staging} AS s WHERE "
+        strays = f"{staged}NOT EXISTS (SELECT 1 FROM {self.parents.staging} AS p WHERE {brought})"
+        if deleted:  # not by OR, which would look for the parent of each child one by one
+            strays += f" UNION ALL {staged}{rows.is_deleted('s')}"
+        return rows.unstage(strays)
 
     def delete_missing(self) -> Statement:
         """Delete the children of staged parents that aren't staged themselves."""

@@ -28,7 +28,7 @@ def _own(
     schema: str | None, name: str, key: tuple[str, ...], kinds: dict[str, SqlKind], *, durable: bool = True
 ) -> SqlTable:
     columns = (SqlColumn(column, kind, required=column in key) for column, kind in kinds.items())
-    return SqlTable(schema, name, "", tuple(columns), key, (), durable=durable)
+    return SqlTable(schema, name, "", tuple(columns), key, (), durable=durable, removes=True)
 
 
 #: `tables` are the names of all tables that the load fills, as a JSON list: its target, and those of child lists.

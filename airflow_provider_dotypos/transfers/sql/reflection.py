@@ -72,6 +72,7 @@ class Existing:
     :param faults: what else keeps rows from being loaded into it, as sentences about it.
     :param durable: whether its rows outlive a crash of the database.
     :param owned: whether the connection's role may add columns.
+    :param lacking: what the role isn't granted on it of all that a load can need.
     """
 
     is_table: bool
@@ -81,6 +82,7 @@ class Existing:
     faults: tuple[str, ...] = ()
     durable: bool = True
     owned: bool = True
+    lacking: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

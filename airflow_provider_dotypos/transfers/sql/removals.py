@@ -59,7 +59,7 @@ class RemovalStatements:
         rows = self.rows
         held = rows.same_key("t", "s")
         if self._table.removed is not None:
-            held += f" AND ({rows.column('t', self._table.removed)} IS NULL OR {rows.is_deleted('t')})"
+            held += f" AND {rows.column('t', self._table.removed)} IS NULL"
         places = ", ".join(("0", *(rows.column("s", name) for name in self._parent)))
         return rows.unstage(
             f"SELECT {rows.row('s')} FROM {rows.staging} AS s JOIN {self._relation} AS r "
@@ -82,11 +82,11 @@ class RemovalStatements:
     def remember_deleted(self) -> Statement:
         """Insert the removals of rows that are staged as deleted."""
         rows = self.rows
-        names = {**self._keys, **dict(zip(_CURSORS, self._table.cursors, strict=False))}
+        cursors = dict(zip(_CURSORS, self._table.cursors, strict=False))
         values = {
             "target": "?",
-            "parent_id": "0",
-            **{own: rows.column("s", name) for own, name in names.items()},
+            **self._keys,
+            **{own: rows.column("s", name) for own, name in cursors.items()},
             "read_at": rows.column("s", READ_AT),
             "load_id": "?",
         }
@@ -151,14 +151,14 @@ class RemovalStatements:
 
     @property
     def _keys(self) -> Mapping[str, str]:
-        """The target's key columns by those of the table of removed rows."""
-        own = _KEY if self._parent else (_KEY[0], _KEY[-1])
-        return dict(zip(own, self._table.key, strict=True))
+        """The columns of its key, and what they hold of a staged row."""
+        cloud, *parent, id = (self.rows.column("s", name) for name in self._table.key)
+        return dict(zip(_KEY, (cloud, *(parent or ["0"]), id), strict=True))
 
     @property
     def _same_key(self) -> str:
         """A condition: what was removed is a staged row. Its parameter is the target."""
-        same = (f"{self._column(own)} = {self.rows.column('s', name)}" for own, name in self._keys.items())
+        same = (f"{self._column(own)} = {value}" for own, value in self._keys.items())
         return " AND ".join((f"{self._column('target')} = ?", *same))
 
     def _column(self, name: str) -> str:

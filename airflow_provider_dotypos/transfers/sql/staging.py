@@ -20,7 +20,6 @@ import msgspec
 
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.transfers.list_log import list_log
-from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 from airflow_provider_dotypos.transfers.sql.names import LOAD_ID, PARTS, STAGING
 
 if TYPE_CHECKING:
@@ -52,6 +51,10 @@ class StagedPart:
     rows: int = 0
     child_rows: int = 0
     misfits: Mapping[str, int] = field(default_factory=dict)
+
+
+class StagedRowsLostError(Exception):
+    """Rows aren't staged that a try has staged: the database has crashed meanwhile, or somebody has removed them."""
 
 
 class Staging:
@@ -127,12 +130,12 @@ class Staging:
         """Leave nothing in staging but the rows of a try's parts, and return these.
 
         :param tried: the parts, as the try knows them.
-        :raises DotyposDatabaseError: if some of them are gone.
+        :raises StagedRowsLostError: if some of them are gone.
         """
         staged = {part.name: part for part in self.parts(transaction)}
         names = {part.name for part in tried}
         if missing := names - staged.keys():
-            raise _lost(f"{len(missing)} of {len(names)} parts")
+            raise StagedRowsLostError(f"{len(missing)} of {len(names)} parts")
         mine = [staged[name] for name in names]
         others = staged.keys() - names
         for relation in self.relations.values():
@@ -141,11 +144,14 @@ class Staging:
         counts = [transaction.rows(f"SELECT count(*) FROM {relation}")[0][0] for relation in self.relations.values()]
         rows, child_rows = sum(part.rows for part in mine), sum(part.child_rows for part in mine)
         if (counts[0], sum(counts[1:])) != (rows, child_rows):
-            raise _lost(f"of {rows + child_rows} rows, {sum(counts)} are there")
+            raise StagedRowsLostError(f"of {rows + child_rows} rows, {sum(counts)} are there")
+        for relation in self.relations.values():
+            for statement in self._dialect.analyze(relation):
+                transaction.execute(statement)
         return mine
 
     def forget(self, transaction: Transaction) -> None:
-        """Forget the parts, so that no try trusts their ranges."""
+        """Forget the parts."""
         transaction.execute(f"DELETE FROM {self._parts} WHERE staging = ?", [self.name])
 
     def drop(self, transaction: Transaction) -> None:
@@ -183,13 +189,6 @@ def _digest(dialect: Dialect, tables: Iterable[SqlTable]) -> str:
     """Return what keeps staging tables apart that hold rows in another form: columns, names, the package's version."""
     columns: Sequence[object] = [[table.name, [[c.name, c.kind, c.field] for c in table.columns]] for table in tables]
     return hashlib.sha256(msgspec.json.encode([__version__, dialect.title, columns])).hexdigest()[:8]
-
-
-def _lost(what: str) -> DotyposDatabaseError:
-    return DotyposDatabaseError(
-        f"the database has lost staged rows ({what}): it has crashed meanwhile, or somebody has removed them. Nothing "
-        "was merged. The next try reads what is missing"
-    )
 
 
 def sum_misfits(parts: Iterable[StagedPart]) -> dict[str, int]:

@@ -62,6 +62,7 @@ class SqlTable:
     :param comment: what the database says of it.
     :param versions: whether it has a row for each version of a row of the API that was read.
     :param durable: whether committed rows must outlive a crash of the database.
+    :param removes: whether a load may delete rows of it.
     """
 
     schema: str | None
@@ -76,6 +77,7 @@ class SqlTable:
     comment: str = ""
     versions: bool = False
     durable: bool = True
+    removes: bool = False
 
     @property
     def primary_key(self) -> tuple[str, ...]:
@@ -101,16 +103,18 @@ def tables_of(
     naming: Naming,
     deletes: Deletes,
     versions: bool = False,
+    replaces: bool = False,
 ) -> Mapping[str, SqlTable]:
     """Return the tables that a selection fills, by entity: its own first, then those of child lists.
 
     :param name: of the entity's own table; by default the entity's name in snake case. A child table's name follows it
         only if it isn't the default.
     :param versions: whether tables have a row for each version that was read.
+    :param replaces: whether rows are removed that a whole walk lacks.
     :raises DotyposInputError: if a table can't have that name, or two of its columns would have the same.
     """
     own = selection.entity.name
-    given = None if name in (None, snake(own)) else name
+    given = None if name in (None, "", snake(own)) else name
     parents = {child.entity: child.parent for child in selection.lists.values() if child.entity in selection.children}
     tables = {}
     for entity, columns in selection.tables.items():
@@ -118,8 +122,10 @@ def tables_of(
         below = default if given is None else f"{given}_{default}"
         table = given or default if entity == own else below
         _check_table_name(table)
-        made = _table(columns, table, naming, deletes, parents.get(entity))
-        tables[entity] = replace(made, schema=schema, versions=versions)
+        parent = parents.get(entity)
+        removes = parent is not None or deletes == "remove" or (replaces and deletes == "keep")
+        made = _table(columns, table, naming, deletes, parent)
+        tables[entity] = replace(made, schema=schema, versions=versions, removes=removes)
     return tables
 
 
@@ -200,8 +206,13 @@ def _parents(entity: Entity) -> set[str]:
 
 
 def _check_table_name(name: str) -> None:
-    if not name or "\0" in name:
+    if "\0" in name:
         raise DotyposInputError(f"a table can't be named {name!r}")
+    if "." in name:
+        schema, _, table = name.rpartition(".")
+        raise DotyposInputError(
+            f"table is a name without its schema: not {name!r}, but {table!r} and schema={schema!r}"
+        )
     if name.casefold().startswith(OURS):
         raise DotyposInputError(f"table can't be {name!r}: tables whose names begin with {OURS} are the loads' own")
 

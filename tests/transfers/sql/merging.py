@@ -14,6 +14,7 @@ from airflow_provider_dotypos.transfers.sql.merge import Merge, Merged, Mode, St
 from airflow_provider_dotypos.transfers.sql.names import LOAD_ID, READ_AT, REMOVED, REMOVED_AT
 from airflow_provider_dotypos.transfers.sql.own_tables import own_tables
 from airflow_provider_dotypos.transfers.sql.tables import Deletes, SqlColumn, SqlTable
+from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 from tests.transfers.sql.databases import Warehouse
 
 #: The moments of tests are seconds from here.
@@ -91,7 +92,7 @@ class Place:
     loads: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self.database = Database.of("warehouse", 4)
+        self.database = Database.of("warehouse", 8)
         self.dialect = self.database.dialect
         with self.database.transaction() as transaction:
             for table in (*self.tables, *own_tables(None)):
@@ -111,32 +112,55 @@ class Place:
     ) -> Merged:
         """Stage rows and merge them."""
         load = next(self.loads)
-        staged = self.stage(load, rows, children)
-        what = Merge(cloud, f"load {load}", mode, self.deletes, staged, at(begun), None, scope or {}, allow_empty)
+        what = self.what(load, mode, begun=begun, scope=scope, allow_empty=allow_empty, cloud=cloud)
+        if not self.dialect.transactional_ddl:
+            self.database.run(lambda transaction: self.stage(transaction, what, rows, children))
+            merged = self.database.run(lambda transaction: self.merge(transaction, what))
+            self.database.run(lambda transaction: self.drop(transaction, what))
+            return merged
         with self.database.transaction() as transaction:
-            lock_tables(transaction, self.dialect, self.tables, None)
-            merged = merge(transaction, self.dialect, what)
-        with self.database.transaction() as transaction:
-            for table in staged:
-                transaction.execute(f"DROP TABLE {table.staging}")
+            self.stage(transaction, what, rows, children)
+            merged = self.merge(transaction, what)
+            self.drop(transaction, what)
         return merged
 
-    def stage(self, load: int, rows: Iterable[Row], children: Iterable[Row] = ()) -> list[Staged]:
-        """Return staging tables with rows."""
-        staged = []
-        with self.database.transaction() as transaction:
-            for table, staging_rows in zip(self.tables, (rows, children)):
-                staging = self.dialect.relation(None, f"_dotypos_staging_{table.name}_{load}")
-                for statement in self.dialect.create_staging(table, staging):
-                    transaction.execute(statement)
-                for row in staging_rows:
-                    values = self.values(table, row)
-                    marks = ", ".join("?" for _ in values)
-                    transaction.execute(
-                        f"INSERT INTO {staging} ({self.dialect.listed(values)}) VALUES ({marks})", [*values.values()]
-                    )
-                staged.append(Staged(table, staging))
-        return staged
+    def what(
+        self,
+        load: int,
+        mode: Mode = "upsert",
+        *,
+        begun: int = 0,
+        scope: Mapping[str, object] | None = None,
+        allow_empty: bool = False,
+        cloud: int = CLOUD,
+    ) -> Merge:
+        """Return what to merge, with the names of staging tables."""
+        tables = [
+            Staged(table, self.dialect.relation(None, f"_dotypos_staging_{table.name}_{load}")) for table in self.tables
+        ]
+        return Merge(cloud, f"load {load}", mode, self.deletes, tables, at(begun), None, scope or {}, allow_empty)
+
+    def stage(self, transaction: Transaction, what: Merge, rows: Iterable[Row], children: Iterable[Row] = ()) -> None:
+        """Fill staging tables with rows."""
+        for staged, staging_rows in zip(what.tables, (rows, children), strict=False):
+            for statement in self.dialect.create_staging(staged.table, staged.staging):
+                transaction.execute(statement)
+            values = [self.values(staged.table, row) for row in staging_rows]
+            if values:
+                marks = ", ".join(f"({', '.join('?' for _ in row)})" for row in values)
+                names = self.dialect.listed(values[0])
+                parameters = [value for row in values for value in row.values()]
+                transaction.execute(f"INSERT INTO {staged.staging} ({names}) VALUES {marks}", parameters)
+
+    def merge(self, transaction: Transaction, what: Merge) -> Merged:
+        """Merge what is staged."""
+        lock_tables(transaction, self.dialect, self.tables, None)
+        return merge(transaction, self.dialect, what)
+
+    def drop(self, transaction: Transaction, what: Merge) -> None:
+        """Drop the staging tables."""
+        for staged in what.tables:
+            transaction.execute(f"DROP TABLE {staged.staging}")
 
     def values(self, table: SqlTable, row: Row) -> dict[str, Any]:
         """Return what a staging table holds of a row."""
@@ -153,6 +177,12 @@ class Place:
             "version_date": dated,
         }
         return values if table.parent is None else values | {table.parent: row.below}
+
+    def living(self, cloud: int, table: SqlTable | None = None) -> dict[int, Any]:
+        """Return what the rows of a cloud say that weren't marked as removed, by their ids."""
+        table = table or self.tables[0]
+        living = f" AND {table.removed} IS NULL" if table.removed else ""
+        return dict(self.rows(f"SELECT id, says FROM {table.name} WHERE cloud_id = {cloud}{living}"))
 
     def contents(self, table: SqlTable | None = None) -> dict[int, Any]:
         """Return what rows say, by their ids: with ``deletes="mark"`` also when they were found removed."""

@@ -62,6 +62,3 @@ class Staging(ExitStack):
     def read(self, *columns: str) -> list[tuple[Any, ...]]:
         """Return columns of the rows by a driver that the package doesn't use, or not in this way, by their ids."""
         return self.warehouse.rows(f"SELECT {', '.join(columns)} FROM {self.name} ORDER BY id")
-
-    def empty(self) -> None:
-        self.warehouse.execute(f"DELETE FROM {self.name}")

@@ -1,4 +1,8 @@
-"""Connections, transactions and errors, on each kind of database. This tests `sql/transaction.py`, too."""
+"""Connections, transactions and errors, on each kind of database.
+
+This tests `sql/transaction.py`, `dialects/postgres.py`, `dialects/mysql.py`, `dialects/sqlite.py` and
+`dialects/duckdb.py`, too.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,7 @@ def count(database: Database) -> int:
 
 def test_a_transaction_is_whole_or_nothing(database: Database) -> None:
     with database.transaction() as transaction:
-        assert transaction.execute("INSERT INTO t VALUES (?, ?)", [1, "100% ?"]) in (1, -1)
+        assert transaction.execute("INSERT INTO t VALUES (?, ?)", [1, "100% ?"]) == 1
 
     def insert_and_fail(transaction: Any) -> None:
         transaction.execute("INSERT INTO t VALUES (2, 'x')")

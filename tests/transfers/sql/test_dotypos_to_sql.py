@@ -1,21 +1,25 @@
-"""The operator into real databases: windows, resumption, the watermark. This tests `sql_tables`, too."""
+"""The operator into real databases: windows, resumption, the watermark. This tests `sql_tables`, `sql/state.py` too."""
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_sql import DotyposToSqlOperator
+from airflow_provider_dotypos.transfers.sql import sink as sql_sink
 from tests.transfers.conftest import SINCE, UNTIL
 from tests.transfers.sql.databases import Warehouse
+from tests.transfers.sql.tries import leftovers
 
-Load = Callable[..., dict[str, Any]]
+HOUR = timedelta(hours=1)
 
 
 def context_of(run: str = "r1", at: datetime = UNTIL, try_number: int = 1) -> Any:
@@ -38,12 +42,6 @@ def window(**arguments: Any) -> dict[str, Any]:
 
 def ids(warehouse: Warehouse, table: str = "orders") -> list[str]:
     return sorted(str(row[0]) for row in warehouse.rows(f"SELECT id FROM {table}"))
-
-
-def leftovers(warehouse: Warehouse) -> tuple[list[str], Any]:
-    """Return the staging tables that are left, and the number of parts."""
-    staging = [name for name in warehouse.tables() if name.startswith("_dotypos_staging")]
-    return staging, warehouse.rows("SELECT count(*) FROM _dotypos_parts")[0][0]
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +72,152 @@ def test_a_window_is_loaded_once(warehouse: Warehouse, orders: list[str], sandbo
     assert [request.path for request in sandbox.requests[asked:]] == []
     again = window(reload=True)
     assert (again["inserted"], again["updated"], again["unchanged"]) == (0, 0, len(orders))
+
+
+def insert(sandbox: Sandbox, at: datetime, note: str = "") -> str:
+    moment = int(at.timestamp() * 1000)
+    row = sandbox.shop.insert(sandbox.cloud_ids[0], "orders", {"versionDate": moment, "note": note})
+    return str(row["id"])
+
+
+def test_without_a_window_a_run_continues_where_the_table_ends(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    """On any version of Airflow, without an outlet: the database keeps the watermark."""
+    first = insert(sandbox, UNTIL - HOUR)
+    result = load(context_of("r1"))
+    assert (result["since"], result["until"]) == (None, "2026-03-01T23:59:00.000Z")
+    second = insert(sandbox, UNTIL)
+    result = load(context_of("r2", UNTIL + HOUR))
+    assert (result["since"], result["rows"]) == ("2026-03-01T23:59:00.000Z", 1)
+    asked = len(sandbox.requests)
+    assert load(context_of("r3", UNTIL + 2 * HOUR))["rows"] == 0
+    assert sum("/orders" in request.path for request in sandbox.requests[asked:]) <= 2
+    with pytest.raises(_compat._exception("AirflowSkipException"), match="read by later runs"):
+        load(context_of("r0", UNTIL + HOUR / 2))
+    assert ids(warehouse) == sorted([first, second])
+    # An explicit window leaves the watermark where it is.
+    load(since=UNTIL, until=UNTIL + 5 * HOUR)
+    assert load(context_of("r4", UNTIL + 3 * HOUR))["since"] == "2026-03-02T01:59:00.000Z"
+
+
+def test_a_run_that_died_after_its_merge_returns_its_result(
+    warehouse: Warehouse, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = [insert(sandbox, UNTIL - HOUR)]
+    results = [load(context_of("r1"))]
+    notes.append(insert(sandbox, UNTIL))
+    with monkeypatch.context() as patched:
+        patched.setattr(DotyposToSqlOperator, "_conclude", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            load(context_of("r2", UNTIL + HOUR))
+    asked = len(sandbox.requests)
+    results.append(load(context_of("r2", UNTIL + HOUR, try_number=2)))
+    assert len(sandbox.requests) == asked
+    notes.append(insert(sandbox, UNTIL + HOUR))
+    results.append(load(context_of("r3", UNTIL + 2 * HOUR)))
+    assert [result["inserted"] for result in results] == [1, 1, 1]
+    assert all(one["until"] == other["since"] for one, other in itertools.pairwise(results))
+    assert ids(warehouse) == sorted(notes)
+
+
+def interrupt(*arguments: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_a_table_that_was_dropped_is_loaded_anew(warehouse: Warehouse, sandbox: Sandbox, orders: list[str]) -> None:
+    load(context_of("r1"))
+    window()
+    if warehouse.kind != "mysql":
+        warehouse.execute("DROP VIEW IF EXISTS orders_live")
+    warehouse.execute("DROP TABLE orders")
+    result = load(context_of("r2", UNTIL + HOUR))
+    assert result["since"] is None
+    assert ids(warehouse) == sorted(orders)
+
+
+def test_a_quiet_list_costs_one_request(postgres: Warehouse, sandbox: Sandbox, orders: list[str]) -> None:
+    for number in range(3):
+        asked = len(sandbox.requests)
+        load(context_of(f"r{number}", UNTIL + number * HOUR), concurrency=1)
+    paths = [request.path for request in sandbox.requests[asked:] if "signin" not in request.path]
+    assert len(paths) <= 2, paths
+
+
+def test_rows_that_are_gone_are_removed_by_a_replacement(
+    warehouse: Warehouse, sandbox: Sandbox, orders: list[str]
+) -> None:
+    load(mode="replace", table="all_orders")
+    cloud = sandbox.cloud_ids[0]
+    gone = orders[7]
+    sandbox.shop.remove(cloud, "orders", int(gone))
+    added = insert(sandbox, UNTIL + HOUR)
+    result = load(context_of("r2", UNTIL + 2 * HOUR), mode="replace", table="all_orders")
+    assert (result["inserted"], result["removed"]) == (1, 1)
+    assert ids(warehouse, "all_orders") == sorted({*orders, added} - {gone})
+
+
+def test_child_lists_go_into_tables_of_their_own(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    cloud = sandbox.cloud_ids[0]
+    rows = sandbox.shop.rows(cloud, "orders")
+    result = load(since=None, until=UNTIL, include="orderItems", entity="orders")
+    assert result["rows"] == len(rows)
+    items = warehouse.rows("SELECT count(*), count(order_id) FROM order_items")
+    assert items[0][0] == items[0][1]
+    with pytest.raises(_compat.fail_exception(), match="the table order_items is filled by orders"):
+        load(entity="order-items", until=UNTIL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"mode": "merge"}, "mode must be one of upsert, append, replace, not 'merge'"),
+        ({"deletes": True}, "deletes must be one of keep, remove, mark"),
+        ({"naming": "camel"}, "naming must be one of snake, api"),
+        ({"create": "yes"}, "create must be True or False"),
+        ({"mode": "append", "deletes": "mark"}, "mode='append' keeps every version"),
+        ({"mode": "replace", "since": SINCE, "until": UNTIL}, "mode='replace' reads all rows"),
+        ({"mode": "replace", "start": SINCE}, "mode='replace' reads all rows"),
+        ({"allow_empty": True}, "allow_empty is for mode='replace'"),
+        ({"conn_id": ""}, "conn_id must be the id of an Airflow connection"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_refused_when_the_dag_is_parsed(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(DotyposInputError, match=said):
+        operator(**arguments)
+
+
+def test_other_kinds_of_connections_are_refused_before_any_request(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Warehouse("other", {"conn_type": "snowflake"}).store(monkeypatch)
+    with pytest.raises(_compat.fail_exception(), match=r"Into others, such as Snowflake, .* go by files"):
+        window()
+    assert not sandbox.requests
+
+
+def test_a_table_that_cannot_take_the_rows_is_refused_before_any_request(
+    warehouse: Warehouse, sandbox: Sandbox
+) -> None:
+    warehouse.execute("CREATE TABLE orders (id VARCHAR(3))")
+    with pytest.raises(_compat.fail_exception(), match="can't take the rows, so nothing was read"):
+        window()
+    assert not sandbox.requests
+
+
+def test_old_staging_tables_are_removed_with_their_parts(
+    warehouse: Warehouse, sandbox: Sandbox, orders: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(sql_sink.SqlSink, "commit", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            window()
+    staging, parts = leftovers(warehouse)
+    assert staging
+    assert parts
+    load(since=SINCE - HOUR, until=SINCE)
+    assert leftovers(warehouse) == (staging, parts)
+    long_ago = "2020-01-01T00:00:00.000000Z" if warehouse.kind == "sqlite" else "2020-01-01 00:00:00"
+    warehouse.execute(f"UPDATE _dotypos_loads SET tried_at = '{long_ago}' WHERE loaded_at IS NULL")
+    load(since=SINCE - 2 * HOUR, until=SINCE)
+    assert leftovers(warehouse) == ([], 0)
+    assert window()["inserted"] == len(orders)

@@ -85,6 +85,23 @@ def test_rows_go_into_a_table_with_wider_types_and_columns_of_its_owner(warehous
     assert (again["rows"], again["updated"]) == (first["rows"], 0)
 
 
+def test_a_role_needs_to_delete_only_where_rows_are_removed(postgres: Warehouse, role: str, sandbox: Sandbox) -> None:
+    postgres.execute(
+        "CREATE TABLE products (name text, version_date timestamptz, cloud_id bigint, id bigint, _read_at timestamptz, "
+        "_load_id text, _unknown jsonb, PRIMARY KEY (cloud_id, id))",
+        f"GRANT SELECT, INSERT, UPDATE ON products TO {role}",
+        f"CREATE SCHEMA staging_{role} AUTHORIZATION {role}",
+    )
+    sold = sell(sandbox)
+    given = {"entity": "products", "columns": "name", "staging_schema": f"staging_{role}", "create": False}
+    window(**given)
+    assert set(sold) <= set(ids(postgres, "products"))
+    asked = len(sandbox.requests)
+    with pytest.raises(fail_exception(), match=r"products.: the role lacks DELETE on it"):
+        load(**given, mode="replace")
+    assert len(sandbox.requests) == asked
+
+
 def test_a_role_that_may_create_nothing_loads_and_merges(postgres: Warehouse, role: str, sandbox: Sandbox) -> None:
     """Somebody else creates the tables once. The loads' own tables lie where the role may create some."""
     columns = (

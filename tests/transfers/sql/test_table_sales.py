@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import random
+import re
+import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_dotypos._compat import fail_exception
-from airflow_provider_dotypos.exceptions import DotyposDatabaseError
+from airflow_provider_dotypos.exceptions import DotyposCancelledError, DotyposDatabaseError
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
+from airflow_provider_dotypos.sales.business_days import BusinessHours
+from airflow_provider_dotypos.sales.figures import NO_SALES
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.sandbox.api.wire import write_number
 from airflow_provider_dotypos.transfers.dotypos_to_sql import DotyposToSqlOperator
@@ -22,10 +28,21 @@ from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sql.database import Database
 from airflow_provider_dotypos.transfers.sql.names import LOAD_ID, READ_AT, REMOVED_AT
 from airflow_provider_dotypos.transfers.sql.tables import SqlTable, tables_of
-from tests.sales.shops import SINCE, UNTIL, add_order, fill, ms
+from tests.patience import PATIENCE
+from tests.sales.shops import PRAGUE, SINCE, UNTIL, add_order, fill, ms
 from tests.transfers.sql.databases import Warehouse
 
 pytestmark = pytest.mark.usefixtures("connection")
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "sales-report.md").read_text()
+
+#: A millisecond before, and at, each change of clocks, in two years.
+EDGES_OF_SUMMER_TIME = [
+    round(datetime.fromisoformat(f"{day}T{hour}:00+00:00").timestamp() * 1000) + by
+    for day in ("2024-03-31", "2024-10-27", "2026-03-29", "2026-10-25")
+    for hour in ("01:00", "22:00", "23:00")
+    for by in (-1, 0)
+]
 
 COLUMNS = ("branch_id", "document_type", "flags", "paid", "total_value_rounded")
 
@@ -106,6 +123,39 @@ def test_sales_agree_to_the_penny_across_a_change_of_clocks(sandbox: Sandbox, wa
     for day in ("2026-03-28", "2026-03-29", "2026-03-30"):  # 24, 23 and 24 hours
         following = f"2026-03-{int(day[-2:]) + 1}"
         assert check(since=day, until=following)["agrees"]
+
+
+def test_the_guides_queries_give_the_sales_that_are_compared(sandbox: Sandbox, warehouse: Warehouse) -> None:
+    cloud, shop = sandbox.cloud_ids[0], sandbox.shop
+    fill(shop, cloud, orders=60)
+    for moment in EDGES_OF_SUMMER_TIME:
+        times = {"completed": moment, "versionDate": moment}
+        shop.insert(cloud, "orders", {**times, "_branchId": 1, "totalValueRounded": 0.1})
+    load("orders", since=None, until="2026-11-20")
+    sales: Counter[tuple[int, date]] = Counter()
+    numbers: Counter[tuple[int, date]] = Counter()
+    for order in shop.rows(cloud, "orders"):
+        if order["completed"] is not None and order["documentType"] not in NO_SALES:
+            day = datetime.fromtimestamp(order["completed"] / 1000, PRAGUE).date()
+            sales[order["_branchId"], day] += round(order["totalValueRounded"] * 100)
+            numbers[order["_branchId"], day] += 1
+    expected = [(*group, Decimal(sales[group]) / 100, numbers[group]) for group in sorted(numbers)]
+    first, sqlite, mysql = re.findall(r"^```sql\n(.*?)^```", GUIDE, re.M | re.S)
+    for day in ("CAST(completed AT TIME ZONE 'Europe/Prague' AS date)", "'%Y-03-25'", "MAKEDATE"):
+        assert day in first + sqlite + mysql
+    rows = warehouse.rows({"sqlite": sqlite, "mysql": mysql}.get(warehouse.kind, first))
+    shown = [(branch, date.fromisoformat(str(day)), Decimal(str(total)), number) for branch, day, total, number in rows]
+    assert shown == expected
+    if warehouse.kind not in ("sqlite", "mysql"):
+        later = re.search(r"`(CAST\(.*'4 hours' AS date\))`", GUIDE)
+        assert later is not None
+        by_day = dict(warehouse.rows(f"SELECT {later[1]}, count(*) FROM orders WHERE completed IS NOT NULL GROUP BY 1"))
+        hours = BusinessHours.of("Europe/Prague", "04:00")
+        days = list(hours.days(hours.window(SINCE, UNTIL)))
+        held = [order["completed"] for order in shop.rows(cloud, "orders") if order["completed"] is not None]
+        assert {day.date: sum(day.begins <= moment < day.ends for moment in held) for day in days} == {
+            day.date: by_day.get(day.date, 0) for day in days
+        }
 
 
 def test_a_missing_order_is_found_by_its_day_with_few_requests(sandbox: Sandbox, postgres: Warehouse) -> None:
@@ -192,14 +242,40 @@ def test_a_table_that_cannot_be_compared_is_named_without_its_rows(
         fail_exception(), match="narrow has no column branch_id, cloud_id, document_type, flags, paid, t"
     ):
         check(table="narrow")
-    with pytest.raises(fail_exception(), match=r"there is no table missing: load it first"):
+    with pytest.raises(fail_exception(), match=r"there is no table missing: load it first.*'warehouse'"):
         check(table="missing")
     texts = ", ".join(f"'Jana' AS {column}" for column in COLUMNS)
     warehouse.execute(f"CREATE VIEW odd AS SELECT {sandbox.cloud_ids[0]} AS cloud_id, {texts}, completed FROM narrow")
     with pytest.raises((fail_exception(), DotyposDatabaseError)) as odd:
         check(table="odd")
-    assert "Jana" not in str(odd.value) + caplog.text
+    raised: BaseException | None = odd.value
+    while raised is not None:
+        assert "Jana" not in str(raised)
+        raised = raised.__context__
+    assert "Jana" not in caplog.text
     assert not reports(sandbox)
+
+
+def test_a_kill_ends_the_query(sandbox: Sandbox, postgres: Warehouse) -> None:
+    fill(sandbox.shop, sandbox.cloud_ids[0], orders=0)
+    load("orders")
+    postgres.execute("CREATE VIEW slow AS SELECT orders.* FROM orders, pg_sleep(60)")
+    operator = DotyposSalesReportCheckOperator(
+        task_id="check", conn_id="warehouse", table="slow", since=SINCE, until=UNTIL
+    )
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+
+    def kill() -> None:
+        while postgres.rows(sleeping) == [(0,)]:
+            pass
+        operator.on_kill()
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    with pytest.raises(DotyposCancelledError):
+        operator.execute({})
+    killer.join(PATIENCE)
+    assert postgres.rows(sleeping) == [(0,)]
 
 
 def test_a_year_of_days_is_one_query(sandbox: Sandbox, postgres: Warehouse) -> None:

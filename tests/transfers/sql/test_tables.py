@@ -1,4 +1,7 @@
-"""The tables that an extraction fills, and their statements (`dialects/base`)."""
+"""The tables that an extraction fills, and their statements.
+
+Of `dialects/base`, `dialects/postgres`, `dialects/sqlite`, `dialects/duckdb` and `dialects/mysql`.
+"""
 
 from __future__ import annotations
 
@@ -89,6 +92,20 @@ def test_a_table_of_versions_has_a_row_for_each_time_of_reading() -> None:
     assert (table.key, table.primary_key) == (("cloud_id", "id"), ("cloud_id", "id", "_read_at"))
 
 
+@pytest.mark.parametrize(
+    ("given", "removes"),
+    [
+        ({"deletes": "keep"}, False),
+        ({"deletes": "mark"}, False),
+        ({"deletes": "remove"}, True),
+        ({"deletes": "keep", "replaces": True}, True),
+        ({"deletes": "mark", "replaces": True}, False),
+    ],
+)
+def test_a_table_says_whether_loads_delete_rows_of_it(given: dict[str, object], removes: bool) -> None:
+    assert table_of("tags", **given).removes == removes
+
+
 def test_personal_data_gets_no_column_if_it_is_not_wanted() -> None:
     selection = Selection.of("customers", cloud_id=1, personal_data=False)
     table = tables_of(selection, name=None, schema=None, naming="snake", deletes="keep")["customers"]
@@ -111,6 +128,7 @@ def test_child_lists_have_tables_of_their_own(name: str | None, names: dict[str,
     assert {entity: table.name for entity, table in tables.items()} == names
     assert {table.schema for table in tables.values()} == {"s"}
     assert [table.parent for table in tables.values()] == [None, "order_id", "order_id"]
+    assert [table.removes for table in tables.values()] == [False, True, True]
     assert list(tables) == ["orders", "order-items", "money-logs"]
 
 
@@ -141,7 +159,15 @@ def test_columns_of_the_same_name_are_refused(naming: Naming, names: str, monkey
         tables_of(selection, name=None, schema=None, naming=naming, deletes="keep")
 
 
-@pytest.mark.parametrize(("name", "message"), [("_dotypos_loads", "the loads' own"), ("a\0b", "can't be named")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("_dotypos_loads", "the loads' own"),
+        ("_DOTYPOS_x", "the loads' own"),
+        ("a\0b", "can't be named"),
+        ("sales.eu.orders", "not 'sales.eu.orders', but 'orders' and schema='sales.eu'"),
+    ],
+)
 def test_names_that_no_table_can_have_are_refused(name: str, message: str) -> None:
     with pytest.raises(DotyposInputError, match=message):
         table_of("orders", name=name)

@@ -64,7 +64,7 @@ class Dialect(ABC):
     #: The server's usual port; ``None`` where there is no server.
     port: ClassVar[int | None] = None
     #: The query of the database's name, or of its file's path, and of the schema of tables that name none.
-    place: ClassVar[str]
+    location: ClassVar[str]
     #: How long a name may be, see `length`; ``None``: as long as it likes.
     longest_name: ClassVar[int | None]
     #: What the length of a name counts.
@@ -118,6 +118,10 @@ class Dialect(ABC):
     def cursor(self, connection: Any) -> AbstractContextManager[Any]:
         """Return a cursor of a connection, which closes it at its end."""
         return closing(connection.cursor())
+
+    def changed(self, cursor: Any) -> int:
+        """Return how many rows a statement has changed."""
+        return int(cursor.rowcount)
 
     def interrupt(self, connection: Any, connect: Callable[[], Any]) -> None:
         """End the statement that runs in a connection, from another thread.
@@ -252,6 +256,10 @@ class Dialect(ABC):
         optional = [replace(column, required=False) for column in table.columns]
         yield self.create_table(staging, optional, durable=False)
 
+    def analyze(self, staging: str) -> Iterable[str]:
+        """Yield the statements that let the database know what a filled staging table holds, if it needs that."""
+        return ()
+
     def require_pyarrow(self) -> None:
         """Check that rows can be encoded here.
 
@@ -280,6 +288,10 @@ class Dialect(ABC):
     begin_merge: ClassVar[tuple[str, ...]] = ()
     #: The column by which a row of a staging table is known, even if another one holds the same.
     row_id: ClassVar[str] = "rowid"
+
+    def has_merge(self, transaction: Transaction) -> bool:
+        """Return whether the database has a ``MERGE`` that says in a query what it has done."""
+        return False
 
     def differs(self, left: str, right: str, kind: SqlKind) -> str:
         """Return a condition: two values of a kind aren't the same; two nulls are."""

@@ -30,7 +30,7 @@ class MySql(Dialect):
     extra = "mysql"
     scheme = "mysql"
     port = 3306
-    place = "SELECT database()"
+    location = "SELECT database()"
     longest_name = 64
     counts = "characters"
     transactional_ddl = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,7 +29,7 @@ class Postgres(Dialect):
     extra = "postgres"
     scheme = "postgres"
     port = 5432
-    place = "SELECT current_database(), current_schema()"
+    location = "SELECT current_database(), current_schema()"
     longest_name = 63
     transactional_ddl = True
     # By default a join of 10,000 rows would go to disk. This setting ends with the transaction.
@@ -102,16 +102,24 @@ class Postgres(Dialect):
         if not found:
             return None
         oid, kind, persistence, owned, *privileges = found[0]
-        lacking = [name for name, granted in zip(_PRIVILEGES, privileges, strict=True) if not granted]
         return Existing(
             is_table=kind in ("r", "p"),
             columns=tuple(ExistingColumn(*column) for column in transaction.rows(_COLUMNS, [oid])),
             keys=tuple(ExistingKey.of(*key) for key in transaction.rows(_KEYS, [oid])),
             foreign_keys=tuple(key for (key,) in transaction.rows(_FOREIGN_KEYS, [oid])),
-            faults=(f"the role lacks {', '.join(lacking)} on it",) if lacking else (),
             durable=persistence != "u",
             owned=owned,
+            lacking=tuple(name for name, granted in zip(_PRIVILEGES, privileges, strict=True) if not granted),
         )
+
+    def delete(self, relation: str, key: Sequence[str], rows: str) -> str:
+        """Return a statement that deletes rows. What to delete is found once: a plan may ask for it row by row."""
+        same = " AND ".join(f"d.{name} = gone.{name}" for name in map(self.quote, key))
+        return f"WITH gone AS MATERIALIZED ({rows}) DELETE FROM {relation} AS d USING gone WHERE {same}"
+
+    def analyze(self, staging: str) -> Iterable[str]:
+        """Yield the statement that counts values: without it a merge may be planned as if there were a few rows."""
+        yield f"ANALYZE {staging}"
 
     def _create(self, durable: bool) -> str:
         return "CREATE TABLE" if durable else "CREATE UNLOGGED TABLE"
@@ -124,6 +132,10 @@ class Postgres(Dialect):
 
         return CopiedRows(self, table, columns, cloud_id, load_id, thread)
 
+    def has_merge(self, transaction: Transaction) -> bool:
+        """Return whether it is PostgreSQL 17 or later."""
+        return bool(transaction.rows("SELECT current_setting('server_version_num')::integer >= 170000")[0][0])
+
     def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
         """Let no other transaction that locks the same table begin until this one ends, whatever schema it names."""
         named = "coalesce(to_regclass(?)::oid::text, ?)"
@@ -134,11 +146,12 @@ class Postgres(Dialect):
         return "SELECT extract(epoch FROM clock_timestamp())"
 
 
-_PRIVILEGES = ("SELECT", "INSERT", "UPDATE")
+_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 #: A relation's kind, whether a crash empties it, and what the role may do with it.
 _RELATION = f"""
     SELECT oid::bigint, relkind::text, relpersistence::text, pg_has_role(relowner, 'USAGE'),
-        {", ".join(f"has_any_column_privilege(oid, '{privilege}')" for privilege in _PRIVILEGES)}
+        {", ".join(f"has_any_column_privilege(oid, '{privilege}')" for privilege in _PRIVILEGES[:3])},
+        has_table_privilege(oid, 'DELETE')
     FROM pg_class WHERE oid = to_regclass(?)"""
 _COLUMNS = """
     SELECT attname::text, format_type(atttypid, atttypmod), NOT attnotnull,

@@ -28,7 +28,7 @@ class Sqlite(Dialect):
     title = "SQLite"
     extra = "sqlite"
     scheme = "sqlite"
-    place = "SELECT file FROM pragma_database_list WHERE name = 'main'"
+    location = "SELECT file FROM pragma_database_list WHERE name = 'main'"
     longest_name = None
     exact_sums = False
     transactional_ddl = True

@@ -24,7 +24,5 @@ class RegisteredRows(EncodedRows[pa.RecordBatch]):
 
     def _copy(self, connection: Any, staging: str, pieces: Sequence[pa.RecordBatch]) -> None:
         connection.register(_NAME, pa.Table.from_batches(pieces))
-        try:
-            connection.execute(f"INSERT INTO {staging} ({self.listed}) SELECT * FROM {_NAME}")
-        finally:
-            connection.unregister(_NAME)
+        connection.execute(f"INSERT INTO {staging} ({self.listed}) SELECT * FROM {_NAME}")
+        connection.unregister(_NAME)  # a transaction that failed takes no more statements, and takes this back itself

@@ -61,7 +61,7 @@ class EncodedRows(RowEncoder, Generic[PieceT]):
         self.columns = [column for column in table.columns if column.name != REMOVED_AT]
         self._entity = table.entity
         self._keys = [column for column in table.columns if column.name in table.key[1:]]
-        self._cloud = table.key[0], pa.scalar(cloud_id, pa.int64())
+        self._cloud_column, self._cloud_id = table.key[0], cloud_id
         self.load_id = load_id
         self._thread = thread
         self._rows = arrow.Table(_only(table, columns))
@@ -144,9 +144,11 @@ class EncodedRows(RowEncoder, Generic[PieceT]):
 
     def _arrays(self, batch: pa.RecordBatch, moments: pa.Array) -> list[pa.Array]:
         """Return the arrays of all columns, in their order."""
-        constants = dict([self._cloud, (LOAD_ID, pa.scalar(self.load_id, pa.string()))])
-        arrays = {name: pa.repeat(value, len(batch)) for name, value in constants.items()}
-        arrays[READ_AT] = moments
+        arrays = {
+            self._cloud_column: pa.repeat(pa.scalar(self._cloud_id, pa.int64()), len(batch)),
+            READ_AT: moments,
+            LOAD_ID: pa.repeat(pa.scalar(self.load_id, pa.string()), len(batch)),
+        }
         arrays |= {c.name: batch.column(_source(c)) for c in self.columns if c.name not in arrays}
         return [arrays[column.name] for column in self.columns]
 

@@ -1,4 +1,4 @@
-"""The assets that tables are: the URIs that Airflow's providers give them (`transfers.sql.place`)."""
+"""The assets that tables are: the URIs that Airflow's providers give them (`transfers.sql.location`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk import Asset, Connection
 
 from airflow_provider_dotypos.transfers.sql.database import Database
-from airflow_provider_dotypos.transfers.sql.place import Place, _server
+from airflow_provider_dotypos.transfers.sql.location import Location, _server
 from tests.transfers.sql.databases import Warehouse
 from tests.transfers.sql.test_tables import table_of
 
@@ -18,7 +18,7 @@ from tests.transfers.sql.test_tables import table_of
 def test_a_table_has_the_address_of_its_database(warehouse: Warehouse) -> None:
     table = replace(table_of("orders"), schema=None)
     with closing(Database.of("warehouse", 1)) as database:
-        uri = Place.of(database).uri(table)
+        uri = Location.of(database).uri(table)
     file = f"//{warehouse.connection['host']}"
     current = {
         "postgres": "SELECT current_database() || '/' || current_schema()",
@@ -43,8 +43,8 @@ def test_a_table_has_the_address_of_its_database(warehouse: Warehouse) -> None:
 )
 def test_a_tables_own_schema_and_odd_names(scheme: str, names: Sequence[str], schema: str | None, uri: str) -> None:
     table = replace(table_of("orders"), schema=schema)
-    assert Place(scheme, "db:5433", tuple(names)).uri(table) == uri
-    assert Asset(uri=uri).normalized_uri == uri
+    assert Location(scheme, "db:5433", tuple(names)).uri(table) == uri
+    assert Asset(uri=uri).uri == uri
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_openlineage_gives_a_table_the_name_that_the_providers_operators_give_it
 
     connection = Connection(conn_id="db", conn_type="postgres", host="DB.example.com", login="x", schema="shop")
     info = PostgresHook(connection=connection).get_openlineage_database_info(connection)
-    place = Place("postgres", _server(connection.host, connection.port or 5432), ("shop", "public"))
-    dataset = translate_airflow_asset(Asset(uri=place.uri(replace(table_of("orders"), schema=None))), None)
+    location = Location("postgres", _server(connection.host, connection.port or 5432), ("shop", "public"))
+    dataset = translate_airflow_asset(Asset(uri=location.uri(replace(table_of("orders"), schema=None))), None)
     assert dataset.namespace == f"{info.scheme}://{info.authority}"
     assert dataset.name == f"{info.database}.public.orders"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where the tables of a connection are.
 
     Providers of PostgreSQL and MySQL have these URIs. Those of SQLite and DuckDB have none, so their files' paths take
@@ -28,10 +28,10 @@ class Place:
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, database: Database) -> Place:
+    def of(cls, database: Database) -> Location:
         """Ask a database for its names."""
         dialect = database.dialect
-        (names,) = database.run(lambda transaction: transaction.rows(dialect.place))
+        (names,) = database.run(lambda transaction: transaction.rows(dialect.location))
         server = "" if dialect.embedded else _server(database.host, database.port or dialect.port)
         return cls(dialect.scheme, server, tuple(str(name) for name in names))
 
