@@ -46,7 +46,9 @@ LEFT JOIN (
 WHERE
     orders.completed IS NOT NULL
     -- movements of cash, and invoices that repeat receipts, are no sales
-    AND coalesce(orders.document_type, '') NOT IN ('CASH_IN', 'CASH_OUT', 'EXTERNAL_INVOICE_PAYMENT', 'INVOICE_FROM_RECEIPTS')
+    AND coalesce(orders.document_type, '') NOT IN (
+        'CASH_IN', 'CASH_OUT', 'EXTERNAL_INVOICE_PAYMENT', 'INVOICE_FROM_RECEIPTS'
+    )
 GROUP BY 1, 2, 3;
 COMMIT;
 """
