@@ -257,6 +257,8 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
         "operators.sales_report_check",
         "transfers.dotypos_to_object_storage",
         "transfers.dotypos_entities_to_object_storage",
+        "transfers.dotypos_to_sql",
+        "transfers.dotypos_entities_to_sql",
         "hooks.dotypos",
     ],
 )
@@ -269,7 +271,10 @@ def test_importing_an_airflow_facing_module_brings_in_nothing_heavy(module: str)
         "print(' '.join({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
     added = children.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert not set(added) & {"requests", "fastapi", "uvicorn", "pyarrow", "sqlalchemy", "urllib3", "tenacity"}
+    assert not set(added) & {
+        *("requests", "fastapi", "uvicorn", "pyarrow", "sqlalchemy", "urllib3", "tenacity"),
+        *("psycopg", "psycopg2", "MySQLdb", "duckdb", "sqlite3"),
+    }
 
 
 def test_the_plugin_is_light_for_the_workers_that_load_it() -> None:

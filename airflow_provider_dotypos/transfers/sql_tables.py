@@ -204,7 +204,8 @@ class SqlTables(TransferTask):
         place = Place(
             self._opened, tables, self._own_schema, self.deletes, self.allow_empty, _scope(selection, tables[entity])
         )
-        log.detail("Table: %s", load.target)
+        title = self._opened.dialect.title
+        log.detail("The rows go to the table %s (%s, connection %r).", load.target, title, self.conn_id)
         watermark = self._watermarks.get(entity)
         move = None if watermark is None else functools.partial(watermark.move_within, window=window)
         return SqlSink.begin(place, selection, load, threads=self._threads, move_watermark=move)
@@ -229,13 +230,10 @@ class SqlTables(TransferTask):
 
     def _log_result(self, results: Sequence[Loaded]) -> None:
         loaded = results[-1]
-        log.info(
-            "Table %s: %s read, %s inserted, %s updated, %s unchanged, %s removed (load %s).",
-            loaded.load.target,
-            count(loaded.rows, loaded.load.entity),
-            *(f"{number:,}" for number in (loaded.inserted, loaded.updated, loaded.unchanged, loaded.removed)),
-            loaded.load.load_id,
-        )
+        counts = {name: getattr(loaded, name) for name in ("inserted", "updated", "unchanged", "removed")}
+        changes = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
+        rows = f"{count(loaded.rows, loaded.load.entity)} read" + (f": {changes}" if changes else "")
+        log.info("Table %s: %s (load %s).", loaded.load.target, rows, loaded.load.load_id)
 
     def _assets(self, entity: str) -> list[Asset]:
         """Return the assets that an entity's tables are, its own first. Only a run knows where they are."""

@@ -27,7 +27,9 @@ def extract(
     pipeline = dlt.pipeline(
         "orders",
         pipelines_dir=f"{job.folder}-pipelines",
-        destination=dlt.destinations.postgres(credentials=f"postgresql://postgres:none@localhost/postgres?host={database}"),
+        destination=dlt.destinations.postgres(
+            credentials=f"postgresql://postgres:none@localhost/postgres?host={database}"
+        ),
         dataset_name=schema_of(job),
     )
     merge: dict[str, Any] = {"disposition": "merge", "strategy": strategy}

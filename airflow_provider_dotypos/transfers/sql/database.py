@@ -225,7 +225,7 @@ class Database:
         return True
 
     def _transaction(self, connection: Any) -> Transaction:
-        return Transaction(connection, self.dialect.cursor, self.dialect.title, self.dialect.mark)
+        return Transaction(connection, self.dialect)
 
     def _compare_clocks(self, transaction: Transaction) -> tuple[float, float]:
         """Return by how much the database's clock is ahead of the monotonic one here, and when that was measured.

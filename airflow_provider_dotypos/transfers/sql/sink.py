@@ -34,6 +34,7 @@ from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 from airflow_provider_dotypos.transfers.sql.loads import Load, Loaded, Loads
 from airflow_provider_dotypos.transfers.sql.merge import Merge, Staged, lock_tables, merge
 from airflow_provider_dotypos.transfers.sql.staging import StagedPart, StagedRowsLostError, Staging, sum_misfits
+from airflow_provider_dotypos.transfers.wording import count
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.selection import Selection
@@ -214,6 +215,8 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         check_cancelled()
         database = self.place.database
         now = database.read_at(time.monotonic())
+        if rows := sum(part.rows for part in self._parts):
+            log.detail("Merging %s into the table %s.", count(rows, self._load.entity), self._load.target)
         try:
             loaded = database.run(lambda transaction: self._merge(transaction, walked, now), interruptible=True)
         except StagedRowsLostError as error:
@@ -233,7 +236,7 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         if not database.dialect.transactional_ddl:
             database.run(self._staging.drop)
         if loaded.misfits:
-            fields = ", ".join(f"{name} ({count})" for name, count in sorted(loaded.misfits.items()))
+            fields = ", ".join(f"{name} ({number})" for name, number in sorted(loaded.misfits.items()))
             log.warning(
                 "Values didn't fit their columns, or weren't UTF-8: %s. They are kept as they came in the column "
                 "_unknown, except for U+FFFD in place of what no text can hold, and for what may hold fields that "

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError, database_error
 
@@ -16,22 +16,34 @@ ResultT = TypeVar("ResultT")
 _QUOTED_OR_MARK = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\?""")
 
 
+class Driver(Protocol):
+    """What differs between the drivers of databases."""
+
+    @property
+    def title(self) -> str:
+        """What messages call the database."""
+
+    @property
+    def mark(self) -> str:
+        """What a parameter is marked by."""
+
+    def cursor(self, connection: Any) -> AbstractContextManager[Any]:
+        """Return a cursor of a connection, which closes it at its end."""
+
+    def changed(self, cursor: Any) -> int:
+        """Return how many rows a statement has changed."""
+
+
 class Transaction:
     """One transaction. Drivers' errors become `DotyposDatabaseError`, which holds no value of a row.
 
     :ivar connection: the driver's connection. Its errors are the driver's own until they leave the transaction.
-    :param cursor: gives a cursor of the connection.
-    :param title: what messages call the database.
-    :param mark: what the driver marks a parameter by.
+    :param driver: how the connection is used.
     """
 
-    def __init__(
-        self, connection: Any, cursor: Callable[[Any], AbstractContextManager[Any]], title: str, mark: str
-    ) -> None:
+    def __init__(self, connection: Any, driver: Driver) -> None:
         self.connection = connection
-        self._cursor = cursor
-        self._title = title
-        self._mark = mark
+        self._driver = driver
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run a statement; return how many rows it changed.
@@ -58,18 +70,20 @@ class Transaction:
         except Exception as error:
             if isinstance(error, DotyposDatabaseError):
                 raise
-            failure = database_error(error, self._title)
+            failure = database_error(error, self._driver.title)
         raise failure  # here, where no error is being handled: it would be kept as the context
 
     def _run(
         self, connection: Any, sql: str, parameters: Sequence[Any], *, rows: bool = False
     ) -> tuple[int, list[tuple[Any, ...]]]:
-        with self._cursor(connection) as cursor:
+        with self._driver.cursor(connection) as cursor:
             if parameters:
-                cursor.execute(with_marks(sql, self._mark), tuple(parameters))
+                cursor.execute(with_marks(sql, self._driver.mark), tuple(parameters))
             else:
                 cursor.execute(sql)
-            return cursor.rowcount, [tuple(row) for row in cursor.fetchall()] if rows else []
+            if rows:
+                return 0, [tuple(row) for row in cursor.fetchall()]
+            return self._driver.changed(cursor), []
 
 
 @functools.lru_cache(maxsize=256)

@@ -192,7 +192,7 @@ def some_odd_rows(entity: str) -> list[msgspec.Raw]:
     """Return rows with values near what they should be, or not; each has an id."""
     rows: list[dict[str, str]] = []
 
-    @settings(max_examples=80, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(odd_rows(columns_of(entity)))
     def collect(several: list[dict[str, str]]) -> None:
         rows.extend(several)
@@ -209,7 +209,7 @@ def test_odd_rows_have_the_same_columns_and_unknown_as_in_parquet(staging: Stagi
     read = place.read(*names.values(), "_unknown")
     parquet = Table(columns_of(entity))
     expected = [parquet.batch([row]).to_pylist()[0] for row in rows]
-    assert sum(row["_unknown"] is not None for row in expected) > 50
+    assert sum(row["_unknown"] is not None for row in expected) > 20
     for values, wanted in zip(read, expected, strict=True):
         for field, value in zip([*names, "_unknown"], values, strict=True):
             if field == "_unknown" and wanted[field] is not None:  # the cloud's id has no column of that kind
@@ -235,7 +235,8 @@ def same(value: Any, wanted: Any, kind: str) -> bool:
         wanted = without_nul(wanted)
     if isinstance(wanted, str) and value != wanted:  # JSON
         kept = value if kind == "postgres" else json.loads(value)
-        return bool(rounded(kept) == without_nul(json.loads(wanted, parse_float=storable, parse_int=storable)))
+        parsed = json.loads(wanted, parse_float=storable, parse_int=storable)
+        return bool(rounded(kept) == (without_nul(parsed) if kind == "postgres" else parsed))
     return bool(value == wanted)
 
 

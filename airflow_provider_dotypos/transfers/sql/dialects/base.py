@@ -119,6 +119,10 @@ class Dialect(ABC):
         """Return a cursor of a connection, which closes it at its end."""
         return closing(connection.cursor())
 
+    def changed(self, cursor: Any) -> int:
+        """Return how many rows a statement has changed."""
+        return int(cursor.rowcount)
+
     def interrupt(self, connection: Any, connect: Callable[[], Any]) -> None:
         """End the statement that runs in a connection, from another thread.
 

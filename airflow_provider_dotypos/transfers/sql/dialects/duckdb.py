@@ -82,6 +82,13 @@ class DuckDb(Dialect):
         """Return the connection itself: what DuckDB calls a cursor is another connection."""
         return nullcontext(connection)
 
+    def changed(self, cursor: Any) -> int:
+        """Return how many rows a statement has changed. DuckDB before 2.0 gives the count as a row alone."""
+        if cursor.rowcount >= 0 or not cursor.description or cursor.description[0][0] != "Count":
+            return int(cursor.rowcount)
+        row = cursor.fetchone()
+        return -1 if row is None else int(row[0])
+
     def encoder(
         self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
     ) -> RowEncoder:
