@@ -140,6 +140,14 @@ NARROW: Mapping[str, Sequence[str]] = {
 }
 
 
+def _hides_generated(warehouse: Warehouse) -> bool:
+    """Whether a generated column shows as one with a default: in DuckDB before 2.0. There the load itself fails."""
+    if warehouse.kind != "duckdb":
+        return False
+    ((version,),) = warehouse.rows("SELECT version()")
+    return bool(version.startswith(("v0.", "v1.")))
+
+
 def test_all_differences_of_an_existing_table_are_in_one_error(warehouse: Warehouse) -> None:
     narrow = zip(
         ["category_id", "name", "price_with_vat", "version_date", "translated_name", "tags", "_read_at"],
@@ -169,7 +177,8 @@ def test_all_differences_of_an_existing_table_are_in_one_error(warehouse: Wareho
         assert re.search(rf"^.{name}. is .*, which doesn't hold all of ", faults, re.MULTILINE), name
     assert re.search(r"^.display. is NOT NULL, but the API may give none$", faults, re.MULTILINE)
     assert re.search(r"^.mine. is NOT NULL without a default, and no load fills it$", faults, re.MULTILINE)
-    assert re.search(r"^.points. is generated, but loads fill it$", faults, re.MULTILINE)
+    if not _hides_generated(warehouse):
+        assert re.search(r"^.points. is generated, but loads fill it$", faults, re.MULTILINE)
     assert re.search(r"^it has no unique key over \(.cloud_id., .id.\)$", faults, re.MULTILINE)
     assert re.search(r"^the unique key .* over \(.external_id.\) must go", faults, re.MULTILINE)
     assert re.search(r"^it has no .branch_id.|^it has no .*.allergens., ", faults, re.MULTILINE)
