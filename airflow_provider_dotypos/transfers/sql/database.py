@@ -61,6 +61,7 @@ class Database:
     :param connect: opens a driver's connection.
     :param secrets: what messages may not show.
     :param connections: how many connections there can be at once.
+    :ivar conn_id: the Airflow connection, which errors name; ``None`` if there is none.
     :ivar host: the server's, as the connection has it.
     :ivar port: the server's; ``None`` for the usual one.
     :ivar dialect: what this kind of database does differently.
@@ -70,6 +71,7 @@ class Database:
         self, connect: Callable[[], Any], dialect: Dialect, connections: int, secrets: tuple[str | None, ...] = ()
     ) -> None:
         self.dialect = dialect
+        self.conn_id: str | None = None
         self.host: str | None = None
         self.port: int | None = None
         self._connect = connect
@@ -96,7 +98,7 @@ class Database:
         hook.get_connection = lambda *args, **kwargs: connection
         hook._log = _quiet  # DuckDB's says each time that it opens the file
         database = cls(hook.get_conn, dialect, connections, (connection.password,))
-        database.host, database.port = connection.host, connection.port
+        database.conn_id, database.host, database.port = conn_id, connection.host, connection.port
         return database
 
     def run(self, work: Callable[[Transaction], ResultT], *, interruptible: bool = False) -> ResultT:
@@ -116,7 +118,11 @@ class Database:
             try:
                 with self.transaction(interruptible=interruptible) as transaction:
                     return work(transaction)
+            except DotyposInputError as mistake:
+                mistake.connection = self.conn_id
+                raise
             except DotyposDatabaseError as failure:
+                failure.connection = self.conn_id
                 if interruptible:
                     self._check_cancelled()
                 wait = min(0.1 * 2**tries, 5.0) * random.uniform(0.5, 1)

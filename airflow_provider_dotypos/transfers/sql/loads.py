@@ -190,17 +190,23 @@ class Loads:
         return loaded
 
     def check_feeds(self, transaction: Transaction, load_tables: Sequence[str], entity: str) -> None:
-        """Raise if a table is filled both by its entity's own list and by what other rows include.
+        """Raise if a table is filled by another entity, by its own list or as what other rows include.
 
-        Which of both shows a change first is unknown, so an older version could win.
+        Rows of two entities may have the same ids. Of one entity's list and included rows it is unknown which shows a
+        change first, so an older version could win.
 
         :param load_tables: the tables of a load of the entity, its target first.
         :raises DotyposInputError: if one is.
         """
         for text, other in transaction.rows(f"SELECT DISTINCT tables, entity FROM {self._relation}"):
             target, *children = msgspec.json.decode(text)
-            both = ({target} & set(load_tables[1:])) | (set(children) & {load_tables[0]})
-            if both and other != entity:
+            if other == entity:
+                continue
+            if target == load_tables[0]:
+                raise DotyposInputError(
+                    f"the table {target} holds {other}, and {entity} may have the same ids: give {entity} another table"
+                )
+            if both := ({target} & set(load_tables[1:])) | (set(children) & {load_tables[0]}):
                 raise DotyposInputError(
                     f"the table {both.pop()} is filled by {other} and would be by {entity}, too: one with include, the "
                     "other by its own list. Choose one of both, or give one of them another table"
@@ -218,7 +224,7 @@ class Loads:
         if others:
             raise DotyposInputError(
                 f"mode='replace' with a filter would remove rows of the table {load.target} that loads with another "
-                "filter, or without one, have brought: load into a table of its own"
+                "selection (filter, include, columns) have brought: load into a table of its own, or drop that one"
             )
 
     def open_loads(self, transaction: Transaction, since: datetime) -> set[str]:

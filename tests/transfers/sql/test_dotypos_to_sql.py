@@ -178,6 +178,8 @@ def test_child_lists_go_into_tables_of_their_own(warehouse: Warehouse, sandbox: 
         ({"mode": "replace", "start": SINCE}, "mode='replace' reads all rows"),
         ({"allow_empty": True}, "allow_empty is for mode='replace'"),
         ({"conn_id": ""}, "conn_id must be the id of an Airflow connection"),
+        ({"table": 5}, "table must be a name, not"),
+        ({"schema": " "}, "schema must be a name, not"),
     ],
     ids=str,
 )
@@ -199,9 +201,16 @@ def test_a_table_that_cannot_take_the_rows_is_refused_before_any_request(
     warehouse: Warehouse, sandbox: Sandbox
 ) -> None:
     warehouse.execute("CREATE TABLE orders (id VARCHAR(3))")
-    with pytest.raises(_compat.fail_exception(), match="can't take the rows, so nothing was read"):
+    with pytest.raises(_compat.fail_exception(), match="can't take the rows, so nothing was read") as raised:
         window()
+    assert "(connection 'warehouse')" in str(raised.value)  # not Dotypos's, which is all right
     assert not sandbox.requests
+
+
+def test_an_empty_name_is_none_given(warehouse: Warehouse, orders: list[str]) -> None:
+    """A template may give it."""
+    assert window(table="", schema="", staging_schema="")["table"] == "orders"
+    assert ids(warehouse) == sorted(orders)
 
 
 def test_old_staging_tables_are_removed_with_their_parts(
@@ -221,3 +230,14 @@ def test_old_staging_tables_are_removed_with_their_parts(
     load(since=SINCE - 2 * HOUR, until=SINCE)
     assert leftovers(warehouse) == ([], 0)
     assert window()["inserted"] == len(orders)
+
+
+def test_a_table_takes_one_entity_alone(warehouse: Warehouse, orders: list[str], sandbox: Sandbox) -> None:
+    """Rows of two entities may have the same ids, so one would overwrite the other."""
+    window()
+    asked = len(sandbox.requests)
+    with pytest.raises(_compat.fail_exception(), match="the table orders holds orders, and money-logs may have"):
+        window(entity="money-logs", table="orders")
+    assert [request.path for request in sandbox.requests[asked:]] == []
+    with pytest.raises(Exception, match="amount"):
+        warehouse.rows("SELECT amount FROM orders")  # nor did the table get columns of the other entity
