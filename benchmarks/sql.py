@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.machine import machine, spread
 from benchmarks.peers.setup import python, requirements
 from benchmarks.sql_accidents import accidents
-from benchmarks.turns import TOP, Contender, Results, compare, keep
+from benchmarks.turns import TOP, Contender, Result, Results, compare, keep
 from tests.transfers.sql.databases import Postgres, postgres_server
 
 PARTS = ("end-to-end", "load", "memory", "accidents")
@@ -49,19 +49,27 @@ def load(server: Postgres, rounds: int, rows: int, workers: int) -> None:
         subprocess.run([sys.executable, "-m", "benchmarks.load", *arguments], cwd=TOP, check=True)
         results: Results = json.loads(result.read_bytes())
     print(f"\n### loading alone: {rows:,} rows, {workers} threads, {rounds} rounds\n")
-    print("| | rows/s | CPU us/row | staging, s | merge, s |")
-    print("|---|---|---|---|---|")
+    print("| | rows/s | CPU us/row: ours | the server's | staging, s | merge, s |")
+    print("|---|---|---|---|---|---|")
     for name, found in results.items():
         rates = spread([each["rows"] / each["seconds"] for each in found])
-        cpu = spread([each["cpu"] / each["rows"] * 1e6 for each in found], 1)
+        cpu = [spread([each[of] / each["rows"] * 1e6 for each in found], 1) for of in ("cpu", "server_cpu")]
         steps = [spread([each[step] for each in found], 2) if step in found[0] else "" for step in ("staging", "merge")]
-        print(f"| {name} | {rates} | {cpu} | {' | '.join(steps)} |")
+        print(f"| {name} | {rates} | {' | '.join(cpu + steps)} |")
     rounds_of = list(zip(results["ours"], results["plain COPY"], results["ours, again"], strict=True))
-    print(f"\nours / plain COPY, rows/s: {spread([copy['seconds'] / own['seconds'] for own, copy, _ in rounds_of], 2)}")
-    print(f"merge again / first merge, s: {spread([re['merge'] / own['merge'] for own, _, re in rounds_of], 2)}")
-    touched = max(re["inserted"] + re["updated"] for _, _, re in rounds_of)
+    speeds = spread([copy["seconds"] / own["seconds"] for own, copy, _ in rounds_of], 2)
+    cpu_of = spread([_all_cpu(copy) / _all_cpu(own) for own, copy, _ in rounds_of], 2)
+    print(f"\nours / plain COPY: rows/s {speeds}; rows for the same processor time of both sides {cpu_of}")
+    times = spread([again["merge"] / first["merge"] for first, _, again in rounds_of], 2)
+    cpu_of = spread([again["merge_cpu"] / first["merge_cpu"] for first, _, again in rounds_of], 2)
+    print(f"merging again / first: time {times}; the server's processor time {cpu_of}")
+    touched = max(again["inserted"] + again["updated"] for _, _, again in rounds_of)
     print(f"rows touched by merging again: {touched}", flush=True)
     keep("loading alone", {"rows": rows, "results": results})
+
+
+def _all_cpu(result: Result) -> float:
+    return result["cpu"] + result["server_cpu"]
 
 
 def memory(server: Postgres, rounds: int, rows: int, workers: int) -> None:

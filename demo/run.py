@@ -221,7 +221,7 @@ def _sales(landed: CommittedSet) -> None:
     print("  day          orders              sum")
     for day, currency, orders, amount in days[-SHOWN_DAYS:]:
         print(f"  {day}  {orders:>7,}  {Decimal(amount):>14,.2f} {currency}")
-    print(f"  {'all':<10}  {sold:>7,}  {total:>14,.2f} {days[-1][1]}   (other rows aren't completed yet)")
+    print(f"  {'all':<10}  {sold:>7,}  {total:>14,.2f} {days[-1][1]}   (only what is completed counts)")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
+import pytest
+
 from airflow_provider_dotypos.api import pieces
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.markers import DELETED_FILTERS, UNDATED_ROWS
@@ -21,11 +23,14 @@ from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
 from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.sql import database
 from tests.api.test_walk import KINDS, WINDOW, fill, inside
 from tests.api.walking import HOUR, UNTIL, Drift, drive, drive_together, empty_shop
 from tests.transfers import limits
 from tests.transfers.files.test_snapshots import NAMES, check_removals
 from tests.transfers.histories import Case, check_case
+from tests.transfers.sql.databases import embedded
+from tests.transfers.sql.tries import SqlStorm
 from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_promises
 from tests.transfers.test_storms import Reaper, apart
 from tests.transfers.turns import Death, by_turns
@@ -104,6 +109,26 @@ def sink_storm(seed: int, api: Sandbox) -> Figures:
         return Figures(len(storm.rows()), len(api.requests) - before)
 
 
+def sql_storm(seed: int, api: Sandbox) -> Figures:
+    """Load into tables by several tries that fail, crash, stall and overtake each other."""
+    chance = random.Random(seed)
+    weather = any_weather(chance, seed)
+    plans = [any_plan(chance) for _ in range(chance.randint(2, 4))]
+    with (
+        lake() as folder,
+        by_turns(),
+        pytest.MonkeyPatch.context() as monkeypatch,
+        patch.object(pieces, "WORTH_SPLITTING", weather.worth_splitting),
+        patch.multiple(database, LOST_AT_MOST=0.0, BUSY_AT_MOST=0.0),
+    ):
+        warehouse = embedded("sqlite", folder)
+        warehouse.store(monkeypatch)
+        before = len(api.requests)
+        storm = SqlStorm(api, weather, warehouse, chance.choice(["upsert", "append"]))
+        check_promises(storm, plans)
+        return Figures(len(storm.rows()), len(api.requests) - before)
+
+
 def kill_storm(seed: int, api: Sandbox) -> Figures:
     """Kill a process in the midst of a request (``kill -9``), and let later tries finish."""
     chance = random.Random(seed)
@@ -171,6 +196,7 @@ def history_storm(seed: int, api: Sandbox) -> Figures:
 SCENARIOS: dict[str, Scenario] = {
     "walk": walk_storm,
     "sink": sink_storm,
+    "sql": sql_storm,
     "kill": kill_storm,
     "limit": limit_storm,
     "snapshot": snapshot_storm,

@@ -52,6 +52,9 @@ LOST_AT_MOST, BUSY_AT_MOST = 60.0, 600.0
 #: Seconds after which the clock of the database is looked at again: clocks drift apart by milliseconds a minute.
 _CLOCK_HOLDS = 300.0
 
+#: Seconds after which what runs on in spite of a kill is ended again.
+_BETWEEN_INTERRUPTIONS = 0.2
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -59,19 +62,24 @@ class Database:
     """A database, for all threads of a task.
 
     :param connect: opens a driver's connection.
-    :param secrets: what messages may not show.
     :param connections: how many connections there can be at once.
-    :ivar conn_id: the Airflow connection, which errors name; ``None`` if there is none.
+    :param secrets: what messages may not show.
+    :param conn_id: the Airflow connection, for messages.
     :ivar host: the server's, as the connection has it.
     :ivar port: the server's; ``None`` for the usual one.
     :ivar dialect: what this kind of database does differently.
     """
 
     def __init__(
-        self, connect: Callable[[], Any], dialect: Dialect, connections: int, secrets: tuple[str | None, ...] = ()
+        self,
+        connect: Callable[[], Any],
+        dialect: Dialect,
+        connections: int,
+        secrets: tuple[str | None, ...] = (),
+        conn_id: str | None = None,
     ) -> None:
         self.dialect = dialect
-        self.conn_id: str | None = None
+        self._conn_id = conn_id
         self.host: str | None = None
         self.port: int | None = None
         self._connect = connect
@@ -97,8 +105,8 @@ class Database:
         # Some hooks read the connection anew for each of theirs. A thread may not ask Airflow for it.
         hook.get_connection = lambda *args, **kwargs: connection
         hook._log = _quiet  # DuckDB's says each time that it opens the file
-        database = cls(hook.get_conn, dialect, connections, (connection.password,))
-        database.conn_id, database.host, database.port = conn_id, connection.host, connection.port
+        database = cls(hook.get_conn, dialect, connections, (connection.password,), conn_id)
+        database.host, database.port = connection.host, connection.port
         return database
 
     def run(self, work: Callable[[Transaction], ResultT], *, interruptible: bool = False) -> ResultT:
@@ -118,11 +126,7 @@ class Database:
             try:
                 with self.transaction(interruptible=interruptible) as transaction:
                     return work(transaction)
-            except DotyposInputError as mistake:
-                mistake.connection = self.conn_id
-                raise
             except DotyposDatabaseError as failure:
-                failure.connection = self.conn_id
                 if interruptible:
                     self._check_cancelled()
                 wait = min(0.1 * 2**tries, 5.0) * random.uniform(0.5, 1)
@@ -130,7 +134,8 @@ class Database:
                 if self._cancelled or not failure.passing or time.monotonic() + wait - begun > most:
                     raise
                 error = failure
-            (log.debug if tries < 3 else log.info)("%s Trying again in %.1f s.", error, wait)
+            # A wait may last ten minutes: now and then one line of it is enough.
+            (log.info if tries % 12 == 3 else log.debug)("%s Trying again in %.1f s.", error, wait)
             tries += 1
             self._wake.wait(wait)
 
@@ -146,16 +151,22 @@ class Database:
             connection = self._take(interruptible)
             committed = False
             try:
+                if interruptible:
+                    self._check_cancelled()
                 transaction = self._transaction(connection)
                 for statement in self.dialect.begin:
                     transaction.execute(statement)
                 yield transaction
                 transaction.execute("COMMIT")
                 committed = True
+            except DotyposDatabaseError as error:
+                error.connection = self._conn_id
+                raise
             except Exception as error:
                 if not is_drivers(error):
                     raise
                 failure = database_error(error, self.dialect.title)
+                failure.connection = self._conn_id
             finally:
                 self._give_back(connection, committed)
         if failure is not None:
@@ -203,6 +214,7 @@ class Database:
             if not is_drivers(error):
                 raise
             failure = connection_error(error, self.dialect.title, self._secrets)
+            failure.connection = self._conn_id
         raise failure
 
     def _give_back(self, connection: Any, committed: bool) -> None:
@@ -254,10 +266,12 @@ class Database:
 
     def _interrupt(self) -> None:
         self._wake.set()
-        with self._lock:
-            for connection in self._interruptible:
-                with suppress(Exception):  # it may just have ended
-                    self.dialect.interrupt(connection, self._connect)
+        while self._interruptible:  # one may be between two statements just now
+            with self._lock:
+                for connection in self._interruptible:
+                    with suppress(Exception):  # it may just have ended
+                        self.dialect.interrupt(connection, self._connect)
+            time.sleep(_BETWEEN_INTERRUPTIONS)
 
 
 def _dialect_of(connection: Connection) -> Dialect:

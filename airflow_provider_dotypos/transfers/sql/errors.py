@@ -99,6 +99,7 @@ def _of_postgres(error: Any) -> _Facts:
     code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if code is None:  # without an answer of the server
         lost = any(kind.__name__ in ("OperationalError", "InterfaceError") for kind in type(error).__mro__)
+        lost = lost or type(error).__name__ == "DatabaseError"  # psycopg2's, if the server is gone in mid-statement
         # psycopg has no code for what a server says while it is being connected to, but it has the text.
         refused = any(text in str(error) for text in ("authentication failed", "does not exist", "no pg_hba.conf"))
         return _Facts(None, (DATABASE_REFUSED if refused else DATABASE_LOST) if lost else None)

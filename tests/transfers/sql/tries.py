@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from airflow_provider_dotypos.api.retry_table import DATABASE_LOST
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.exceptions import DotyposDatabaseError
 from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.transfers.sink import Walked
 from airflow_provider_dotypos.transfers.sql.database import Database
 from airflow_provider_dotypos.transfers.sql.ddl import prepare
 from airflow_provider_dotypos.transfers.sql.loads import Load, Loaded
@@ -51,11 +53,17 @@ def lost() -> DotyposDatabaseError:
 
 
 class SqlTry(Try):
-    """A try that loads into a table."""
+    """A try that loads into a table.
 
-    def __init__(self, *arguments: Any, table: str, mode: Any, part_bytes: int, **further: Any) -> None:
+    :param walks: receives the walk that is merged, by its window.
+    """
+
+    def __init__(
+        self, *arguments: Any, table: str, mode: Any, part_bytes: int, walks: dict[Window, Walked], **further: Any
+    ) -> None:
         super().__init__(*arguments, **further)
         self._table = table
+        self._walks = walks
         self._mode = mode
         self._part_bytes = part_bytes
         self.database = SteppedDatabase.of("warehouse", 10)
@@ -73,6 +81,16 @@ class SqlTry(Try):
         load = Load.of(self.selection, self.window, list(tables.values()), self._mode, try_number=self.number)
         sink = SqlSink.begin(Place(self.database, tables), self.selection, load, threads=4)
         sink.max_part_bytes = self._part_bytes
+        merge = sink._merge
+
+        def merge_and_note(transaction: Transaction, walked: Walked, now: datetime) -> Loaded:
+            is_first = sink._loads.find(transaction, load) is None
+            loaded = merge(transaction, walked, now)
+            if is_first:
+                self._walks[self.window] = walked
+            return loaded
+
+        sink._merge = merge_and_note  # type: ignore[method-assign]
         return sink
 
     def ended(self) -> None:
@@ -86,6 +104,7 @@ class SqlStorm(Storm):
         super().__init__(api, weather, Path())
         self.warehouse = warehouse
         self._mode = mode
+        self._walks: dict[Window, Walked] = {}
 
     def table(self, window: Window) -> str:
         return f"rows_{window.until}"
@@ -95,7 +114,12 @@ class SqlStorm(Storm):
         if death is not None and death.how == "late":
             death.how = "error" if death.step % 2 else "late"
         return SqlTry(
-            *arguments, table=self.table(arguments[3]), mode=self._mode, part_bytes=plan.part_bytes, **further
+            *arguments,
+            table=self.table(arguments[3]),
+            mode=self._mode,
+            part_bytes=plan.part_bytes,
+            walks=self._walks,
+            **further,
         )
 
     def finish(self, window: Window, plans: list[Plan]) -> list[Row]:
@@ -111,8 +135,8 @@ class SqlStorm(Storm):
         assert loaded.inserted == len(rows)
         assert leftovers(self.warehouse) == ([], 0)
         since = window.since and iso(window.since)
-        tail = self.shop.now() if window.since is None else None
-        manifest = SimpleNamespace(since=since, until=iso(window.until), tail_until=tail and iso(tail))
+        tail = self._walks[window].tail
+        manifest = SimpleNamespace(since=since, until=iso(window.until), tail_until=tail and iso(tail.until))
         check_set(self, manifest, rows)  # type: ignore[arg-type]
         return rows
 
