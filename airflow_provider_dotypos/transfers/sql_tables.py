@@ -281,10 +281,16 @@ class SqlTables(TransferTask):
         loads = Loads(dialect, schema)
         with dialect.creating(transaction):
             if dialect.existing(transaction, schema, LOADS) is not None:
-                if dialect.existing(transaction, tables[0].schema, tables[0].name) is None:
-                    loads.forget(transaction, table_name(tables[0]))
+                target, *names = map(table_name, tables)
+                gone = {
+                    table_name(each) for each in tables if dialect.existing(transaction, each.schema, each.name) is None
+                }
+                if target in gone:
+                    loads.forget(transaction, target)
+                elif gone:
+                    loads.forget_windows(transaction, target, gone)
                 # Before a table gets columns: MySQL commits those at once.
-                loads.check_feeds(transaction, list(map(table_name, tables)), selection.entity.name)
+                loads.check_feeds(transaction, [target, *names], selection.entity.name)
             prepare(
                 transaction,
                 dialect,

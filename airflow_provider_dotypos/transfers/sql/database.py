@@ -159,7 +159,7 @@ class Database:
                 yield transaction
                 transaction.execute("COMMIT")
                 committed = True
-            except DotyposDatabaseError as error:
+            except (DotyposDatabaseError, DotyposInputError) as error:
                 error.connection = self._conn_id
                 raise
             except Exception as error:

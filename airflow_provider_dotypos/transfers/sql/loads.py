@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -234,7 +234,21 @@ class Loads:
 
     def forget(self, transaction: Transaction, target: str) -> None:
         """Forget all loads into a table, its watermark, and what else is remembered of it."""
-        for name in (LOADS, STATE, REMOVED):
+        self._forget(transaction, target, LOADS, STATE, REMOVED)
+
+    def forget_windows(self, transaction: Transaction, target: str, gone: Collection[str]) -> None:
+        """Forget which windows a table holds if child tables are gone that were filled: only all windows fill them.
+
+        Which rows were removed stays known.
+
+        :param gone: child tables that don't exist.
+        """
+        loads = transaction.rows(f"SELECT DISTINCT tables FROM {self._relation} WHERE target = ?", [target])
+        if any(child in gone for (text,) in loads for child in msgspec.json.decode(text)):
+            self._forget(transaction, target, LOADS, STATE)
+
+    def _forget(self, transaction: Transaction, target: str, *names: str) -> None:
+        for name in names:
             relation = self._dialect.relation(self._schema, name)
             transaction.execute(f"DELETE FROM {relation} WHERE target IN (?, ?)", [target, f"{target}/*"])
 

@@ -156,12 +156,11 @@ def test_rows_that_are_gone_are_removed_by_a_replacement(
 
 
 def test_child_lists_go_into_tables_of_their_own(warehouse: Warehouse, sandbox: Sandbox) -> None:
-    cloud = sandbox.cloud_ids[0]
-    rows = sandbox.shop.rows(cloud, "orders")
+    order = insert(sandbox, UNTIL - HOUR)
+    item = sandbox.shop.insert(sandbox.cloud_ids[0], "order-items", {"_orderId": int(order)})["id"]
     result = load(since=None, until=UNTIL, include="orderItems", entity="orders")
-    assert result["rows"] == len(rows)
-    items = warehouse.rows("SELECT count(*), count(order_id) FROM order_items")
-    assert items[0][0] == items[0][1]
+    assert result["rows"] == 1
+    assert warehouse.rows("SELECT id, order_id FROM order_items") == [(item, int(order))]
     with pytest.raises(_compat.fail_exception(), match="the table order_items is filled by orders"):
         load(entity="order-items", until=UNTIL)
 
@@ -241,3 +240,18 @@ def test_a_table_takes_one_entity_alone(warehouse: Warehouse, orders: list[str],
     assert [request.path for request in sandbox.requests[asked:]] == []
     with pytest.raises(Exception, match="amount"):
         warehouse.rows("SELECT amount FROM orders")  # nor did the table get columns of the other entity
+
+
+def test_a_child_table_that_was_dropped_is_filled_again(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    """The orders' own table, which would continue from where it ends, is read from the beginning."""
+    order = insert(sandbox, UNTIL - HOUR)
+    item = sandbox.shop.insert(sandbox.cloud_ids[0], "order-items", {"_orderId": int(order)})["id"]
+    load(context_of("r1"), include="orderItems")
+    assert ids(warehouse, "order_items") == [str(item)]
+    warehouse.execute("DROP TABLE order_items")
+    assert load(context_of("r2", UNTIL + HOUR), include="orderItems")["since"] is None
+    assert ids(warehouse, "order_items") == [str(item)]
+    assert load(context_of("r3", UNTIL + 2 * HOUR), include="orderItems")["since"] is not None
+    # A list that is included for the first time has filled nothing that could be gone.
+    load(context_of("r4", UNTIL + 2 * HOUR), include="orderItems,moneyLogs")
+    assert load(context_of("r5", UNTIL + 3 * HOUR), include="orderItems")["since"] is not None
