@@ -255,3 +255,13 @@ def test_a_child_table_that_was_dropped_is_filled_again(warehouse: Warehouse, sa
     # A list that is included for the first time has filled nothing that could be gone.
     load(context_of("r4", UNTIL + 2 * HOUR), include="orderItems,moneyLogs")
     assert load(context_of("r5", UNTIL + 3 * HOUR), include="orderItems")["since"] is not None
+
+
+def test_other_fields_are_read_from_the_beginning_and_the_others_keep_their_values(
+    warehouse: Warehouse, sandbox: Sandbox
+) -> None:
+    insert(sandbox, UNTIL - HOUR, note="first")
+    load(context_of("r1"), columns="note")
+    result = load(context_of("r2", UNTIL + HOUR), columns="status")
+    assert (result["since"], result["updated"]) == (None, 1)
+    assert warehouse.rows("SELECT note FROM orders WHERE status IS NOT NULL") == [("first",)]
