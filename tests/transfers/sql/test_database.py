@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -218,8 +220,9 @@ def test_a_key_that_exists_is_left_alone(database: Database) -> None:
         ({"conn_type": "snowflake"}, "of type 'snowflake': tables can be loaded into duckdb, mysql, postgres, sqlite"),
         ({"conn_type": "http"}, "go by files: write Parquet with DotyposToObjectStorageOperator"),
         ({"conn_type": "postgres", "extra": {"redshift": True}}, "of type 'redshift'"),
-        ({"conn_type": "duckdb"}, "a DuckDB in memory"),
-        ({"conn_type": "duckdb", "host": ":memory:"}, "a DuckDB in memory"),
+        ({"conn_type": "duckdb"}, "is DuckDB in memory"),
+        ({"conn_type": "duckdb", "host": ":memory:"}, "is DuckDB in memory"),
+        ({"conn_type": "sqlite"}, "is SQLite in memory"),
     ],
     ids=str,
 )
@@ -233,3 +236,15 @@ def test_marks_are_put_in_outside_of_quotes() -> None:
     sql = """SELECT "a?%s", '?''%', `?`, ? FROM t WHERE x LIKE ?"""
     assert with_marks(sql, "?") == sql
     assert with_marks(sql, "%s") == """SELECT "a?%%s", '?''%%', `?`, %s FROM t WHERE x LIKE %s"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "cure"),
+    [("sqlite", "the file is no SQLite database"), ("duckdb", "Check the Airflow connection: its host or file")],
+)
+def test_a_file_that_is_no_database_is_named_as_the_cause(
+    kind: str, cure: str, warehouse_of: Callable[[str], Warehouse]
+) -> None:
+    Path(warehouse_of(kind).connection["host"]).write_text("no database " * 500)
+    with pytest.raises(DotyposDatabaseError, match=cure):
+        Database.of("warehouse", 1).run(lambda transaction: transaction.rows("SELECT 1 FROM sqlite_master"))

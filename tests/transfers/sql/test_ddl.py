@@ -130,6 +130,18 @@ def test_a_view_that_somebody_has_made_stays(warehouse: Warehouse) -> None:
     assert existing_table("tags_live").names == ("id",)
 
 
+def test_a_table_gets_its_view_with_the_first_column_that_shows_who_lives(warehouse: Warehouse) -> None:
+    """The first load may have asked for fewer columns. A view that was dropped stays away."""
+    whole, narrow = table_of("tags", deletes="mark"), table_of("tags", deletes="keep")
+    make_ready(replace(narrow, columns=tuple(c for c in narrow.columns if c.name != "deleted")))
+    assert "tags_live" not in warehouse.tables()
+    make_ready(narrow)
+    assert existing_table("tags_live").names == existing_table("tags").names
+    warehouse.execute(f"DROP VIEW {quoted(warehouse, 'tags_live')}")
+    make_ready(whole)
+    assert "tags_live" not in warehouse.tables()
+
+
 #: Columns of types that are narrower than ours, in the order of the columns of the next test. Our own time is in
 #: microseconds.
 NARROW: Mapping[str, Sequence[str]] = {
