@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -218,7 +218,7 @@ class Loads:
         if others:
             raise DotyposInputError(
                 f"mode='replace' with a filter would remove rows of the table {load.target} that loads with another "
-                "filter, or without one, have brought: load into a table of its own"
+                "filter, other columns or lists, or without a filter may have brought: load into a table of its own"
             )
 
     def open_loads(self, transaction: Transaction, since: datetime) -> set[str]:
@@ -226,11 +226,25 @@ class Loads:
         query = f"SELECT load_id FROM {self._relation} WHERE loaded_at IS NULL AND tried_at >= ?"
         return {load_id for (load_id,) in transaction.rows(query, [self._dialect.moment(since)])}
 
-    def forget(self, transaction: Transaction, target: str) -> None:
-        """Forget all loads into a table, its watermark, and what else is remembered of it."""
-        for name in (LOADS, STATE, REMOVED):
-            relation = self._dialect.relation(self._schema, name)
-            transaction.execute(f"DELETE FROM {relation} WHERE target IN (?, ?)", [target, f"{target}/*"])
+    def forget(self, transaction: Transaction, target: str, gone: Set[str]) -> None:
+        """Forget what has gone into tables that don't exist any more, so that it is loaded anew.
+
+        :param target: an entity's own table. If it is gone, all that is remembered of it is forgotten. If one for a
+            child list of its loads is, they count as not done, and the watermark is forgotten.
+        :param gone: the names of tables that don't exist, or not yet.
+        """
+        if target in gone:
+            for name in (LOADS, STATE, REMOVED):
+                self._delete(transaction, name, target)
+            return
+        loads = transaction.rows(f"SELECT DISTINCT tables FROM {self._relation} WHERE target = ?", [target])
+        if not gone.isdisjoint(name for (tables,) in loads for name in msgspec.json.decode(tables)):
+            transaction.execute(f"UPDATE {self._relation} SET loaded_at = NULL WHERE target = ?", [target])
+            self._delete(transaction, STATE, target)
+
+    def _delete(self, transaction: Transaction, name: str, target: str) -> None:
+        relation = self._dialect.relation(self._schema, name)
+        transaction.execute(f"DELETE FROM {relation} WHERE target IN (?, ?)", [target, f"{target}/*"])
 
     def _update(self, transaction: Transaction, load: Load, values: Mapping[str, object]) -> None:
         columns = ", ".join(f"{self._dialect.quote(name)} = ?" for name in values)
