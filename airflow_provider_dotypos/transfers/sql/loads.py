@@ -243,6 +243,8 @@ class Loads:
             self._delete(transaction, STATE, target)
 
     def _delete(self, transaction: Transaction, name: str, target: str) -> None:
+        if self._dialect.existing(transaction, self._schema, name) is None:
+            return  # where what creates a table is committed at once, a task may have died before it created them all
         relation = self._dialect.relation(self._schema, name)
         transaction.execute(f"DELETE FROM {relation} WHERE target IN (?, ?)", [target, f"{target}/*"])
 

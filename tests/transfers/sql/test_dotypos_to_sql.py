@@ -138,6 +138,12 @@ def test_a_table_that_was_dropped_is_loaded_anew(warehouse: Warehouse, sandbox: 
     assert ids(warehouse) == sorted(orders)
 
 
+def test_a_task_that_died_while_it_created_tables_can_be_tried_again(warehouse: Warehouse, orders: list[str]) -> None:
+    load(context_of("r1"))
+    warehouse.execute(*(f"DROP TABLE {name}" for name in ("orders", "_dotypos_removed", "_dotypos_state")))
+    assert load(context_of("r1", try_number=2))["inserted"] == len(orders)
+
+
 def test_a_child_table_that_was_dropped_is_loaded_anew(warehouse: Warehouse, sandbox: Sandbox) -> None:
     for _ in range(3):
         sandbox.shop.insert(sandbox.cloud_ids[0], "order-items", {"_orderId": int(insert(sandbox, UNTIL - HOUR))})
