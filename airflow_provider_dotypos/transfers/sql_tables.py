@@ -169,6 +169,7 @@ class SqlTables(TransferTask):
     def _arrange(self, context: Context, client: DotyposClient) -> None:
         """Remove the staging tables of loads that nobody goes on with."""
         super()._arrange(context, client)
+        from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
         from airflow_provider_dotypos.transfers.sql.loads import Loads
         from airflow_provider_dotypos.transfers.sql.staging import sweep
 
@@ -176,11 +177,19 @@ class SqlTables(TransferTask):
         since = database.read_at(monotonic()) - _STAGING_STAYS
 
         def remove(transaction: Transaction) -> list[str]:
-            keep = Loads(database.dialect, schema).open_loads(transaction, since)
-            return sweep(transaction, database.dialect, schema, keep)
+            loads = Loads(database.dialect, schema)
+            open_loads = functools.partial(loads.open_loads, transaction, since)
+            return sweep(transaction, database.dialect, schema, open_loads)
 
-        if any(transfer.window is not None for transfer in self._lists) and (removed := database.run(remove)):
-            log.info("Removed %s of loads that nobody has finished.", count(len(removed), "old staging tables"))
+        if all(transfer.window is None for transfer in self._lists):
+            return
+        try:
+            removed = database.run(remove)
+        except DotyposDatabaseError as error:  # they may be another role's
+            log.warning("Old staging tables of loads that nobody has finished couldn't be removed: %s", error)
+        else:
+            if removed:
+                log.info("Removed %s of loads that nobody has finished.", count(len(removed), "old staging tables"))
 
     def _watermark(self, context: Context, selection: Selection) -> SqlWatermark:
         from airflow_provider_dotypos.transfers.sql.loads import load_shape
@@ -281,16 +290,11 @@ class SqlTables(TransferTask):
         loads = Loads(dialect, schema)
         with dialect.creating(transaction):
             if dialect.existing(transaction, schema, LOADS) is not None:
-                target, *names = map(table_name, tables)
-                gone = {
-                    table_name(each) for each in tables if dialect.existing(transaction, each.schema, each.name) is None
-                }
-                if target in gone:
-                    loads.forget(transaction, target)
-                elif gone:
-                    loads.forget_windows(transaction, target, gone)
+                names = list(map(table_name, tables))
+                gone = [each for each in tables if dialect.existing(transaction, each.schema, each.name) is None]
+                loads.forget(transaction, names[0], set(map(table_name, gone)))
                 # Before a table gets columns: MySQL commits those at once.
-                loads.check_feeds(transaction, [target, *names], selection.entity.name)
+                loads.check_feeds(transaction, names, selection.entity.name)
             prepare(
                 transaction,
                 dialect,

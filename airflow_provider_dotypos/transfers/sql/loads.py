@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -224,7 +224,7 @@ class Loads:
         if others:
             raise DotyposInputError(
                 f"mode='replace' with a filter would remove rows of the table {load.target} that loads with another "
-                "selection (filter, include, columns) have brought: load into a table of its own, or drop that one"
+                "filter, other columns or lists, or without a filter may have brought: load into a table of its own"
             )
 
     def open_loads(self, transaction: Transaction, since: datetime) -> set[str]:
@@ -232,25 +232,27 @@ class Loads:
         query = f"SELECT load_id FROM {self._relation} WHERE loaded_at IS NULL AND tried_at >= ?"
         return {load_id for (load_id,) in transaction.rows(query, [self._dialect.moment(since)])}
 
-    def forget(self, transaction: Transaction, target: str) -> None:
-        """Forget all loads into a table, its watermark, and what else is remembered of it."""
-        self._forget(transaction, target, LOADS, STATE, REMOVED)
+    def forget(self, transaction: Transaction, target: str, gone: Set[str]) -> None:
+        """Forget what has gone into tables that don't exist any more, so that it is loaded anew.
 
-    def forget_windows(self, transaction: Transaction, target: str, gone: Collection[str]) -> None:
-        """Forget which windows a table holds if child tables are gone that were filled: only all windows fill them.
-
-        Which rows were removed stays known.
-
-        :param gone: child tables that don't exist.
+        :param target: an entity's own table. If it is gone, all that is remembered of it is forgotten. If one for a
+            child list of its loads is, they count as not done, and the watermark is forgotten.
+        :param gone: the names of tables that don't exist, or not yet.
         """
+        if target in gone:
+            for name in (LOADS, STATE, REMOVED):
+                self._delete(transaction, name, target)
+            return
         loads = transaction.rows(f"SELECT DISTINCT tables FROM {self._relation} WHERE target = ?", [target])
-        if any(child in gone for (text,) in loads for child in msgspec.json.decode(text)):
-            self._forget(transaction, target, LOADS, STATE)
+        if not gone.isdisjoint(name for (tables,) in loads for name in msgspec.json.decode(tables)):
+            transaction.execute(f"UPDATE {self._relation} SET loaded_at = NULL WHERE target = ?", [target])
+            self._delete(transaction, STATE, target)
 
-    def _forget(self, transaction: Transaction, target: str, *names: str) -> None:
-        for name in names:
-            relation = self._dialect.relation(self._schema, name)
-            transaction.execute(f"DELETE FROM {relation} WHERE target IN (?, ?)", [target, f"{target}/*"])
+    def _delete(self, transaction: Transaction, name: str, target: str) -> None:
+        if self._dialect.existing(transaction, self._schema, name) is None:
+            return  # where what creates a table is committed at once, a task may have died before it created them all
+        relation = self._dialect.relation(self._schema, name)
+        transaction.execute(f"DELETE FROM {relation} WHERE target IN (?, ?)", [target, f"{target}/*"])
 
     def _update(self, transaction: Transaction, load: Load, values: Mapping[str, object]) -> None:
         columns = ", ".join(f"{self._dialect.quote(name)} = ?" for name in values)

@@ -216,7 +216,8 @@ class AbsentStatements:
     def _condition(self) -> str:
         rows, table = self.rows, self.rows.table
         conditions = [f"{rows.column('t', name)} = ?" for name in (table.key[0], *self.scope)]
-        conditions.append(f"{rows.column('t', READ_AT)} < ?")
+        read_at = rows.column("t", READ_AT)
+        conditions.append(f"({read_at} < ? OR {read_at} IS NULL)")  # a table may hold rows that no load has brought
         if table.removed is not None:
             conditions.append(f"{rows.column('t', table.removed)} IS NULL")
         conditions.append(f"NOT EXISTS (SELECT 1 FROM {rows.staging} AS s WHERE {rows.same_key('s', 't')})")

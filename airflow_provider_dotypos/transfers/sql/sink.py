@@ -246,9 +246,16 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         return loaded
 
     def give_way(self) -> Loaded:
-        """Return what another try has brought: it has finished the load, and removed what this one has staged."""
+        """Return what another try has brought: it has finished the load, and removed what this one has staged.
+
+        :raises DotyposDatabaseError: if the load was forgotten, since its table was removed.
+        """
         loaded = self.place.database.run(lambda transaction: self._loads.find(transaction, self._load))
-        assert loaded is not None
+        if loaded is None:
+            raise DotyposDatabaseError(
+                f"The table {self._load.target} was removed while rows were loaded into it, and another task has made "
+                "it anew. The next try loads the window from the beginning"
+            )
         log.warning("Another try has loaded this window meanwhile. Its result counts.")
         return loaded
 

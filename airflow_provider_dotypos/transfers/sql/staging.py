@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -166,14 +166,19 @@ class Staging:
             transaction.execute(f"DELETE FROM {relation} WHERE {self._dialect.quote(column)} IN ({marks})", some)
 
 
-def sweep(transaction: Transaction, dialect: Dialect, schema: str | None, keep: Collection[str]) -> list[str]:
+def sweep(
+    transaction: Transaction, dialect: Dialect, schema: str | None, open_loads: Callable[[], Collection[str]]
+) -> list[str]:
     """Remove staging tables of loads that nobody will finish, with their parts; return their names.
 
-    :param keep: the ids of the loads whose staging tables stay.
+    :param open_loads: returns the ids of the loads whose staging tables stay. It is asked once the tables are listed:
+        a load that begins meanwhile has its row by then, if it has a table.
     """
     parts = dialect.relation(schema, PARTS)
-    old = [name for name in dialect.table_names(transaction, schema, STAGING) if _load_of(name) not in keep]
     with dialect.creating(transaction):
+        names = dialect.table_names(transaction, schema, STAGING)
+        keep = open_loads()
+        old = [name for name in names if _load_of(name) not in keep]
         for name in old:
             transaction.execute(f"DELETE FROM {parts} WHERE staging = ?", [name.rpartition("_")[0]])
             transaction.execute(f"DROP TABLE IF EXISTS {dialect.relation(schema, name)}")

@@ -15,6 +15,10 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_sql import DotyposToSqlOperator
 from airflow_provider_dotypos.transfers.sql import sink as sql_sink
+from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect
+from airflow_provider_dotypos.transfers.sql.dialects.sqlite import Sqlite
+from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
+from airflow_provider_dotypos.transfers.sql.loads import Loads
 from tests.transfers.conftest import SINCE, UNTIL
 from tests.transfers.sql.databases import Warehouse
 from tests.transfers.sql.tries import leftovers
@@ -132,6 +136,23 @@ def test_a_table_that_was_dropped_is_loaded_anew(warehouse: Warehouse, sandbox: 
     result = load(context_of("r2", UNTIL + HOUR))
     assert result["since"] is None
     assert ids(warehouse) == sorted(orders)
+
+
+def test_a_task_that_died_while_it_created_tables_can_be_tried_again(warehouse: Warehouse, orders: list[str]) -> None:
+    load(context_of("r1"))
+    warehouse.execute(*(f"DROP TABLE {name}" for name in ("orders", "_dotypos_removed", "_dotypos_state")))
+    assert load(context_of("r1", try_number=2))["inserted"] == len(orders)
+
+
+def test_a_child_table_that_was_dropped_is_loaded_anew(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    for _ in range(3):
+        sandbox.shop.insert(sandbox.cloud_ids[0], "order-items", {"_orderId": int(insert(sandbox, UNTIL - HOUR))})
+    load(context_of("r1"), include="orderItems")
+    window(include="orderItems")
+    warehouse.execute("DROP TABLE order_items")
+    assert load(context_of("r2", UNTIL + HOUR), include="orderItems")["since"] is None
+    assert len(ids(warehouse, "order_items")) == 3
+    assert window(include="orderItems")["unchanged"] == 3
 
 
 def test_a_quiet_list_costs_one_request(postgres: Warehouse, sandbox: Sandbox, orders: list[str]) -> None:
@@ -265,3 +286,59 @@ def test_other_fields_are_read_from_the_beginning_and_the_others_keep_their_valu
     result = load(context_of("r2", UNTIL + HOUR), columns="status")
     assert (result["since"], result["updated"]) == (None, 1)
     assert warehouse.rows("SELECT note FROM orders WHERE status IS NOT NULL") == [("first",)]
+
+
+def test_a_table_that_was_dropped_and_made_anew_under_a_load_ends_it(
+    warehouse: Warehouse, orders: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = sql_sink.SqlSink.stage
+
+    def stage_late(sink: Any, *arguments: Any) -> None:
+        monkeypatch.setattr(sql_sink.SqlSink, "stage", stage)
+        if warehouse.kind == "duckdb":  # it lets no driver in beside the task
+            pytest.skip("the file is open")
+        warehouse.execute("DROP TABLE orders")
+        load(since=SINCE - HOUR, until=SINCE)
+        stage(sink, *arguments)
+
+    monkeypatch.setattr(sql_sink.SqlSink, "stage", stage_late)
+    with pytest.raises(DotyposDatabaseError, match="The table orders was removed while rows were loaded into it"):
+        window()
+    assert window()["inserted"] == len(orders)
+
+
+def test_staging_is_listed_before_the_loads_that_are_open(
+    warehouse: Warehouse, orders: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So any table that is listed has its load by then, also if another task begins one meanwhile."""
+    asked: list[str] = []
+
+    def noting(kind: type, name: str) -> None:
+        original = getattr(kind, name)
+        monkeypatch.setattr(kind, name, lambda *arguments: asked.append(name) or original(*arguments))
+
+    noting(Loads, "open_loads")
+    noting(Dialect, "table_names")
+    noting(Sqlite, "table_names")
+    window()
+    assert asked == ["table_names", "open_loads"]
+
+
+def test_staging_tables_of_another_role_are_left(
+    postgres: Warehouse, role: str, orders: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    schema = postgres.rows("SELECT current_schema()")[0][0]
+    with monkeypatch.context() as patched:
+        postgres.store(patched)
+        patched.setattr(sql_sink.SqlSink, "commit", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            window()
+    postgres.execute(
+        "UPDATE _dotypos_loads SET tried_at = '2020-01-01'",
+        f"GRANT CREATE ON SCHEMA {schema} TO {role}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
+    )
+    staging, _ = leftovers(postgres)
+    assert window(table="own")["inserted"] == len(orders)
+    assert leftovers(postgres)[0] == staging
+    assert "couldn't be removed: PostgreSQL couldn't run a statement: 42501" in caplog.text

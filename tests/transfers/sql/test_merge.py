@@ -163,6 +163,22 @@ def test_a_row_that_a_snapshot_shows_in_an_older_version_stays(place: Places) ->
     assert merges.contents() == {1: "new"}
 
 
+def test_a_snapshot_removes_rows_that_no_load_has_brought(place: Places) -> None:
+    """A table may have been filled otherwise before: the column that it was given then is null in those rows."""
+    merges = place()
+    merges.load([Row(1), Row(2)])
+    _change(merges, "ALTER TABLE orders RENAME TO earlier")
+    _change(merges, "CREATE TABLE orders AS SELECT * FROM earlier")
+    _change(merges, "ALTER TABLE orders DROP COLUMN _read_at")
+    _change(merges, f"ALTER TABLE orders ADD COLUMN _read_at {merges.dialect.type_of('timestamp')}")
+    assert merges.load([Row(1, read=11)], mode="replace", begun=10) == Merged(unchanged=1, removed=1)
+
+
+def _change(merges: Place, statement: str) -> None:
+    with merges.database.transaction() as transaction:
+        transaction.execute(statement)
+
+
 def test_a_snapshot_with_a_scope_leaves_other_rows(place: Places) -> None:
     merges = place()
     merges.load([Row(1, "a", read=1), Row(2, "b", read=1), Row(3, "b", read=1)])

@@ -50,5 +50,6 @@ def test_a_walk_over_one_place_says_nothing_of_others() -> None:
 def test_absent_rows_are_of_the_cloud_and_the_scope_and_were_read_before() -> None:
     rows = TableStatements(Sqlite(), STOCK, "staging", "load")
     statement = AbsentStatements(rows, 7, "begun", {"warehouse_id": 12}).delete()
-    assert 't."cloud_id" = ? AND t."warehouse_id" = ? AND t."_read_at" < ? AND NOT EXISTS' in statement.sql
+    before = '(t."_read_at" < ? OR t."_read_at" IS NULL)'
+    assert f't."cloud_id" = ? AND t."warehouse_id" = ? AND {before} AND NOT EXISTS' in statement.sql
     assert statement.parameters == (7, 12, "begun")
