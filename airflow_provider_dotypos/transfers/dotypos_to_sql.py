@@ -45,7 +45,7 @@ class DotyposToSqlOperator(SqlTables, DotyposTransferOperator):
         a bare date as text or ``date``. With `until` alone, the window holds everything up to `until`. (templated)
     :param until: first instant after the window. Defaults to the DAG run's `run_after`, which retries don't change. The
         task waits until it is `settle` seconds ago. Without `since` as well, the window ends `settle` seconds before
-        that time, and nothing is waited for. (templated)
+        that time, and nothing is waited for, unless `mode` is ``replace``. (templated)
     :param start: without a window: where the first run begins, given like `since`. Defaults to the beginning.
         (templated)
     :param lookback: without a window: how far before the watermark to read again.

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_dotypos.transfers.rows.columns import Columns
 
-#: How many names at the end of an asset's path are those of a table, where databases are files.
-_TABLE_NAMES = {"sqlite": 1, "duckdb": 2}
+#: How many names at the end of an asset's path are those of a table. What is before them, a file's path, is its place.
+_TABLE_NAMES = {"postgres": 3, "mysql": 2, "duckdb": 2, "sqlite": 1}
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def _identity(address: str) -> tuple[str, str]:
 
     :param address: its URI.
 
-    The provider whose scheme it is knows them, so that they are those that its own operators give.
+    The provider whose scheme it is knows them, so that they are those that its own operators give. Older versions of
+    databases' providers don't, and SQLite's and DuckDB's never do.
     """
     from airflow.providers.common.compat.openlineage.utils.utils import translate_airflow_asset
     from airflow.sdk import Asset
@@ -135,5 +136,5 @@ def _identity(address: str) -> tuple[str, str]:
     uri = urlsplit(address)
     if uri.scheme not in _TABLE_NAMES:
         return f"{uri.scheme}://{uri.netloc}", uri.path.removeprefix("/")
-    file, *names = uri.path.rsplit("/", _TABLE_NAMES[uri.scheme])
-    return f"{uri.scheme}://{file}", ".".join(names)
+    place, *names = uri.path.rsplit("/", _TABLE_NAMES[uri.scheme])
+    return f"{uri.scheme}://{uri.netloc}{place}", ".".join(names)

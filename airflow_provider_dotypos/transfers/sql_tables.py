@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.overrides import describe
 from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
+from airflow_provider_dotypos.hooks.failures import named_errors
 from airflow_provider_dotypos.transfers.arguments import check_switches
 from airflow_provider_dotypos.transfers.lineage import Field, Output
 from airflow_provider_dotypos.transfers.list_log import list_log
@@ -115,6 +117,15 @@ class SqlTables(TransferTask):
             raise DotyposInputError("allow_empty is for mode='replace', which alone can empty a table")
         if "conn_id" in arguments:
             check_conn_id(self.conn_id, "conn_id")
+        self._check_names(arguments)
+
+    def _check_names(self, arguments: Mapping[str, Any] | None = None) -> None:
+        """Raise if what is given as a name can't be one, among `arguments` or all. Empty text is none given."""
+        given = vars(self) if arguments is None else arguments
+        for argument in ("table", "schema", "staging_schema"):
+            name = given.get(argument)
+            if name is not None and (not isinstance(name, str) or (name and not name.strip())):
+                raise DotyposInputError(f"{argument} must be a name, not {describe(name)}")
 
     def _prepare(self) -> None:
         from airflow_provider_dotypos.transfers.sql.database import Database
@@ -122,9 +133,11 @@ class SqlTables(TransferTask):
 
         assert self._hook is not None
         self._threads = self._hook.get_conn().settings.max_concurrency
-        self._database = Database.of(self.conn_id, self._threads + 1)
-        self._database.dialect.require_pyarrow()
-        self._location = Location.of(self._database)
+        with named_errors(self.conn_id):
+            self._check_names()
+            self._database = Database.of(self.conn_id, self._threads + 1)
+            self._database.dialect.require_pyarrow()
+            self._location = Location.of(self._database)
 
     def _selections(self, cloud_id: int) -> Sequence[Selection]:
         selections = super()._selections(cloud_id)
@@ -136,15 +149,16 @@ class SqlTables(TransferTask):
         from airflow_provider_dotypos.transfers.sql.tables import tables_of
 
         selection = transfer.selection
-        tables = tables_of(
-            selection,
-            name=self.table,
-            schema=self.schema,
-            naming=self.naming,
-            deletes=self.deletes,
-            versions=self.mode == "append",
-            replaces=self.mode == "replace",
-        )
+        with named_errors(self.conn_id):
+            tables = tables_of(
+                selection,
+                name=self.table,
+                schema=self.schema or None,
+                naming=self.naming,
+                deletes=self.deletes,
+                versions=self.mode == "append",
+                replaces=self.mode == "replace",
+            )
         self._tables = {**self._tables, selection.entity.name: tables}
         database = self._opened
         database.run(functools.partial(self._make_ready, selection, list(tables.values())), interruptible=True)
@@ -266,9 +280,17 @@ class SqlTables(TransferTask):
         dialect, schema = self._opened.dialect, self._own_schema
         loads = Loads(dialect, schema)
         with dialect.creating(transaction):
-            remembers = dialect.existing(transaction, schema, LOADS) is not None
-            if remembers and dialect.existing(transaction, tables[0].schema, tables[0].name) is None:
-                loads.forget(transaction, table_name(tables[0]))
+            if dialect.existing(transaction, schema, LOADS) is not None:
+                target, *names = map(table_name, tables)
+                gone = {
+                    table_name(each) for each in tables if dialect.existing(transaction, each.schema, each.name) is None
+                }
+                if target in gone:
+                    loads.forget(transaction, target)
+                elif gone:
+                    loads.forget_windows(transaction, target, gone)
+                # Before a table gets columns: MySQL commits those at once.
+                loads.check_feeds(transaction, [target, *names], selection.entity.name)
             prepare(
                 transaction,
                 dialect,
@@ -278,7 +300,6 @@ class SqlTables(TransferTask):
                 alter=self.alter,
                 indexes=self.indexes,
             )
-        loads.check_feeds(transaction, list(map(table_name, tables)), selection.entity.name)
 
     @property
     def _opened(self) -> Database:
@@ -288,7 +309,7 @@ class SqlTables(TransferTask):
     @property
     def _own_schema(self) -> str | None:
         """Where our own tables lie."""
-        return self.staging_schema or self.schema
+        return self.staging_schema or self.schema or None
 
 
 def _target(tables: Mapping[str, SqlTable]) -> str:

@@ -135,7 +135,8 @@ class Database:
                 if self._cancelled or not failure.passing or time.monotonic() + wait - begun > most:
                     raise
                 error = failure
-            (log.debug if tries < 3 else log.info)("%s Trying again in %.1f s.", error, wait)
+            # A wait may last ten minutes: now and then one line of it is enough.
+            (log.info if tries % 12 == 3 else log.debug)("%s Trying again in %.1f s.", error, wait)
             tries += 1
             self._wake.wait(wait)
 
@@ -159,7 +160,7 @@ class Database:
                 yield transaction
                 transaction.execute("COMMIT")
                 committed = True
-            except DotyposDatabaseError as error:
+            except (DotyposDatabaseError, DotyposInputError) as error:
                 error.connection = self._conn_id
                 raise
             except Exception as error:
@@ -284,11 +285,11 @@ def _dialect_of(connection: Connection) -> Dialect:
             f"into {', '.join(sorted(DIALECTS))}. Into others, such as Snowflake, BigQuery and Redshift, go by files: "
             "write Parquet with DotyposToObjectStorageOperator, and load the committed sets from there"
         )
-    places = (connection.host, extra.get("database"), connection.password, extra.get("motherduck_token"))
-    if kind == "duckdb" and not {place for place in places if place} - {":memory:"}:
+    places = {connection.host, *(_further_places(connection) if kind == "duckdb" else ())}
+    if DIALECTS[kind].embedded and not places - {None, "", ":memory:"}:
         raise DotyposInputError(
-            f"connection {connection.conn_id!r} is a DuckDB in memory, which ends with the task: give the path of a "
-            "file as its host"
+            f"connection {connection.conn_id!r} is {DIALECTS[kind].title} in memory, which ends with the task: give "
+            "the path of a file as its host"
         )
     return DIALECTS[kind]()
 
@@ -300,6 +301,12 @@ def _secrets_in(extra: Mapping[str, Any]) -> Iterator[str]:
             yield from _secrets_in(value)
         elif any(word in name.lower() for word in ("passw", "secret", "token")):
             yield str(value)
+
+
+def _further_places(connection: Connection) -> tuple[str | None, ...]:
+    """Return where else than in its host a connection to DuckDB says which file it is, or that it is MotherDuck's."""
+    extra = connection.extra_dejson
+    return (extra.get("database"), connection.password, extra.get("motherduck_token"))
 
 
 def _hook_of(connection: Connection) -> Any:

@@ -90,17 +90,22 @@ def view_statements(dialect: Dialect, table: SqlTable, names: Sequence[str]) -> 
 
     :param names: the table's columns. A view of ``*`` would break in one database, and stay as it was in others.
     """
-    conditions = []
+    if conditions := _living(dialect, table, names):
+        relation = dialect.relation(table.schema, table.name)
+        query = f"SELECT {dialect.listed(names)} FROM {relation} WHERE {' AND '.join(conditions)}"
+        yield from dialect.create_view(dialect.relation(table.schema, table.name + LIVE), query)
+
+
+def _living(dialect: Dialect, table: SqlTable, names: Sequence[str]) -> list[str]:
+    """Return the conditions of living rows, as far as a table with these columns shows it."""
+    conditions: list[str] = []
     if table.versions:  # an old version of a row that is deleted now doesn't live
-        return
+        return conditions
     if _DELETED in names and find_entity(table.entity).has_deleted:
         conditions.append(f"{dialect.quote(_DELETED)} IS NOT TRUE")
     if REMOVED_AT in names:
         conditions.append(f"{dialect.quote(REMOVED_AT)} IS NULL")
-    if conditions:
-        relation = dialect.relation(table.schema, table.name)
-        query = f"SELECT {dialect.listed(names)} FROM {relation} WHERE {' AND '.join(conditions)}"
-        yield from dialect.create_view(dialect.relation(table.schema, table.name + LIVE), query)
+    return conditions
 
 
 def _look_up(
@@ -120,9 +125,14 @@ def _statements(
             yield from view_statements(dialect, table, table.names)
     elif columns := missing_columns(dialect, table, existing):
         yield from add_statements(dialect, table, columns)
-        view = _view(transaction, dialect, table) if _fits(dialect, table.name + LIVE) else None
-        if view is not None and not view.is_table and view.names == existing.names:
-            yield from view_statements(dialect, table, [*existing.names, *(column.name for column in columns)])
+        if _fits(dialect, table.name + LIVE):
+            view = _view(transaction, dialect, table)
+            if view is None:
+                ours = not _living(dialect, table, existing.names)  # otherwise somebody has dropped it
+            else:
+                ours = not view.is_table and view.names == existing.names
+            if ours:
+                yield from view_statements(dialect, table, [*existing.names, *(column.name for column in columns)])
 
 
 def _view(transaction: Transaction, dialect: Dialect, table: SqlTable) -> Existing | None:

@@ -75,7 +75,7 @@ def connection_error(error: Exception, title: str, secrets: tuple[str | None, ..
     reader = _READERS.get(_driver(error))
     code, reason, _ = _Facts(type(error).__name__, None) if reader is None else reader(error)
     text = redact(" ".join(str(error).split()), secrets)[:_LONGEST_TEXT]
-    cure = _CURES[reason] if reason in (DATABASE_BUSY, DATABASE_LOST) else "Correct the connection in Airflow."
+    cure = _CURES[reason] if reason in (DATABASE_BUSY, DATABASE_LOST) else _CONNECTION_CURE
     return _made(f"{title} can't be reached: {text.rstrip('.')}. {cure}", code, reason, None)
 
 
@@ -225,6 +225,8 @@ _NO_TABLE = ("a table doesn't exist", "Somebody has removed it meanwhile, or cre
 _DISK_FULL = ("the disk is full", "Free some room: what is staged is kept for the next try.")
 _CANCELLED = ("it was cancelled", "A time limit of the role or an admin ended the statement: raise statement_timeout.")
 
+_CONNECTION_CURE = "Check the Airflow connection: its host or file, port, schema, login and password."
+
 #: What codes mean, and what to do about them.
 _MEANINGS: Mapping[str, tuple[str, str]] = {
     "42501": _NO_PRIVILEGE,
@@ -236,6 +238,7 @@ _MEANINGS: Mapping[str, tuple[str, str]] = {
     "3F000": ("a schema doesn't exist", "Create it, and grant the role CREATE and USAGE on it."),
     "53100": _DISK_FULL,
     "SQLITE_FULL": _DISK_FULL,
+    "SQLITE_NOTADB": ("the file is no SQLite database", "Correct the connection's host."),
     "57014": _CANCELLED,
     "1317": _CANCELLED,
     "23502": ("a column that can't be null got a null", "Let it be null: the API gives no value for it."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -190,17 +190,23 @@ class Loads:
         return loaded
 
     def check_feeds(self, transaction: Transaction, load_tables: Sequence[str], entity: str) -> None:
-        """Raise if a table is filled both by its entity's own list and by what other rows include.
+        """Raise if a table is filled by another entity, by its own list or as what other rows include.
 
-        Which of both shows a change first is unknown, so an older version could win.
+        Rows of two entities may have the same ids. Of one entity's list and included rows it is unknown which shows a
+        change first, so an older version could win.
 
         :param load_tables: the tables of a load of the entity, its target first.
         :raises DotyposInputError: if one is.
         """
         for text, other in transaction.rows(f"SELECT DISTINCT tables, entity FROM {self._relation}"):
             target, *children = msgspec.json.decode(text)
-            both = ({target} & set(load_tables[1:])) | (set(children) & {load_tables[0]})
-            if both and other != entity:
+            if other == entity:
+                continue
+            if target == load_tables[0]:
+                raise DotyposInputError(
+                    f"the table {target} holds {other}, and {entity} may have the same ids: give {entity} another table"
+                )
+            if both := ({target} & set(load_tables[1:])) | (set(children) & {load_tables[0]}):
                 raise DotyposInputError(
                     f"the table {both.pop()} is filled by {other} and would be by {entity}, too: one with include, the "
                     "other by its own list. Choose one of both, or give one of them another table"
@@ -218,7 +224,7 @@ class Loads:
         if others:
             raise DotyposInputError(
                 f"mode='replace' with a filter would remove rows of the table {load.target} that loads with another "
-                "filter, or without one, have brought: load into a table of its own"
+                "selection (filter, include, columns) have brought: load into a table of its own, or drop that one"
             )
 
     def open_loads(self, transaction: Transaction, since: datetime) -> set[str]:
@@ -228,7 +234,21 @@ class Loads:
 
     def forget(self, transaction: Transaction, target: str) -> None:
         """Forget all loads into a table, its watermark, and what else is remembered of it."""
-        for name in (LOADS, STATE, REMOVED):
+        self._forget(transaction, target, LOADS, STATE, REMOVED)
+
+    def forget_windows(self, transaction: Transaction, target: str, gone: Collection[str]) -> None:
+        """Forget which windows a table holds if child tables are gone that were filled: only all windows fill them.
+
+        Which rows were removed stays known.
+
+        :param gone: child tables that don't exist.
+        """
+        loads = transaction.rows(f"SELECT DISTINCT tables FROM {self._relation} WHERE target = ?", [target])
+        if any(child in gone for (text,) in loads for child in msgspec.json.decode(text)):
+            self._forget(transaction, target, LOADS, STATE)
+
+    def _forget(self, transaction: Transaction, target: str, *names: str) -> None:
+        for name in names:
             relation = self._dialect.relation(self._schema, name)
             transaction.execute(f"DELETE FROM {relation} WHERE target IN (?, ?)", [target, f"{target}/*"])
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,7 +133,7 @@ def test_what_stays_lost_is_given_up(postgres: Warehouse, monkeypatch: pytest.Mo
 def test_who_is_refused_does_not_try_again(postgres: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     postgres.connection["login"] = "nobody"
     postgres.store(monkeypatch)
-    with pytest.raises(DotyposDatabaseError, match=r"nobody.*[^.]\. Correct the connection in Airflow") as caught:
+    with pytest.raises(DotyposDatabaseError, match=r"nobody.*[^.]\. Check the Airflow connection: ") as caught:
         Database.of("warehouse", 1).run(lambda transaction: None)
     assert caught.value.permanent
 
@@ -229,8 +231,9 @@ def test_a_key_that_exists_is_left_alone(database: Database) -> None:
         ({"conn_type": "snowflake"}, "of type 'snowflake': tables can be loaded into duckdb, mysql, postgres, sqlite"),
         ({"conn_type": "http"}, "go by files: write Parquet with DotyposToObjectStorageOperator"),
         ({"conn_type": "postgres", "extra": {"redshift": True}}, "of type 'redshift'"),
-        ({"conn_type": "duckdb"}, "a DuckDB in memory"),
-        ({"conn_type": "duckdb", "host": ":memory:"}, "a DuckDB in memory"),
+        ({"conn_type": "duckdb"}, "is DuckDB in memory"),
+        ({"conn_type": "duckdb", "host": ":memory:"}, "is DuckDB in memory"),
+        ({"conn_type": "sqlite"}, "is SQLite in memory"),
     ],
     ids=str,
 )
@@ -244,3 +247,15 @@ def test_marks_are_put_in_outside_of_quotes() -> None:
     sql = """SELECT "a?%s", '?''%', `?`, ? FROM t WHERE x LIKE ?"""
     assert with_marks(sql, "?") == sql
     assert with_marks(sql, "%s") == """SELECT "a?%%s", '?''%%', `?`, %s FROM t WHERE x LIKE %s"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "cure"),
+    [("sqlite", "the file is no SQLite database"), ("duckdb", "Check the Airflow connection: its host or file")],
+)
+def test_a_file_that_is_no_database_is_named_as_the_cause(
+    kind: str, cure: str, warehouse_of: Callable[[str], Warehouse]
+) -> None:
+    Path(warehouse_of(kind).connection["host"]).write_text("no database " * 500)
+    with pytest.raises(DotyposDatabaseError, match=cure):
+        Database.of("warehouse", 1).run(lambda transaction: transaction.rows("SELECT 1 FROM sqlite_master"))

@@ -130,6 +130,18 @@ def test_a_view_that_somebody_has_made_stays(warehouse: Warehouse) -> None:
     assert existing_table("tags_live").names == ("id",)
 
 
+def test_a_table_gets_its_view_with_the_first_column_that_shows_who_lives(warehouse: Warehouse) -> None:
+    """The first load may have asked for fewer columns. A view that was dropped stays away."""
+    whole, narrow = table_of("tags", deletes="mark"), table_of("tags", deletes="keep")
+    make_ready(replace(narrow, columns=tuple(c for c in narrow.columns if c.name != "deleted")))
+    assert "tags_live" not in warehouse.tables()
+    make_ready(narrow)
+    assert existing_table("tags_live").names == existing_table("tags").names
+    warehouse.execute(f"DROP VIEW {quoted(warehouse, 'tags_live')}")
+    make_ready(whole)
+    assert "tags_live" not in warehouse.tables()
+
+
 #: Columns of types that are narrower than ours, in the order of the columns of the next test. Our own time is in
 #: microseconds.
 NARROW: Mapping[str, Sequence[str]] = {
@@ -138,6 +150,14 @@ NARROW: Mapping[str, Sequence[str]] = {
     "duckdb": ["INTEGER", "INTEGER", "DECIMAL(10,2)", "TIMESTAMP", "BLOB", "INTEGER[]", "DATE"],
     "sqlite": ["TEXT", "INTEGER", "REAL", "NUMERIC", "JSON", "INTEGER", "DATETIME"],
 }
+
+
+def _hides_generated(warehouse: Warehouse) -> bool:
+    """Whether a generated column shows as one with a default: in DuckDB before 2.0. There the load itself fails."""
+    if warehouse.kind != "duckdb":
+        return False
+    ((version,),) = warehouse.rows("SELECT version()")
+    return bool(version.startswith(("v0.", "v1.")))
 
 
 def test_all_differences_of_an_existing_table_are_in_one_error(warehouse: Warehouse) -> None:
@@ -169,7 +189,8 @@ def test_all_differences_of_an_existing_table_are_in_one_error(warehouse: Wareho
         assert re.search(rf"^.{name}. is .*, which doesn't hold all of ", faults, re.MULTILINE), name
     assert re.search(r"^.display. is NOT NULL, but the API may give none$", faults, re.MULTILINE)
     assert re.search(r"^.mine. is NOT NULL without a default, and no load fills it$", faults, re.MULTILINE)
-    assert re.search(r"^.points. is generated, but loads fill it$", faults, re.MULTILINE)
+    if not _hides_generated(warehouse):
+        assert re.search(r"^.points. is generated, but loads fill it$", faults, re.MULTILINE)
     assert re.search(r"^it has no unique key over \(.cloud_id., .id.\)$", faults, re.MULTILINE)
     assert re.search(r"^the unique key .* over \(.external_id.\) must go", faults, re.MULTILINE)
     assert re.search(r"^it has no .branch_id.|^it has no .*.allergens., ", faults, re.MULTILINE)

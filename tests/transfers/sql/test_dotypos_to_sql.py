@@ -156,12 +156,11 @@ def test_rows_that_are_gone_are_removed_by_a_replacement(
 
 
 def test_child_lists_go_into_tables_of_their_own(warehouse: Warehouse, sandbox: Sandbox) -> None:
-    cloud = sandbox.cloud_ids[0]
-    rows = sandbox.shop.rows(cloud, "orders")
+    order = insert(sandbox, UNTIL - HOUR)
+    item = sandbox.shop.insert(sandbox.cloud_ids[0], "order-items", {"_orderId": int(order)})["id"]
     result = load(since=None, until=UNTIL, include="orderItems", entity="orders")
-    assert result["rows"] == len(rows)
-    items = warehouse.rows("SELECT count(*), count(order_id) FROM order_items")
-    assert items[0][0] == items[0][1]
+    assert result["rows"] == 1
+    assert warehouse.rows("SELECT id, order_id FROM order_items") == [(item, int(order))]
     with pytest.raises(_compat.fail_exception(), match="the table order_items is filled by orders"):
         load(entity="order-items", until=UNTIL)
 
@@ -178,6 +177,8 @@ def test_child_lists_go_into_tables_of_their_own(warehouse: Warehouse, sandbox: 
         ({"mode": "replace", "start": SINCE}, "mode='replace' reads all rows"),
         ({"allow_empty": True}, "allow_empty is for mode='replace'"),
         ({"conn_id": ""}, "conn_id must be the id of an Airflow connection"),
+        ({"table": 5}, "table must be a name, not"),
+        ({"schema": " "}, "schema must be a name, not"),
     ],
     ids=str,
 )
@@ -199,9 +200,16 @@ def test_a_table_that_cannot_take_the_rows_is_refused_before_any_request(
     warehouse: Warehouse, sandbox: Sandbox
 ) -> None:
     warehouse.execute("CREATE TABLE orders (id VARCHAR(3))")
-    with pytest.raises(_compat.fail_exception(), match="can't take the rows, so nothing was read"):
+    with pytest.raises(_compat.fail_exception(), match="can't take the rows, so nothing was read") as raised:
         window()
+    assert "(connection 'warehouse')" in str(raised.value)  # not Dotypos's, which is all right
     assert not sandbox.requests
+
+
+def test_an_empty_name_is_none_given(warehouse: Warehouse, orders: list[str]) -> None:
+    """A template may give it."""
+    assert window(table="", schema="", staging_schema="")["table"] == "orders"
+    assert ids(warehouse) == sorted(orders)
 
 
 def test_old_staging_tables_are_removed_with_their_parts(
@@ -221,3 +229,39 @@ def test_old_staging_tables_are_removed_with_their_parts(
     load(since=SINCE - 2 * HOUR, until=SINCE)
     assert leftovers(warehouse) == ([], 0)
     assert window()["inserted"] == len(orders)
+
+
+def test_a_table_takes_one_entity_alone(warehouse: Warehouse, orders: list[str], sandbox: Sandbox) -> None:
+    """Rows of two entities may have the same ids, so one would overwrite the other."""
+    window()
+    asked = len(sandbox.requests)
+    with pytest.raises(_compat.fail_exception(), match="the table orders holds orders, and money-logs may have"):
+        window(entity="money-logs", table="orders")
+    assert [request.path for request in sandbox.requests[asked:]] == []
+    with pytest.raises(Exception, match="amount"):
+        warehouse.rows("SELECT amount FROM orders")  # nor did the table get columns of the other entity
+
+
+def test_a_child_table_that_was_dropped_is_filled_again(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    """The orders' own table, which would continue from where it ends, is read from the beginning."""
+    order = insert(sandbox, UNTIL - HOUR)
+    item = sandbox.shop.insert(sandbox.cloud_ids[0], "order-items", {"_orderId": int(order)})["id"]
+    load(context_of("r1"), include="orderItems")
+    assert ids(warehouse, "order_items") == [str(item)]
+    warehouse.execute("DROP TABLE order_items")
+    assert load(context_of("r2", UNTIL + HOUR), include="orderItems")["since"] is None
+    assert ids(warehouse, "order_items") == [str(item)]
+    assert load(context_of("r3", UNTIL + 2 * HOUR), include="orderItems")["since"] is not None
+    # A list that is included for the first time has filled nothing that could be gone.
+    load(context_of("r4", UNTIL + 2 * HOUR), include="orderItems,moneyLogs")
+    assert load(context_of("r5", UNTIL + 3 * HOUR), include="orderItems")["since"] is not None
+
+
+def test_other_fields_are_read_from_the_beginning_and_the_others_keep_their_values(
+    warehouse: Warehouse, sandbox: Sandbox
+) -> None:
+    insert(sandbox, UNTIL - HOUR, note="first")
+    load(context_of("r1"), columns="note")
+    result = load(context_of("r2", UNTIL + HOUR), columns="status")
+    assert (result["since"], result["updated"]) == (None, 1)
+    assert warehouse.rows("SELECT note FROM orders WHERE status IS NOT NULL") == [("first",)]

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from airflow.sdk import Asset, Connection
 
+from airflow_provider_dotypos.transfers.lineage import _identity
 from airflow_provider_dotypos.transfers.sql.database import Database
 from airflow_provider_dotypos.transfers.sql.location import Location, _server
 from tests.transfers.sql.databases import Warehouse
@@ -62,12 +63,11 @@ def test_a_socket_is_a_place_on_this_machine(host: str | None, port: int, server
 def test_openlineage_gives_a_table_the_name_that_the_providers_operators_give_it() -> None:
     """So a table's events join those of the task that reads it by SQL."""
     pytest.importorskip("airflow.providers.openlineage")
-    from airflow.providers.common.compat.openlineage.utils.utils import translate_airflow_asset
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
     connection = Connection(conn_id="db", conn_type="postgres", host="DB.example.com", login="x", schema="shop")
     info = PostgresHook(connection=connection).get_openlineage_database_info(connection)
     location = Location("postgres", _server(connection.host, connection.port or 5432), ("shop", "public"))
-    dataset = translate_airflow_asset(Asset(uri=location.uri(replace(table_of("orders"), schema=None))), None)
-    assert dataset.namespace == f"{info.scheme}://{info.authority}"
-    assert dataset.name == f"{info.database}.public.orders"
+    namespace, name = _identity(location.uri(replace(table_of("orders"), schema=None)))
+    assert namespace == f"{info.scheme}://{info.authority}"
+    assert name == f"{info.database}.public.orders"
