@@ -20,8 +20,11 @@ MODULES = (
     "airflow_provider_dotypos",
     "airflow_provider_dotypos.hooks.dotypos",
     "airflow_provider_dotypos.operators.dotypos",
+    "airflow_provider_dotypos.operators.sales_report_check",
     "airflow_provider_dotypos.transfers.dotypos_to_object_storage",
     "airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage",
+    "airflow_provider_dotypos.transfers.dotypos_to_sql",
+    "airflow_provider_dotypos.transfers.dotypos_entities_to_sql",
     "airflow.providers.http.operators.http",
 )
 

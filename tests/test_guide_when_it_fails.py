@@ -325,7 +325,7 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "Nothing was committed, as rows could be lost": rows_out_of_order,
     "… of … lists failed": a_list_that_fails,
     "… can't be reached": no_database,
-    "the database has lost staged rows": a_database_that_lost_rows,
+    "… has lost staged rows": a_database_that_lost_rows,
     "Check destination": lambda t: t.extract(destination="/proc/nowhere"),
     "The task gives its slot back until …": lambda t: t.meet("429", retry_after="1700"),
     "… lists: … Skipped: …": a_list_that_is_forbidden,

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from _thread import start_new_thread
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -105,7 +105,8 @@ class Database:
         # Some hooks read the connection anew for each of theirs. A thread may not ask Airflow for it.
         hook.get_connection = lambda *args, **kwargs: connection
         hook._log = _quiet  # DuckDB's says each time that it opens the file
-        database = cls(hook.get_conn, dialect, connections, (connection.password,), conn_id)
+        secrets = (connection.password, *_secrets_in(connection.extra_dejson))
+        database = cls(hook.get_conn, dialect, connections, secrets, conn_id)
         database.host, database.port = connection.host, connection.port
         return database
 
@@ -291,6 +292,15 @@ def _dialect_of(connection: Connection) -> Dialect:
             "the path of a file as its host"
         )
     return DIALECTS[kind]()
+
+
+def _secrets_in(extra: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the values that an extra calls secret, such as a token among DuckDB's settings."""
+    for name, value in extra.items():
+        if isinstance(value, Mapping):
+            yield from _secrets_in(value)
+        elif any(word in name.lower() for word in ("passw", "secret", "token")):
+            yield str(value)
 
 
 def _further_places(connection: Connection) -> tuple[str | None, ...]:

@@ -1,19 +1,23 @@
 """Errors of databases: what a driver's error says, without the values of rows that it quotes.
 
 A driver's text may hold any value of the row that it is about, so none of it goes into a message. What goes in are the
-error's code and the name of a column. Only where a connection can't be made is the driver's text shown: no row was sent
-then.
+error's code and the name of a column, if it is one of ours: a trigger can give an error any name. Only where a
+connection can't be made is the driver's text shown: no row was sent then.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.redaction import redact
 from airflow_provider_dotypos.api.retry_table import DATABASE_BUSY, DATABASE_LOST, DATABASE_REFUSED
+from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, LOAD_ID, READ_AT, REMOVED_AT, UNKNOWN
+from airflow_provider_dotypos.transfers.sql.tables import snake
 
 #: The longest text of a driver that a message shows, in characters.
 _LONGEST_TEXT = 300
@@ -54,6 +58,7 @@ def database_error(error: Exception, title: str) -> DotyposDatabaseError:
     """
     reader = _READERS.get(_driver(error))
     code, reason, column = _Facts(type(error).__name__, None) if reader is None else reader(error)
+    column = column if column in _column_names() else None
     what = f"{title} couldn't run a statement: {'no code' if code is None else code}"
     meaning, cure = _MEANINGS.get(code or "", ("", ""))
     what += f" ({meaning})" if meaning else ""
@@ -71,13 +76,20 @@ def connection_error(error: Exception, title: str, secrets: tuple[str | None, ..
     code, reason, _ = _Facts(type(error).__name__, None) if reader is None else reader(error)
     text = redact(" ".join(str(error).split()), secrets)[:_LONGEST_TEXT]
     cure = _CURES[reason] if reason in (DATABASE_BUSY, DATABASE_LOST) else _CONNECTION_CURE
-    return _made(f"{title} can't be reached: {text}. {cure}", code, reason, None)
+    return _made(f"{title} can't be reached: {text.rstrip('.')}. {cure}", code, reason, None)
 
 
 def _made(message: str, code: str | None, reason: str | None, column: str | None) -> DotyposDatabaseError:
     error = DotyposDatabaseError(message)
     error.sqlstate, error.reason, error.column = code, reason, column
     return error
+
+
+@functools.cache
+def _column_names() -> frozenset[str]:
+    """Return the names of all columns that a table of ours can have."""
+    fields = {field for entity in entities().values() for field in entity.fields}
+    return frozenset({*fields, *map(snake, fields), *CLOUD_ID.values(), READ_AT, LOAD_ID, UNKNOWN, REMOVED_AT})
 
 
 def _driver(error: BaseException) -> str:

@@ -6,6 +6,7 @@ This tests `sql/transaction.py`, `dialects/postgres.py`, `dialects/mysql.py`, `d
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -132,9 +133,19 @@ def test_what_stays_lost_is_given_up(postgres: Warehouse, monkeypatch: pytest.Mo
 def test_who_is_refused_does_not_try_again(postgres: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     postgres.connection["login"] = "nobody"
     postgres.store(monkeypatch)
-    with pytest.raises(DotyposDatabaseError, match="nobody") as caught:
+    with pytest.raises(DotyposDatabaseError, match=r"nobody.*[^.]\. Check the Airflow connection: ") as caught:
         Database.of("warehouse", 1).run(lambda transaction: None)
     assert caught.value.permanent
+
+
+def test_no_secret_of_the_connection_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "LOST_AT_MOST", 0.1)
+    extra = {"sslmode": "own-secret", "sslpassword": "own-secret"}  # what isn't a mode is quoted by the driver
+    given = {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(given))
+    with pytest.raises(DotyposDatabaseError, match=r"\*\*\*") as caught:
+        Database.of("warehouse", 1).run(lambda transaction: None)
+    assert "own-secret" not in str(caught.value)
 
 
 def test_there_are_no_more_connections_than_allowed(postgres: Warehouse) -> None:

@@ -9,15 +9,22 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.exceptions import DotyposDatabaseError
+from airflow_provider_dotypos.sandbox import Sandbox
+from tests.hook_lineage import collect_lineage
 from tests.patience import PATIENCE
+from tests.transfers.conftest import SINCE_MS, UNTIL
 from tests.transfers.sample_rows import order
 from tests.transfers.sql.databases import Warehouse
 from tests.transfers.sql.staged import READ_AT, Staging
+from tests.transfers.sql.test_dotypos_to_sql import HOUR, load, window
+
+ErrorT = TypeVar("ErrorT", bound=Exception)
 
 MARK = "Jana +420"
 #: In a text, a list, JSON and an unknown field.
@@ -41,9 +48,12 @@ def everything_said(error: BaseException | None) -> Iterator[str]:
 
 
 def check_nothing_shows(
-    work: Callable[[], object], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-) -> DotyposDatabaseError:
-    with caplog.at_level(logging.DEBUG), pytest.raises(DotyposDatabaseError) as raised:
+    work: Callable[[], object],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    expected: type[ErrorT] = DotyposDatabaseError,  # type: ignore[assignment]
+) -> ErrorT:
+    with caplog.at_level(logging.DEBUG), pytest.raises(expected) as raised:
         work()
     said = [*everything_said(raised.value), caplog.text, *capfd.readouterr()]
     assert not [text for text in said if "Jana" in text or "420" in text]
@@ -91,6 +101,43 @@ def test_a_merge_fails(staging: Staging, caplog: pytest.LogCaptureFixture, capfd
     statement = f"INSERT INTO {target} ({names}) SELECT {names} FROM {staging.name}"
     run = partial(staging.database.run, lambda transaction: transaction.execute(statement))
     check_nothing_shows(run, caplog, capfd)
+
+
+#: Triggers that say all that they can of a row; DuckDB has none.
+SAYING = {
+    "postgres": (
+        "CREATE FUNCTION say() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING '%', NEW; RAISE EXCEPTION "
+        "'%', NEW USING ERRCODE = '23514', COLUMN = NEW.note, TABLE = NEW.note, DETAIL = NEW.note, HINT = NEW.note; "
+        "END $$",
+        "CREATE TRIGGER saying BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION say()",
+    ),
+    "mysql": (
+        "CREATE TRIGGER saying BEFORE INSERT ON orders FOR EACH ROW BEGIN DECLARE said TEXT DEFAULT "
+        "CONCAT('Unknown column ''', NEW.note, ''''); SIGNAL SQLSTATE '42S22' SET MESSAGE_TEXT = said, "
+        "MYSQL_ERRNO = 1054; END",
+    ),
+    "sqlite": (f"CREATE TRIGGER saying BEFORE INSERT ON orders BEGIN SELECT RAISE(ABORT, '{MARK}'); END",),
+    "duckdb": ("CREATE UNIQUE INDEX saying ON orders (note)",),
+}
+
+
+def test_a_task_fails_whose_rows_a_trigger_names(
+    warehouse: Warehouse,
+    connection: None,
+    sandbox: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    collector = collect_lineage(monkeypatch)
+    load(since=UNTIL, until=UNTIL + HOUR)
+    warehouse.execute(*SAYING[warehouse.kind])
+    cloud = sandbox.cloud_ids[0]
+    for moment in (SINCE_MS, SINCE_MS + 1):
+        row = sandbox.shop.insert(cloud, "orders", {"versionDate": moment, "note": MARK, "tags": [MARK]})
+        sandbox.shop.table(cloud, "orders").put(row | {MARK: MARK, "flags": MARK})
+    check_nothing_shows(window, caplog, capfd, _compat.fail_exception())
+    assert "Jana" not in repr(collector.collected_assets)
 
 
 @pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])

@@ -1,8 +1,8 @@
 """Rows into MySQL and MariaDB, packed: their drivers put parameters into the statement's text, where others may see it.
 
 The list of processes, the log of slow statements and the general log hold a statement's text. So rows are sent as one
-compressed JSON text a statement, which the server unpacks: whoever looks at the statement sees no value of a row. That
-also takes the client a quarter of the time of an ``INSERT`` with a value for each column.
+compressed JSON text a statement, which the server unpacks: a person who looks at the statement sees no value of a row.
+That also takes the client a quarter of the time of an ``INSERT`` with a value for each column.
 """
 
 from __future__ import annotations
