@@ -107,6 +107,7 @@ LATE = {
     "transfers/sql_tables.py": {
         "transfers.sql.database",
         "transfers.sql.ddl",
+        "transfers.sql.errors",
         "transfers.sql.loads",
         "transfers.sql.location",
         "transfers.sql.names",

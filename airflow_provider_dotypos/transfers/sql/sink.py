@@ -137,7 +137,10 @@ class SqlSink(AbstractContextManager["SqlSink"]):
 
         finished, begun_at, earlier = database.run(begin, interruptible=True)
         if finished is not None:
-            log.info("The window is loaded already (load %s). reload=True loads it again.", load.load_id)
+            log.info(
+                "The window is loaded already (load %s). reload=True loads it again, once in each DAG run.",
+                load.load_id,
+            )
         return cls(
             place,
             selection,
