@@ -293,6 +293,7 @@ class SqlTables(TransferTask):
                 names = list(map(table_name, tables))
                 gone = [each for each in tables if dialect.existing(transaction, each.schema, each.name) is None]
                 loads.forget(transaction, names[0], set(map(table_name, gone)))
+                loads.check_names(transaction, tables)
                 # Before a table gets columns: MySQL commits those at once.
                 loads.check_feeds(transaction, names, selection.entity.name)
             prepare(

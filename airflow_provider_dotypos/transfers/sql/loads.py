@@ -14,7 +14,7 @@ from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.sink import SupersededError
-from airflow_provider_dotypos.transfers.sql.names import LOADS, REMOVED, STATE
+from airflow_provider_dotypos.transfers.sql.names import LOADS, READ_AT, REMOVED, STATE
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.selection import Selection
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
+class OtherFieldsError(Exception):
+    """A load of other fields has filled the same table while rows were read."""
+
+
 @dataclass(frozen=True)
 class Load:
     """A window of an entity that is loaded into tables.
@@ -31,6 +35,7 @@ class Load:
     :param load_id: what tells it from others. Tries of one load share it.
     :param tables: the names of the tables, its target first.
     :param shape: what keeps loads of other rows or columns apart.
+    :param fields: a digest of the columns that it fills.
     :param run_id: the DAG run.
     :param try_number: the task's try.
     """
@@ -40,6 +45,7 @@ class Load:
     entity: str
     cloud_id: int
     shape: str
+    fields: str
     window: Window
     mode: Mode
     run_id: str = ""
@@ -64,8 +70,11 @@ class Load:
         names = tuple(map(table_name, tables))
         shape = load_shape(selection)
         identity = [names, selection.cloud_id, selection.entity.name, shape, window.since, window.until, mode, again]
-        load_id = hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]
-        return cls(load_id, names, selection.entity.name, selection.cloud_id, shape, window, mode, run_id, try_number)
+        load_id = _digest(identity)
+        fields = _digest([[*each.names] for each in tables])
+        return cls(
+            load_id, names, selection.entity.name, selection.cloud_id, shape, fields, window, mode, run_id, try_number
+        )
 
     @property
     def target(self) -> str:
@@ -115,6 +124,7 @@ class Loads:
             "entity": load.entity,
             "cloud_id": load.cloud_id,
             "shape": load.shape,
+            "fields": load.fields,
             "since": self._time(load.window.since),
             "until": self._time(load.window.until),
             "mode": load.mode,
@@ -227,6 +237,44 @@ class Loads:
                 "filter, other columns or lists, or without a filter may have brought: load into a table of its own"
             )
 
+    def check_names(self, transaction: Transaction, tables: Sequence[SqlTable]) -> None:
+        """Raise if a table is known by another name, such as with its schema: what is remembered of it has that name.
+
+        :raises DotyposInputError: if one is.
+        """
+        known = {
+            name
+            for (text,) in transaction.rows(f"SELECT DISTINCT tables FROM {self._relation}")
+            for name in msgspec.json.decode(text)
+        }
+        for table in tables:
+            for name in sorted(known - {table_name(table)}):
+                schema, _, last = name.rpartition(".")
+                if last.casefold() != table.name.casefold():
+                    continue
+                names = [(schema or None, last), (table.schema, table.name)]
+                one, other = (self._dialect.identify(transaction, *each) for each in names)
+                if one == other:
+                    raise DotyposInputError(
+                        f"other loads name the table {table_name(table)} as {name}: give table and schema as they do"
+                    )
+
+    def check_fields(self, transaction: Transaction, load: Load, staging: str) -> None:
+        """Raise if rows are staged that are older than a load of other fields that was merged meanwhile.
+
+        Of a row that both have read, the later reading counts, and it lacks some of the other's fields.
+
+        :param staging: the staging table of the load's target.
+        :raises OtherFieldsError: if there are.
+        """
+        first = f"SELECT MIN({self._dialect.quote(READ_AT)}) FROM {staging}"
+        if transaction.rows(
+            f"SELECT 1 FROM {self._relation} WHERE target = ? AND cloud_id = ? AND fields <> ? "
+            f"AND loaded_at >= ({first})",
+            [load.target, load.cloud_id, load.fields],
+        ):
+            raise OtherFieldsError
+
     def open_loads(self, transaction: Transaction, since: datetime) -> set[str]:
         """Return the ids of loads that aren't finished, and that were tried at a time or later."""
         query = f"SELECT load_id FROM {self._relation} WHERE loaded_at IS NULL AND tried_at >= ?"
@@ -263,6 +311,10 @@ class Loads:
         if milliseconds is None:
             return None
         return self._dialect.moment(datetime.fromtimestamp(milliseconds / 1000, timezone.utc))
+
+
+def _digest(identity: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]
 
 
 def table_name(table: SqlTable) -> str:

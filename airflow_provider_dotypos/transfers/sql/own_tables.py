@@ -39,6 +39,7 @@ _LOADS: dict[str, SqlKind] = {
     "entity": "text",
     "cloud_id": "long",
     "shape": "text",
+    "fields": "text",
     "since": "timestamp",
     "until": "timestamp",
     "mode": "text",

@@ -31,7 +31,7 @@ from airflow_provider_dotypos.transfers.ranges import disjoint, end, start
 from airflow_provider_dotypos.transfers.sink import Walked
 from airflow_provider_dotypos.transfers.sql.database import Database
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
-from airflow_provider_dotypos.transfers.sql.loads import Load, Loaded, Loads
+from airflow_provider_dotypos.transfers.sql.loads import Load, Loaded, Loads, OtherFieldsError
 from airflow_provider_dotypos.transfers.sql.merge import Merge, Staged, lock_tables, merge
 from airflow_provider_dotypos.transfers.sql.staging import StagedPart, StagedRowsLostError, Staging, sum_misfits
 from airflow_provider_dotypos.transfers.wording import count
@@ -223,16 +223,22 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         try:
             loaded = database.run(lambda transaction: self._merge(transaction, walked, now), interruptible=True)
         except StagedRowsLostError as error:
-            lost = str(error)
+            reason = (
+                f"{database.dialect.title} has lost staged rows ({error}): it has crashed meanwhile, or somebody has "
+                "removed them."
+            )
+        except OtherFieldsError:
+            reason = (
+                f"A load of other fields into the table {self._load.target} was merged while this one read its rows. "
+                "Merged over each other they would lose fields. Give all loads of a table the same fields (columns, "
+                "exclude, include, personal_data), or let them not run at once."
+            )
         else:
             return self._committed(loaded)
-        # What is left of them can't be trusted by the next try.
+        # What is left of them can't be trusted by the next try, or is too old.
         database.run(self._staging.forget)
         database.run(self._staging.drop)
-        raise DotyposDatabaseError(
-            f"{database.dialect.title} has lost staged rows ({lost}): it has crashed meanwhile, or somebody has "
-            "removed them. Nothing was merged. The next try reads the window again"
-        )
+        raise DotyposDatabaseError(f"{reason} Nothing was merged. The next try reads the window again")
 
     def _committed(self, loaded: Loaded) -> Loaded:
         database = self.place.database
@@ -285,6 +291,7 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         if (loaded := self._loads.lock(transaction, load)) is not None:
             return loaded
         parts = self._staging.settle(transaction, self._parts)
+        self._loads.check_fields(transaction, load, self._staging.relations[load.entity])
         merged = merge(
             transaction,
             dialect,

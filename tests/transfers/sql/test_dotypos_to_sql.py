@@ -278,6 +278,46 @@ def test_a_child_table_that_was_dropped_is_filled_again(warehouse: Warehouse, sa
     assert load(context_of("r5", UNTIL + 3 * HOUR), include="orderItems")["since"] is not None
 
 
+def test_a_table_goes_by_one_name(warehouse: Warehouse, orders: list[str], sandbox: Sandbox) -> None:
+    """What is remembered of its removed rows and its windows has that name."""
+    window()
+    query = {
+        "postgres": "SELECT current_schema()",
+        "mysql": "SELECT database()",
+        "duckdb": "SELECT current_schema()",
+        "sqlite": "SELECT 'main'",
+    }
+    ((schema,),) = warehouse.rows(query[warehouse.kind])
+    asked = len(sandbox.requests)
+    with pytest.raises(_compat.fail_exception(), match="as orders: give table and schema as they do"):
+        window(schema=schema)
+    if warehouse.kind in ("sqlite", "duckdb"):  # elsewhere this is another table
+        with pytest.raises(_compat.fail_exception(), match="name the table Orders as orders: "):
+            window(table="Orders")
+    assert len(sandbox.requests) == asked
+
+
+def test_loads_of_other_fields_at_once_lose_none(
+    warehouse: Warehouse, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if warehouse.kind == "duckdb":
+        pytest.skip("one task at a time")
+    insert(sandbox, UNTIL - HOUR, note="kept")
+    commit = sql_sink.SqlSink.commit
+
+    def commit_late(sink: Any, *arguments: Any) -> Any:
+        monkeypatch.setattr(sql_sink.SqlSink, "commit", commit)
+        window(columns="status")
+        return commit(sink, *arguments)
+
+    monkeypatch.setattr(sql_sink.SqlSink, "commit", commit_late)
+    with pytest.raises(DotyposDatabaseError, match="A load of other fields into the table orders was merged"):
+        window(columns="note")
+    assert leftovers(warehouse) == ([], 0)
+    assert window(columns="note")["updated"] == 1
+    assert warehouse.rows("SELECT note FROM orders WHERE status IS NOT NULL") == [("kept",)]
+
+
 def test_other_fields_are_read_from_the_beginning_and_the_others_keep_their_values(
     warehouse: Warehouse, sandbox: Sandbox
 ) -> None:

@@ -215,6 +215,14 @@ class Dialect(ABC):
         )
         return [name for (name,) in transaction.rows(query, [schema]) if name.startswith(prefix)]
 
+    def identify(self, transaction: Transaction, schema: str | None, name: str) -> object:
+        """Return what is the same for all names of one table.
+
+        :param schema: ``None``: the connection's own.
+        """
+        ((schema,),) = transaction.rows(f"SELECT coalesce(?, {self.current_schema})", [schema])
+        return f"{schema}.{name}".casefold()
+
     @abstractmethod
     def has_schema(self, transaction: Transaction, schema: str) -> bool:
         """Return whether there is a schema of that name."""

@@ -192,6 +192,12 @@ class MySql(Dialect):
         assignments = ", ".join(f"t.{self.quote(name)} = {value}" for name, value in values.items())
         return f"UPDATE {relation} AS t JOIN {staging} AS s ON {condition} SET {assignments}"
 
+    def identify(self, transaction: Transaction, schema: str | None, name: str) -> object:
+        """Return a table's full name. Whether its case counts is a setting of the server."""
+        query = "SELECT concat(coalesce(?, database()), '.', ?), @@lower_case_table_names"
+        ((full, folds),) = transaction.rows(query, [schema, name])
+        return full.casefold() if folds else full
+
     def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
         """Let no other transaction that locks the same table begin until this one ends: by a row, as `GET_LOCK` would
         outlive it.

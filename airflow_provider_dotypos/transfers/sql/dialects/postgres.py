@@ -136,6 +136,12 @@ class Postgres(Dialect):
         """Return whether it is PostgreSQL 17 or later."""
         return bool(transaction.rows("SELECT current_setting('server_version_num')::integer >= 170000")[0][0])
 
+    def identify(self, transaction: Transaction, schema: str | None, name: str) -> object:
+        """Return a table's number, or its full name if there is no such table."""
+        relation = self.relation(schema, name)
+        named = "coalesce(to_regclass(?)::oid::text, concat(coalesce(?::text, current_schema()), '.', ?::text))"
+        return transaction.rows(f"SELECT {named}", [relation, schema, name])[0][0]
+
     def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
         """Let no other transaction that locks the same table begin until this one ends, whatever schema it names."""
         named = "coalesce(to_regclass(?)::oid::text, ?)"

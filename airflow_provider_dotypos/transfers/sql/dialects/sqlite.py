@@ -36,6 +36,7 @@ class Sqlite(Dialect):
     writers = 1
     embedded = True
     begin = ("BEGIN IMMEDIATE",)
+    current_schema = "'main'"
     for_update = for_share = ""  # it has one writer
     types: ClassVar[Mapping[SqlKind, str]] = {
         "long": "BIGINT",
