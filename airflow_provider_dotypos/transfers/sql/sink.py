@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 log = list_log(__name__)
 
 #: Bytes of a part in memory, and of the parts of all threads together.
-PART_BYTES, ALL_PARTS_BYTES = 2**22, 2**24
+PART_BYTES, ALL_PARTS_BYTES = 2**22, 2**23
 
 
 @dataclass(frozen=True)
