@@ -283,16 +283,16 @@ class SqlTables(TransferTask):
     def _make_ready(self, selection: Selection, tables: Sequence[SqlTable], transaction: Transaction) -> None:
         """Create or check tables. What is remembered of a table that is gone is forgotten first."""
         from airflow_provider_dotypos.transfers.sql.ddl import prepare
-        from airflow_provider_dotypos.transfers.sql.loads import Loads, table_name
+        from airflow_provider_dotypos.transfers.sql.loads import Loads
         from airflow_provider_dotypos.transfers.sql.names import LOADS
 
         dialect, schema = self._opened.dialect, self._own_schema
         loads = Loads(dialect, schema)
         with dialect.creating(transaction):
             if dialect.existing(transaction, schema, LOADS) is not None:
-                names = list(map(table_name, tables))
+                names = [table.full_name for table in tables]
                 gone = [each for each in tables if dialect.existing(transaction, each.schema, each.name) is None]
-                loads.forget(transaction, names[0], set(map(table_name, gone)))
+                loads.forget(transaction, names[0], {table.full_name for table in gone})
                 loads.check_names(transaction, tables)
                 # Before a table gets columns: MySQL commits those at once.
                 loads.check_feeds(transaction, names, selection.entity.name)
@@ -318,9 +318,8 @@ class SqlTables(TransferTask):
 
 
 def _target(tables: Mapping[str, SqlTable]) -> str:
-    from airflow_provider_dotypos.transfers.sql.loads import table_name
-
-    return table_name(next(iter(tables.values())))
+    """Return the name of the entity's own table."""
+    return next(iter(tables.values())).full_name
 
 
 def _scope(selection: Selection, table: SqlTable) -> dict[str, object]:

@@ -67,7 +67,7 @@ class Load:
 
         :param again: what tells it from other loads of the window, if it is loaded again: the run.
         """
-        names = tuple(map(table_name, tables))
+        names = tuple(table.full_name for table in tables)
         shape = load_shape(selection)
         identity = [names, selection.cloud_id, selection.entity.name, shape, window.since, window.until, mode, again]
         load_id = _digest(identity)
@@ -248,7 +248,7 @@ class Loads:
             for name in msgspec.json.decode(text)
         }
         for table in tables:
-            for name in sorted(known - {table_name(table)}):
+            for name in sorted(known - {table.full_name}):
                 schema, _, last = name.rpartition(".")
                 if last.casefold() != table.name.casefold():
                     continue
@@ -256,7 +256,7 @@ class Loads:
                 one, other = (self._dialect.identify(transaction, *each) for each in names)
                 if one == other:
                     raise DotyposInputError(
-                        f"other loads name the table {table_name(table)} as {name}: give table and schema as they do"
+                        f"other loads name the table {table.full_name} as {name}: give table and schema as they do"
                     )
 
     def check_fields(self, transaction: Transaction, load: Load, staging: str) -> None:
@@ -315,11 +315,6 @@ class Loads:
 
 def _digest(identity: object) -> str:
     return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]
-
-
-def table_name(table: SqlTable) -> str:
-    """Return the name of a table, with its schema if it was given."""
-    return table.name if table.schema is None else f"{table.schema}.{table.name}"
 
 
 def load_shape(selection: Selection) -> str:

@@ -136,8 +136,7 @@ class RemovalStatements:
     @property
     def _target(self) -> str:
         """What the table of removed rows calls the target."""
-        table = self._table
-        return table.name if table.schema is None else f"{table.schema}.{table.name}"
+        return self._table.full_name
 
     @property
     def _walked(self) -> str:

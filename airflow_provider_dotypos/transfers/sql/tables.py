@@ -85,6 +85,11 @@ class SqlTable:
         return (*self.key, READ_AT) if self.versions else self.key
 
     @property
+    def full_name(self) -> str:
+        """Its name, with its schema if that was given."""
+        return self.name if self.schema is None else f"{self.schema}.{self.name}"
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of all columns, in their order."""
         return tuple(column.name for column in self.columns)
