@@ -234,7 +234,7 @@ class DotyposSalesReportCheckOperator(BaseOperator):
             "branches": len(branches),
             "days": len(sales.days),
             "reports": reported.reports,
-            "differences": [found.as_mapping(sales) for found in differences],
+            "differences": [difference.as_mapping(sales) for difference in differences],
         }
 
     def _conclude(self, result: Mapping[str, Any]) -> None:
@@ -246,7 +246,7 @@ class DotyposSalesReportCheckOperator(BaseOperator):
         if not differences:
             log.info("All agree.")
             return
-        lines = [_line(found) for found in differences]
+        lines = [_line(difference) for difference in differences]
         for line in lines:
             log.warning("%s", line)
         if self.on_difference == "fail":
@@ -316,16 +316,18 @@ class DotyposSalesReportCheckOperator(BaseOperator):
             yield read_manifest(path, self.destination_conn_id)
 
 
-def _line(found: Mapping[str, Any]) -> str:
+def _line(difference: Mapping[str, Any]) -> str:
     """Return a difference for people."""
-    days = found["day"] if found["day"] == found["last_day"] else f"{found['day']} to {found['last_day']}"
-    branch, report = found["branch_id"], found["report"]
+    first, last = difference["day"], difference["last_day"]
+    days = first if first == last else f"{first} to {last}"
+    branch, report = difference["branch_id"], difference["report"]
     if report is not None:
-        apart = found["difference"]
+        apart = difference["difference"]
         figures = [
             f"{name} {amount}" + (f" instead of {report[name]} ({apart[name]})" if Decimal(apart[name]) else "")
-            for name, amount in found["held"].items()
+            for name, amount in difference["held"].items()
         ]
         return f"branch {branch}, {days}: {', '.join(figures)}"
     why = "rows without a branch" if branch is None else f"branch {branch}, which Dotypos doesn't know"
-    return f"{why}, {days}: {', '.join(f'{name} {amount}' for name, amount in found['held'].items())}"
+    amounts = ", ".join(f"{name} {amount}" for name, amount in difference["held"].items())
+    return f"{why}, {days}: {amounts}"

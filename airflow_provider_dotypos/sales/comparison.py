@@ -80,14 +80,14 @@ class Comparison:
             middle = (first + last) // 2
             left = self._further(branch, first, middle)
             halves = ((first, middle, left, True), (middle, last, difference(report, left), False))
-            found = [
+            parts = [
                 day
                 for begin, end, part, own in halves
                 if not self._agrees(branch, begin, end, part)
                 for day in self._divide(branch, begin, end, part, asked=own)
             ]
-            if found:
-                return found
+            if parts:
+                return parts
         if not asked and self._left > 0:
             report = self._further(branch, first, last)
         if self._agrees(branch, first, last, report):

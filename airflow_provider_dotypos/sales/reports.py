@@ -37,16 +37,16 @@ class ReportedSales:
         :param max_reports: see `Comparison`.
         """
         comparison = Comparison(self._sales, self._ask, max_reports)
-        found: list[Difference] = []
+        differing: list[Difference] = []
         for branch in sorted(branches, key=lambda branch: (branch is None, branch)):
             if branch is None:
-                found.append(self._without_report(None))
+                differing.append(self._without_report(None))
                 continue
             try:
-                found += comparison.differences(branch)
+                differing += comparison.differences(branch)
             except DotyposNotFoundError:
-                found.append(self._without_report(branch))
-        return found
+                differing.append(self._without_report(branch))
+        return differing
 
     def _without_report(self, branch: int | None) -> Difference:
         whole = len(self._sales.days)

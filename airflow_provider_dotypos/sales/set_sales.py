@@ -45,12 +45,12 @@ def sets_below(folder: ObjectStoragePath) -> Iterator[CommittedSet]:
     :param folder: ``{destination}/{cloud}/{entity}``.
     :raises DotyposInputError: if there is no set.
     """
-    found = False
+    any_set = False
     for window in sorted(folder.iterdir(), key=lambda path: str(path.name)) if folder.exists() else ():
         if window.is_dir() and newest_manifest(Store(window)) is not None:
-            found = True
+            any_set = True
             yield read_manifest(window)
-    if not found:
+    if not any_set:
         raise DotyposInputError(f"no committed set lies in {folder}: extract the entity first, or correct destination")
 
 

@@ -161,14 +161,14 @@ class Loads:
 
         :param lock: what the query ends with.
         """
-        found = transaction.rows(
+        loads = transaction.rows(
             f"SELECT loaded_at, {self._dialect.quote('rows')}, inserted, updated, unchanged, removed, misfits "
             f"FROM {self._relation} WHERE load_id = ?{lock}",
             [load.load_id],
         )
-        if not found or found[0][0] is None:
+        if not loads or loads[0][0] is None:
             return None
-        _, rows, inserted, updated, unchanged, removed, misfits = found[0]
+        _, rows, inserted, updated, unchanged, removed, misfits = loads[0]
         return Loaded(load, rows, inserted, updated, unchanged, removed, msgspec.json.decode(misfits))
 
     def finish(

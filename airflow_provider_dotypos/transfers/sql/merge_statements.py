@@ -188,8 +188,8 @@ class TableStatements:
         """What columns of the target get. A row that was marked as removed keeps the time of that."""
         values = {name: value for name, value in self._inserted.items() if name not in self.table.key}
         if (removed := self.table.removed) is not None:
-            found = f"COALESCE({self.column('t', removed)}, {self.column('s', READ_AT)})"
-            values[removed] = f"CASE WHEN {self.is_deleted('s')} THEN {found} END"
+            seen = f"COALESCE({self.column('t', removed)}, {self.column('s', READ_AT)})"
+            values[removed] = f"CASE WHEN {self.is_deleted('s')} THEN {seen} END"
         return values
 
     @property

@@ -47,8 +47,8 @@ class State:
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key."""
         query = f"SELECT value FROM {self._relation} WHERE target = ? AND {self._key} = ?"
-        found = self._run(lambda transaction: transaction.rows(query, [self._target, key + self._owner]))
-        return msgspec.json.decode(found[0][0]) if found else default
+        values = self._run(lambda transaction: transaction.rows(query, [self._target, key + self._owner]))
+        return msgspec.json.decode(values[0][0]) if values else default
 
     def set(self, key: str, value: Any) -> None:
         """Keep a value, which JSON can hold."""

@@ -61,14 +61,14 @@ class DuckDb(Dialect):
     def existing(self, transaction: Transaction, schema: str | None, name: str) -> Existing | None:
         """Return a table or a view as it is."""
         place = [schema, name]
-        found = transaction.rows(_TABLE, place)
-        if not found:
+        relations = transaction.rows(_TABLE, place)
+        if not relations:
             return None
         constraints = transaction.rows(_CONSTRAINTS, place)
         keys = [(key, columns) for kind, key, columns in constraints if kind != "FOREIGN KEY"]
         keys += transaction.rows(_INDEXES, place)
         return Existing(
-            is_table=found[0][0] == "BASE TABLE",
+            is_table=relations[0][0] == "BASE TABLE",
             columns=tuple(ExistingColumn(*column) for column in transaction.rows(_COLUMNS, place)),
             keys=tuple(ExistingKey.of(key, columns) for key, columns in keys),
             foreign_keys=tuple(key for kind, key, _ in constraints if kind == "FOREIGN KEY"),

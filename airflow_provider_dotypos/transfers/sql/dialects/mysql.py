@@ -134,10 +134,10 @@ class MySql(Dialect):
     def existing(self, transaction: Transaction, schema: str | None, name: str) -> Existing | None:
         """Return a table or a view as it is."""
         place = [schema, name]
-        found = transaction.rows(_TABLE, place)
-        if not found:
+        relations = transaction.rows(_TABLE, place)
+        if not relations:
             return None
-        kind, engine = found[0]
+        kind, engine = relations[0]
         keys: dict[str, list[tuple[str | None, int | None]]] = defaultdict(list)
         for key, column, prefix in transaction.rows(_KEYS, place):
             keys[key].append((column, prefix))

@@ -98,10 +98,10 @@ class Postgres(Dialect):
 
     def existing(self, transaction: Transaction, schema: str | None, name: str) -> Existing | None:
         """Return a table or a view as it is: without a schema, the first one in the search path."""
-        found = transaction.rows(_RELATION, [self.relation(schema, name)])
-        if not found:
+        relations = transaction.rows(_RELATION, [self.relation(schema, name)])
+        if not relations:
             return None
-        oid, kind, persistence, owned, *privileges = found[0]
+        oid, kind, persistence, owned, *privileges = relations[0]
         return Existing(
             is_table=kind in ("r", "p"),
             columns=tuple(ExistingColumn(*column) for column in transaction.rows(_COLUMNS, [oid])),

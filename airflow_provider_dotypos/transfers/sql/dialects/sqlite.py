@@ -83,10 +83,10 @@ class Sqlite(Dialect):
     def existing(self, transaction: Transaction, schema: str | None, name: str) -> Existing | None:
         """Return a table or a view as it is."""
         schema = schema or "main"
-        found = transaction.rows(_TABLE.format(self.quote(schema)), [name])
-        if not found:
+        relations = transaction.rows(_TABLE.format(self.quote(schema)), [name])
+        if not relations:
             return None
-        kind, statement = found[0]
+        kind, statement = relations[0]
         strict = "STRICT" in statement.rpartition(")")[2].upper()
         columns = transaction.rows(_COLUMNS, [name, schema])
         keys = [
