@@ -149,8 +149,12 @@ class MariaDb:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="my", dir="/tmp"))
-        as_user = [f"--user={'mysql' if os.geteuid() == 0 else getpass.getuser()}"]
-        self.folder.chmod(0o777)
+        temporary = self.folder / "tmp"  # servers that share one take each other's temporary tables for theirs
+        temporary.mkdir()
+        for folder in (self.folder, temporary):
+            folder.chmod(0o777)
+        user = "mysql" if os.geteuid() == 0 else getpass.getuser()
+        options = [f"--tmpdir={temporary}", f"--user={user}"]
         children.run(
             [
                 "mariadb-install-db",
@@ -158,7 +162,7 @@ class MariaDb:
                 f"--datadir={self.folder}/data",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
-                *as_user,
+                *options,
             ],
             check=True,
             capture_output=True,
@@ -172,7 +176,7 @@ class MariaDb:
                 f"--socket={self.socket}",
                 "--skip-networking",
                 "--innodb-flush-log-at-trx-commit=0",
-                *as_user,
+                *options,
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
