@@ -185,7 +185,7 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         """Return a new encoder of a table's rows."""
         selection, table = self.selection, self.place.tables[entity]
         columns, cloud_id = selection.tables[entity], selection.cloud_id
-        return self.place.database.dialect.encoder(table, columns, cloud_id, "", self._thread)
+        return self.place.database.dialect.encoder(table, columns, cloud_id, self._thread)
 
     def stage(self, part: StagedPart, encoders: Mapping[str, RowEncoder], misfits: Mapping[str, int]) -> None:
         """Stage a part, and the ranges that were found to hold no rows.

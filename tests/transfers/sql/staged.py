@@ -48,7 +48,9 @@ class Staging(ExitStack):
                 transaction.execute(statement)
 
     def encoder(self) -> RowEncoder:
-        return self.dialect.encoder(self.table, self.columns, CLOUD, "load-1", self.thread)
+        encoder = self.dialect.encoder(self.table, self.columns, CLOUD, self.thread)
+        encoder.load_id = "load-1"
+        return encoder
 
     def copy(self, rows: Sequence[msgspec.Raw]) -> RowEncoder:
         """Copy rows; return their encoder."""

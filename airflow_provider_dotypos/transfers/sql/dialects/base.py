@@ -25,16 +25,25 @@ if TYPE_CHECKING:
 class RowEncoder(ABC):
     """Encodes rows of one table in memory, until they are copied into its staging table.
 
-    :ivar bytes: what it holds, about as many as they take in memory.
-    :ivar rows: how many rows it holds.
-    :ivar misfits: how many values of each field didn't fit their column; complete once the rows are copied.
     :ivar load_id: what its rows have in `LOAD_ID`: the part that they belong to. It is set while there are none.
     """
 
-    load_id: str
-    bytes: int
-    rows: int
-    misfits: Counter[str]
+    load_id: str = ""
+
+    @property
+    @abstractmethod
+    def bytes(self) -> int:
+        """Memory that the rows take, in bytes."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """How many rows it holds."""
+
+    @property
+    @abstractmethod
+    def misfits(self) -> Counter[str]:
+        """How many values of each field of the rows held don't fit their column; complete once they are copied."""
 
     @abstractmethod
     def add(self, rows: Sequence[msgspec.Raw], read_at: datetime) -> None:
@@ -282,9 +291,7 @@ class Dialect(ABC):
             ) from error
 
     @abstractmethod
-    def encoder(
-        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
-    ) -> RowEncoder:
+    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, thread: EncodingThread) -> RowEncoder:
         """Return an encoder of a table's rows. Threads have one each.
 
         :param thread: the one thread that encodes.

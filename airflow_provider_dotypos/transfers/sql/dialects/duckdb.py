@@ -89,13 +89,11 @@ class DuckDb(Dialect):
         row = cursor.fetchone()
         return -1 if row is None else int(row[0])
 
-    def encoder(
-        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
-    ) -> RowEncoder:
+    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, thread: EncodingThread) -> RowEncoder:
         """Return an encoder of a table's rows."""
         from airflow_provider_dotypos.transfers.sql.encoding.duckdb import RegisteredRows
 
-        return RegisteredRows(self, table, columns, cloud_id, load_id, thread)
+        return RegisteredRows(self, table, columns, cloud_id, thread)
 
     def lock(self, transaction: Transaction, relation: str, schema: str | None) -> None:
         """Do nothing: one process alone can open the file, and its transactions come one after the other."""

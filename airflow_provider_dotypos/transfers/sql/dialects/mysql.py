@@ -163,13 +163,11 @@ class MySql(Dialect):
         keys = f"{row} bigint AUTO_INCREMENT PRIMARY KEY,\n  KEY ({self.listed(table.key)})"
         yield statement.replace("(\n", f"(\n  {keys},\n", 1)
 
-    def encoder(
-        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
-    ) -> RowEncoder:
+    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, thread: EncodingThread) -> RowEncoder:
         """Return an encoder of a table's rows."""
         from airflow_provider_dotypos.transfers.sql.encoding.mysql import PackedRows
 
-        return PackedRows(self, table, columns, cloud_id, load_id, thread)
+        return PackedRows(self, table, columns, cloud_id, thread)
 
     def differs(self, left: str, right: str, kind: SqlKind) -> str:
         """Return a condition: two values of a kind aren't the same; two nulls are.

@@ -124,13 +124,11 @@ class Postgres(Dialect):
     def _create(self, durable: bool) -> str:
         return "CREATE TABLE" if durable else "CREATE UNLOGGED TABLE"
 
-    def encoder(
-        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
-    ) -> RowEncoder:
+    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, thread: EncodingThread) -> RowEncoder:
         """Return an encoder of a table's rows."""
         from airflow_provider_dotypos.transfers.sql.encoding.copy import CopiedRows
 
-        return CopiedRows(self, table, columns, cloud_id, load_id, thread)
+        return CopiedRows(self, table, columns, cloud_id, thread)
 
     def has_merge(self, transaction: Transaction) -> bool:
         """Return whether it is PostgreSQL 17 or later."""

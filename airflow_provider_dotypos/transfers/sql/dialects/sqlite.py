@@ -127,13 +127,11 @@ class Sqlite(Dialect):
         name = staging.rpartition('"."')[2].strip('"')
         yield f'CREATE INDEX IF NOT EXISTS {staging[:-1]}_key" ON {self.quote(name)} ({self.listed(table.key)})'
 
-    def encoder(
-        self, table: SqlTable, columns: Columns, cloud_id: int, load_id: str, thread: EncodingThread
-    ) -> RowEncoder:
+    def encoder(self, table: SqlTable, columns: Columns, cloud_id: int, thread: EncodingThread) -> RowEncoder:
         """Return an encoder of a table's rows."""
         from airflow_provider_dotypos.transfers.sql.encoding.sqlite import InsertedRows
 
-        return InsertedRows(self, table, columns, cloud_id, load_id, thread)
+        return InsertedRows(self, table, columns, cloud_id, thread)
 
     def differs(self, left: str, right: str, kind: SqlKind) -> str:
         """Return a condition: two values of a kind aren't the same; two nulls are."""

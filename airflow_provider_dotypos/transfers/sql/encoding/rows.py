@@ -54,7 +54,6 @@ class EncodedRows(RowEncoder, Generic[PieceT]):
         table: SqlTable,
         columns: Columns,
         cloud_id: int,
-        load_id: str,
         thread: EncodingThread,
     ) -> None:
         self.dialect = dialect
@@ -62,23 +61,22 @@ class EncodedRows(RowEncoder, Generic[PieceT]):
         self._entity = table.entity
         self._keys = [column for column in table.columns if column.name in table.key[1:]]
         self._cloud_column, self._cloud_id = table.key[0], cloud_id
-        self.load_id = load_id
         self._thread = thread
         self._rows = arrow.Table(_only(table, columns))
         self.clear()
 
     @property
-    def bytes(self) -> int:  # type: ignore[override]
+    def bytes(self) -> int:
         """Memory that the rows take, in bytes."""
         return self._pending_bytes + self._pieces_bytes
 
     @property
-    def rows(self) -> int:  # type: ignore[override]
+    def rows(self) -> int:
         """How many rows it holds."""
         return len(self._pending) + self._pieces_rows
 
     @property
-    def misfits(self) -> Counter[str]:  # type: ignore[override]
+    def misfits(self) -> Counter[str]:
         """How many values of each field of the rows held don't fit their column; complete once they are copied."""
         return +self._rows.misfits
 
