@@ -11,6 +11,7 @@ import json
 import math
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -25,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from airflow_provider_dotypos.api.errors import DotyposResponseError
 from airflow_provider_dotypos.transfers.errors import PyarrowMissingError
 from airflow_provider_dotypos.transfers.rows.arrow import Table
-from airflow_provider_dotypos.transfers.sql.encoding.mending import mend_json
+from airflow_provider_dotypos.transfers.sql.encoding.mending import mend_json, mend_moments
 from tests.transfers.sample_rows import columns_of, encoded, order, raw
 from tests.transfers.sample_rows import rows as odd_rows
 from tests.transfers.sql.databases import Warehouse
@@ -161,6 +162,20 @@ def items(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
+def test_times_that_no_calendar_of_a_database_has_are_kept_aside(staging: Stagings) -> None:
+    """One of them would end a whole load: PostgreSQL has no year 0, MySQL none after 9999."""
+    odd = ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+10:00"]
+    place = staging()
+    usual = order(id="1", completed="2026-03-01T10:00:00Z", novel=1)
+    encoder = place.copy([usual, *(order(id=str(i), completed=text, novel=1) for i, text in enumerate(odd, 2))])
+    assert encoder.misfits == {"completed": 3}
+    (first, unknown), *others = place.read("completed", "_unknown")
+    assert (moment(first), items(unknown)) == (moment("2026-03-01T10:00:00Z"), {"novel": 1})
+    assert [(completed, items(unknown)) for completed, unknown in others] == [
+        (None, {"novel": 1, "completed": text}) for text in odd
+    ]
+
+
 def test_nul_is_kept_or_counted(staging: Stagings) -> None:
     place = staging()
     rows = [order(id=str(i), note="a\0b", tags=["\0", None, "x"], novel={"\0": ["\\u0000", "\0"]}) for i in (1, 2)]
@@ -208,7 +223,7 @@ def test_odd_rows_have_the_same_columns_and_unknown_as_in_parquet(staging: Stagi
     names = {column.field: place.dialect.quote(column.name) for column in place.table.columns if column.field}
     read = place.read(*names.values(), "_unknown")
     parquet = Table(columns_of(entity))
-    expected = [parquet.batch([row]).to_pylist()[0] for row in rows]
+    expected = [mend_moments(parquet.batch([row]), [row], Counter()).to_pylist()[0] for row in rows]
     assert sum(row["_unknown"] is not None for row in expected) > 20
     for values, wanted in zip(read, expected, strict=True):
         for field, value in zip([*names, "_unknown"], values, strict=True):

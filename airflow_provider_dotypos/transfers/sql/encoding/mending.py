@@ -3,17 +3,55 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_provider_dotypos.api.characters import REPLACEMENT
+from airflow_provider_dotypos.transfers.rows.columns import members
+from airflow_provider_dotypos.transfers.rows.lenient import FIRST_MOMENT, LAST_MOMENT
+from airflow_provider_dotypos.transfers.sql.names import UNKNOWN
 
 #: How long a number in JSON may be, its zeros spelled out: what PostgreSQL's numeric and a double both hold.
 _LONGEST_NUMBER = 300
 
 #: An array in place of another, and in how many of its values they differ.
 _Mended = tuple[pa.Array, int]
+
+
+def mend_moments(batch: pa.RecordBatch, rows: Sequence[msgspec.Raw], misfits: Counter[str]) -> pa.RecordBatch:
+    """Return rows without times outside the years 1 to 9999: these become nulls, and are kept in `UNKNOWN`.
+
+    Arrow reads such times, as a zone or a year 0 makes them, and files keep them. PostgreSQL refuses the whole copy.
+
+    :param rows: the rows as they came.
+    :param misfits: counts what was moved, by field.
+    """
+    for i, field in enumerate(batch.schema):
+        if not pa.types.is_timestamp(field.type):
+            continue
+        moments = batch.column(i).cast(pa.int64())
+        odd = pc.fill_null(pc.or_(pc.less(moments, FIRST_MOMENT), pc.greater(moments, LAST_MOMENT)), False)
+        places = [place for place, is_odd in enumerate(odd.to_pylist()) if is_odd] if pc.any(odd).as_py() else []
+        if places:
+            batch = batch.set_column(i, field, pc.if_else(odd, pa.scalar(None, field.type), batch.column(i)))
+            batch = _keep(batch, rows, field.name, places)
+            misfits[field.name] += len(places)
+    return batch
+
+
+def _keep(batch: pa.RecordBatch, rows: Sequence[msgspec.Raw], field: str, places: Sequence[int]) -> pa.RecordBatch:
+    """Return a batch that keeps the values of a field in `UNKNOWN`."""
+    unknown = batch.schema.get_field_index(UNKNOWN)
+    texts = batch.column(unknown).to_pylist()
+    for place in places:
+        kept = msgspec.json.decode(texts[place] or "{}", type=dict[str, msgspec.Raw])
+        kept[field] = members(rows[place], Counter())[field]
+        texts[place] = msgspec.json.encode(kept).decode()
+    return batch.set_column(unknown, batch.schema.field(unknown), pa.array(texts, pa.string()))
 
 
 def mend_text(texts: pa.Array) -> _Mended | None:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from airflow_provider_dotypos.api.errors import DotyposResponseError
 from airflow_provider_dotypos.transfers.rows import arrow
 from airflow_provider_dotypos.transfers.sql.dialects.base import RowEncoder
-from airflow_provider_dotypos.transfers.sql.encoding.mending import mend_json, mend_text
+from airflow_provider_dotypos.transfers.sql.encoding.mending import mend_json, mend_moments, mend_text
 from airflow_provider_dotypos.transfers.sql.names import LOAD_ID, READ_AT, REMOVED_AT
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class EncodedRows(RowEncoder, Generic[PieceT]):
     def _encode_pending(self) -> None:
         if not self._pending:
             return
-        batch = self._rows.batch(self._pending)
+        batch = mend_moments(self._rows.batch(self._pending), self._pending, self._rows.misfits)
         self._check_keys(batch)
         moments = pa.array(self._pending_moments, _MICROSECONDS)
         self._forget_pending()
