@@ -6,6 +6,7 @@ What the report counts isn't documented. What is assumed here can be changed by 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any, TypeAlias
@@ -89,10 +90,8 @@ class Figures:
 
         :raises DotyposResponseError: if it has none.
         """
-        try:
+        with suppress(msgspec.MsgspecError):
             return self.of_report(report)
-        except msgspec.MsgspecError:
-            pass
         # Raised here, without the decoder's error: a report names employees and customers.
         raise DotyposResponseError(f"answered with a sales report without figures of {self.entity.replace('-', ' ')}")
 

@@ -6,6 +6,7 @@ Where the database's own sums aren't exact, it has a row for each amount, too, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -41,11 +42,9 @@ def read_table(database: Database, table: LoadedTable, sales: DailySales, cloud_
         return transaction.rows(*_query(database.dialect, table, sales, cloud_id, set(existing.names)))
 
     rows = database.run(query, interruptible=True)
-    try:
+    with suppress(ValueError, ArithmeticError):  # whose text holds the value
         _add_rows(rows, sales, summed=database.dialect.exact_sums)
         return
-    except (ValueError, ArithmeticError):  # whose text holds the value
-        pass
     raise DotyposInputError(f"the table {table} holds branches or amounts that aren't numbers")
 
 
