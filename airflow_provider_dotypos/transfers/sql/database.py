@@ -326,10 +326,10 @@ def _close(connection: Any) -> None:
         connection.close()
 
 
-def _raise_alone(error: Exception) -> NoReturn:
+def _raise_alone(error: DotyposDatabaseError) -> NoReturn:
     """Raise an error without what was being handled, which would be its context and holds values of rows."""
     try:
         raise error from None
-    except Exception:
+    except DotyposDatabaseError:  # raising it has set its context
         error.__context__ = None
         raise

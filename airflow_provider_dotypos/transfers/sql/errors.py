@@ -209,12 +209,14 @@ _READERS: Mapping[str, Any] = {
     "_duckdb": _of_duckdb,
 }
 
+_DETAILS = "The database's own log has the details, which may hold rows and so aren't shown here."
+
 #: What to do, by the reason.
 _CURES: Mapping[str | None, str] = {
     DATABASE_BUSY: "Another transaction was in the way. The next try may succeed.",
     DATABASE_LOST: "The connection was lost, or the database isn't up. What is staged is kept for the next try.",
-    DATABASE_REFUSED: "The database's own log has the details, which may hold rows and so aren't shown here.",
-    None: "The database's own log has the details, which may hold rows and so aren't shown here.",
+    DATABASE_REFUSED: _DETAILS,
+    None: _DETAILS,
 }
 
 _NO_PRIVILEGE = (
