@@ -73,6 +73,7 @@ class SqlTables(TransferTask):
     _location: Location | None = None
     _tables: Mapping[str, Mapping[str, SqlTable]] = {}
     _threads: int = 1
+    _has_own_tables: bool = False
 
     @property
     def incremental(self) -> bool:
@@ -82,6 +83,7 @@ class SqlTables(TransferTask):
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the window's rows into tables, unless that is done already, and return what came of it."""
         self._tables = {}
+        self._has_own_tables = False
         self._watermarks: dict[str, SqlWatermark] = {}
         try:
             return super().execute(context)
@@ -162,6 +164,7 @@ class SqlTables(TransferTask):
         self._tables = {**self._tables, selection.entity.name: tables}
         database = self._opened
         database.run(functools.partial(self._make_ready, selection, list(tables.values())), interruptible=True)
+        self._has_own_tables = True  # the lists that follow find them ready
         target = _target(tables)
         selection.division.findings.store = State(database, self._own_schema, target)
         super()._begin(context, transfer)
@@ -289,13 +292,11 @@ class SqlTables(TransferTask):
         dialect, schema = self._opened.dialect, self._own_schema
         loads = Loads(dialect, schema)
         with dialect.creating(transaction):
-            if dialect.existing(transaction, schema, LOADS) is not None:
-                names = [table.full_name for table in tables]
+            if self._has_own_tables or dialect.existing(transaction, schema, LOADS) is not None:
                 gone = [each for each in tables if dialect.existing(transaction, each.schema, each.name) is None]
-                loads.forget(transaction, names[0], {table.full_name for table in gone})
-                loads.check_names(transaction, tables)
+                loads.forget(transaction, tables[0].full_name, {table.full_name for table in gone})
                 # Before a table gets columns: MySQL commits those at once.
-                loads.check_feeds(transaction, names, selection.entity.name)
+                loads.check_tables(transaction, tables, selection.entity.name)
             prepare(
                 transaction,
                 dialect,
@@ -304,6 +305,7 @@ class SqlTables(TransferTask):
                 create=self.create,
                 alter=self.alter,
                 indexes=self.indexes,
+                ours=not self._has_own_tables,
             )
 
     @property

@@ -35,6 +35,7 @@ def prepare(
     create: bool,
     alter: bool,
     indexes: bool,
+    ours: bool = True,
 ) -> None:
     """Make tables ready for a load, and the tables of our own.
 
@@ -42,21 +43,22 @@ def prepare(
     :param create: whether tables may be created and changed; otherwise they must be there as they ought to be.
     :param alter: whether columns may be added to tables.
     :param indexes: whether new tables get indexes besides their key's.
+    :param ours: whether the tables of our own are made ready, too; otherwise they are.
     :raises DotyposInputError: if a schema is missing, or tables can't take the rows: all reasons are in it.
     """
     targets = list(tables)
     _check_names(dialect, targets)
     _check_schemas(transaction, dialect, {own_schema, *(table.schema for table in targets)})
     with dialect.creating(transaction):
-        ours = _look_up(transaction, dialect, own_tables(own_schema))
+        own = _look_up(transaction, dialect, own_tables(own_schema) if ours else ())
         theirs = _look_up(transaction, dialect, targets)
         faults = [
-            *_faults(dialect, ours, create=True, alter=True),
+            *_faults(dialect, own, create=True, alter=True),
             *_faults(dialect, theirs, create=create, alter=create and alter),
         ]
         if faults:
             raise DotyposInputError(_refusal(faults))
-        for table, existing in (*ours, *theirs):
+        for table, existing in (*own, *theirs):
             statements = list(_statements(transaction, dialect, table, existing, indexes=indexes))
             if statements and existing is not None:
                 # A merge under way ends first. In the database's own queue behind it, this would hold up all readers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -199,28 +199,18 @@ class Loads:
         self._update(transaction, load, done)
         return loaded
 
-    def check_feeds(self, transaction: Transaction, load_tables: Sequence[str], entity: str) -> None:
-        """Raise if a table is filled by another entity, by its own list or as what other rows include.
+    def check_tables(self, transaction: Transaction, tables: Sequence[SqlTable], entity: str) -> None:
+        """Raise if a table is filled by another entity, or known by another name.
 
-        Rows of two entities may have the same ids. Of one entity's list and included rows it is unknown which shows a
-        change first, so an older version could win.
-
-        :param load_tables: the tables of a load of the entity, its target first.
+        :param tables: those of a load of the entity, its target first.
         :raises DotyposInputError: if one is.
         """
-        for text, other in transaction.rows(f"SELECT DISTINCT tables, entity FROM {self._relation}"):
-            target, *children = msgspec.json.decode(text)
-            if other == entity:
-                continue
-            if target == load_tables[0]:
-                raise DotyposInputError(
-                    f"the table {target} holds {other}, and {entity} may have the same ids: give {entity} another table"
-                )
-            if both := ({target} & set(load_tables[1:])) | (set(children) & {load_tables[0]}):
-                raise DotyposInputError(
-                    f"the table {both.pop()} is filled by {other} and would be by {entity}, too: one with include, the "
-                    "other by its own list. Choose one of both, or give one of them another table"
-                )
+        loads = [
+            (msgspec.json.decode(text), other)
+            for text, other in transaction.rows(f"SELECT DISTINCT tables, entity FROM {self._relation}")
+        ]
+        self._check_names(transaction, tables, {name for names, _ in loads for name in names})
+        _check_feeds([table.full_name for table in tables], entity, loads)
 
     def check_feeds_alone(self, transaction: Transaction, load: Load) -> None:
         """Raise unless a load's shape is the only one that has filled its table with rows of the cloud.
@@ -236,28 +226,6 @@ class Loads:
                 f"mode='replace' with a filter would remove rows of the table {load.target} that loads with another "
                 "filter, other columns or lists, or without a filter may have brought: load into a table of its own"
             )
-
-    def check_names(self, transaction: Transaction, tables: Sequence[SqlTable]) -> None:
-        """Raise if a table is known by another name, such as with its schema: what is remembered of it has that name.
-
-        :raises DotyposInputError: if one is.
-        """
-        known = {
-            name
-            for (text,) in transaction.rows(f"SELECT DISTINCT tables FROM {self._relation}")
-            for name in msgspec.json.decode(text)
-        }
-        for table in tables:
-            for name in sorted(known - {table.full_name}):
-                schema, _, last = name.rpartition(".")
-                if last.casefold() != table.name.casefold():
-                    continue
-                names = [(schema or None, last), (table.schema, table.name)]
-                one, other = (self._dialect.identify(transaction, *each) for each in names)
-                if one == other:
-                    raise DotyposInputError(
-                        f"other loads name the table {table.full_name} as {name}: give table and schema as they do"
-                    )
 
     def check_fields(self, transaction: Transaction, load: Load, staging: str) -> None:
         """Raise if rows are staged that are older than a load of other fields that was merged meanwhile.
@@ -287,6 +255,8 @@ class Loads:
             child list of its loads is, they count as not done, and the watermark is forgotten.
         :param gone: the names of tables that don't exist, or not yet.
         """
+        if not gone:
+            return
         if target in gone:
             for name in (LOADS, STATE, REMOVED):
                 self._delete(transaction, name, target)
@@ -295,6 +265,23 @@ class Loads:
         if not gone.isdisjoint(name for (tables,) in loads for name in msgspec.json.decode(tables)):
             transaction.execute(f"UPDATE {self._relation} SET loaded_at = NULL WHERE target = ?", [target])
             self._delete(transaction, STATE, target)
+
+    def _check_names(self, transaction: Transaction, tables: Sequence[SqlTable], known: Set[str]) -> None:
+        """Raise if a table is known by another name, such as with its schema: what is remembered of it has that name.
+
+        :param known: the names of all tables that loads have filled.
+        """
+        for table in tables:
+            for name in sorted(known - {table.full_name}):
+                schema, _, last = name.rpartition(".")
+                if last.casefold() != table.name.casefold():
+                    continue
+                names = [(schema or None, last), (table.schema, table.name)]
+                one, other = (self._dialect.identify(transaction, *each) for each in names)
+                if one == other:
+                    raise DotyposInputError(
+                        f"other loads name the table {table.full_name} as {name}: give table and schema as they do"
+                    )
 
     def _delete(self, transaction: Transaction, name: str, target: str) -> None:
         if self._dialect.existing(transaction, self._schema, name) is None:
@@ -315,6 +302,29 @@ class Loads:
 
 def _digest(identity: object) -> str:
     return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:16]
+
+
+def _check_feeds(load_tables: Sequence[str], entity: str, loads: Iterable[tuple[Sequence[str], str]]) -> None:
+    """Raise if a table is filled by another entity, by its own list or as what other rows include.
+
+    Rows of two entities may have the same ids. Of one entity's list and included rows it is unknown which shows a
+    change first, so an older version could win.
+
+    :param load_tables: the names of the tables of a load of the entity, its target first.
+    :param loads: the same of all loads, and their entities.
+    """
+    for (target, *children), other in loads:
+        if other == entity:
+            continue
+        if target == load_tables[0]:
+            raise DotyposInputError(
+                f"the table {target} holds {other}, and {entity} may have the same ids: give {entity} another table"
+            )
+        if both := ({target} & set(load_tables[1:])) | (set(children) & {load_tables[0]}):
+            raise DotyposInputError(
+                f"the table {both.pop()} is filled by {other} and would be by {entity}, too: one with include, the "
+                "other by its own list. Choose one of both, or give one of them another table"
+            )
 
 
 def load_shape(selection: Selection) -> str:
