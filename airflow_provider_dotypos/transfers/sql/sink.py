@@ -188,7 +188,7 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         return self.place.database.dialect.encoder(table, columns, cloud_id, self._thread)
 
     def stage(self, part: StagedPart, encoders: Mapping[str, RowEncoder], misfits: Mapping[str, int]) -> None:
-        """Stage a part, and the ranges that were found to hold no rows.
+        """Stage a part, and the ranges that hold no rows.
 
         :param encoders: hold the rows of each table, by entity.
         :param misfits: how many values of each field aren't rows of the child list that they were in.
