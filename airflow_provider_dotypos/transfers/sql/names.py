@@ -14,7 +14,7 @@ LOAD_ID = "_load_id"
 #: Fields without a column, and values that don't fit theirs: one JSON object.
 UNKNOWN = "_unknown"
 
-#: With ``deletes="mark"``: since when a row is known to be removed; null of living rows.
+#: With ``deletes="mark"``: when a row was noted as removed; null of living rows.
 REMOVED_AT = "_removed_at"
 
 #: What the names of our own tables begin with.

@@ -197,7 +197,7 @@ def _own_columns(deletes: Deletes) -> Iterator[SqlColumn]:
     yield SqlColumn(LOAD_ID, "name", required=True, comment="the load that wrote the row last")
     yield SqlColumn(UNKNOWN, "json", comment="fields without a column, and values that don't fit theirs")
     if deletes == "mark":
-        yield SqlColumn(REMOVED_AT, "timestamp", comment="since when the row is known to be removed; null of living rows")
+        yield SqlColumn(REMOVED_AT, "timestamp", comment="when the row was noted as removed; null of living rows")
 
 
 def _parents(entity: Entity) -> set[str]:

@@ -92,7 +92,7 @@ COMMENT ON COLUMN "dotypos"."orders"."version_date" IS 'field versionDate, order
 COMMENT ON COLUMN "dotypos"."orders"."_read_at" IS 'when the row was read, by this database''s clock';
 COMMENT ON COLUMN "dotypos"."orders"."_load_id" IS 'the load that wrote the row last';
 COMMENT ON COLUMN "dotypos"."orders"."_unknown" IS 'fields without a column, and values that don''t fit theirs';
-COMMENT ON COLUMN "dotypos"."orders"."_removed_at" IS 'since when the row is known to be removed; null of living rows';
+COMMENT ON COLUMN "dotypos"."orders"."_removed_at" IS 'when the row was noted as removed; null of living rows';
 CREATE OR REPLACE VIEW "dotypos"."orders_live" AS SELECT "cloud_id", "id", "branch_id", "course_id", "customer_id", "eet_subject_id", "employee_id", "related_invoice_id", "related_order_id", "seller_id", "source_order_id", "table_id", "bkp", "canceled_date", "completed", "created", "currency", "document_number", "document_type", "external_id", "fik", "flags", "guest_count", "item_count", "location_accuracy", "location_date", "location_latitude", "location_longitude", "merchant_print_data", "note", "paid", "parked", "pkp", "points", "print_data", "status", "tags", "tip_amount", "total_value_rounded", "updated", "version_date", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."orders" WHERE "_removed_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "dotypos"."order_items" (
   "cloud_id" BIGINT NOT NULL,
@@ -195,7 +195,7 @@ COMMENT ON COLUMN "dotypos"."order_items"."version_date" IS 'field versionDate, 
 COMMENT ON COLUMN "dotypos"."order_items"."_read_at" IS 'when the row was read, by this database''s clock';
 COMMENT ON COLUMN "dotypos"."order_items"."_load_id" IS 'the load that wrote the row last';
 COMMENT ON COLUMN "dotypos"."order_items"."_unknown" IS 'fields without a column, and values that don''t fit theirs';
-COMMENT ON COLUMN "dotypos"."order_items"."_removed_at" IS 'since when the row is known to be removed; null of living rows';
+COMMENT ON COLUMN "dotypos"."order_items"."_removed_at" IS 'when the row was noted as removed; null of living rows';
 CREATE OR REPLACE VIEW "dotypos"."order_items_live" AS SELECT "cloud_id", "id", "branch_id", "category_id", "course_id", "customer_id", "eet_subject_id", "employee_id", "order_id", "product_id", "related_order_item_id", "seller_id", "alternative_name", "billed_unit_price_with_vat", "billed_unit_price_without_vat", "canceled_date", "completed", "created", "currency", "discount_percent", "discount_permitted", "ean", "flags", "name", "note", "on_sale", "order_item_customizations", "packaging", "parked", "points", "preparation_duration", "quantity", "stock_deduct", "subtitle", "tags", "total_price_with_vat", "total_price_without_vat", "unit", "unit_price_with_vat", "unit_price_without_vat", "unit_purchase_price", "updated", "vat", "version_date", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."order_items" WHERE "_removed_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "dotypos"."products" (
   "cloud_id" BIGINT NOT NULL,
@@ -327,7 +327,7 @@ COMMENT ON COLUMN "dotypos"."products"."version_date" IS 'field versionDate, ord
 COMMENT ON COLUMN "dotypos"."products"."_read_at" IS 'when the row was read, by this database''s clock';
 COMMENT ON COLUMN "dotypos"."products"."_load_id" IS 'the load that wrote the row last';
 COMMENT ON COLUMN "dotypos"."products"."_unknown" IS 'fields without a column, and values that don''t fit theirs';
-COMMENT ON COLUMN "dotypos"."products"."_removed_at" IS 'since when the row is known to be removed; null of living rows';
+COMMENT ON COLUMN "dotypos"."products"."_removed_at" IS 'when the row was noted as removed; null of living rows';
 CREATE OR REPLACE VIEW "dotypos"."products_live" AS SELECT "cloud_id", "id", "category_id", "default_course_id", "eet_subject_id", "supplier_id", "allergens", "alternative_name", "created", "currency", "deleted", "delivery_note_ids", "description", "discount_percent", "discount_permitted", "display", "ean", "external_id", "external_ids", "features", "flags", "hex_color", "image_url", "margin", "margin_min", "min_customer_age", "modified_by", "name", "notes", "on_sale", "package_item", "packaging", "packaging_measurement", "packaging_price_with_vat", "plu", "points", "preparation_duration", "price_in_points", "price_with_vat", "price_with_vat_b", "price_with_vat_c", "price_with_vat_d", "price_with_vat_e", "price_without_vat", "purchase_price_without_vat", "recipe", "requires_price_entry", "sort_order", "stock_deduct", "stock_overdraft", "subtitle", "supplier_product_code", "tags", "translated_description", "translated_name", "unit", "unit_measurement", "vat", "version_date", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."products" WHERE "deleted" IS NOT TRUE AND "_removed_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "dotypos"."warehouse_products" (
   "cloud_id" BIGINT NOT NULL,
@@ -464,7 +464,7 @@ COMMENT ON COLUMN "dotypos"."warehouse_products"."stock_status_versiondate" IS '
 COMMENT ON COLUMN "dotypos"."warehouse_products"."_read_at" IS 'when the row was read, by this database''s clock';
 COMMENT ON COLUMN "dotypos"."warehouse_products"."_load_id" IS 'the load that wrote the row last';
 COMMENT ON COLUMN "dotypos"."warehouse_products"."_unknown" IS 'fields without a column, and values that don''t fit theirs';
-COMMENT ON COLUMN "dotypos"."warehouse_products"."_removed_at" IS 'since when the row is known to be removed; null of living rows';
+COMMENT ON COLUMN "dotypos"."warehouse_products"."_removed_at" IS 'when the row was noted as removed; null of living rows';
 CREATE OR REPLACE VIEW "dotypos"."warehouse_products_live" AS SELECT "cloud_id", "id", "category_id", "default_course_id", "eet_subject_id", "supplier_id", "allergens", "alternative_name", "currency", "deleted", "delivery_note_ids", "description", "discount_percent", "discount_permitted", "display", "ean", "external_id", "external_ids", "features", "flags", "hex_color", "image_url", "margin", "margin_min", "min_customer_age", "modified_by", "name", "notes", "on_sale", "package_item", "packaging", "packaging_measurement", "packaging_price_with_vat", "plu", "points", "preparation_duration", "price_in_points", "price_with_vat", "price_with_vat_b", "price_with_vat_c", "price_with_vat_d", "price_with_vat_e", "price_without_vat", "purchase_price_without_vat", "recipe", "requires_price_entry", "sort_order", "stock_deduct", "stock_overdraft", "subtitle", "supplier_product_code", "tags", "translated_description", "translated_name", "unit", "unit_measurement", "vat", "version_date", "warehouse_id", "stock_quantity_status", "stock_status_versiondate", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."warehouse_products" WHERE "deleted" IS NOT TRUE AND "_removed_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "dotypos"."clouds" (
   "cloud_id" BIGINT NOT NULL,
@@ -497,7 +497,7 @@ COMMENT ON COLUMN "dotypos"."clouds"."segment" IS 'field segment';
 COMMENT ON COLUMN "dotypos"."clouds"."_read_at" IS 'when the row was read, by this database''s clock';
 COMMENT ON COLUMN "dotypos"."clouds"."_load_id" IS 'the load that wrote the row last';
 COMMENT ON COLUMN "dotypos"."clouds"."_unknown" IS 'fields without a column, and values that don''t fit theirs';
-COMMENT ON COLUMN "dotypos"."clouds"."_removed_at" IS 'since when the row is known to be removed; null of living rows';
+COMMENT ON COLUMN "dotypos"."clouds"."_removed_at" IS 'when the row was noted as removed; null of living rows';
 CREATE OR REPLACE VIEW "dotypos"."clouds_live" AS SELECT "cloud_id", "id", "1_click_id", "company_id", "country", "deleted", "expired", "name", "restricted", "segment", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."clouds" WHERE "deleted" IS NOT TRUE AND "_removed_at" IS NULL;
 CREATE TABLE IF NOT EXISTS "dotypos"."portions" (
   "cloud_id" BIGINT NOT NULL,
@@ -524,5 +524,5 @@ COMMENT ON COLUMN "dotypos"."portions"."version_date" IS 'field versionDate';
 COMMENT ON COLUMN "dotypos"."portions"."_read_at" IS 'when the row was read, by this database''s clock';
 COMMENT ON COLUMN "dotypos"."portions"."_load_id" IS 'the load that wrote the row last';
 COMMENT ON COLUMN "dotypos"."portions"."_unknown" IS 'fields without a column, and values that don''t fit theirs';
-COMMENT ON COLUMN "dotypos"."portions"."_removed_at" IS 'since when the row is known to be removed; null of living rows';
+COMMENT ON COLUMN "dotypos"."portions"."_removed_at" IS 'when the row was noted as removed; null of living rows';
 CREATE OR REPLACE VIEW "dotypos"."portions_live" AS SELECT "cloud_id", "id", "portion", "price", "display", "deleted", "version_date", "_read_at", "_load_id", "_unknown", "_removed_at" FROM "dotypos"."portions" WHERE "deleted" IS NOT TRUE AND "_removed_at" IS NULL;

@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS `dotypos`.`orders` (
   `_read_at` datetime(6) NOT NULL COMMENT 'when the row was read, by this database''s clock',
   `_load_id` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'the load that wrote the row last',
   `_unknown` longtext COMMENT 'fields without a column, and values that don''t fit theirs',
-  `_removed_at` datetime(6) COMMENT 'since when the row is known to be removed; null of living rows',
+  `_removed_at` datetime(6) COMMENT 'when the row was noted as removed; null of living rows',
   PRIMARY KEY (`cloud_id`, `id`)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 CREATE INDEX `version_date` ON `dotypos`.`orders` (`version_date`);
@@ -97,7 +97,7 @@ CREATE TABLE IF NOT EXISTS `dotypos`.`order_items` (
   `_read_at` datetime(6) NOT NULL COMMENT 'when the row was read, by this database''s clock',
   `_load_id` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'the load that wrote the row last',
   `_unknown` longtext COMMENT 'fields without a column, and values that don''t fit theirs',
-  `_removed_at` datetime(6) COMMENT 'since when the row is known to be removed; null of living rows',
+  `_removed_at` datetime(6) COMMENT 'when the row was noted as removed; null of living rows',
   PRIMARY KEY (`cloud_id`, `id`)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 CREATE INDEX `version_date` ON `dotypos`.`order_items` (`version_date`);
@@ -167,7 +167,7 @@ CREATE TABLE IF NOT EXISTS `dotypos`.`products` (
   `_read_at` datetime(6) NOT NULL COMMENT 'when the row was read, by this database''s clock',
   `_load_id` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'the load that wrote the row last',
   `_unknown` longtext COMMENT 'fields without a column, and values that don''t fit theirs',
-  `_removed_at` datetime(6) COMMENT 'since when the row is known to be removed; null of living rows',
+  `_removed_at` datetime(6) COMMENT 'when the row was noted as removed; null of living rows',
   PRIMARY KEY (`cloud_id`, `id`)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 CREATE INDEX `version_date` ON `dotypos`.`products` (`version_date`);
@@ -238,7 +238,7 @@ CREATE TABLE IF NOT EXISTS `dotypos`.`warehouse_products` (
   `_read_at` datetime(6) NOT NULL COMMENT 'when the row was read, by this database''s clock',
   `_load_id` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'the load that wrote the row last',
   `_unknown` longtext COMMENT 'fields without a column, and values that don''t fit theirs',
-  `_removed_at` datetime(6) COMMENT 'since when the row is known to be removed; null of living rows',
+  `_removed_at` datetime(6) COMMENT 'when the row was noted as removed; null of living rows',
   PRIMARY KEY (`cloud_id`, `warehouse_id`, `id`)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 CREATE INDEX `stock_status_versiondate` ON `dotypos`.`warehouse_products` (`stock_status_versiondate`);
@@ -259,7 +259,7 @@ CREATE TABLE IF NOT EXISTS `dotypos`.`clouds` (
   `_read_at` datetime(6) NOT NULL COMMENT 'when the row was read, by this database''s clock',
   `_load_id` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'the load that wrote the row last',
   `_unknown` longtext COMMENT 'fields without a column, and values that don''t fit theirs',
-  `_removed_at` datetime(6) COMMENT 'since when the row is known to be removed; null of living rows',
+  `_removed_at` datetime(6) COMMENT 'when the row was noted as removed; null of living rows',
   PRIMARY KEY (`cloud_id`, `id`)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 ALTER TABLE `dotypos`.`clouds` COMMENT = 'clouds of Dotypos: https://docs.api.dotypos.com/entity/cloud';
@@ -275,7 +275,7 @@ CREATE TABLE IF NOT EXISTS `dotypos`.`portions` (
   `_read_at` datetime(6) NOT NULL COMMENT 'when the row was read, by this database''s clock',
   `_load_id` varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'the load that wrote the row last',
   `_unknown` longtext COMMENT 'fields without a column, and values that don''t fit theirs',
-  `_removed_at` datetime(6) COMMENT 'since when the row is known to be removed; null of living rows',
+  `_removed_at` datetime(6) COMMENT 'when the row was noted as removed; null of living rows',
   PRIMARY KEY (`cloud_id`, `id`)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 ALTER TABLE `dotypos`.`portions` COMMENT = 'portions of Dotypos: https://docs.api.dotypos.com/entity/portion';
