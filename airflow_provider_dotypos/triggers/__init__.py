@@ -1,0 +1,1 @@
+"""Triggers: waiting for changes on the triggerer's loop."""

@@ -1,0 +1,1 @@
+"""Webhooks: registering them, and receiving what they deliver."""
