@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from airflow_provider_dotypos.sandbox.api import tokens
+from airflow_provider_dotypos.sandbox.api import payloads, tokens
+from airflow_provider_dotypos.sandbox.api.deliveries import Deliveries
 from airflow_provider_dotypos.sandbox.behaviour import Behaviour
 from airflow_provider_dotypos.sandbox.faults import Fault, Request
 from airflow_provider_dotypos.sandbox.limit import Limit
-from airflow_provider_dotypos.sandbox.shop.rows import Rows
+from airflow_provider_dotypos.sandbox.shop.rows import RowChange, Rows
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _ALL_ADDRESSES = ("0.0.0.0", "::")
@@ -24,6 +25,7 @@ class State:
     :ivar foreign_cloud_id: a cloud that exists, but that the token may not use.
     :ivar faults: failures to come, see ``Fault``.
     :ivar limit: how many requests are let in, see ``Limit``. None lets all of them in.
+    :ivar deliveries: what webhooks deliver, see ``Deliveries``.
     :ivar requests: all requests so far, except those to the sandbox's own controls.
     :ivar sign_ins: how many access tokens were issued.
     :ivar latency: seconds added to each answer.
@@ -31,6 +33,7 @@ class State:
     """
 
     def __init__(self, shop: Rows, behaviour: Behaviour, port: int, host: str) -> None:
+        self.deliveries = Deliveries()
         self.shop = shop
         self.behaviour = behaviour
         self.port = port
@@ -51,6 +54,20 @@ class State:
         self.stock_taking_results: dict[int, list[dict[str, str | None]]] = {}
 
     @property
+    def shop(self) -> Rows:
+        """The data. May be replaced at any time."""
+        return self._shop
+
+    @shop.setter
+    def shop(self, shop: Rows) -> None:
+        self._shop = shop
+        shop.on_change = self._put_deliveries
+
+    def _put_deliveries(self, change: RowChange) -> None:
+        for webhook, record in payloads.due(self.shop, change, self.behaviour):
+            self.deliveries.put(webhook, record)
+
+    @property
     def behaviour(self) -> Behaviour:
         """The positions of the switches for what is unknown of the real API. May be replaced at any time."""
         return self._behaviour
@@ -59,6 +76,7 @@ class State:
     def behaviour(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
         self.shop.order_version_moves_with_items = behaviour.order_version_moves_with_items
+        self.deliveries.tries = behaviour.delivery_tries
 
     @property
     def token_lifetime(self) -> float:
