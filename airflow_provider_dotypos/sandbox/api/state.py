@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
+from collections import deque
 from typing import Any
 
 from airflow_provider_dotypos.sandbox.api import payloads, tokens
@@ -30,6 +32,8 @@ class State:
     :ivar sign_ins: how many access tokens were issued.
     :ivar latency: seconds added to each answer.
     :ivar date_offset: seconds by which its clock is off, in the ``Date`` header and in the connector.
+    :ivar form_key: what forms of its page must bring along.
+    :ivar happened: what the buttons of its page have done, the newest first.
     """
 
     def __init__(self, shop: Rows, behaviour: Behaviour, port: int, host: str) -> None:
@@ -50,6 +54,8 @@ class State:
         self.sign_ins = 0
         self.latency = 0.0
         self.date_offset = 0.0
+        self.form_key = secrets.token_hex(16)
+        self.happened: deque[str] = deque(maxlen=5)
         self.visits: dict[str, tokens.Visit] = {}
         self.stock_taking_results: dict[int, list[dict[str, str | None]]] = {}
 
