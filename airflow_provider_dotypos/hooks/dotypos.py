@@ -269,7 +269,7 @@ class DotyposHook(BaseHook):
             cloud_id=self.cloud_id,
             max_concurrency=self.max_concurrency,
         )
-        for secret in (settings.refresh_token, conn.password):
+        for secret in (settings.refresh_token, settings.webhook_secret, conn.password):
             if secret:
                 _airflow.mask_secret(secret)
         if settings.notice:
