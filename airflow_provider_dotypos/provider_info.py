@@ -118,7 +118,8 @@ def provider_info() -> dict[str, Any]:
             {
                 "integration-name": integration,
                 "python-modules": [
-                    f"airflow_provider_dotypos.operators.{module}" for module in ("dotypos", "sales_report_check")
+                    f"airflow_provider_dotypos.operators.{module}"
+                    for module in ("dotypos", "sales_report_check", "webhooks")
                 ],
             }
         ],

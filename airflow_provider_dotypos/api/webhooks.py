@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.names import nearest, split_names
 from airflow_provider_dotypos.api.settings import Settings
 
 #: Where Airflow's API server receives deliveries, below its base URL.
@@ -85,3 +88,21 @@ def delivery_token(settings: Settings, cloud_id: int, entity: str) -> str:
 
 def _digest(key: bytes, message: str) -> hmac.HMAC:
     return hmac.new(key, f"airflow-provider-dotypos webhook v1 {message}".encode(), hashlib.sha256)
+
+
+def check_lists(entities: str | Sequence[str] | None) -> list[str]:
+    """Return the lists whose changes a webhook can deliver, each once.
+
+    :raises DotyposInputError: if Dotypos doesn't deliver those of one, or the text that names them is empty.
+    """
+    if entities is None or (isinstance(entities, str) and not entities.strip()):
+        # A template that rendered to nothing must not mean that no list is wanted.
+        raise DotyposInputError(f"entities names no list: it may name {', '.join(PAYLOADS)}")
+    names = list(dict.fromkeys(split_names(entities, "entities")))
+    for name in names:
+        if name not in PAYLOADS:
+            raise DotyposInputError(
+                f"Dotypos delivers no changes of {name!r}{nearest(name, PAYLOADS)}: entities may be "
+                f"{', '.join(PAYLOADS)}. Other lists can be watched by polling them"
+            )
+    return names
