@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
@@ -20,16 +20,20 @@ from airflow_provider_dotypos.api.webhooks import WEBHOOKS_PATH, delivery_path, 
 _HOW_TO_SET = "set [api] base_url (AIRFLOW__API__BASE_URL) to the address at which Dotypos reaches it, or give base_url"
 
 
+#: What an address is to a connection: its own today, or with the token of a former secret, or with today's token below
+#: another base URL (a former one, or that of another Airflow with the same connection), or somebody else's.
+AddressState: TypeAlias = Literal["current", "outdated", "elsewhere", "other"]
+
+
 class KnownAddress(NamedTuple):
     """What a webhook's address says.
 
     :param shown: the address for people: of one like ours without its token, of another its host alone.
-    :param ours: whether it delivers to this connection.
-    :param entity: the list, if this is the list's address today.
+    :param entity: the list, unless it is somebody else's.
     """
 
     shown: str
-    ours: bool = False
+    state: AddressState = "other"
     entity: str | None = None
 
 
@@ -84,22 +88,20 @@ class Addresses:
         return _plain(parts)
 
     def read(self, url: str) -> KnownAddress:
-        """Return what a webhook's address says.
-
-        With this connection's id and cloud, an address is ours below today's base URL, whatever its token, and below
-        any other one if its token is ours: nobody else could have made that.
-        """
+        """Return what a webhook's address says. An address of ours has this connection's id and cloud."""
         base, _, rest = url.rpartition(f"{WEBHOOKS_PATH}/")
         address, parts = read_delivery_path(f"/{rest}"), _split(base)
         if address is None or parts is None:
             return KnownAddress(_host_of(url))
         shown = f"{_plain(parts)}{WEBHOOKS_PATH}{address._replace(token='***').path}"
-        if (address.conn_id, address.cloud_id) != (self.conn_id, self.settings.cloud_id):
-            return KnownAddress(shown)
         own = _split(self.base_url or "")
         is_here = own is not None and _plain(own) == _plain(parts)
-        is_todays = hmac.compare_digest(address.token, self._token(address.entity))
-        return KnownAddress(shown, is_here or is_todays, address.entity if is_here and is_todays else None)
+        is_ours = (address.conn_id, address.cloud_id) == (self.conn_id, self.settings.cloud_id)
+        if is_ours and hmac.compare_digest(address.token, self._token(address.entity)):
+            return KnownAddress(shown, "current" if is_here else "elsewhere", address.entity)
+        if is_ours and is_here:
+            return KnownAddress(shown, "outdated", address.entity)
+        return KnownAddress(shown)
 
     def _token(self, entity: str) -> str:
         token = delivery_token(self.settings, self.settings.require_cloud_id(), entity)

@@ -9,12 +9,12 @@ https://docs.api.dotypos.com/others/webhook
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from airflow_provider_dotypos.api.addresses import Addresses
+from airflow_provider_dotypos.api.addresses import Addresses, AddressState
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import find_list
 from airflow_provider_dotypos.api.errors import (
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 
 _METHOD, _VERSION = "POST", "V1"
 
+#: What lies at this Airflow's address.
+_HERE: tuple[AddressState, ...] = ("current", "outdated")
+
 #: What says more of a refusal than that the token may not do this.
 _KNOWN_REASONS = ("CLOUD_FORBIDDEN", "LICENSE_UPGRADE_REQUIRED")
 
@@ -52,8 +55,8 @@ class Webhook:
     :param method: ``POST``, or ``GET`` for a ping without content.
     :param warehouse_id: the warehouse whose changes it delivers, if it is one warehouse's.
     :param url: its address for people: of one like ours without its token, of another its host alone.
-    :param ours: whether it delivers to this connection.
-    :param current: whether it does so at today's address.
+    :param state: ``current``: it delivers to this connection. ``outdated``: it has its address, but a former token, or
+        another payload. ``elsewhere``: it has today's token, but another base URL. ``other``: it is somebody else's.
     """
 
     id: str
@@ -62,8 +65,7 @@ class Webhook:
     method: str
     warehouse_id: str | None
     url: str
-    ours: bool
-    current: bool
+    state: AddressState
 
 
 class _Wanted(NamedTuple):
@@ -77,7 +79,8 @@ class _Wanted(NamedTuple):
 
     def is_met_by(self, webhook: Webhook) -> bool:
         # A webhook without a warehouse delivers those of all [A].
-        return webhook.current and webhook.entity == self.entity and webhook.warehouse_id in (None, self.warehouse_id)
+        delivers = webhook.state == "current" and webhook.entity == self.entity
+        return delivers and webhook.warehouse_id in (None, self.warehouse_id)
 
 
 class Registrar:
@@ -103,22 +106,43 @@ class Registrar:
     def register(self, entities: Iterable[str]) -> dict[str, list[str]]:
         """Make the cloud deliver the changes of some lists, and return the ids of the webhooks that do, by lists.
 
-        Those of these lists that deliver to an old address are removed.
+        Outdated webhooks of these lists are removed. Those elsewhere may be another Airflow's, and are only named.
 
         :raises DotyposInputError: if there is no address that Dotypos can deliver to.
         :raises DotyposError: if one still doesn't show in the cloud's list.
         """
         names = list(entities)
-        return self._arrange(names, names)
+        ids, left = self._ensure(names)
+        of_these = [webhook for webhook in left if webhook.entity in names]
+        self.remove_ids(webhook.id for webhook in of_these if webhook.state in _HERE)
+        for webhook in of_these:
+            if webhook.state == "elsewhere":
+                log.warning(
+                    "Webhook %s delivers %s to %s with this connection's secret. Unless another Airflow uses the "
+                    "connection, remove it.",
+                    *(webhook.id, webhook.entity, webhook.url),
+                )
+        return ids
 
     def sync(self, entities: Iterable[str]) -> dict[str, list[str]]:
-        """Make the cloud deliver to this connection the changes of these lists and of no others; see `register`."""
-        return self._arrange(list(entities), PAYLOADS)
+        """Make the cloud deliver to this connection the changes of these lists alone; see `register`.
+
+        All other webhooks with this connection's secret are removed, also those elsewhere.
+        """
+        ids, left = self._ensure(list(entities))
+        self.remove_ids(webhook.id for webhook in left if webhook.state != "other")
+        return ids
 
     def remove(self, entities: Iterable[str]) -> list[str]:
-        """Remove the webhooks by which the cloud delivers the changes of some lists, and return their ids."""
+        """Remove the webhooks that deliver, or would, the changes of some lists here, and return their ids.
+
+        :raises DotyposInputError: if nothing says where here is.
+        """
+        self._addresses.require_base_url()
         names = set(entities)
-        return self.remove_ids(webhook.id for webhook in self.find_all() if webhook.ours and webhook.entity in names)
+        return self.remove_ids(
+            webhook.id for webhook in self.find_all() if webhook.entity in names and webhook.state in _HERE
+        )
 
     def remove_ids(self, ids: Iterable[str]) -> list[str]:
         """Remove webhooks, whoever has made them, and return the ids of those that existed.
@@ -143,11 +167,8 @@ class Registrar:
             log.info("Removed webhooks of %s: %s.", self._reader.cloud, ", ".join(removed))
         return removed
 
-    def _arrange(self, entities: list[str], among: Container[object]) -> dict[str, list[str]]:
-        """Register what is missing of some lists, and then remove what is too much.
-
-        :param among: the lists whose webhooks may be too much.
-        """
+    def _ensure(self, entities: list[str]) -> tuple[dict[str, list[str]], list[Webhook]]:
+        """Register what is missing of some lists. Return the ids of the webhooks that deliver, and all others."""
         urls = {entity: self._addresses.of(entity) for entity in entities}
         wanted = [each for entity in entities for each in self._wanted(entity)]
         webhooks = self.find_all()
@@ -165,10 +186,7 @@ class Registrar:
             if each in lost:
                 log.info("Registered webhook %s for %s of %s.", first.id, each.entity, self._reader.cloud)
         kept = {id for own in ids.values() for id in own}
-        self.remove_ids(
-            webhook.id for webhook in webhooks if webhook.ours and webhook.entity in among and webhook.id not in kept
-        )
-        return ids
+        return ids, [webhook for webhook in webhooks if webhook.id not in kept]
 
     def _wanted(self, entity: str) -> list[_Wanted]:
         above = find_list(entity).parent
@@ -204,7 +222,12 @@ class Registrar:
         payload, warehouse_id = str(row.get("payloadEntity")), row.get("_warehouseId")
         entity = next((each.entity for each in PAYLOADS.values() if each.name == payload), None)
         address = self._addresses.read(str(row.get("url")))
-        usual = (row.get("method"), row.get("payloadVersion")) == (_METHOD, _VERSION)
+        state = address.state
+        if state == "current" and (row.get("method"), row.get("payloadVersion"), address.entity) != (
+            *(_METHOD, _VERSION),
+            entity,
+        ):
+            state = "outdated"
         return Webhook(
             id=str(row.get("id")),
             entity=entity,
@@ -212,8 +235,7 @@ class Registrar:
             method=str(row.get("method")),
             warehouse_id=None if warehouse_id is None else str(warehouse_id),
             url=address.shown,
-            ours=address.ours,
-            current=usual and entity is not None and address.entity == entity,
+            state=state,
         )
 
 

@@ -25,8 +25,8 @@ Ids: TypeAlias = list[str]
 class Webhooks:
     """The webhooks by which a cloud delivers its changes to this Airflow.
 
-    A webhook is this connection's if its address holds the connection's id and the cloud, and lies below today's base
-    URL or holds the connection's token. Others are never touched, unless they are removed by their id.
+    A webhook is this Airflow's if its address begins with the base URL and holds the connection's id and the cloud.
+    Others are never touched, unless `sync` finds this connection's own token in them, or they are removed by their id.
 
     Each method may be called again whatever became of the last call: it looks first. A POST whose outcome is unknown is
     settled by looking, too, and never sent again.
@@ -45,8 +45,9 @@ class Webhooks:
         """Return all webhooks of the cloud, without what is secret in their addresses. It takes one request.
 
         Each has ``id``, ``entity`` (the list), ``payload`` (in the API's words), ``method``, ``warehouse_id``, ``url``
-        (without its token, of others' the host alone), ``ours``, and ``current``: whether it delivers to this
-        connection at today's address.
+        (without its token, of others' the host alone) and ``state``: ``current`` delivers to this connection;
+        ``outdated`` would, but the secret has changed since; ``elsewhere`` delivers with this connection's secret below
+        another base URL, a former one or another Airflow's; ``other`` is somebody else's.
 
         :param base_url: the address at which Dotypos reaches this Airflow. Defaults to ``[api] base_url``.
         :raises DotyposPermissionError: if the token may not read them.
@@ -68,8 +69,8 @@ class Webhooks:
     def register(self, entities: str | Sequence[str], *, base_url: str | None = None) -> IdsByList:
         """Make the cloud deliver the changes of some lists to this Airflow, and return the webhooks' ids by lists.
 
-        What is registered already stays. Webhooks of these lists that deliver to an old address (another refresh token,
-        another base URL) are replaced. ``warehouse-products`` has one webhook for each warehouse.
+        What is registered already stays. Webhooks of these lists whose address holds the token of a former secret are
+        replaced. ``warehouse-products`` has one webhook for each warehouse.
 
         :param entities: the lists: ``orders``, ``products``, ``reservations``, ``customers``, ``warehouse-products``.
         :param base_url: the address at which Dotypos reaches this Airflow. Defaults to ``[api] base_url``.
@@ -81,7 +82,10 @@ class Webhooks:
             return self._registrar(base_url).register(check_lists(entities))
 
     def sync(self, entities: str | Sequence[str], base_url: str | None = None) -> IdsByList:
-        """Make the cloud deliver the changes of these lists and of no others to this connection; see `register`.
+        """Make the cloud deliver to this connection the changes of these lists alone; see `register`.
+
+        All its other webhooks are removed, also those below another base URL: after a move, or when the connection is
+        no other Airflow's.
 
         :param entities: the lists; an empty list removes all webhooks of this connection.
         :param base_url: the address at which Dotypos reaches this Airflow. Defaults to ``[api] base_url``.
@@ -90,7 +94,7 @@ class Webhooks:
             return self._registrar(base_url).sync(check_lists(entities))
 
     def remove(self, which: str | int | Iterable[str], *, base_url: str | None = None) -> Ids:
-        """Remove webhooks of this connection by their lists, or any one by its id, and return the ids of those removed.
+        """Remove this Airflow's webhooks by their lists, or any one by its id, and return the ids of those removed.
 
         :param which: lists, as one text with commas or several, or the id of a webhook.
         :param base_url: the address at which Dotypos reaches this Airflow. Defaults to ``[api] base_url``.

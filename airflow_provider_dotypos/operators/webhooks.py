@@ -24,10 +24,9 @@ _STATES = ("present", "absent")
 class DotyposWebhookOperator(BaseOperator):
     """Have a cloud deliver the changes of some lists to this Airflow, or no longer.
 
-    Where all is as it should be, a run costs one request. Webhooks of these lists that deliver to an old address,
-    because the refresh token or the base URL has changed, are replaced. Those of other lists, other connections and
-    other programs are left alone. A retry does no harm: the task looks first, and never repeats a POST whose outcome is
-    unknown.
+    Where all is as it should be, a run costs one request. Webhooks of these lists that were registered with a former
+    secret are replaced. Those of other lists, other connections, other Airflows and other programs are left alone. A
+    retry does no harm: the task looks first, and never repeats a POST whose outcome is unknown.
 
     The API server must receive them: ``[dotypos] webhooks = True``.
 

@@ -90,17 +90,16 @@ def test_an_id_that_an_address_can_not_hold_is_refused_with_a_cure(conn_id: str)
         addresses(conn_id=conn_id).of("orders")
 
 
-def test_todays_address_is_ours_and_the_lists_own() -> None:
+def test_todays_address_is_current() -> None:
     known = addresses().read(addresses("https://airflow.example.com:443/team/").of("orders"))
-    assert known == (f"{HERE}{WEBHOOKS_PATH}/dotypos_default/5/orders/***", True, "orders")
+    assert known == (f"{HERE}{WEBHOOKS_PATH}/dotypos_default/5/orders/***", "current", "orders")
 
 
-def test_an_old_one_is_ours_by_its_place_or_by_its_token() -> None:
+def test_with_a_former_token_it_is_outdated_and_below_another_base_url_elsewhere() -> None:
     renewed = addresses().read(addresses(refresh_token="before").of("orders"))
-    assert (renewed.ours, renewed.entity) == (True, None)
+    assert (renewed.state, renewed.entity) == ("outdated", "orders")
     moved = addresses().read(addresses("https://old.example.com").of("orders"))
-    assert (moved.ours, moved.entity) == (True, None)
-    assert moved.shown == f"https://old.example.com{WEBHOOKS_PATH}/dotypos_default/5/orders/***"
+    assert moved == (f"https://old.example.com{WEBHOOKS_PATH}/dotypos_default/5/orders/***", "elsewhere", "orders")
 
 
 @pytest.mark.parametrize(
@@ -113,13 +112,13 @@ def test_an_old_one_is_ours_by_its_place_or_by_its_token() -> None:
 )
 def test_one_like_ours_isnt_ours(other: Addresses) -> None:
     known = addresses().read(other.of("orders"))
-    assert (known.ours, known.entity) == (False, None)
+    assert (known.state, known.entity) == ("other", None)
     assert known.shown.endswith("/orders/***")
 
 
 def test_another_cloud_isnt_ours() -> None:
     address = addresses().of("orders").replace("/5/", "/6/")
-    assert addresses().read(address).ours is False
+    assert addresses().read(address).state == "other"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +133,7 @@ def test_another_cloud_isnt_ours() -> None:
     ],
 )
 def test_of_anothers_address_the_host_alone_is_shown(url: str, shown: str) -> None:
-    assert addresses().read(url) == (shown, False, None)
+    assert addresses().read(url) == (shown, "other", None)
 
 
 @given(st.text(max_size=40), st.booleans())
@@ -143,4 +142,5 @@ def test_any_text_can_be_an_address_and_none_shows_our_token(text: str, after_ou
     url = ours + text if after_ours else text + ours[len(HERE) :]
     known = addresses().read(url)
     assert ours[-64:] not in known.shown
-    assert known.entity is None or url.strip() == ours or text.strip().lower().rstrip("/").startswith("https://")
+    if after_ours:
+        assert known.state == "current" if not text else known.state == "other"

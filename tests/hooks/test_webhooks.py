@@ -36,9 +36,9 @@ def test_registering_listing_and_removing(sandbox: Sandbox, webhooks: Webhooks) 
     ids = webhooks.register("orders, products")
     assert webhooks.register(["orders", "products"]) == ids
     shown = webhooks.list()
-    assert [(each["id"], each["entity"], each["ours"], each["current"]) for each in shown] == [
-        (*ids["orders"], "orders", True, True),
-        (*ids["products"], "products", True, True),
+    assert [(each["id"], each["entity"], each["state"]) for each in shown] == [
+        (*ids["orders"], "orders", "current"),
+        (*ids["products"], "products", "current"),
     ]
     assert json.loads(json.dumps(shown)) == shown  # XCom takes it
     assert webhooks.sync("orders") == {"orders": ids["orders"]}
@@ -67,10 +67,10 @@ def test_a_base_url_of_ones_own_takes_the_place_of_airflows(sandbox: Sandbox, we
     other = "https://hooks.example.com/airflow"
     assert webhooks.address("orders", other).startswith(f"{other}/dotypos-webhooks/")
     webhooks.register("orders", base_url=other)
-    assert [each["current"] for each in webhooks.list(base_url=other)] == [True]
-    assert [(each["ours"], each["current"]) for each in webhooks.list()] == [(True, False)]
+    assert [each["state"] for each in webhooks.list(base_url=other)] == ["current"]
+    assert [each["state"] for each in webhooks.list()] == ["elsewhere"]
     webhooks.sync(["orders"])
-    assert [each["current"] for each in webhooks.list()] == [True]
+    assert [each["state"] for each in webhooks.list()] == ["current"]
 
 
 @pytest.mark.parametrize("which", ["order", ["orders", "branches"], [5], None, " ", ""])
