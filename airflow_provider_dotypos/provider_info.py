@@ -10,6 +10,7 @@ from typing import Any
 
 CONN_TYPE = "dotypos"
 HOOK_NAME = "Dotypos"
+ASSET_SCHEME = "dotypos"
 HOOK_CLASS = "airflow_provider_dotypos.hooks.dotypos.DotyposHook"
 
 #: The standard fields: what is hidden, renamed, and hinted at. `port` must stay visible: the Test button of Airflow
@@ -83,6 +84,14 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         ),
         "schema": {"type": ["string", "null"], "pattern": "^(shows|hides)_null$", "section": "Advanced"},
     },
+    "webhook_secret": {
+        "label": "Webhook Secret",
+        "description": (
+            "Makes the addresses of webhooks secret: 16 characters or more, of your choice. Empty: they are derived "
+            "from Refresh Token, and change with it. After a change, register the webhooks again."
+        ),
+        "schema": {"type": ["string", "null"], "format": "password", "section": "Advanced"},
+    },
     "allow_http": {
         "label": "Allow plain HTTP",
         "description": "Only for a sandbox on another host: lets API base URL start with http://. Off by default.",
@@ -110,7 +119,8 @@ def provider_info() -> dict[str, Any]:
             {
                 "integration-name": integration,
                 "python-modules": [
-                    f"airflow_provider_dotypos.operators.{module}" for module in ("dotypos", "sales_report_check")
+                    f"airflow_provider_dotypos.operators.{module}"
+                    for module in ("dotypos", "sales_report_check", "webhooks")
                 ],
             }
         ],
@@ -129,7 +139,7 @@ def provider_info() -> dict[str, Any]:
         ],
         "asset-uris": [
             {
-                "schemes": ["dotypos"],
+                "schemes": [ASSET_SCHEME],
                 "handler": "airflow_provider_dotypos.assets.sanitize_uri",
                 "factory": "airflow_provider_dotypos.assets.create_asset",
                 "to_openlineage_converter": "airflow_provider_dotypos.assets.convert_asset_to_openlineage",

@@ -27,4 +27,4 @@ def settings_of(conn: Any, cloud_id: int | str | None = None, max_concurrency: i
 
 def secrets_of(conn: Any, settings: Settings) -> list[str]:
     """Return what no log may show of a connection."""
-    return [secret for secret in (settings.refresh_token, conn.password) if secret]
+    return [secret for secret in (settings.refresh_token, settings.webhook_secret, conn.password) if secret]

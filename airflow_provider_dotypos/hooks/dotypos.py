@@ -20,6 +20,7 @@ from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.hooks.connection import secrets_of, settings_of
 from airflow_provider_dotypos.hooks.failures import named_errors
 from airflow_provider_dotypos.hooks.lineage import report_lineage, source_of
+from airflow_provider_dotypos.hooks.webhooks import Webhooks
 from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
@@ -222,6 +223,11 @@ class DotyposHook(BaseHook):
                 entity, window, filter=filter, include=include, settle=settle, division=division, **parents
             )
         return self._each(entity, rows)
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """The webhooks by which the cloud delivers its changes to this Airflow."""
+        return Webhooks(self.dotypos_conn_id, self.get_conn)
 
     def clouds(self) -> list[Row]:
         """Return the clouds that the refresh token may use."""
