@@ -49,6 +49,7 @@ STABLE = (
     "connections/stored.py",
     "connections/audit.py",
     "transfers/lineage.py",
+    "webhooks/history.py",
 )
 PURE = (
     "addresses",
