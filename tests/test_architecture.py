@@ -71,6 +71,9 @@ PURE = (
     "refusals",
     "retry",
     "retry_table",
+    "listing",
+    "matching",
+    "polls",
     "walk",
     "watch",
     "webhooks",
@@ -270,6 +273,7 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
         "transfers.dotypos_to_sql",
         "transfers.dotypos_entities_to_sql",
         "hooks.dotypos",
+        "retry_policies",
     ],
 )
 def test_importing_an_airflow_facing_module_brings_in_nothing_heavy(module: str) -> None:
