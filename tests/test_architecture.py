@@ -49,7 +49,11 @@ STABLE = (
     "connections/stored.py",
     "connections/audit.py",
     "transfers/lineage.py",
+<<<<<<< HEAD
     "triggers/entity_event.py",
+=======
+    "webhooks/history.py",
+>>>>>>> webhook
 )
 PURE = (
     "addresses",
