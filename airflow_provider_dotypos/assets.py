@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
+from airflow_provider_dotypos.provider_info import ASSET_SCHEME
+
 if TYPE_CHECKING:
     from airflow.sdk import Asset
     from openlineage.client.event_v2 import Dataset
-
-SCHEME = "dotypos"
 
 
 def create_asset(*, host: str, cloud_id: int | str, entity: str, extra: dict[str, Any] | None = None) -> Asset:
@@ -26,15 +26,7 @@ def create_asset(*, host: str, cloud_id: int | str, entity: str, extra: dict[str
     """
     from airflow.sdk import Asset
 
-    return Asset(uri=f"{SCHEME}://{host}/{cloud_id}/{entity}", extra=extra or {})
-
-
-def list_uri(base_url: str, cloud_id: int, entity: str) -> str:
-    """Return the URI of a list's asset.
-
-    :param base_url: the API's, as a connection has it.
-    """
-    return f"{SCHEME}://{urlsplit(base_url).netloc}/{cloud_id}/{entity}"
+    return Asset(uri=f"{ASSET_SCHEME}://{host}/{cloud_id}/{entity}", extra=extra or {})
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
@@ -45,7 +37,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     cloud_id, _, entity = uri.path.removeprefix("/").partition("/")
     if not uri.netloc or not cloud_id.isdecimal() or not entity or "/" in entity:
         raise ValueError(
-            f"URI format {SCHEME}:// must name host, cloud and list: {SCHEME}://api.dotykacka.cz/123/orders"
+            f"URI format {ASSET_SCHEME}:// must name host, cloud and list: {ASSET_SCHEME}://api.dotykacka.cz/123/orders"
         )
     return uri._replace(netloc=uri.netloc.lower().removesuffix(":443"))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 CONN_TYPE = "dotypos"
 HOOK_NAME = "Dotypos"
+ASSET_SCHEME = "dotypos"
 HOOK_CLASS = "airflow_provider_dotypos.hooks.dotypos.DotyposHook"
 
 #: The standard fields: what is hidden, renamed, and hinted at. `port` must stay visible: the Test button of Airflow
@@ -129,7 +130,7 @@ def provider_info() -> dict[str, Any]:
         ],
         "asset-uris": [
             {
-                "schemes": ["dotypos"],
+                "schemes": [ASSET_SCHEME],
                 "handler": "airflow_provider_dotypos.assets.sanitize_uri",
                 "factory": "airflow_provider_dotypos.assets.create_asset",
                 "to_openlineage_converter": "airflow_provider_dotypos.assets.convert_asset_to_openlineage",

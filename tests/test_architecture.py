@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "airflow_provider_dotypos"
 #: Rooms, each with the rooms that it may import besides itself and the package's own `__version__`.
 ARROWS = {
     "api": {"provider_info"},
-    "hooks": {"api", "_airflow", "_compat", "assets", "provider_info"},
+    "hooks": {"api", "_airflow", "_compat", "provider_info"},
     "operators": {"sales", "transfers", "hooks", "api", "_airflow", "_compat"},
     "sales": {"transfers", "hooks", "api"},
     "transfers": {"hooks", "api", "_airflow", "_compat"},
@@ -34,7 +34,7 @@ ARROWS = {
     "commands": {"connect", "connections", "sandbox", "transfers", "api", "_airflow", "_compat"},
     "cli": {"commands"},
     "exceptions": {"api", "sales", "transfers"},
-    "assets": {"api"},
+    "assets": {"triggers", "api", "provider_info"},
     "_compat": {"api", "provider_info"},
     "_airflow": {"api"},
     "provider_info": set(),

@@ -1,4 +1,4 @@
-"""Assets of a cloud's lists, as Airflow makes them."""
+"""Assets of a cloud's lists, as Airflow makes them, and their URIs (`api/list_uri.py`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 import pytest
 from airflow.sdk import Asset
 
-from airflow_provider_dotypos.assets import create_asset, list_uri
+from airflow_provider_dotypos.api.list_uri import list_uri
+from airflow_provider_dotypos.assets import create_asset
 from demo import children
 
 ORDERS = "dotypos://api.dotykacka.cz/123/orders"
