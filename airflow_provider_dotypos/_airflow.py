@@ -111,6 +111,13 @@ def base_url() -> str | None:
     return conf.get("api", "base_url", fallback=None) or None
 
 
+def receives_webhooks() -> bool:
+    """Return whether this Airflow's API server receives webhooks: it doesn't unless its configuration says so."""
+    from airflow.configuration import conf
+
+    return conf.getboolean("dotypos", "webhooks", fallback=False)
+
+
 class VariableRegister:
     """A text in an Airflow Variable, which tasks of all workers can reach: the ledger of a request budget.
 

@@ -40,6 +40,22 @@ def _exception(name: str) -> type[Exception]:
     return cast("type[Exception]", exception)
 
 
+def retry_policy() -> type[Any]:
+    """Return the base of retry policies; any class's own where there are none (before 3.3)."""
+    policy: type[Any] = getattr(import_module("airflow.sdk"), "RetryPolicy", object)
+    return policy
+
+
+def has_retry_policies() -> bool:
+    """Return whether tasks have retry policies (Airflow 3.3)."""
+    return retry_policy() is not object
+
+
+def retry_decision() -> Any:
+    """Return what makes a retry policy's decisions (Airflow 3.3)."""
+    return import_module("airflow.sdk").RetryDecision
+
+
 def form_behaviour() -> dict[str, Any]:
     """Return the form's standard fields as Airflow 3.1 asks for them: the same, in another case."""
     return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOUR.items()}

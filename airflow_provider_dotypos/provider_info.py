@@ -84,6 +84,14 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         ),
         "schema": {"type": ["string", "null"], "pattern": "^(shows|hides)_null$", "section": "Advanced"},
     },
+    "webhook_secret": {
+        "label": "Webhook Secret",
+        "description": (
+            "Makes the addresses of webhooks secret: 16 characters or more, of your choice. Empty: they are derived "
+            "from Refresh Token, and change with it. After a change, register the webhooks again."
+        ),
+        "schema": {"type": ["string", "null"], "format": "password", "section": "Advanced"},
+    },
     "allow_http": {
         "label": "Allow plain HTTP",
         "description": "Only for a sandbox on another host: lets API base URL start with http://. Off by default.",
@@ -111,7 +119,8 @@ def provider_info() -> dict[str, Any]:
             {
                 "integration-name": integration,
                 "python-modules": [
-                    f"airflow_provider_dotypos.operators.{module}" for module in ("dotypos", "sales_report_check")
+                    f"airflow_provider_dotypos.operators.{module}"
+                    for module in ("dotypos", "sales_report_check", "webhooks")
                 ],
             }
         ],

@@ -95,8 +95,8 @@ cloud. The sandbox has the page on which you allow access. For a new connection,
   Client ID {sandbox.client_id}   Client Secret {sandbox.client_secret}   API base URL {sandbox.url}
 Admin > Connections has the form and its Test button.
 
-A change can start a DAG: enable example_dotypos_reprice_on_change, and press "Change a price" on the sandbox's page. The
-DAG starts within a minute, when its watcher asks next; with a webhook, which Connect Dotypos registers, in seconds.
+A change can start a DAG: enable example_dotypos_reprice_on_change, and press "Change a price" on the sandbox's page.
+The DAG starts within a minute, when its watcher asks next; with a webhook, which Connect Dotypos registers, in seconds.
 
 DAGs write to {house.shown(house.files)}. Ctrl-C stops everything.
 """,

@@ -51,6 +51,7 @@ STABLE = (
     "transfers/lineage.py",
 )
 PURE = (
+    "addresses",
     "auth",
     "channel",
     "connector",
@@ -263,11 +264,13 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
     [
         "operators.dotypos",
         "operators.sales_report_check",
+        "operators.webhooks",
         "transfers.dotypos_to_object_storage",
         "transfers.dotypos_entities_to_object_storage",
         "transfers.dotypos_to_sql",
         "transfers.dotypos_entities_to_sql",
         "hooks.dotypos",
+        "retry_policies",
     ],
 )
 def test_importing_an_airflow_facing_module_brings_in_nothing_heavy(module: str) -> None:

@@ -49,8 +49,6 @@ def test_its_first_dag_loads_what_has_changed_once_however_often_an_event_comes(
         task.since, task.until = window["since"], window["until"]
         task.execute({})
 
+    loaded = [(row["id"], sandbox.shop.get(cloud_id, "orders", row["id"])["note"]) for row in (first, second)]
     with duckdb.connect(str(database)) as warehouse:
-        assert sorted(warehouse.sql("SELECT id, note FROM orders").fetchall()) == sorted(
-            (row["id"], row["note"])
-            for row in (sandbox.shop.get(cloud_id, "orders", it["id"]) for it in (first, second))
-        )
+        assert sorted(warehouse.sql("SELECT id, note FROM orders").fetchall()) == sorted(loaded)

@@ -115,6 +115,7 @@ def test_the_form_has_every_field_in_order_with_its_texts_limits_and_section(for
         "request_budget",
         "max_concurrency",
         "deleted_filter",
+        "webhook_secret",
         "allow_http",
     ]
 

@@ -20,6 +20,7 @@ from airflow_provider_dotypos.api.window import SETTLE, Window
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.hooks.failures import named_errors
 from airflow_provider_dotypos.hooks.lineage import report_lineage, source_of
+from airflow_provider_dotypos.hooks.webhooks import Webhooks
 from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
@@ -223,6 +224,11 @@ class DotyposHook(BaseHook):
             )
         return self._each(entity, rows)
 
+    @property
+    def webhooks(self) -> Webhooks:
+        """The webhooks by which the cloud delivers its changes to this Airflow."""
+        return Webhooks(self.dotypos_conn_id, self.get_conn)
+
     def clouds(self) -> list[Row]:
         """Return the clouds that the refresh token may use."""
         with self._errors():
@@ -269,7 +275,7 @@ class DotyposHook(BaseHook):
             cloud_id=self.cloud_id,
             max_concurrency=self.max_concurrency,
         )
-        for secret in (settings.refresh_token, conn.password):
+        for secret in (settings.refresh_token, settings.webhook_secret, conn.password):
             if secret:
                 _airflow.mask_secret(secret)
         if settings.notice:

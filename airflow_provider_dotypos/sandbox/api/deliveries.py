@@ -182,7 +182,7 @@ class Deliveries:
             started, status, error = time.monotonic(), 0, None
             try:
                 status = await _answer(webhook, records, self.timeout, slowly if fault == "slow" else 0.0)
-            except (httpx.HTTPError, asyncio.TimeoutError) as failure:
+            except Exception as failure:  # no network, no answer, or an address that is none
                 error = type(failure).__name__
             self._note(webhook, records, fault, status, error, time.monotonic() - started)
             if 200 <= status < 300:
@@ -232,12 +232,12 @@ def _trusted() -> ssl.SSLContext:
 
 
 def _is_here(url: str) -> bool:
-    """Return whether an address is on this machine."""
-    host = urlsplit(url).hostname or ""
+    """Return whether an address is on this machine. Names aren't looked up."""
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or no address at all
+        return False
 
 
 class _Worker:

@@ -214,6 +214,17 @@ def test_nothing_leaves_the_machine_unless_allowed(sandbox: Sandbox, cloud: int)
     assert {d.error for d in sandbox.deliveries.log} <= {"ConnectError", "ConnectTimeout", "TimeoutError"}
 
 
+def test_an_address_that_is_none_is_noted_each_time(sandbox: Sandbox, cloud: int) -> None:
+    sandbox.shop.insert(cloud, "webhooks", {"payloadEntity": "CUSTOMER", "url": "http://[::1/x"})
+    sandbox.shop.insert(cloud, "webhooks", {"payloadEntity": "CUSTOMER", "url": "http://127.0.0.1:99999/x"})
+    for name in ("Eva", "Jan"):
+        sandbox.shop.insert(cloud, "customers", {"firstName": name})
+        assert sandbox.deliveries.settle(PATIENCE)
+    log = list(sandbox.deliveries.log)
+    assert len(log) == 4
+    assert all(d.error for d in log)
+
+
 def test_closing_the_sandbox_ends_all(receiver: Receiver) -> None:
     receiver.gate.clear()
     before = delivering()
