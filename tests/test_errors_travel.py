@@ -154,7 +154,7 @@ def test_giving_up_leaves_the_error_that_others_hold_as_it_was() -> None:
     said = set()
     for _ in range(3):
         with pytest.raises(errors.DotyposServerError) as caught:
-            Played(fail).run(client._flow("GET", "/clouds", None, None, None, Answer.json))
+            Played(fail).run(client.flow("GET", "/clouds", decode=Answer.json))
         said.add(str(caught.value))
         assert caught.value is not failure
         assert (caught.value.tries, caught.value.waited) == (1, pytest.approx(0, abs=1))

@@ -49,18 +49,19 @@ class AsyncDotyposClient(Exchange):
         decode: Callable[[Answer], T],
     ) -> T:
         """Make one authorized call and return what `decode` makes of the answer (see ``DotyposClient.call``)."""
-        return await self._run(self._flow(method, path, params, json, headers, decode))
+        return await self.run(self.flow(method, path, params=params, json=json, headers=headers, decode=decode))
 
     async def give_back(self) -> None:
         """Give back what was claimed of the request budget and not used (see ``DotyposClient.give_back``)."""
-        await self._run(self._give_back())
+        await self.run(self._give_back())
 
     async def aclose(self) -> None:
         """Close idle connections."""
         if self._open:
             await self._idle.aclose()
 
-    async def _run(self, flow: Flow[T]) -> T:
+    async def run(self, flow: Flow[T]) -> T:
+        """Perform a flow, such as that of several calls, and return its result."""
         with closing(flow):
             try:
                 step = next(flow)
@@ -82,7 +83,7 @@ class AsyncDotyposClient(Exchange):
         if isinstance(step, Perform):
             return await asyncio.to_thread(step.function)
         async with _lock(step.owner):
-            return await self._run(step.flow)
+            return await self.run(step.flow)
 
     async def _send(self, request: Request) -> Answer:
         """Send a request once and return its answer (see ``Transport.send``)."""

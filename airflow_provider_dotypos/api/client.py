@@ -48,14 +48,14 @@ class DotyposClient(Exchange):
         :raises DotyposError: if the call fails in another way that ``errors`` names; the last error says how often it
             was tried.
         """
-        return self._run(self._flow(method, path, params, json, headers, decode))
+        return self.run(self.flow(method, path, params=params, json=json, headers=headers, decode=decode))
 
     def sign_in(self) -> None:
         """Sign in, if there is no valid token for the settings' cloud. The next call doesn't need to, then.
 
         :raises DotyposError: if that fails.
         """
-        self._run(self._sign_in_ahead())
+        self.run(self.sign_in_flow())
 
     def sleep(self, seconds: float) -> None:
         """Wait.
@@ -85,13 +85,14 @@ class DotyposClient(Exchange):
 
     def give_back(self) -> None:
         """Give back what was claimed of the request budget and not used. Call it when no call is under way."""
-        self._run(self._give_back())
+        self.run(self._give_back())
 
     def close(self) -> None:
         """Close idle connections. Other clients with the same credentials share them, and open new ones at need."""
         self._transport.close()
 
-    def _run(self, flow: Flow[T]) -> T:
+    def run(self, flow: Flow[T]) -> T:
+        """Perform a flow, such as that of several calls, and return its result."""
         with closing(flow):
             try:
                 step = next(flow)
@@ -114,4 +115,4 @@ class DotyposClient(Exchange):
         if isinstance(step, Perform):
             return step.function()
         with step.owner.lock:
-            return self._run(step.flow)
+            return self.run(step.flow)

@@ -106,16 +106,17 @@ class Exchange:
         """Note that an answer has shown that the settings' cloud exists."""
         self._channel.note_cloud(self.settings.require_cloud_id())
 
-    def _flow(
+    def flow(
         self,
         method: str,
         path: str,
-        params: Mapping[str, object] | None,
-        json: object,
-        headers: Mapping[str, str] | None,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
         decode: Callable[[Answer], T],
     ) -> Flow[T]:
-        """Return the flow of one call.
+        """Return the flow of one call (see ``DotyposClient.call``).
 
         :raises DotyposInputError: if the path, the method, the body or a header can't be sent.
         """
@@ -136,7 +137,7 @@ class Exchange:
         for spending in self._channel.spendings(self._ledger):
             yield from spending.give_back()
 
-    def _sign_in_ahead(self) -> Flow[None]:
+    def sign_in_flow(self) -> Flow[None]:
         """Return the flow that signs in for the settings' cloud, if there is no valid token yet."""
         cloud_id = self.settings.cloud_id
         return _SignIn(self, auth.sign_in_request(self.settings, cloud_id), cloud_id, lambda answer: None).flow()

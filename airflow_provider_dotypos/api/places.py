@@ -9,8 +9,10 @@ from typing import Any
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import Entity, find_entity
 from airflow_provider_dotypos.api.errors import DotyposNotFoundError, DotyposResponseError
+from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.retry_table import OTHER_CLOUD
+from airflow_provider_dotypos.api.steps import Flow
 
 
 class Places:
@@ -44,14 +46,19 @@ class Places:
         :raises DotyposConfigurationError: if no cloud is named.
         :raises DotyposNotFoundError: if there is no such cloud.
         """
-        cloud_id = self._client.settings.require_cloud_id()
-        try:
-            row = self._client.call("GET", f"/clouds/{cloud_id}", decode=functools.partial(_cloud_row, cloud_id))
-        except DotyposNotFoundError as error:
-            origin = self._client.settings.origin_of(cloud_id)
-            raise DotyposNotFoundError(error.refusal, f"There is no cloud {cloud_id}: check {origin}.") from None
-        self._client.note_cloud()
-        return row
+        return self._client.run(ask_cloud(self._client))
+
+
+def ask_cloud(exchange: Exchange) -> Flow[dict[str, Any]]:
+    """Return the flow that reads the cloud's row, see `Places.check_cloud`."""
+    cloud_id = exchange.settings.require_cloud_id()
+    try:
+        row = yield from exchange.flow("GET", f"/clouds/{cloud_id}", decode=functools.partial(_cloud_row, cloud_id))
+    except DotyposNotFoundError as error:
+        origin = exchange.settings.origin_of(cloud_id)
+        raise DotyposNotFoundError(error.refusal, f"There is no cloud {cloud_id}: check {origin}.") from None
+    exchange.note_cloud()
+    return row
 
 
 def row_of(answer: Answer) -> dict[str, Any]:

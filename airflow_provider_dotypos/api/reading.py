@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,15 +15,15 @@ from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import CLOUDS, Entity, find_entity, find_list, id_text
 from airflow_provider_dotypos.api.errors import (
     DotyposInputError,
-    DotyposNotFoundError,
     DotyposValidationError,
     DotyposWalkError,
 )
-from airflow_provider_dotypos.api.headers import EMPTY_LISTS
+from airflow_provider_dotypos.api.listing import ask_page, query_params
 from airflow_provider_dotypos.api.markers import LIVE_AND_DELETED, Division
-from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, decode_row, read_page
+from airflow_provider_dotypos.api.page import EMPTY, Page, decode_row
 from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.places import Places, row_of
+from airflow_provider_dotypos.api.polls import Polls
 from airflow_provider_dotypos.api.query import (
     MAX_LIMIT,
     Filter,
@@ -36,6 +36,7 @@ from airflow_provider_dotypos.api.query import (
 from airflow_provider_dotypos.api.settling import Settling
 from airflow_provider_dotypos.api.streams import Piece, Stream, streams
 from airflow_provider_dotypos.api.walk import RUN_AGAIN, Batch, Query, walk
+from airflow_provider_dotypos.api.watch import Snapshot, State
 
 Row = dict[str, Any]
 
@@ -51,6 +52,7 @@ class Reader:
         self._counting = threading.Lock()
         self._settling = Settling(client)
         self._places = Places(client)
+        self._polls = Polls(client)
         self.requests = 0
 
     @property
@@ -242,6 +244,25 @@ class Reader:
         params = {"limit": "1", "page": "1", "filter": filter_text((LIVE_AND_DELETED, ("id", "eq", id)))}
         return self._page(entity.url_path(), params).deleted
 
+    def poll(
+        self,
+        entity: Entity,
+        states: Iterable[State],
+        *,
+        deleted: bool = True,
+        conditions: tuple[Triple, ...] = (),
+    ) -> Snapshot:
+        """Return what has changed in a list since the oldest of some watchers' states (see ``Polls.poll``)."""
+        return self._client.run(self._polls.poll(entity, states, deleted=deleted, conditions=conditions))
+
+    def poll_cost(self, entity: Entity, *, deleted: bool = True) -> float:
+        """Return how many requests a poll takes on average (see ``Polls.cost``)."""
+        return self._polls.cost(entity, deleted=deleted)
+
+    def now(self) -> int:
+        """Return the time (epoch ms) by the earlier of both clocks. The server's is known by then."""
+        return self._client.run(self._polls.now())
+
     def tail(self, until: int, settle: float = windows.SETTLE) -> windows.Window | None:
         """Return the window from `until` up to the latest second that has settled; ``None`` if that isn't later."""
         settled = self.settled(settle)
@@ -328,38 +349,14 @@ class Reader:
                 return page
 
     def _answer(self, entity: Entity, query: Query, path: str, include: str | None, stream: Stream) -> Page:
-        params: dict[str, str | None] = {}
-        if entity.paged:
-            params = {"limit": str(MAX_LIMIT), "page": str(query.page), "include": include}
-            params["filter"] = filter_text(query.conditions) or None
-            params["sort"] = ",".join(query.sort) or None
-        return self._page(path, params, stream.cursor, stream.earlier)
+        return self._page(path, query_params(entity, query, include), stream.cursor, stream.earlier)
 
     def _page(
         self, path: str, params: Mapping[str, str | None], cursor: str | None = None, earlier: tuple[str, ...] = ()
     ) -> Page:
         with self._counting:
             self.requests += 1
-        try:
-            page = self._client.call(
-                "GET",
-                path,
-                params=params,
-                headers=EMPTY_LISTS,
-                decode=lambda answer: check_page(
-                    read_page(answer.body, cursor, earlier),
-                    int(params.get("limit") or MAX_LIMIT),
-                    int(params.get("page") or 1),
-                ),
-            )
-        except DotyposNotFoundError as error:
-            # An empty list is a 404 with an empty body, also past the last page. With a body, the path is wrong.
-            if error.refusal.empty:
-                return EMPTY
-            raise
-        if not path.startswith("/"):
-            self._client.note_cloud()
-        return page
+        return self._client.run(ask_page(self._client, path, params, cursor, earlier))
 
     def _parents(
         self, entity: Entity, parent: str | None, window: windows.Window, division: Division

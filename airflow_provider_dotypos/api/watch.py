@@ -1,41 +1,115 @@
-"""What has changed in a list since it was last looked at. Pure: yields queries, receives pages.
+"""What has changed in a list since a watcher last looked: its state, and a pure step from one poll to the next.
+
+**The promise.** Each change of a row comes in an event, and comes again, under the same key, only if a state was lost:
+a watcher that is killed after its event, and before its state is kept, goes on from the earlier state.
+
+*Assumed* [A]: a change moves the row's cursor to the server's time, and shows in lists at most `overlap` seconds later.
+A row that changes once more before it was shown is shown as it is then, with its later cursor: that change stands for
+both.
+
+**Why no change is lost.** A stream of a state has `reached` r: each change with a cursor before r is in an event.
+
+1. A poll's request leaves at t, and asks for all rows from a cursor at or before r on. Its answer, or the loss-free
+   walk behind it, is whole. So every row with a cursor from r on that showed at t is in it. Each of them that isn't in
+   `seen` is fresh, and goes into the event.
+2. A row that didn't show at t shows within `overlap` of its cursor. So its cursor lies after t - overlap.
+3. So the next r is t - overlap, or r if that is later, whatever the time between two polls. Rows from there on will be
+   shown again, so their digests are in `seen`. Of more than `MOST_SEEN` the earliest are forgotten, and come again.
+4. t is taken from the earlier of our clock and the server's, before the request. An earlier t only asks for more.
+   Answers may show times cut to the second, while filters are exact. So r is a whole second, which no cut crosses.
+5. A snapshot may also be of no use to a state: its stream wasn't asked for, or only from a later cursor on than r, or
+   the answer was an empty 404, which a gateway in trouble gives as well. Then r stays, and the next poll shows the
+   rows.
+6. A stream that the state doesn't know begins at `since`. That is no later than any r. And it lies `overlap` before the
+   time at which what the list lies below was last listed, if it is: a warehouse that was made since is asked for from
+   before its beginning on. The same holds where the streams are cut differently, because a watcher of deleted rows has
+   joined: the new stream begins where all of the former ones have been read.
+
+**What makes a row fresh** is its mark: a digest of its id and cursor. Where answers show whole seconds, two changes of
+a second have the same cursor. So a cursor that is a whole second is told apart by the row's contents, too. Two changes
+of a row in one millisecond count as one.
+
+A row that changes so that a filter doesn't hold any more isn't fresh: watchers see the rows for which it holds.
 
 https://docs.api.dotypos.com/api-reference/general/filter
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, Literal
 
-from airflow_provider_dotypos.api.entities import Entity
-from airflow_provider_dotypos.api.page import Page
-from airflow_provider_dotypos.api.passes import Wait
-from airflow_provider_dotypos.api.query import Filter, Triple
-from airflow_provider_dotypos.api.walk import Query
+import msgspec
+
+from airflow_provider_dotypos.api.entities import Entity, entities, find_list
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.matching import Matcher, matcher
+from airflow_provider_dotypos.api.page import SECOND, decode_row
+from airflow_provider_dotypos.api.query import Filter, Triple, window_conditions
+from airflow_provider_dotypos.api.window import iso
 
 #: Most ids that an event names.
 MOST_IDS = 100
 
+#: Most digests of rows that a state holds. They are 16 KB of text.
+MOST_SEEN = 2000
+
+#: Most characters of a state. A value in Airflow's state store has at most 64 KB.
+LONGEST_STATE = 32 * 1024
+
 #: Seconds for which a change may show late.
 OVERLAP = 60.0
 
+#: Characters of a digest.
+_DIGEST = 8
 
-class ShownRow(NamedTuple):
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ShownRow:
     """A row as a poll shows it.
 
     :param cursor: in epoch milliseconds.
-    :param row: its bytes, as they came.
+    :param deleted: its soft-delete marker; ``None`` if it has none.
+    :param raw: its bytes, as they came.
+    :param parent: the id of what the list lies below, if anything.
     """
 
     id: str
     cursor: int
     deleted: bool | None
-    row: Any
+    raw: msgspec.Raw
+    parent: str | None = None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What tells it apart from the other rows of its entity."""
+        return self.parent or "", self.id
+
+    @cached_property
+    def values(self) -> Mapping[str, Any]:
+        """Its fields, as the API gives them."""
+        return decode_row(self.raw)
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of its id and cursor."""
+        return digest("/".join(filter(None, self.place)), self.cursor)
+
+    @cached_property
+    def mark(self) -> str:
+        """What differs after every change of the row: the digest, with the contents if the cursor may be cut."""
+        return self.digest if self.cursor % SECOND else _hash(f"{self.digest}|".encode() + bytes(self.raw))
 
 
-class StreamRows(NamedTuple):
+@dataclass(frozen=True)
+class StreamRows:
     """What a poll has shown of one stream.
 
     :param since: it was asked for cursors from here on (epoch ms).
@@ -51,9 +125,20 @@ class StreamRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one poll of a list has shown, by the names of its streams. Not every poll asks for every stream."""
+    """What one poll of a list has shown, by the names of its streams. Not every poll asks for every stream.
+
+    :param known: the names of all streams of the list.
+    :param known_at: when these were looked up (epoch ms).
+    """
 
     streams: Mapping[str, StreamRows]
+    known: Collection[str]
+    known_at: int
+
+    @property
+    def size(self) -> int:
+        """How many rows it shows."""
+        return sum(len(stream.rows) for stream in self.streams.values())
 
 
 @dataclass(frozen=True)
@@ -72,44 +157,96 @@ class Watch:
     def of(cls, entity: str, filter: Filter = None, *, deleted: bool = True) -> Watch:
         """Return the watch that a user asks for.
 
-        :raises DotyposInputError: if the list can't be watched (it has no cursor), or the filter can't be evaluated.
+        :param filter: the API's grammar as text, or triples.
+        :param deleted: whether deleted rows count. A filter that names ``deleted`` decides it.
+        :raises DotyposInputError: if the list can't be watched, as it has no cursor, or if the filter asks what the
+            API doesn't allow, or what can't be evaluated on rows for certain.
         """
-        raise NotImplementedError
+        if not isinstance(deleted, bool):
+            raise DotyposInputError(f"deleted must be True or False, not {type(deleted).__name__} {deleted!r}")
+        listed = find_list(entity)
+        if not listed.cursors:
+            watchable = ", ".join(other.name for other in entities().values() if other.cursors)
+            raise DotyposInputError(
+                f"{entity} can't be watched: its rows don't say when they changed. Lists that can: {watchable}"
+            )
+        watch = cls(listed, window_conditions(listed, filter), deleted)
+        for name, matches in watch._matchers:
+            if name == "deleted":
+                return cls(listed, watch.conditions, matches(True))
+        return watch
+
+    def wants(self, row: ShownRow) -> bool:
+        """Return whether a row counts."""
+        if row.deleted and not self.deleted:
+            return False
+        return all(matches(row.values.get(name)) for name, matches in self._matchers)
+
+    @cached_property
+    def _matchers(self) -> Sequence[tuple[str, Matcher]]:
+        return [(condition[0], matcher(self.entity, condition)) for condition in self.conditions]
 
 
 @dataclass(frozen=True)
 class State:
     """How far a watcher has got.
 
-    :param reached: by streams, in epoch milliseconds: what lies before has been looked at.
-    :param since: where streams begin that aren't in `reached`.
-    :param seen: digests of (id, cursor) of rows from `reached` on.
+    :param since: where streams begin that aren't in `reached` (epoch ms).
+    :param reached: by streams, in epoch milliseconds: what lies before has been looked at. None lies before `since`.
+    :param seen: by streams, the marks of rows from `reached` on that have been looked at.
     """
 
     since: int
-    reached: Mapping[str, int]
-    seen: frozenset[str]
+    reached: Mapping[str, int] = field(default_factory=dict)
+    seen: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, since: int) -> State:
-        """Return the state of a watcher that has seen nothing since a time."""
-        raise NotImplementedError
+        """Return the state of a watcher that has seen nothing since a time (epoch ms)."""
+        return cls(_second(since))
+
+    def start(self, stream: str) -> int:
+        """Return the cursor from which on a stream must be asked for."""
+        return self.reached.get(stream, self.since)
 
     def encode(self) -> str:
-        """Return the state as text of at most 32 KB."""
-        raise NotImplementedError
+        """Return the state as text of at most 32 KB.
+
+        Where the streams are too many for that, all begin at `since` again: changes come again, and none is lost.
+        """
+        seen = {stream: "".join(sorted(marks)) for stream, marks in self.seen.items() if marks}
+        fields = {"version": _VERSION, "since": self.since, "reached": dict(self.reached), "seen": seen}
+        text = json.dumps(fields, separators=(",", ":"))
+        return text if len(text) <= LONGEST_STATE else State(self.since).encode()
 
     @classmethod
     def decode(cls, text: object) -> State | None:
         """Return the state that a text holds; ``None`` if it holds none, or one of another version."""
-        raise NotImplementedError
+        try:
+            stored = _decoder.decode(text)  # type: ignore[arg-type]
+        except (msgspec.MsgspecError, UnicodeError, TypeError):
+            return None
+        marks = {stream: _parted(joined) for stream, joined in stored.seen.items()}
+        if stored.version != _VERSION or any(reached < stored.since for reached in stored.reached.values()):
+            return None
+        return cls(stored.since, stored.reached, marks)
+
+
+class _StoredState(msgspec.Struct):
+    version: int
+    since: int
+    reached: dict[str, int]
+    seen: dict[str, str]
+
+
+_decoder = msgspec.json.Decoder(_StoredState)
 
 
 @dataclass(frozen=True)
 class Change:
     """Fresh rows, as an event names them: no personal data.
 
-    :param since: with `until` the window ``[since, until)`` (epoch ms) that holds the rows' cursors.
+    :param since: with `until` the window ``[since, until)`` (epoch ms, whole seconds) that holds the rows' cursors.
     :param count: how many rows; ``None`` if unknown.
     :param ids: at most `MOST_IDS`; ``None`` if there are more, or if they are unknown.
     :param newest: the latest cursor, ``None`` if unknown.
@@ -123,49 +260,90 @@ class Change:
     newest: int | None
     key: str
 
+    @classmethod
+    def of(cls, rows: Collection[ShownRow]) -> Change:
+        """Return the change that consists of some rows."""
+        ordered = sorted(rows, key=lambda row: (row.cursor, row.place))
+        first, last = ordered[0].cursor, ordered[-1].cursor
+        ids = tuple(dict.fromkeys(row.id for row in ordered))
+        return cls(
+            since=_second(first),
+            until=_second(last) + SECOND,
+            count=len({row.place for row in ordered}),
+            ids=ids if len(ids) <= MOST_IDS else None,
+            newest=last,
+            key=key_of(row.mark for row in ordered),
+        )
+
     def payload(self, cloud_id: int, entity: str, source: Literal["poll", "webhook"] = "poll") -> dict[str, Any]:
         """Return what an asset event, a sensor's XCom or a trigger's event holds: times as ISO texts, no row."""
-        raise NotImplementedError
+        return {
+            "version": _VERSION,
+            "cloud_id": cloud_id,
+            "entity": entity,
+            "key": self.key,
+            "since": iso(self.since),
+            "until": iso(self.until),
+            "count": self.count,
+            "ids": None if self.ids is None else list(self.ids),
+            "newest": None if self.newest is None else iso(self.newest),
+            "source": source,
+        }
 
 
-Poll: TypeAlias = Generator["PollQuery | Wait", "Page | None", Snapshot]
-
-
-class PollQuery(NamedTuple):
-    """A query of a poll, and the parent that its list lies below."""
-
-    query: Query
-    parent: str | None = None
-
-
-def poll(
-    entity: Entity,
-    reached: Mapping[str, int],
-    since: int,
-    now: int,
-    *,
-    streams: Sequence[str],
-    parents: Sequence[str] = (),
-    conditions: tuple[Triple, ...] = (),
-) -> Poll:
-    """Ask for what has changed: one request a stream, and the loss-free walk of those with more than a page.
-
-    :param reached: from where to ask, by streams; the rest from `since`.
-    :param streams: names of the streams to ask for, see `streams_of`.
-    :param parents: ids of what the list lies below, if anything.
-    :param conditions: sent to the server, where a poll is for one watcher alone.
-    """
-    raise NotImplementedError
-
-
-def step(state: State, snapshot: Snapshot, watch: Watch, overlap: float = OVERLAP) -> tuple[State, Change | None]:
+def step(
+    state: State, snapshot: Snapshot, watch: Watch, overlap: float = OVERLAP, reported: Collection[str] = frozenset()
+) -> tuple[State, Change | None]:
     """Return the next state of a watcher, and what is fresh for it.
 
     :param overlap: seconds for which a change may show late.
+    :param reported: digests of rows that a webhook has reported. They aren't fresh, and count as seen from then on.
     """
-    raise NotImplementedError
+    reached = {stream: state.start(stream) for stream in snapshot.known}
+    seen = {stream: set(state.seen.get(stream, ())) for stream in snapshot.known}
+    marks = frozenset[str]().union(*state.seen.values())
+    fresh: list[ShownRow] = []
+    recent: list[tuple[int, str, str]] = []  # cursor, mark, stream
+    for stream, shown in snapshot.streams.items():
+        start = reached[stream]
+        if shown.since > start:  # asked for by others, who have got further
+            continue
+        rows = [row for row in shown.rows if row.cursor >= start and watch.wants(row)]
+        fresh += [row for row in rows if row.mark not in marks and row.digest not in reported]
+        reached[stream] = _advanced(start, shown.now, overlap)
+        seen[stream] = set()
+        recent += [(row.cursor, row.mark, stream) for row in rows if row.cursor >= reached[stream]]
+    room = max(0, MOST_SEEN - sum(map(len, seen.values())))
+    for _, mark, stream in sorted(recent, reverse=True)[:room]:
+        seen[stream].add(mark)
+    since = min([_advanced(state.since, snapshot.known_at, overlap), *reached.values()])
+    next_state = State(since, reached, {stream: frozenset(known) for stream, known in seen.items()})
+    return next_state, Change.of(fresh) if fresh else None
 
 
 def digest(id: str, cursor: int) -> str:
-    """Return what `State.seen` keeps of a row; webhooks compute the same."""
-    raise NotImplementedError
+    """Return what stands for a row's id and cursor (epoch ms), in 8 characters; webhooks compute the same."""
+    return _hash(f"{id}|{cursor}".encode())
+
+
+def key_of(digests: Iterable[str]) -> str:
+    """Return the key of an event of rows: 16 hex digits."""
+    return blake2b("".join(sorted(digests)).encode(), digest_size=8).hexdigest()
+
+
+def _hash(data: bytes) -> str:
+    return urlsafe_b64encode(blake2b(data, digest_size=6).digest()).decode()
+
+
+def _advanced(moment: int, now: int, overlap: float) -> int:
+    """Return where to ask from after a request at `now`. A moment in the future was taken from a wrong clock."""
+    settled = _second(now - round(overlap * 1000))
+    return moment if settled <= moment <= now else settled
+
+
+def _second(moment: int) -> int:
+    return moment - moment % SECOND
+
+
+def _parted(joined: str) -> frozenset[str]:
+    return frozenset(joined[start : start + _DIGEST] for start in range(0, len(joined), _DIGEST))

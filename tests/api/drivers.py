@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from airflow_provider_dotypos.api.aclient import AsyncDotyposClient
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.steps import Flow
 from airflow_provider_dotypos.api.window import Clocks
 
 T = TypeVar("T")
@@ -28,11 +29,17 @@ class OnLoop:
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
     def call(self, *arguments: Any, **named: Any) -> Any:
-        return self.run(self.client.call(*arguments, **named))
+        return self.wait_for(self.client.call(*arguments, **named))
+
+    def flow(self, *arguments: Any, **named: Any) -> Flow[Any]:
+        return self.client.flow(*arguments, **named)
+
+    def run(self, flow: Flow[T]) -> T:
+        return self.wait_for(self.client.run(flow))
 
     def now(self) -> datetime:
         return self.client.now()
@@ -48,7 +55,7 @@ class OnLoop:
         self.client.note_cloud()
 
     def sign_in(self) -> None:
-        self.run(self.client._run(self.client._sign_in_ahead()))
+        self.run(self.client.sign_in_flow())
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -61,7 +68,7 @@ class OnLoop:
         self.loop.call_soon_threadsafe(cancel_all)
 
     def close(self) -> None:
-        self.run(self.client.aclose())
+        self.wait_for(self.client.aclose())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()

@@ -53,7 +53,7 @@ class Played:
     :ivar statuses: of the answers.
     """
 
-    run = _run = DotyposClient._run
+    run = DotyposClient.run
 
     def __init__(self, reply: Callable[[Request], Answer]) -> None:
         self._reply = reply

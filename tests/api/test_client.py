@@ -451,7 +451,7 @@ class TestSafety:
                 for host in (sandbox.url, "http://127.0.0.1:1")
             )
             get(met)
-            met.close() if isinstance(met, DotyposClient) else met.run(met.client.aclose())
+            met.close() if isinstance(met, DotyposClient) else met.wait_for(met.client.aclose())
         tries = {}
         for client in (met, stranger):
             with pytest.raises(errors.DotyposConnectionError) as caught:

@@ -43,7 +43,7 @@ def new_exchange(cloud_id: int = 1, refresh_token: str = "r" * 32, **settings: A
 
 
 def get(exchange: Exchange, path: str = "branches") -> Flow[object]:
-    return exchange._flow("GET", path, None, None, None, Answer.json)
+    return exchange.flow("GET", path, decode=Answer.json)
 
 
 def signed_in(exchange: Exchange) -> None:

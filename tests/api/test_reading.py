@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api import reading
+from airflow_provider_dotypos.api import listing
 from airflow_provider_dotypos.api.entities import cloud_lists, find_entity
 from airflow_provider_dotypos.api.markers import Division
 from airflow_provider_dotypos.api.page import Page, read_page
@@ -229,7 +229,7 @@ class TestAnswersThatLackRows:
                 return whole
             return replace(whole, rows=whole.rows[:40], ids=whole.ids[:40], rows_on_page=40)
 
-        monkeypatch.setattr(reading, "read_page", read)
+        monkeypatch.setattr(listing, "read_page", read)
         assert len({row["id"] for row in reader.rows(name, sort="versionDate")}) == 250
         assert self.lists(sandbox, name) == 4
 

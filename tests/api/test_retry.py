@@ -153,7 +153,7 @@ def test_a_server_that_never_answered_is_tried_for_half_a_minute(monkeypatch: py
 
     def call(server: str, secret: str, **options: Patience) -> Flow[object]:
         settings = Settings(f"https://{server}.example", secret * 32)
-        return Exchange(settings, **options)._flow("GET", "/clouds", None, None, None, Answer.json)
+        return Exchange(settings, **options).flow("GET", "/clouds", decode=Answer.json)
 
     assert (patience(refused), patience(broken)) == (30, 120)
     assert patience(refused, patience=Patience(faults=5)) == 5

@@ -31,7 +31,7 @@ from unittest.mock import patch
 import msgspec
 
 from airflow_provider_dotypos import _airflow, _compat
-from airflow_provider_dotypos.api import blocks, channel, errors, gate, ledger, reading, retry, spending
+from airflow_provider_dotypos.api import blocks, channel, errors, gate, ledger, listing, retry, spending
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.page import Page, read_page
@@ -219,7 +219,7 @@ class Task:
         shelf = Shelf()
         with (
             jumping(self._clock),
-            patch.object(reading, "read_page", self._read_page),
+            patch.object(listing, "read_page", self._read_page),
             patch.dict(os.environ, AIRFLOW_CONN_DOTYPOS_DEFAULT=json.dumps(connection)),
             patch.object(_airflow, "budget_ledger", lambda: lambda digest: shelf),
         ):

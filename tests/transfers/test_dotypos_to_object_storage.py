@@ -168,10 +168,10 @@ class TestParts:
     ) -> None:
         import msgspec
 
-        from airflow_provider_dotypos.api import reading
+        from airflow_provider_dotypos.api import listing
         from airflow_provider_dotypos.api.page import read_page
 
-        monkeypatch.setattr(reading, "read_page", lambda body, *fields: read_page(msgspec.json.format(body), *fields))
+        monkeypatch.setattr(listing, "read_page", lambda body, *fields: read_page(msgspec.json.format(body), *fields))
         assert sorted(ids_in(extract())) == sorted(orders)
 
 

@@ -23,7 +23,7 @@ from airflow.sdk import ObjectStoragePath
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.api import reading
+from airflow_provider_dotypos.api import listing
 from airflow_provider_dotypos.api.page import Page, read_page
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece, Stream
@@ -105,7 +105,7 @@ def test_few_requests_are_wasted_on_an_uneven_day(
         answers.append(page.ids)
         return page
 
-    monkeypatch.setattr(reading, "read_page", read)
+    monkeypatch.setattr(listing, "read_page", read)
 
     result = extract(concurrency=16)
 

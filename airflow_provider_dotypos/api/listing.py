@@ -1,0 +1,62 @@
+"""One list call: what is sent for a query, and the page that its answer is. A flow, which both clients perform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airflow_provider_dotypos.api.entities import Entity
+from airflow_provider_dotypos.api.errors import DotyposNotFoundError
+from airflow_provider_dotypos.api.exchange import Exchange
+from airflow_provider_dotypos.api.headers import EMPTY_LISTS
+from airflow_provider_dotypos.api.page import EMPTY, Page, check_page, read_page
+from airflow_provider_dotypos.api.query import MAX_LIMIT, filter_text
+from airflow_provider_dotypos.api.steps import Flow
+from airflow_provider_dotypos.api.walk import Query
+
+
+def query_params(entity: Entity, query: Query, include: str | None = None) -> dict[str, str | None]:
+    """Return the query parameters that ask a walk's query.
+
+    :param include: the child lists to nest, separated by commas.
+    """
+    if not entity.paged:
+        return {}
+    return {
+        "limit": str(MAX_LIMIT),
+        "page": str(query.page),
+        "include": include,
+        "filter": filter_text(query.conditions) or None,
+        "sort": ",".join(query.sort) or None,
+    }
+
+
+def ask_page(
+    exchange: Exchange,
+    path: str,
+    params: Mapping[str, str | None],
+    cursor: str | None = None,
+    earlier: tuple[str, ...] = (),
+) -> Flow[Page]:
+    """Return the flow that asks for a page of a list.
+
+    :param path: the list's path, from `Entity.url_path`.
+    :param cursor: the field whose values become ``Page.cursors``.
+    :param earlier: fields whose values become ``Page.earlier``.
+    """
+    size, number = int(params.get("limit") or MAX_LIMIT), int(params.get("page") or 1)
+    try:
+        page = yield from exchange.flow(
+            "GET",
+            path,
+            params=params,
+            headers=EMPTY_LISTS,
+            decode=lambda answer: check_page(read_page(answer.body, cursor, earlier), size, number),
+        )
+    except DotyposNotFoundError as error:
+        # An empty list is a 404 with an empty body, also past the last page. With a body, the path is wrong.
+        if error.refusal.empty:
+            return EMPTY
+        raise
+    if not path.startswith("/"):
+        exchange.note_cloud()
+    return page
