@@ -1,4 +1,4 @@
-"""The guide *Start a DAG when something changes*: its first DAG loads the very change that an event names."""
+"""The guide *Start a DAG when something changes*: its first DAG loads what events name, and its costs are true."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from airflow_provider_dotypos.api.entities import find_list
+from airflow_provider_dotypos.api.polls import requests_per_poll
 from airflow_provider_dotypos.api.watch import Change
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 
@@ -52,3 +54,18 @@ def test_its_first_dag_loads_what_has_changed_once_however_often_an_event_comes(
     loaded = [(row["id"], sandbox.shop.get(cloud_id, "orders", row["id"])["note"]) for row in (first, second)]
     with duckdb.connect(str(database)) as warehouse:
         assert sorted(warehouse.sql("SELECT id, note FROM orders").fetchall()) == sorted(loaded)
+
+
+@pytest.mark.parametrize(
+    ("entity", "one_filter", "told"),
+    [
+        ("orders", False, "| a list, every 60 seconds, the default | {:.0f} |"),
+        ("products", False, "| `products`, every 60 seconds | {:.0f}: every fifth poll"),
+        ("products", True, "With *Deleted filter* `shows_null` in the connection it is {:.0f} |"),
+        ("warehouse-products", False, "| `warehouse-products`, every 60 seconds | {:.0f} for each warehouse"),
+        ("warehouse-products", True, "With `shows_null` it is {:.0f} |"),
+    ],
+)
+def test_a_watched_list_costs_what_the_guide_says(entity: str, one_filter: bool, told: str) -> None:
+    requests = requests_per_poll(find_list(entity), one_filter=one_filter)
+    assert told.format(requests * 30) in GUIDE.read_text()
