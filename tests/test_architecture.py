@@ -49,6 +49,7 @@ STABLE = (
     "connections/stored.py",
     "connections/audit.py",
     "transfers/lineage.py",
+    "triggers/entity_event.py",
 )
 PURE = (
     "addresses",
@@ -274,6 +275,7 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
         "transfers.dotypos_entities_to_sql",
         "hooks.dotypos",
         "retry_policies",
+        "triggers.entity_event",
     ],
 )
 def test_importing_an_airflow_facing_module_brings_in_nothing_heavy(module: str) -> None:
