@@ -113,6 +113,7 @@ HEAVY = {
 #: its DAG to be parsed, takes as long to import as all the rest of it.)
 LATE = {
     "__init__.py": {"provider_info"},
+    "assets.py": {"api.errors", "api.watch", "api.window"},
     "api/entities.py": {"api.entity_table"},
     "commands/connect.py": {"api.errors"},
     "hooks/arguments.py": {"_compat"},
