@@ -50,11 +50,8 @@ STABLE = (
     "connections/audit.py",
     "webhooks/events.py",
     "transfers/lineage.py",
-<<<<<<< HEAD
     "triggers/entity_event.py",
-=======
     "webhooks/history.py",
->>>>>>> webhook
 )
 PURE = (
     "addresses",
