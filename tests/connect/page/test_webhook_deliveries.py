@@ -59,7 +59,8 @@ class Door:
         """Return what the asset's events hold."""
         with closing(self.world.database()) as database:
             rows = database.execute(
-                "SELECT asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id WHERE uri = ? ORDER BY asset_event.id",
+                "SELECT asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id WHERE uri = ? "
+                "ORDER BY asset_event.id",
                 [self.uri],
             ).fetchall()
         return [json.loads(extra) for (extra,) in rows]
