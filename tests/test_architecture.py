@@ -33,7 +33,7 @@ ARROWS = {
     "sandbox": {"api"},
     "commands": {"connect", "connections", "sandbox", "transfers", "api", "_airflow", "_compat"},
     "cli": {"commands"},
-    "exceptions": {"api", "sales", "transfers"},
+    "exceptions": {"api", "sales", "transfers", "triggers"},
     "assets": {"triggers", "api", "provider_info"},
     "_compat": {"api", "provider_info"},
     "_airflow": {"api"},
@@ -50,6 +50,7 @@ STABLE = (
     "connections/audit.py",
     "webhooks/events.py",
     "transfers/lineage.py",
+    "triggers/entity.py",
     "triggers/entity_event.py",
     "webhooks/history.py",
 )
@@ -205,6 +206,7 @@ def test_only_one_file_knows_airflow_versions(path: Path) -> None:
             "BaseOperator",
             "BaseOperatorLink",
             "BaseSensorOperator",
+            "PokeReturnValue",
             "ObjectStoragePath",
             "Context",
             "Connection",
@@ -277,6 +279,8 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
         "transfers.dotypos_entities_to_sql",
         "hooks.dotypos",
         "retry_policies",
+        "sensors.dotypos",
+        "triggers.entity",
         "triggers.entity_event",
     ],
 )
