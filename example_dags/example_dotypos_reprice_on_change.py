@@ -15,11 +15,11 @@ Write your cloud's number into `CLOUD`. It must be in the file, because an asset
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from airflow.sdk import dag, task
+from airflow.sdk import dag, task, timezone
 
 from airflow_provider_dotypos.assets import dotypos_asset
 
@@ -35,7 +35,7 @@ PRODUCTS = dotypos_asset("products", cloud_id=CLOUD, watch=True)
 @dag(
     dag_id="example_dotypos_reprice_on_change",
     schedule=PRODUCTS,
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=timezone.datetime(2026, 1, 1),
     catchup=False,
     # Changes that come during a run start one more run, for all of them.
     max_active_runs=1,
@@ -52,15 +52,11 @@ def reprice_on_change() -> None:
 
         hook = DotyposHook(cloud_id=CLOUD)
         payloads = [event.extra["payload"] for event in triggering_asset_events[PRODUCTS]]
+        # Of the events that came during the last run, Airflow gives this one the first only. So read up to now, and
+        # from a minute earlier, as a change can show a minute late. A change that shows later has an event of its own.
+        since = timezone.parse(min(payload["since"] for payload in payloads)) - timedelta(minutes=1)
         prices = {}
-        # One window holds the changes of all events. The rows of an event show already, so nothing has to settle: a row
-        # that shows later has an event of its own.
-        for product in hook.changes(
-            "products",
-            since=min(payload["since"] for payload in payloads),
-            until=max(payload["until"] for payload in payloads),
-            settle=0,
-        ):
+        for product in hook.changes("products", since=since, until=timezone.utcnow(), settle=0):
             price = whole(product["priceWithVat"])
             if not product["deleted"] and price != Decimal(product["priceWithVat"]):
                 set_price(hook, product["id"], price)
