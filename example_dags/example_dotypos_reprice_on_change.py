@@ -15,13 +15,13 @@ Write your cloud's number into `CLOUD`. It must be in the file, because an asset
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from airflow.sdk import dag, task, timezone
+from airflow.sdk import dag, task
 
-from airflow_provider_dotypos.assets import dotypos_asset
+from airflow_provider_dotypos.assets import changed_window, dotypos_asset
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +35,9 @@ PRODUCTS = dotypos_asset("products", cloud_id=CLOUD, watch=True)
 @dag(
     dag_id="example_dotypos_reprice_on_change",
     schedule=PRODUCTS,
-    start_date=timezone.datetime(2026, 1, 1),
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    # Changes that come during a run start one more run, for all of them.
+    # Changes that come during a run start one more run, which reads up to now.
     max_active_runs=1,
     tags=["example", "dotypos"],
     doc_md=__doc__,
@@ -51,12 +51,9 @@ def reprice_on_change() -> None:
         from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 
         hook = DotyposHook(cloud_id=CLOUD)
-        payloads = [event.extra["payload"] for event in triggering_asset_events[PRODUCTS]]
-        # Of the events that came during the last run, Airflow gives this one the first only. So read up to now, and
-        # from a minute earlier, as a change can show a minute late. A change that shows later has an event of its own.
-        since = timezone.parse(min(payload["since"] for payload in payloads)) - timedelta(minutes=1)
         prices = {}
-        for product in hook.changes("products", since=since, until=timezone.utcnow(), settle=0):
+        # Nothing has to settle: a change that shows later has an event of its own.
+        for product in hook.changes("products", **changed_window(triggering_asset_events), settle=0):
             price = whole(product["priceWithVat"])
             if not product["deleted"] and price != Decimal(product["priceWithVat"]):
                 set_price(hook, product["id"], price)

@@ -39,7 +39,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal
@@ -114,13 +114,15 @@ class StreamRows:
 
     :param since: it was asked for cursors from here on (epoch ms).
     :param now: the time before the request left (epoch ms), by the earlier of both clocks.
-    :param whole: whether one answer showed all; otherwise it was walked, as more than a page has changed.
+    :param whole: whether one answer showed all; otherwise more than a page has changed.
+    :param counted: whether these are all rows, and not only the first and the last ones.
     """
 
     since: int
     now: int
     rows: Sequence[ShownRow]
     whole: bool = True
+    counted: bool = True
 
 
 @dataclass(frozen=True)
@@ -318,7 +320,10 @@ def step(
         seen[stream].add(mark)
     since = min([_advanced(state.since, snapshot.known_at, overlap), *reached.values()])
     next_state = State(since, reached, {stream: frozenset(known) for stream, known in seen.items()})
-    return next_state, Change.of(fresh) if fresh else None
+    change = Change.of(fresh) if fresh else None
+    if change is not None and not all(shown.counted for shown in snapshot.streams.values()):
+        change = replace(change, count=None, ids=None)
+    return next_state, change
 
 
 def digest(id: str, cursor: int) -> str:
