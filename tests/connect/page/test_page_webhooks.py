@@ -113,6 +113,7 @@ def test_what_is_registered_by_a_click_is_delivered_and_shown(page_world: PageWo
     assert [delivery.status for delivery in sandbox.deliveries.log] == [202]
     (moment,) = re.findall(r'<time datetime="([^"]+)">', look(ada, "hooks_reported").text)
     assert before <= datetime.fromisoformat(moment) <= datetime.now(timezone.utc)
+    assert rows(sandbox)[0]["url"][-64:] not in page_world.server.log.read_text()
 
 
 def test_stock_has_a_webhook_for_each_warehouse(page_world: PageWorld, ada: Person, sandbox: Sandbox):
