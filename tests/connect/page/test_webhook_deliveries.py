@@ -51,7 +51,7 @@ class Door:
         return self.path.rpartition("/")[2]
 
     def deliver(self, *ids: int, browser: requests.Session | None = None, changed: int | None = None) -> Any:
-        now = int(time.time() * 1000) if changed is None else changed
+        now = int(time.time()) * 1000 + 123 if changed is None else changed
         records = [{"productid": row, "orderid": row, "versiondate": now} for row in ids]
         return (browser or requests).post(self.url, json=records, timeout=PATIENCE)
 
@@ -59,7 +59,7 @@ class Door:
         """Return what the asset's events hold."""
         with closing(self.world.database()) as database:
             rows = database.execute(
-                "SELECT asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id WHERE uri = ? ORDER BY asset_event.id",
+                "SELECT e.extra FROM asset_event e JOIN asset ON asset.id = asset_id WHERE uri = ? ORDER BY e.id",
                 [self.uri],
             ).fetchall()
         return [json.loads(extra) for (extra,) in rows]
@@ -112,7 +112,7 @@ class TestDeliveries:
         assert products.queued() == 1
 
     def test_that_both_workers_get_make_one_event(self, products: Door, workers: list[requests.Session]):
-        before, now = len(products.events()), int(time.time() * 1000)
+        before, now = len(products.events()), int(time.time()) * 1000 + 321
         with ThreadPoolExecutor(2) as threads:
             answers = list(threads.map(lambda worker: products.deliver(11, browser=worker, changed=now), workers))
         assert [answer.status_code for answer in answers] == [202, 202]
