@@ -6,10 +6,12 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import import_module
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
+
+T = TypeVar("T")
 
 
 def fail_exception() -> type[Exception]:
@@ -165,3 +167,21 @@ def state_stores(context: Any, outlets: Sequence[Any]) -> StateStores:
             "mapped task in .partial()), or give a window with since and until"
         )
     return StateStores(context["asset_state_store"][asset], str(asset.name), context["task_state_store"])
+
+
+def watcher_store(trigger: Any, asset: str | None) -> Any | None:
+    """Return the state store of the asset that a trigger watches; ``None`` if this Airflow has none (3.1, 3.2).
+
+    :param asset: the asset's name. It may be ``None`` if the trigger watches one asset only.
+    :raises LookupError: if it watches no asset of this name.
+    """
+    stores = getattr(trigger, "asset_state_store", None)
+    if stores is None or asset is None:
+        return stores
+    return stores[import_module("airflow.sdk").Asset.ref(name=asset)]
+
+
+def stream_producer(producer: type[T]) -> type[T]:
+    """Return a producer of a shared stream (3.3) as the class that Airflow knows."""
+    base = import_module("airflow.triggers.shared_stream").SharedStreamProducer
+    return cast("type[T]", type(producer.__name__, (producer, base), {}))

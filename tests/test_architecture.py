@@ -50,6 +50,8 @@ STABLE = (
     "connections/audit.py",
     "webhooks/events.py",
     "transfers/lineage.py",
+    "triggers/entity_event.py",
+    "webhooks/history.py",
 )
 PURE = (
     "addresses",
@@ -108,6 +110,7 @@ HEAVY = {
 #: its DAG to be parsed, takes as long to import as all the rest of it.)
 LATE = {
     "__init__.py": {"provider_info"},
+    "assets.py": {"api.errors", "api.watch", "api.window"},
     "api/entities.py": {"api.entity_table"},
     "commands/connect.py": {"api.errors"},
     "hooks/arguments.py": {"_compat"},
@@ -274,6 +277,7 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
         "transfers.dotypos_entities_to_sql",
         "hooks.dotypos",
         "retry_policies",
+        "triggers.entity_event",
     ],
 )
 def test_importing_an_airflow_facing_module_brings_in_nothing_heavy(module: str) -> None:
