@@ -296,7 +296,6 @@ def page_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageWorld]:
             "AIRFLOW__CORE__FERNET_KEY": fernet_key,
             "AIRFLOW__DOTYPOS__WEBHOOKS": "True",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
-            "AIRFLOW__DOTYPOS__WEBHOOKS": "True",
             f"AIRFLOW_CONN_{HELD_IN_ENVIRONMENT.upper()}": json.dumps(held),
             "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
             "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(_file_of(home.path, held))}),
