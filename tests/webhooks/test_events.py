@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from airflow import settings
-from airflow.models.asset import AssetActive, AssetEvent, AssetModel
+from airflow.models.asset import AssetActive, AssetDagRunQueue, AssetEvent, AssetModel
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.sdk import Asset
@@ -21,10 +21,11 @@ from sqlalchemy import event, select
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.watch import digest
+from airflow_provider_dotypos.api.webhooks import REPORTED_ROWS
 from airflow_provider_dotypos.webhooks import events
 from airflow_provider_dotypos.webhooks.bodies import DeliveredRow
 from airflow_provider_dotypos.webhooks.deliveries import DeliveredList, Deliveries, Outcome
-from airflow_provider_dotypos.webhooks.events import LATEST, REPORTED, store_event
+from airflow_provider_dotypos.webhooks.events import LATEST, store_event
 from airflow_provider_dotypos.webhooks.notices import Notices
 from tests.webhooks import dags
 
@@ -60,7 +61,7 @@ def reported() -> list[str]:
     """Return what the asset's watcher is told."""
     with create_session() as session:
         state = _compat.AssetState.of(session, session.scalars(select(AssetModel.id)).one())
-        return state.get(REPORTED) or [] if state else []
+        return state.get(REPORTED_ROWS) or [] if state else []
 
 
 @pytest.fixture
@@ -226,6 +227,24 @@ class TestWatchers:
     def test_are_told_nothing_where_another_store_keeps_the_state(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("airflow.state._backend_instance", object())
         assert store_event(ORDERS, delivered(1)) is Outcome.STORED
+
+
+@needs_state
+class TestTeams:
+    """Where Airflow keeps teams apart (3.3), a delivery starts what core's own POST of an event would start."""
+
+    @pytest.mark.parametrize(("teams", "started"), [({"north"}, 1), ({"south"}, 0), (set(), 0)])
+    @pytest.mark.usefixtures("woken")
+    def test_start_the_dags_of_their_connections_team(
+        self, teams: set[str], started: int, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+        dags.give_to_team("north")
+
+        assert store_event(ORDERS._replace(teams=frozenset(teams)), delivered(1)) is Outcome.STORED
+        with create_session() as session:
+            assert len(session.scalars(select(AssetDagRunQueue)).all()) == started
+        assert reported() == [], "another team's DAG may wait for the watcher"
 
 
 @pytest.fixture
