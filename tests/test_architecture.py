@@ -27,9 +27,9 @@ ARROWS = {
     "connect": {"webhooks", "connections", "api", "_airflow", "_compat", "provider_info"},
     "triggers": {"hooks", "api", "_airflow", "_compat"},
     "sensors": {"triggers", "hooks", "api", "_airflow", "_compat"},
-    "webhooks": {"connections", "api", "_airflow", "_compat", "assets"},
+    "webhooks": {"connections", "api", "_airflow", "_compat", "assets", "provider_info"},
     "retry_policies": {"hooks", "api", "_compat"},
-    "plugin": {"connect", "webhooks"},
+    "plugin": {"connect", "provider_info"},
     "sandbox": {"api"},
     "commands": {"connect", "connections", "sandbox", "transfers", "api", "_airflow", "_compat"},
     "cli": {"commands"},
@@ -48,8 +48,10 @@ STABLE = (
     "plugin.py",
     "connections/stored.py",
     "connections/audit.py",
+    "webhooks/events.py",
     "transfers/lineage.py",
     "triggers/entity_event.py",
+    "webhooks/history.py",
 )
 PURE = (
     "addresses",
