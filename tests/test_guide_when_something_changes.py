@@ -47,7 +47,7 @@ def test_its_first_dag_loads_what_has_changed_once_however_often_an_event_comes(
     event = SimpleNamespace(extra={"from_trigger": True, "payload": change.payload(cloud_id, "orders")})
 
     for _ in range(2):
-        window = dag.get_task("window").python_callable({asset: [event]})
+        window = dag.get_task("window").python_callable({asset.name: [event]})
         task = dag.get_task("orders").prepare_for_execution()
         task.since, task.until = window["since"], window["until"]
         task.execute({})
