@@ -123,6 +123,13 @@ def receives_webhooks() -> bool:
     return conf.getboolean("dotypos", "webhooks", fallback=False)
 
 
+def has_teams() -> bool:
+    """Return whether this Airflow keeps several teams apart (since 3.3)."""
+    from airflow.configuration import conf
+
+    return conf.getboolean("core", "multi_team", fallback=False)
+
+
 class VariableRegister:
     """A text in an Airflow Variable, which tasks of all workers can reach: the ledger of a request budget.
 

@@ -10,8 +10,12 @@ from typing import Any
 
 CONN_TYPE = "dotypos"
 HOOK_NAME = "Dotypos"
+
 ASSET_SCHEME = "dotypos"
 HOOK_CLASS = "airflow_provider_dotypos.hooks.dotypos.DotyposHook"
+
+#: Where Airflow's API server receives webhooks, below its base URL. The plugin, which is in every process, asks for it.
+WEBHOOKS_PATH = "/dotypos-webhooks"
 
 #: The standard fields: what is hidden, renamed, and hinted at. `port` must stay visible: the Test button of Airflow
 #: 3.3.2 fails for connections without one.

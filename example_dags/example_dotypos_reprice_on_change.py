@@ -21,7 +21,7 @@ from typing import Any
 
 from airflow.sdk import dag, task
 
-from airflow_provider_dotypos.assets import dotypos_asset
+from airflow_provider_dotypos.assets import changed_window, dotypos_asset
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ PRODUCTS = dotypos_asset("products", cloud_id=CLOUD, watch=True)
     schedule=PRODUCTS,
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    # Changes that come during a run start one more run, for all of them.
+    # Changes that come during a run start one more run, which reads up to now.
     max_active_runs=1,
     tags=["example", "dotypos"],
     doc_md=__doc__,
@@ -51,16 +51,9 @@ def reprice_on_change() -> None:
         from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 
         hook = DotyposHook(cloud_id=CLOUD)
-        payloads = [event.extra["payload"] for event in triggering_asset_events[PRODUCTS]]
         prices = {}
-        # One window holds the changes of all events. The rows of an event show already, so nothing has to settle: a row
-        # that shows later has an event of its own.
-        for product in hook.changes(
-            "products",
-            since=min(payload["since"] for payload in payloads),
-            until=max(payload["until"] for payload in payloads),
-            settle=0,
-        ):
+        # Nothing has to settle: a change that shows later has an event of its own.
+        for product in hook.changes("products", **changed_window(triggering_asset_events), settle=0):
             price = whole(product["priceWithVat"])
             if not product["deleted"] and price != Decimal(product["priceWithVat"]):
                 set_price(hook, product["id"], price)

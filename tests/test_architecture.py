@@ -27,9 +27,9 @@ ARROWS = {
     "connect": {"webhooks", "connections", "api", "_airflow", "_compat", "provider_info"},
     "triggers": {"hooks", "api", "_airflow", "_compat"},
     "sensors": {"triggers", "hooks", "api", "_airflow", "_compat"},
-    "webhooks": {"connections", "api", "_airflow", "_compat", "assets"},
+    "webhooks": {"connections", "api", "_airflow", "_compat", "assets", "provider_info"},
     "retry_policies": {"hooks", "api", "_compat"},
-    "plugin": {"connect", "webhooks"},
+    "plugin": {"connect", "provider_info"},
     "sandbox": {"api"},
     "commands": {"connect", "connections", "sandbox", "transfers", "api", "_airflow", "_compat"},
     "cli": {"commands"},
@@ -48,8 +48,10 @@ STABLE = (
     "plugin.py",
     "connections/stored.py",
     "connections/audit.py",
+    "webhooks/events.py",
     "transfers/lineage.py",
     "triggers/entity_event.py",
+    "webhooks/history.py",
 )
 PURE = (
     "addresses",
@@ -108,6 +110,7 @@ HEAVY = {
 #: its DAG to be parsed, takes as long to import as all the rest of it.)
 LATE = {
     "__init__.py": {"provider_info"},
+    "assets.py": {"api.errors", "api.watch", "api.window"},
     "api/entities.py": {"api.entity_table"},
     "commands/connect.py": {"api.errors"},
     "hooks/arguments.py": {"_compat"},

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from airflow.sdk import Asset
 
 from airflow_provider_dotypos.api.list_uri import list_uri
-from airflow_provider_dotypos.assets import create_asset
+from airflow_provider_dotypos.assets import changed_window, create_asset
+from airflow_provider_dotypos.exceptions import DotyposInputError
 from demo import children
 
 ORDERS = "dotypos://api.dotykacka.cz/123/orders"
@@ -44,6 +48,35 @@ def test_an_asset_is_made_of_its_parts() -> None:
     assert create_asset(host="127.0.0.1:8080", cloud_id="1", entity="order-items").uri == (
         list_uri("http://127.0.0.1:8080/api", 1, "order-items")
     )
+
+
+def event(**payload: str) -> Any:
+    return SimpleNamespace(extra={"from_trigger": True, "payload": payload})
+
+
+def test_a_run_reads_from_a_minute_before_its_first_change_up_to_now() -> None:
+    early = event(since="2026-01-01T12:00:00.500Z", until="2026-01-01T12:00:41.513Z")
+    late = event(since="2026-01-01T12:10:00.000Z", until="2026-01-01T12:10:00.001Z")
+    others = [SimpleNamespace(extra={}), SimpleNamespace(extra={"payload": "a queue's message"})]
+    before = datetime.now(timezone.utc) - timedelta(milliseconds=1)
+
+    window = changed_window({Asset(uri=ORDERS): [late, early], Asset("others"): others})
+
+    assert window["since"] == "2026-01-01T11:59:00.500Z"
+    until = datetime.fromisoformat(window["until"].replace("Z", "+00:00"))
+    assert before <= until <= datetime.now(timezone.utc)
+
+
+def test_a_worker_whose_clock_is_behind_reads_the_change_that_woke_it() -> None:
+    ahead = datetime.now(timezone.utc) + timedelta(seconds=30)
+    until = f"{ahead:%Y-%m-%dT%H:%M:%S}.123Z"
+    assert changed_window({Asset(uri=ORDERS): [event(since="2026-01-01T12:00:00.000Z", until=until)]})["until"] == until
+
+
+@pytest.mark.parametrize("events", [None, {}, {Asset("others"): [SimpleNamespace(extra={})]}])
+def test_a_run_that_no_change_has_started_has_no_window(events: Any) -> None:
+    with pytest.raises(DotyposInputError, match="triggered by hand"):
+        changed_window(events)
 
 
 def test_openlineage_knows_it_by_host_and_path() -> None:

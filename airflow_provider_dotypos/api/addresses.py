@@ -15,7 +15,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.settings import Settings, is_loopback
-from airflow_provider_dotypos.api.webhooks import WEBHOOKS_PATH, delivery_path, delivery_token, read_delivery_path
+from airflow_provider_dotypos.api.webhooks import delivery_path, delivery_token, read_delivery_path
+from airflow_provider_dotypos.provider_info import WEBHOOKS_PATH
 
 _HOW_TO_SET = "set [api] base_url (AIRFLOW__API__BASE_URL) to the address at which Dotypos reaches it, or give base_url"
 

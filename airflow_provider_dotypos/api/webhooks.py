@@ -15,9 +15,6 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.names import nearest, split_names
 from airflow_provider_dotypos.api.settings import Settings
 
-#: Where Airflow's API server receives deliveries, below its base URL.
-WEBHOOKS_PATH = "/dotypos-webhooks"
-
 
 class PayloadEntity(NamedTuple):
     """What a webhook may deliver.

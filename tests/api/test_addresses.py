@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.api.addresses import Addresses
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.settings import Settings
-from airflow_provider_dotypos.api.webhooks import WEBHOOKS_PATH, read_delivery_path
+from airflow_provider_dotypos.api.webhooks import read_delivery_path
+from airflow_provider_dotypos.provider_info import WEBHOOKS_PATH
 
 HERE = "https://airflow.example.com/team"
 SANDBOX = "http://127.0.0.1:8765"
