@@ -18,6 +18,7 @@ from airflow_provider_dotypos._compat import has_retry_policies
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.watch import Change
+from airflow_provider_dotypos.assets import dotypos_asset
 from airflow_provider_dotypos.cli import COMMANDS, Command, main
 from airflow_provider_dotypos.commands.sandbox import options
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
@@ -29,6 +30,7 @@ from airflow_provider_dotypos.provider_info import CONN_FIELDS
 from airflow_provider_dotypos.retry_policies import DotyposRetryPolicy
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
+from airflow_provider_dotypos.sensors.dotypos import DotyposEntitySensor
 from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
     DotyposEntitiesToObjectStorageOperator,
 )
@@ -141,8 +143,10 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposEntitiesToSqlOperator,
         DotyposSalesReportCheckOperator,
         DotyposWebhookOperator,
+        DotyposEntitySensor,
         DotyposEntityEventTrigger,
         DotyposRetryPolicy,
+        dotypos_asset,
     ],
     ids=lambda it: it.__name__,
 )
