@@ -26,7 +26,7 @@ from airflow_provider_dotypos.hooks.webhooks import Webhooks
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
 from airflow_provider_dotypos.operators.webhooks import DotyposWebhookOperator
-from airflow_provider_dotypos.provider_info import CONN_FIELDS
+from airflow_provider_dotypos.provider_info import CONFIG, CONN_FIELDS
 from airflow_provider_dotypos.retry_policies import DotyposRetryPolicy
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
@@ -169,6 +169,13 @@ def test_every_field_of_the_form_is_told() -> None:
     for name, declared in CONN_FIELDS.items():
         assert f"`{name}`" in page
         assert declared["label"] in page
+
+
+def test_every_option_of_airflows_configuration_is_told() -> None:
+    page = text_of("docs/reference/connection.md")
+    for section, declared in CONFIG.items():
+        for name, option in declared["options"].items():
+            assert f"| `[{section}] {name}` | `{option['default']}` |" in page
 
 
 def test_every_method_of_the_hook_is_told() -> None:
