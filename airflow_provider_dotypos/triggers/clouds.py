@@ -8,7 +8,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Coroutine, Hashable, Iterable
+from collections.abc import Collection, Coroutine, Hashable, Iterable
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -47,6 +47,9 @@ LONGEST_WAIT = 300.0
 
 #: A throttled cloud is let alone for so many seconds more than it asks for, so that tasks go first.
 BEHIND_TASKS = 60.0
+
+#: Seconds for which the list of a cloud's webhooks is believed.
+_WEBHOOKS_AGE = 3600.0
 
 #: Requests are claimed of a budget for so many seconds at a time, see ``blocks.USE``.
 _BLOCK_SECONDS = 120.0
@@ -93,6 +96,8 @@ class Cloud:
         self._turn = asyncio.Lock()
         self._rests_until = 0.0
         self._throttled = 0
+        self._webhook_urls: Collection[str] = ()
+        self._webhooks_until = 0.0
         self._outages: dict[str | None, Outage] = {}
         self._troubles: dict[str | None, Trouble] = {}
 
@@ -115,6 +120,22 @@ class Cloud:
         watched.requests = requests
         watched.polls += 1
         return snapshot
+
+    async def webhook_urls(self) -> Collection[str]:
+        """Return the addresses of the cloud's webhooks as they were within the last hour; none if it shows none."""
+        if time.monotonic() >= self._webhooks_until:
+            self._webhooks_until = time.monotonic() + _WEBHOOKS_AGE
+            async with self._turn:
+                await self._wait_for_turn(1)
+                before = self._client.requests
+                try:
+                    self._webhook_urls = await self._reader.webhook_urls()
+                except DotyposError as error:  # the token may not be allowed to read them
+                    self._webhook_urls = ()
+                    log.debug("The webhooks of %s can't be read: %s", self.settings.cloud, error)
+                finally:
+                    self._pace.spend(self._client.requests - before, time.monotonic())
+        return self._webhook_urls
 
     def announce(self, entity: Entity, interval: float) -> None:
         """Say in the log how often a list is asked, and what that costs, once all that is watched has begun.
