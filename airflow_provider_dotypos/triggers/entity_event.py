@@ -17,10 +17,10 @@ from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
 from airflow_provider_dotypos.api.overrides import describe, read_given_cloud_id
 from airflow_provider_dotypos.api.watch import OVERLAP, State, Watch
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
-from airflow_provider_dotypos.triggers.clouds import LONGEST_WAIT
+from airflow_provider_dotypos.triggers.failures import LONGEST_WAIT
 from airflow_provider_dotypos.triggers.kept_state import KeptState
 from airflow_provider_dotypos.triggers.subscriptions import Step, Subscription, subscribe
-from airflow_provider_dotypos.triggers.trouble import Trouble
+from airflow_provider_dotypos.triggers.trouble import mistake
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
         self.lookback = _seconds(lookback, "lookback")
         self.asset = asset
         self._watch = Watch.of(entity, filter or None, deleted=deleted)
-        self._mistakes = Trouble(f"{entity} of connection {dotypos_conn_id!r}")
+        self._mistakes = mistake(f"A watcher of {entity}")
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the arguments that make this trigger again: what Airflow tells triggers apart by."""
@@ -198,8 +198,8 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
             try:
                 with suppress(DotyposError):  # it is in the log, for all who watch the list
                     return await subscription.next()
-            except Exception as mistake:  # of ours: Airflow would start the watcher again every two seconds
-                if self._mistakes.note(mistake, LONGEST_WAIT):
+            except Exception as error:  # of ours: Airflow would start the watcher again every two seconds
+                if self._mistakes.note(error, LONGEST_WAIT):
                     log.exception("Its frames:")
                 await asyncio.sleep(LONGEST_WAIT)
 
