@@ -5,12 +5,14 @@ Airflow's own modules are heavy, so each function imports what it needs.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -28,6 +30,9 @@ TaskInstanceKey: TypeAlias = tuple[str, str, str, int]
 #: Runs whose states are asked for at once; their ids go into an address.
 _RUNS_AT_ONCE = 20
 
+
+#: What is under way to the supervisor: a loop keeps no task alive by itself.
+_telling: set[asyncio.Future[Any]] = set()
 
 #: Held while a task asks its supervisor for something: two threads at once can't, in 3.1 and in ``dag.test``.
 asking = threading.RLock()
@@ -111,6 +116,20 @@ def base_url() -> str | None:
     return conf.get("api", "base_url", fallback=None) or None
 
 
+def receives_webhooks() -> bool:
+    """Return whether this Airflow's API server receives webhooks: it doesn't unless its configuration says so."""
+    from airflow.configuration import conf
+
+    return conf.getboolean("dotypos", "webhooks", fallback=False)
+
+
+def has_teams() -> bool:
+    """Return whether this Airflow keeps several teams apart (since 3.3)."""
+    from airflow.configuration import conf
+
+    return conf.getboolean("core", "multi_team", fallback=False)
+
+
 class VariableRegister:
     """A text in an Airflow Variable, which tasks of all workers can reach: the ledger of a request budget.
 
@@ -129,7 +148,7 @@ class VariableRegister:
         from airflow.sdk.exceptions import ErrorType
         from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
 
-        answer = _ask_supervisor(GetVariable(key=self._key))
+        answer = self._ask(GetVariable(key=self._key))
         if isinstance(answer, ErrorResponse):
             if answer.error != ErrorType.VARIABLE_NOT_FOUND:
                 raise RuntimeError(answer.error)
@@ -141,20 +160,74 @@ class VariableRegister:
         """Replace the Variable's value."""
         from airflow.sdk.execution_time.comms import PutVariable
 
-        _ask_supervisor(
+        self._ask(
             PutVariable(
                 key=self._key,
                 value=text,
-                description="Requests to Dotypos that count towards the request budget. Written by tasks.",
+                description="Requests to Dotypos that count towards the request budget. Written by tasks and triggers.",
             )
         )
 
+    def _ask(self, question: Any) -> Any:
+        with asking:
+            return _supervisor().send(question)
 
-def _ask_supervisor(question: Any) -> Any:
+
+class TriggererRegister(VariableRegister):
+    """The same from a triggerer, whose line to its supervisor belongs to its loop. Threads ask, and wait for the loop.
+
+    :param digest: what tells ledgers apart.
+    """
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(digest)
+        self._loop = asyncio.get_running_loop()
+
+    def _ask(self, question: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(_supervisor().asend(question), self._loop).result()
+
+
+def _supervisor() -> Any:
+    """Return the line to the supervisor of this process; ``None`` if it has none."""
     from airflow.sdk.execution_time import task_runner
 
-    with asking:
-        return task_runner.SUPERVISOR_COMMS.send(question)
+    return getattr(task_runner, "SUPERVISOR_COMMS", None)
+
+
+def triggerer_ledger() -> Callable[[str], VariableRegister] | None:
+    """Return what opens the ledger of a request budget in a triggerer; ``None`` in a process without a supervisor."""
+    return TriggererRegister if hasattr(_supervisor(), "asend") else None
+
+
+async def read_connection(conn_id: str) -> Any:
+    """Return a connection; the loop goes on meanwhile.
+
+    It is read to its end even if nobody waits for it any more: in Airflow 3.1 an answer that nobody takes would be
+    taken for that to the triggerer's next question, and end it.
+
+    :raises AirflowNotFoundException: if there is none of this id.
+    """
+    from airflow.sdk import BaseHook
+
+    return await asyncio.shield(asyncio.ensure_future(BaseHook.aget_connection(conn_id)))
+
+
+def mask_secret_on_loop(value: str) -> None:
+    """Have Airflow mask a secret in the logs of this process and, soon, of its supervisor, which writes them."""
+    from airflow.sdk.execution_time.comms import MaskSecret
+    from airflow.sdk.log import mask_secret as mask
+
+    mask(value)  # what it asks of a supervisor fails on a loop, silently
+    comms = _supervisor()
+    if hasattr(comms, "asend"):
+        telling = asyncio.ensure_future(_tell(comms, MaskSecret(value=value)))
+        _telling.add(telling)
+        telling.add_done_callback(_telling.discard)
+
+
+async def _tell(comms: Any, message: Any) -> None:
+    with suppress(Exception):  # the supervisor is ending; no log of ours holds a secret in any case
+        await comms.asend(message)
 
 
 def budget_ledger() -> Callable[[str], VariableRegister] | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import import_module
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
+
+T = TypeVar("T")
 
 
 def fail_exception() -> type[Exception]:
@@ -38,6 +41,32 @@ def _exception(name: str) -> type[Exception]:
     except AttributeError:  # 3.1
         exception = getattr(import_module("airflow.exceptions"), name)
     return cast("type[Exception]", exception)
+
+
+def default_deferrable() -> bool:
+    """Return whether sensors wait in the triggerer by default, as Airflow is configured."""
+    try:
+        configuration = import_module("airflow.sdk.configuration")
+    except ImportError:  # 3.1
+        configuration = import_module("airflow.configuration")
+    deferrable: bool = configuration.conf.getboolean("operators", "default_deferrable", fallback=False)
+    return deferrable
+
+
+def retry_policy() -> type[Any]:
+    """Return the base of retry policies; any class's own where there are none (before 3.3)."""
+    policy: type[Any] = getattr(import_module("airflow.sdk"), "RetryPolicy", object)
+    return policy
+
+
+def has_retry_policies() -> bool:
+    """Return whether tasks have retry policies (Airflow 3.3)."""
+    return retry_policy() is not object
+
+
+def retry_decision() -> Any:
+    """Return what makes a retry policy's decisions (Airflow 3.3)."""
+    return import_module("airflow.sdk").RetryDecision
 
 
 def form_behaviour() -> dict[str, Any]:
@@ -85,6 +114,38 @@ def has_state_store() -> bool:
     return hasattr(import_module("airflow.sdk.execution_time.context"), "AssetStateStoreAccessors")
 
 
+class AssetState:
+    """What Airflow keeps of an asset in its database (since 3.3), read and written in a session's own transaction.
+
+    :param session: SQLAlchemy's.
+    """
+
+    def __init__(self, session: Any, backend: Any, asset_id: int) -> None:
+        self._session = session
+        self._backend = backend
+        self._scope = import_module("airflow.state").AssetScope(asset_id=asset_id)
+
+    @classmethod
+    def of(cls, session: Any, asset_id: int) -> AssetState | None:
+        """Return an asset's state; ``None`` if this Airflow keeps none, or not in its database."""
+        try:
+            state = import_module("airflow.state")
+        except ImportError:  # 3.1, 3.2
+            return None
+        backend = state.get_state_backend()
+        in_database = isinstance(backend, import_module("airflow.state.metastore").MetastoreBackend)
+        return cls(session, backend, asset_id) if in_database else None
+
+    def get(self, key: str) -> Any:
+        """Return the value of a key; ``None`` if it has none."""
+        value = self._backend.get(self._scope, key, session=self._session)
+        return None if value is None else json.loads(value)
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep a value, which JSON can hold."""
+        self._backend.set(self._scope, key, json.dumps(value), session=self._session)
+
+
 class StateStores(NamedTuple):
     """Where a task keeps what outlives it.
 
@@ -116,3 +177,21 @@ def state_stores(context: Any, outlets: Sequence[Any]) -> StateStores:
             "mapped task in .partial()), or give a window with since and until"
         )
     return StateStores(context["asset_state_store"][asset], str(asset.name), context["task_state_store"])
+
+
+def watcher_store(trigger: Any, asset: str | None) -> Any | None:
+    """Return the state store of the asset that a trigger watches; ``None`` if this Airflow has none (3.1, 3.2).
+
+    :param asset: the asset's name. It may be ``None`` if the trigger watches one asset only.
+    :raises LookupError: if it watches no asset of this name.
+    """
+    stores = getattr(trigger, "asset_state_store", None)
+    if stores is None or asset is None:
+        return stores
+    return stores[import_module("airflow.sdk").Asset.ref(name=asset)]
+
+
+def stream_producer(producer: type[T]) -> type[T]:
+    """Return a producer of a shared stream (3.3) as the class that Airflow knows."""
+    base = import_module("airflow.triggers.shared_stream").SharedStreamProducer
+    return cast("type[T]", type(producer.__name__, (producer, base), {}))

@@ -11,18 +11,26 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_dotypos.connect.routes import PATH
+from airflow_provider_dotypos.provider_info import WEBHOOKS_PATH
 
 NAME = "Connect Dotypos"
 
 
-def app_of(module: str) -> Any:
-    """Return the application (ASGI) that a module holds as ``app``; it is imported when it answers first."""
+def app_of(module: str, *, secret_path: bool = False) -> Any:
+    """Return the application (ASGI) that a module holds as ``app``; it is imported when it answers first.
+
+    The server logs a request's address once it is answered. The application keeps the secret part to itself, whatever
+    is asked: the query, in which Dotypos sends people back with a token, and the path of a webhook.
+
+    :param secret_path: whether the path below the application's own is secret, too.
+    """
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         own = dict(scope)
-        # The server logs a request's address once it is answered, and the address to which Dotypos sends people back
-        # holds the token. So the application keeps the query to itself, whatever is asked.
         scope["query_string"] = b""
+        if secret_path:
+            scope["path"] = scope["root_path"]
+            scope["raw_path"] = scope["root_path"].encode()
         await import_module(module).app(own, receive, send)
 
     return answer
@@ -34,6 +42,11 @@ class ConnectDotyposPlugin(AirflowPlugin):
     name = "dotypos"
     fastapi_apps = [  # noqa: RUF012 (Airflow's own form)
         {"app": app_of("airflow_provider_dotypos.connect.page.web"), "url_prefix": PATH, "name": NAME},
+        {
+            "app": app_of("airflow_provider_dotypos.webhooks.receiver", secret_path=True),
+            "url_prefix": WEBHOOKS_PATH,
+            "name": "Dotypos webhooks",
+        },
     ]
     # Relative, so that Airflow's path prefix holds. Without a route, because the page leaves for Dotypos, which a frame
     # of Airflow's doesn't allow.

@@ -10,7 +10,12 @@ from typing import Any
 
 CONN_TYPE = "dotypos"
 HOOK_NAME = "Dotypos"
+
+ASSET_SCHEME = "dotypos"
 HOOK_CLASS = "airflow_provider_dotypos.hooks.dotypos.DotyposHook"
+
+#: Where Airflow's API server receives webhooks, below its base URL. The plugin, which is in every process, asks for it.
+WEBHOOKS_PATH = "/dotypos-webhooks"
 
 #: The standard fields: what is hidden, renamed, and hinted at. `port` must stay visible: the Test button of Airflow
 #: 3.3.2 fails for connections without one.
@@ -83,10 +88,37 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         ),
         "schema": {"type": ["string", "null"], "pattern": "^(shows|hides)_null$", "section": "Advanced"},
     },
+    "webhook_secret": {
+        "label": "Webhook Secret",
+        "description": (
+            "Makes the addresses of webhooks secret: 16 characters or more, of your choice. Empty: they are derived "
+            "from Refresh Token, and change with it. After a change, register the webhooks again."
+        ),
+        "schema": {"type": ["string", "null"], "format": "password", "section": "Advanced"},
+    },
     "allow_http": {
         "label": "Allow plain HTTP",
         "description": "Only for a sandbox on another host: lets API base URL start with http://. Off by default.",
         "schema": {"type": ["boolean", "null"], "section": "Advanced"},
+    },
+}
+
+#: Settings of Airflow's own configuration.
+CONFIG: dict[str, Any] = {
+    "dotypos": {
+        "description": "How Airflow works with Dotypos.",
+        "options": {
+            "webhooks": {
+                "description": (
+                    "Whether the API server receives webhooks of Dotypos, below /dotypos-webhooks. Each address holds "
+                    "a secret. Without this it answers 404 there."
+                ),
+                "version_added": "0.1.0",
+                "type": "boolean",
+                "example": "True",
+                "default": "False",
+            },
+        },
     },
 }
 
@@ -110,7 +142,17 @@ def provider_info() -> dict[str, Any]:
             {
                 "integration-name": integration,
                 "python-modules": [
-                    f"airflow_provider_dotypos.operators.{module}" for module in ("dotypos", "sales_report_check")
+                    f"airflow_provider_dotypos.operators.{module}"
+                    for module in ("dotypos", "sales_report_check", "webhooks")
+                ],
+            }
+        ],
+        "sensors": [{"integration-name": integration, "python-modules": ["airflow_provider_dotypos.sensors.dotypos"]}],
+        "triggers": [
+            {
+                "integration-name": integration,
+                "python-modules": [
+                    f"airflow_provider_dotypos.triggers.{module}" for module in ("entity", "entity_event")
                 ],
             }
         ],
@@ -129,7 +171,7 @@ def provider_info() -> dict[str, Any]:
         ],
         "asset-uris": [
             {
-                "schemes": ["dotypos"],
+                "schemes": [ASSET_SCHEME],
                 "handler": "airflow_provider_dotypos.assets.sanitize_uri",
                 "factory": "airflow_provider_dotypos.assets.create_asset",
                 "to_openlineage_converter": "airflow_provider_dotypos.assets.convert_asset_to_openlineage",
@@ -139,6 +181,7 @@ def provider_info() -> dict[str, Any]:
             "airflow_provider_dotypos.transfers.links.CloudLink",
             "airflow_provider_dotypos.transfers.links.FilesLink",
         ],
+        "config": CONFIG,
         "cli": ["airflow_provider_dotypos.cli.airflow_commands"],
         "connection-types": [
             {

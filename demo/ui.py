@@ -33,7 +33,9 @@ def main(folder: Path) -> int:
     print("\nGetting ready ...", flush=True)
     try:
         house.migrate()
-        with Sandbox(shop(DAYS), port=_free_port(8765)) as sandbox:
+        bistros = shop(DAYS)
+        bistros.set_to_real_time()  # from now on: a DAG that waits for changes looks for those since it has begun
+        with Sandbox(bistros, port=_free_port(8765)) as sandbox:
             _put_connection(house, sandbox)
             return _serve(house, sandbox)
     except CommandError as error:
@@ -64,6 +66,7 @@ def _serve(house: House, sandbox: Sandbox) -> int:
         AIRFLOW__API__BASE_URL=url,
         AIRFLOW__API__WORKERS="1",
         AIRFLOW__CORE__PARALLELISM="4",
+        AIRFLOW__DOTYPOS__WEBHOOKS="True",
         AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{url}/execution/",
         AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(_free_port(8793)),
         AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(_free_port(8794)),
@@ -91,6 +94,10 @@ Enable a DAG and trigger it. Admin > Connect Dotypos checks dotypos_default, con
 cloud. The sandbox has the page on which you allow access. For a new connection, enter:
   Client ID {sandbox.client_id}   Client Secret {sandbox.client_secret}   API base URL {sandbox.url}
 Admin > Connections has the form and its Test button.
+
+A change can start a DAG: enable example_dotypos_reprice_on_change, and press "Change a price" on the sandbox's page.
+The DAG starts within a minute, when its watcher asks next; with a webhook, which Connect Dotypos registers, in seconds.
+
 DAGs write to {house.shown(house.files)}. Ctrl-C stops everything.
 """,
             flush=True,
@@ -102,7 +109,7 @@ DAGs write to {house.shown(house.files)}. Ctrl-C stops everything.
         _stop(airflow)
 
 
-_PARTS = ("metadatabase", "scheduler", "dag_processor")
+_PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
 def _ready(airflow: Child, url: str) -> bool:

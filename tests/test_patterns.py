@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_dotypos
-from airflow_provider_dotypos.api import characters, page, redaction
+from airflow_provider_dotypos.api import characters, page, redaction, webhooks
 from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.api.redaction import redact
 from airflow_provider_dotypos.api.refusals import retry_after_seconds
@@ -33,6 +33,7 @@ FOREIGN = {
     "api/characters.py": {characters._ESCAPES.pattern, characters._HALF.pattern},
     "api/page.py": {page._ID.pattern, page._DIGITS.pattern, page._COUNT.pattern, page._ISO.pattern},
     "api/passes.py": {r"\w+"},
+    "api/webhooks.py": {webhooks._PATH.pattern},
     "api/auth.py": {r"[\x21-\x7e]+"},
     "connect/credentials.py": {r"[\x21-\x7e]+"},
     "connect/page/suggestion.py": {"[a-z0-9]+"},
@@ -69,6 +70,7 @@ OWN = {
     "api/budget.py": 1,
     "api/entities.py": 4,
     "api/headers.py": 2,
+    "api/list_uri.py": 1,
     "api/matching.py": 5,
     "api/paths.py": 2,
     "api/query.py": 1,
@@ -137,6 +139,7 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "a name": puts(r"[A-Za-z_]{1,40}"),
     "two letters": puts("[A-Za-z]{2}", "search"),
     "a token": puts(r"[\x21-\x7e]+"),
+    "a delivery's path": webhooks.read_delivery_path,
     "a host": puts(r"[\w:-][\w.:-]*"),
     "words": puts("[a-z0-9]+", "findall"),
     "a blank": puts(r"[^\x21-\x7e]", "search"),

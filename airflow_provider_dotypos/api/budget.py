@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError, DotyposError
@@ -15,6 +15,9 @@ _UNITS = {"s": 1, "min": 60, "h": 3600}
 
 #: With fewer requests a task could do little more than sign in, again and again.
 _FEWEST, _MOST = 10, 100_000
+
+#: The first block that a task claims is this part of a budget.
+FIRST_PART = 10
 
 #: The longest window, in seconds: a day.
 _LONGEST = 86_400.0
@@ -33,11 +36,23 @@ class Budget:
     :param requests: how many.
     :param seconds: length of the window.
     :param each: whether each process counts for itself, instead of sharing the budget with other tasks.
+    :param block: how many requests are claimed at a time; ``None`` for parts of the budget, as a task needs them.
     """
 
     requests: int
     seconds: float
     each: bool = False
+    block: int | None = None
+
+    def behind_tasks(self, block: int) -> Budget:
+        """Return the budget for those that let tasks go first.
+
+        A task that finds the budget used up waits until a tenth of it is free, its first block. So that much is never
+        taken from under it.
+
+        :param block: how many requests are claimed at a time.
+        """
+        return replace(self, requests=self.requests - math.ceil(self.requests / FIRST_PART), block=block)
 
     @property
     def enough(self) -> int:

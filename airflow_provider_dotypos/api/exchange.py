@@ -64,6 +64,7 @@ class Exchange:
     :param largest_answer: size in bytes above which an answer is an error.
     :param ledger: opens the ledger of a request budget. Defaults to none: the process counts for itself.
     :param observer: receives each try's request, first with ``None``, and then with its answer, before that is checked.
+    :ivar requests: how many requests have left so far, sign-ins included.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Exchange:
         self._channel = open_channel(settings)
         each = settings.request_budget is not None and settings.request_budget.each
         self._ledger = None if each else ledger
+        self.requests = 0
         self._set_up()
 
     def _set_up(self) -> None:
@@ -248,6 +250,7 @@ class _Call(Generic[T]):
     def _send(self, request: Request, *, opens: bool = True) -> Flow[Answer]:
         permit = yield from self._turn()
         sent = True
+        self._exchange.requests += 1
         try:
             answer: Answer = yield Send(request)
         except DotyposError as error:

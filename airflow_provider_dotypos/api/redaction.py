@@ -13,9 +13,11 @@ _ENDS_OF_VALUES = frozenset(" \t\r\n\f\v\"',;")
 
 #: Each alternative ends within a bound or takes all that it has searched, so no text makes the search start over.
 _SECRET_SHAPES = re.compile(
-    # Authorization values, JSON Web Tokens, and token or secret parameters, wherever an answer echoes them.
+    # Authorization values, JSON Web Tokens, the tokens of webhooks' addresses, and token or secret parameters, wherever
+    # an answer echoes them.
     r"(?P<scheme>\b(?:Bearer|User)\s{1,100})[^\s\"',;]{12,}"
     r"|\b(?-i:eyJ)[\w.-]{8,}"
+    r"|\b[0-9a-f]{64}\b"
     r"|(?P<name>\b(?:access_?token|refresh_?token|token|client_?secret|secret|password|signature)"
     r"[\"']?\s{0,100}[=:]\s{0,100}[\"']?)[^\s\"'&,;}]+",
     re.IGNORECASE,

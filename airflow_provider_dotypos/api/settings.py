@@ -37,6 +37,7 @@ DEFAULT_BASE_URL = "https://api.dotykacka.cz"
 _OWN_DOMAINS = (".dotykacka.cz", ".dotypos.com")
 
 _LONGEST_CLOUD_NAME = 60
+_SHORTEST_SECRET = 16
 
 
 class Limits(NamedTuple):
@@ -80,6 +81,7 @@ class Settings:
     :param cloud_id_given: whether the cloud was given in place of the connection's own.
     :param notice: a sentence about extras of the connection that nothing reads; empty if none is.
     :param cloud_name: the cloud's name, for people. ``None`` if the connection doesn't hold it.
+    :param webhook_secret: what the addresses of webhooks are made secret by, in place of the refresh token.
     """
 
     base_url: str
@@ -93,6 +95,7 @@ class Settings:
     cloud_id_given: bool = False
     notice: str = ""
     cloud_name: str | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
 
     @property
     def cloud(self) -> str:
@@ -154,6 +157,7 @@ class Settings:
             cloud_id_given=cloud_id_given,
             notice=notice,
             cloud_name=read_cloud_name(extra.get("cloud_name")) if _is_cloud(own_cloud, chosen_cloud) else None,
+            webhook_secret=_webhook_secret(extra.get("webhook_secret")),
         )
 
     def origin_of(self, cloud_id: int) -> str:
@@ -184,17 +188,37 @@ def _refresh_token(value: object, notice: str) -> str:
             "Refresh Token is missing in the Airflow connection (extra refresh_token): connect the cloud "
             f"({HOW_TO_CONNECT}){'. ' if notice else ''}{notice}"
         )
+    return _secret(value, "Refresh Token")
+
+
+def _webhook_secret(value: object) -> str | None:
+    if is_absent(value):
+        return None
+    secret = _secret(value, "Webhook Secret")
+    if len(secret) < _SHORTEST_SECRET:
+        raise DotyposConfigurationError(
+            f"Webhook Secret in the Airflow connection must have {_SHORTEST_SECRET} characters or more, so that nobody "
+            'guesses it: python -c "import secrets; print(secrets.token_urlsafe())" makes one'
+        )
+    return secret
+
+
+def _secret(value: object, name: str) -> str:
+    """Return a secret that a person has pasted.
+
+    :param name: the field's label.
+    """
     if not isinstance(value, str):
         raise DotyposConfigurationError(
-            f"Refresh Token arrived as a {type(value).__name__}, not as text: a connection URI turns digits and words "
-            "like true into other values. Give the connection as JSON instead (--conn-json, or JSON in AIRFLOW_CONN_…)"
+            f"{name} arrived as a {type(value).__name__}, not as text: a connection URI turns digits and words like "
+            "true into other values. Give the connection as JSON instead (--conn-json, or JSON in AIRFLOW_CONN_…)"
         )
-    token = value.strip()
-    if not re.fullmatch(r"[\x21-\x7e]+", token):
+    secret = value.strip()
+    if not re.fullmatch(r"[\x21-\x7e]+", secret):
         raise DotyposConfigurationError(
-            "Refresh Token holds a blank or a character that no token has: paste the token alone, on one line"
+            f"{name} holds a blank or a character that no secret has: paste it alone, on one line"
         )
-    return token
+    return secret
 
 
 def read_cloud_name(value: object) -> str | None:

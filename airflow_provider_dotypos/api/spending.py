@@ -28,7 +28,7 @@ from datetime import datetime, timezone
 from typing import NamedTuple, TypeVar
 
 from airflow_provider_dotypos.api.blocks import USE, Block, Moment, Permit
-from airflow_provider_dotypos.api.budget import Budget, DotyposBudgetError
+from airflow_provider_dotypos.api.budget import FIRST_PART, Budget, DotyposBudgetError
 from airflow_provider_dotypos.api.ledger import (
     Entries,
     Entry,
@@ -47,8 +47,8 @@ T = TypeVar("T")
 #: The longest that a request may take, in seconds, whatever a connection's Timeout says.
 _LONGEST_REQUEST = 3600.0
 
-#: The first block is this part of the budget. Each one is twice the one before, up to the largest part.
-_FIRST_PART, _LARGEST_PART = 10, 5
+#: Each block is twice the one before, up to this part of the budget.
+_LARGEST_PART = 5
 
 #: Seconds after which a claim that is still in the ledger stays there: no read and write together takes longer. A
 #: process that has taken half of that to read, because it is slow or was suspended, reads again, so many times.
@@ -261,9 +261,11 @@ class Spending:
         return name, block
 
     def _first_size(self, budget: Budget) -> int:
-        return budget.requests // _FIRST_PART
+        return budget.block or budget.requests // FIRST_PART
 
     def _next_size(self, budget: Budget) -> int:
+        if budget.block:
+            return budget.block
         return min(self._first_size(budget) << min(self._settled_claims, 10), budget.requests // _LARGEST_PART)
 
     def _wait_for(self, wanted: int, most: int, counting: Iterable[Entry], terms: _Terms) -> float:

@@ -13,13 +13,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.commands.options import Option, number, port, whole_number
-from airflow_provider_dotypos.sandbox.behaviour import CHOICES, Behaviour
+from airflow_provider_dotypos.sandbox.behaviour import CHOICES, DELIVERY_CHOICES, Behaviour
 from airflow_provider_dotypos.sandbox.limit import Limit
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.sandbox.server import Sandbox
 
 _HOST = "address to listen on; 0.0.0.0 lets other hosts in, such as containers and workers (default: 127.0.0.1)"
+_ANYWHERE = "deliver webhooks to any address (default: to this machine only)"
 _ORDERS = "orders a day in each cloud (default: 120)"
 _SEED = "another number makes another history (default: 1)"
 _SECONDS = number(0, 3600)
@@ -36,6 +37,7 @@ def options() -> list[Option]:
         (("--lively",), {"action": "store_true", "help": "let guests come while it runs"}),
         (("--latency",), {"type": _SECONDS, "default": 0.0, "help": "seconds added to each answer (default: 0)"}),
         (("--limit",), {"type": _limit, "help": "requests that a cloud may make in so many seconds, such as 150/1800"}),
+        (("--deliver-anywhere",), {"action": "store_true", "help": _ANYWHERE}),
         *(_switch(field) for field in dataclasses.fields(Behaviour)),
     ]
 
@@ -47,10 +49,12 @@ def _switch(field: dataclasses.Field[Any]) -> Option:
     details: dict[str, Any] = {"help": _plain(about[field.name]) + default}
     if isinstance(field.default, bool):
         details |= {"action": "store_true"}
-    elif field.name in CHOICES:
-        details |= {"choices": CHOICES[field.name], "default": field.default}
+    elif choices := CHOICES.get(field.name) or DELIVERY_CHOICES.get(field.name):
+        details |= {"choices": choices, "default": field.default}
     elif field.default is None:
         details |= {"type": whole_number(0, 1000), "metavar": "ROWS"}
+    elif isinstance(field.default, int):
+        details |= {"type": whole_number(1, 100), "default": field.default, "metavar": "TIMES"}
     elif isinstance(field.default, tuple):
         details |= {"nargs": "*", "default": field.default, "metavar": "FIELD"}
     else:
@@ -82,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     sandbox = Sandbox(shop, behaviour, args.port, args.host)
     sandbox.latency = args.latency
     sandbox.limit = args.limit
+    sandbox.deliveries.anywhere = args.deliver_anywhere
     # A process that a script starts in the background ignores Ctrl-C's signal, and a container's first process ignores
     # the one that stops it.
     for ending in (signal.SIGINT, signal.SIGTERM):

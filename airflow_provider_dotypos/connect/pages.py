@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from airflow_provider_dotypos.api.errors import HOW_TO_CONNECT
 
@@ -53,9 +54,16 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["here"] = _cured_here
+    templates.filters["breakable"] = _breakable
     return templates
 
 
 def _cured_here(message: str) -> str:
     """Return a message for a page that connects clouds itself: its cure doesn't lead to that very page."""
     return message.replace(HOW_TO_CONNECT, "by the button on this page")
+
+
+def _breakable(address: str) -> Markup:
+    """Return an address that a browser may break where a part of it ends."""
+    scheme, separator, rest = address.partition("//")
+    return escape(scheme + separator) + Markup("/<wbr>").join(rest.split("/"))

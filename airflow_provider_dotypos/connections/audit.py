@@ -1,13 +1,13 @@
-"""Airflow's audit log: a line for each step of a journey and for each edit, and a ticket that makes each step unique.
+"""Airflow's audit log: a line for each step of a journey, for each edit and for each change of webhooks.
 
-All API servers share this log. A journey's ticket is a line of its own there, and a single UPDATE turns it from one
-step to the next. A request that finds no ticket to turn comes too late.
+All API servers share this log. So a journey's ticket is a line of its own there, and a single UPDATE turns it from one
+step to the next, which makes each step unique. A request that finds no ticket to turn comes too late.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from airflow.models.log import Log
@@ -21,6 +21,8 @@ BACK = "dotypos_connect_back"
 STORED = "dotypos_connect_stored"
 MADE = "dotypos_connect_made"
 CHANGED = "dotypos_connect_changed"
+REGISTERED = "dotypos_webhooks_registered"
+REMOVED = "dotypos_webhooks_removed"
 
 #: The ticket's steps.
 _OUT, _HOME, _ANSWERED = (f"dotypos_connect_ticket_{step}" for step in ("out", "home", "answered"))
@@ -64,6 +66,17 @@ def note_edit(session: Session, event: str, conn_id: str, fields: Mapping[str, o
     :param fields: what became of each field; holds no secret.
     """
     _note(session, event, user, conn_id=conn_id, fields=dict(fields))
+
+
+def note_webhooks(event: str, conn_id: str, entity: str, ids: Sequence[str], user: str) -> None:
+    """Note that a user has set up a connection's webhooks.
+
+    :param event: ``REGISTERED`` or ``REMOVED``.
+    :param entity: the list whose changes they deliver.
+    :param ids: the webhooks'.
+    """
+    with create_session() as session:
+        _note(session, event, user, conn_id=conn_id, entity=entity, ids=list(ids))
 
 
 def _turn_ticket(session: Session, before: str, after: str, journey: str, conn_id: str) -> bool:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 
 from airflow_provider_dotypos import _airflow, _compat
-from airflow_provider_dotypos.api.extra import read_extra
 from airflow_provider_dotypos.api.headers import with_empty_lists
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.markers import Division
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import SETTLE, Window
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
+from airflow_provider_dotypos.hooks.connection import secrets_of, settings_of
 from airflow_provider_dotypos.hooks.failures import named_errors
 from airflow_provider_dotypos.hooks.lineage import report_lineage, source_of
+from airflow_provider_dotypos.hooks.webhooks import Webhooks
 from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
@@ -223,6 +224,11 @@ class DotyposHook(BaseHook):
             )
         return self._each(entity, rows)
 
+    @property
+    def webhooks(self) -> Webhooks:
+        """The webhooks by which the cloud delivers its changes to this Airflow."""
+        return Webhooks(self.dotypos_conn_id, self.get_conn)
+
     def clouds(self) -> list[Row]:
         """Return the clouds that the refresh token may use."""
         with self._errors():
@@ -261,17 +267,9 @@ class DotyposHook(BaseHook):
     def _settings(self) -> Settings:
         check_conn_id(self.dotypos_conn_id)
         conn = self.get_connection(self.dotypos_conn_id)
-        settings = Settings.from_fields(
-            conn_type=conn.conn_type,
-            host=conn.host,
-            port=conn.port,
-            extra=read_extra(conn),
-            cloud_id=self.cloud_id,
-            max_concurrency=self.max_concurrency,
-        )
-        for secret in (settings.refresh_token, conn.password):
-            if secret:
-                _airflow.mask_secret(secret)
+        settings = settings_of(conn, self.cloud_id, self.max_concurrency)
+        for secret in secrets_of(conn, settings):
+            _airflow.mask_secret(secret)
         if settings.notice:
             log.warning("Connection %r: %s.", self.dotypos_conn_id, settings.notice)
         return settings

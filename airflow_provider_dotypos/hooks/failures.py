@@ -40,7 +40,7 @@ _DESTINATION_CURE = (
 )
 
 #: What to do when there is no connection of an id: the task's own, or its destination's.
-_CONNECTION_CURE = (
+CONNECTION_CURE = (
     "Create it under Admin > Connections (one of Dotypos also under Admin > Connect Dotypos), or correct its id in the "
     "task."
 )
@@ -195,7 +195,7 @@ def as_dotypos_error(error: Exception) -> DotyposError:
 def _cure_of(error: BaseException) -> str | None:
     """Return what to do about an error that isn't Dotypos's, if it is of a task's surroundings."""
     if isinstance(error, _compat.missing_connection()):
-        return _CONNECTION_CURE
+        return CONNECTION_CURE
     return _DESTINATION_CURE if isinstance(error, OSError) else None
 
 

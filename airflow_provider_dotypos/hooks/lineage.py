@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from airflow_provider_dotypos import _airflow, _compat
-from airflow_provider_dotypos.assets import list_uri
+from airflow_provider_dotypos.api.list_uri import list_uri
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset, BaseHook

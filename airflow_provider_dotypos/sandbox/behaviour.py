@@ -28,6 +28,9 @@ CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     }
 )
 
+#: The same of the switches that show in deliveries of webhooks only, which no request finds out.
+DELIVERY_CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType({"delivered_ids": ("number", "text", "exponent")})
+
 
 @dataclass(frozen=True)
 class Behaviour:
@@ -54,6 +57,10 @@ class Behaviour:
         unknown [U].
     :param unsortable: fields by which lists can't be sorted (400) although the documents say so, such as
         ``tables.locationName``. Whether the documents are right about each field is unknown [U].
+    :param delivered_ids: how deliveries of webhooks write ids: as a ``number`` [D, C2], as ``text`` [C1], or large ones
+        as an ``exponent`` such as 4.10e+15, which has lost digits [D].
+    :param delivery_tries: how often a delivery is tried that isn't answered by 2xx. Whether it is repeated is unknown
+        [U].
     """
 
     timestamp_precision: str = "ms"
@@ -69,15 +76,19 @@ class Behaviour:
     order_version_moves_with_items: bool = False
     nested_lists: int | None = None
     unsortable: tuple[str, ...] = ()
+    delivered_ids: str = "number"
+    delivery_tries: int = 1
 
     def __post_init__(self) -> None:
-        for name, positions in CHOICES.items():
+        for name, positions in {**CHOICES, **DELIVERY_CHOICES}.items():
             if getattr(self, name) not in positions:
                 raise ValueError(f"{name} must be one of {positions}, not {getattr(self, name)!r}")
         if not 0 <= self.commit_lag < math.inf:
             raise ValueError("commit_lag must be a number of seconds, 0 or more")
         if self.nested_lists is not None and self.nested_lists < 0:
             raise ValueError("nested_lists must be a number of rows, 0 or more")
+        if self.delivery_tries < 1:
+            raise ValueError("delivery_tries must be 1 or more")
 
     @classmethod
     def combinations(cls, **fixed: Any) -> Iterator[Behaviour]:

@@ -5,6 +5,7 @@ None of these failures is documented behaviour of Dotypos. Any network and any p
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 #: Statuses that a proxy, a gateway or a firewall answers with in Dotypos's place.
@@ -52,6 +53,44 @@ class Fault:
     def strikes(self, method: str, path: str) -> bool:
         """Return whether this request meets the fault, and count it."""
         if self.times <= 0 or self.path not in path or self.method not in (None, method):
+            return False
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        self.times -= 1
+        return True
+
+
+DELIVERY_KINDS = ("twice", "late", "swapped", "never", "slow")
+
+
+@dataclass
+class DeliveryFault:
+    """A failure that deliveries of webhooks will meet.
+
+    :param kind: ``twice``: delivered, and delivered again; ``late``: `seconds` later, while others go ahead;
+        ``swapped``: after the webhook's next delivery; ``never``: lost; ``slow``: its body takes `seconds` to arrive.
+    :param times: how many deliveries meet it.
+    :param skip: how many matching deliveries pass before.
+    :param payload_entity: what the webhook must deliver, such as ``PRODUCT``. Any by default.
+    :param seconds: how late or how slow.
+    """
+
+    kind: str
+    times: int = 1
+    skip: int = 0
+    payload_entity: str | None = None
+    seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in DELIVERY_KINDS:
+            raise ValueError(f"unknown kind {self.kind!r}; kinds: {', '.join(DELIVERY_KINDS)}")
+        if not 0 <= self.seconds < math.inf:
+            raise ValueError("seconds must be 0 or more")
+
+    def strikes(self, payload_entity: str) -> bool:
+        """Return whether this delivery meets the fault, and count it."""
+        if self.times <= 0 or self.payload_entity not in (None, payload_entity):
             return False
         if self.skip > 0:
             self.skip -= 1

@@ -70,6 +70,7 @@ class Sandbox(State):
             target=self._server.run, args=([listener],), name="dotypos-sandbox", daemon=True
         )
         self._thread.start()
+        self.deliveries.open()
         while not self._server.started:
             if not self._thread.is_alive():
                 raise RuntimeError("the sandbox did not start")
@@ -81,6 +82,7 @@ class Sandbox(State):
         if self._server is None or self._thread is None:
             return
         self._server.should_exit = True
+        self.deliveries.close()
         self._thread.join(timeout=10)
         self._server = self._thread = None
 

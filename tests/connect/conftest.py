@@ -294,6 +294,7 @@ def page_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageWorld]:
             "AIRFLOW__API__SECRET_KEY": SECRET_KEY,
             "AIRFLOW__API_AUTH__JWT_SECRET": JWT_SECRET,
             "AIRFLOW__CORE__FERNET_KEY": fernet_key,
+            "AIRFLOW__DOTYPOS__WEBHOOKS": "True",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
             f"AIRFLOW_CONN_{HELD_IN_ENVIRONMENT.upper()}": json.dumps(held),
             "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",

@@ -159,6 +159,9 @@ BAD += [("timeout", value, "Timeout") for value in ("x", 0, -1, True, "nan", "in
 BAD += [("max_concurrency", value, "Max concurrency") for value in (1.5, 0, "0", -4, "four", True, 65, "1e9", HUGE)]
 BAD += [("allow_http", value, "Allow plain HTTP") for value in BAD_SWITCH]
 BAD += [("request_budget", value, "Request budget") for value in (150, "150", "150/30", "9/30min", "10/25h", [], HUGE)]
+BAD += [
+    ("webhook_secret", value, "Webhook Secret") for value in (12345678, True, "fifteen-letters", "a b" * 9, "ě" * 20)
+]
 BAD += [("requests_per_minute", value, "Requests per minute") for value in (0, "0", -1, "some", False, 60_001, HUGE)]
 
 
@@ -282,6 +285,8 @@ def test_a_base_url_that_is_no_text_is_told(host: object):
         ("request_budget", "5000/h", Budget(5000, 3600)),
         ("request_budget", "30/30min each", Budget(30, 1800, each=True)),
         ("request_budget", "", None),
+        ("webhook_secret", " sixteen-letters.\n", "sixteen-letters."),
+        ("webhook_secret", "", None),
     ],
 )
 def test_what_a_field_can_hold_is_taken_as_it_is_meant(field: str, value: object, meant: object):
@@ -374,8 +379,9 @@ def test_a_token_pasted_into_the_wrong_field_is_not_shown(field: str):
     assert TOKEN[:8] not in str(raised.value)
 
 
-def test_settings_do_not_show_their_token():
+def test_settings_do_not_show_their_secrets():
     assert TOKEN not in repr(SETTINGS)
+    assert TOKEN not in repr(Settings.from_fields(extra={"refresh_token": "other", "webhook_secret": TOKEN}))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Errors that leave the hook: a DAG author's own function shows them in its log."""
+"""`hooks.dotypos`, `hooks.connection`: errors that leave the hook show in the log of a DAG author's own function."""
 
 from __future__ import annotations
 

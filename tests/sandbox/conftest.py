@@ -22,8 +22,10 @@ def _running() -> Iterator[Sandbox]:
 def sandbox(_running: Sandbox) -> Sandbox:
     """A sandbox with an empty shop; one server for all tests, each with data and settings of its own."""
     fresh = Sandbox(Shop.empty())
-    for name in ("shop", "tokens", "visits", "stock_taking_results", "behaviour"):
+    _running.deliveries.close()
+    for name in ("shop", "tokens", "visits", "stock_taking_results", "deliveries", "behaviour", "happened"):
         setattr(_running, name, getattr(fresh, name))
+    _running.deliveries.open()
     _running.faults.clear()
     _running.requests.clear()
     _running.sign_ins = 0

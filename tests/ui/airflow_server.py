@@ -101,10 +101,17 @@ def database_like_new(own: Path, folder: Path) -> Iterator[Path]:
     """
     path = folder / "airflow.db"
     shutil.copy(empty_database(own), path)
+    with database_in_use(path):
+        yield path
+
+
+@contextmanager
+def database_in_use(path: Path) -> Iterator[None]:
+    """Let this process use a metadata database."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{path}")
         _use_configured_database()
-        yield path
+        yield
     _use_configured_database()
 
 

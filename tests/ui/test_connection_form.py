@@ -162,6 +162,7 @@ def test_the_form_shows_what_the_provider_declares(connections: Connections):
             "request_budget",
             "max_concurrency",
             "deleted_filter",
+            "webhook_secret",
             "allow_http",
         ],
     }.items():

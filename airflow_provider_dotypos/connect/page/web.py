@@ -21,10 +21,11 @@ from fastapi.responses import FileResponse, RedirectResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware.base import RequestResponseEndpoint
 
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.check import CheckResult, place_of
 from airflow_provider_dotypos.api.connector import connector
 from airflow_provider_dotypos.api.entities import entities
-from airflow_provider_dotypos.api.errors import DotyposConfigurationError
+from airflow_provider_dotypos.api.errors import DotyposConfigurationError, DotyposError
 from airflow_provider_dotypos.api.settings import DEFAULT_BASE_URL
 from airflow_provider_dotypos.connect import pages
 from airflow_provider_dotypos.connect.grant import SIGNATURE_LIFE, is_dotypos
@@ -40,6 +41,7 @@ from airflow_provider_dotypos.connections.checking import check_all, check_lists
 from airflow_provider_dotypos.connections.errors import ConnectError, WrongConnectionError
 from airflow_provider_dotypos.connections.stored import StoredConnection
 from airflow_provider_dotypos.provider_info import CONN_FIELDS, provider_info
+from airflow_provider_dotypos.webhooks.desk import WebhookDesk
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,55 @@ def show_access(visit: Visit, conn_id: Field = "", csrf_token: CsrfToken = "") -
         refused=[each for each in checks if each.result == "refused"],
         unknown=[each for each in checks if each.result not in ("readable", "empty", "refused")],
     )
+
+
+@app.post("/webhooks")
+def show_webhooks(
+    visit: Visit,
+    conn_id: Field = "",
+    action: Field = "",
+    entity: Field = "",
+    webhook_id: Field = "",
+    csrf_token: CsrfToken = "",
+) -> Response:
+    """Show which changes a connection's cloud delivers to this Airflow, once an action has added or removed some."""
+    visit.require_own_form(csrf_token)
+    connection = visit.find(conn_id)
+    desk = overview = done = problem = None
+    try:
+        desk = WebhookDesk(connection, visit.user_name)
+        done = _act(desk, action, entity, webhook_id)
+    except DotyposError as error:
+        problem = str(error)
+    if desk is not None:
+        try:
+            overview = desk.overview()
+        except DotyposError as error:
+            problem = problem or str(error)
+    return visit.page(
+        "webhooks.html",
+        connection=connection,
+        receives=_airflow.receives_webhooks(),
+        address_problem=desk.problem if desk is not None else None,
+        overview=overview,
+        done=done,
+        problem=problem,
+    )
+
+
+def _act(desk: WebhookDesk, action: str, entity: str, webhook_id: str) -> str | None:
+    """Do what a button says, and return what was done."""
+    match action:
+        case "register":
+            desk.register(entity)
+            return f"Dotypos delivers the changes of {entity} to this Airflow."
+        case "remove":
+            desk.remove(entity)
+            return f"Dotypos no longer delivers the changes of {entity} to this Airflow."
+        case "remove_elsewhere":
+            desk.remove_elsewhere(webhook_id)
+            return f"Webhook {webhook_id} is removed."
+    return None
 
 
 @app.get("/connect")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from airflow_provider_dotypos.api.entities import Entity, entities
-from airflow_provider_dotypos.sandbox.api import connector, control, lists, pages, pos, reports, stock, writes
+from airflow_provider_dotypos.sandbox.api import connector, control, lists, pages, pos, register, reports, stock, writes
 from airflow_provider_dotypos.sandbox.api.calls import (
     JSON,
     answer,
@@ -31,7 +31,7 @@ def create_app(state: State) -> FastAPI:
     app.state.sandbox = state
     app.add_exception_handler(RefusedError, _refusal)
     app.add_exception_handler(HTTPException, _http_refusal)
-    for part in (control, connector, pages, pos, reports, stock):
+    for part in (control, connector, pages, pos, register, reports, stock):
         app.include_router(part.router)
     app.include_router(router)  # last: it takes every path below a cloud
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from fastapi import Request, Response
@@ -75,6 +76,12 @@ async def body_object(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise invalid(None, "the body must be a JSON object")
     return body
+
+
+async def body_form(request: Request) -> dict[str, str]:
+    """Return the fields of a form that a browser has sent."""
+    body = (await request.body()).decode("utf-8", "replace")
+    return dict(parse_qsl(body, keep_blank_values=True))
 
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -11,11 +11,11 @@ import secrets
 import time
 from collections.abc import Mapping
 from html import escape
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from fastapi import APIRouter, Request, Response
 
-from airflow_provider_dotypos.sandbox.api.calls import state_of
+from airflow_provider_dotypos.sandbox.api.calls import body_form, state_of
 from airflow_provider_dotypos.sandbox.api.pages import SAFE, page
 from airflow_provider_dotypos.sandbox.api.state import State
 from airflow_provider_dotypos.sandbox.api.tokens import Visit
@@ -38,7 +38,7 @@ def sign(secret: str, timestamp: str) -> str:
 @router.post("/client/connect/v2", response_model=None)
 async def connect(request: Request) -> Response:
     """Open the consent page for a signed form [D]."""
-    return _open(state_of(request), await _form(request))
+    return _open(state_of(request), await body_form(request))
 
 
 @router.get("/client/connect/v2", response_model=None)
@@ -60,7 +60,7 @@ async def connect_legacy(request: Request) -> Response:
 @router.post("/client/connect/decision", response_model=None)
 async def decide(request: Request) -> Response:
     """Send the person back to the application, with a refresh token if they allowed it."""
-    state, fields = state_of(request), await _form(request)
+    state, fields = state_of(request), await body_form(request)
     visit = state.visits.pop(fields.get("visit", ""), None)
     if visit is None or time.time() - visit.since > TIME_TO_DECIDE:
         return page("Not connected", f"<p>{EXPIRED}</p>", 403)
@@ -116,11 +116,6 @@ def _back(visit: Visit, answer: dict[str, str]) -> Response:
     parts = urlsplit(visit.redirect_uri)
     query = "&".join(filter(None, (parts.query, urlencode(answer))))
     return Response(status_code=302, headers={"Location": urlunsplit(parts._replace(query=query)), **SAFE})
-
-
-async def _form(request: Request) -> dict[str, str]:
-    body = (await request.body()).decode("utf-8", "replace")
-    return dict(parse_qsl(body, keep_blank_values=True))
 
 
 def _same(given: str, right: str) -> bool:

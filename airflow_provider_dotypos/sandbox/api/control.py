@@ -6,14 +6,18 @@ They need no token. Those that change something take JSON only, so that no forei
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from airflow_provider_dotypos.sandbox.api.calls import answer, body_object, state_of
+from airflow_provider_dotypos.sandbox.api import wire
+from airflow_provider_dotypos.sandbox.api.calls import answer, body_object, path_id, state_of
+from airflow_provider_dotypos.sandbox.api.state import State
+from airflow_provider_dotypos.sandbox.bistro import life
 from airflow_provider_dotypos.sandbox.errors import invalid
-from airflow_provider_dotypos.sandbox.faults import Fault
+from airflow_provider_dotypos.sandbox.faults import DeliveryFault, Fault
 from airflow_provider_dotypos.sandbox.limit import Limit
 
 PREFIX = "/_sandbox"
@@ -43,6 +47,11 @@ async def show(request: Request) -> Response:
             "behaviour": dataclasses.asdict(state.behaviour),
             "faults": [dataclasses.asdict(fault) for fault in state.faults],
             "limit": state.limit.settings() if state.limit else None,
+            "webhooks": [
+                {name: row[name] for name in ("id", "_cloudId", "payloadEntity", "method")}
+                for cloud_id in state.cloud_ids
+                for row in state.shop.rows(cloud_id, "webhooks")
+            ],
             "sign_ins": state.sign_ins,
             "requests": len(state.requests),
         }
@@ -112,6 +121,68 @@ async def requests(request: Request) -> Response:
             for r in list(state_of(request).requests)
         ]
     )
+
+
+@router.post("/sell", response_model=None)
+async def sell(request: Request) -> Response:
+    """Sell something, as a register does: ``{}``, or ``{"cloud_id": 310101001}``; the answer is the order."""
+    state, body = state_of(request), await body_object(request)
+    order = life.sell(state.shop, _cloud(state, body))
+    if order is None:
+        raise invalid("cloud_id", "has nothing to sell")
+    return answer(wire.encode_row(order, state.behaviour), 201)
+
+
+@router.post("/price", response_model=None)
+async def change_price(request: Request) -> Response:
+    """Change a price, as a register does: ``{}``, or ``{"product_id": …, "price": 49}``; the answer is the product."""
+    state, body = state_of(request), await body_object(request)
+    product_id, price = body.get("product_id"), body.get("price")
+    if price is not None and (isinstance(price, bool) or not isinstance(price, (int, float)) or price < 0):
+        raise invalid("price", "must be a number, 0 or more")
+    number = None if product_id is None else path_id(str(product_id), "product")  # numbers, or texts as in answers
+    product = life.change_price(state.shop, _cloud(state, body), number, price)
+    if product is None:
+        raise invalid("product_id", "must be a product that is sold")
+    return answer(wire.encode_row(product, state.behaviour))
+
+
+@router.get("/deliveries", response_model=None)
+async def deliveries(request: Request) -> Response:
+    """Return what webhooks have delivered, and what is still to come. Addresses hold secrets, and aren't shown."""
+    done = state_of(request).deliveries
+    return answer(
+        {
+            "pending": done.pending,
+            "dropped": done.dropped,
+            "faults": [dataclasses.asdict(fault) for fault in done.faults],
+            "log": list(done.log),
+        }
+    )
+
+
+@router.post("/deliveries/faults", response_model=None)
+async def add_delivery_fault(request: Request) -> Response:
+    """Let deliveries fail: ``{"kind": "late", "seconds": 5, "times": 2, "payload_entity": "PRODUCT"}``."""
+    done = state_of(request).deliveries
+    done.faults.append(_make(DeliveryFault, **await body_object(request)))
+    return answer([dataclasses.asdict(fault) for fault in done.faults], 201)
+
+
+@router.delete("/deliveries/faults", response_model=None)
+async def clear_delivery_faults(request: Request) -> Response:
+    """Forget all faults of deliveries."""
+    state_of(request).deliveries.faults.clear()
+    return answer([])
+
+
+def _cloud(state: State, body: Mapping[str, Any]) -> int:
+    """Return the cloud that a body names, by default the first."""
+    cloud_id = body.get("cloud_id", state.cloud_ids[0])
+    number = next((number for number in state.cloud_ids if str(number) == str(cloud_id)), None)
+    if number is None:
+        raise invalid("cloud_id", f"must be one of {', '.join(map(str, state.cloud_ids))}")
+    return number
 
 
 def _make(make: Any, *args: Any, **fields: Any) -> Any:

@@ -9,6 +9,7 @@ from html import escape
 
 from fastapi import APIRouter, Request, Response
 
+from airflow_provider_dotypos.sandbox.api import register
 from airflow_provider_dotypos.sandbox.api.calls import state_of
 from airflow_provider_dotypos.sandbox.api.control import PREFIX
 from airflow_provider_dotypos.sandbox.api.state import State
@@ -39,6 +40,7 @@ _LINKS = f"""
 <ul>
 <li><a href="{PREFIX}"><code>{PREFIX}</code></a>: clock, switches, limit and faults
 <li><a href="{PREFIX}/requests"><code>{PREFIX}/requests</code></a>: the requests so far
+<li><a href="{PREFIX}/deliveries"><code>{PREFIX}/deliveries</code></a>: what webhooks have delivered
 <li><a href="https://docs.api.dotypos.com/">docs.api.dotypos.com</a>: the documentation of the real API
 </ul>
 """
@@ -54,7 +56,7 @@ async def home(request: Request) -> Response:
         "Dotypos sandbox",
         "<p>This is a Dotypos API v2 with invented data, to try the Airflow provider and to test DAGs against. It "
         "needs no account. Nothing here is real, and nothing is secret.</p>"
-        f"{_connecting(state)}{_contents(state)}{_LINKS}",
+        f"{_connecting(state)}{register.show(state)}{_contents(state)}{_LINKS}",
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
+from collections import deque
 from typing import Any
 
-from airflow_provider_dotypos.sandbox.api import tokens
+from airflow_provider_dotypos.sandbox.api import payloads, tokens
+from airflow_provider_dotypos.sandbox.api.deliveries import Deliveries
 from airflow_provider_dotypos.sandbox.behaviour import Behaviour
 from airflow_provider_dotypos.sandbox.faults import Fault, Request
 from airflow_provider_dotypos.sandbox.limit import Limit
-from airflow_provider_dotypos.sandbox.shop.rows import Rows
+from airflow_provider_dotypos.sandbox.shop.rows import RowChange, Rows
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _ALL_ADDRESSES = ("0.0.0.0", "::")
@@ -24,13 +27,17 @@ class State:
     :ivar foreign_cloud_id: a cloud that exists, but that the token may not use.
     :ivar faults: failures to come, see ``Fault``.
     :ivar limit: how many requests are let in, see ``Limit``. None lets all of them in.
+    :ivar deliveries: what webhooks deliver, see ``Deliveries``.
     :ivar requests: all requests so far, except those to the sandbox's own controls.
     :ivar sign_ins: how many access tokens were issued.
     :ivar latency: seconds added to each answer.
     :ivar date_offset: seconds by which its clock is off, in the ``Date`` header and in the connector.
+    :ivar form_key: what forms of its page must bring along.
+    :ivar happened: what the buttons of its page have done, the newest first.
     """
 
     def __init__(self, shop: Rows, behaviour: Behaviour, port: int, host: str) -> None:
+        self.deliveries = Deliveries()
         self.shop = shop
         self.behaviour = behaviour
         self.port = port
@@ -47,8 +54,24 @@ class State:
         self.sign_ins = 0
         self.latency = 0.0
         self.date_offset = 0.0
+        self.form_key = secrets.token_hex(16)
+        self.happened: deque[str] = deque(maxlen=5)
         self.visits: dict[str, tokens.Visit] = {}
         self.stock_taking_results: dict[int, list[dict[str, str | None]]] = {}
+
+    @property
+    def shop(self) -> Rows:
+        """The data. May be replaced at any time."""
+        return self._shop
+
+    @shop.setter
+    def shop(self, shop: Rows) -> None:
+        self._shop = shop
+        shop.on_change = self._put_deliveries
+
+    def _put_deliveries(self, change: RowChange) -> None:
+        for webhook, record in payloads.due(self.shop, change, self.behaviour):
+            self.deliveries.put(webhook, record)
 
     @property
     def behaviour(self) -> Behaviour:
@@ -59,6 +82,7 @@ class State:
     def behaviour(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
         self.shop.order_version_moves_with_items = behaviour.order_version_moves_with_items
+        self.deliveries.tries = behaviour.delivery_tries
 
     @property
     def token_lifetime(self) -> float:

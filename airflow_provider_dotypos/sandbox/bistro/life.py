@@ -16,6 +16,7 @@ from airflow_provider_dotypos.sandbox.bistro.bistro import (
     price_of,
 )
 from airflow_provider_dotypos.sandbox.shop.rows import Rows
+from airflow_provider_dotypos.sandbox.shop.table import Row
 
 
 def live_through(shop: Rows, cloud_id: int, days: int, orders_per_day: float) -> None:
@@ -85,11 +86,17 @@ def _let_guests_come(bistro: Bistro, since: int, before: int, after: int, per_da
         due = order["created"] + dwell(order["id"])
         if due > after:
             continue
-        paid = bistro.pay(order, due, max(before + 1, due))
-        for item in shop.table(cloud_id, "order-items").children(order["id"]):
-            _deduct(shop, cloud_id, item["_productId"], item["quantity"])
+        paid = _pay(bistro, order, due, max(before + 1, due))
         if bistro.rng.random() < 0.012:
             bistro.cancel(paid, max(before + 1, due))
+
+
+def _pay(bistro: Bistro, order: Row, completed: int, version: int) -> Row:
+    """Let the guests pay an open order, and take what they had from stock; return the order's new state."""
+    paid = bistro.pay(order, completed, version)
+    for item in bistro.shop.table(bistro.cloud_id, "order-items").children(order["id"]):
+        _deduct(bistro.shop, bistro.cloud_id, item["_productId"], item["quantity"])
+    return paid
 
 
 def _deduct(shop: Rows, cloud_id: int, product_id: int, quantity: float) -> None:
@@ -101,13 +108,45 @@ def _deduct(shop: Rows, cloud_id: int, product_id: int, quantity: float) -> None
         shop.update(cloud_id, "warehouse-products", product_id, changes, warehouse_id=stock["_warehouseId"])
 
 
+def sell(shop: Rows, cloud_id: int) -> Row | None:
+    """Let a guest order something and pay at once, as a register does; return the order.
+
+    :return: ``None`` if the cloud has nothing to sell.
+    """
+    with shop.lock:
+        bistro = Bistro(shop, cloud_id)
+        if not bistro.products:
+            return None
+        now = shop.now()
+        return _pay(bistro, bistro.order(now, now), now, now)
+
+
+def change_price(shop: Rows, cloud_id: int, product_id: int | None = None, price: float | None = None) -> Row | None:
+    """Give a product another price, as a register does; return the product.
+
+    :param product_id: Defaults to any that is sold.
+    :param price: with VAT. Defaults to a tenth more.
+    :return: ``None`` if there is no such product.
+    """
+    with shop.lock:
+        products = Bistro(shop, cloud_id).products
+        wanted = [product for product in products if product_id in (None, product["id"])]
+        if not wanted:
+            return None
+        product = shop.random.choice(wanted)
+        return _set_price(shop, product, round(price_of(product) * 1.1, 1) if price is None else price)
+
+
+def _set_price(shop: Rows, product: Row, price: float) -> Row:
+    prices = {"priceWithVat": price, "priceWithoutVat": price / product["vat"]}
+    return shop.update(product["_cloudId"], "products", product["id"], prices)
+
+
 def _change_things(bistro: Bistro, hours: float) -> None:
     shop, rng, cloud_id = bistro.shop, bistro.rng, bistro.cloud_id
     for _ in range(poisson(rng, 1.5 * hours)):
         product = rng.choice(bistro.products)
-        price = round(price_of(product) * rng.uniform(0.95, 1.1), 1)
-        prices = {"priceWithVat": price, "priceWithoutVat": price / product["vat"]}
-        shop.update(cloud_id, "products", product["id"], prices)
+        _set_price(shop, product, round(price_of(product) * rng.uniform(0.95, 1.1), 1))
     for _ in range(poisson(rng, 2 * hours) if bistro.customers else 0):
         customer = shop.get(cloud_id, "customers", rng.choice(bistro.customers))
         if customer is not None:

@@ -6,18 +6,32 @@ Decimals. ``api/wire.py`` gives them the form of an answer.
 
 from __future__ import annotations
 
+import functools
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_dotypos.api.entities import Entity, entities
 from airflow_provider_dotypos.sandbox.shop.table import Row, Table, blank, stored
 
 _NO_TABLE = ("manifest", "sales-report")
 _FIRST_ID = 4_100_000_000_000_000  # real ids have up to 16 digits [C3]
+
+
+class RowChange(NamedTuple):
+    """A change of one row.
+
+    :param before: its earlier state; ``None`` if the row is new.
+    :param after: its new state; ``None`` if the row was removed.
+    """
+
+    cloud_id: int
+    entity: str
+    before: Row | None
+    after: Row | None
 
 
 class Rows:
@@ -30,6 +44,7 @@ class Rows:
     :ivar foreign_cloud_id: a cloud that the token may not use.
     :ivar lively: whether things happen while the clock moves on.
     :ivar order_version_moves_with_items: see ``Behaviour``.
+    :ivar on_change: called after each change of a row, in the thread that has made it. It must be quick.
     """
 
     def __init__(self, now: datetime | None = None, seed: int = 1) -> None:
@@ -37,6 +52,7 @@ class Rows:
         self.foreign_cloud_id = 390_909_009
         self.lively = False
         self.order_version_moves_with_items = False
+        self.on_change: Callable[[RowChange], None] | None = None
         self.lock = threading.RLock()
         self.random = random.Random(seed)
         self.stock_takings: dict[tuple[int, int, int], int] = {}  # (cloud, warehouse, product): when counted
@@ -156,7 +172,7 @@ class Rows:
         place = (0 if entity == "clouds" else cloud_id, entity)
         with self.lock:
             if place not in self._tables:
-                self._tables[place] = Table(entities()[entity])
+                self._tables[place] = Table(entities()[entity], functools.partial(self._report, cloud_id, entity))
             return self._tables[place]
 
     def tables(self) -> Iterator[tuple[int, str, Table]]:
@@ -183,6 +199,10 @@ class Rows:
     def open_orders(self, cloud_id: int) -> list[Row]:
         """Return the orders that the API calls open."""
         return [row for row in self.rows(cloud_id, "orders") if is_open(row)]
+
+    def _report(self, cloud_id: int, entity: str, before: Row | None, after: Row | None) -> None:
+        if self.on_change is not None:
+            self.on_change(RowChange(cloud_id, entity, before, after))
 
     def _move_followers(self, cloud_id: int, entity: Entity, row: Row) -> None:
         """Carry a change of one row over to the rows that follow it."""

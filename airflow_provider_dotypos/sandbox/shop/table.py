@@ -79,12 +79,14 @@ class SortedRows:
 class Table:
     """All rows of one entity in one cloud.
 
+    :param on_change: called after each change with the row's earlier and its new state, ``None`` where it has none.
     :ivar rows: the rows by their primary keys, in the order in which they came.
     :ivar answers: rows as JSON, kept by the API: the row, the behaviour it was written for, and the text.
     """
 
-    def __init__(self, entity: Entity) -> None:
+    def __init__(self, entity: Entity, on_change: Callable[[Row | None, Row | None], None]) -> None:
         self.entity = entity
+        self._on_change = on_change
         self.rows: dict[Key, Row] = {}
         self.answers: dict[Key, tuple[Row, object, bytes]] = {}
         self._parent = _parents().get(entity.name)
@@ -108,14 +110,17 @@ class Table:
         self._sorted = None
         if self._parent:
             self._children.setdefault(row[self._parent], {})[key] = None
+        self._on_change(earlier, row)
         return row
 
     def drop(self, key: Key) -> None:
         """Remove a row altogether."""
-        self._unlink(key, self.rows.pop(key))
+        last = self.rows.pop(key)
+        self._unlink(key, last)
         self._history.pop(key, None)
         self.answers.pop(key, None)
         self._sorted = None
+        self._on_change(last, None)
 
     def forget(self) -> None:
         """Forget all earlier states of the rows."""

@@ -470,6 +470,10 @@ def pages_of_a_journey(visitor: Visitor, conn_id: str) -> Iterator[str]:
     page.get_by_role("button", name="Show what it may read").click()
     page.get_by_role("heading", name=f"What {conn_id} may read").wait_for()
     yield "access"
+    visitor.open().get_by_role("button", name=f"Webhooks of {conn_id}", exact=True).click()
+    page.get_by_role("button", name="Register orders").click()
+    page.get_by_role("row", name="orders").get_by_text("registered", exact=True).wait_for()
+    yield "webhooks"
     visitor.open("callback")
     yield "failed"
     visitor.open("connect?conn_id=never_made")
@@ -609,6 +613,16 @@ def test_screenshots_for_the_documentation(ada: Visitor, page_world: PageWorld):
     ada.depart("dotypos_brno")
     ada.allow(1)
     take_screenshot(page, "connect-result")
+    ada.open().get_by_role("button", name="Webhooks of dotypos_praha").click()
+    for entity in ("orders", "products"):
+        page.get_by_role("button", name=f"Register {entity}").click()
+        page.get_by_role("row", name=entity).get_by_text("registered", exact=True).wait_for()
+    page.evaluate(
+        """for (const code of document.querySelectorAll("td code"))
+               code.innerHTML = code.innerHTML
+                   .replace(/^http:.*(?=dotypos-webhooks)/, "https://airflow.example.com/<wbr>")"""
+    )
+    take_screenshot(page, "connect-webhooks")
 
 
 def take_screenshot(page: playwright.Page, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import requests
 
-from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from tests.patience import PATIENCE
 from tests.sandbox.conftest import Api
 
@@ -31,6 +31,21 @@ class TestControls:
         assert api("GET", "branches").status_code == 200
         log = requests.get(f"{url}/requests", timeout=PATIENCE).json()
         assert [entry["status"] for entry in log] == [201, 503, 200]
+
+    def test_a_sale_and_a_new_price(self, sandbox: Sandbox) -> None:
+        url, cloud = f"{sandbox.url}/_sandbox", sandbox.cloud_ids[1]
+        for path in ("sell", "price"):
+            assert requests.post(f"{url}/{path}", json={}, timeout=PATIENCE).status_code == 400
+        sandbox.shop = Shop.generate(days=1, orders_per_day=5)
+        order = requests.post(f"{url}/sell", json={"cloud_id": cloud}, timeout=PATIENCE).json()
+        stored = sandbox.shop.get(cloud, "orders", int(order["id"]))
+        assert stored is not None
+        assert stored["paid"]
+        product = sandbox.shop.rows(cloud, "products")[0]["id"]
+        wanted = {"cloud_id": str(cloud), "product_id": str(product), "price": 49}
+        assert requests.post(f"{url}/price", json=wanted, timeout=PATIENCE).json()["priceWithVat"] == "49"
+        for wrong in ({"cloud_id": 1}, {"product_id": 1}, {"price": "49"}, {"price": True}, {"price": -1}):
+            assert requests.post(f"{url}/price", json=wrong, timeout=PATIENCE).status_code == 400
 
     def test_other_web_pages_cannot_call_them(self, sandbox: Sandbox) -> None:
         url = f"{sandbox.url}/_sandbox/faults"

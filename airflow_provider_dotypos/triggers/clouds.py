@@ -1,0 +1,287 @@
+"""What all polls of a cloud share on one event loop: its client, its pace, and what is known of its failures."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import math
+import random
+import time
+from collections.abc import Coroutine, Hashable, Iterable
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from airflow_provider_dotypos import _airflow
+from airflow_provider_dotypos.api.budget import DotyposBudgetError
+from airflow_provider_dotypos.api.entities import Entity
+from airflow_provider_dotypos.api.errors import (
+    DotyposApiError,
+    DotyposConnectionError,
+    DotyposError,
+    DotyposRateLimitError,
+)
+from airflow_provider_dotypos.api.retry_table import SIGN_IN
+from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.watch import Snapshot, State
+from airflow_provider_dotypos.triggers.pace import SHARE, Pace
+from airflow_provider_dotypos.triggers.trouble import REPEAT, Trouble
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.api.aclient import AsyncDotyposClient
+    from airflow_provider_dotypos.api.areading import AsyncReader
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Seconds after which something is tried again that fails for good until somebody has repaired it. Then the polls of a
+#: cloud follow each other at their pace, and all are to work again within five minutes.
+TRY_AGAIN = 180.0
+
+#: After a fault a list is asked again after its interval, and then ever more seldom, up to so many seconds.
+LONGEST_WAIT = 300.0
+
+#: A throttled cloud is let alone for so many seconds more than it asks for, so that tasks go first.
+BEHIND_TASKS = 60.0
+
+#: Requests are claimed of a budget for so many seconds at a time, see ``blocks.USE``.
+_BLOCK_SECONDS = 120.0
+
+
+class Outage(NamedTuple):
+    """Why something can't be asked before somebody has repaired it.
+
+    :param until: when it is tried again (monotonic seconds).
+    """
+
+    error: DotyposError
+    until: float
+
+
+class _Watched:
+    """What is known of a list that is watched.
+
+    :ivar requests: how many a poll makes.
+    :ivar polls: how many there were.
+    :ivar interval: of what the log has said, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.requests = 0.0
+        self.polls = 0
+        self.interval = 0.0
+        self.announced_at = float("-inf")
+
+
+class Cloud:
+    """One cloud, as one connection's settings reach it.
+
+    :param client: calls it.
+    :param reader: reads its lists by that client.
+    """
+
+    def __init__(self, settings: Settings, client: AsyncDotyposClient, reader: AsyncReader) -> None:
+        self.settings = settings
+        self._client = client
+        self._reader = reader
+        self._watched: dict[str, _Watched] = {}
+        self._pace = Pace(settings.request_budget)
+        self._turn = asyncio.Lock()
+        self._rests_until = 0.0
+        self._throttled = 0
+        self._outages: dict[str | None, Outage] = {}
+        self._troubles: dict[str | None, Trouble] = {}
+
+    async def now(self) -> int:
+        """Return the time (epoch ms) by the earlier of both clocks.
+
+        :raises DotyposError: if the cloud can't say the time.
+        """
+        return await self._ask(None, 0, self._reader.now())
+
+    async def poll(self, entity: Entity, states: Iterable[State], *, deleted: bool) -> Snapshot:
+        """Ask what has changed in a list, when it is its turn.
+
+        :param states: of all who watch it.
+        :raises DotyposError: if it can't be asked. `outage` says whether it can't be before somebody has repaired it.
+        """
+        requests = self._reader.poll_cost(entity, deleted=deleted)
+        watched = self._watched.setdefault(entity.name, _Watched())
+        snapshot = await self._ask(entity.name, requests, self._reader.poll(entity, states, deleted=deleted))
+        watched.requests = requests
+        watched.polls += 1
+        return snapshot
+
+    def announce(self, entity: Entity, interval: float) -> None:
+        """Say in the log how often a list is asked, and what that costs, once all that is watched has begun.
+
+        :param interval: how often those who watch it want it asked, in seconds.
+        """
+        watched = self._watched[entity.name]
+        least = sum(other.requests for other in self._watched.values()) * self._pace.seconds_per_request
+        now, real = time.monotonic(), max(interval, least)
+        if watched.polls < 2 or abs(real - watched.interval) < 1 or now < watched.announced_at + REPEAT:
+            return
+        watched.interval, watched.announced_at = real, now
+        log.info(
+            "%s of %s: asked every %.0f s for all who watch it, %.0f requests in half an hour.%s",
+            entity.name,
+            self.settings.cloud,
+            real,
+            watched.requests * 1800 / real,
+            "" if real == interval else " More often would take more than half of the request budget.",
+        )
+
+    def outage(self, entity: Entity) -> Outage | None:
+        """Return why a list can't be asked; ``None`` if it can."""
+        return self._outages.get(None) or self._outages.get(entity.name)
+
+    def end(self) -> None:
+        """Have what was claimed of the budget given back, and idle connections closed: nobody watches any more.
+
+        Whoever does later opens new ones.
+        """
+        self._watched.clear()
+        self._ending = asyncio.ensure_future(self._close())
+
+    async def _close(self) -> None:
+        await self._client.give_back()
+        await self._client.aclose()
+
+    async def _ask(self, what: str | None, requests: float, question: Coroutine[Any, Any, T]) -> T:
+        """Ask a question when it is its turn: first come, first served.
+
+        :param what: the list that it is about; ``None`` for the cloud.
+        :param requests: how many it is expected to take.
+        """
+        with closing(question):
+            async with self._turn:
+                await self._wait_for_turn(requests)
+                self._check_outage(what)
+                before = self._client.requests
+                try:
+                    answer = await question
+                except DotyposError as error:
+                    self._note(error, what)
+                    raise
+                finally:
+                    made = self._client.requests - before
+                    self._pace.spend(made, time.monotonic())
+        if made:
+            self._note_success(what)
+        return answer
+
+    async def _wait_for_turn(self, requests: float) -> None:
+        while (seconds := max(self._rests_until - time.monotonic(), self._pace.wait(requests, time.monotonic()))) > 0:
+            await asyncio.sleep(seconds)
+
+    def _check_outage(self, what: str | None) -> None:
+        for outage in (self._outages.get(None), self._outages.get(what)):
+            if outage is not None and time.monotonic() < outage.until:
+                raise copy.copy(outage.error)  # several tasks raise it
+
+    def _note_success(self, what: str | None) -> None:
+        self._throttled = 0
+        for name in (what, None):
+            self._outages.pop(name, None)
+            if name in self._troubles:
+                self._troubles.pop(name).end()
+
+    def _note(self, error: DotyposError, what: str | None) -> None:
+        what = None if _is_of_whole_cloud(error) else what
+        now = time.monotonic()
+        seconds = LONGEST_WAIT
+        if error.permanent:
+            seconds = random.uniform(0.9, 1.0) * TRY_AGAIN
+            self._outages[what] = Outage(error, now + seconds)
+        elif isinstance(error, (DotyposRateLimitError, DotyposBudgetError)):
+            seconds = self._rest(error)
+            self._rests_until = now + seconds
+        name = self.settings.cloud if what is None else f"{what} of {self.settings.cloud}"
+        self._troubles.setdefault(what, Trouble(name)).note(error, seconds)
+
+    def _rest(self, error: DotyposError) -> float:
+        """Return for how many seconds a cloud is let alone that throttles, or of whose budget nothing is left."""
+        asked = 0.0
+        if error.retry_at is not None:
+            asked = (error.retry_at - datetime.now(timezone.utc)).total_seconds()
+        if isinstance(error, DotyposBudgetError):  # it says when a task is worth running again; a poll needs less
+            return min(max(asked, BEHIND_TASKS), LONGEST_WAIT)
+        self._throttled += 1
+        own = min(LONGEST_WAIT, BEHIND_TASKS * 2.0 ** min(self._throttled - 1, 10))
+        return max(0.0, asked) + random.uniform(0.8, 1.0) * own
+
+
+def _is_of_whole_cloud(error: DotyposError) -> bool:
+    """Return whether an error of one list says that no other list can be asked either."""
+    return (
+        SIGN_IN in error.reasons
+        or isinstance(error, (DotyposRateLimitError, DotyposBudgetError, DotyposConnectionError))
+        or (error.permanent and not isinstance(error, DotyposApiError))
+    )
+
+
+#: What `_reader` has imported.
+_imported: type[AsyncReader] | None = None
+
+#: By what decides about their calls, for each loop. A cloud lives while somebody watches it.
+_clouds: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Hashable, Cloud]] = WeakKeyDictionary()
+
+
+async def find_cloud(settings: Settings) -> Cloud:
+    """Return the loop's cloud of a connection's settings. Connections with the same credentials share it.
+
+    :raises DotyposConfigurationError: if they name no cloud.
+    """
+    key = (
+        settings.base_url,
+        settings.refresh_token,
+        settings.require_cloud_id(),
+        settings.timeout,
+        settings.requests_per_minute,
+        settings.request_budget,
+        settings.deleted_filter,
+    )
+    reader = await _reader()
+    known = _clouds.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
+    if (cloud := known.get(key)) is None:
+        client = _client(settings)
+        cloud = known[key] = Cloud(settings, client, reader(client))
+    return cloud
+
+
+async def _reader() -> type[AsyncReader]:
+    """Return what reads lists on a loop. It brings in httpx, which takes long to import."""
+    global _imported
+    if _imported is None:
+        _imported = await asyncio.to_thread(_import_reader)
+    return _imported
+
+
+def _import_reader() -> type[AsyncReader]:
+    from airflow_provider_dotypos.api.areading import AsyncReader
+
+    return AsyncReader
+
+
+def _client(settings: Settings) -> AsyncDotyposClient:
+    """Return a client that tries once: the polls wait and try again themselves, and let tasks go first.
+
+    It doesn't have Airflow mask its access tokens, which no log of ours holds. Airflow would keep each of them as long
+    as the triggerer lives, and prepare the search for all of them anew, on the loop, whenever one is added.
+    """
+    from airflow_provider_dotypos.api.aclient import AsyncDotyposClient
+    from airflow_provider_dotypos.api.retry import Patience
+
+    if (budget := settings.request_budget) is not None:
+        block = math.ceil(budget.requests / SHARE * _BLOCK_SECONDS / budget.seconds)
+        settings = replace(settings, request_budget=budget.behind_tasks(block))
+    return AsyncDotyposClient(
+        settings,
+        patience=Patience(faults=0, throttling=0),
+        ledger=_airflow.triggerer_ledger(),
+    )
