@@ -38,8 +38,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Seconds after which something is tried again that fails for good until somebody has repaired it.
-TRY_AGAIN = 300.0
+#: Seconds after which something is tried again that fails for good until somebody has repaired it. Then the polls of a
+#: cloud follow each other at their pace, and all are to work again within five minutes.
+TRY_AGAIN = 180.0
 
 #: After a fault a list is asked again after its interval, and then ever more seldom, up to so many seconds.
 LONGEST_WAIT = 300.0
@@ -195,7 +196,7 @@ class Cloud:
         now = time.monotonic()
         seconds = LONGEST_WAIT
         if error.permanent:
-            seconds = random.uniform(0.8, 1.0) * TRY_AGAIN
+            seconds = random.uniform(0.9, 1.0) * TRY_AGAIN
             self._outages[what] = Outage(error, now + seconds)
         elif isinstance(error, (DotyposRateLimitError, DotyposBudgetError)):
             seconds = self._rest(error)
