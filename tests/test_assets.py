@@ -61,7 +61,7 @@ def test_a_run_reads_from_a_minute_before_its_first_change_up_to_now() -> None:
     others = [SimpleNamespace(extra={}), SimpleNamespace(extra={"payload": "a queue's message"})]
     before = datetime.now(timezone.utc) - timedelta(milliseconds=1)
 
-    window = changed_window({Asset(uri=ORDERS): [late, early], Asset("others"): others})
+    window = changed_window({ORDERS: [late, early], "others": others})
 
     assert window["since"] == "2026-01-01T11:59:00.500Z"
     until = datetime.fromisoformat(window["until"].replace("Z", "+00:00"))
@@ -71,10 +71,10 @@ def test_a_run_reads_from_a_minute_before_its_first_change_up_to_now() -> None:
 def test_a_worker_whose_clock_is_behind_reads_the_change_that_woke_it() -> None:
     ahead = datetime.now(timezone.utc) + timedelta(seconds=30)
     until = f"{ahead:%Y-%m-%dT%H:%M:%S}.123Z"
-    assert changed_window({Asset(uri=ORDERS): [event(since="2026-01-01T12:00:00.000Z", until=until)]})["until"] == until
+    assert changed_window({ORDERS: [event(since="2026-01-01T12:00:00.000Z", until=until)]})["until"] == until
 
 
-@pytest.mark.parametrize("events", [None, {}, {Asset("others"): [SimpleNamespace(extra={})]}])
+@pytest.mark.parametrize("events", [None, {}, {"others": [SimpleNamespace(extra={})]}])
 def test_a_run_that_no_change_has_started_has_no_window(events: Any) -> None:
     with pytest.raises(DotyposInputError, match="triggered by hand"):
         changed_window(events)

@@ -15,13 +15,14 @@ https://docs.api.dotypos.com/api-reference/general/filter, …/sort, …/paging
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from airflow_provider_dotypos.api.entities import Entity, Parent, find_entity
-from airflow_provider_dotypos.api.errors import DotyposNotFoundError, DotyposValidationError
+from airflow_provider_dotypos.api.errors import DotyposNotFoundError, DotyposValidationError, DotyposWalkError
 from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.listing import ask_page, query_params
 from airflow_provider_dotypos.api.page import EMPTY, SECOND, Page
@@ -33,6 +34,8 @@ from airflow_provider_dotypos.api.streams import Piece, Stream, streams
 from airflow_provider_dotypos.api.walk import Batch, Query, walk
 from airflow_provider_dotypos.api.watch import ShownRow, Snapshot, State, StreamRows
 from airflow_provider_dotypos.api.window import Clocks, Window, milliseconds
+
+log = logging.getLogger(__name__)
 
 #: Deleted rows that need a request of their own are asked for by every so many polls.
 DELETED_EVERY = 5
@@ -156,7 +159,8 @@ class Polls:
                     shown[name] = rows
         course.number += 1
         known = [_name(parent, stream) for parent in course.parents for stream in each]
-        return Snapshot({name: rows for name, rows in shown.items() if name in known}, known, course.parents_at)
+        shown = {name: rows for name, rows in shown.items() if name in known}
+        return Snapshot(shown, known, course.parents_at, deleted or not entity.has_deleted)
 
     def cost(self, entity: Entity, *, deleted: bool = True) -> float:
         """Return how many requests a poll takes on average, by what is known of the cloud."""
@@ -206,7 +210,13 @@ class Polls:
             delivered = set(batch.ids)
             rows.extend(row for row in _rows(page, parent) if row.id in delivered)
 
-        yield from self._walk(entity, Piece(stream, since, end, parent), take)
+        try:
+            yield from self._walk(entity, Piece(stream, since, end, parent), take)
+        except DotyposWalkError as error:
+            log.warning(
+                "The changed rows of %s can't be listed, so the event names their window: %s", entity.name, error
+            )
+            return StreamRows(since, left, rows, whole=False, unlisted_until=end)
         return StreamRows(since, left, rows, whole=False)
 
     def _walk(self, entity: Entity, piece: Piece, take: Callable[[Batch, Page], None]) -> Flow[None]:

@@ -17,10 +17,12 @@ both.
    shown again, so their digests are in `seen`. Of more than `MOST_SEEN` the earliest are forgotten, and come again.
 4. t is taken from the earlier of our clock and the server's, before the request. An earlier t only asks for more.
    Answers may show times cut to the second, while filters are exact. So r is a whole second, which no cut crosses.
-5. A snapshot may also be of no use to a state: its stream wasn't asked for, or only from a later cursor on than r, or
-   the answer was an empty 404, which a gateway in trouble gives as well. Then r stays, and the next poll shows the
-   rows.
-6. A stream that the state doesn't know begins at `since`. That is no later than any r. And it lies `overlap` before the
+5. A snapshot may lack a stream: not every poll asks for deleted rows, and an empty 404 is no answer, as a gateway in
+   trouble gives it as well. Then r stays, and the next poll shows the rows. And a snapshot may have been asked for
+   others, from a later cursor on than r, or without deleted rows. Then the state stays as it is.
+6. Rows that can't be listed, as hundreds share one instant and their order isn't stable, are in the event's window. It
+   has neither count nor ids, comes again while they are within the overlap, and under other keys.
+7. A stream that the state doesn't know begins at `since`. That is no later than any r. And it lies `overlap` before the
    time at which what the list lies below was last listed, if it is: a warehouse that was made since is asked for from
    before its beginning on. The same holds where the streams are cut differently, because a watcher of deleted rows has
    joined: the new stream begins where all of the former ones have been read.
@@ -116,6 +118,7 @@ class StreamRows:
     :param now: the time before the request left (epoch ms), by the earlier of both clocks.
     :param whole: whether one answer showed all; otherwise more than a page has changed.
     :param counted: whether these are all rows, and not only the first and the last ones.
+    :param unlisted_until: the cursor before which changed rows couldn't be listed (epoch ms); ``None`` if all were.
     """
 
     since: int
@@ -123,19 +126,22 @@ class StreamRows:
     rows: Sequence[ShownRow]
     whole: bool = True
     counted: bool = True
+    unlisted_until: int | None = None
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """What one poll of a list has shown, by the names of its streams. Not every poll asks for every stream.
 
-    :param known: the names of all streams of the list.
+    :param known: the names of all streams that hold what was asked for.
     :param known_at: when these were looked up (epoch ms).
+    :param deleted: whether deleted rows were asked for.
     """
 
     streams: Mapping[str, StreamRows]
     known: Collection[str]
     known_at: int
+    deleted: bool = True
 
     @property
     def size(self) -> int:
@@ -277,6 +283,16 @@ class Change:
             key=key_of(row.mark for row in ordered),
         )
 
+    @classmethod
+    def over(cls, windows: Sequence[tuple[int, int]], listed: Change | None) -> Change:
+        """Return the change of windows with rows that couldn't be listed, and of rows that could.
+
+        :param windows: begins and ends (epoch ms).
+        """
+        spans = [*windows, (listed.since, listed.until)] if listed else windows
+        since, until = min(since for since, _ in spans), max(_second(until) + SECOND for _, until in spans)
+        return cls(since, until, None, None, None, key_of(f"{span}" for span in spans))
+
     def payload(self, cloud_id: int, entity: str, source: Literal["poll", "webhook"] = "poll") -> dict[str, Any]:
         """Return what an asset event, a sensor's XCom or a trigger's event holds: times as ISO texts, no row."""
         return {
@@ -301,18 +317,21 @@ def step(
     :param overlap: seconds for which a change may show late.
     :param reported: digests of rows that a webhook has reported. They aren't fresh, and count as seen from then on.
     """
+    if not _serves(snapshot, state, watch):
+        return state, None
     reached = {stream: state.start(stream) for stream in snapshot.known}
-    seen = {stream: set(state.seen.get(stream, ())) for stream in snapshot.known}
+    former = [marks for stream, marks in state.seen.items() if stream not in reached]
+    seen = {stream: set(state.seen.get(stream) or set().union(*former)) for stream in reached}
     marks = frozenset[str]().union(*state.seen.values())
     fresh: list[ShownRow] = []
+    unlisted: list[tuple[int, int]] = []  # windows
     recent: list[tuple[int, str, str]] = []  # cursor, mark, stream
     for stream, shown in snapshot.streams.items():
-        start = reached[stream]
-        if shown.since > start:  # asked for by others, who have got further
-            continue
-        rows = [row for row in shown.rows if row.cursor >= start and watch.wants(row)]
+        rows = [row for row in shown.rows if row.cursor >= reached[stream] and watch.wants(row)]
         fresh += [row for row in rows if row.mark not in marks and row.digest not in reported]
-        reached[stream] = _advanced(start, shown.now, overlap)
+        if shown.unlisted_until is not None:
+            unlisted.append((reached[stream], shown.unlisted_until))
+        reached[stream] = _advanced(reached[stream], shown.now, overlap)
         seen[stream] = set()
         recent += [(row.cursor, row.mark, stream) for row in rows if row.cursor >= reached[stream]]
     room = max(0, MOST_SEEN - sum(map(len, seen.values())))
@@ -323,7 +342,14 @@ def step(
     change = Change.of(fresh) if fresh else None
     if change is not None and not all(shown.counted for shown in snapshot.streams.values()):
         change = replace(change, count=None, ids=None)
-    return next_state, change
+    return next_state, Change.over(unlisted, change) if unlisted else change
+
+
+def _serves(snapshot: Snapshot, state: State, watch: Watch) -> bool:
+    """Return whether a poll asked for what a watcher wants, from its position on. It may have joined meanwhile."""
+    if watch.deleted and not snapshot.deleted:
+        return False
+    return all(shown.since <= state.start(stream) for stream, shown in snapshot.streams.items())
 
 
 def digest(id: str, cursor: int) -> str:

@@ -20,6 +20,7 @@ from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.triggers.clouds import LONGEST_WAIT
 from airflow_provider_dotypos.triggers.kept_state import KeptState
 from airflow_provider_dotypos.triggers.subscriptions import Step, Subscription, subscribe
+from airflow_provider_dotypos.triggers.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
         self.lookback = _seconds(lookback, "lookback")
         self.asset = asset
         self._watch = Watch.of(entity, filter or None, deleted=deleted)
+        self._mistakes = Trouble(f"{entity} of connection {dotypos_conn_id!r}")
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the arguments that make this trigger again: what Airflow tells triggers apart by."""
@@ -184,8 +186,8 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
         back = 0.0 if self._kept.is_new else self.lookback
         try:
             await subscription.begin(back)
-        except DotyposError:
-            log.debug("Dotypos can't say the time. The watcher begins by the clock of this machine.")
+        except Exception as error:  # whatever it is: the polls will meet it again, and say so
+            log.debug("The watcher begins by the clock of this machine: %s", type(error).__name__)
             subscription.state = State.begin(int((time.time() - back - self.overlap) * 1000))
         await self.keep(subscription.state)
 
@@ -194,8 +196,9 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
             try:
                 with suppress(DotyposError):  # it is in the log, for all who watch the list
                     return await subscription.next()
-            except Exception:  # a mistake of ours: Airflow would start the watcher again every two seconds
-                log.exception("The watcher of %s goes on after an error.", self.entity)
+            except Exception as mistake:  # of ours: Airflow would start the watcher again every two seconds
+                if self._mistakes.note(mistake, LONGEST_WAIT):
+                    log.exception("Its frames:")
                 await asyncio.sleep(LONGEST_WAIT)
 
 

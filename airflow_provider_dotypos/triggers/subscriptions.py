@@ -92,7 +92,7 @@ class Subscription:
         Throttling and faults that pass are waited out.
 
         :raises DotyposError: if the list can't be asked before somebody has repaired something, such as a token that
-            was revoked. The next call tries again, after up to five minutes.
+            was revoked. The next call tries again, after up to three minutes.
         """
         try:
             cloud = await self._take_part()

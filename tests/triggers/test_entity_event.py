@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.triggers import subscriptions
 from airflow_provider_dotypos.triggers.entity_event import DotyposEntityEventTrigger
 from tests.triggers.simulation import CONN_ID, Simulation, until
 from tests.triggers.triggerer import AFTER_KEEPING, BEFORE_KEEPING, MOMENTS, STORED, YIELDED, Airflow, Triggerer
@@ -430,3 +431,22 @@ class TestBroken:
         assert len(warnings) <= 3
         assert not any("secret" in line for line in warnings)
         assert any(CONN_ID in line for line in warnings)
+
+    @pytest.mark.parametrize("where", ["find_cloud", "step"])
+    def test_a_mistake_of_ours_ends_no_watcher(
+        self, scene: Scene, where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        working = getattr(subscriptions, where)
+        monkeypatch.setattr(subscriptions, where, lambda *arguments: 1 / 0)
+
+        async def main() -> None:
+            triggerer = Triggerer(scene.airflow)
+            triggerer.start(1, watcher(), ["changed"])
+            await asyncio.sleep(1300)
+            assert not triggerer.runner.triggers[1]["task"].done()
+            monkeypatch.setattr(subscriptions, where, working)
+            scene.change()
+            await until(lambda: scene.airflow.ids() == scene.changed, 400)
+
+        scene.simulation.run(main())
+        assert len([record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]) <= 3
