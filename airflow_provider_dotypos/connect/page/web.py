@@ -127,8 +127,9 @@ def _act(desk: WebhookDesk, action: str, entity: str, webhook_id: str) -> str | 
     """Do what a button says, and return what was done."""
     match action:
         case "register":
-            desk.register(entity)
-            return f"Dotypos delivers the changes of {entity} to this Airflow."
+            if desk.register(entity):
+                return f"Dotypos delivers the changes of {entity} to this Airflow."
+            return f"The cloud has no warehouse, so there is nothing that could deliver {entity}."
         case "remove":
             desk.remove(entity)
             return f"Dotypos no longer delivers the changes of {entity} to this Airflow."
