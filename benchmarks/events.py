@@ -77,7 +77,8 @@ def stall_watched(
             f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(connection) for conn_id, connection in stored.items()
         }
         with triggerer(folder, name, **connected) as running:
-            running.begin(WATCHERS_DAG.format(watchers=watchers), len(watchers))
+            lists = connections * len(ENTITIES)
+            running.begin(WATCHERS_DAG.format(watchers=watchers), len(watchers), lambda: len(_polled(sandbox)) >= lists)
             before, since = _list_calls(sandbox), time.monotonic()
             loop = running.measure(seconds)
             made, passed = _list_calls(sandbox) - before, time.monotonic() - since
@@ -112,8 +113,18 @@ def _connection(sandbox: Sandbox) -> Options:
     return connection | {"extra": connection["extra"] | {"refresh_token": token, "request_budget": UNLIMITED}}
 
 
+def _polled(sandbox: Sandbox) -> set[tuple[str, str]]:
+    """Return the lists that were polled, each with the token that was used."""
+    calls = [request for request in list(sandbox.requests) if _is_list(request.path)]
+    return {(request.headers["authorization"], request.path) for request in calls}
+
+
 def _list_calls(sandbox: Sandbox) -> int:
-    return sum(request.path.count("/") == 4 for request in list(sandbox.requests))  # /v2/clouds/1/orders
+    return sum(_is_list(request.path) for request in list(sandbox.requests))
+
+
+def _is_list(path: str) -> bool:
+    return path.count("/") in (4, 6)  # /v2/clouds/1/orders, /v2/clouds/1/warehouses/2/products
 
 
 def stalls(folder: Path, asked: argparse.Namespace) -> None:
@@ -134,23 +145,30 @@ def stalls(folder: Path, asked: argparse.Namespace) -> None:
             loops[kind].append(loop)
             polls[kind].append(seen)
     print(
-        f"\n| {asked.triggers} triggers, a poll each {asked.interval:g} s, answers after 300 ms | longest stall, ms "
-        "| usual stall of 5 s, ms | longest stall while they begin, ms | threads | CPU s / 5 s | MiB | was blocked "
-        "| polls made, % | sign-ins |"
+        f"\n| {asked.triggers} triggers, a poll each {asked.interval:g} s, answers after 300 ms; ms "
+        "| longest stall | of it at work | longest of 5 s | longest while they begin | of it at work "
+        "| threads | CPU s / 5 s | MiB | was blocked | polls made, % | sign-ins |"
     )
-    print("|---" * 10 + "|")
+    print("|---" * 12 + "|")
     for kind in kinds:
-        rounds, seen_polls = loops[kind], polls.get(kind, [])
-        shares = [100 * each.made / each.due for each in seen_polls]
-        print(
-            f"| {kind} | {spread([each.steady for each in rounds])} | {spread([each.usual for each in rounds])} | "
-            f"{spread([each.first for each in rounds])} | {max(each.threads for each in rounds)} | "
-            f"{spread([each.cpu for each in rounds], 2)} | {spread([each.mib for each in rounds])} | "
-            f"{sum(each.blocked for each in rounds)} | {spread(shares) if shares else ''} | "
-            f"{max((each.sign_ins for each in seen_polls), default='')} |",
-            flush=True,
-        )
+        _print_loops(kind, loops[kind], polls.get(kind, []))
     keep("events-stalls", {kind: [vars(loop) for loop in each] for kind, each in loops.items()})
+
+
+def _print_loops(kind: str, loops: Sequence[Loop], polls: Sequence[Polls]) -> None:
+    stalls = ([getattr(loop, name) for loop in loops] for name in ("steady", "busy", "usual", "first", "first_busy"))
+    shares = [100 * each.made / each.due for each in polls]
+    cells = [
+        kind,
+        *map(spread, stalls),
+        str(max(loop.threads for loop in loops)),
+        spread([loop.cpu for loop in loops], 2),
+        spread([loop.mib for loop in loops]),
+        str(sum(loop.blocked for loop in loops)),
+        spread(shares) if shares else "",
+        str(max((each.sign_ins for each in polls), default="")),
+    ]
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def count_requests(folder: Path, asked: argparse.Namespace) -> None:
@@ -165,7 +183,8 @@ def count_requests(folder: Path, asked: argparse.Namespace) -> None:
         ]
         connected = {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(stored[conn_id])}
         with triggerer(folder, "requests", **connected) as running:
-            running.begin(WATCHERS_DAG.format(watchers=watchers), len(watchers))
+            code = WATCHERS_DAG.format(watchers=watchers)
+            running.begin(code, len(watchers), lambda: len(_polled(sandbox)) >= len(FILTERED))
             before, since = len(sandbox.requests), time.monotonic()
             running.measure(asked.seconds)
             polls = (time.monotonic() - since) / asked.interval

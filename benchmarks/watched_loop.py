@@ -20,7 +20,8 @@ class LoopMeter(BaseEventTrigger):
     """Sleeps for 5 ms at a time, and notes by how much it is late: what stalls the loop.
 
     :param path: the file that gets a line of JSON every half second: ``at`` (epoch seconds), ``stall`` (the longest one
-        since the last line, seconds), ``threads``, ``cpu`` (seconds so far), ``mib`` (memory's peak).
+        since the last line, seconds), ``busy`` (the most processor time that the loop has used between two sleeps;
+        the rest of a stall is waiting for a processor), ``threads``, ``cpu`` (seconds so far), ``mib`` (memory's peak).
     """
 
     def __init__(self, path: str) -> None:
@@ -38,14 +39,16 @@ class LoopMeter(BaseEventTrigger):
         yield TriggerEvent(None)  # it makes this function what Airflow expects
 
     async def _measure(self) -> dict[str, float]:
-        stall, began = 0.0, time.monotonic()
+        stall, busy, began = 0.0, 0.0, time.monotonic()
         while time.monotonic() - began < LINE:
-            before = time.monotonic()
+            before, used = time.monotonic(), time.thread_time()
             await asyncio.sleep(TICK)
             stall = max(stall, time.monotonic() - before - TICK)
+            busy = max(busy, time.thread_time() - used)
         return {
             "at": time.time(),
             "stall": stall,
+            "busy": busy,
             "threads": threading.active_count(),
             "cpu": time.process_time(),
             "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

@@ -225,6 +225,9 @@ def _is_of_whole_cloud(error: DotyposError) -> bool:
     )
 
 
+#: What `_reader` has imported.
+_imported: type[AsyncReader] | None = None
+
 #: By what decides about their calls, for each loop. A cloud lives while somebody watches it.
 _clouds: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Hashable, Cloud]] = WeakKeyDictionary()
 
@@ -243,12 +246,20 @@ async def find_cloud(settings: Settings) -> Cloud:
         settings.request_budget,
         settings.deleted_filter,
     )
+    reader = await _reader()
     known = _clouds.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
     if (cloud := known.get(key)) is None:
-        new_reader = await asyncio.to_thread(_import_reader)  # httpx takes long to import
         client = _client(settings)
-        cloud = known.setdefault(key, Cloud(settings, client, new_reader(client)))
+        cloud = known[key] = Cloud(settings, client, reader(client))
     return cloud
+
+
+async def _reader() -> type[AsyncReader]:
+    """Return what reads lists on a loop. It brings in httpx, which takes long to import."""
+    global _imported
+    if _imported is None:
+        _imported = await asyncio.to_thread(_import_reader)
+    return _imported
 
 
 def _import_reader() -> type[AsyncReader]:
@@ -258,7 +269,11 @@ def _import_reader() -> type[AsyncReader]:
 
 
 def _client(settings: Settings) -> AsyncDotyposClient:
-    """Return a client that tries once: the polls wait and try again themselves, and let tasks go first."""
+    """Return a client that tries once: the polls wait and try again themselves, and let tasks go first.
+
+    It doesn't have Airflow mask its access tokens, which no log of ours holds. Airflow would keep each of them as long
+    as the triggerer lives, and prepare the search for all of them anew, on the loop, whenever one is added.
+    """
     from airflow_provider_dotypos.api.aclient import AsyncDotyposClient
     from airflow_provider_dotypos.api.retry import Patience
 
@@ -267,7 +282,6 @@ def _client(settings: Settings) -> AsyncDotyposClient:
         settings = replace(settings, request_budget=budget.behind_tasks(block))
     return AsyncDotyposClient(
         settings,
-        on_token=_airflow.mask_secret_on_loop,
         patience=Patience(faults=0, throttling=0),
         ledger=_airflow.triggerer_ledger(),
     )
