@@ -59,7 +59,7 @@ class Overview:
     others: Sequence[Webhook]
 
 
-class WebhookDesk:
+class ConnectionWebhooks:
     """Shows, registers and removes the webhooks by which a cloud delivers to one connection.
 
     :param user: who does, for the audit log.
