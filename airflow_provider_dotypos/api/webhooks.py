@@ -15,6 +15,9 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.names import nearest, split_names
 from airflow_provider_dotypos.api.settings import Settings
 
+#: The key in an asset's state store under which its watchers find digests of rows that webhooks have reported.
+REPORTED_ROWS = "webhook_rows"
+
 
 class PayloadEntity(NamedTuple):
     """What a webhook may deliver.

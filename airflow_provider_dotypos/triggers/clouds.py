@@ -8,7 +8,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Coroutine, Hashable, Iterable
+from collections.abc import Collection, Coroutine, Hashable, Iterable
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -47,6 +47,9 @@ LONGEST_WAIT = 300.0
 
 #: A throttled cloud is let alone for so many seconds more than it asks for, so that tasks go first.
 BEHIND_TASKS = 60.0
+
+#: Seconds for which the list of a cloud's webhooks is believed.
+_WEBHOOKS_AGE = 3600.0
 
 #: Requests are claimed of a budget for so many seconds at a time, see ``blocks.USE``.
 _BLOCK_SECONDS = 120.0
@@ -93,6 +96,8 @@ class Cloud:
         self._turn = asyncio.Lock()
         self._rests_until = 0.0
         self._throttled = 0
+        self._webhook_urls: Collection[str] = ()
+        self._webhooks_until = 0.0
         self._outages: dict[str | None, Outage] = {}
         self._troubles: dict[str | None, Trouble] = {}
 
@@ -115,6 +120,22 @@ class Cloud:
         watched.requests = requests
         watched.polls += 1
         return snapshot
+
+    async def webhook_urls(self) -> Collection[str]:
+        """Return the addresses of the cloud's webhooks as they were within the last hour; none if it shows none."""
+        if time.monotonic() >= self._webhooks_until:
+            self._webhooks_until = time.monotonic() + _WEBHOOKS_AGE
+            async with self._turn:
+                await self._wait_for_turn(1)
+                before = self._client.requests
+                try:
+                    self._webhook_urls = await self._reader.webhook_urls()
+                except DotyposError as error:  # the token may not be allowed to read them
+                    self._webhook_urls = ()
+                    log.debug("The webhooks of %s can't be read: %s", self.settings.cloud, error)
+                finally:
+                    self._pace.spend(self._client.requests - before, time.monotonic())
+        return self._webhook_urls
 
     def announce(self, entity: Entity, interval: float) -> None:
         """Say in the log how often a list is asked, and what that costs, once all that is watched has begun.
@@ -225,6 +246,9 @@ def _is_of_whole_cloud(error: DotyposError) -> bool:
     )
 
 
+#: What `_reader` has imported.
+_imported: type[AsyncReader] | None = None
+
 #: By what decides about their calls, for each loop. A cloud lives while somebody watches it.
 _clouds: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Hashable, Cloud]] = WeakKeyDictionary()
 
@@ -243,12 +267,20 @@ async def find_cloud(settings: Settings) -> Cloud:
         settings.request_budget,
         settings.deleted_filter,
     )
+    reader = await _reader()
     known = _clouds.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
     if (cloud := known.get(key)) is None:
-        new_reader = await asyncio.to_thread(_import_reader)  # httpx takes long to import
         client = _client(settings)
-        cloud = known.setdefault(key, Cloud(settings, client, new_reader(client)))
+        cloud = known[key] = Cloud(settings, client, reader(client))
     return cloud
+
+
+async def _reader() -> type[AsyncReader]:
+    """Return what reads lists on a loop. It brings in httpx, which takes long to import."""
+    global _imported
+    if _imported is None:
+        _imported = await asyncio.to_thread(_import_reader)
+    return _imported
 
 
 def _import_reader() -> type[AsyncReader]:
@@ -258,7 +290,11 @@ def _import_reader() -> type[AsyncReader]:
 
 
 def _client(settings: Settings) -> AsyncDotyposClient:
-    """Return a client that tries once: the polls wait and try again themselves, and let tasks go first."""
+    """Return a client that tries once: the polls wait and try again themselves, and let tasks go first.
+
+    It doesn't have Airflow mask its access tokens, which no log of ours holds. Airflow would keep each of them as long
+    as the triggerer lives, and prepare the search for all of them anew, on the loop, whenever one is added.
+    """
     from airflow_provider_dotypos.api.aclient import AsyncDotyposClient
     from airflow_provider_dotypos.api.retry import Patience
 
@@ -267,7 +303,6 @@ def _client(settings: Settings) -> AsyncDotyposClient:
         settings = replace(settings, request_budget=budget.behind_tasks(block))
     return AsyncDotyposClient(
         settings,
-        on_token=_airflow.mask_secret_on_loop,
         patience=Patience(faults=0, throttling=0),
         ledger=_airflow.triggerer_ledger(),
     )

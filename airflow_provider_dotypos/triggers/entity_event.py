@@ -54,7 +54,8 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
     :param deleted: whether deleted rows count. Defaults to true.
     :param cloud_id: the cloud. Defaults to the connection's.
     :param dotypos_conn_id: the Airflow connection. Defaults to ``dotypos_default``.
-    :param poll_interval: seconds between polls, 1 to 86,400. Defaults to 60. The request budget may make it longer.
+    :param poll_interval: seconds between polls, 1 to 86,400; the request budget may make them more. Defaults to 60, and
+        to 600 where a webhook of ours reports the list's changes to the same asset.
     :param overlap: seconds for which a change may show late in the API. Defaults to 60.
     :param lookback: seconds to look back at a start without a kept state. Defaults to 600.
     :param asset: name of the watched asset, which keeps the state. Defaults to the only one.
@@ -71,7 +72,7 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
         deleted: bool = True,
         cloud_id: int | str | None = None,
         dotypos_conn_id: str = "dotypos_default",
-        poll_interval: float = 60.0,
+        poll_interval: float | None = None,
         overlap: float = OVERLAP,
         lookback: float = 600.0,
         asset: str | None = None,
@@ -91,7 +92,7 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
         self.deleted = deleted
         self.cloud_id = None if cloud_id is None else read_given_cloud_id(cloud_id)
         self.dotypos_conn_id = dotypos_conn_id
-        self.poll_interval = _seconds(poll_interval, "poll_interval")
+        self.poll_interval = None if poll_interval is None else _seconds(poll_interval, "poll_interval")
         self.overlap = _seconds(overlap, "overlap")
         self.lookback = _seconds(lookback, "lookback")
         self.asset = asset
@@ -158,6 +159,7 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
             poll_interval=self.poll_interval,
             overlap=self.overlap,
             soon=False,
+            asset=self.asset,
             reported=self._kept.reported_rows,
         ) as subscription:
             if state is None:

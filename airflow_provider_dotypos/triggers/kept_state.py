@@ -12,12 +12,10 @@ from typing import Any
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.watch import State
+from airflow_provider_dotypos.api.webhooks import REPORTED_ROWS
 from airflow_provider_dotypos.triggers.trouble import Trouble
 
 log = logging.getLogger(__name__)
-
-#: Where a receiver of webhooks notes the digests of rows that it has reported.
-REPORTED_ROWS = "webhook_rows"
 
 #: Seconds after which a state store is asked again that couldn't answer.
 _AGAIN = 30.0

@@ -14,6 +14,7 @@ from sqlalchemy import ScalarResult, select, update
 from sqlalchemy.orm import Session
 
 from airflow_provider_dotypos._compat import AssetState
+from airflow_provider_dotypos.api.webhooks import REPORTED_ROWS
 from airflow_provider_dotypos.webhooks.deliveries import DeliveredList, Deliveries, Outcome
 from airflow_provider_dotypos.webhooks.notices import notices
 
@@ -23,10 +24,7 @@ LATEST = 50
 #: Most digests of rows that an event holds.
 MOST_DIGESTS = 100
 
-#: Under which key of the asset's state its watcher finds digests of the rows that webhooks have reported.
-REPORTED = "webhook_rows"
-
-#: Most of them: half of the 64 KB that a value may have.
+#: Most digests of rows that a watcher finds to be reported: half of the 64 KB that a value may have.
 MOST_REPORTED = 2_000
 
 
@@ -124,8 +122,8 @@ def _note_reported(session: Session, asset_id: int, rows: list[str]) -> None:
     """
     state = AssetState.of(session, asset_id)
     if state is not None:
-        before = [digest for digest in _items(state.get(REPORTED)) if digest not in rows]
-        state.set(REPORTED, [*before, *rows][-MOST_REPORTED:])
+        before = [digest for digest in _items(state.get(REPORTED_ROWS)) if digest not in rows]
+        state.set(REPORTED_ROWS, [*before, *rows][-MOST_REPORTED:])
 
 
 def _items(value: object) -> Iterable[Any]:

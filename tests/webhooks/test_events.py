@@ -20,10 +20,11 @@ from sqlalchemy import select
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.watch import digest
+from airflow_provider_dotypos.api.webhooks import REPORTED_ROWS
 from airflow_provider_dotypos.webhooks import events
 from airflow_provider_dotypos.webhooks.bodies import DeliveredRow
 from airflow_provider_dotypos.webhooks.deliveries import DeliveredList, Deliveries, Outcome
-from airflow_provider_dotypos.webhooks.events import LATEST, REPORTED, store_event
+from airflow_provider_dotypos.webhooks.events import LATEST, store_event
 from tests.webhooks import dags
 
 ORDERS = DeliveredList("dotypos://api.dotykacka.cz/1/orders", 1, "orders")
@@ -58,7 +59,7 @@ def reported() -> list[str]:
     """Return what the asset's watcher is told."""
     with create_session() as session:
         state = _compat.AssetState.of(session, session.scalars(select(AssetModel.id)).one())
-        return state.get(REPORTED) or [] if state else []
+        return state.get(REPORTED_ROWS) or [] if state else []
 
 
 @pytest.fixture
