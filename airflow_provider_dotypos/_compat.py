@@ -43,6 +43,16 @@ def _exception(name: str) -> type[Exception]:
     return cast("type[Exception]", exception)
 
 
+def default_deferrable() -> bool:
+    """Return whether sensors wait in the triggerer by default, as Airflow is configured."""
+    try:
+        configuration = import_module("airflow.sdk.configuration")
+    except ImportError:  # 3.1
+        configuration = import_module("airflow.configuration")
+    deferrable: bool = configuration.conf.getboolean("operators", "default_deferrable", fallback=False)
+    return deferrable
+
+
 def retry_policy() -> type[Any]:
     """Return the base of retry policies; any class's own where there are none (before 3.3)."""
     policy: type[Any] = getattr(import_module("airflow.sdk"), "RetryPolicy", object)

@@ -16,6 +16,79 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset
     from openlineage.client.event_v2 import Dataset
 
+#: What `watch` may set: arguments of the trigger.
+_WATCH_SETTINGS = ("filter", "deleted", "poll_interval", "overlap", "lookback")
+
+
+def dotypos_asset(
+    entity: str,
+    *,
+    cloud_id: int | str,
+    dotypos_conn_id: str = "dotypos_default",
+    watch: bool | Mapping[str, Any] = False,
+    name: str | None = None,
+    host: str = "api.dotykacka.cz",
+) -> Asset:
+    """Return the asset of a cloud's list. With `watch`, a DAG that it schedules runs soon after the list has changed.
+
+    Equal arguments give equal assets. Name an asset by the same call in all DAG files, or by ``Asset.ref``: a file that
+    names it otherwise takes the watcher from it.
+
+    :param entity: the list's name in the API's paths, such as ``orders``.
+    :param cloud_id: the cloud's number. No template, as Airflow knows assets before any run.
+    :param dotypos_conn_id: the connection that the watcher uses. Defaults to ``dotypos_default``.
+    :param watch: ``True`` has a watcher poll the list. A mapping sets `filter`, `deleted`, `poll_interval`, `overlap`
+        or `lookback` of ``DotyposEntityEventTrigger``, too. With a filter, or without deleted rows, the asset is
+        another one than the list's. Defaults to ``False``: only webhooks and tasks update the asset.
+    :param name: the asset's name. Defaults to its URI.
+    :param host: the host in the connection's *API base URL*, with its port if that isn't 443. Defaults to Dotypos's.
+    :raises DotyposInputError: if there is no such list, if it can't be watched, or if an argument isn't allowed.
+    """
+    from airflow.sdk import Asset, AssetWatcher
+
+    from airflow_provider_dotypos.api.entities import find_list
+    from airflow_provider_dotypos.api.list_uri import watched_uri
+    from airflow_provider_dotypos.api.overrides import read_given_cloud_id
+    from airflow_provider_dotypos.triggers.entity_event import DotyposEntityEventTrigger
+
+    listed, cloud = find_list(entity).name, read_given_cloud_id(cloud_id)
+    settings = {} if watch is False else _watch_settings(listed, watch)
+    which_rows = {key: value for key, value in settings.items() if key in ("filter", "deleted")}
+    uri = sanitize_uri(urlsplit(watched_uri(host, cloud, listed, **which_rows))).geturl()
+    asset = Asset(name=uri if name is None else name, uri=uri)
+    if watch is not False:
+        trigger = DotyposEntityEventTrigger(
+            entity=listed,
+            cloud_id=cloud,
+            dotypos_conn_id=dotypos_conn_id,
+            # Assets whose triggers are equal share one in Airflow, which can't keep a state then.
+            asset=asset.name,
+            **settings,
+        )
+        asset.watchers.append(AssetWatcher(name=asset.name, trigger=trigger))
+    return asset
+
+
+def _watch_settings(entity: str, watch: bool | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the trigger's arguments that `watch` sets, a filter as the API's text."""
+    from airflow_provider_dotypos.api.errors import DotyposInputError
+    from airflow_provider_dotypos.api.names import nearest
+    from airflow_provider_dotypos.api.query import filter_text
+    from airflow_provider_dotypos.api.watch import Watch
+
+    if watch is not True and not isinstance(watch, Mapping):
+        raise DotyposInputError(f"watch must be True, False or a mapping, not a value of type {type(watch).__name__}")
+    settings = {} if watch is True else dict(watch)
+    for key in settings:
+        if key not in _WATCH_SETTINGS:
+            known = ", ".join(_WATCH_SETTINGS)
+            raise DotyposInputError(f"watch can't set {key!r}{nearest(str(key), _WATCH_SETTINGS)}; it can set: {known}")
+    deleted = settings.get("deleted", True)
+    if not isinstance(deleted, bool):
+        raise DotyposInputError(f"watch: deleted must be True or False, not a value of type {type(deleted).__name__}")
+    watched = Watch.of(entity, settings.get("filter"), deleted=deleted)
+    return settings | {"filter": filter_text(watched.conditions)}
+
 
 def create_asset(*, host: str, cloud_id: int | str, entity: str, extra: dict[str, Any] | None = None) -> Asset:
     """Return the asset of a cloud's list: what extractions of it name as their input.

@@ -31,6 +31,7 @@ from airflow_provider_dotypos.api.reach import DotyposListsError
 from airflow_provider_dotypos.sales.errors import DotyposSalesReportError
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
+from airflow_provider_dotypos.triggers.errors import DotyposTriggerError
 
 __all__ = [
     "DamagedSetError",
@@ -57,6 +58,7 @@ __all__ = [
     "DotyposSalesReportError",
     "DotyposServerError",
     "DotyposTlsError",
+    "DotyposTriggerError",
     "DotyposUncertainWriteError",
     "DotyposUnreadableAnswerError",
     "DotyposValidationError",

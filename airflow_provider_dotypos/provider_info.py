@@ -103,6 +103,25 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     },
 }
 
+#: Settings of Airflow's own configuration.
+CONFIG: dict[str, Any] = {
+    "dotypos": {
+        "description": "How Airflow works with Dotypos.",
+        "options": {
+            "webhooks": {
+                "description": (
+                    "Whether the API server receives webhooks of Dotypos, below /dotypos-webhooks. Each address holds "
+                    "a secret. Without this it answers 404 there."
+                ),
+                "version_added": "0.1.0",
+                "type": "boolean",
+                "example": "True",
+                "default": "False",
+            },
+        },
+    },
+}
+
 
 def provider_info() -> dict[str, Any]:
     """Return the provider's metadata, as Airflow's provider_info schema has it."""
@@ -125,6 +144,15 @@ def provider_info() -> dict[str, Any]:
                 "python-modules": [
                     f"airflow_provider_dotypos.operators.{module}"
                     for module in ("dotypos", "sales_report_check", "webhooks")
+                ],
+            }
+        ],
+        "sensors": [{"integration-name": integration, "python-modules": ["airflow_provider_dotypos.sensors.dotypos"]}],
+        "triggers": [
+            {
+                "integration-name": integration,
+                "python-modules": [
+                    f"airflow_provider_dotypos.triggers.{module}" for module in ("entity", "entity_event")
                 ],
             }
         ],
@@ -153,6 +181,7 @@ def provider_info() -> dict[str, Any]:
             "airflow_provider_dotypos.transfers.links.CloudLink",
             "airflow_provider_dotypos.transfers.links.FilesLink",
         ],
+        "config": CONFIG,
         "cli": ["airflow_provider_dotypos.cli.airflow_commands"],
         "connection-types": [
             {

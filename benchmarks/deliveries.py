@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
-from tests.events.airflow_processes import RunningAirflow, airflow_processes
 
 from airflow_provider_dotypos.api.addresses import Addresses
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from benchmarks.turns import TOP
+from tests.events.airflow_processes import RunningAirflow, airflow_processes
 from tests.ui.airflow_server import AirflowServer, airflow_home
 
 CONN_ID = "dotypos_default"

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tests.events.airflow_processes import RunningAirflow, airflow_processes
-
 from benchmarks.turns import TOP
+from tests.events.airflow_processes import RunningAirflow, airflow_processes
 from tests.ui.airflow_server import airflow_home
 
 #: Seconds after which triggers that work are measured; as long a window is for the usual stall, in lines of the meter.

@@ -19,8 +19,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import dag, task
-from airflow_provider_dotypos.sensors.dotypos import DotyposEntitySensor
 
+from airflow_provider_dotypos.sensors.dotypos import DotyposEntitySensor
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 
 log = logging.getLogger(__name__)

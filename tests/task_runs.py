@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -40,8 +40,8 @@ class Supervisor:
 
     @property
     def result(self) -> Any:
-        """What the task has returned, as the next task sees it."""
-        return next((msg.value for msg in self.reported if isinstance(msg, comms.SetXCom)), None)
+        """What the last task has returned, as the next task sees it."""
+        return next((msg.value for msg in reversed(self.reported) if isinstance(msg, comms.SetXCom)), None)
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,18 @@ def supervised() -> Iterator[Supervisor]:
 
 
 def run_task(
-    task: Any, *, try_number: int = 1, next_method: str | None = None, next_kwargs: Any = None, reschedules: int = 0
+    task: Any,
+    *,
+    try_number: int = 1,
+    run_after: datetime = RUN_AFTER,
+    next_method: str | None = None,
+    next_kwargs: Mapping[str, Any] | None = None,
 ) -> Ending:
     """Run a try of a task of a DAG, up to its end, a reschedule or a deferral.
 
+    :param run_after: the DAG run's.
     :param next_method: where a deferred task goes on.
+    :param next_kwargs: what it is given there.
     """
     run = models.DagRun.model_construct(
         dag_id=task.dag_id,
@@ -82,7 +89,7 @@ def run_task(
         logical_date=RUN_AFTER,
         data_interval_start=RUN_AFTER,
         data_interval_end=RUN_AFTER,
-        run_after=RUN_AFTER,
+        run_after=run_after,
         start_date=RUN_AFTER,
         end_date=None,
         clear_number=0,
@@ -94,11 +101,11 @@ def run_task(
     )
     context = models.TIRunContext.model_construct(
         dag_run=run,
-        task_reschedule_count=reschedules,
+        task_reschedule_count=int(task_runner.SUPERVISOR_COMMS.first_reschedule is not None),
         max_tries=task.retries,
         should_retry=try_number <= task.retries,
         next_method=next_method,
-        next_kwargs=next_kwargs,
+        next_kwargs=encoded(next_kwargs),
     )
     ti = task_runner.RuntimeTaskInstance.model_construct(
         id=uuid.uuid4(),
@@ -119,3 +126,14 @@ def run_task(
     log = structlog.get_logger("task")
     state, message, error = task_runner.run(ti, ti.get_template_context(), log)
     return Ending(str(state.value), message, error)
+
+
+def encoded(next_kwargs: Mapping[str, Any] | None) -> Any:
+    """Return what a resumed task is given, as it travels."""
+    try:
+        from airflow.sdk.serde import serialize
+    except ImportError:  # 3.1
+        from airflow.serialization.serialized_objects import BaseSerialization
+
+        serialize = BaseSerialization.serialize
+    return None if next_kwargs is None else serialize(dict(next_kwargs))

@@ -14,14 +14,19 @@ import duckdb
 import pytest
 
 from airflow_provider_dotypos import exceptions
+from airflow_provider_dotypos._compat import has_retry_policies
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.entities import entities
+from airflow_provider_dotypos.api.watch import Change
 from airflow_provider_dotypos.cli import COMMANDS, Command, main
 from airflow_provider_dotypos.commands.sandbox import options
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+from airflow_provider_dotypos.hooks.webhooks import Webhooks
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
+from airflow_provider_dotypos.operators.webhooks import DotyposWebhookOperator
 from airflow_provider_dotypos.provider_info import CONN_FIELDS
+from airflow_provider_dotypos.retry_policies import DotyposRetryPolicy
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
 from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
@@ -30,6 +35,7 @@ from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage impor
 from airflow_provider_dotypos.transfers.dotypos_entities_to_sql import DotyposEntitiesToSqlOperator
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.dotypos_to_sql import DotyposToSqlOperator
+from airflow_provider_dotypos.triggers.entity_event import DotyposEntityEventTrigger
 from tests import costs_page, entities_page
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +78,11 @@ def test_the_code_of_a_page_runs(page: Path, sandbox: Sandbox, monkeypatch: pyte
     assert extracted["rows"]
     known: dict[str, Any] = {"extracted": extracted, "__name__": page.stem}
     for block in blocks(page):
-        exec(compile(block, str(page), "exec"), known)
+        if "DotyposRetryPolicy" in block and not has_retry_policies():
+            with pytest.raises(exceptions.DotyposInputError, match=r"needs Airflow 3\.3"):
+                exec(compile(block, str(page), "exec"), known)
+        else:
+            exec(compile(block, str(page), "exec"), known)
     for name, test in list(known.items()):
         if name.startswith("test_"):
             given = {"dotypos_sandbox": sandbox, "dotypos_connection": "dotypos_default", "tmp_path": tmp_path / name}
@@ -122,7 +132,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "operator",
+    "thing",
     [
         DotyposOperator,
         DotyposToObjectStorageOperator,
@@ -130,21 +140,24 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposToSqlOperator,
         DotyposEntitiesToSqlOperator,
         DotyposSalesReportCheckOperator,
+        DotyposWebhookOperator,
+        DotyposEntityEventTrigger,
+        DotyposRetryPolicy,
     ],
     ids=lambda it: it.__name__,
 )
-def test_every_parameter_is_told(operator: type) -> None:
-    table = text_of("docs/reference/parameters.md").split(f"## {operator.__name__}\n")[1].split("\n## ")[0]
+def test_every_parameter_is_told(thing: Any) -> None:
+    table = text_of("docs/reference/parameters.md").split(f"## {thing.__name__}\n")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`)? ?\| (yes)? ?\|", table, re.M)
-    signature = inspect.signature(operator.__init__).parameters  # type: ignore[misc]
+    signature = inspect.signature(thing.__init__ if isinstance(thing, type) else thing).parameters
     names = set(signature) - {"self", "kwargs"}
     defaults = {
         name: eval(default, {"timedelta": timedelta}) if default else inspect.Parameter.empty
         for name, default, _ in documented
     }
     assert defaults == {name: signature[name].default for name in names}
-    assert {name for name, _, templated in documented if templated} == set(operator.template_fields)  # type: ignore[attr-defined]
-    assert not {name for name in names if f":param {name}:" not in (operator.__doc__ or "")}
+    assert {name for name, _, templated in documented if templated} == set(getattr(thing, "template_fields", ()))
+    assert not {name for name in names if f":param {name}:" not in (thing.__doc__ or "")}
 
 
 def test_every_field_of_the_form_is_told() -> None:
@@ -158,6 +171,19 @@ def test_every_method_of_the_hook_is_told() -> None:
     own = {name for name, thing in vars(DotyposHook).items() if inspect.isfunction(thing) and not name.startswith("_")}
     pages = text_of("docs/reference/calls.md") + text_of("docs/reference/connection.md")
     assert not {name for name in own - {"get_conn", "test_connection"} if f"hook.{name}(" not in pages}
+
+
+def test_every_method_of_its_webhooks_is_told() -> None:
+    own = {name for name, thing in vars(Webhooks).items() if inspect.isfunction(thing) and not name.startswith("_")}
+    assert not {name for name in own if f"hook.webhooks.{name}(" not in text_of("docs/reference/calls.md")}
+
+
+def test_every_field_of_an_event_is_told() -> None:
+    table = text_of("docs/reference/parameters.md").split("### What an event holds\n")[1].split("\n## ")[0]
+    payload = Change(0, 1, 1, ("1",), 0, "0123456789abcdef").payload(1, "orders")
+    documented = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", table, re.M)))
+    assert documented == [name for name in documented if name in payload]
+    assert set(documented) == set(payload)
 
 
 def test_every_error_is_told() -> None:

@@ -16,6 +16,7 @@ from airflow_provider_dotypos.api.entities import find_list
 from airflow_provider_dotypos.api.polls import requests_per_poll
 from airflow_provider_dotypos.api.watch import Change
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
+from airflow_provider_dotypos.triggers.pace import Pace
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "when-something-changes.md"
 
@@ -46,7 +47,7 @@ def test_its_first_dag_loads_what_has_changed_once_however_often_an_event_comes(
     event = SimpleNamespace(extra={"from_trigger": True, "payload": change.payload(cloud_id, "orders")})
 
     for _ in range(2):
-        window = dag.get_task("window").python_callable({asset: [event]})
+        window = dag.get_task("window").python_callable({asset.name: [event]})
         task = dag.get_task("orders").prepare_for_execution()
         task.since, task.until = window["since"], window["until"]
         task.execute({})
@@ -69,3 +70,12 @@ def test_its_first_dag_loads_what_has_changed_once_however_often_an_event_comes(
 def test_a_watched_list_costs_what_the_guide_says(entity: str, one_filter: bool, told: str) -> None:
     requests = requests_per_poll(find_list(entity), one_filter=one_filter)
     assert told.format(requests * 30) in GUIDE.read_text()
+
+
+def test_more_lists_are_asked_as_seldom_as_the_guide_says() -> None:
+    apart = Pace(None).seconds_per_request
+    assert 2 * apart < 60
+    three, ten = 3 * apart, 10 * apart
+    text = " ".join(GUIDE.read_text().split())
+    assert f"three lists are asked every {three:.0f} seconds, ten every {ten:.0f}." in text
+    assert f"| 30; 60; {3 * 1800 / three:.0f}; {10 * 1800 / ten:.0f} |" in text

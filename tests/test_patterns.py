@@ -70,6 +70,7 @@ OWN = {
     "api/budget.py": 1,
     "api/entities.py": 4,
     "api/headers.py": 2,
+    "api/list_uri.py": 1,
     "api/matching.py": 5,
     "api/paths.py": 2,
     "api/query.py": 1,

@@ -144,21 +144,31 @@ def test_airflow_providers_get_shows_the_provider_whole(home: AirflowHome):
     assert list(shown["connection-types"][0]["conn-fields"]) == list(CONN_FIELDS)
 
 
-def test_airflow_providers_lists_hook_behaviour_and_widgets(home: AirflowHome):
-    # Without wtforms, 3.1 lists neither of the others, of any provider.
-    kinds = ["hooks", "behaviours", "widgets"] if AIRFLOW >= (3, 2) else ["hooks"]
+def test_airflows_commands_list_what_the_provider_brings(home: AirflowHome):
+    # Without wtforms, 3.1 lists neither behaviours nor widgets, of any provider.
+    forms = ["behaviours", "widgets"] if AIRFLOW >= (3, 2) else []
+    commands = [f"providers {kind} --output json" for kind in ("hooks", "triggers", "links", "configs", *forms)]
     printed = home.python(
         "-c",
         "import sys\n"
         "from airflow.__main__ import main\n"
-        "for kind in sys.argv[1:]:\n"
-        "    sys.argv = ['airflow', 'providers', kind, '--output', 'json']\n"
-        "    print(f'\\n> {kind}')\n"
+        "for command in sys.argv[1:]:\n"
+        "    sys.argv = ['airflow', *command.split()]\n"
+        "    print(f'\\n> {command.split()[1]}')\n"
         "    main()",
-        *kinds,
+        *commands,
+        "config get-value dotypos webhooks",
+        "config list --section dotypos --include-descriptions",
     )
 
     told = dict(part.split("\n", 1) for part in printed.split("\n> ")[1:])
+    info = get_provider_info()
+    ((modules,),) = [[entry["python-modules"]] for entry in info["triggers"]]
+    assert set(modules) <= {row["class"] for row in json.loads(told["triggers"])}
+    assert all(link in told["links"] for link in info["extra-links"])
+    assert DISTRIBUTION in told["configs"]
+    assert told["get-value"].split() == ["False"]
+    assert "# Whether the API server receives webhooks" in told["list"]
     hooks = {row["connection_type"]: row for row in json.loads(told["hooks"])}
     assert hooks["dotypos"]["class"] == "airflow_provider_dotypos.hooks.dotypos.DotyposHook"
     if AIRFLOW >= (3, 2):

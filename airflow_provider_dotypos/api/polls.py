@@ -123,11 +123,13 @@ class Polls:
         *,
         deleted: bool = True,
         conditions: tuple[Triple, ...] = (),
+        walk: bool = True,
     ) -> Flow[Snapshot]:
         """Return the flow that asks for what has changed since the oldest of some states.
 
         :param deleted: whether one of the watchers wants deleted rows.
         :param conditions: sent to the server, where a poll is for one watcher alone.
+        :param walk: whether to read all, if more than a page has changed. Otherwise its first and last rows are shown.
         """
         states = tuple(states)
         course = self._courses.setdefault(entity.name, _Course())
@@ -145,7 +147,7 @@ class Polls:
                 name = _name(parent, stream)
                 since = min(state.start(name) for state in states)
                 try:
-                    rows = yield from self._read(entity, stream, parent, since)
+                    rows = yield from self._read(entity, stream, parent, since, walk)
                 except DotyposNotFoundError:
                     if entity.parent is None:
                         raise
@@ -183,7 +185,9 @@ class Polls:
         # The answer may have been the first to show the server's clock.
         return Shown(page, _moment(self._exchange.clocks().earlier(time.monotonic() - before)))
 
-    def _read(self, entity: Entity, stream: Stream, parent: str | None, since: int) -> Flow[StreamRows | None]:
+    def _read(
+        self, entity: Entity, stream: Stream, parent: str | None, since: int, walk: bool
+    ) -> Flow[StreamRows | None]:
         """Read a stream from a cursor on; ``None`` if the answer may be no answer."""
         cursor = str(stream.cursor)
         order = (cursor,) if entity.cursor_sortable else ()
@@ -195,6 +199,9 @@ class Polls:
             return None
         if not page.is_full(MAX_LIMIT):
             return StreamRows(since, left, [*_rows(page, parent)])
+        if order and not walk:
+            last, _ = yield from self.ask(query._replace(query=replace(query.query, sort=(f"-{cursor}",))))
+            return StreamRows(since, left, [*_rows(page, parent), *_rows(last, parent)], whole=False, counted=False)
         # A clock that is behind the server's may not keep the walk from the rows of this very page.
         end = max([left, *(moment + SECOND for moment in page.moments.values())])
         rows: list[ShownRow] = []

@@ -251,9 +251,10 @@ class Reader:
         *,
         deleted: bool = True,
         conditions: tuple[Triple, ...] = (),
+        walk: bool = True,
     ) -> Snapshot:
         """Return what has changed in a list since the oldest of some watchers' states (see ``Polls.poll``)."""
-        return self._client.run(self._polls.poll(entity, states, deleted=deleted, conditions=conditions))
+        return self._client.run(self._polls.poll(entity, states, deleted=deleted, conditions=conditions, walk=walk))
 
     def poll_cost(self, entity: Entity, *, deleted: bool = True) -> float:
         """Return how many requests a poll takes on average (see ``Polls.cost``)."""

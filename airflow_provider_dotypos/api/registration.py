@@ -222,12 +222,7 @@ class Registrar:
         payload, warehouse_id = str(row.get("payloadEntity")), row.get("_warehouseId")
         entity = next((each.entity for each in PAYLOADS.values() if each.name == payload), None)
         address = self._addresses.read(str(row.get("url")))
-        state = address.state
-        if state == "current" and (row.get("method"), row.get("payloadVersion"), address.entity) != (
-            *(_METHOD, _VERSION),
-            entity,
-        ):
-            state = "outdated"
+        delivers = (row.get("method"), row.get("payloadVersion"), entity) == (_METHOD, _VERSION, address.entity)
         return Webhook(
             id=str(row.get("id")),
             entity=entity,
@@ -235,7 +230,7 @@ class Registrar:
             method=str(row.get("method")),
             warehouse_id=None if warehouse_id is None else str(warehouse_id),
             url=address.shown,
-            state=state,
+            state="outdated" if address.state == "current" and not delivers else address.state,
         )
 
 

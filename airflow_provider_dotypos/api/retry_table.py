@@ -42,6 +42,8 @@ LONGEST_RETRY_AFTER = 600.0
 
 #: Of several lists that have failed: a retry can't help any of them.
 INCURABLE = "none can be cured by a retry"
+#: Of a trigger's error.
+CURABLE_BY_NO_RETRY = "no retry can cure it"
 #: Reason why a used-up request budget won't do later either.
 TOO_MANY_TOGETHER = "rows that belong together need more requests than it has"
 
@@ -78,6 +80,8 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("DotyposDatabaseError", _ANY, _LATER, _LATER),
     ("DotyposListsError", INCURABLE, _FAIL, _FAIL),
     ("DotyposListsError", _ANY, _LATER, _LATER),
+    ("DotyposTriggerError", CURABLE_BY_NO_RETRY, _FAIL, _FAIL),
+    ("DotyposTriggerError", _ANY, _LATER, _LATER),
     ("DotyposBudgetError", TOO_MANY_TOGETHER, _FAIL, _FAIL),
     ("DotyposBudgetError", _ANY, _LATER, _LATER),
     ("DotyposWalkError", _ANY, _LATER, _LATER),

@@ -41,7 +41,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal
@@ -116,7 +116,8 @@ class StreamRows:
 
     :param since: it was asked for cursors from here on (epoch ms).
     :param now: the time before the request left (epoch ms), by the earlier of both clocks.
-    :param whole: whether one answer showed all; otherwise it was walked, as more than a page has changed.
+    :param whole: whether one answer showed all; otherwise more than a page has changed.
+    :param counted: whether these are all rows, and not only the first and the last ones.
     :param unlisted_until: the cursor before which changed rows couldn't be listed (epoch ms); ``None`` if all were.
     """
 
@@ -124,6 +125,7 @@ class StreamRows:
     now: int
     rows: Sequence[ShownRow]
     whole: bool = True
+    counted: bool = True
     unlisted_until: int | None = None
 
 
@@ -338,6 +340,8 @@ def step(
     since = min([_advanced(state.since, snapshot.known_at, overlap), *reached.values()])
     next_state = State(since, reached, {stream: frozenset(known) for stream, known in seen.items()})
     change = Change.of(fresh) if fresh else None
+    if change is not None and not all(shown.counted for shown in snapshot.streams.values()):
+        change = replace(change, count=None, ids=None)
     return next_state, Change.over(unlisted, change) if unlisted else change
 
 

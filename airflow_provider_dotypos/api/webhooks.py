@@ -15,7 +15,7 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.names import nearest, split_names
 from airflow_provider_dotypos.api.settings import Settings
 
-#: The key in an asset's state store under which its watchers find digests of rows that webhooks have reported.
+#: Where the state of a list's asset holds the digests of the rows that webhooks have reported, for its watcher.
 REPORTED_ROWS = "webhook_rows"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+from airflow_provider_dotypos.api.page import SECOND
 from airflow_provider_dotypos.api.watch import digest
 from airflow_provider_dotypos.api.webhooks import PAYLOADS
 
@@ -59,8 +60,10 @@ def _read_row(row: dict[str, object], id_field: str | None, latest: int) -> Deli
         # Without the time of a change, an equal row may be another change.
         return DeliveredRow(None, None, None)
     row_id = None if id_field is None else _plain_number(row.get(id_field))
-    # All of a row stands for an id that isn't there: two changes don't agree in everything.
-    return DeliveredRow(row_id, changed, digest(row_id or json.dumps(row, sort_keys=True), changed))
+    # Without an id all of a row stands for it: two changes don't agree in everything. A whole second may be a time
+    # that was cut, which two changes of a row can have.
+    name = row_id if row_id is not None and changed % SECOND else json.dumps(row, sort_keys=True)
+    return DeliveredRow(row_id, changed, digest(name, changed))
 
 
 def _plain_number(value: object) -> str | None:

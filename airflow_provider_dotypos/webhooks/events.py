@@ -24,7 +24,7 @@ LATEST = 50
 #: Most digests of rows that an event holds.
 MOST_DIGESTS = 100
 
-#: Most digests of rows that a watcher finds to be reported: half of the 64 KB that a value may have.
+#: Most digests of rows in an asset's state: 24 KB of the 64 KB that a value may have.
 MOST_REPORTED = 2_000
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.addresses import Addresses
 from airflow_provider_dotypos.api.errors import (
@@ -205,6 +208,44 @@ def test_nobody_elses_webhooks_are_touched(sandbox: Sandbox, new_registrar: NewR
     registrar.remove(["orders", "products"])
     registrar.sync([])
     assert [row["id"] for row in rows(sandbox)] == others
+
+
+CALLS = st.tuples(
+    st.sampled_from(["register", "sync", "remove"]),
+    st.sampled_from([("orders",), ("products",), ("orders", "customers")]),
+    st.sampled_from([HERE, "https://staging.example.com"]),
+    st.sampled_from(["secret", "former"]),
+    st.sampled_from([("POST", "reset"), ("POST", "reset-body"), ("POST", "500"), ("POST", "502-html"), ("GET", "empty"),
+                     ("DELETE", "reset"), ("DELETE", "short-body"), ("DELETE", "500"), None, None]),
+    st.integers(0, 1),
+)  # fmt: skip
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(CALLS, max_size=6))
+def test_whatever_becomes_of_answers_one_more_sync_makes_it_right(
+    sandbox: Sandbox, new_registrar: NewRegistrar, calls: list[Any]
+) -> None:
+    for row in [*rows(sandbox)]:
+        sandbox.shop.delete(sandbox.cloud_ids[0], "webhooks", row["id"])
+    sandbox.faults.clear()
+    other = add(sandbox, "https://shop.example.com/hook")
+    for call, entities, base_url, refresh_token, fault, skip in calls:
+        if fault is not None:
+            sandbox.faults.append(Fault(fault[1], method=fault[0], path="/webhooks", skip=skip))
+        sandbox.requests.clear()
+        with suppress(DotyposError):
+            getattr(new_registrar(base_url, refresh_token=refresh_token), call)(entities)
+        assert sent(sandbox).count("POST") <= len(entities), "no POST is repeated"
+    sandbox.faults.clear()
+    # One for each that has registered: nobody takes away what only another one can know as its own.
+    for base_url, refresh_token in ((HERE, "former"), ("https://staging.example.com", "former")):
+        new_registrar(base_url, refresh_token=refresh_token).sync([])
+    right = new_registrar().sync(["orders", "products"])
+    sent(sandbox)
+    assert new_registrar().sync(["orders", "products"]) == right
+    assert sent(sandbox) == ["GET"]
+    assert {str(row["id"]) for row in rows(sandbox)} == {other, *right["orders"], *right["products"]}
 
 
 def test_removing_is_by_list_or_by_id_and_may_be_repeated(sandbox: Sandbox, registrar: Registrar) -> None:

@@ -38,6 +38,13 @@ def write_dag(dag_id: str, asset: Asset, *, paused: bool = False, **more: Any) -
         session.get(DagModel, dag_id).is_paused = paused
 
 
+def give_to_team(name: str) -> None:
+    """Let all DAGs belong to a team (Airflow 3.3)."""
+    with create_session() as session:
+        bundle = session.get(DagBundleModel, BUNDLE)
+        bundle.teams.append(import_module("airflow.models.team").Team(name=name))
+
+
 def make_runs() -> None:
     """Make the runs that are due."""
     with create_session() as session, prohibit_commit(session) as guard:

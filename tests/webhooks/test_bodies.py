@@ -14,7 +14,7 @@ from airflow_provider_dotypos.api.watch import digest
 from airflow_provider_dotypos.api.webhooks import PAYLOADS
 from airflow_provider_dotypos.webhooks.bodies import BadBodyError, DeliveredRow, read_body
 
-CHANGED = 1_790_000_000_000
+CHANGED = 1_790_000_000_123
 RECEIVED = CHANGED + 2_000
 
 #: Records as the reference and clients' tests show them [D, C1].
@@ -109,6 +109,14 @@ def test_a_row_without_an_id_is_known_again_by_all_of_it() -> None:
     lost = {"productid": "2.41e+15"}
     assert one(**lost).digest == one(**lost).digest
     assert one(**lost).digest != one(**lost, name="Čaj").digest
+
+
+def test_a_row_of_a_whole_second_is_known_again_by_all_of_it() -> None:
+    """Its time may have been cut, so that two changes of the row have it."""
+    second = {"versiondate": CHANGED - 123}
+    assert one(**second).digest == one(**second).digest
+    assert one(**second).digest != one(**second, pricewithvat=51.0).digest
+    assert one().digest == one(pricewithvat=51.0).digest
 
 
 @pytest.mark.parametrize(

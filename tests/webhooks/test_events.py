@@ -6,17 +6,18 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.models.asset import AssetActive, AssetEvent, AssetModel
+from airflow import settings
+from airflow.models.asset import AssetActive, AssetDagRunQueue, AssetEvent, AssetModel
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.sdk import Asset
 from airflow.utils.session import create_session
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.watch import digest
@@ -25,11 +26,12 @@ from airflow_provider_dotypos.webhooks import events
 from airflow_provider_dotypos.webhooks.bodies import DeliveredRow
 from airflow_provider_dotypos.webhooks.deliveries import DeliveredList, Deliveries, Outcome
 from airflow_provider_dotypos.webhooks.events import LATEST, store_event
+from airflow_provider_dotypos.webhooks.notices import Notices
 from tests.webhooks import dags
 
 ORDERS = DeliveredList("dotypos://api.dotykacka.cz/1/orders", 1, "orders")
 DAG_ID = "woken"
-SINCE = 1_800_000_000_000
+SINCE = 1_800_000_000_123
 
 
 def delivered(*ids: int, changed: int = SINCE) -> Deliveries:
@@ -227,10 +229,75 @@ class TestWatchers:
         assert store_event(ORDERS, delivered(1)) is Outcome.STORED
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let somebody else write in the database meanwhile."""
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.rollback()
+@needs_state
+class TestTeams:
+    """Where Airflow keeps teams apart (3.3), a delivery starts what core's own POST of an event would start."""
+
+    @pytest.mark.parametrize(("teams", "started"), [({"north"}, 1), ({"south"}, 0), (set(), 0)])
+    @pytest.mark.usefixtures("woken")
+    def test_start_the_dags_of_their_connections_team(
+        self, teams: set[str], started: int, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+        dags.give_to_team("north")
+
+        assert store_event(ORDERS._replace(teams=frozenset(teams)), delivered(1)) is Outcome.STORED
+        with create_session() as session:
+            assert len(session.scalars(select(AssetDagRunQueue)).all()) == started
+        assert reported() == [], "another team's DAG may wait for the watcher"
+
+
+@pytest.fixture
+def impatient(database: Path) -> Iterator[None]:
+    """Let this process wait for SQLite's lock for 50 ms, in place of 5 s."""
+
+    def wait_briefly(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA busy_timeout = 50")
+
+    settings.engine.dispose()
+    event.listen(settings.engine, "connect", wait_briefly)
+    yield
+    event.remove(settings.engine, "connect", wait_briefly)
+
+
+@pytest.mark.usefixtures("woken", "impatient")
+class TestADatabase:
+    def test_that_is_locked_stores_nothing_until_it_is_free(self, database: Path, caplog: pytest.LogCaptureFixture):
+        with closing(sqlite3.connect(database)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            outcomes = {store_event(ORDERS, delivered(1)) for _ in range(3)}
+            other.rollback()
+
+        assert outcomes == {Outcome.FAILED}
+        assert stored_extras() == []
+        assert len(caplog.messages) <= 1
+        assert store_event(ORDERS, delivered(1)) is Outcome.STORED
+
+    def test_that_is_gone_stores_nothing(self, database: Path):
+        hidden = database.rename(database.with_name("hidden"))
+        settings.engine.dispose()
+        assert store_event(ORDERS, delivered(1)) is Outcome.FAILED
+        hidden.replace(database)
+        settings.engine.dispose()
+        assert store_event(ORDERS, delivered(1)) is Outcome.STORED
+
+    def test_that_fails_as_the_transaction_ends_has_stored_nothing(self, monkeypatch: pytest.MonkeyPatch):
+        def fail(_: object) -> None:
+            raise OSError
+
+        event.listen(settings.engine, "commit", fail)
+        assert store_event(ORDERS, delivered(1)) is Outcome.FAILED
+        event.remove(settings.engine, "commit", fail)
+        assert (stored_extras(), reported()) == ([], [])
+        assert store_event(ORDERS, delivered(1)) is Outcome.STORED
+
+    def test_is_named_in_a_line_without_what_a_statement_held(self, caplog: pytest.LogCaptureFixture, monkeypatch):
+        monkeypatch.setattr(events, "notices", Notices())
+        monkeypatch.setattr(events.asset_manager, "register_asset_change", broken)
+        assert store_event(ORDERS, delivered(1)) is Outcome.FAILED
+        (line,) = [message for message in caplog.messages if message.startswith("Webhooks:")]
+        assert line == f"Webhooks: an event of {ORDERS.uri} couldn't be stored: RuntimeError"
+
+
+def broken(**_: object) -> None:
+    raise RuntimeError("what a statement held")

@@ -19,8 +19,12 @@ import pytest
 import requests
 from airflow.sdk import Asset
 
+from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.list_uri import list_uri
+from airflow_provider_dotypos.api.page import SECOND
+from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.watch import State, Watch, step
 from airflow_provider_dotypos.api.webhooks import delivery_path, delivery_token
 from airflow_provider_dotypos.provider_info import WEBHOOKS_PATH
 from tests.connect.conftest import PREFIX, PageWorld, Person
@@ -38,7 +42,7 @@ class Door:
     """The address of a list's webhook, and what has come in by it."""
 
     world: PageWorld
-    entity: str
+    settings: Settings
     uri: str
     path: str
 
@@ -51,7 +55,7 @@ class Door:
         return self.path.rpartition("/")[2]
 
     def deliver(self, *ids: int, browser: requests.Session | None = None, changed: int | None = None) -> Any:
-        now = int(time.time() * 1000) if changed is None else changed
+        now = int(time.time()) * 1000 + 123 if changed is None else changed
         records = [{"productid": row, "orderid": row, "versiondate": now} for row in ids]
         return (browser or requests).post(self.url, json=records, timeout=PATIENCE)
 
@@ -59,8 +63,7 @@ class Door:
         """Return what the asset's events hold."""
         with closing(self.world.database()) as database:
             rows = database.execute(
-                "SELECT asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id WHERE uri = ? "
-                "ORDER BY asset_event.id",
+                "SELECT e.extra FROM asset_event e JOIN asset ON asset.id = asset_id WHERE uri = ? ORDER BY e.id",
                 [self.uri],
             ).fetchall()
         return [json.loads(extra) for (extra,) in rows]
@@ -83,7 +86,7 @@ def door_of(page_world: PageWorld) -> Callable[[str], Door]:
 
     def door(entity: str) -> Door:
         path = delivery_path(CONN_ID, cloud_id, entity, delivery_token(settings, cloud_id, entity))
-        return Door(page_world, entity, list_uri(settings.base_url, cloud_id, entity), path)
+        return Door(page_world, settings, list_uri(settings.base_url, cloud_id, entity), path)
 
     with database_in_use(page_world.home.path / "airflow.db"):
         write_dag(DAG_ID, Asset(door("products").uri))
@@ -113,7 +116,7 @@ class TestDeliveries:
         assert products.queued() == 1
 
     def test_that_both_workers_get_make_one_event(self, products: Door, workers: list[requests.Session]):
-        before, now = len(products.events()), int(time.time() * 1000)
+        before, now = len(products.events()), int(time.time()) * 1000 + 321
         with ThreadPoolExecutor(2) as threads:
             answers = list(threads.map(lambda worker: products.deliver(11, browser=worker, changed=now), workers))
         assert [answer.status_code for answer in answers] == [202, 202]
@@ -132,6 +135,26 @@ class TestDeliveries:
         events = orders.events()
         assert len(events) <= 2 * (seconds / 0.5 + 1)
         assert sorted(int(row) for event in events for row in event["payload"]["ids"]) == [*range(1, 101)]
+
+    def test_of_dotypos_name_the_rows_that_a_poll_shows(self, page_world: PageWorld, products: Door):
+        """So a watcher can leave out what was delivered, and a late delivery of what it has reported is a repeat."""
+        sandbox, cloud = page_world.sandbox, page_world.sandbox.cloud_ids[0]
+        product = sandbox.shop.insert(cloud, "products", {"name": "Espresso"})["id"]
+        webhook = sandbox.shop.insert(cloud, "webhooks", {"payloadEntity": "PRODUCT", "url": products.url})
+        changed = SECOND
+        while changed % SECOND == 0:  # whole seconds aren't trusted to tell two changes apart
+            changed = sandbox.shop.update(cloud, "products", product, {"priceWithVat": 77})["versionDate"]
+        assert sandbox.deliveries.settle(PATIENCE)
+        sandbox.shop.remove(cloud, "webhooks", webhook["id"])
+        event = products.events()[-1]
+
+        with closing(DotyposClient(products.settings)) as client:
+            watch, state = Watch.of("products"), State.begin(changed)
+            snapshot = Reader(client).poll(watch.entity, [state])
+        _, change = step(state, snapshot, watch)
+        _, nothing = step(state, snapshot, watch, reported=event["rows"])
+        assert event["payload"]["ids"] == [str(product)]
+        assert (change and change.key, nothing) == (event["payload"]["key"], None)
 
     def test_of_a_list_without_an_asset_are_answered_so(self, door_of: Callable[[str], Door]):
         answer = door_of("customers").deliver(1)

@@ -1,0 +1,210 @@
+"""DAGs that changes start, through Airflow's own processes: API server, scheduler, DAG processor and triggerer.
+
+The three examples that wait for something run here. All tests share the processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_provider_dotypos._compat import has_state_store
+from airflow_provider_dotypos.sandbox import Sandbox, Shop
+from tests.events.airflow_processes import COMMANDS, RunningAirflow, airflow_processes
+from tests.events.kills import Killed, Shopkeeper, connection, missing, repeats, wait_for_a_poll
+from tests.patience import PATIENCE
+from tests.ui.airflow_server import AirflowServer, airflow_home
+
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
+REPRICE, CLOSE, WEBHOOKS = (f"example_dotypos_{name}" for name in ("reprice_on_change", "nightly_close", "webhooks"))
+
+#: What a test doesn't wait for: a minute until the next poll, and the evening.
+SOONER = {
+    "watch=True": 'watch={"poll_interval": 1}',
+    "deferrable=True": "deferrable=True, poke_interval=1",
+    'schedule="0 20 * * *"': "schedule=None",
+}
+
+#: Another file that names the first example's asset, as it should; a second asset of the list; one for webhooks.
+SECOND_FILE = """
+from airflow.sdk import DAG
+
+from airflow_provider_dotypos.assets import dotypos_asset
+
+SAME = dotypos_asset("products", cloud_id={cloud_id}, watch={{"poll_interval": 1}})
+SECOND = dotypos_asset("products", cloud_id={cloud_id}, watch={{"poll_interval": 1}}, name="second", host="{host}")
+with DAG("after_both", schedule=SAME & SECOND):
+    pass
+with DAG("after_a_sale", schedule=dotypos_asset("orders", cloud_id={cloud_id}, host="{host}")):
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    shop = Shop.generate(days=1, orders_per_day=5, now=datetime.now(timezone.utc) - timedelta(minutes=5))
+    shop.set_to_real_time()
+    with Sandbox(shop) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
+    home = airflow_home(tmp_path_factory.getbasetemp(), "events")
+    with airflow_processes(
+        home,
+        AIRFLOW_CONN_DOTYPOS_DEFAULT=connection(sandbox),
+        AIRFLOW_VAR_DOTYPOS_DESTINATION=f"file://{home.path}/lake",
+        AIRFLOW__DOTYPOS__WEBHOOKS="True",
+    ) as airflow:
+        for dag_id in (REPRICE, CLOSE, WEBHOOKS):
+            text = (EXAMPLES / f"{dag_id}.py").read_text()
+            for said, sooner in SOONER.items():
+                text = text.replace(said, sooner)
+            (airflow.dags / f"{dag_id}.py").write_text(text)
+        host = sandbox.url.removeprefix("http://")
+        (airflow.dags / "second.py").write_text(SECOND_FILE.format(cloud_id=sandbox.cloud_ids[0], host=host))
+        yield airflow
+
+
+@pytest.fixture(scope="module")
+def server(airflow: RunningAirflow, sandbox: Sandbox) -> Iterator[AirflowServer]:
+    """All processes, and the API server among them."""
+    with airflow.serving() as server:
+        for name in COMMANDS:
+            airflow.start(name)
+        airflow.wait_for("the watchers", lambda: len(airflow.triggers()) == 2)
+        wait_for_a_poll(airflow, sandbox)  # what has changed before a watcher's first poll is no change for it
+        yield server
+
+
+def start_run(server: AirflowServer, dag_id: str, **conf: Any) -> None:
+    """Start a run of a DAG."""
+    body = {"logical_date": None, "conf": conf}
+    answer = server.session.post(f"{server.url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=PATIENCE)
+    assert answer.ok, answer.text
+
+
+def pause(server: AirflowServer, dag_id: str, paused: bool) -> None:
+    """Pause a DAG, or let it go on."""
+    answer = server.session.patch(f"{server.url}/api/v2/dags/{dag_id}", json={"is_paused": paused}, timeout=PATIENCE)
+    assert answer.ok, answer.text
+
+
+@pytest.fixture
+def killed(airflow: RunningAirflow, sandbox: Sandbox) -> Iterator[Killed]:
+    """A triggerer that a test kills; another one runs when the test has ended."""
+    airflow.kill("triggerer")
+    killed = Killed(airflow, sandbox)
+    yield killed
+    airflow.kill("triggerer")
+    killed.start()
+    wait_for_a_poll(airflow, sandbox)
+
+
+@pytest.fixture
+def shopkeeper(sandbox: Sandbox) -> Shopkeeper:
+    return Shopkeeper(sandbox.shop, sandbox.cloud_ids[0])
+
+
+pytestmark = pytest.mark.usefixtures("server")
+
+
+def test_a_changed_product_is_repriced_and_the_circle_ends(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    cloud_id = sandbox.cloud_ids[0]
+    id = sandbox.shop.rows(cloud_id, "products")[0]["id"]
+    sandbox.shop.update(cloud_id, "products", id, {"priceWithVat": 54.2})
+    airflow.wait_for("the price", lambda: price(sandbox, id) == 55)
+    airflow.wait_for("the run that finds nothing to do", lambda: airflow.results(REPRICE, "reprice")[-1:] == [{}])
+    assert airflow.results(REPRICE, "reprice")[-2:] == [{str(id): "55"}, {}]
+
+
+def test_changes_during_a_run_are_repriced(airflow: RunningAirflow, sandbox: Sandbox) -> None:
+    """Airflow starts one run for the events that have come meanwhile, and gives it the first of them only."""
+    cloud_id = sandbox.cloud_ids[0]
+    ids = [row["id"] for row in sandbox.shop.rows(cloud_id, "products")[:4]]
+    for id in ids:
+        sandbox.shop.update(cloud_id, "products", id, {"priceWithVat": 54.2})
+        airflow.wait_for("the event", lambda id=id: str(id) in airflow.events()[-1].extra["payload"]["ids"])
+    airflow.wait_for("the prices", lambda: {price(sandbox, id) for id in ids} == {55})
+
+
+def test_two_files_and_two_assets_of_a_list_keep_their_watchers(
+    airflow: RunningAirflow, shopkeeper: Shopkeeper
+) -> None:
+    triggers = airflow.triggers()
+    assert [len(ids) for ids in triggers.values()] == [1, 1]
+    for _ in range(3):
+        airflow.parse_again()
+    version = shopkeeper.change()
+    for asset in triggers:
+        airflow.wait_for("the event", lambda asset=asset: not missing([version], airflow.events(asset)))
+    assert airflow.triggers() == triggers
+
+
+def test_an_asset_whose_dag_was_paused_gets_what_it_has_missed(
+    airflow: RunningAirflow, server: AirflowServer, shopkeeper: Shopkeeper
+) -> None:
+    pause(server, "after_both", True)
+    airflow.parse_again()
+    assert "second" not in airflow.triggers()
+    before = len(airflow.events("second"))
+    shopkeeper.change()
+    shopkeeper.change()
+    pause(server, "after_both", False)
+    airflow.parse_again()
+    airflow.wait_for("both changes", lambda: not missing(shopkeeper.versions, airflow.events("second")))
+    assert len(airflow.events("second")) == before + 1
+
+
+@pytest.mark.parametrize("moment", ["after the yield", "before advance"] if has_state_store() else ["after the yield"])
+def test_a_triggerer_that_dies_loses_no_event(
+    killed: Killed, airflow: RunningAirflow, sandbox: Sandbox, shopkeeper: Shopkeeper, moment: str
+) -> None:
+    killed.start(moment)
+    wait_for_a_poll(airflow, sandbox)
+    shopkeeper.change()
+    airflow.wait_until_killed("triggerer")
+    killed.start()
+    airflow.wait_for("the event", lambda: not missing(shopkeeper.versions, airflow.events("second")))
+    repeats(airflow.events("second"))
+
+
+def test_a_nightly_close_waits_until_the_register_is_closed(
+    killed: Killed, airflow: RunningAirflow, server: AirflowServer, sandbox: Sandbox
+) -> None:
+    """The triggerer dies while the task is deferred."""
+    killed.start()
+    start_run(server, CLOSE)
+    airflow.wait_for("the wait", lambda: airflow.task_state(CLOSE, "register_closed") == "deferred")
+    airflow.kill("triggerer")
+    cloud_id = sandbox.cloud_ids[0]
+    *_, closed = (
+        row for row in sandbox.shop.rows(cloud_id, "money-logs") if row["transactionType"] == "REGISTER_CLOSE"
+    )
+    sandbox.shop.insert(
+        cloud_id, "money-logs", {**closed, "id": sandbox.shop.new_id(), "versionDate": sandbox.shop.now()}
+    )
+    killed.start()
+    airflow.wait_for("the day's sums", lambda: airflow.results(CLOSE, "takings"))
+
+
+def test_a_delivery_starts_a_dag(airflow: RunningAirflow, server: AirflowServer, sandbox: Sandbox) -> None:
+    cloud_id = sandbox.cloud_ids[0]
+    start_run(server, WEBHOOKS)
+    airflow.wait_for("the webhooks", lambda: len(sandbox.shop.rows(cloud_id, "webhooks")) == 2)
+    requests.post(f"{sandbox.url}/_sandbox/sell", json={}, timeout=PATIENCE).raise_for_status()
+    airflow.wait_for("the run", lambda: airflow.runs("after_a_sale"))
+    start_run(server, WEBHOOKS, state="absent")
+    airflow.wait_for("no webhook", lambda: not sandbox.shop.rows(cloud_id, "webhooks"))
+
+
+def price(sandbox: Sandbox, id: int) -> float:
+    row = sandbox.shop.get(sandbox.cloud_ids[0], "products", id)
+    assert row is not None
+    return float(row["priceWithVat"])
