@@ -25,7 +25,7 @@ QUICK = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "1",
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "2",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",  # see `parse_again`
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
 }
 
@@ -125,18 +125,17 @@ class RunningAirflow:
         (newest,) = self._ask("SELECT max(id) FROM job WHERE job_type = 'TriggererJob' AND end_date IS NULL")
         return {newest} == set(self._ask("SELECT triggerer_id FROM trigger"))
 
-    def times_parsed(self) -> dict[str, str]:
-        """Return when the files of DAGs were parsed last."""
-        return dict(self._ask("SELECT dag_id, last_parsed_time FROM dag"))
+    def parse_again(self) -> None:
+        """Have Airflow read all DAG files once more."""
+        before = self._times_parsed()
+        for path in self.dags.glob("*.py"):
+            path.touch()
+        self.wait_for(
+            "all files to be parsed", lambda: all(self._times_parsed()[dag] > at for dag, at in before.items())
+        )
 
-    def wait_until_parsed(self) -> None:
-        """Wait until every DAG's file has been parsed, from beginning to end, once more."""
-        for _ in range(2):  # one may be half parsed
-            before = self.times_parsed()
-            self.wait_for(
-                "all files to be parsed",
-                lambda before=before: all(self.times_parsed()[dag_id] > time for dag_id, time in before.items()),
-            )
+    def _times_parsed(self) -> dict[str, str]:
+        return dict(self._ask("SELECT dag_id, last_parsed_time FROM dag"))
 
     def task_state(self, dag_id: str, task_id: str) -> str | None:
         """Return the state of a task in the DAG's last run."""

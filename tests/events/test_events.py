@@ -139,7 +139,8 @@ def test_two_files_and_two_assets_of_a_list_keep_their_watchers(
 ) -> None:
     triggers = airflow.triggers()
     assert [len(ids) for ids in triggers.values()] == [1, 1]
-    airflow.wait_until_parsed()
+    for _ in range(3):
+        airflow.parse_again()
     version = shopkeeper.change()
     for asset in triggers:
         airflow.wait_for("the event", lambda asset=asset: not missing([version], airflow.events(asset)))
@@ -150,11 +151,13 @@ def test_an_asset_whose_dag_was_paused_gets_what_it_has_missed(
     airflow: RunningAirflow, server: AirflowServer, shopkeeper: Shopkeeper
 ) -> None:
     pause(server, "after_both", True)
-    airflow.wait_for("Airflow to take the watcher away", lambda: "second" not in airflow.triggers())
+    airflow.parse_again()
+    assert "second" not in airflow.triggers()
     before = len(airflow.events("second"))
     shopkeeper.change()
     shopkeeper.change()
     pause(server, "after_both", False)
+    airflow.parse_again()
     airflow.wait_for("both changes", lambda: not missing(shopkeeper.versions, airflow.events("second")))
     assert len(airflow.events("second")) == before + 1
 
