@@ -13,8 +13,9 @@ from typing import NamedTuple
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.watch import OVERLAP, Change, Snapshot, State, Watch, step
 from airflow_provider_dotypos.hooks.failures import named
-from airflow_provider_dotypos.triggers.clouds import Cloud, Outage, find_cloud
+from airflow_provider_dotypos.triggers.clouds import Cloud, find_cloud
 from airflow_provider_dotypos.triggers.connections import connection_of
+from airflow_provider_dotypos.triggers.failures import Outage
 from airflow_provider_dotypos.triggers.safety_net import USUAL, usual_interval
 from airflow_provider_dotypos.triggers.shared_poll import SharedPoll, shared_poll
 
@@ -143,7 +144,8 @@ class Subscription:
             await asyncio.sleep(max(0.0, outage.until - time.monotonic()))
             self.soon = True
         try:
-            return await find_cloud(await self._connection.settings(after=outage.until if outage else 0.0))
+            settings = await self._connection.settings(after=outage.until if outage else 0.0)
+            return await find_cloud(settings, self._conn_id)
         except DotyposError:
             self.leave()
             self._outage = self._connection.outage

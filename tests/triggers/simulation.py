@@ -20,7 +20,7 @@ from airflow_provider_dotypos.api.idle import Idle
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.sandbox.api.app import create_app
 from airflow_provider_dotypos.sandbox.door import Door
-from airflow_provider_dotypos.triggers import clouds
+from airflow_provider_dotypos.triggers import failures
 
 T = TypeVar("T")
 
@@ -78,6 +78,7 @@ class Simulation:
 
     :ivar connections: what Airflow has of connections, by their ids; an exception is raised.
     :ivar reads: how often a connection was read.
+    :ivar cuts: how many of the next requests find that the server has ended their connection.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +87,7 @@ class Simulation:
         monkeypatch.setattr(time, "monotonic", self.loop.time)
         monkeypatch.setattr(time, "time", self.time)
         monkeypatch.setattr(time, "time_ns", lambda: int(self.time() * 1e9))
-        for module in (errors, exchange, refusals, clouds):
+        for module in (errors, exchange, refusals, failures):
             monkeypatch.setattr(module, "datetime", self._datetime())
         monkeypatch.setattr(aclient.AsyncDotyposClient, "_prepare", lambda client: self._prepare(client))
         monkeypatch.setattr(_airflow, "read_connection", self._read_connection)
@@ -94,6 +95,7 @@ class Simulation:
         self.sandboxes: dict[str, Sandbox] = {}
         self.connections: dict[str, Any] = {}
         self.reads = 0
+        self.cuts = 0
 
     def time(self) -> float:
         return self.loop.time() + self._wall
@@ -147,6 +149,9 @@ class Simulation:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             if url not in self.sandboxes:
                 raise httpx.ConnectError("nobody is there")
+            if self.cuts:
+                self.cuts -= 1
+                raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
             await doors[url](scope, receive, _Wire(send).send)
 
         return lambda: httpx.ASGITransport(app=app)
