@@ -18,6 +18,7 @@ from airflow_provider_dotypos._compat import has_retry_policies
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.watch import Change
+from airflow_provider_dotypos.assets import dotypos_asset
 from airflow_provider_dotypos.cli import COMMANDS, Command, main
 from airflow_provider_dotypos.commands.sandbox import options
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
@@ -25,10 +26,11 @@ from airflow_provider_dotypos.hooks.webhooks import Webhooks
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
 from airflow_provider_dotypos.operators.webhooks import DotyposWebhookOperator
-from airflow_provider_dotypos.provider_info import CONN_FIELDS
+from airflow_provider_dotypos.provider_info import CONFIG, CONN_FIELDS
 from airflow_provider_dotypos.retry_policies import DotyposRetryPolicy
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
+from airflow_provider_dotypos.sensors.dotypos import DotyposEntitySensor
 from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
     DotyposEntitiesToObjectStorageOperator,
 )
@@ -141,8 +143,10 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposEntitiesToSqlOperator,
         DotyposSalesReportCheckOperator,
         DotyposWebhookOperator,
+        DotyposEntitySensor,
         DotyposEntityEventTrigger,
         DotyposRetryPolicy,
+        dotypos_asset,
     ],
     ids=lambda it: it.__name__,
 )
@@ -165,6 +169,13 @@ def test_every_field_of_the_form_is_told() -> None:
     for name, declared in CONN_FIELDS.items():
         assert f"`{name}`" in page
         assert declared["label"] in page
+
+
+def test_every_option_of_airflows_configuration_is_told() -> None:
+    page = text_of("docs/reference/connection.md")
+    for section, declared in CONFIG.items():
+        for name, option in declared["options"].items():
+            assert f"| `[{section}] {name}` | `{option['default']}` |" in page
 
 
 def test_every_method_of_the_hook_is_told() -> None:

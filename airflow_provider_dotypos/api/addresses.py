@@ -91,7 +91,8 @@ class Addresses:
     def read(self, url: str) -> KnownAddress:
         """Return what a webhook's address says. An address of ours has this connection's id and cloud."""
         base, _, rest = url.rpartition(f"{WEBHOOKS_PATH}/")
-        address, parts = read_delivery_path(f"/{rest}"), _split(base)
+        # The API may write an address in a form of its own [U].
+        address, parts = read_delivery_path(f"/{rest.strip().rstrip('/')}"), _split(base)
         if address is None or parts is None:
             return KnownAddress(_host_of(url))
         shown = f"{_plain(parts)}{WEBHOOKS_PATH}{address._replace(token='***').path}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from airflow_provider_dotypos.api.aclient import AsyncDotyposClient
-from airflow_provider_dotypos.api.entities import Entity
+from airflow_provider_dotypos.api.entities import Entity, find_list
+from airflow_provider_dotypos.api.listing import ask_page, query_params
+from airflow_provider_dotypos.api.page import decode_row
 from airflow_provider_dotypos.api.polls import Polls
 from airflow_provider_dotypos.api.query import Triple
+from airflow_provider_dotypos.api.walk import Query
 from airflow_provider_dotypos.api.watch import Snapshot, State
 
 
@@ -41,3 +44,9 @@ class AsyncReader:
     async def now(self) -> int:
         """Return the time (epoch ms) by the earlier of both clocks. The server's is known by then."""
         return await self._client.run(self._polls.now())
+
+    async def webhook_urls(self) -> list[str]:
+        """Return the addresses of the cloud's first hundred webhooks. They are secrets."""
+        entity = find_list("webhooks")
+        page = await self._client.run(ask_page(self._client, entity.url_path(), query_params(entity, Query(()))))
+        return [str(decode_row(row).get("url")) for row in page.rows]

@@ -8,8 +8,8 @@ for certain what it means, or if an answer doesn't show what it is about. What i
 - Times to a fraction of a second, and ``gt`` and ``lteq`` on times: answers may show whole seconds only [U], filters
   are exact. ``gteq`` and ``lt`` with a whole second mean the same for both.
 - ``like`` with ``%``, ``_`` or a backslash, which may be wildcards [U].
-- ``deleted`` with both its values: whether it holds for null isn't documented. Any one value is fine, for there null
-  counts as not deleted [D].
+- ``in`` and ``notin`` on ``deleted``: whether they hold for null isn't documented. For ``eq`` and ``ne`` null counts as
+  not deleted [D].
 
 A value that can't be read as its documented type matches: an event too many is better than one too few.
 
@@ -75,11 +75,13 @@ def matcher(entity: Entity, condition: Triple) -> Matcher:
 
 def _marker_matcher(action: str, value: str) -> Matcher:
     """Evaluate a condition on the soft-delete marker, where null counts as not deleted [D]."""
-    wanted = {_read_value("boolean", text) for text in value.split(",")}
-    if len(wanted) > 1:
-        raise ValueError("both values of deleted show what deleted=True shows, but perhaps not rows with null")
-    negated = action in ("ne", "notin")
-    return _in_doubt_true("boolean", lambda marker: (marker in wanted) != negated, null=(False in wanted) != negated)
+    if action in OPERATORS["M"]:
+        raise ValueError(
+            f"whether {action} holds for null isn't documented; write deleted|eq|1 or deleted|eq|0. Rows of both kinds "
+            "are shown by deleted=True"
+        )
+    wanted = _read_value("boolean", value) == (action == "eq")
+    return _in_doubt_true("boolean", lambda marker: marker is wanted, null=not wanted)
 
 
 def _comparison(field: Field, action: str, value: str) -> Matcher:

@@ -43,6 +43,9 @@ DELETED_EVERY = 5
 #: Seconds after which what lists lie below, such as warehouses, is listed again.
 PARENTS_AGE = 1800.0
 
+#: Seconds to wait, in all, for rows of one instant whose order isn't stable. A window in the event does as well.
+PATIENCE = 5.0
+
 #: Streams have the same names in every window that has a beginning.
 _ANY_WINDOW = Window(0, SECOND)
 
@@ -225,7 +228,7 @@ class Polls:
         :param take: receives each batch, and the page that its rows are of.
         """
         page = EMPTY
-        steps = walk(entity, piece, self._exchange.patience.faults)
+        steps = walk(entity, piece, PATIENCE)
         step = next(steps, None)
         while step is not None:
             if isinstance(step, Query):

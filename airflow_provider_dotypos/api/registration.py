@@ -193,7 +193,10 @@ class Registrar:
         if above is None:
             return [_Wanted(entity, None)]
         # Stock movements are delivered by warehouse [D].
-        return [_Wanted(entity, str(row["id"])) for row in self._reader.rows(above.entity)]
+        wanted = [_Wanted(entity, str(row["id"])) for row in self._reader.rows(above.entity)]
+        if not wanted:
+            log.warning("%s has no %s, so nothing delivers %s.", self._reader.cloud, above.entity, entity)
+        return wanted
 
     def _post(self, wanted: _Wanted, url: str) -> DotyposError | None:
         """Register a webhook; return the error that leaves open whether it exists now."""

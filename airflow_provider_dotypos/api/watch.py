@@ -155,11 +155,13 @@ class Watch:
 
     :param conditions: evaluated on the rows of a poll, which all watchers of the list share.
     :param deleted: whether deleted rows count.
+    :param since: rows with an earlier cursor don't count (epoch ms).
     """
 
     entity: Entity
     conditions: tuple[Triple, ...] = ()
     deleted: bool = True
+    since: int = 0
 
     @classmethod
     def of(cls, entity: str, filter: Filter = None, *, deleted: bool = True) -> Watch:
@@ -186,7 +188,7 @@ class Watch:
 
     def wants(self, row: ShownRow) -> bool:
         """Return whether a row counts."""
-        if row.deleted and not self.deleted:
+        if row.cursor < self.since or (row.deleted and not self.deleted):
             return False
         return all(matches(row.values.get(name)) for name, matches in self._matchers)
 

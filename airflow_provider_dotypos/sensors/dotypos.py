@@ -106,21 +106,22 @@ class DotyposEntitySensor(BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask once. If nothing has changed yet, a deferrable sensor leaves the rest to the triggerer."""
         watch = Watch.of(self.entity, self.filter, deleted=self.deleted)
-        state, change = State.begin(instant(self.since, "since", self.timezone)), None
+        begun = State.begin(instant(self.since, "since", self.timezone))
+        state, change = begun, None
         self._not_before = None
         reader = self._open_reader()
         try:
             snapshot = reader.poll(
-                watch.entity, [state], deleted=watch.deleted, conditions=watch.conditions, walk=False
+                watch.entity, [begun], deleted=watch.deleted, conditions=watch.conditions, walk=False
             )
-            state, change = step(state, snapshot, watch)
+            state, change = step(begun, snapshot, watch)
         except DotyposError as error:
             self._put_off(error)
         if change is not None:
             return PokeReturnValue(True, self._result(change.payload(reader.cloud_id, self.entity)))
-        self.log.info("No %s have changed yet since %s.", self.entity, iso(state.since))
+        self.log.info("No %s have changed yet since %s.", self.entity, iso(begun.since))
         if self.deferrable:
-            self._leave_to_triggerer(watch, state.since, reader.cloud_id)
+            self._leave_to_triggerer(watch, max(begun.since, state.since), reader.cloud_id)
         return PokeReturnValue(False)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:

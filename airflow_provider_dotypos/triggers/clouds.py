@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
 import math
-import random
 import time
-from collections.abc import Coroutine, Hashable, Iterable
-from contextlib import closing
+from collections.abc import AsyncIterator, Collection, Coroutine, Hashable, Iterable
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from airflow_provider_dotypos import _airflow
-from airflow_provider_dotypos.api.budget import DotyposBudgetError
 from airflow_provider_dotypos.api.entities import Entity
-from airflow_provider_dotypos.api.errors import (
-    DotyposApiError,
-    DotyposConnectionError,
-    DotyposError,
-    DotyposRateLimitError,
-)
-from airflow_provider_dotypos.api.retry_table import SIGN_IN
+from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.watch import Snapshot, State
+from airflow_provider_dotypos.triggers.failures import Failures, Outage
 from airflow_provider_dotypos.triggers.pace import SHARE, Pace
-from airflow_provider_dotypos.triggers.trouble import REPEAT, Trouble
+from airflow_provider_dotypos.triggers.trouble import REPEAT
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.aclient import AsyncDotyposClient
@@ -38,28 +29,11 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Seconds after which something is tried again that fails for good until somebody has repaired it. Then the polls of a
-#: cloud follow each other at their pace, and all are to work again within five minutes.
-TRY_AGAIN = 180.0
-
-#: After a fault a list is asked again after its interval, and then ever more seldom, up to so many seconds.
-LONGEST_WAIT = 300.0
-
-#: A throttled cloud is let alone for so many seconds more than it asks for, so that tasks go first.
-BEHIND_TASKS = 60.0
+#: Seconds for which the list of a cloud's webhooks is believed.
+_WEBHOOKS_AGE = 3600.0
 
 #: Requests are claimed of a budget for so many seconds at a time, see ``blocks.USE``.
 _BLOCK_SECONDS = 120.0
-
-
-class Outage(NamedTuple):
-    """Why something can't be asked before somebody has repaired it.
-
-    :param until: when it is tried again (monotonic seconds).
-    """
-
-    error: DotyposError
-    until: float
 
 
 class _Watched:
@@ -80,21 +54,24 @@ class _Watched:
 class Cloud:
     """One cloud, as one connection's settings reach it.
 
+    :param conn_id: the connection, or one of several that say the same.
     :param client: calls it.
     :param reader: reads its lists by that client.
+    :ivar name: what it is called in the log.
     """
 
-    def __init__(self, settings: Settings, client: AsyncDotyposClient, reader: AsyncReader) -> None:
+    def __init__(self, settings: Settings, conn_id: str, client: AsyncDotyposClient, reader: AsyncReader) -> None:
         self.settings = settings
+        self.name = f"{settings.cloud} (connection {conn_id!r})"
         self._client = client
         self._reader = reader
         self._watched: dict[str, _Watched] = {}
         self._pace = Pace(settings.request_budget)
         self._turn = asyncio.Lock()
-        self._rests_until = 0.0
-        self._throttled = 0
-        self._outages: dict[str | None, Outage] = {}
-        self._troubles: dict[str | None, Trouble] = {}
+        self._failures = Failures(self.name)
+        self._webhook_urls: Collection[str] = ()
+        self._webhooks_until = 0.0
+        self._ending: asyncio.Future[None] | None = None
 
     async def now(self) -> int:
         """Return the time (epoch ms) by the earlier of both clocks.
@@ -116,6 +93,18 @@ class Cloud:
         watched.polls += 1
         return snapshot
 
+    async def webhook_urls(self) -> Collection[str]:
+        """Return the addresses of the cloud's webhooks as they were within the last hour; none if it shows none."""
+        if time.monotonic() >= self._webhooks_until:
+            self._webhooks_until = time.monotonic() + _WEBHOOKS_AGE
+            self._webhook_urls = ()
+            try:
+                async with self._take_turn(1):
+                    self._webhook_urls = await self._reader.webhook_urls()
+            except DotyposError as error:  # the token may not be allowed to read them
+                log.debug("The webhooks of %s can't be read: %s", self.name, error)
+        return self._webhook_urls
+
     def announce(self, entity: Entity, interval: float) -> None:
         """Say in the log how often a list is asked, and what that costs, once all that is watched has begun.
 
@@ -130,15 +119,15 @@ class Cloud:
         log.info(
             "%s of %s: asked every %.0f s for all who watch it, %.0f requests in half an hour.%s",
             entity.name,
-            self.settings.cloud,
+            self.name,
             real,
             watched.requests * 1800 / real,
             "" if real == interval else " More often would take more than half of the request budget.",
         )
 
     def outage(self, entity: Entity) -> Outage | None:
-        """Return why a list can't be asked; ``None`` if it can."""
-        return self._outages.get(None) or self._outages.get(entity.name)
+        """Return why a list can't be asked before somebody has repaired something; ``None`` if it can."""
+        return self._failures.outage(entity.name)
 
     def end(self) -> None:
         """Have what was claimed of the budget given back, and idle connections closed: nobody watches any more.
@@ -152,77 +141,40 @@ class Cloud:
         await self._client.give_back()
         await self._client.aclose()
 
-    async def _ask(self, what: str | None, requests: float, question: Coroutine[Any, Any, T]) -> T:
-        """Ask a question when it is its turn: first come, first served.
+    async def _ask(self, name: str | None, requests: float, question: Coroutine[Any, Any, T]) -> T:
+        """Ask a question when it is its turn.
 
-        :param what: the list that it is about; ``None`` for the cloud.
+        :param name: of the list that it is about; ``None`` for the cloud.
         :param requests: how many it is expected to take.
         """
-        with closing(question):
-            async with self._turn:
-                await self._wait_for_turn(requests)
-                self._check_outage(what)
+        with closing(question):  # it may never be asked
+            async with self._take_turn(requests):
+                self._failures.check(name)
                 before = self._client.requests
                 try:
                     answer = await question
                 except DotyposError as error:
-                    self._note(error, what)
+                    self._failures.note(error, name)
                     raise
-                finally:
-                    made = self._client.requests - before
-                    self._pace.spend(made, time.monotonic())
-        if made:
-            self._note_success(what)
+        if self._client.requests > before:
+            self._failures.note_success(name)
         return answer
 
-    async def _wait_for_turn(self, requests: float) -> None:
-        while (seconds := max(self._rests_until - time.monotonic(), self._pace.wait(requests, time.monotonic()))) > 0:
-            await asyncio.sleep(seconds)
+    @asynccontextmanager
+    async def _take_turn(self, requests: float) -> AsyncIterator[None]:
+        """Wait until so many requests may leave, by the cloud and by its budget: first come, first served."""
+        async with self._turn:
+            while (seconds := self._seconds_until_free(requests)) > 0:
+                await asyncio.sleep(seconds)
+            before = self._client.requests
+            try:
+                yield
+            finally:
+                self._pace.spend(self._client.requests - before, time.monotonic())
 
-    def _check_outage(self, what: str | None) -> None:
-        for outage in (self._outages.get(None), self._outages.get(what)):
-            if outage is not None and time.monotonic() < outage.until:
-                raise copy.copy(outage.error)  # several tasks raise it
-
-    def _note_success(self, what: str | None) -> None:
-        self._throttled = 0
-        for name in (what, None):
-            self._outages.pop(name, None)
-            if name in self._troubles:
-                self._troubles.pop(name).end()
-
-    def _note(self, error: DotyposError, what: str | None) -> None:
-        what = None if _is_of_whole_cloud(error) else what
+    def _seconds_until_free(self, requests: float) -> float:
         now = time.monotonic()
-        seconds = LONGEST_WAIT
-        if error.permanent:
-            seconds = random.uniform(0.9, 1.0) * TRY_AGAIN
-            self._outages[what] = Outage(error, now + seconds)
-        elif isinstance(error, (DotyposRateLimitError, DotyposBudgetError)):
-            seconds = self._rest(error)
-            self._rests_until = now + seconds
-        name = self.settings.cloud if what is None else f"{what} of {self.settings.cloud}"
-        self._troubles.setdefault(what, Trouble(name)).note(error, seconds)
-
-    def _rest(self, error: DotyposError) -> float:
-        """Return for how many seconds a cloud is let alone that throttles, or of whose budget nothing is left."""
-        asked = 0.0
-        if error.retry_at is not None:
-            asked = (error.retry_at - datetime.now(timezone.utc)).total_seconds()
-        if isinstance(error, DotyposBudgetError):  # it says when a task is worth running again; a poll needs less
-            return min(max(asked, BEHIND_TASKS), LONGEST_WAIT)
-        self._throttled += 1
-        own = min(LONGEST_WAIT, BEHIND_TASKS * 2.0 ** min(self._throttled - 1, 10))
-        return max(0.0, asked) + random.uniform(0.8, 1.0) * own
-
-
-def _is_of_whole_cloud(error: DotyposError) -> bool:
-    """Return whether an error of one list says that no other list can be asked either."""
-    return (
-        SIGN_IN in error.reasons
-        or isinstance(error, (DotyposRateLimitError, DotyposBudgetError, DotyposConnectionError))
-        or (error.permanent and not isinstance(error, DotyposApiError))
-    )
+        return max(self._failures.rests_until - now, self._pace.wait(requests, now))
 
 
 #: What `_reader` has imported.
@@ -232,7 +184,7 @@ _imported: type[AsyncReader] | None = None
 _clouds: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Hashable, Cloud]] = WeakKeyDictionary()
 
 
-async def find_cloud(settings: Settings) -> Cloud:
+async def find_cloud(settings: Settings, conn_id: str) -> Cloud:
     """Return the loop's cloud of a connection's settings. Connections with the same credentials share it.
 
     :raises DotyposConfigurationError: if they name no cloud.
@@ -250,7 +202,7 @@ async def find_cloud(settings: Settings) -> Cloud:
     known = _clouds.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
     if (cloud := known.get(key)) is None:
         client = _client(settings)
-        cloud = known[key] = Cloud(settings, client, reader(client))
+        cloud = known[key] = Cloud(settings, conn_id, client, reader(client))
     return cloud
 
 

@@ -14,7 +14,7 @@ from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.hooks.connection import secrets_of, settings_of
 from airflow_provider_dotypos.hooks.failures import CONNECTION_CURE
-from airflow_provider_dotypos.triggers.clouds import TRY_AGAIN, Outage
+from airflow_provider_dotypos.triggers.failures import TRY_AGAIN, Outage
 from airflow_provider_dotypos.triggers.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,9 @@ class Connection:
         self._settings: Settings | None = None
         self._read_at = float("-inf")
         self._lock = asyncio.Lock()
-        self._trouble = Trouble(f"Connection {conn_id!r}")
+        self._trouble = Trouble(
+            f"Connection {conn_id!r}", "can't be used. Events wait until it can.", "can be used again."
+        )
         self._noticed = ""
         self.outage: Outage | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -55,8 +56,9 @@ class DotyposEntityTrigger(BaseTrigger):
         self.dotypos_conn_id = dotypos_conn_id
         self.poll_interval = poll_interval
         check_conn_id(dotypos_conn_id)
-        self._watch = Watch.of(entity, filter, deleted=deleted)
         self._begun = State.begin(instant(since, "since"))
+        # A time that lies in the future, by the server's clock, is nothing that a state goes on from.
+        self._watch = replace(Watch.of(entity, filter, deleted=deleted), since=self._begun.since)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what makes the trigger again elsewhere."""

@@ -17,10 +17,10 @@ from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
 from airflow_provider_dotypos.api.overrides import describe, read_given_cloud_id
 from airflow_provider_dotypos.api.watch import OVERLAP, State, Watch
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
-from airflow_provider_dotypos.triggers.clouds import LONGEST_WAIT
+from airflow_provider_dotypos.triggers.failures import LONGEST_WAIT
 from airflow_provider_dotypos.triggers.kept_state import KeptState
 from airflow_provider_dotypos.triggers.subscriptions import Step, Subscription, subscribe
-from airflow_provider_dotypos.triggers.trouble import Trouble
+from airflow_provider_dotypos.triggers.trouble import mistake
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,8 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
     :param deleted: whether deleted rows count. Defaults to true.
     :param cloud_id: the cloud. Defaults to the connection's.
     :param dotypos_conn_id: the Airflow connection. Defaults to ``dotypos_default``.
-    :param poll_interval: seconds between polls, 1 to 86,400. Defaults to 60. The request budget may make it longer.
+    :param poll_interval: seconds between polls, 1 to 86,400; the request budget may make them more. Defaults to 60, and
+        to 600 where a webhook of ours reports the list's changes to the same asset.
     :param overlap: seconds for which a change may show late in the API. Defaults to 60.
     :param lookback: seconds to look back at a start without a kept state. Defaults to 600.
     :param asset: name of the watched asset, which keeps the state. Defaults to the only one.
@@ -71,7 +72,7 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
         deleted: bool = True,
         cloud_id: int | str | None = None,
         dotypos_conn_id: str = "dotypos_default",
-        poll_interval: float = 60.0,
+        poll_interval: float | None = None,
         overlap: float = OVERLAP,
         lookback: float = 600.0,
         asset: str | None = None,
@@ -91,12 +92,12 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
         self.deleted = deleted
         self.cloud_id = None if cloud_id is None else read_given_cloud_id(cloud_id)
         self.dotypos_conn_id = dotypos_conn_id
-        self.poll_interval = _seconds(poll_interval, "poll_interval")
+        self.poll_interval = None if poll_interval is None else _seconds(poll_interval, "poll_interval")
         self.overlap = _seconds(overlap, "overlap")
         self.lookback = _seconds(lookback, "lookback")
         self.asset = asset
         self._watch = Watch.of(entity, filter or None, deleted=deleted)
-        self._mistakes = Trouble(f"{entity} of connection {dotypos_conn_id!r}")
+        self._mistakes = mistake(f"A watcher of {entity}")
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the arguments that make this trigger again: what Airflow tells triggers apart by."""
@@ -158,6 +159,7 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
             poll_interval=self.poll_interval,
             overlap=self.overlap,
             soon=False,
+            asset=self.asset,
             reported=self._kept.reported_rows,
         ) as subscription:
             if state is None:
@@ -196,8 +198,8 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
             try:
                 with suppress(DotyposError):  # it is in the log, for all who watch the list
                     return await subscription.next()
-            except Exception as mistake:  # of ours: Airflow would start the watcher again every two seconds
-                if self._mistakes.note(mistake, LONGEST_WAIT):
+            except Exception as error:  # of ours: Airflow would start the watcher again every two seconds
+                if self._mistakes.note(error, LONGEST_WAIT):
                     log.exception("Its frames:")
                 await asyncio.sleep(LONGEST_WAIT)
 

@@ -33,7 +33,11 @@ class KeptState:
     def __init__(self, trigger: Any, asset: str | None, watched: object) -> None:
         digest = hashlib.sha256(json.dumps(watched).encode()).hexdigest()[:16]
         self._key = f"dotypos_watch_{digest}"
-        self._trouble = Trouble(f"The state of the watcher on asset {asset!r}")
+        self._trouble = Trouble(
+            f"The state of the watcher of asset {asset!r}",
+            "can't be read or kept. A restart before it can would repeat events.",
+            "can be kept again.",
+        )
         self._store = self._open(trigger, asset)
         self.is_new = False
 
@@ -64,7 +68,9 @@ class KeptState:
         try:
             await self._store.aset(self._key, state.encode())
         except Exception as error:  # whatever it is: nothing is lost
-            self._trouble.note(DotyposError(f"It couldn't be kept: {type(error).__name__}"), 0.0)
+            self._trouble.note(DotyposError(type(error).__name__), _AGAIN)
+        else:
+            self._trouble.end()
 
     async def reported_rows(self) -> Collection[str]:
         """Return the digests of the rows that webhooks have reported."""

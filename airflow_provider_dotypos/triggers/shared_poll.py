@@ -14,8 +14,9 @@ from weakref import WeakKeyDictionary
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.watch import Snapshot, State, Watch
-from airflow_provider_dotypos.triggers.clouds import LONGEST_WAIT, Cloud
-from airflow_provider_dotypos.triggers.trouble import Trouble
+from airflow_provider_dotypos.triggers.clouds import Cloud
+from airflow_provider_dotypos.triggers.failures import LONGEST_WAIT
+from airflow_provider_dotypos.triggers.trouble import mistake
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class SharedPoll:
         self._entity = entity
         self._subscribers: list[Subscriber] = []
         self._changed = asyncio.Event()
-        self._mistakes = Trouble(f"{entity.name} of {cloud.settings.cloud}")
+        self._mistakes = mistake(f"A poll of {entity.name} of {cloud.name}")
         self._failures = 0
         self._last = time.monotonic()  # when it has asked, or begun
         self._part = random.random()  # of the interval: until it asks for the first time, or again after a fault
@@ -83,8 +84,8 @@ class SharedPoll:
                     self._back_off()
                     continue
                 news = error
-            except Exception as mistake:  # of ours, which mustn't end what others wait for
-                if self._mistakes.note(mistake, LONGEST_WAIT):
+            except Exception as error:  # of ours, which mustn't end what others wait for
+                if self._mistakes.note(error, LONGEST_WAIT):
                     log.exception("Its frames:")
                 self._back_off()
                 continue
@@ -100,7 +101,8 @@ class SharedPoll:
 
     async def _ask(self) -> Snapshot:
         deleted = any(subscriber.watch.deleted for subscriber in self._subscribers)
-        return await self._cloud.poll(self._entity, [each.state for each in self._subscribers], deleted=deleted)
+        states = (subscriber.state for subscriber in self._subscribers)  # as they are when it is the poll's turn
+        return await self._cloud.poll(self._entity, states, deleted=deleted)
 
     async def _wait_until_due(self) -> None:
         while (seconds := self._seconds_until_due()) > 0:

@@ -13,8 +13,10 @@ from typing import NamedTuple
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.watch import OVERLAP, Change, Snapshot, State, Watch, step
 from airflow_provider_dotypos.hooks.failures import named
-from airflow_provider_dotypos.triggers.clouds import Cloud, Outage, find_cloud
+from airflow_provider_dotypos.triggers.clouds import Cloud, find_cloud
 from airflow_provider_dotypos.triggers.connections import connection_of
+from airflow_provider_dotypos.triggers.failures import Outage
+from airflow_provider_dotypos.triggers.safety_net import USUAL, usual_interval
 from airflow_provider_dotypos.triggers.shared_poll import SharedPoll, shared_poll
 
 #: With more rows than that a snapshot is looked at in a thread: it would hold the loop up.
@@ -39,9 +41,10 @@ class Subscription:
     :param conn_id: the Airflow connection.
     :param cloud_id: the cloud; ``None`` for the connection's.
     :param state: how far it has got; see `begin` if it is to begin now.
-    :param poll_interval: seconds between polls, at most, as far as the budget allows.
+    :param poll_interval: seconds between polls, as far as the budget allows; ``None`` for as many as are usual.
     :param overlap: seconds for which a change may show late.
     :param soon: whether its first poll leaves at once, and not at a random moment of the interval.
+    :param asset: the name of the asset that changes update, if one does.
     :param reported: returns digests of rows that somebody else has reported.
     """
 
@@ -52,14 +55,17 @@ class Subscription:
         watch: Watch,
         state: State,
         *,
-        poll_interval: float,
+        poll_interval: float | None,
         overlap: float,
         soon: bool,
+        asset: str | None,
         reported: Callable[[], Awaitable[Collection[str]]] | None,
     ) -> None:
         self.watch = watch
         self.state = state
-        self.poll_interval = poll_interval
+        self.poll_interval = USUAL if poll_interval is None else poll_interval
+        self._is_usual = poll_interval is None
+        self._asset = asset
         self.soon = soon
         self._conn_id = conn_id
         self._connection = connection_of(conn_id, cloud_id)
@@ -98,6 +104,8 @@ class Subscription:
             cloud = await self._take_part()
         except DotyposError as error:
             raise self._named(error) from None
+        if self._is_usual:
+            self.poll_interval = await usual_interval(cloud, self._conn_id, self.watch.entity, self._asset)
         await self._arrived.wait()
         self._arrived.clear()
         news = self._news.pop()
@@ -136,7 +144,8 @@ class Subscription:
             await asyncio.sleep(max(0.0, outage.until - time.monotonic()))
             self.soon = True
         try:
-            return await find_cloud(await self._connection.settings(after=outage.until if outage else 0.0))
+            settings = await self._connection.settings(after=outage.until if outage else 0.0)
+            return await find_cloud(settings, self._conn_id)
         except DotyposError:
             self.leave()
             self._outage = self._connection.outage
@@ -163,14 +172,20 @@ async def subscribe(
     watch: Watch,
     state: State,
     *,
-    poll_interval: float,
+    poll_interval: float | None = None,
     overlap: float = OVERLAP,
     soon: bool = True,
+    asset: str | None = None,
     reported: Callable[[], Awaitable[Collection[str]]] | None = None,
 ) -> AsyncIterator[Subscription]:
     """Take part in the poll of a list while the context lasts (see `Subscription`)."""
     subscription = Subscription(
-        conn_id, cloud_id, watch, state, poll_interval=poll_interval, overlap=overlap, soon=soon, reported=reported
+        *(conn_id, cloud_id, watch, state),
+        poll_interval=poll_interval,
+        overlap=overlap,
+        soon=soon,
+        asset=asset,
+        reported=reported,
     )
     try:
         yield subscription

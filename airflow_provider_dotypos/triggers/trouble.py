@@ -12,13 +12,22 @@ REPEAT = 3600.0
 
 
 class Trouble:
-    """One thing that fails, such as the polls of a list.
+    """One thing that may fail, such as the polls of a list.
 
     :param what: it, for people.
+    :param fails: what can't be done, and what follows from that, for people.
+    :param works: what can be done again.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(
+        self,
+        what: str,
+        fails: str = "can't be asked. Events wait until it can.",
+        works: str = "answers again, and nothing was lost.",
+    ) -> None:
         self._what = what
+        self._fails = fails
+        self._works = works
         self._since: float | None = None
         self._said: object = None
         self._said_at = float("-inf")
@@ -33,13 +42,11 @@ class Trouble:
         kind = type(error), getattr(error, "status", None), getattr(error, "reason", None)
         if kind == self._said and now - self._said_at < REPEAT:
             return False
-        for_how_long = f" for {(now - self._since) / 60:.0f} minutes" if now - self._since >= REPEAT else ""
+        minutes = (now - self._since) / 60
+        since = f" It has been so for {minutes:.0f} minutes." if now - self._since >= REPEAT else ""
         log.warning(
-            "%s can't be asked%s. Events wait until it can. The next try is within %.0f s. %s",
-            self._what,
-            for_how_long,
-            seconds,
-            error,
+            "%s %s%s The next try is within %.0f s. %s",
+            *(self._what, self._fails, since, seconds, str(error) or type(error).__name__),
         )
         self._said, self._said_at = kind, now
         return True
@@ -47,6 +54,10 @@ class Trouble:
     def end(self) -> None:
         """Note that it works."""
         if self._since is not None:
-            minutes = (time.monotonic() - self._since) / 60
-            log.info("%s answers again, after %.1f minutes. Nothing was lost.", self._what, minutes)
+            log.info("After %.1f minutes, %s %s", (time.monotonic() - self._since) / 60, self._what, self._works)
             self._since = self._said = None
+
+
+def mistake(of: str) -> Trouble:
+    """Return what the log says of our own mistakes."""
+    return Trouble(of, "has failed by a mistake of ours. Events wait.", "works again, and nothing was lost.")

@@ -58,7 +58,7 @@ def _store(session: Session, delivered: DeliveredList, deliveries: Deliveries) -
     if fresh is None:
         return Outcome.REPEATED
     change, rows = fresh
-    asset_manager.register_asset_change(
+    event = asset_manager.register_asset_change(
         asset=asset,
         extra={
             "from_webhook": True,
@@ -70,6 +70,8 @@ def _store(session: Session, delivered: DeliveredList, deliveries: Deliveries) -
         source_is_api=delivered.teams is not None,
         api_user_teams=set(delivered.teams or ()),
     )
+    if event is None:
+        raise LookupError("the asset manager has made no event")
     # Where rows aren't named, or a team's DAGs may not have been started, the watcher reports once more.
     if _wake(session, asset_id) and change.count is not None and delivered.teams is None:
         _note_reported(session, asset_id, rows)

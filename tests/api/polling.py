@@ -12,7 +12,6 @@ from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.polls import Polls
-from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.steps import Flow, Sleep
 from airflow_provider_dotypos.api.watch import Snapshot, State, Watch
@@ -35,7 +34,6 @@ class ShopExchange:
         self.behaviour = behaviour or Behaviour()
         extra = {"refresh_token": "r", "cloud_id": 1, "deleted_filter": deleted_filter}
         self.settings = Settings.from_fields(host="https://h", extra=extra)
-        self.patience = Patience()
         self.knows_cloud = True
         self.skew = 0.0
         self.asked: list[tuple[str, str | None, dict[str, Any]]] = []

@@ -293,6 +293,15 @@ def test_stock_is_delivered_by_warehouse(sandbox: Sandbox, registrar: Registrar)
     assert {row["_warehouseId"] for row in rows(sandbox)} == {second, third}
 
 
+def test_a_cloud_without_warehouses_delivers_no_stock_and_the_log_says_so(
+    sandbox: Sandbox, registrar: Registrar, caplog: pytest.LogCaptureFixture
+) -> None:
+    for row in [*sandbox.shop.rows(sandbox.cloud_ids[0], "warehouses")]:
+        sandbox.shop.delete(sandbox.cloud_ids[0], "warehouses", row["id"])
+    assert registrar.register(["warehouse-products"]) == {"warehouse-products": []}
+    assert "has no warehouses, so nothing delivers warehouse-products." in caplog.text
+
+
 def test_where_the_api_keeps_no_warehouse_one_delivers_the_stock_of_all(
     sandbox: Sandbox, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
 ) -> None:

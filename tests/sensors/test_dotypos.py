@@ -19,6 +19,7 @@ from airflow.sdk import DAG, BaseSensorOperator
 from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.retry import Patience
+from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
 from airflow_provider_dotypos.sensors.dotypos import DotyposEntitySensor
 from tests.task_runs import Ending, Supervisor, run_task, supervised
@@ -326,6 +327,45 @@ def test_more_ids_than_wanted_are_none(sandbox: Sandbox, supervisor: Supervisor,
     ids = close_register(sandbox, 2)
     assert run_task(sensor(most_ids=most_ids)).state == "success"
     assert (supervisor.result["ids"], supervisor.result["count"]) == (ids if kept else None, 2)
+
+
+def test_many_rows_since_long_ago_are_two_requests_and_the_same_in_each_mode(
+    sandbox: Sandbox, supervisor: Supervisor
+) -> None:
+    long_ago = sandbox.shop.now() - 300 * 86_400_000
+    for number in range(730):
+        close_register(sandbox, versionDate=long_ago + number * 60_000)
+    since = datetime.fromtimestamp(long_ago / 1000 - 1, timezone.utc)
+    assert run_task(sensor(since=since, mode="reschedule")).state == "success"
+    result = supervisor.result
+    assert len(asked_for(sandbox)) == 2
+    newest = long_ago + 729 * 60_000
+    assert (result["count"], result["ids"], result["newest"]) == (None, None, iso(newest))
+    assert result["since"] <= iso(long_ago)
+    assert iso(newest) < result["until"] < iso(newest + 2000)
+    # A shared poll has counted them.
+    counted = result | {"count": 730, "key": "0123456789abcdef"}
+    event = {"status": "changed", "payload": counted}
+    run_task(sensor(deferrable=True), next_method="execute_complete", next_kwargs={"event": event})
+    assert supervisor.result == result
+
+
+def test_a_list_that_can_not_be_sorted_is_read_whole(sandbox: Sandbox, supervisor: Supervisor) -> None:
+    for number in range(130):
+        sandbox.shop.insert(sandbox.cloud_ids[0], "courses", {"name": f"course {number}"})
+    assert run_task(sensor(entity="courses")).state == "success"
+    assert (supervisor.result["count"], supervisor.result["ids"]) == (None, None)
+
+
+def test_products_of_each_warehouse_are_asked_for(sandbox: Sandbox, supervisor: Supervisor) -> None:
+    cloud = sandbox.cloud_ids[0]
+    warehouse = sandbox.shop.insert(cloud, "warehouses", {"name": "Cellar"})
+    product = sandbox.shop.insert(cloud, "products", {"name": "Goulash"})
+    task = sensor(entity="warehouse-products", mode="reschedule")
+    assert run_task(task).state == "up_for_reschedule"
+    sandbox.shop.insert(cloud, "warehouse-products", {"id": product["id"], "_warehouseId": warehouse["id"]})
+    assert run_task(task).state == "success"
+    assert supervisor.result["count"] == 1
 
 
 @pytest.mark.parametrize(("deleted", "seen"), [(True, 1), (False, 0)])

@@ -20,7 +20,7 @@ from airflow_provider_dotypos.api.idle import Idle
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.sandbox.api.app import create_app
 from airflow_provider_dotypos.sandbox.door import Door
-from airflow_provider_dotypos.triggers import clouds
+from airflow_provider_dotypos.triggers import failures
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class Simulation:
         monkeypatch.setattr(time, "monotonic", self.loop.time)
         monkeypatch.setattr(time, "time", self.time)
         monkeypatch.setattr(time, "time_ns", lambda: int(self.time() * 1e9))
-        for module in (errors, exchange, refusals, clouds):
+        for module in (errors, exchange, refusals, failures):
             monkeypatch.setattr(module, "datetime", self._datetime())
         monkeypatch.setattr(aclient.AsyncDotyposClient, "_prepare", lambda client: self._prepare(client))
         monkeypatch.setattr(_airflow, "read_connection", self._read_connection)

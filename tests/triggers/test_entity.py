@@ -120,7 +120,26 @@ def test_what_passes_is_waited_out(simulation: Simulation) -> None:
     simulation.run(main())
 
 
-SOON = datetime(2126, 1, 1, tzinfo=timezone.utc)
+def test_a_since_ahead_of_the_servers_clock_is_kept(simulation: Simulation) -> None:
+    sandbox = simulation.sandbox()
+
+    async def main() -> None:
+        since = datetime.fromtimestamp(simulation.time() + 5 * MINUTE, timezone.utc).isoformat()
+        running = asyncio.create_task(events_of(trigger(simulation, since=since)))
+        await asyncio.sleep(MINUTE)
+        sandbox.shop.set_to_real_time()
+        insert(sandbox)
+        await asyncio.sleep(10 * MINUTE)
+        assert not running.done()
+        sandbox.shop.set_to_real_time()
+        id = insert(sandbox)
+        (event,) = await asyncio.wait_for(running, 2 * MINUTE)
+        assert read_event(event)["ids"] == [id]
+
+    simulation.run(main())
+
+
+LATER = datetime(2126, 1, 1, tzinfo=timezone.utc)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +147,7 @@ SOON = datetime(2126, 1, 1, tzinfo=timezone.utc)
     [
         lambda: DotyposConfigurationError("Cloud ID is missing"),
         lambda: DotyposConnectionError("no answer"),
-        lambda: DotyposBudgetError("it is used up", retry_at=SOON),
+        lambda: DotyposBudgetError("it is used up", retry_at=LATER),
         lambda: error_for("GET", "/v2/clouds/5/orders", 403, {}, b'{"reason": "CLOUD_FORBIDDEN"}'),
         lambda: error_for("GET", "/v2/clouds/5/orders", 429, {"Retry-After": "20"}, b""),
     ],

@@ -226,7 +226,7 @@ class TestAirflowsDatabase:
             assert sorted(scene.airflow.ids()) == sorted(2 * scene.changed)
 
         scene.simulation.run(main())
-        assert len([record for record in caplog.records if "couldn't be kept" in record.message]) == 1
+        assert len([record for record in caplog.records if "can't be read or kept" in record.message]) == 1
 
     def test_a_store_that_cant_answer_at_the_start_is_waited_for(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch

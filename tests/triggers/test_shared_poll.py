@@ -1,10 +1,11 @@
-"""`triggers.shared_poll`, `subscriptions`, `clouds`, `connections`, `pace`, `trouble`: one poll for all who watch."""
+"""`triggers.shared_poll`, `subscriptions`, `clouds`, `failures`, `connections`, `pace`, `trouble`: one for all."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.watch import State, Watch
 from airflow_provider_dotypos.sandbox import Fault
+from airflow_provider_dotypos.sandbox.errors import RefusedError
 from airflow_provider_dotypos.triggers import clouds
 from airflow_provider_dotypos.triggers.pace import Pace
 from airflow_provider_dotypos.triggers.subscriptions import Step, subscribe
@@ -201,6 +203,24 @@ class TestOneCloud:
         assert len([line for line in lines if "can't be asked" in line]) == 1
         assert len([line for line in lines if "answers again" in line]) == 1
 
+    def test_of_which_one_list_is_forbidden_after_its_repair_is_asked_in_its_time(
+        self, simulation: Simulation, watching: Watching, refuse: Callable[[str, RefusedError], None]
+    ) -> None:
+        """What is known of the whole cloud is past, and says nothing of when the list is tried again."""
+        sandbox = simulation.sandbox()
+        allowed = dict(sandbox.tokens.refresh)
+        sandbox.tokens.refresh.clear()
+
+        async def main() -> None:
+            watching.watch("orders")
+            await asyncio.sleep(100)
+            refuse("orders", RefusedError(403, "FORBIDDEN", "not for you"))
+            sandbox.tokens.refresh.update(allowed)
+            await asyncio.sleep(1900)
+            assert 8 <= simulation.asked("/orders") <= 13
+
+        simulation.run(main())
+
 
 class TestTakingPart:
     def test_a_late_subscriber_gets_what_came_since_its_own_state(
@@ -303,7 +323,7 @@ def test_many_who_begin_at_once_import_the_reader_once_in_a_thread(monkeypatch: 
     settings = [Settings("http://127.0.0.1:1", "r" * 32, cloud_id=number % 3 + 1) for number in range(20)]
 
     async def main() -> list[clouds.Cloud]:
-        return await asyncio.gather(*map(clouds.find_cloud, settings))
+        return await asyncio.gather(*(clouds.find_cloud(each, CONN_ID) for each in settings))
 
     made = asyncio.run(main())
     assert len(set(map(id, made))) == 3

@@ -158,5 +158,5 @@ class Triggerer:
                 persisted += [number for number in seq if number is not None]
             for trigger_id, details in list(self.runner.triggers.items()):
                 if details["task"].done() and not self.killed.is_set():
-                    self.runner.triggers.pop(trigger_id)
+                    self.runner.triggers.pop(trigger_id)["task"].exception()
                     self.start(trigger_id, *self._ids[trigger_id])

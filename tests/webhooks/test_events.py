@@ -291,7 +291,14 @@ class TestADatabase:
         assert (stored_extras(), reported()) == ([], [])
         assert store_event(ORDERS, delivered(1)) is Outcome.STORED
 
-    def test_is_named_in_a_line_without_what_a_statement_held(self, caplog: pytest.LogCaptureFixture, monkeypatch):
+    def test_in_which_an_asset_manager_makes_no_event_has_stored_nothing(self, monkeypatch: pytest.MonkeyPatch):
+        """A deployment may have a manager of its own."""
+        monkeypatch.setattr(events.asset_manager, "register_asset_change", lambda **_: None)
+        assert store_event(ORDERS, delivered(1)) is Outcome.FAILED
+
+    def test_is_named_in_a_line_without_what_a_statement_held(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ):
         monkeypatch.setattr(events, "notices", Notices())
         monkeypatch.setattr(events.asset_manager, "register_asset_change", broken)
         assert store_event(ORDERS, delivered(1)) is Outcome.FAILED

@@ -41,7 +41,7 @@ from airflow_provider_dotypos.connections.checking import check_all, check_lists
 from airflow_provider_dotypos.connections.errors import ConnectError, WrongConnectionError
 from airflow_provider_dotypos.connections.stored import StoredConnection
 from airflow_provider_dotypos.provider_info import CONN_FIELDS, provider_info
-from airflow_provider_dotypos.webhooks.desk import WebhookDesk
+from airflow_provider_dotypos.webhooks.connection_webhooks import ConnectionWebhooks
 
 log = logging.getLogger(__name__)
 
@@ -101,39 +101,40 @@ def show_webhooks(
     """Show which changes a connection's cloud delivers to this Airflow, once an action has added or removed some."""
     visit.require_own_form(csrf_token)
     connection = visit.find(conn_id)
-    desk = overview = done = problem = None
+    webhooks = overview = done = problem = None
     try:
-        desk = WebhookDesk(connection, visit.user_name)
-        done = _act(desk, action, entity, webhook_id)
+        webhooks = ConnectionWebhooks(connection, visit.user_name)
+        done = _act(webhooks, action, entity, webhook_id)
     except DotyposError as error:
         problem = str(error)
-    if desk is not None:
+    if webhooks is not None:
         try:
-            overview = desk.overview()
+            overview = webhooks.overview()
         except DotyposError as error:
             problem = problem or str(error)
     return visit.page(
         "webhooks.html",
         connection=connection,
         receives=_airflow.receives_webhooks(),
-        address_problem=desk.problem if desk is not None else None,
+        address_problem=webhooks.problem if webhooks is not None else None,
         overview=overview,
         done=done,
         problem=problem,
     )
 
 
-def _act(desk: WebhookDesk, action: str, entity: str, webhook_id: str) -> str | None:
+def _act(webhooks: ConnectionWebhooks, action: str, entity: str, webhook_id: str) -> str | None:
     """Do what a button says, and return what was done."""
     match action:
         case "register":
-            desk.register(entity)
-            return f"Dotypos delivers the changes of {entity} to this Airflow."
+            if webhooks.register(entity):
+                return f"Dotypos delivers the changes of {entity} to this Airflow."
+            return f"The cloud has no warehouse, so there is nothing that could deliver {entity}."
         case "remove":
-            desk.remove(entity)
+            webhooks.remove(entity)
             return f"Dotypos no longer delivers the changes of {entity} to this Airflow."
         case "remove_elsewhere":
-            desk.remove_elsewhere(webhook_id)
+            webhooks.remove_elsewhere(webhook_id)
             return f"Webhook {webhook_id} is removed."
     return None
 

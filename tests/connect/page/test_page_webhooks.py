@@ -1,6 +1,6 @@
 """The webhooks of a connection on the page *Connect Dotypos*.
 
-Tests `webhooks/desk`, `webhooks/history`.
+Tests `webhooks/connection_webhooks`, `webhooks/history`.
 """
 
 from __future__ import annotations

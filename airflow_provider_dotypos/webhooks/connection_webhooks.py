@@ -59,7 +59,7 @@ class Overview:
     others: Sequence[Webhook]
 
 
-class WebhookDesk:
+class ConnectionWebhooks:
     """Shows, registers and removes the webhooks by which a cloud delivers to one connection.
 
     :param user: who does, for the audit log.
@@ -83,10 +83,11 @@ class WebhookDesk:
             return str(error)
         return None
 
-    def register(self, entity: str) -> None:
-        """Make the cloud deliver a list's changes to this Airflow."""
+    def register(self, entity: str) -> bool:
+        """Make the cloud deliver a list's changes to this Airflow, and return whether there is anything that does."""
         ids = self._registrar.register(check_lists([entity]))[entity]
         audit.note_webhooks(audit.REGISTERED, self._conn_id, entity, ids, self._user)
+        return bool(ids)
 
     def remove(self, entity: str) -> None:
         """Remove the webhooks that deliver a list's changes to this Airflow."""
