@@ -389,6 +389,19 @@ def test_rows_of_two_warehouses_are_two_although_id_and_cursor_are_the_same() ->
     assert (event.count, event.ids) == (2, ("7",))
 
 
+def test_what_was_seen_of_one_warehouse_hides_nothing_of_another() -> None:
+    watch, state = Watch.of("warehouse-products"), State.begin(NOW)
+    told = []
+    for parents in ("1", "12", "12"):
+        streams = {}
+        for parent in parents:
+            shown = row(7, NOW + 10_500, None, parent)
+            streams[f"{parent}-live"] = StreamRows(state.start(f"{parent}-live"), NOW + 30_000, (shown,))
+        state, event = step(state, Snapshot(streams, ("1-live", "2-live"), NOW), watch)
+        told.append(event and event.count)
+    assert told == [1, 1, None]
+
+
 def test_beyond_what_a_state_holds_the_earliest_come_again_and_none_is_lost() -> None:
     rows = [row(number, NOW + 1 + number) for number in range(MOST_SEEN + 500)]
     state, event = step(State.begin(NOW), snapshot(*rows), ORDERS)
