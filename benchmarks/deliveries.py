@@ -32,9 +32,10 @@ DAGS = """
 from airflow.sdk import DAG
 from airflow_provider_dotypos.assets import dotypos_asset
 
-with DAG("watched", schedule=[dotypos_asset("products", cloud_id={cloud}, watch={{"poll_interval": {interval}}})]):
+cloud = {{"cloud_id": {cloud}, "host": {host!r}}}
+with DAG("watched", schedule=[dotypos_asset("products", watch={{"poll_interval": {interval}}}, **cloud)]):
     pass
-with DAG("delivered", schedule=[dotypos_asset("customers", cloud_id={cloud})]):
+with DAG("delivered", schedule=[dotypos_asset("customers", **cloud)]):
     pass
 """
 
@@ -91,7 +92,8 @@ def measure_latency(folder: Path, changes: int, interval: float) -> dict[str, li
     """Return the seconds from each change until its DAG run, by a watcher and by a webhook."""
     with Sandbox(Shop.generate(days=1)) as sandbox, receiving(folder, sandbox) as (airflow, server):
         cloud = sandbox.cloud_ids[0]
-        (airflow.dags / "dags.py").write_text(DAGS.format(cloud=cloud, interval=interval))
+        host = sandbox.url.removeprefix("http://")
+        (airflow.dags / "dags.py").write_text(DAGS.format(cloud=cloud, host=host, interval=interval))
         for name in ("scheduler", "dag-processor", "triggerer"):
             airflow.start(name)
         airflow.wait_for("the first poll", lambda: any("/products" in r.path for r in list(sandbox.requests)), PATIENT)

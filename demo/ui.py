@@ -96,7 +96,7 @@ cloud. The sandbox has the page on which you allow access. For a new connection,
 Admin > Connections has the form and its Test button.
 
 A change can start a DAG: enable example_dotypos_reprice_on_change, and press "Change a price" on the sandbox's page.
-The DAG starts within a minute, when its watcher asks next; with a webhook, which Connect Dotypos registers, in seconds.
+The DAG starts within a minute: its watcher asks the sandbox once a minute what has changed.
 
 DAGs write to {house.shown(house.files)}. Ctrl-C stops everything.
 """,

@@ -121,7 +121,6 @@ LATE = {
         "api.query",
         "api.watch",
         "api.window",
-        "triggers.entity_event",
     },
     "commands/connect.py": {"api.errors"},
     "hooks/arguments.py": {"_compat"},

@@ -6,15 +6,15 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Collection, Coroutine, Hashable, Iterable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.entities import Entity
-from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.api.errors import DotyposConnectionError, DotyposError
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.watch import Snapshot, State
 from airflow_provider_dotypos.triggers.failures import Failures, Outage
@@ -31,6 +31,9 @@ T = TypeVar("T")
 
 #: Seconds for which the list of a cloud's webhooks is believed.
 _WEBHOOKS_AGE = 3600.0
+
+#: A connection that the server has ended fails within so many seconds.
+_AT_ONCE = 1.0
 
 #: Requests are claimed of a budget for so many seconds at a time, see ``blocks.USE``.
 _BLOCK_SECONDS = 120.0
@@ -78,17 +81,17 @@ class Cloud:
 
         :raises DotyposError: if the cloud can't say the time.
         """
-        return await self._ask(None, 0, self._reader.now())
+        return await self._ask(None, 0, self._reader.now)
 
-    async def poll(self, entity: Entity, states: Iterable[State], *, deleted: bool) -> Snapshot:
+    async def poll(self, entity: Entity, states: Callable[[], Iterable[State]], *, deleted: bool) -> Snapshot:
         """Ask what has changed in a list, when it is its turn.
 
-        :param states: of all who watch it.
+        :param states: returns those of all who watch it.
         :raises DotyposError: if it can't be asked. `outage` says whether it can't be before somebody has repaired it.
         """
         requests = self._reader.poll_cost(entity, deleted=deleted)
         watched = self._watched.setdefault(entity.name, _Watched())
-        snapshot = await self._ask(entity.name, requests, self._reader.poll(entity, states, deleted=deleted))
+        snapshot = await self._ask(entity.name, requests, lambda: self._reader.poll(entity, states(), deleted=deleted))
         watched.requests = requests
         watched.polls += 1
         return snapshot
@@ -141,21 +144,20 @@ class Cloud:
         await self._client.give_back()
         await self._client.aclose()
 
-    async def _ask(self, name: str | None, requests: float, question: Coroutine[Any, Any, T]) -> T:
+    async def _ask(self, name: str | None, requests: float, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask a question when it is its turn.
 
         :param name: of the list that it is about; ``None`` for the cloud.
         :param requests: how many it is expected to take.
         """
-        with closing(question):  # it may never be asked
-            async with self._take_turn(requests):
-                self._failures.check(name)
-                before = self._client.requests
-                try:
-                    answer = await question
-                except DotyposError as error:
-                    self._failures.note(error, name)
-                    raise
+        async with self._take_turn(requests):
+            self._failures.check(name)
+            before = self._client.requests
+            try:
+                answer = await _again_if_cut_off(ask)
+            except DotyposError as error:
+                self._failures.note(error, name)
+                raise
         if self._client.requests > before:
             self._failures.note_success(name)
         return answer
@@ -177,8 +179,22 @@ class Cloud:
         return max(self._failures.rests_until - now, self._pace.wait(requests, now))
 
 
+async def _again_if_cut_off(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask, and once more if the connection was cut at once: a server may end one that was idle since the last poll."""
+    began = time.monotonic()
+    try:
+        return await ask()
+    except DotyposConnectionError as error:
+        if error.unreachable or time.monotonic() - began > _AT_ONCE:
+            raise
+    return await ask()
+
+
 #: What `_reader` has imported.
 _imported: type[AsyncReader] | None = None
+
+#: Held by the one who looks for a cloud.
+_beginning: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 #: By what decides about their calls, for each loop. A cloud lives while somebody watches it.
 _clouds: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Hashable, Cloud]] = WeakKeyDictionary()
@@ -198,8 +214,11 @@ async def find_cloud(settings: Settings, conn_id: str) -> Cloud:
         settings.request_budget,
         settings.deleted_filter,
     )
-    reader = await _reader()
-    known = _clouds.setdefault(asyncio.get_running_loop(), WeakValueDictionary())
+    loop = asyncio.get_running_loop()
+    async with _beginning.setdefault(loop, asyncio.Lock()):  # many begin together: one in each turn of the loop
+        reader = await _reader()
+        await asyncio.sleep(0)
+    known = _clouds.setdefault(loop, WeakValueDictionary())
     if (cloud := known.get(key)) is None:
         client = _client(settings)
         cloud = known[key] = Cloud(settings, conn_id, client, reader(client))

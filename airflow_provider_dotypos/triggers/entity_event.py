@@ -128,25 +128,25 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
         Airflow says when the events of a whole stream are stored. So each watcher has one of its own: none waits for
         another's, and none has to doubt its own for another's sake. What they share is the poll below.
         """
-        return _stream_key(self.serialize()[1])
+        return "dotypos", self.trigger_id, _arguments(self.serialize()[1])
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> Any:
         """Return what feeds the stream of the watcher with these arguments, and keeps its state (Airflow 3.3)."""
-        return _compat.stream_producer(EventProducer)(_watchers[_stream_key(kwargs)])
+        return _compat.stream_producer(EventProducer)(_watchers[_arguments(kwargs)])
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Delivery]) -> AsyncIterator[TriggerEvent]:
         """Yield the events of this watcher's stream (Airflow 3.3)."""
-        _watchers[_stream_key(self.serialize()[1])] = self  # before the stream begins, which needs the loop for that
+        _watchers[_arguments(self.serialize()[1])] = self  # before the stream begins, which needs the loop for that
         async for delivery in shared_stream:
             if delivery.payload is not None:
                 yield TriggerEvent(delivery.payload)  # type: ignore[no-untyped-call]
 
     async def cleanup(self) -> None:
         """Forget this watcher: Airflow has ended it."""
-        key = _stream_key(self.serialize()[1])
-        if _watchers.get(key) is self:
-            del _watchers[key]
+        arguments = _arguments(self.serialize()[1])
+        if _watchers.get(arguments) is self:
+            del _watchers[arguments]
 
     async def deliveries(self) -> AsyncIterator[Delivery]:
         """Yield what is to be handed to Airflow, for ever. A failure is waited out; the log says so once an hour."""
@@ -233,12 +233,13 @@ class EventProducer:
             await self._trigger.keep(stored)
 
 
-#: The watchers of this process by their streams: Airflow makes the producer of a stream from the arguments alone.
+#: The watchers of this process by their arguments, from which alone Airflow makes the producer of a stream. Of two with
+#: the same, while one takes the other's place, the later one: it is about to get its stream.
 _watchers: dict[Hashable, DotyposEntityEventTrigger] = {}
 
 
-def _stream_key(kwargs: dict[str, Any]) -> Hashable:
-    return "dotypos", *sorted(kwargs.items())
+def _arguments(kwargs: dict[str, Any]) -> Hashable:
+    return tuple(sorted(kwargs.items()))
 
 
 def _seconds(value: object, argument: str) -> float:

@@ -101,8 +101,10 @@ class SharedPoll:
 
     async def _ask(self) -> Snapshot:
         deleted = any(subscriber.watch.deleted for subscriber in self._subscribers)
-        states = (subscriber.state for subscriber in self._subscribers)  # as they are when it is the poll's turn
-        return await self._cloud.poll(self._entity, states, deleted=deleted)
+        return await self._cloud.poll(self._entity, self._states, deleted=deleted)
+
+    def _states(self) -> list[State]:
+        return [subscriber.state for subscriber in self._subscribers]
 
     async def _wait_until_due(self) -> None:
         while (seconds := self._seconds_until_due()) > 0:

@@ -78,6 +78,7 @@ class Simulation:
 
     :ivar connections: what Airflow has of connections, by their ids; an exception is raised.
     :ivar reads: how often a connection was read.
+    :ivar cuts: how many of the next requests find that the server has ended their connection.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +95,7 @@ class Simulation:
         self.sandboxes: dict[str, Sandbox] = {}
         self.connections: dict[str, Any] = {}
         self.reads = 0
+        self.cuts = 0
 
     def time(self) -> float:
         return self.loop.time() + self._wall
@@ -147,6 +149,9 @@ class Simulation:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             if url not in self.sandboxes:
                 raise httpx.ConnectError("nobody is there")
+            if self.cuts:
+                self.cuts -= 1
+                raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
             await doors[url](scope, receive, _Wire(send).send)
 
         return lambda: httpx.ASGITransport(app=app)

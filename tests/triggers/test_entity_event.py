@@ -324,6 +324,28 @@ def test_two_assets_keep_their_own_states_and_who_comes_late_gets_what_it_has_mi
 
 
 @keeps_state
+def test_a_trigger_that_takes_an_equal_ones_place_keeps_its_own_state(scene: Scene) -> None:
+    """Airflow makes a new one where two files name the asset differently, while the former still runs."""
+
+    async def main() -> None:
+        triggerer = await scene.start()
+        triggerer.start(2, watcher(), ["changed"])
+        await asyncio.sleep(70)
+        await triggerer.stop(1)
+        for _ in range(3):
+            scene.change()
+            await asyncio.sleep(70)
+        assert scene.airflow.ids(2) == scene.changed
+        await triggerer.kill()
+        triggerer = Triggerer(scene.airflow)
+        triggerer.start(2, watcher(), ["changed"])
+        await asyncio.sleep(200)
+        assert scene.airflow.ids(2) == scene.changed
+
+    scene.simulation.run(main())
+
+
+@keeps_state
 def test_what_a_webhook_has_reported_fires_no_more(scene: Scene) -> None:
     from airflow_provider_dotypos.api.watch import digest
 

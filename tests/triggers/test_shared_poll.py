@@ -203,6 +203,22 @@ class TestOneCloud:
         assert len([line for line in lines if "can't be asked" in line]) == 1
         assert len([line for line in lines if "answers again" in line]) == 1
 
+    @pytest.mark.parametrize(("cuts", "lines"), [(1, 0), (2, 1)])
+    def test_that_has_ended_an_idle_connection_is_asked_again_at_once(
+        self, simulation: Simulation, watching: Watching, caplog: pytest.LogCaptureFixture, cuts: int, lines: int
+    ) -> None:
+        simulation.sandbox()
+
+        async def main() -> None:
+            watching.watch()
+            await asyncio.sleep(90)
+            simulation.cuts = cuts
+            await asyncio.sleep(600)
+            assert len(watching.steps) >= 10
+
+        simulation.run(main())
+        assert len([record for record in caplog.records if "can't be asked" in record.getMessage()]) == lines
+
     def test_of_which_one_list_is_forbidden_after_its_repair_is_asked_in_its_time(
         self, simulation: Simulation, watching: Watching, refuse: Callable[[str, RefusedError], None]
     ) -> None:
