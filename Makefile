@@ -19,7 +19,7 @@ export PIP_CACHE_DIR ?= $(CURDIR)/.work/pip
 export AIRFLOW_HOME  := $(CURDIR)/.work/airflow-$(AIRFLOW)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sandbox test mysql storms fleet lint bench entities costs wheel clean chromium
+.PHONY: help setup demo ui sandbox test mysql storms kills fleet lint bench entities costs wheel clean chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ mysql: $(VENV)/.ready-dev ## Install MariaDB and its driver for the tests, where
 
 storms: $(VENV)/.ready-dev ## Test the promises for 12 minutes, with new seeds (STORMS="--minutes 2" for less)
 	@$(BIN)/python -m tests.storms $(STORMS)
+
+kills: $(VENV)/.ready-dev ## Kill a real triggerer 50 times while products change (KILLS="--kills 10" for fewer)
+	@$(BIN)/python -m tests.events.kills $(KILLS)
 
 fleet: $(FLEET)/.ready ## Run what large users run, with accidents: PostgreSQL, Redis, Celery, S3 (10 minutes)
 	@$(FLEET)/bin/python -m tests.fleet

@@ -13,6 +13,7 @@ TOGETHER = ("tests/connect/page/", "tests/ui/")
 LONGEST = (
     "tests/test_demo.py",
     "tests/connect/page/",
+    "tests/events/",
     "tests/example_dags/",
     "tests/ui/",
     "tests/transfers/test_incremental.py",

@@ -163,6 +163,17 @@ def test_a_bulk_change_costs_its_pages_and_one_request_more() -> None:
     assert world.requests == 1 + 11
 
 
+def test_a_clock_behind_the_servers_holds_no_bulk_change_back() -> None:
+    world = World(Watch.of("orders"))
+    world.exchange.skew = -300.0
+    world.poll()
+    for _ in range(150):
+        world.insert()
+    event = world.poll(1)
+    assert event is not None
+    assert event.count == 150
+
+
 def test_what_changes_during_a_walk_is_in_the_next_event() -> None:
     world = World(Watch.of("orders"))
     rows = [world.insert() for _ in range(250)]

@@ -65,7 +65,11 @@ STAMPS = {
 
 @dataclass
 class Subscriber:
-    """A watcher: its state, the one that was kept last, and what came in events since it began."""
+    """A watcher: its state, the one that was kept last, and what came in events since it began.
+
+    :ivar cursors: of the rows that came.
+    :ivar is_overfull: whether a state couldn't hold all digests, so that some rows come again.
+    """
 
     watch: Watch
     begun: int
@@ -74,6 +78,12 @@ class Subscriber:
     seen: Counter[tuple[str, ...]] = field(default_factory=Counter)
     seen_when_kept: Counter[tuple[str, ...]] = field(default_factory=Counter)
     events: list[Change] = field(default_factory=list)
+    cursors: dict[tuple[str, ...], int] = field(default_factory=dict)
+    is_overfull: bool = False
+
+    def is_in_a_window(self, moment: int) -> bool:
+        """Return whether an event of rows that couldn't be listed covers a cursor."""
+        return any(event.since <= moment < event.until for event in self.events if event.count is None)
 
 
 @contextmanager
@@ -143,12 +153,11 @@ class Watching(RuleBasedStateMachine):
     def change(self, which: int, cursor: int) -> None:
         self.update(which, self.stamp(cursor))
 
-    @precondition(lambda self: self.entity.has_deleted and self.rows())
+    @precondition(lambda self: self.rows())
     @rule(which=st.integers(0, 10**6), deleted=st.sampled_from([True, True, False, None]))
     def mark(self, which: int, deleted: bool | None) -> None:
-        if deleted is None and not (self.entity.null_markers or self.behaviour.deleted_null == "live"):
-            return
-        self.update(which, self.stamp(1) | {"deleted": deleted})
+        if self.entity.has_deleted:
+            self.update(which, self.stamp(1) | {"deleted": deleted})
 
     @precondition(lambda self: self.rows())
     @rule(share=st.sampled_from([1, 2, 3]))
@@ -195,6 +204,8 @@ class Watching(RuleBasedStateMachine):
                 each.state, event = step(each.state, shown, each.watch)
             assert event is not None or not rows
             each.seen.update(self.told(row) for row in rows)
+            each.cursors.update((self.told(row), row.cursor) for row in rows)
+            each.is_overfull |= sum(map(len, each.state.seen.values())) >= MOST_SEEN
             if event:
                 each.events.append(event)
                 assert all(event.since <= row.cursor < event.until for row in rows)
@@ -218,23 +229,10 @@ class Watching(RuleBasedStateMachine):
             self.shop.advance(1900)
             self.poll(0.0, 0.0, True, {0, 1, 2})
         for each in self.subscribers:
-            lost = [
-                row
-                for row in self.rows()
-                if any((row[cursor] or 0) >= each.begun for cursor in self.entity.cursors)
-                and (each.watch.deleted or not row.get("deleted"))
-                and self.told_of(row) not in each.seen
-                and not self.is_in_a_window(each, row)
-            ]
-            assert lost == []
-            again = {row: count for row, count in each.seen.items() if count > len(self.entity.cursors)}
-            assert again == {}
-
-    def is_in_a_window(self, each: Subscriber, row: dict[str, Any]) -> bool:
-        """Return whether an event without a count covers each cursor of a row."""
-        windows = [(event.since, event.until) for event in each.events if event.count is None]
-        moments = [row[cursor] for cursor in self.entity.cursors if (row[cursor] or 0) >= each.begun]
-        return all(any(since <= moment < until for since, until in windows) for moment in moments)
+            lost = [row for row in self.rows() if self.is_due(each, row) and self.told_of(row) not in each.seen]
+            assert [row for row in lost if not all(map(each.is_in_a_window, self.moments(each, row)))] == []
+            again = [row for row, count in each.seen.items() if count > len(self.entity.cursors)]
+            assert each.is_overfull or all(each.is_in_a_window(each.cursors[row]) for row in again)
 
     # Helpers
 
@@ -246,6 +244,13 @@ class Watching(RuleBasedStateMachine):
         row = rows[which % len(rows)]
         place = {"warehouse_id": row["_warehouseId"]} if self.entity.parent else {}
         self.shop.update(self.cloud, self.name, row["id"], changes, **place)
+
+    def moments(self, each: Subscriber, row: dict[str, Any]) -> list[int]:
+        """Return the cursors of a row that have moved since a watcher began."""
+        return [row[cursor] for cursor in self.entity.cursors if (row[cursor] or 0) >= each.begun]
+
+    def is_due(self, each: Subscriber, row: dict[str, Any]) -> bool:
+        return bool(self.moments(each, row)) and (each.watch.deleted or not row.get("deleted"))
 
     def told(self, row: ShownRow) -> tuple[str, ...]:
         return (row.parent or "", row.id, *(_plain(row.values.get(name)) for name in STAMPS[self.name]))
@@ -387,6 +392,19 @@ def test_rows_of_two_warehouses_are_two_although_id_and_cursor_are_the_same() ->
     _, event = step(State.begin(NOW), Snapshot(streams, tuple(streams), NOW), watch)
     assert event is not None
     assert (event.count, event.ids) == (2, ("7",))
+
+
+def test_what_was_seen_of_one_warehouse_hides_nothing_of_another() -> None:
+    watch, state = Watch.of("warehouse-products"), State.begin(NOW)
+    told = []
+    for parents in ("1", "12", "12"):
+        streams = {}
+        for parent in parents:
+            shown = row(7, NOW + 10_500, None, parent)
+            streams[f"{parent}-live"] = StreamRows(state.start(f"{parent}-live"), NOW + 30_000, (shown,))
+        state, event = step(state, Snapshot(streams, ("1-live", "2-live"), NOW), watch)
+        told.append(event and event.count)
+    assert told == [1, 1, None]
 
 
 def test_beyond_what_a_state_holds_the_earliest_come_again_and_none_is_lost() -> None:

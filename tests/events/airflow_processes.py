@@ -22,7 +22,7 @@ from tests.ui.airflow_server import AirflowHome, AirflowServer, serve
 QUICK = {
     "AIRFLOW__CORE__PARALLELISM": "2",
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "1",
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",  # see `parse_again`
@@ -125,13 +125,16 @@ class RunningAirflow:
         (newest,) = self._ask("SELECT max(id) FROM job WHERE job_type = 'TriggererJob' AND end_date IS NULL")
         return {newest} == set(self._ask("SELECT triggerer_id FROM trigger"))
 
-    def parse_again(self) -> None:
-        """Have Airflow read all DAG files once more."""
+    def parse_again(self, *names: str) -> None:
+        """Have Airflow read DAG files once more.
+
+        :param names: those of DAGs that are in them.
+        """
         before = self._times_parsed()
-        for path in self.dags.glob("*.py"):
-            path.touch()
+        for name in names:
+            (self.dags / f"{name}.py").touch()
         self.wait_for(
-            "all files to be parsed", lambda: all(self._times_parsed()[dag] > at for dag, at in before.items())
+            "the files to be parsed", lambda: all(self._times_parsed()[name] > before[name] for name in names)
         )
 
     def _times_parsed(self) -> dict[str, str]:

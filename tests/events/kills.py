@@ -123,8 +123,8 @@ def repeats(events: Sequence[AssetEvent]) -> int:
     return sum(count - 1 for count in keys.values())
 
 
-class Killed:
-    """An Airflow whose triggerer is killed and started again.
+class Triggerer:
+    """Airflow's triggerer, which is killed and started again.
 
     :ivar kills: how often it was killed, by moments.
     """
@@ -170,7 +170,7 @@ def _polls(sandbox: Sandbox) -> int:
 
 
 @contextmanager
-def watched(folder: Path, **settings: str) -> Iterator[tuple[Killed, RunningAirflow, Shopkeeper]]:
+def watched(folder: Path, **settings: str) -> Iterator[tuple[Triggerer, RunningAirflow, Shopkeeper]]:
     """Return an Airflow with a DAG that changes of products start, and who changes them. No triggerer runs yet."""
     shop = Shop.generate(days=1, orders_per_day=1)
     shop.set_to_real_time()
@@ -185,7 +185,7 @@ def watched(folder: Path, **settings: str) -> Iterator[tuple[Killed, RunningAirf
         airflow.start("dag-processor")
         airflow.wait_for("the watcher", airflow.triggers)
         airflow.kill("dag-processor")
-        yield Killed(airflow, sandbox), airflow, Shopkeeper(shop, cloud_id)
+        yield Triggerer(airflow, sandbox), airflow, Shopkeeper(shop, cloud_id)
 
 
 def main() -> int:
@@ -196,22 +196,22 @@ def main() -> int:
     moments = MOMENTS if has_state_store() else YIELDS
     named = asked.kills * 3 // 5
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, watched(Path(folder)) as (killed, airflow, shopkeeper):
-        killed.start()
-        wait_for_a_poll(airflow, killed.sandbox)
+    with tempfile.TemporaryDirectory() as folder, watched(Path(folder)) as (triggerer, airflow, shopkeeper):
+        triggerer.start()
+        wait_for_a_poll(airflow, triggerer.sandbox)
         with shopkeeper.at_work(asked.every):
             airflow.wait_for("the first event", airflow.events)
             airflow.kill("triggerer")
             for number in range(named):
-                killed.die_at(moments[number % len(moments)])
+                triggerer.die_at(moments[number % len(moments)])
             for _ in range(asked.kills - named):
-                killed.kill_at_random(2 * asked.every)
-        killed.start()
+                triggerer.kill_at_random(2 * asked.every)
+        triggerer.start()
         last = shopkeeper.change()
         airflow.wait_for("the last change's event", lambda: not missing([last], airflow.events()))
         events = airflow.events()
         lost = missing(shopkeeper.versions, events)
-        print(f"kills: {dict(killed.kills)}, seconds: {time.monotonic() - began:.0f}")
+        print(f"kills: {dict(triggerer.kills)}, seconds: {time.monotonic() - began:.0f}")
         print(f"changes: {len(shopkeeper.versions)}, events: {len(events)}")
         print(f"lost: {len(lost)}, repeated: {repeats(events)}")
     return 1 if lost else 0

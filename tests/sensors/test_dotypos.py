@@ -17,6 +17,7 @@ import pytest
 from airflow.sdk import DAG, BaseSensorOperator
 
 from airflow_provider_dotypos import exceptions as errors
+from airflow_provider_dotypos._compat import default_deferrable, fail_exception
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.api.window import iso
@@ -424,7 +425,16 @@ def test_what_a_template_renders_wrongly_fails_at_once(sandbox: Sandbox, supervi
     assert not sandbox.requests
 
 
-def test_a_mapped_sensor_is_checked_as_well() -> None:
+def test_a_mapped_sensor_with_a_mistake_fails_at_once_when_it_runs(supervisor: Supervisor) -> None:
     with DAG("mapped", schedule=None) as dag:
-        DotyposEntitySensor.partial(task_id="closed", deferrable=True).expand(entity=["orders", "orderz"])
-    assert dag.get_task("closed").operator_class is DotyposEntitySensor
+        mapped = DotyposEntitySensor.partial(task_id="closed", retries=3).expand(entity=["orders", "orderz"])
+    with pytest.raises(fail_exception(), match="did you mean 'orders'"):
+        mapped.unmap({"entity": "orderz"})
+    assert mapped.unmap({"entity": "orders"}).entity == "orders"
+    assert dag.get_task("closed") is mapped
+
+
+def test_sensors_are_deferrable_by_default_where_airflow_is_configured_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert default_deferrable() is False
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
+    assert default_deferrable() is True

@@ -25,6 +25,7 @@ from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.sql import database
 from tests.api.test_walk import KINDS, WINDOW, fill, inside
+from tests.api.test_watch import STAMPS, Watching
 from tests.api.walking import HOUR, UNTIL, Drift, drive, drive_together, empty_shop
 from tests.transfers import limits
 from tests.transfers.files.test_snapshots import NAMES, check_removals
@@ -95,6 +96,41 @@ def walk_storm(seed: int, api: Sandbox) -> Figures:
     lost |= before - drift.gone - set(walked.ids) - set(later.ids)
     requests = len(walked.queries) + len(later.queries)
     return Figures(len(shop.rows(shop.cloud_ids[0], name)), requests, len(lost), len(doubled))
+
+
+def watch_storm(seed: int, api: Sandbox) -> Figures:
+    """Poll a list for up to three watchers, which join and are killed, while the shop changes and shows that late."""
+    chance = random.Random(seed)
+    world = Watching()
+    world.open(
+        name=chance.choice(sorted(STAMPS)),
+        precision=chance.choice(["ms", "s"]),
+        allow_version=chance.choice(["honoured", "ignored"]),
+        ties=chance.choice(["stable", "shuffled"]),
+        nulls=chance.choice(["null", "omitted"]),
+        shows_null=chance.random() < 0.5,
+        skew=chance.choice([0.0, -30.0, 300.0]),
+    )
+    happenings: list[Callable[[], None]] = [
+        lambda: world.add(chance.choice([1, 1, 2, 5, 99, 100, 130, 400]), chance.randrange(9)),
+        lambda: world.change(chance.randrange(10**6), chance.randrange(2)),
+        lambda: world.mark(chance.randrange(10**6), chance.choice([True, True, False, None])),
+        lambda: world.change_many_at_once(chance.randint(1, 3)),
+        lambda: world.wait(chance.choice([0.001, 0.4, 20.0, 61.0, 2000.0])),
+        lambda: world.join(chance.random() < 0.5),
+        lambda: world.kill(chance.randrange(3)),
+        world.restart_the_poller,
+    ]
+    if world.entity.parent:
+        happenings.append(world.open_warehouse)
+    world.add(1, 0)
+    for _ in range(chance.randint(10, 80)):
+        chance.choice(happenings)()
+        if chance.random() < 0.4:
+            who = chance.choice([{0, 1, 2}, {0, 1, 2}, {0}, {1, 2}])
+            world.poll(chance.uniform(0, 70), chance.uniform(0, 59), chance.random() < 0.5, who)
+    world.teardown()
+    return Figures(len(world.rows()), len(world.exchange.asked))
 
 
 def sink_storm(seed: int, api: Sandbox) -> Figures:
@@ -195,6 +231,7 @@ def history_storm(seed: int, api: Sandbox) -> Figures:
 #: All scenarios, by name. They share the time alike.
 SCENARIOS: dict[str, Scenario] = {
     "walk": walk_storm,
+    "watch": watch_storm,
     "sink": sink_storm,
     "sql": sql_storm,
     "kill": kill_storm,

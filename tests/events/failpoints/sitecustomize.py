@@ -26,38 +26,35 @@ def die_soon(seconds: float) -> None:
     threading.Timer(seconds, die).start()
 
 
-class Yields:
-    """Makes a method that yields events kill the process before it yields the first one, or soon afterwards.
-
-    :ivar done: whether an event was yielded.
-    """
-
-    done = False
-
-    @classmethod
-    def around(cls, method):
-        async def yielding(*arguments):
-            async for event in method(*arguments):
-                if MOMENT == "before the yield":
-                    die()
-                if MOMENT == "after the yield":
-                    die_soon(ON_ITS_WAY)
-                cls.done = True
-                yield event
-
-        return yielding
+#: The assets of watchers that have yielded an event.
+YIELDED = set()
 
 
-def around_advance(advance):
-    """Make the method that commits kill the process, once an event has been stored."""
+def around_yields(method):
+    """Make a method that yields events kill the process before it yields the first one, or soon afterwards."""
+
+    async def yielding(trigger, *arguments):
+        async for event in method(trigger, *arguments):
+            if MOMENT == "before the yield":
+                die()
+            if MOMENT == "after the yield":
+                die_soon(ON_ITS_WAY)
+            YIELDED.add(trigger.serialize()[1]["asset"])
+            yield event
+
+    return yielding
+
+
+def around_advance(advance, asset):
+    """Make the method that keeps a watcher's state kill the process, once an event has been stored."""
 
     async def advancing(batch):
-        if Yields.done and MOMENT == "before advance":
+        if asset in YIELDED and MOMENT == "before advance":
             die()
-        if Yields.done and MOMENT == "in advance":
+        if asset in YIELDED and MOMENT == "in advance":
             die_soon(0.002)
         await advance(batch)
-        if Yields.done and MOMENT == "after advance":
+        if asset in YIELDED and MOMENT == "after advance":
             die()
 
     return advancing
@@ -65,14 +62,14 @@ def around_advance(advance):
 
 def arm(trigger) -> None:
     """Make a class of triggers kill its process."""
-    trigger.run = Yields.around(trigger.run)
+    trigger.run = around_yields(trigger.run)
     if hasattr(trigger, "create_shared_stream_producer"):
-        trigger.filter_shared_stream = Yields.around(trigger.filter_shared_stream)
+        trigger.filter_shared_stream = around_yields(trigger.filter_shared_stream)
         create = trigger.create_shared_stream_producer
 
         def create_shared_stream_producer(cls, kwargs):
             producer = create(kwargs)
-            producer.advance = around_advance(producer.advance)
+            producer.advance = around_advance(producer.advance, kwargs["asset"])
             return producer
 
         trigger.create_shared_stream_producer = classmethod(create_shared_stream_producer)
