@@ -6,6 +6,10 @@ changes meanwhile, the next poll shows. Of lists with null markers, live rows ar
 every fifth poll. Below each warehouse there is such a list, once for each cursor. The warehouses are listed first, and
 again after half an hour: those that aren't deleted.
 
+**Too many changes**, as after a pause of months. A walk through all of them could take more requests than the API
+allows, fail, and begin anew, for ever. So a poll gives up after `MOST_WALKED`, and the event has a window alone. Who
+isn't far behind gets its rows by one more request: a filter can't be evaluated on a window.
+
 **An empty 404** is most likely an empty list, but a gateway in trouble may answer the same. It counts as no answer: the
 stream is missing from the snapshot, and the next poll asks from the same position. So nothing needs to be asked twice.
 In a walk it would end the walk early. There it counts if it comes again.
@@ -16,8 +20,9 @@ https://docs.api.dotypos.com/api-reference/general/filter, …/sort, …/paging
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -45,6 +50,12 @@ PARENTS_AGE = 1800.0
 
 #: Seconds to wait, in all, for rows of one instant whose order isn't stable. A window in the event does as well.
 PATIENCE = 5.0
+
+#: Most requests by which the walks of one poll go on, a fifth of what the API allows in half an hour [D2].
+MOST_WALKED = 30
+
+#: Seconds by which a watcher may be behind and still not count as far behind.
+NEAR = 3600.0
 
 #: Streams have the same names in every window that has a beginning.
 _ANY_WINDOW = Window(0, SECOND)
@@ -143,14 +154,16 @@ class Polls:
             yield from self._list_parents(entity.parent, course)
         each = watched_streams(entity, conditions, deleted=deleted, one_filter=self._reads_as_one(entity))
         shown: dict[str, StreamRows] = {}
+        left = MOST_WALKED
         for parent in course.parents:
             for stream in each:
                 if stream.deleted and course.number % DELETED_EVERY:
                     continue
                 name = _name(parent, stream)
-                since = min(state.start(name) for state in states)
+                starts = [state.start(name) for state in states]
+                before = self.requests
                 try:
-                    rows = yield from self._read(entity, stream, parent, since, walk)
+                    rows = yield from self._read(entity, stream, parent, starts, walk, left)
                 except DotyposNotFoundError:
                     if entity.parent is None:
                         raise
@@ -158,6 +171,7 @@ class Polls:
                     if parent in course.parents:
                         raise
                     break
+                left -= self.requests - before - 1
                 if rows is not None:
                     shown[name] = rows
         course.number += 1
@@ -189,12 +203,22 @@ class Polls:
         return Shown(page, _moment(self._exchange.clocks().earlier(time.monotonic() - before)))
 
     def _read(
-        self, entity: Entity, stream: Stream, parent: str | None, since: int, walk: bool
+        self, entity: Entity, stream: Stream, parent: str | None, starts: Sequence[int], walk: bool, most: int
     ) -> Flow[StreamRows | None]:
-        """Read a stream from a cursor on; ``None`` if the answer may be no answer."""
+        """Read a stream from the earliest of some cursors on; ``None`` if the answer may be no answer.
+
+        :param walk: whether to walk behind a full page. Otherwise the last rows are shown as well.
+        :param most: how many requests the walk may take.
+        """
         cursor = str(stream.cursor)
         order = (cursor,) if entity.cursor_sortable else ()
-        query = PollQuery(entity, Query((*stream.conditions, (cursor, "gteq", str(since))), order), stream, parent)
+        since = min(starts)
+
+        def rows_from(start: int) -> PollQuery:
+            conditions = (*stream.conditions, (cursor, "gteq", str(start)))
+            return PollQuery(entity, Query(conditions, order), stream, parent)
+
+        query = rows_from(since)
         page, left = yield from self.ask(query)
         if page is EMPTY:
             if entity.in_cloud and not self._exchange.knows_cloud:
@@ -214,29 +238,40 @@ class Polls:
             rows.extend(row for row in _rows(page, parent) if row.id in delivered)
 
         try:
-            yield from self._walk(entity, Piece(stream, since, end, parent), take)
+            yield from self._walk(entity, Piece(stream, since, end, parent), take, most)
         except DotyposWalkError as error:
             log.warning(
                 "The changed rows of %s can't be listed, so the event names their window: %s", entity.name, error
             )
+            near = min((start for start in starts if start >= left - NEAR * 1000), default=since)
+            if near > since:
+                page = yield from self._ask_surely(rows_from(near))
+                if not page.is_full(MAX_LIMIT):
+                    rows = [*(row for row in rows if row.cursor < near), *_rows(page, parent)]
+                    return StreamRows(since, left, rows, whole=False, unlisted_until=near)
             return StreamRows(since, left, rows, whole=False, unlisted_until=end)
         return StreamRows(since, left, rows, whole=False)
 
-    def _walk(self, entity: Entity, piece: Piece, take: Callable[[Batch, Page], None]) -> Flow[None]:
+    def _walk(
+        self, entity: Entity, piece: Piece, take: Callable[[Batch, Page], None], most: float = math.inf
+    ) -> Flow[None]:
         """Walk a piece.
 
         :param take: receives each batch, and the page that its rows are of.
+        :param most: how many requests may be made.
+        :raises DotyposWalkError: if that doesn't do, or the rows' order isn't stable.
         """
         page = EMPTY
+        last = self.requests + most
         steps = walk(entity, piece, PATIENCE)
         step = next(steps, None)
         while step is not None:
             if isinstance(step, Query):
+                if self.requests >= last:
+                    raise DotyposWalkError(f"they are more than a poll's {MOST_WALKED} requests show")
                 query = PollQuery(entity, step, piece.stream, piece.parent)
                 try:
-                    page, _ = yield from self.ask(query)
-                    if page is EMPTY:
-                        page, _ = yield from self.ask(query)
+                    page = yield from self._ask_surely(query)
                 except DotyposValidationError as refusal:
                     step = steps.throw(refusal)
                 else:
@@ -247,6 +282,13 @@ class Polls:
             else:
                 take(step, page)
             step = next(steps, None)
+
+    def _ask_surely(self, query: PollQuery) -> Flow[Page]:
+        """Ask a query, and again if the answer may be no answer."""
+        page, _ = yield from self.ask(query)
+        if page is EMPTY:
+            page, _ = yield from self.ask(query)
+        return page
 
     def _list_parents(self, parent: Parent, course: _Course) -> Flow[None]:
         """Note the parents that aren't deleted."""

@@ -20,8 +20,9 @@ both.
 5. A snapshot may lack a stream: not every poll asks for deleted rows, and an empty 404 is no answer, as a gateway in
    trouble gives it as well. Then r stays, and the next poll shows the rows. And a snapshot may have been asked for
    others, from a later cursor on than r, or without deleted rows. Then the state stays as it is.
-6. Rows that can't be listed, as hundreds share one instant and their order isn't stable, are in the event's window. It
-   has neither count nor ids, comes again while they are within the overlap, and under other keys.
+6. Rows that can't be listed, as they are too many, or hundreds share one instant and their order isn't stable, are in
+   the event's window. It has neither count nor ids, comes again while they are within the overlap, and under other
+   keys. A watcher whose r lies behind all of them has nothing to do with it: the rows from there on are listed.
 7. A stream that the state doesn't know begins at `since`. That is no later than any r. And it lies `overlap` before the
    time at which what the list lies below was last listed, if it is: a warehouse that was made since is asked for from
    before its beginning on. The same holds where the streams are cut differently, because a watcher of deleted rows has
@@ -331,7 +332,7 @@ def step(
     for stream, shown in snapshot.streams.items():
         rows = [row for row in shown.rows if row.cursor >= reached[stream] and watch.wants(row)]
         fresh += [row for row in rows if row.mark not in marks and row.digest not in reported]
-        if shown.unlisted_until is not None:
+        if shown.unlisted_until is not None and reached[stream] < shown.unlisted_until:
             unlisted.append((reached[stream], shown.unlisted_until))
         reached[stream] = _advanced(reached[stream], shown.now, overlap)
         seen[stream] = set()

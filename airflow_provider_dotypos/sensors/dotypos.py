@@ -202,7 +202,7 @@ class DotyposEntitySensor(BaseSensorOperator):
             deleted=self.deleted,
             cloud_id=cloud_id,
             dotypos_conn_id=self.dotypos_conn_id,
-            poll_interval=self.poke_interval,
+            poll_interval=max(1.0, self.poke_interval),  # the triggerer's loop has others to serve
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
 

@@ -107,10 +107,14 @@ class SharedPoll:
         return [subscriber.state for subscriber in self._subscribers]
 
     async def _wait_until_due(self) -> None:
+        """Wait until it is time to ask. (``wait_for`` may lose a cancellation before Python 3.12.)"""
         while (seconds := self._seconds_until_due()) > 0:
             self._changed.clear()
-            with suppress(asyncio.TimeoutError):  # it is due
-                await asyncio.wait_for(self._changed.wait(), seconds)
+            due = asyncio.get_running_loop().call_later(seconds, self._changed.set)
+            try:
+                await self._changed.wait()
+            finally:
+                due.cancel()
 
     def _seconds_until_due(self) -> float:
         wait = self._interval

@@ -15,7 +15,7 @@ from airflow_provider_dotypos.api.areading import AsyncReader
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import cloud_lists, find_entity
 from airflow_provider_dotypos.api.errors import DotyposConfigurationError, DotyposNotFoundError
-from airflow_provider_dotypos.api.polls import DELETED_EVERY, PARENTS_AGE, requests_per_poll
+from airflow_provider_dotypos.api.polls import DELETED_EVERY, MOST_WALKED, PARENTS_AGE, requests_per_poll
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.watch import Change, Snapshot, State, Watch, step
@@ -161,6 +161,65 @@ def test_a_bulk_change_costs_its_pages_and_one_request_more() -> None:
     assert event is not None
     assert event.count == 1000
     assert world.requests == 1 + 11
+
+
+def test_more_changes_than_the_api_would_show_in_one_go_are_a_window_and_the_watcher_goes_on() -> None:
+    world = World(Watch.of("orders"))
+    began = world.shop.now()
+    for number in range(4000):
+        world.insert(versionDate=began + 1000 * number)
+    event = world.poll(4000)
+    assert event is not None
+    assert world.requests == 1 + MOST_WALKED
+    assert (event.count, event.ids, event.newest) == (None, None, None)
+    assert event.since <= began
+    assert world.shop.now() - 60_000 < event.until
+    world.poll()
+    row = world.insert()
+    event = world.poll()
+    assert event is not None
+    assert event.ids == (str(row["id"]),)
+
+
+def test_a_watcher_that_is_far_behind_wakes_no_other_one() -> None:
+    world = World(Watch.of("orders"))
+    began = world.state
+    for number in range(4000):
+        world.insert(versionDate=world.shop.now() + 1000 * number)
+    world.shop.advance(5000)
+    recent = State.begin(world.shop.now() - 60_000)
+    row = world.insert(note="for the other one")
+    other = Watch.of("orders", "note|like|nothing")
+
+    snapshot = world.poller.poll(world.watch, began, recent)
+    late, event = step(began, snapshot, world.watch)
+    assert event is not None
+    assert (event.since, event.count) == (began.since, None)
+    assert event.until > world.shop.now()
+    assert step(recent, snapshot, other)[1] is None
+    event = step(recent, snapshot, world.watch)[1]
+    assert event is not None
+    assert event.ids == (str(row["id"]),)
+    assert world.requests == 1 + MOST_WALKED + 1
+    assert step(late, world.poller.poll(world.watch, late, recent), world.watch)[1] is None
+
+
+def test_the_streams_of_a_poll_share_what_it_may_walk() -> None:
+    world = World(Watch.of("warehouse-products"))
+    for _ in range(2):
+        warehouse = world.insert("warehouses")
+        for number in range(2000):
+            moment = world.shop.now() + 1000 * number
+            world.insert(
+                _warehouseId=warehouse["id"],
+                id=world.shop.new_id(),
+                stockStatusVersiondate=moment,
+                versionDate=moment,
+            )
+    event = world.poll(2000)
+    assert event is not None
+    assert event.count is None
+    assert world.requests <= 1 + 2 * 4 + MOST_WALKED  # the warehouses, and four streams of each
 
 
 def test_a_clock_behind_the_servers_holds_no_bulk_change_back() -> None:

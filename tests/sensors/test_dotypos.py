@@ -438,3 +438,8 @@ def test_sensors_are_deferrable_by_default_where_airflow_is_configured_so(monkey
     assert default_deferrable() is False
     monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
     assert default_deferrable() is True
+
+
+def test_the_triggerer_is_given_a_second_between_two_polls(sandbox: Sandbox, supervisor: Supervisor) -> None:
+    deferral = run_task(sensor(poke_interval=0, deferrable=True))
+    assert json.loads(json.dumps(deferral.message.trigger_kwargs))["poll_interval"] == 1.0

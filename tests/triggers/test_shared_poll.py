@@ -280,6 +280,26 @@ class TestTakingPart:
 
         simulation.run(main())
 
+    @pytest.mark.parametrize("turns", range(10))
+    def test_a_poll_ends_although_somebody_joins_in_the_moment_in_which_all_leave(
+        self, simulation: Simulation, watching: Watching, turns: int
+    ) -> None:
+        """Before Python 3.12 ``asyncio.wait_for`` may lose a cancellation."""
+        simulation.sandbox()
+
+        async def main() -> None:
+            watching.watch()
+            await asyncio.sleep(200)
+            watching.watch()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for task in watching.tasks:
+                task.cancel()
+            await asyncio.sleep(1)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        simulation.run(main())
+
     def test_a_sensor_gets_what_only_somebody_can_repair_as_an_error(
         self, simulation: Simulation, watching: Watching
     ) -> None:
