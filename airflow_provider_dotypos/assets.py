@@ -108,8 +108,9 @@ def changed_window(triggering_asset_events: Mapping[Any, Sequence[Any]] | None) 
     """Return the window that a run has to read for the events that have started it: ``{"since": …, "until": …}``.
 
     It begins a minute before the earliest change, as changes may show so late, and ends now: of the events that come
-    during a run Airflow gives the next run the first alone. Read it by ``settle=0``: what shows later has an event of
-    its own.
+    during a run Airflow gives the next run the first alone. Read it by ``settle=0`` where a watcher reports: what shows
+    later has an event of its own. A webhook may report a row before it shows, and on Airflow 3.3 the watcher doesn't
+    repeat that: leave ``settle`` as it is then.
 
     :param triggering_asset_events: what the context of a task holds under this name. Events that neither a watcher nor
         a webhook made don't count.

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.settings import Settings, is_loopback
-from airflow_provider_dotypos.api.webhooks import delivery_path, delivery_token, read_delivery_path
+from airflow_provider_dotypos.api.webhooks import DeliveryAddress, delivery_path, delivery_token, read_delivery_path
 from airflow_provider_dotypos.provider_info import WEBHOOKS_PATH
 
 _HOW_TO_SET = "set [api] base_url (AIRFLOW__API__BASE_URL) to the address at which Dotypos reaches it, or give base_url"
@@ -90,9 +90,10 @@ class Addresses:
 
     def read(self, url: str) -> KnownAddress:
         """Return what a webhook's address says. An address of ours has this connection's id and cloud."""
-        base, _, rest = url.rpartition(f"{WEBHOOKS_PATH}/")
-        # The API may write an address in a form of its own [U].
-        address, parts = read_delivery_path(f"/{rest.strip().rstrip('/')}"), _split(base)
+        # The API may write an address in a form of its own [U]. And a connection may have the name of our path.
+        base, *path = url.strip().rstrip("/").rsplit("/", len(DeliveryAddress._fields))
+        address = read_delivery_path(f"/{'/'.join(path)}") if base.endswith(WEBHOOKS_PATH) else None
+        parts = _split(base.removesuffix(WEBHOOKS_PATH))
         if address is None or parts is None:
             return KnownAddress(_host_of(url))
         shown = f"{_plain(parts)}{WEBHOOKS_PATH}{address._replace(token='***').path}"

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 #: Seconds between two lines of one kind.
 PAUSE = 3600.0
 
-#: Most kinds that are told apart. Further ones get no line.
+#: Most kinds that are told apart. Further ones get no line before one of these hasn't had any for `PAUSE`.
 MOST_KINDS = 200
 
 
@@ -36,7 +36,10 @@ class Notices:
         now = self._clock()
         with self._lock:
             if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
-                return
+                past = next((known for known, (next_at, _) in self._kinds.items() if now >= next_at), None)
+                if past is None:
+                    return
+                del self._kinds[past]
             next_at, silent = self._kinds.get(kind, (now, 0))
             due = now >= next_at
             self._kinds[kind] = (now + PAUSE, 0) if due else (next_at, silent + 1)

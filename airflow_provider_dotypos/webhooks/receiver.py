@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from airflow_provider_dotypos._airflow import receives_webhooks
+from airflow_provider_dotypos.api.check import place_of
 from airflow_provider_dotypos.api.list_uri import list_uri
 from airflow_provider_dotypos.api.webhooks import DeliveryAddress, delivery_token, read_delivery_path
 from airflow_provider_dotypos.provider_info import WEBHOOKS_PATH
@@ -117,6 +118,9 @@ class Receiver:
         except RefusedError as refused:
             notices.warn(refused.notice)
             answer = refused.answer
+        except Exception as error:  # whatever: the server would log a traceback for each, in development with variables
+            notices.warn(f"deliveries fail by {place_of(error)}, so they are put off")
+            answer = LATER
         body = f"{answer.text}\n".encode()
         common = [
             (b"content-type", b"text/plain; charset=utf-8"),

@@ -22,6 +22,9 @@ LIFE = 60.0
 #: Seconds after which a connection is read again for a token that it refuses: its secret may be new.
 DOUBT = 5.0
 
+#: Seconds for which an answer is waited for: a database whose host is gone lets one wait for minutes.
+PATIENCE = 10.0
+
 #: Seconds for which nobody asks again after a failure.
 REST = 5.0
 
@@ -102,8 +105,14 @@ class Sources:
             if known is None and not self._may_ask():
                 return None
             self._asked[conn_id] = asyncio.create_task(self._ask(conn_id, known))
+            self._asked[conn_id].add_done_callback(_take_notice)
+        asked = self._asked[conn_id]
         # One who leaves doesn't end the look-up that others wait for.
-        return await asyncio.shield(self._asked[conn_id])
+        done, _ = await asyncio.wait([asked], timeout=PATIENCE)
+        if not done:
+            self._rests_until = self._clock() + REST
+            return _unless_missing(self._known.get(conn_id))
+        return asked.result()
 
     async def _ask(self, conn_id: str, known: _Answer | None) -> Source | None:
         try:
@@ -128,6 +137,12 @@ class Sources:
             return False
         self._left -= 1
         return True
+
+
+def _take_notice(asked: asyncio.Task[Source | None]) -> None:
+    """Take a failure that nobody waits for any more: the loop would log it with what a database said."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def _unless_missing(known: _Answer | None) -> Source | None:

@@ -102,6 +102,13 @@ def test_a_form_of_the_apis_own_is_known_too(form: str) -> None:
     assert addresses().read(form.format(url)).state == "current"
 
 
+@pytest.mark.parametrize(("base_url", "conn_id"), [(HERE, "dotypos-webhooks"), (f"{HERE}{WEBHOOKS_PATH}", "shop")])
+def test_the_name_of_our_path_elsewhere_in_an_address_changes_nothing(base_url: str, conn_id: str) -> None:
+    """An address that isn't known for ours is registered anew by each try."""
+    ours = addresses(base_url, conn_id)
+    assert ours.read(ours.of("orders")).state == "current"
+
+
 def test_with_a_former_token_it_is_outdated_and_below_another_base_url_elsewhere() -> None:
     renewed = addresses().read(addresses(refresh_token="before").of("orders"))
     assert (renewed.state, renewed.entity) == ("outdated", "orders")

@@ -36,3 +36,13 @@ def test_kinds_are_few(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     for kind in range(MOST_KINDS * 2):
         notices.warn(str(kind))
     assert len(caplog.messages) == MOST_KINDS
+
+
+def test_a_new_kind_has_the_place_of_one_that_is_long_past(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """A server runs for months, and what it has refused in the first weeks must not silence what fails today."""
+    notices = Notices(clock)
+    for kind in range(MOST_KINDS):
+        notices.warn(str(kind))
+    clock.now = PAUSE
+    notices.warn("today")
+    assert caplog.messages[-1] == "Webhooks: today"

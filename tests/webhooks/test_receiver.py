@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.webhooks import delivery_path, delivery_token
 from airflow_provider_dotypos.plugin import app_of
@@ -207,6 +208,19 @@ class TestRefusals:
         world.sources["shop"] = OSError("secret text of a driver")
         answer = world.deliver(body=unread())
         assert (answer.status, answer.headers["retry-after"]) == (503, "30")
+
+    def test_of_a_failure_hold_nothing_of_it(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ):
+        """The server would log a traceback for each. With ``DEV=1`` Airflow shows variables in it: the token."""
+        monkeypatch.setenv("AIRFLOW__DOTYPOS__WEBHOOKS", f"neither {TOKEN}")
+        monkeypatch.setattr(receiver, "receives_webhooks", _airflow.receives_webhooks)
+        for _ in range(100):
+            answer = world.deliver(body=unread())
+            assert (answer.status, answer.headers["retry-after"]) == (503, "30")
+        (line,) = caplog.messages
+        assert "AirflowConfigException at " in line
+        assert TOKEN not in caplog.text
 
     def test_while_it_is_off_are_those_of_a_wrong_address(self, world: World, monkeypatch: pytest.MonkeyPatch):
         wrong = world.deliver(WRONG)

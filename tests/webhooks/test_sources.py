@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -26,6 +27,7 @@ from airflow_provider_dotypos.webhooks.sources import (
     Sources,
     find_source,
 )
+from tests.patience import PATIENCE
 
 SOURCE = Source(Settings("https://api.dotykacka.cz", "secret"))
 
@@ -38,10 +40,13 @@ class Airflow:
         self.asked: Counter[str] = Counter()
         self.now = 0.0
         self.down = False
+        self.hangs: asyncio.Event | None = None
 
     async def look_up(self, conn_id: str) -> Source | None:
         self.asked[conn_id] += 1
         await asyncio.sleep(0)
+        if self.hangs is not None:
+            await self.hangs.wait()
         if self.down:
             raise OSError
         return self.sources.get(conn_id)
@@ -164,6 +169,48 @@ def test_without_a_database_the_known_stay_known_and_others_wait() -> None:
         assert await sources.find("other") is SOURCE
 
     with_sources(airflow, use)
+
+
+def test_nobody_waits_for_a_database_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection to a host that has gone without a word takes minutes to fail."""
+    airflow = Airflow("shop")
+
+    async def use(sources: Sources) -> None:
+        await sources.find("shop")
+        monkeypatch.setattr(module, "PATIENCE", 0.01)
+        airflow.hangs, airflow.now = asyncio.Event(), LIFE
+        assert await sources.find("shop") is SOURCE
+        for number in range(100):
+            with pytest.raises(LookUpError):
+                await sources.find(f"other-{number}")
+        assert sum(airflow.asked.values()) == 2
+
+        airflow.hangs.set()
+        await asyncio.sleep(0)
+        airflow.now += REST
+        monkeypatch.setattr(module, "PATIENCE", PATIENCE)
+        assert await sources.find("other-0") is None
+
+    with_sources(airflow, use)
+
+
+def test_a_failure_after_everybody_has_left_is_no_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    airflow = Airflow()
+    monkeypatch.setattr(module, "PATIENCE", 0.01)
+
+    async def use(sources: Sources) -> None:
+        airflow.hangs, airflow.down = asyncio.Event(), True
+        with pytest.raises(LookUpError):
+            await sources.find("shop")
+        airflow.hangs.set()
+        while sources._asked:
+            await asyncio.sleep(0)
+        gc.collect()
+
+    with_sources(airflow, use)
+    assert caplog.messages == []
 
 
 @pytest.fixture
