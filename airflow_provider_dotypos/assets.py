@@ -104,7 +104,9 @@ def create_asset(*, host: str, cloud_id: int | str, entity: str, extra: dict[str
     return Asset(uri=f"{ASSET_SCHEME}://{host}/{cloud_id}/{entity}", extra=extra or {})
 
 
-def changed_window(triggering_asset_events: Mapping[Any, Sequence[Any]] | None) -> dict[str, str]:
+def changed_window(
+    triggering_asset_events: Mapping[Any, Sequence[Any]] | None, *, overlap: float = 60.0
+) -> dict[str, str]:
     """Return the window that a run has to read for the events that have started it: ``{"since": …, "until": …}``.
 
     It begins a minute before the earliest change, as changes may show so late, and ends now: of the events that come
@@ -113,22 +115,26 @@ def changed_window(triggering_asset_events: Mapping[Any, Sequence[Any]] | None) 
     repeat that: leave ``settle`` as it is then.
 
     :param triggering_asset_events: what the context of a task holds under this name. Events that neither a watcher nor
-        a webhook made don't count.
+        a webhook of this provider made don't count.
+    :param overlap: seconds for which a change may show late: the watcher's, if you have set it. Defaults to 60.
     :raises DotyposInputError: if there is none, as in a run that was triggered by hand.
     """
     from airflow_provider_dotypos.api.errors import DotyposInputError
-    from airflow_provider_dotypos.api.watch import OVERLAP
     from airflow_provider_dotypos.api.window import instant, iso
 
-    events = [event for events in (triggering_asset_events or {}).values() for event in events]
-    payloads = [event.extra["payload"] for event in events if isinstance(event.extra.get("payload"), dict)]
-    windows = [(instant(payload["since"], "since"), instant(payload["until"], "until")) for payload in payloads]
+    payloads = [event.extra.get("payload") for events in (triggering_asset_events or {}).values() for event in events]
+    windows = [
+        (instant(payload["since"], "since"), instant(payload["until"], "until"))
+        for payload in payloads
+        # Airflow puts what other providers' watchers say into the same place.
+        if isinstance(payload, dict) and payload.keys() >= {"cloud_id", "entity", "since", "until"}
+    ]
     if not windows:
         raise DotyposInputError(
-            "no event has started this run, so nothing says what has changed: give since and until to runs that are "
-            "triggered by hand"
+            "no event of a watcher or a webhook has started this run, so nothing says what has changed: give since and "
+            "until to runs that are triggered by hand"
         )
-    since = min(since for since, _ in windows) - round(OVERLAP * 1000)
+    since = min(since for since, _ in windows) - round(overlap * 1000)
     # A worker's clock may be behind the server's, which has dated the changes.
     until = max(time.time_ns() // 1_000_000, *(until for _, until in windows))
     return {"since": iso(since), "until": iso(until)}

@@ -26,7 +26,7 @@ class DotyposRetryPolicy(_compat.retry_policy()):  # type: ignore[misc]  # its b
 
     An error of another kind counts as the first of this provider's errors in its ``__cause__`` or ``__context__``.
 
-    :param longest_wait: the longest wait for the next try. Defaults to an hour.
+    :param longest_wait: the longest wait for the next try, without that tenth. Defaults to an hour.
     :raises DotyposInputError: if this Airflow has no retry policies (3.1 and 3.2), or `longest_wait` isn't a time.
     """
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,10 +58,21 @@ def _put_connection(house: House, sandbox: Sandbox) -> None:
         staged.rename(file)
 
 
+def copy_examples(folder: Path, host: str) -> Path:
+    """Copy the example DAGs, and return where they are. Their assets name the sandbox's host, as its webhooks do."""
+    copies = folder / "dags"
+    shutil.rmtree(copies, ignore_errors=True)
+    shutil.copytree(CHECKOUT / "example_dags", copies, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in copies.glob("*.py"):
+        file.write_text(file.read_text().replace("watch=True)", f'watch=True, host="{host}")'))
+    return copies
+
+
 def _serve(house: House, sandbox: Sandbox) -> int:
     port = _free_port(8080)
     url = f"http://127.0.0.1:{port}"
     environment = house.environment(
+        AIRFLOW__CORE__DAGS_FOLDER=str(copy_examples(house.folder, sandbox.url.removeprefix("http://"))),
         AIRFLOW__API__HOST="127.0.0.1",
         AIRFLOW__API__PORT=str(port),
         AIRFLOW__API__BASE_URL=url,
@@ -96,7 +108,8 @@ cloud. The sandbox has the page on which you allow access. For a new connection,
 Admin > Connections has the form and its Test button.
 
 A change can start a DAG: enable example_dotypos_reprice_on_change, and press "Change a price" on the sandbox's page.
-The DAG starts within a minute: its watcher asks the sandbox once a minute what has changed.
+The DAG starts within a minute: its watcher asks the sandbox once a minute what has changed. It starts within seconds if
+you register the webhook of products first, under Admin > Connect Dotypos > Webhooks.
 
 DAGs write to {house.shown(house.files)}. Ctrl-C stops everything.
 """,

@@ -52,7 +52,7 @@ def test_an_asset_is_made_of_its_parts() -> None:
 
 
 def event(**payload: str) -> Any:
-    return SimpleNamespace(extra={"from_trigger": True, "payload": payload})
+    return SimpleNamespace(extra={"from_trigger": True, "payload": {"cloud_id": 123, "entity": "orders", **payload}})
 
 
 def test_a_run_reads_from_a_minute_before_its_first_change_up_to_now() -> None:
@@ -74,7 +74,22 @@ def test_a_worker_whose_clock_is_behind_reads_the_change_that_woke_it() -> None:
     assert changed_window({ORDERS: [event(since="2026-01-01T12:00:00.000Z", until=until)]})["until"] == until
 
 
-@pytest.mark.parametrize("events", [None, {}, {"others": [SimpleNamespace(extra={})]}])
+def test_the_window_begins_as_early_as_the_watchers_overlap_says() -> None:
+    """Of the events that come during a run the next gets the first, which may be of a later change than others."""
+    events = {ORDERS: [event(since="2026-01-01T12:00:00.000Z", until="2026-01-01T12:00:01.000Z")]}
+    assert changed_window(events, overlap=600)["since"] == "2026-01-01T11:50:00.000Z"
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        None,
+        {},
+        {"others": [SimpleNamespace(extra={})]},
+        {"others": [SimpleNamespace(extra={"from_trigger": True, "payload": {"body": "of another provider"}})]},
+        {"others": [SimpleNamespace(extra={"from_trigger": True, "payload": "a text"})]},
+    ],
+)
 def test_a_run_that_no_change_has_started_has_no_window(events: Any) -> None:
     with pytest.raises(DotyposInputError, match="triggered by hand"):
         changed_window(events)

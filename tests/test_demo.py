@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -104,3 +105,12 @@ def test_it_tells_how_to_go_on(shown: Shown) -> None:
 
 def test_it_leaves_nothing_outside_its_folder(shown: Shown) -> None:
     assert list(shown.home.iterdir()) == []
+
+
+def test_a_webhook_of_the_sandbox_updates_the_asset_of_the_example_in_the_ui(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(DEMO.parent))
+    copies = runpy.run_path(str(DEMO.with_name("ui.py")))["copy_examples"](tmp_path, "127.0.0.1:8765")
+    example = runpy.run_path(str(copies / "example_dotypos_reprice_on_change.py"))
+    assert example["PRODUCTS"].uri == f"dotypos://127.0.0.1:8765/{example['CLOUD']}/products"

@@ -71,11 +71,7 @@ class Addresses:
         """
         if self.base_url is None or self.base_url == "":
             raise DotyposInputError(f"nothing says where Dotypos reaches this Airflow: {_HOW_TO_SET}")
-        parts = _split(self.base_url) if isinstance(self.base_url, str) else None
-        if parts is None or parts.username or parts.password or parts.query or parts.fragment:
-            raise DotyposInputError(
-                "base_url must look like https://airflow.example.com, without blank, user name, password, ? and #"
-            )
+        parts = parse_base_url(self.base_url)
         if not self.settings.base_url.startswith("http://"):  # only a sandbox is reached so
             if is_loopback(str(parts.hostname)):
                 raise DotyposInputError(
@@ -110,6 +106,19 @@ class Addresses:
         token = delivery_token(self.settings, self.settings.require_cloud_id(), entity)
         self.on_token(token)
         return token
+
+
+def parse_base_url(base_url: object) -> SplitResult:
+    """Return the parts of a base URL, whatever connection it is for.
+
+    :raises DotyposInputError: if it isn't one.
+    """
+    parts = _split(base_url) if isinstance(base_url, str) else None
+    if parts is None or parts.username or parts.password or parts.query or parts.fragment:
+        raise DotyposInputError(
+            "base_url must look like https://airflow.example.com, without blank, user name, password, ? and #"
+        )
+    return parts
 
 
 def _split(address: str) -> SplitResult | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_dotypos.api.addresses import parse_base_url
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.overrides import describe
 from airflow_provider_dotypos.api.webhooks import check_lists
@@ -88,6 +89,8 @@ class DotyposWebhookOperator(BaseOperator):
         check_connection(arguments)
         if "state" in arguments:
             _check_state(self.state)
+        if arguments.get("base_url"):  # otherwise Airflow's configuration says it
+            parse_base_url(self.base_url)
         if "entities" in arguments and not check_lists(self.entities):
             raise DotyposInputError("entities names no list")
 

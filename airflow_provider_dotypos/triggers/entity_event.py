@@ -250,5 +250,5 @@ def _seconds(value: object, argument: str) -> float:
     """
     least, most = _LIMITS[argument]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise DotyposInputError(f"{argument} must be {least:g} to {most:g} seconds, not {describe(value)}")
+        raise DotyposInputError(f"{argument} must be {least:g} to {most:,.0f} seconds, not {describe(value)}")
     return float(value)

@@ -99,11 +99,11 @@ def connection(sandbox: Sandbox) -> str:
 def missing(versions: Sequence[Version], events: Sequence[AssetEvent]) -> list[Version]:
     """Return versions that are in no event, and that no later one in an event has superseded."""
     shown: dict[str, int] = {}
-    for payload in (event.extra["payload"] for event in events):
-        until = datetime.fromisoformat(payload["until"].replace("Z", "+00:00")).timestamp() * 1000
-        for id in payload["ids"] or ():
-            shown[id] = max(shown.get(id, 0), round(until))
-    return [version for version in versions if version.at >= shown.get(version.id, 0)]
+    for payload in (event.extra["payload"] for event in events if event.extra["payload"]["ids"]):
+        newest = datetime.fromisoformat(payload["newest"].replace("Z", "+00:00")).timestamp() * 1000
+        for id in payload["ids"]:
+            shown[id] = max(shown.get(id, 0), round(newest))
+    return [version for version in versions if version.at > shown.get(version.id, 0)]
 
 
 def repeats(events: Sequence[AssetEvent]) -> int:

@@ -62,7 +62,7 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("wrong", "said"),
         [
-            ({"poll_interval": 0.5}, "poll_interval must be 1 to 86400 seconds"),
+            ({"poll_interval": 0.5}, "poll_interval must be 1 to 86,400 seconds"),
             ({"poll_interval": True}, "poll_interval must be"),
             ({"poll_interval": "60"}, "poll_interval must be"),
             ({"overlap": -1}, "overlap must be"),
