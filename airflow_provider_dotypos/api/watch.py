@@ -13,8 +13,7 @@ both.
    walk behind it, is whole. So every row with a cursor from r on that showed at t is in it. Each of them that isn't in
    `seen` is fresh, and goes into the event.
 2. A row that didn't show at t shows within `overlap` of its cursor. So its cursor lies after t - overlap.
-3. So the next r is t - overlap, or r if that is later, whatever the time between two polls. Rows from there on will be
-   shown again, so their digests are in `seen`. Of more than `MOST_SEEN` the earliest are forgotten, and come again.
+3. So the next r is t - overlap, or r if that is later, whatever the time between two polls.
 4. t is taken from the earlier of our clock and the server's, before the request. An earlier t only asks for more.
    Answers may show times cut to the second, while filters are exact. So r is a whole second, which no cut crosses.
 5. A snapshot may lack a stream: not every poll asks for deleted rows, and an empty 404 is no answer, as a gateway in
@@ -28,9 +27,18 @@ both.
    before its beginning on. The same holds where the streams are cut differently, because a watcher of deleted rows has
    joined: the new stream begins where all of the former ones have been read.
 
+**Why no change comes again.** `seen` holds the marks of all rows with a cursor from `since` on that have been looked
+at, whatever stream showed them, and whether later polls show them or not. No stream looks at rows before `since`, as r
+lies at or after it. So each row that is looked at once more is known. What comes again all the same:
+
+- Of more than `MOST_SEEN` rows the earliest are forgotten. They come again where a stream still looks at them.
+- The window of rows that can't be listed is in each event while they lie within the overlap, under other keys.
+- Of two cursors each is watched by itself: a change comes once by each that shows it. In one event it counts once.
+- A clock that is set back by more than the overlap takes `since` along.
+
 **What makes a row fresh** is its mark: a digest of its id and cursor. Where answers show whole seconds, two changes of
 a second have the same cursor. So a cursor that is a whole second is told apart by the row's contents, too. Two changes
-of a row in one millisecond count as one.
+of a row in one millisecond count as one. So do changes within such a second that leave the row as it was.
 
 A row that changes so that a filter doesn't hold any more isn't fresh: watchers see the rows for which it holds.
 
@@ -45,6 +53,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any, Literal
 
 import msgspec
@@ -59,11 +68,11 @@ from airflow_provider_dotypos.api.window import iso
 #: Most ids that an event names.
 MOST_IDS = 100
 
-#: Most digests of rows that a state holds. They are 16 KB of text.
+#: Most marks of rows that a state holds. With their seconds they are 16 to 40 KB of text.
 MOST_SEEN = 2000
 
 #: Most characters of a state. A value in Airflow's state store has at most 64 KB.
-LONGEST_STATE = 32 * 1024
+LONGEST_STATE = 48 * 1024
 
 #: Seconds for which a change may show late.
 OVERLAP = 60.0
@@ -204,12 +213,12 @@ class State:
 
     :param since: where streams begin that aren't in `reached` (epoch ms).
     :param reached: by streams, in epoch milliseconds: what lies before has been looked at. None lies before `since`.
-    :param seen: by streams, the marks of rows from `reached` on that have been looked at.
+    :param seen: the marks of rows from `since` on that have been looked at, with their cursors' seconds (epoch ms).
     """
 
     since: int
     reached: Mapping[str, int] = field(default_factory=dict)
-    seen: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    seen: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, since: int) -> State:
@@ -221,14 +230,22 @@ class State:
         return self.reached.get(stream, self.since)
 
     def encode(self) -> str:
-        """Return the state as text of at most 32 KB.
+        """Return the state as text of at most 48 KB.
 
-        Where the streams are too many for that, all begin at `since` again: changes come again, and none is lost.
+        Where the streams are too many for that, all begin at `since` again. That asks for more, and repeats nothing.
         """
-        seen = {stream: "".join(sorted(marks)) for stream, marks in self.seen.items() if marks}
+        for state in (self, replace(self, reached={}), State(self.since)):
+            if len(text := state._text()) <= LONGEST_STATE:
+                break
+        return text
+
+    def _text(self) -> str:
+        seen: dict[int, str] = {}  # the marks of each second, by its distance from `since`
+        for mark, second in self.seen.items():
+            distance = (second - self.since) // SECOND
+            seen[distance] = seen.get(distance, "") + mark
         fields = {"version": _VERSION, "since": self.since, "reached": dict(self.reached), "seen": seen}
-        text = json.dumps(fields, separators=(",", ":"))
-        return text if len(text) <= LONGEST_STATE else State(self.since).encode()
+        return json.dumps(fields, separators=(",", ":"))
 
     @classmethod
     def decode(cls, text: object) -> State | None:
@@ -237,17 +254,19 @@ class State:
             stored = _decoder.decode(text)  # type: ignore[arg-type]
         except (msgspec.MsgspecError, UnicodeError, TypeError):
             return None
-        marks = {stream: _parted(joined) for stream, joined in stored.seen.items()}
         if stored.version != _VERSION or any(reached < stored.since for reached in stored.reached.values()):
             return None
-        return cls(stored.since, stored.reached, marks)
+        seen = {
+            mark: stored.since + distance * SECOND for distance, marks in stored.seen.items() for mark in _parted(marks)
+        }
+        return cls(stored.since, stored.reached, seen)
 
 
 class _StoredState(msgspec.Struct):
     version: int
     since: int
     reached: dict[str, int]
-    seen: dict[str, str]
+    seen: dict[int, str]
 
 
 _decoder = msgspec.json.Decoder(_StoredState)
@@ -323,29 +342,28 @@ def step(
     if not _serves(snapshot, state, watch):
         return state, None
     reached = {stream: state.start(stream) for stream in snapshot.known}
-    former = [marks for stream, marks in state.seen.items() if stream not in reached]
-    seen = {stream: set(state.seen.get(stream) or set().union(*former)) for stream in reached}
-    marks = frozenset[str]().union(*state.seen.values())
+    seen = dict(state.seen)
     fresh: list[ShownRow] = []
     unlisted: list[tuple[int, int]] = []  # windows
-    recent: list[tuple[int, str, str]] = []  # cursor, mark, stream
     for stream, shown in snapshot.streams.items():
         rows = [row for row in shown.rows if row.cursor >= reached[stream] and watch.wants(row)]
-        fresh += [row for row in rows if row.mark not in marks and row.digest not in reported]
+        fresh += [row for row in rows if row.mark not in state.seen and row.digest not in reported]
+        seen.update((row.mark, _second(row.cursor)) for row in rows)
         if shown.unlisted_until is not None and reached[stream] < shown.unlisted_until:
             unlisted.append((reached[stream], shown.unlisted_until))
         reached[stream] = _advanced(reached[stream], shown.now, overlap)
-        seen[stream] = set()
-        recent += [(row.cursor, row.mark, stream) for row in rows if row.cursor >= reached[stream]]
-    room = max(0, MOST_SEEN - sum(map(len, seen.values())))
-    for _, mark, stream in sorted(recent, reverse=True)[:room]:
-        seen[stream].add(mark)
     since = min([_advanced(state.since, snapshot.known_at, overlap), *reached.values()])
-    next_state = State(since, reached, {stream: frozenset(known) for stream, known in seen.items()})
+    next_state = State(since, reached, _latest(seen, since))
     change = Change.of(fresh) if fresh else None
     if change is not None and not all(shown.counted for shown in snapshot.streams.values()):
         change = replace(change, count=None, ids=None)
     return next_state, Change.over(unlisted, change) if unlisted else change
+
+
+def _latest(seen: Mapping[str, int], since: int) -> Mapping[str, int]:
+    """Return the marks that a state keeps: those from a time on, of too many the latest."""
+    kept = [(mark, second) for mark, second in seen.items() if second >= since]
+    return dict(sorted(kept, key=itemgetter(1))[-MOST_SEEN:])
 
 
 def _serves(snapshot: Snapshot, state: State, watch: Watch) -> bool:
@@ -379,5 +397,5 @@ def _second(moment: int) -> int:
     return moment - moment % SECOND
 
 
-def _parted(joined: str) -> frozenset[str]:
-    return frozenset(joined[start : start + _DIGEST] for start in range(0, len(joined), _DIGEST))
+def _parted(joined: str) -> list[str]:
+    return [joined[start : start + _DIGEST] for start in range(0, len(joined), _DIGEST)]

@@ -130,6 +130,7 @@ def watch_storm(seed: int, api: Sandbox) -> Figures:
             who = chance.choice([{0, 1, 2}, {0, 1, 2}, {0}, {1, 2}])
             world.poll(chance.uniform(0, 70), chance.uniform(0, 59), chance.random() < 0.5, who)
     world.check_that_nothing_is_lost()
+    world.check_that_nothing_comes_again()
     return Figures(len(world.rows()), len(world.exchange.asked))
 
 
