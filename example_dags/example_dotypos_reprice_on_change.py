@@ -2,7 +2,7 @@
 ### Reprice when a product changes
 
 Soon after somebody changes a product, this DAG rounds its price up to a whole number. Airflow's triggerer asks Dotypos
-what has changed, once a minute: 30 requests in half an hour, however many DAGs watch the products. No task waits, so no
+what has changed, once a minute: 36 requests in half an hour, however many DAGs watch the products. No task waits, so no
 worker slot is held.
 
 An event says which rows have changed between which times. It may come again, so whatever it starts must be harmless a

@@ -41,6 +41,7 @@ from airflow_provider_dotypos.transfers.sql.loads import Loads
 from airflow_provider_dotypos.transfers.sql.staging import Staging
 from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 from tests.sleeping import sleep_at_once
+from airflow_provider_dotypos.triggers.entity import read_event
 from tests.transfers.test_watermark import Kept, watermark
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "when-it-fails.md"
@@ -326,6 +327,7 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "… of … lists failed": a_list_that_fails,
     "… can't be reached": no_database,
     "… has lost staged rows": a_database_that_lost_rows,
+    "The task was resumed with an unknown event": lambda t: t.end(lambda: read_event({"status": "of another version"})),
     "Check destination": lambda t: t.extract(destination="/proc/nowhere"),
     "The task gives its slot back until …": lambda t: t.meet("429", retry_after="1700"),
     "… lists: … Skipped: …": a_list_that_is_forbidden,

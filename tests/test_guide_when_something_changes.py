@@ -14,7 +14,8 @@ import pytest
 
 from airflow_provider_dotypos.api.entities import find_list
 from airflow_provider_dotypos.api.polls import requests_per_poll
-from airflow_provider_dotypos.api.watch import Change
+from airflow_provider_dotypos.api.watch import Change, Watch
+from airflow_provider_dotypos.exceptions import DotyposInputError
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.triggers.pace import Pace
 
@@ -90,3 +91,19 @@ def test_more_lists_are_asked_as_seldom_as_the_guide_says() -> None:
     text = " ".join(GUIDE.read_text().split())
     assert f"three lists are asked every {three:.0f} seconds, ten every {ten:.0f}." in text
     assert f"| 30; 60; {3 * 1800 / three:.0f}; {10 * 1800 / ten:.0f} |" in text
+
+
+@pytest.mark.parametrize(
+    ("refused", "instead"),
+    [
+        ("tags|eq|x", None),
+        ("externalId|notin|42", "externalId|notin|42,null"),
+        ("versionDate|gteq|2026-01-01T00:00:00Z", None),
+        ("name|like|a%", "name|like|a"),
+        ("deleted|in|0,1", "deleted|eq|0"),
+    ],
+)
+def test_what_the_guide_says_is_refused_is_and_what_to_write_instead_is_not(refused: str, instead: str | None) -> None:
+    with pytest.raises(DotyposInputError):
+        Watch.of("products", refused)
+    assert instead is None or Watch.of("products", instead)

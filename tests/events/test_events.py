@@ -16,7 +16,7 @@ import requests
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from tests.events.airflow_processes import COMMANDS, RunningAirflow, airflow_processes
-from tests.events.kills import Shopkeeper, Triggerer, connection, missing, repeats, wait_for_a_poll
+from tests.events.kills import Shopkeeper, Triggerer, Version, connection, missing, repeats, wait_for_a_poll
 from tests.patience import PATIENCE
 from tests.ui.airflow_server import AirflowServer, airflow_home
 
@@ -84,8 +84,9 @@ def server(airflow: RunningAirflow, sandbox: Sandbox) -> Iterator[AirflowServer]
 
 
 def start_run(server: AirflowServer, dag_id: str, **conf: Any) -> None:
-    """Start a run of a DAG."""
-    body = {"logical_date": None, "conf": conf}
+    """Start a run of a DAG, two minutes late."""
+    run_after = datetime.now(timezone.utc) - timedelta(minutes=2)
+    body = {"logical_date": None, "run_after": run_after.isoformat(), "conf": conf}
     answer = server.session.post(f"{server.url}/api/v2/dags/{dag_id}/dagRuns", json=body, timeout=PATIENCE)
     assert answer.ok, answer.text
 
@@ -123,14 +124,16 @@ def test_changes_during_a_run_are_repriced(airflow: RunningAirflow, sandbox: San
     cloud_id = sandbox.cloud_ids[0]
     ids = [row["id"] for row in sandbox.shop.rows(cloud_id, "products")[:4]]
     for id in ids:
-        sandbox.shop.update(cloud_id, "products", id, {"priceWithVat": 54.2})
-        airflow.wait_for("the event", lambda id=id: str(id) in airflow.events()[-1].extra["payload"]["ids"])
+        row = sandbox.shop.update(cloud_id, "products", id, {"priceWithVat": 54.2})
+        version = Version(str(id), row["versionDate"])
+        airflow.wait_for("the event", lambda version=version: not missing([version], airflow.events()))
     airflow.wait_for("the prices", lambda: {price(sandbox, id) for id in ids} == {55})
 
 
 def test_two_files_and_two_assets_of_a_list_keep_their_watchers(
-    airflow: RunningAirflow, shopkeeper: Shopkeeper
+    airflow: RunningAirflow, server: AirflowServer, shopkeeper: Shopkeeper
 ) -> None:
+    pause(server, REPRICE, True)  # its runs take time, and nobody looks at them any more
     triggers = airflow.triggers()
     assert [len(ids) for ids in triggers.values()] == [1, 1]
     for _ in range(2):
@@ -185,9 +188,9 @@ def test_a_nightly_close_waits_until_the_register_is_closed(
     *_, closed = (
         row for row in sandbox.shop.rows(cloud_id, "money-logs") if row["transactionType"] == "REGISTER_CLOSE"
     )
-    sandbox.shop.insert(
-        cloud_id, "money-logs", {**closed, "id": sandbox.shop.new_id(), "versionDate": sandbox.shop.now()}
-    )
+    # It shows late, but not too late to be seen. So the extraction up to this moment needn't wait for a minute.
+    closed |= {"id": sandbox.shop.new_id(), "versionDate": sandbox.shop.now() - 40_000}
+    sandbox.shop.insert(cloud_id, "money-logs", closed)
     triggerer.start()
     airflow.wait_for("the day's sums", lambda: airflow.results(CLOSE, "takings"))
 
