@@ -19,7 +19,6 @@ import pytest
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api import channel, retry
-from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.environment import failure
 from airflow_provider_dotypos.api.errors import error_for
@@ -41,6 +40,7 @@ from airflow_provider_dotypos.transfers.sql.errors import database_error
 from airflow_provider_dotypos.transfers.sql.loads import Loads
 from airflow_provider_dotypos.transfers.sql.staging import Staging
 from airflow_provider_dotypos.transfers.sql.transaction import Transaction
+from tests.sleeping import sleep_at_once
 from airflow_provider_dotypos.triggers.entity import read_event
 from tests.transfers.test_watermark import Kept, watermark
 
@@ -285,7 +285,7 @@ def twice(trial: Trial) -> str:
 
 
 def at_once(trial: Trial) -> str:
-    trial.monkeypatch.setattr(DotyposClient, "sleep", lambda client, seconds: None)
+    sleep_at_once(trial.monkeypatch)
     return trial.extract(until=datetime.now(timezone.utc))
 
 

@@ -36,14 +36,12 @@ class Walked:
     queries: list[Query] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def take(self, batch: Batch) -> None:
         assert [str(msgspec.json.decode(row)["id"]) for row in batch.rows] == list(batch.ids)
         self.ids += batch.ids
-
-    @property
-    def counts(self) -> Counter[str]:
-        return Counter(self.ids)
+        self.counts.update(batch.ids)
 
 
 def empty_shop() -> Shop:

@@ -38,6 +38,19 @@ def test_stop_cuts_hanging_and_dripping_requests_off() -> None:
     assert time.monotonic() - started < 10
 
 
+def test_an_answer_that_is_under_way_is_given_before_it_stops() -> None:
+    answers = []
+    with Sandbox() as sandbox:
+        sandbox.latency = 0.2
+        asking = threading.Thread(target=lambda: answers.append(requests.get(f"{sandbox.url}/v2/clouds", timeout=60)))
+        asking.start()
+        assert sandbox._server is not None
+        while not sandbox._server.server_state.tasks:
+            assert asking.is_alive()
+    asking.join()
+    assert answers[0].status_code == 401
+
+
 def test_the_connection_is_what_airflow_takes(sandbox: Sandbox) -> None:
     connection = sandbox.connection(sandbox.cloud_ids[1])
     assert f"{connection['host']}:{connection['port']}" == sandbox.url

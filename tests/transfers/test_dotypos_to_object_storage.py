@@ -22,7 +22,6 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos._compat import fail_exception, reschedule_exception
-from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.errors import DotyposInputError, error_for
 from airflow_provider_dotypos.hooks.failures import airflow_failures
@@ -34,6 +33,7 @@ from airflow_provider_dotypos.transfers.files.manifest import read_manifest
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.piece_writer import PartAge
 from demo import children
+from tests.sleeping import sleep_at_once
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 
 Extract = Callable[..., dict[str, Any]]
@@ -231,8 +231,7 @@ class TestWindows:
     def test_the_end_is_waited_for_until_it_has_settled(
         self, extract: Extract, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        waited: list[float] = []
-        monkeypatch.setattr(DotyposClient, "sleep", lambda self, seconds: waited.append(seconds))
+        waited = sleep_at_once(monkeypatch)
         now, started = sandbox.shop.now(), time.monotonic()
         extract(since=None, until=_iso(now), settle=60)
         assert 58 - (time.monotonic() - started) < max(waited) <= 61
