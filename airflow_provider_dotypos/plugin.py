@@ -5,6 +5,7 @@ Airflow loads plugins in every process, workers among them. So an application is
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
 from typing import Any
 
@@ -25,13 +26,19 @@ def app_of(module: str, *, secret_path: bool = False) -> Any:
     :param secret_path: whether the path below the application's own is secret, too.
     """
 
+    imported: Any = None
+
     async def answer(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal imported
         own = dict(scope)
         scope["query_string"] = b""
         if secret_path:
             scope["path"] = scope["root_path"]
             scope["raw_path"] = scope["root_path"].encode()
-        await import_module(module).app(own, receive, send)
+        if imported is None:
+            # It takes some tenths of a second, for which all of the API server would stand still.
+            imported = await asyncio.to_thread(import_module, module)
+        await imported.app(own, receive, send)
 
     return answer
 

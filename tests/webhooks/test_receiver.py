@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_provider_dotypos import _airflow
+from airflow_provider_dotypos import _airflow, plugin
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.webhooks import delivery_path, delivery_token
 from airflow_provider_dotypos.plugin import app_of
@@ -288,6 +290,24 @@ class TestSecrets:
         assert TOKEN not in str(seen)
         assert {scope["path"] for scope in seen} == {"/team/airflow/dotypos-webhooks"}
         assert {scope["raw_path"] for scope in seen} == {b"/team/airflow/dotypos-webhooks"}
+
+
+def test_the_server_goes_on_while_the_application_is_imported(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+
+    def load(name: str) -> Any:
+        threads.append(threading.current_thread())
+        return SimpleNamespace(app=world.app)
+
+    monkeypatch.setattr(plugin, "import_module", load)
+    application = app_of("any.module")
+
+    async def use() -> list[int]:
+        return [(await request(application, PATH, BODY)).status for _ in range(3)]
+
+    assert asyncio.run(use()) == [202] * 3
+    assert len(threads) == 1
+    assert threads != [threading.main_thread()]
 
 
 def flood(number: int) -> str:
