@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import import_module
@@ -112,38 +111,6 @@ def lineage_collector() -> Any | None:
 def has_state_store() -> bool:
     """Return whether tasks and assets have a state store (Airflow 3.3)."""
     return hasattr(import_module("airflow.sdk.execution_time.context"), "AssetStateStoreAccessors")
-
-
-class AssetState:
-    """What Airflow keeps of an asset in its database (since 3.3), read and written in a session's own transaction.
-
-    :param session: SQLAlchemy's.
-    """
-
-    def __init__(self, session: Any, backend: Any, asset_id: int) -> None:
-        self._session = session
-        self._backend = backend
-        self._scope = import_module("airflow.state").AssetScope(asset_id=asset_id)
-
-    @classmethod
-    def of(cls, session: Any, asset_id: int) -> AssetState | None:
-        """Return an asset's state; ``None`` if this Airflow keeps none, or not in its database."""
-        try:
-            state = import_module("airflow.state")
-        except ImportError:  # 3.1, 3.2
-            return None
-        backend = state.get_state_backend()
-        in_database = isinstance(backend, import_module("airflow.state.metastore").MetastoreBackend)
-        return cls(session, backend, asset_id) if in_database else None
-
-    def get(self, key: str) -> Any:
-        """Return the value of a key; ``None`` if it has none."""
-        value = self._backend.get(self._scope, key, session=self._session)
-        return None if value is None else json.loads(value)
-
-    def set(self, key: str, value: Any) -> None:
-        """Keep a value, which JSON can hold."""
-        self._backend.set(self._scope, key, json.dumps(value), session=self._session)
 
 
 class StateStores(NamedTuple):

@@ -331,13 +331,10 @@ class Change:
         }
 
 
-def step(
-    state: State, snapshot: Snapshot, watch: Watch, overlap: float = OVERLAP, reported: Collection[str] = frozenset()
-) -> tuple[State, Change | None]:
+def step(state: State, snapshot: Snapshot, watch: Watch, overlap: float = OVERLAP) -> tuple[State, Change | None]:
     """Return the next state of a watcher, and what is fresh for it.
 
     :param overlap: seconds for which a change may show late.
-    :param reported: digests of rows that a webhook has reported. They aren't fresh, and count as seen from then on.
     """
     if not _serves(snapshot, state, watch):
         return state, None
@@ -347,7 +344,7 @@ def step(
     unlisted: list[tuple[int, int]] = []  # windows
     for stream, shown in snapshot.streams.items():
         rows = [row for row in shown.rows if row.cursor >= reached[stream] and watch.wants(row)]
-        fresh += [row for row in rows if row.mark not in state.seen and row.digest not in reported]
+        fresh += [row for row in rows if row.mark not in state.seen]
         seen.update((row.mark, _second(row.cursor)) for row in rows)
         if shown.unlisted_until is not None and reached[stream] < shown.unlisted_until:
             unlisted.append((reached[stream], shown.unlisted_until))

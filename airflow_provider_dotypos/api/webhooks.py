@@ -15,9 +15,6 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.names import nearest, split_names
 from airflow_provider_dotypos.api.settings import Settings
 
-#: Where the state of a list's asset holds the digests of the rows that webhooks have reported, for its watcher.
-REPORTED_ROWS = "webhook_rows"
-
 
 class PayloadEntity(NamedTuple):
     """What a webhook may deliver.

@@ -160,7 +160,6 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
             overlap=self.overlap,
             soon=False,
             asset=self.asset,
-            reported=self._kept.reported_rows,
         ) as subscription:
             if state is None:
                 await self._begin(subscription)

@@ -6,13 +6,11 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Collection
 from typing import Any
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.watch import State
-from airflow_provider_dotypos.api.webhooks import REPORTED_ROWS
 from airflow_provider_dotypos.triggers.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -71,17 +69,6 @@ class KeptState:
             self._trouble.note(DotyposError(type(error).__name__), _AGAIN)
         else:
             self._trouble.end()
-
-    async def reported_rows(self) -> Collection[str]:
-        """Return the digests of the rows that webhooks have reported."""
-        if self._store is None:
-            return ()
-        try:
-            digests = await self._store.aget(REPORTED_ROWS, [])
-        except Exception as error:  # without an answer their events are repeated
-            log.debug("What webhooks have reported can't be read: %s", type(error).__name__)
-            return ()
-        return [digest for digest in digests if isinstance(digest, str)] if isinstance(digests, list) else ()
 
     def _open(self, trigger: Any, asset: str | None) -> Any | None:
         try:

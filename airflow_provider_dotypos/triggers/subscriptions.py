@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import NamedTuple
@@ -45,7 +45,6 @@ class Subscription:
     :param overlap: seconds for which a change may show late.
     :param soon: whether its first poll leaves at once, and not at a random moment of the interval.
     :param asset: the name of the asset that changes update, if one does.
-    :param reported: returns digests of rows that somebody else has reported.
     """
 
     def __init__(
@@ -59,7 +58,6 @@ class Subscription:
         overlap: float,
         soon: bool,
         asset: str | None,
-        reported: Callable[[], Awaitable[Collection[str]]] | None,
     ) -> None:
         self.watch = watch
         self.state = state
@@ -70,7 +68,6 @@ class Subscription:
         self._conn_id = conn_id
         self._connection = connection_of(conn_id, cloud_id)
         self._overlap = overlap
-        self._reported = reported
         self._cloud: Cloud | None = None
         self._poll: SharedPoll | None = None
         self._outage: Outage | None = None
@@ -152,13 +149,7 @@ class Subscription:
             raise
 
     async def _look(self, snapshot: Snapshot) -> tuple[State, Change | None]:
-        state, change = await self._step(snapshot, ())
-        if change is not None and self._reported is not None and (reported := await self._reported()):
-            state, change = await self._step(snapshot, reported)
-        return state, change
-
-    async def _step(self, snapshot: Snapshot, reported: Collection[str]) -> tuple[State, Change | None]:
-        look = partial(step, self.state, snapshot, self.watch, self._overlap, frozenset(reported))
+        look = partial(step, self.state, snapshot, self.watch, self._overlap)
         return await asyncio.to_thread(look) if snapshot.size > _MANY_ROWS else look()
 
     def _named(self, error: DotyposError) -> DotyposError:
@@ -176,7 +167,6 @@ async def subscribe(
     overlap: float = OVERLAP,
     soon: bool = True,
     asset: str | None = None,
-    reported: Callable[[], Awaitable[Collection[str]]] | None = None,
 ) -> AsyncIterator[Subscription]:
     """Take part in the poll of a list while the context lasts (see `Subscription`)."""
     subscription = Subscription(
@@ -185,7 +175,6 @@ async def subscribe(
         overlap=overlap,
         soon=soon,
         asset=asset,
-        reported=reported,
     )
     try:
         yield subscription

@@ -8,13 +8,10 @@ from typing import Any
 
 from airflow.assets.manager import asset_manager
 from airflow.models.asset import AssetDagRunQueue, AssetEvent, AssetModel
-from airflow.models.dag import DagModel
 from airflow.utils.session import create_session
 from sqlalchemy import ScalarResult, select, update
 from sqlalchemy.orm import Session
 
-from airflow_provider_dotypos._compat import AssetState
-from airflow_provider_dotypos.api.webhooks import REPORTED_ROWS
 from airflow_provider_dotypos.webhooks.deliveries import DeliveredList, Deliveries, Outcome
 from airflow_provider_dotypos.webhooks.notices import notices
 
@@ -23,9 +20,6 @@ LATEST = 50
 
 #: Most digests of rows that an event holds.
 MOST_DIGESTS = 100
-
-#: Most digests of rows in an asset's state: 24 KB of the 64 KB that a value may have.
-MOST_REPORTED = 2_000
 
 
 def store_event(delivered: DeliveredList, deliveries: Deliveries) -> Outcome:
@@ -72,9 +66,7 @@ def _store(session: Session, delivered: DeliveredList, deliveries: Deliveries) -
     )
     if event is None:
         raise LookupError("the asset manager has made no event")
-    # Where rows aren't named, or a team's DAGs may not have been started, the watcher reports once more.
-    if _wake(session, asset_id) and change.count is not None and delivered.teams is None:
-        _note_reported(session, asset_id, rows)
+    _wake(session, asset_id)
     return Outcome.STORED
 
 
@@ -104,28 +96,14 @@ def _read_latest(session: Session, asset_id: int) -> tuple[set[str], set[str]]:
     return digests, keys
 
 
-def _wake(session: Session, asset_id: int) -> bool:
-    """Have the DAG runs to come take the event in, and return whether any comes.
+def _wake(session: Session, asset_id: int) -> None:
+    """Have the DAG runs to come take the event in.
 
     A run takes in events up to the time when its asset was queued. A second event doesn't move that time, so it would
     wait for a third one.
     """
     queued = AssetDagRunQueue.asset_id == asset_id
     session.execute(update(AssetDagRunQueue).where(queued).values(created_at=datetime.now(timezone.utc)))
-    awake = DagModel.is_paused.is_(False)
-    dag_ids = select(AssetDagRunQueue.target_dag_id).join(DagModel, DagModel.dag_id == AssetDagRunQueue.target_dag_id)
-    return session.scalar(dag_ids.where(queued, awake).limit(1)) is not None
-
-
-def _note_reported(session: Session, asset_id: int, rows: list[str]) -> None:
-    """Let the asset's watcher know which rows it needn't report again.
-
-    Only where the event starts a DAG run: one that is paused has no watcher, and gets what it has missed from it later.
-    """
-    state = AssetState.of(session, asset_id)
-    if state is not None:
-        before = [digest for digest in _items(state.get(REPORTED_ROWS)) if digest not in rows]
-        state.set(REPORTED_ROWS, [*before, *rows][-MOST_REPORTED:])
 
 
 def _items(value: object) -> Iterable[Any]:

@@ -407,14 +407,6 @@ def test_an_equal_repeat_after_a_lost_state_has_the_same_key() -> None:
     assert first == again
 
 
-def test_what_a_webhook_has_reported_is_not_fresh_and_counts_as_seen() -> None:
-    rows = [row(1, NOW + 10_500), row(2, NOW + 10_500)]
-    state, event = step(State.begin(NOW), snapshot(*rows), ORDERS, reported={digest("1", NOW + 10_500)})
-    assert event is not None
-    assert event.ids == ("2",)
-    assert step(state, snapshot(*rows), ORDERS)[1] is None
-
-
 def test_a_webhooks_event_has_the_key_of_the_polls() -> None:
     rows = [row(1, NOW + 10_500), row(2, NOW + 10_600)]
     _, event = step(State.begin(NOW), snapshot(*rows), ORDERS)

@@ -345,26 +345,6 @@ def test_a_trigger_that_takes_an_equal_ones_place_keeps_its_own_state(scene: Sce
     scene.simulation.run(main())
 
 
-@keeps_state
-def test_what_a_webhook_has_reported_fires_no_more(scene: Scene) -> None:
-    from airflow_provider_dotypos.api.watch import digest
-
-    async def main() -> None:
-        await scene.start()
-        row = scene.sandbox.shop.insert(scene.sandbox.cloud_ids[0], "customers", {})
-        reported = [digest(str(row["id"]), int(row["versionDate"]))]
-        scene.airflow.states["changed", "webhook_rows"] = reported
-        fresh = scene.change()
-        await asyncio.sleep(200)
-        assert scene.airflow.ids() == [fresh]
-        scene.airflow.states["changed", "webhook_rows"] = "something else"
-        other = scene.change()
-        await asyncio.sleep(200)
-        assert scene.airflow.ids() == [fresh, other]
-
-    scene.simulation.run(main())
-
-
 class TestWithoutAStateStore:
     """Airflow 3.1 and 3.2, by ``run``."""
 

@@ -21,7 +21,6 @@ from sqlalchemy import event, select
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.watch import digest
-from airflow_provider_dotypos.api.webhooks import REPORTED_ROWS
 from airflow_provider_dotypos.webhooks import events
 from airflow_provider_dotypos.webhooks.bodies import DeliveredRow
 from airflow_provider_dotypos.webhooks.deliveries import DeliveredList, Deliveries, Outcome
@@ -55,13 +54,6 @@ def stored_extras() -> list[dict[str, Any]]:
 
 def stored_ids() -> list[list[str] | None]:
     return [extra["payload"]["ids"] for extra in stored_extras()]
-
-
-def reported() -> list[str]:
-    """Return what the asset's watcher is told."""
-    with create_session() as session:
-        state = _compat.AssetState.of(session, session.scalars(select(AssetModel.id)).one())
-        return state.get(REPORTED_ROWS) or [] if state else []
 
 
 @pytest.fixture
@@ -192,41 +184,16 @@ class TestAssets:
         assert store_event(ORDERS, delivered(1)) is Outcome.STORED
 
 
-@needs_state
-class TestWatchers:
+class TestAFailedTransaction:
     @pytest.mark.usefixtures("woken")
-    def test_are_told_which_rows_they_need_not_report(self):
-        store_event(ORDERS, delivered(1, 2))
-        store_event(ORDERS, delivered(3))
-        store_event(ORDERS, ping())
-        assert reported() == [digest(str(row), SINCE) for row in (1, 2, 3)]
-
-    @pytest.mark.usefixtures("woken")
-    def test_are_told_the_latest_alone(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(events, "MOST_REPORTED", 3)
-        for first in (1, 3):
-            store_event(ORDERS, delivered(first, first + 1))
-        assert reported() == [digest(str(row), SINCE) for row in (2, 3, 4)]
-
-    def test_report_themselves_what_came_during_a_pause(self, database: Path):
-        dags.write_dag(DAG_ID, Asset(ORDERS.uri), paused=True)
-        assert store_event(ORDERS, delivered(1)) is Outcome.STORED
-        assert reported() == []
-
-    @pytest.mark.usefixtures("woken")
-    def test_report_themselves_what_a_failed_transaction_held(self, monkeypatch: pytest.MonkeyPatch):
+    def test_stores_nothing(self, monkeypatch: pytest.MonkeyPatch):
         def fail(*args: Any) -> None:
             raise RuntimeError
 
         with monkeypatch.context() as patch:
-            patch.setattr(events, "_items", fail)
+            patch.setattr(events, "_wake", fail)
             assert store_event(ORDERS, delivered(1)) is Outcome.FAILED
-        assert (stored_extras(), reported()) == ([], [])
-
-    @pytest.mark.usefixtures("woken")
-    def test_are_told_nothing_where_another_store_keeps_the_state(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("airflow.state._backend_instance", object())
-        assert store_event(ORDERS, delivered(1)) is Outcome.STORED
+        assert stored_extras() == []
 
 
 @needs_state
@@ -244,7 +211,6 @@ class TestTeams:
         assert store_event(ORDERS._replace(teams=frozenset(teams)), delivered(1)) is Outcome.STORED
         with create_session() as session:
             assert len(session.scalars(select(AssetDagRunQueue)).all()) == started
-        assert reported() == [], "another team's DAG may wait for the watcher"
 
 
 @pytest.fixture
@@ -288,7 +254,7 @@ class TestADatabase:
         event.listen(settings.engine, "commit", fail)
         assert store_event(ORDERS, delivered(1)) is Outcome.FAILED
         event.remove(settings.engine, "commit", fail)
-        assert (stored_extras(), reported()) == ([], [])
+        assert stored_extras() == []
         assert store_event(ORDERS, delivered(1)) is Outcome.STORED
 
     def test_in_which_an_asset_manager_makes_no_event_has_stored_nothing(self, monkeypatch: pytest.MonkeyPatch):
