@@ -541,6 +541,11 @@ def test_a_state_of_many_streams_begins_again_where_all_of_them_have_been_read_a
     assert State.decode(State(NOW, reached, seen).encode()) == State(NOW, {}, seen)
 
 
+def test_a_state_whose_marks_are_too_long_begins_again() -> None:
+    seen = {digest(str(number), NOW): NOW + number * 10**12 for number in range(MOST_SEEN)}
+    assert State.decode(State(NOW, {}, seen).encode()) == State(NOW)
+
+
 def test_a_full_state_takes_less_than_48_kb() -> None:
     seen = {digest(str(number), NOW): NOW + number * 1000 for number in range(MOST_SEEN)}
     reached = {f"{10**15 + number}-deleted-versionDate": NOW for number in range(100)}
