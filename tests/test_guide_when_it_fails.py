@@ -40,8 +40,8 @@ from airflow_provider_dotypos.transfers.sql.errors import database_error
 from airflow_provider_dotypos.transfers.sql.loads import Loads
 from airflow_provider_dotypos.transfers.sql.staging import Staging
 from airflow_provider_dotypos.transfers.sql.transaction import Transaction
-from tests.sleeping import sleep_at_once
 from airflow_provider_dotypos.triggers.entity import read_event
+from tests.sleeping import sleep_at_once
 from tests.transfers.test_watermark import Kept, watermark
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "when-it-fails.md"
