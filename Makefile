@@ -17,12 +17,14 @@ FLEET_CONSTRAINTS := constraints/airflow-3.3.2.txt tests/fleet/constraints.txt
 # Nothing outside this folder is written: neither pip's cache nor Airflow's home.
 export PIP_CACHE_DIR ?= $(CURDIR)/.work/pip
 export AIRFLOW_HOME  := $(CURDIR)/.work/airflow-$(AIRFLOW)
+# What Python has compiled is kept. To compile the tests takes as long as all else that a worker does before its first.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sandbox test mysql storms kills fleet lint bench entities costs wheel clean chromium
+.PHONY: help setup demo ui sandbox test mysql storms properties kills fleet lint bench entities costs wheel clean chromium
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.ready ## See it work: a sandbox, an Airflow, three example DAGs, their files and tables
 	@$(BIN)/python demo/run.py
@@ -46,6 +48,9 @@ mysql: $(VENV)/.ready-dev ## Install MariaDB and its driver for the tests, where
 
 storms: $(VENV)/.ready-dev ## Test the promises for 12 minutes, with new seeds (STORMS="--minutes 2" for less)
 	@$(BIN)/python -m tests.storms $(STORMS)
+
+properties: $(VENV)/.ready-dev ## Test the properties with ten times as many examples as the tests draw (5 minutes)
+	@DOTYPOS_EXAMPLES_TIMES=10 $(BIN)/python -m pytest -n 4 --dist loadfile -m hypothesis $(PYTEST)
 
 kills: $(VENV)/.ready-dev ## Kill a real triggerer 50 times while products change (KILLS="--kills 10" for fewer)
 	@$(BIN)/python -m tests.events.kills $(KILLS)

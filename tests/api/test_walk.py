@@ -42,6 +42,7 @@ from tests.api.walking import (
     empty_shop,
     follow,
 )
+from tests.examples import examples
 
 WINDOW = Window(SINCE, UNTIL)
 
@@ -108,7 +109,9 @@ def hides_nothing(behaviour: Behaviour) -> bool:
     one_filter=st.booleans(),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 def test_under_drift_no_row_is_lost_or_doubled(
     name: str, behaviour: Behaviour, tied: list[int], singles: int, rate: float, one_filter: bool, seed: int
 ) -> None:
@@ -143,7 +146,9 @@ def test_under_drift_no_row_is_lost_or_doubled(
     one_filter=st.booleans(),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(7), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 def test_of_several_workers_none_loses_or_doubles_a_row_at_the_seams(
     name: str, behaviour: Behaviour, tied: list[int], singles: int, rate: float, workers: int, one_filter: bool,
     seed: int,
@@ -173,7 +178,9 @@ def test_of_several_workers_none_loses_or_doubles_a_row_at_the_seams(
 
 @pytest.mark.parametrize("name", KINDS)
 @given(behaviour=behaviours, tied=ties, singles=st.integers(0, 260), seed=st.integers(0, 2**32))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(7), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 def test_of_a_quiet_entity_each_row_comes_exactly_once(
     name: str, behaviour: Behaviour, tied: list[int], singles: int, seed: int
 ) -> None:
@@ -266,7 +273,9 @@ class Stock:
     one_filter=st.booleans(),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 def test_a_row_with_two_cursors_comes_once_if_either_lies_in_the_window(
     behaviour: Behaviour, rows: list[Any], window: Window, rate: float, workers: int, one_filter: bool, seed: int
 ) -> None:
@@ -378,7 +387,7 @@ def test_rows_that_leave_a_large_tie_hide_no_other(name: str, rate: float) -> No
     behaviour=behaviours,
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_of_a_tie_of_any_size_no_row_that_stays_is_lost(
     rows: int, rate: float, name: str, behaviour: Behaviour, seed: int
 ) -> None:
@@ -450,7 +459,7 @@ def test_what_is_refused_without_them_stays_refused() -> None:
     seed=st.integers(0, 2**32),
     data=st.data(),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_one_empty_answer_against_better_knowledge_loses_nothing(
     name: str, behaviour: Behaviour, rows: int, seed: int, data: st.DataObject
 ) -> None:

@@ -27,6 +27,7 @@ from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.transfers.engine import extract
 from airflow_provider_dotypos.transfers.selection import Selection
 from tests.api.walking import HOUR, empty_shop
+from tests.examples import examples
 from tests.transfers.conftest import SINCE_MS
 from tests.transfers.memory_sink import Loaded, MemorySink, Place, StoredPart, overlaps
 from tests.transfers.storms import QUIET, Burst, Plan, Row, Storm, Weather, check_promises, check_set
@@ -113,7 +114,9 @@ def api() -> Iterator[Sandbox]:
         replace(QUIET, part_bytes=1, death=Death("crash", 12)),
     ],
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 def test_no_row_is_lost_or_repeated_in_any_storm(api: Sandbox, weather: Weather, plans: list[Plan]) -> None:
     with by_turns(), patch.object(pieces, "WORTH_SPLITTING", weather.worth_splitting):
         check_promises(MemoryStorm(api, weather), plans)

@@ -32,6 +32,7 @@ from airflow_provider_dotypos.transfers.files.manifest import Committed, read_ma
 from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.history import NESTED_FOLDER, why_not_nested
 from tests.api.walking import HOUR, empty_shop
+from tests.examples import examples
 from tests.transfers.histories import (
     UNTIL,
     Case,
@@ -94,7 +95,7 @@ behaviours = st.builds(
         concurrency=st.sampled_from([1, 1, 4]),
     )
 )
-@settings(max_examples=10, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(5), deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_with_the_next_window_every_row_is_there_and_none_is_doubled(api: Sandbox, case: Case) -> None:
     with a_lake() as lake:
         check_case(api, case, lake)

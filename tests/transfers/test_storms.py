@@ -32,6 +32,7 @@ from airflow_provider_dotypos.sandbox.behaviour import CHOICES
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from demo import children
 from tests.api.walking import HOUR, empty_shop
+from tests.examples import examples
 from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_promises
 from tests.transfers.turns import Death, by_turns
 
@@ -143,7 +144,9 @@ CALM = Weather("orders", Behaviour(), [Burst(1000, 300, HOUR)], 1, 0.0, [], File
     replace(CALM, rate=3.0, from_the_beginning=True),
     [replace(QUIET, death=Death("throttled", step)) for step in (18, 22, 26)],
 )
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(5), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 def test_the_promises_hold_in_any_storm(api: Sandbox, weather: Weather, plans: list[Plan]) -> None:
     lake = Path(tempfile.mkdtemp(prefix="storm-"))
     threads = threading.active_count()

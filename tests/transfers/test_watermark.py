@@ -20,6 +20,7 @@ from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.transfers.files.manifest import Committed
 from airflow_provider_dotypos.transfers.files.pending import PendingSets
 from airflow_provider_dotypos.transfers.watermark import NothingNewError, Watermark, watermark_key
+from tests.examples import examples
 from tests.stepping import KilledError, SteppedThread
 
 HOUR = 3_600_000
@@ -419,6 +420,6 @@ class Histories(RuleBasedStateMachine):
 
 
 Histories.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(80), stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestHistories = Histories.TestCase

@@ -22,6 +22,7 @@ from airflow_provider_dotypos.transfers.engine import Engine
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
 from airflow_provider_dotypos.transfers.files.snapshots import removed_ids
 from tests.api.walking import Drift, empty_shop
+from tests.examples import examples
 from tests.transfers.storms import Wind
 
 
@@ -122,7 +123,7 @@ def check_removals(api: Sandbox, name: str, pick: Pick) -> None:
         assert {id: told[id] for id in removed_for_good if told[id] != 1} == {}
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.parametrize("name", NAMES)
 def test_every_removal_is_told_once(api: Sandbox, name: str, data: st.DataObject) -> None:

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.transfers.rows import arrow
 from airflow_provider_dotypos.transfers.rows.columns import Column, Columns
+from tests.examples import examples
 from tests.transfers.files.formats.test_parquet import ORDERS, written
 from tests.transfers.sample_rows import ITEM, PAYMENT, columns_of, encoded, members, order, rows
 
@@ -122,7 +123,9 @@ def as_numbers(table: pa.Table) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("columns", [ORDERS, PRODUCTS], ids=["orders", "products"])
 @given(data=st.data())
 @settings(
-    max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+    max_examples=examples(35),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
 )
 def test_any_value_in_any_field_is_in_its_column_exactly_or_in_unknown(
     columns: Columns, tmp_path: Path, data: st.DataObject
@@ -137,7 +140,7 @@ def test_any_value_in_any_field_is_in_its_column_exactly_or_in_unknown(
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_row_is_read_the_same_whatever_rows_come_with_it(data: st.DataObject) -> None:
     some = [encoded(row) for row in data.draw(st.lists(members(ORDERS), min_size=1, max_size=4))]
     table = arrow.Table(ORDERS)
