@@ -107,9 +107,9 @@ cloud. The sandbox has the page on which you allow access. For a new connection,
   Client ID {sandbox.client_id}   Client Secret {sandbox.client_secret}   API base URL {sandbox.url}
 Admin > Connections has the form and its Test button.
 
-A change can start a DAG: enable example_dotypos_reprice_on_change, and press "Change a price" on the sandbox's page.
-The DAG starts within a minute: its watcher asks the sandbox once a minute what has changed. It starts within seconds if
-you register the webhook of products first, under Admin > Connect Dotypos > Webhooks.
+A change can start a DAG: enable example_dotypos_orders_on_change, and press "Sell something" on the sandbox's page. The
+DAG starts after a minute or less: its watcher asks the sandbox once a minute what has changed. It starts within seconds
+if you register the webhook of orders first, under Admin > Connect Dotypos > Webhooks.
 
 DAGs write to {house.shown(house.files)}. Ctrl-C stops everything.
 """,

@@ -54,7 +54,7 @@ def reprice_on_change() -> None:
         prices = {}
         # Closed, the hook gives back what it has claimed of a request budget: a tenth of it, many times what it needs.
         with closing(DotyposHook(cloud_id=CLOUD)) as hook:
-            # Nothing has to settle: a change that shows later has an event of its own. With a webhook it may have none.
+            # Nothing has to settle: a change that shows later has an event of its own.
             for product in hook.changes("products", **changed_window(triggering_asset_events), settle=0):
                 price = whole(product["priceWithVat"])
                 if not product["deleted"] and price != Decimal(product["priceWithVat"]):

@@ -1,6 +1,6 @@
 """DAGs that changes start, through Airflow's own processes: API server, scheduler, DAG processor and triggerer.
 
-The three examples that wait for something run here. All tests share the processes.
+The examples that wait for something run here. All tests share the processes.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ import requests
 
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
+from airflow_provider_dotypos.transfers.manifest import read_manifest
 from tests.events.airflow_processes import COMMANDS, RunningAirflow, airflow_processes
 from tests.events.kills import Shopkeeper, Triggerer, Version, connection, missing, repeats, wait_for_a_poll
 from tests.patience import PATIENCE
 from tests.ui.airflow_server import AirflowServer, airflow_home
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
-REPRICE, CLOSE, WEBHOOKS = (f"example_dotypos_{name}" for name in ("reprice_on_change", "nightly_close", "webhooks"))
+REPRICE, ORDERS, CLOSE, WEBHOOKS = (
+    f"example_dotypos_{name}" for name in ("reprice_on_change", "orders_on_change", "nightly_close", "webhooks")
+)
 
 #: What a test doesn't wait for: a minute until the next poll, and the evening.
 SOONER = {
@@ -30,7 +33,7 @@ SOONER = {
     'schedule="0 20 * * *"': "schedule=None",
 }
 
-#: Another file that names the first example's asset, as it should; a second asset of the list; one for webhooks.
+#: Another file that names the first example's asset, as it should; and a second asset of the list.
 SECOND_FILE = """
 from airflow.sdk import DAG
 
@@ -39,8 +42,6 @@ from airflow_provider_dotypos.assets import dotypos_asset
 SAME = dotypos_asset("products", cloud_id={cloud_id}, watch={{"poll_interval": 1}})
 SECOND = dotypos_asset("products", cloud_id={cloud_id}, watch={{"poll_interval": 1}}, name="second", host="{host}")
 with DAG("after_both", schedule=SAME & SECOND):
-    pass
-with DAG("after_a_sale", schedule=dotypos_asset("orders", cloud_id={cloud_id}, host="{host}")):
     pass
 """
 
@@ -62,12 +63,14 @@ def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Itera
         AIRFLOW_VAR_DOTYPOS_DESTINATION=f"file://{home.path}/lake",
         AIRFLOW__DOTYPOS__WEBHOOKS="True",
     ) as airflow:
-        for dag_id in (REPRICE, CLOSE, WEBHOOKS):
+        host = sandbox.url.removeprefix("http://")
+        for dag_id in (REPRICE, ORDERS, CLOSE, WEBHOOKS):
             text = (EXAMPLES / f"{dag_id}.py").read_text()
+            if dag_id == ORDERS:  # webhooks alone start it
+                text = text.replace("watch=True", f'host="{host}"')
             for said, sooner in SOONER.items():
                 text = text.replace(said, sooner)
             (airflow.dags / f"{dag_id}.py").write_text(text)
-        host = sandbox.url.removeprefix("http://")
         (airflow.dags / "after_both.py").write_text(SECOND_FILE.format(cloud_id=sandbox.cloud_ids[0], host=host))
         yield airflow
 
@@ -195,12 +198,15 @@ def test_a_nightly_close_waits_until_the_register_is_closed(
     airflow.wait_for("the day's sums", lambda: airflow.results(CLOSE, "takings"))
 
 
-def test_a_delivery_starts_a_dag(airflow: RunningAirflow, server: AirflowServer, sandbox: Sandbox) -> None:
+def test_a_delivery_starts_a_dag_that_reads_what_was_sold(
+    airflow: RunningAirflow, server: AirflowServer, sandbox: Sandbox
+) -> None:
     cloud_id = sandbox.cloud_ids[0]
     start_run(server, WEBHOOKS)
     airflow.wait_for("the webhooks", lambda: len(sandbox.shop.rows(cloud_id, "webhooks")) == 2)
-    requests.post(f"{sandbox.url}/_sandbox/sell", json={}, timeout=PATIENCE).raise_for_status()
-    airflow.wait_for("the run", lambda: airflow.runs("after_a_sale"))
+    sold = requests.post(f"{sandbox.url}/_sandbox/sell", json={}, timeout=PATIENCE).json()
+    (extracted, *_) = airflow.wait_for("the extraction", lambda: airflow.results(ORDERS, "orders"))
+    assert str(sold["id"]) in [row["id"] for row in read_manifest(extracted["manifest"]).rows()]
     start_run(server, WEBHOOKS, state="absent")
     airflow.wait_for("no webhook", lambda: not sandbox.shop.rows(cloud_id, "webhooks"))
 

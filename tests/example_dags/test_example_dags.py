@@ -33,7 +33,9 @@ EXAMPLES = Path(__file__).parents[2] / "example_dags"
 PRAGUE = ZoneInfo("Europe/Prague")
 
 #: Those that wait for something, which needs a triggerer and more of Airflow's processes: see `tests/events`.
-WAITING = tuple(f"example_dotypos_{name}" for name in ("nightly_close", "reprice_on_change", "webhooks"))
+WAITING = tuple(
+    f"example_dotypos_{name}" for name in ("nightly_close", "orders_on_change", "reprice_on_change", "webhooks")
+)
 DAG_IDS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem not in WAITING)
 LARGEST = "example_dotypos_everything"
 README = "dotypos_default_orders"
