@@ -135,7 +135,7 @@ class Cloud:
     def end(self) -> None:
         """Have what was claimed of the budget given back, and idle connections closed: nobody watches any more.
 
-        Whoever does later opens new ones.
+        A later watcher opens new ones.
         """
         self._watched.clear()
         self._ending = asyncio.ensure_future(self._close())

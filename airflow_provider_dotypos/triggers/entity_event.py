@@ -188,8 +188,9 @@ class DotyposEntityEventTrigger(BaseEventTrigger):
         try:
             await subscription.begin(back)
         except Exception as error:  # whatever it is: the polls will meet it again, and say so
+            # This machine's clock may be ahead. Too early a beginning repeats changes, too late a one loses some.
             log.debug("The watcher begins by the clock of this machine: %s", type(error).__name__)
-            subscription.state = State.begin(int((time.time() - back - self.overlap) * 1000))
+            subscription.state = State.begin(int((time.time() - self.lookback - self.overlap) * 1000))
         await self.keep(subscription.state)
 
     async def _next(self, subscription: Subscription) -> Step:

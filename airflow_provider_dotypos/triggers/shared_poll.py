@@ -145,6 +145,6 @@ _polls: WeakKeyDictionary[Cloud, dict[str, SharedPoll]] = WeakKeyDictionary()
 
 
 def shared_poll(cloud: Cloud, entity: Entity) -> SharedPoll:
-    """Return the poll of a list; whoever asks for it joins it at once."""
+    """Return the poll of a list, for a caller that joins it at once."""
     polls = _polls.setdefault(cloud, {})
     return polls.get(entity.name) or polls.setdefault(entity.name, SharedPoll(cloud, entity))

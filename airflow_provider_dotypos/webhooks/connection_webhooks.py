@@ -85,8 +85,9 @@ class ConnectionWebhooks:
 
     def register(self, entity: str) -> bool:
         """Make the cloud deliver a list's changes to this Airflow, and return whether there is anything that does."""
-        ids = self._registrar.register(check_lists([entity]))[entity]
-        audit.note_webhooks(audit.REGISTERED, self._conn_id, entity, ids, self._user)
+        (name,) = check_lists([entity])
+        ids = self._registrar.register([name])[name]
+        audit.note_webhooks(audit.REGISTERED, self._conn_id, name, ids, self._user)
         return bool(ids)
 
     def remove(self, entity: str) -> None:

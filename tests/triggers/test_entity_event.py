@@ -345,6 +345,22 @@ def test_a_trigger_that_takes_an_equal_ones_place_keeps_its_own_state(scene: Sce
     scene.simulation.run(main())
 
 
+@keeps_state
+def test_a_clock_that_is_ahead_hides_no_change_while_nobody_says_the_time(scene: Scene) -> None:
+    """At its first start, with a connection that is missing: Dotypos's clock is five minutes behind."""
+
+    async def main() -> None:
+        connection = scene.simulation.connections.pop(CONN_ID)
+        Triggerer(scene.airflow).start(1, watcher(), ["changed"])
+        await asyncio.sleep(30)
+        changed = scene.change(versionDate=int((scene.simulation.time() - 300) * 1000))
+        scene.simulation.connections[CONN_ID] = connection
+        await asyncio.sleep(400)
+        assert scene.airflow.ids() == [changed]
+
+    scene.simulation.run(main())
+
+
 class TestWithoutAStateStore:
     """Airflow 3.1 and 3.2, by ``run``."""
 
