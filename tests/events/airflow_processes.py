@@ -58,7 +58,10 @@ class RunningAirflow:
     def __init__(self, home: AirflowHome, running: Processes, settings: Mapping[str, str]) -> None:
         self.home = home
         self.dags = home.path / "dags"
-        self.settings = {**QUICK, "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags), **settings}
+        # Airflow's processes write to one SQLite file. By default each waits five seconds for the others.
+        database = f"sqlite:///{home.path / 'airflow.db'}?timeout=120"
+        own = {"AIRFLOW__CORE__DAGS_FOLDER": str(self.dags), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database}
+        self.settings = {**QUICK, **own, **settings}
         self._running = running
         self._processes: dict[str, children.Child] = {}
         self.dags.mkdir()
