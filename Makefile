@@ -49,7 +49,7 @@ mysql: $(VENV)/.ready-dev ## Install MariaDB and its driver for the tests, where
 storms: $(VENV)/.ready-dev ## Test the promises for 12 minutes, with new seeds (STORMS="--minutes 2" for less)
 	@$(BIN)/python -m tests.storms $(STORMS)
 
-properties: $(VENV)/.ready-dev ## Test the properties with ten times as many examples as the tests draw (5 minutes)
+properties: $(VENV)/.ready-dev ## Test the properties with ten times as many examples as the tests draw
 	@DOTYPOS_EXAMPLES_TIMES=10 $(BIN)/python -m pytest -n 4 --dist loadfile -m hypothesis $(PYTEST)
 
 kills: $(VENV)/.ready-dev ## Kill a real triggerer 50 times while products change (KILLS="--kills 10" for fewer)
