@@ -145,7 +145,7 @@ class Registrar:
         )
 
     def remove_ids(self, ids: Iterable[str]) -> list[str]:
-        """Remove webhooks, whoever has made them, and return the ids of those that existed.
+        """Remove webhooks of any origin, and return the ids of those that existed.
 
         :raises DotyposError: if one still shows in the cloud's list.
         """

@@ -166,7 +166,7 @@ class DotyposEntitySensor(BaseSensorOperator):
         from airflow_provider_dotypos.api.retry import Patience
 
         if self._hook is None or self._reader is None:
-            # What throttles for longer than until the next poke is no reason to wait within one.
+            # Throttling that outlasts the pause is left to the next poke.
             patience = Patience(throttling=self.poke_interval)
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id, patience=patience)
             self._reader = Reader(self._hook.get_conn())
