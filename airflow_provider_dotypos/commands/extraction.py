@@ -14,11 +14,11 @@ from airflow_provider_dotypos.commands.connection import new_client, read_settin
 from airflow_provider_dotypos.commands.options import address
 from airflow_provider_dotypos.commands.output import note
 from airflow_provider_dotypos.commands.progress_bar import ProgressBar
+from airflow_provider_dotypos.storage.store import object_path
 from airflow_provider_dotypos.transfers.arguments import check_choice, check_since, check_times
 from airflow_provider_dotypos.transfers.engine import extract
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
-from airflow_provider_dotypos.transfers.files.store import object_path
 from airflow_provider_dotypos.transfers.manifest import CommittedSet, read_manifest
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.selection import Selection

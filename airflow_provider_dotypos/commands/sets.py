@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_dotypos.commands.output import Report, fields_below_each_other
-from airflow_provider_dotypos.transfers.files.store import Store
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.manifest import CommittedSet
 
 

@@ -24,7 +24,8 @@ from airflow_provider_dotypos.sales.errors import DotyposSalesReportError
 from airflow_provider_dotypos.sales.figures import RowChoice, find_figures
 from airflow_provider_dotypos.sales.loaded_table import LoadedTable
 from airflow_provider_dotypos.sales.reports import ReportedSales
-from airflow_provider_dotypos.transfers.arguments import check_destination, check_switches
+from airflow_provider_dotypos.storage.address import check_address
+from airflow_provider_dotypos.transfers.arguments import check_switches
 from airflow_provider_dotypos.transfers.wording import count, period, spoken
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class DotyposSalesReportCheckOperator(BaseOperator):
             if arguments.get(name) is not None:
                 check_conn_id(arguments[name], name)
         if arguments.get("destination") is not None:
-            check_destination(self.destination)
+            check_address(self.destination)
         check_switches(count_canceled=self.count_canceled, count_unpaid=self.count_unpaid)
         for name, known in (("naming", ("snake", "api")), ("on_difference", ("fail", "warn"))):
             if (value := getattr(self, name)) not in known:
@@ -304,8 +305,8 @@ class DotyposSalesReportCheckOperator(BaseOperator):
 
     def _sets(self, cloud_id: int) -> Iterator[CommittedSet]:
         from airflow_provider_dotypos.sales.set_sales import sets_below
+        from airflow_provider_dotypos.storage.store import object_path
         from airflow_provider_dotypos.transfers.files.manifest import read_manifest
-        from airflow_provider_dotypos.transfers.files.store import object_path
 
         if self.destination is not None:
             folder = object_path(self.destination, self.destination_conn_id) / f"{cloud_id}/{self.entity}"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposResponseError
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.sales.daily_sales import DailySales
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.manifest import CommittedSet, newest_manifest, read_manifest
-from airflow_provider_dotypos.transfers.files.store import Store
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

@@ -6,12 +6,9 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
-from airflow.sdk import ObjectStoragePath
-
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.markers import DeletedFilter, Division, UndatedRows
-from airflow_provider_dotypos.api.redaction import without_user
 from airflow_provider_dotypos.api.window import LONGEST_SETTLE, Window, instant, time_zone
 
 #: How the first read of orders, items and payments is done: each list by itself, or by one walk over orders.
@@ -22,9 +19,6 @@ HISTORY_WAYS: tuple[HistoryWay, ...] = ("streams", "nested")
 
 #: The lists that one walk over orders reads: orders, and what they nest.
 HISTORY_LISTS = ("orders", "order-items", "money-logs")
-
-#: Schemes of the worker's own disk.
-_LOCAL = ("file", "local")
 
 
 def check_switches(**switches: object) -> None:
@@ -133,19 +127,3 @@ def check_times(arguments: Mapping[str, Any]) -> None:
         instant(since, "since", zone)
     if start is not None:
         instant(start, "start", zone)
-
-
-def check_destination(destination: object) -> None:
-    """Raise unless a text is an absolute path or an address: a worker's current directory is no place to keep anything.
-
-    :raises DotyposInputError: if it is neither.
-    """
-    if isinstance(destination, ObjectStoragePath):
-        return
-    text = destination.strip() if isinstance(destination, str) else ""
-    scheme, separator, rest = text.partition("://")
-    if not (text.startswith("/") or (separator and (rest.startswith("/") if scheme in _LOCAL else rest))):
-        raise DotyposInputError(
-            f"destination must be an absolute path or an address, such as file:///data/dotypos (three slashes) or "
-            f"s3://bucket/dotypos, not {without_user(text) if text else destination!r}"
-        )

@@ -8,13 +8,13 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dotypos import _airflow
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.window import SETTLE
 from airflow_provider_dotypos.hooks.arguments import argument_errors, literals
 from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS, check_history
 from airflow_provider_dotypos.transfers.entities import DotyposEntitiesTransferOperator, entity_names
 from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BYTES
 from airflow_provider_dotypos.transfers.links import CloudLink, FilesLink, console_url
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.object_storage import ObjectStorageFiles
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.window import SETTLE, Window
 from airflow_provider_dotypos.transfers.crew import Crew
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.selection import Selection, Slice

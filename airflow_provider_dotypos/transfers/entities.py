@@ -10,11 +10,11 @@ from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos._airflow import ListEvent
 from airflow_provider_dotypos.api.entities import Entity, cloud_lists
 from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.names import split_names
 from airflow_provider_dotypos.api.reach import DotyposListsError, concerns_all_calls, forbids_one_list
 from airflow_provider_dotypos.api.window import time_zone
 from airflow_provider_dotypos.hooks.arguments import argument_errors, literals
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.task import TransferTask
 from airflow_provider_dotypos.transfers.wording import count, period
 

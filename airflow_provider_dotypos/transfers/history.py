@@ -20,11 +20,14 @@ import msgspec
 
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposPermissionError, DotyposValidationError
+from airflow_provider_dotypos.api.list_log import list_log, speaking_of
 from airflow_provider_dotypos.api.page import SECOND, decode_row
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.api.window import SETTLE, Window
+from airflow_provider_dotypos.storage.patience import StorePatience
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.engine import Engine, extract, fill
@@ -38,9 +41,6 @@ from airflow_provider_dotypos.transfers.files.nested import (
     NestedSet,
 )
 from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
-from airflow_provider_dotypos.transfers.files.store import Store
-from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
-from airflow_provider_dotypos.transfers.list_log import list_log, speaking_of
 from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
 from airflow_provider_dotypos.transfers.rows.columns import Columns

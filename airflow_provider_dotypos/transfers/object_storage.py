@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_dotypos import _airflow, _compat
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
-from airflow_provider_dotypos.transfers.arguments import check_destination, check_part_bytes, check_switches
+from airflow_provider_dotypos.storage.address import check_address
+from airflow_provider_dotypos.transfers.arguments import check_part_bytes, check_switches
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.lineage import Output, fields_of
 from airflow_provider_dotypos.transfers.links import console_url
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.task import TransferTask
 from airflow_provider_dotypos.transfers.wording import count, size, spoken
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Asset, Context, ObjectStoragePath
 
     from airflow_provider_dotypos.api.window import Window
+    from airflow_provider_dotypos.storage.patience import StorePatience
     from airflow_provider_dotypos.transfers.files.manifest import Committed, Manifest
     from airflow_provider_dotypos.transfers.files.sink import FileSink
-    from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
     from airflow_provider_dotypos.transfers.list_transfer import ListTransfer
     from airflow_provider_dotypos.transfers.selection import Selection
     from airflow_provider_dotypos.transfers.watermark import Watermark
@@ -65,12 +66,12 @@ class ObjectStorageFiles(TransferTask):
         check_part_bytes(self.max_part_bytes)
         FileFormat.of(self.file_format, self.compression, self.compression_level)
         if "destination" in arguments:
-            check_destination(self.destination)
+            check_address(self.destination)
         if arguments.get("destination_conn_id"):
             check_conn_id(self.destination_conn_id, "destination_conn_id")
 
     def _prepare(self) -> None:
-        from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
+        from airflow_provider_dotypos.storage.patience import StorePatience
 
         self._patience = StorePatience()
         self._successes = _airflow.Successes()
@@ -78,10 +79,10 @@ class ObjectStorageFiles(TransferTask):
         self._format.check()
 
     def _watermark(self, context: Context, selection: Selection) -> Watermark[Committed]:
+        from airflow_provider_dotypos.storage.store import Store
         from airflow_provider_dotypos.transfers.files.manifest import find_set
         from airflow_provider_dotypos.transfers.files.pending import PendingSets, notes_folder
         from airflow_provider_dotypos.transfers.files.sink import set_shape
-        from airflow_provider_dotypos.transfers.files.store import Store
         from airflow_provider_dotypos.transfers.watermark import Watermark, watermark_key
 
         destination, entity = self._destination(), selection.entity.name
@@ -180,7 +181,7 @@ class ObjectStorageFiles(TransferTask):
         return FileFormat.of(self.file_format, self.compression, self.compression_level)
 
     def _destination(self) -> ObjectStoragePath:
-        from airflow_provider_dotypos.transfers.files.store import object_path
+        from airflow_provider_dotypos.storage.store import object_path
 
         return object_path(self.destination, self.destination_conn_id)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from contextlib import AbstractContextManager
 
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.walk import Batch
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.sink import PartWriter, SupersededError
 
 log = list_log(__name__)

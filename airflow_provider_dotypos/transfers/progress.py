@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.window import duration
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.wording import count
 
 log = list_log(__name__)

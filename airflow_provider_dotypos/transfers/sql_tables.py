@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.overrides import describe
 from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.hooks.failures import named_errors
 from airflow_provider_dotypos.transfers.arguments import check_switches
 from airflow_provider_dotypos.transfers.lineage import Field, Output
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.task import TransferTask
 from airflow_provider_dotypos.transfers.wording import count
 

@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos._airflow import ListEvent
 from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
+from airflow_provider_dotypos.api.list_log import speaking_of
 from airflow_provider_dotypos.api.overrides import read_concurrency
 from airflow_provider_dotypos.api.reach import concerns_all_calls
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso
@@ -27,7 +28,6 @@ from airflow_provider_dotypos.transfers.arguments import (
 )
 from airflow_provider_dotypos.transfers.lineage import ListLineage, Output, fields_of, openlineage
 from airflow_provider_dotypos.transfers.links import CloudLink
-from airflow_provider_dotypos.transfers.list_log import speaking_of
 from airflow_provider_dotypos.transfers.list_transfer import ListTransfer
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ import msgspec
 
 from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.markers import StateStore
 from airflow_provider_dotypos.api.window import Window, instant, iso
-from airflow_provider_dotypos.transfers.list_log import list_log
 
 log = list_log(__name__)
 

@@ -29,11 +29,11 @@ from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.commit import sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, manifest_name, newest_manifest
 from airflow_provider_dotypos.transfers.files.sink import set_folder
-from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.selection import Selection
 from tests.api.walking import HOUR, SINCE, UNTIL, Drift, empty_shop
 from tests.transfers.turns import BrokenDiskError, Death, FileTry, Killed, Try, Turns

@@ -29,13 +29,13 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.reach import DotyposListsError
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.sandbox.errors import RefusedError
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
     DotyposEntitiesToObjectStorageOperator,
 )
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files import merge
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
-from airflow_provider_dotypos.transfers.files.store import Store
 from tests.transfers.test_watermark import Kept
 
 Refuse = Callable[[str, RefusedError], None]

@@ -26,11 +26,11 @@ from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.errors import DotyposInputError, error_for
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers import dotypos_to_object_storage as module
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.commit import sidecar_name
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
-from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.piece_writer import PartAge
 from demo import children
 from tests.sleeping import sleep_at_once

@@ -16,13 +16,13 @@ from airflow_provider_dotypos._compat import fail_exception, reschedule_exceptio
 from airflow_provider_dotypos.api import channel, retry
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.sandbox import Fault, Limit, Sandbox
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers import engine, piece_writer
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, read_manifest
 from airflow_provider_dotypos.transfers.files.part import Contents, Part
-from airflow_provider_dotypos.transfers.files.store import Store
 from tests.transfers.conftest import HOUR_MS, SINCE, SINCE_MS, UNTIL
 from tests.transfers.test_together import fill, ids_in, list_calls
 

@@ -29,6 +29,7 @@ from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers import piece_writer
 from airflow_provider_dotypos.transfers.engine import gaps
 from airflow_provider_dotypos.transfers.files import commit, merge
@@ -36,7 +37,6 @@ from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_nam
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, read_manifest
 from airflow_provider_dotypos.transfers.files.part import Contents, Part
-from airflow_provider_dotypos.transfers.files.store import Store
 from demo import children
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 

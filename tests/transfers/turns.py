@@ -25,12 +25,12 @@ from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers import crew
 from airflow_provider_dotypos.transfers.engine import extract
 from airflow_provider_dotypos.transfers.files.commit import Attempt
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.sink import FileSink
-from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Sink
 from tests.patience import PATIENCE

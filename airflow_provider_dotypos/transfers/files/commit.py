@@ -12,7 +12,9 @@ from contextlib import contextmanager
 import msgspec
 
 from airflow_provider_dotypos import __version__
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.window import compact
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.manifest import (
     Manifest,
@@ -29,8 +31,6 @@ from airflow_provider_dotypos.transfers.files.part import (
     StreamRange,
     joined,
 )
-from airflow_provider_dotypos.transfers.files.store import Store
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.ranges import disjoint, end, start
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from airflow_provider_dotypos.transfers.wording import count, size

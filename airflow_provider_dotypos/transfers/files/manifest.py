@@ -11,10 +11,10 @@ import msgspec
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.storage.store import Store, object_path
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.part import ChildFile, Contents, Part
-from airflow_provider_dotypos.transfers.files.store import Store, object_path
 from airflow_provider_dotypos.transfers.files.tables import Table, check_table, columns_of_table
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from tempfile import TemporaryFile
 
 import msgspec
 
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.transfers.files.commit import Attempt
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.part import ChildFile, Contents, Part, joined
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.wording import spoken
 
 log = list_log(__name__)

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from airflow_provider_dotypos._airflow import TaskInstanceKey
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.manifest import Committed
-from airflow_provider_dotypos.transfers.files.store import Store
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.watermark import Note
 
 log = list_log(__name__)

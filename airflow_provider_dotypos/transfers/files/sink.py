@@ -10,9 +10,12 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING
 
 from airflow_provider_dotypos import __version__
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.streams import Piece, divides_deleted
 from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.api.window import Window, iso
+from airflow_provider_dotypos.storage.patience import StorePatience
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
 from airflow_provider_dotypos.transfers.files.commit import Attempt, written_by
 from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BYTES, FileFormat
@@ -21,9 +24,6 @@ from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
 from airflow_provider_dotypos.transfers.files.manifest import FORMAT_VERSION, Committed, Manifest
 from airflow_provider_dotypos.transfers.files.merge import Merger
 from airflow_provider_dotypos.transfers.files.part import Contents, Part
-from airflow_provider_dotypos.transfers.files.store import Store
-from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, UNKNOWN
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Walked

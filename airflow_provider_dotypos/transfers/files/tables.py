@@ -15,10 +15,10 @@ from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposResponseError
 from airflow_provider_dotypos.api.names import nearest
 from airflow_provider_dotypos.api.query import include_names
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.formats.parquet import require_pyarrow
-from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.rows.columns import Columns, columns_of
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from airflow.sdk import BaseHook
 
 from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposEnvironmentError, DotyposInputError
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.retry_table import DATABASE_LOST
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.sql.dialects.duckdb import DuckDb
 from airflow_provider_dotypos.transfers.sql.dialects.mysql import MySql
 from airflow_provider_dotypos.transfers.sql.dialects.postgres import Postgres

@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
-from airflow_provider_dotypos.transfers.list_log import list_log
 from airflow_provider_dotypos.transfers.ranges import disjoint, end, start
 from airflow_provider_dotypos.transfers.sink import Walked
 from airflow_provider_dotypos.transfers.sql.database import Database

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from airflow_provider_dotypos import __version__
-from airflow_provider_dotypos.transfers.list_log import list_log
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.transfers.sql.names import LOAD_ID, PARTS, STAGING
 
 if TYPE_CHECKING:

@@ -25,13 +25,13 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.window import Window, iso
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.engine import gaps
 from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, newest_generation, whole_manifest
 from airflow_provider_dotypos.transfers.files.merge import Merger
 from airflow_provider_dotypos.transfers.files.part import Contents, Part
-from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from tests.examples import examples
 from tests.stepping import KilledError, SteppedThread

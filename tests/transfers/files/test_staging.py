@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
-from airflow_provider_dotypos.transfers.files import id_counter, staging
+from airflow_provider_dotypos.storage import staging
+from airflow_provider_dotypos.storage.staging import open_private, remove_left_overs, staging_folder
+from airflow_provider_dotypos.storage.store import Store
+from airflow_provider_dotypos.transfers.files import id_counter
 from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
-from airflow_provider_dotypos.transfers.files.staging import open_private, remove_left_overs, staging_folder
-from airflow_provider_dotypos.transfers.files.store import Store
 from demo import children
 from tests.transfers.conftest import SINCE, UNTIL
 from tests.transfers.test_together import run_apart
@@ -52,7 +53,7 @@ def mode(path: Path) -> int:
 
 HOLD = """
 import sys
-from airflow_provider_dotypos.transfers.files.staging import open_private, staging_folder
+from airflow_provider_dotypos.storage.staging import open_private, staging_folder
 with staging_folder() as folder:
     with open_private(folder / "part") as file:
         file.write(b"rows")

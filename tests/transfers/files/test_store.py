@@ -1,4 +1,4 @@
-"""The few operations of a store, where stores differ; and what cleaning leaves alone."""
+"""The few operations of a store, where stores differ; and what cleaning leaves alone. It tests `storage.address`, too."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, read_manifest
-from airflow_provider_dotypos.transfers.files.store import Store
 
 Extract = Callable[..., dict[str, Any]]
 

@@ -26,9 +26,9 @@ from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposRespon
 from airflow_provider_dotypos.api.page import decode_row
 from airflow_provider_dotypos.exceptions import DamagedSetError, PandasMissingError, PyarrowMissingError
 from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
-from airflow_provider_dotypos.transfers.files.store import Store
 from airflow_provider_dotypos.transfers.manifest import read_manifest
 from airflow_provider_dotypos.transfers.rows.columns import Columns
 from tests.transfers.conftest import SINCE_MS

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from airflow_provider_dotypos.transfers.files.staging import open_private
+from airflow_provider_dotypos.storage.staging import open_private
 
 _COPIED_AT_ONCE = 2**18
 

@@ -12,8 +12,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
 from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.transfers.list_log import list_log
 
 log = list_log(__name__)
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.transfers.arguments import check_destination
-from airflow_provider_dotypos.transfers.files.staging import open_private, remove_left_overs, staging_folder
-from airflow_provider_dotypos.transfers.files.store_patience import StorePatience
+from airflow_provider_dotypos.storage.address import check_address
+from airflow_provider_dotypos.storage.patience import StorePatience
+from airflow_provider_dotypos.storage.staging import open_private, remove_left_overs, staging_folder
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 #: Bytes that are read ahead of a file: some file systems hold 50 MB otherwise.
 _BLOCK = 5 * 2**20
+
+#: Permissions of a file that its owner alone may read.
+_PRIVATE = 0o600
 
 #: What a file system without hard links answers.
 _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -105,10 +108,13 @@ class Store:
 
         return self.patiently(digest)
 
-    def put(self, staged: Path, name: str) -> None:
-        """Give a staged file its final name, whole and durable; the staged file is gone afterwards."""
+    def put(self, staged: Path, name: str, *, private: bool = False) -> None:
+        """Give a staged file its final name, whole and durable; the staged file is gone afterwards.
+
+        :param private: whether on a local disk its owner alone may read it.
+        """
         if self._local is not None:
-            os.chmod(staged, self._mode())
+            os.chmod(staged, _PRIVATE if private else self._mode())
             os.replace(staged, self._local / name)
             self._sync_folder()
         else:
@@ -263,8 +269,12 @@ class Store:
             os.close(descriptor)
 
 
-def object_path(path: str | ObjectStoragePath, conn_id: str | None = None) -> ObjectStoragePath:
+def object_path(
+    path: str | ObjectStoragePath, conn_id: str | None = None, argument: str = "destination"
+) -> ObjectStoragePath:
     """Return a path of an object store, with a connection for it if one is given.
+
+    :param argument: what the path is called.
 
     :raises DotyposInputError: it is relative, or there is no file system for its scheme.
     """
@@ -272,7 +282,7 @@ def object_path(path: str | ObjectStoragePath, conn_id: str | None = None) -> Ob
 
     if isinstance(path, ObjectStoragePath):
         return path
-    check_destination(path)
+    check_address(path, argument)
     text = path.strip()
     scheme = text.partition("://")[0]
     try:
@@ -282,7 +292,7 @@ def object_path(path: str | ObjectStoragePath, conn_id: str | None = None) -> Ob
     except (ValueError, ImportError) as error:
         package = _PACKAGES.get(scheme)
         cure = f"install {package} where tasks run" if package else f"known: file, {', '.join(_PACKAGES)}"
-        raise DotyposInputError(f"destination: no file system for {scheme + '://'!r} ({error}); {cure}") from None
+        raise DotyposInputError(f"{argument}: no file system for {scheme + '://'!r} ({error}); {cure}") from None
     return place
 
 

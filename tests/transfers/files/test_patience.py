@@ -16,11 +16,11 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.storage import patience as store_patience
+from airflow_provider_dotypos.storage.patience import HURRIED, StorePatience, is_passing
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
-from airflow_provider_dotypos.transfers.files import store_patience
 from airflow_provider_dotypos.transfers.files.manifest import read_manifest
-from airflow_provider_dotypos.transfers.files.store import Store
-from airflow_provider_dotypos.transfers.files.store_patience import HURRIED, StorePatience, is_passing
 from tests.api.conftest import certificate as certificate  # a fixture
 from tests.api.hostile import RawServer
 from tests.transfers.files.test_s3 import keys

@@ -1,0 +1,56 @@
+"""Errors of writing back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
+
+
+class Problem(NamedTuple):
+    """What is wrong with a row of a source.
+
+    :param row: its number, from 1 on; ``None`` for the source as a whole.
+    :param field: the field, if it is about one.
+    :param what: what is wrong, and the cure. It never holds the row's value.
+    """
+
+    row: int | None
+    field: str | None
+    what: str
+
+
+class DotyposPlanError(DotyposInputError):
+    """A source can't be planned, or a plan can't be applied as it is: all problems of all its rows at once.
+
+    :ivar problems: what is wrong, in the order of the rows.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class DotyposLimitError(DotyposPlanError):
+    """A plan asks for more than a limit allows: too many changes, a price that moves too far, deletes.
+
+    Nothing is written, and no plan is kept. The message names the limit, and the argument that raises it.
+    """
+
+
+class DotyposApprovalError(DotyposPlanError):
+    """A plan wasn't approved: somebody rejected it, or nobody answered."""
+
+
+class DotyposWritesFailedError(DotyposError):
+    """Some rows of a plan aren't as planned; the report says which and why.
+
+    :ivar counts: how many rows have each status.
+    :ivar report: where the report is.
+    """
+
+    def __init__(self, message: str, counts: dict[str, int], report: str) -> None:
+        super().__init__(message)
+        self.counts = counts
+        self.report = report
