@@ -1,4 +1,4 @@
-"""The few operations of a store, where stores differ; and what cleaning leaves alone. It tests `storage.address`, too."""
+"""The few operations of a store, where stores differ; what cleaning leaves alone. Tests `storage.address`, too."""
 
 from __future__ import annotations
 
