@@ -44,6 +44,8 @@ LONGEST_RETRY_AFTER = 600.0
 INCURABLE = "none can be cured by a retry"
 #: Of a trigger's error.
 CURABLE_BY_NO_RETRY = "no retry can cure it"
+#: Of a plan's rows: all that are not as planned are refused or in conflict.
+NOTHING_LEFT_TO_TRY = "the same plan can do no more"
 #: Reason why a used-up request budget won't do later either.
 TOO_MANY_TOGETHER = "rows that belong together need more requests than it has"
 
@@ -82,6 +84,8 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("DotyposListsError", _ANY, _LATER, _LATER),
     ("DotyposTriggerError", CURABLE_BY_NO_RETRY, _FAIL, _FAIL),
     ("DotyposTriggerError", _ANY, _LATER, _LATER),
+    ("DotyposWritesFailedError", NOTHING_LEFT_TO_TRY, _FAIL, _FAIL),
+    ("DotyposWritesFailedError", _ANY, _LATER, _LATER),
     ("DotyposBudgetError", TOO_MANY_TOGETHER, _FAIL, _FAIL),
     ("DotyposBudgetError", _ANY, _LATER, _LATER),
     ("DotyposWalkError", _ANY, _LATER, _LATER),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
@@ -48,9 +48,13 @@ class DotyposWritesFailedError(DotyposError):
 
     :ivar counts: how many rows have each status.
     :ivar report: where the report is.
+    :ivar reason: `NOTHING_LEFT_TO_TRY`, if applying the same plan again can't help.
     """
 
-    def __init__(self, message: str, counts: dict[str, int], report: str) -> None:
+    def __init__(
+        self, message: str, *, counts: Mapping[str, int] | None = None, report: str = "", reason: str | None = None
+    ) -> None:
         super().__init__(message)
-        self.counts = counts
+        self.counts = dict(counts or {})
         self.report = report
+        self.reason = reason
