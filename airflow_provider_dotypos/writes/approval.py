@@ -90,4 +90,4 @@ def _read_time(call: ast.Call) -> datetime:
     """
     if "utc" not in "".join(ast.unparse(keyword.value) for keyword in call.keywords).lower():
         raise ValueError("not in UTC")
-    return datetime(*map(ast.literal_eval, call.args), tzinfo=timezone.utc)
+    return datetime(*map(ast.literal_eval, call.args)).replace(tzinfo=timezone.utc)

@@ -44,7 +44,7 @@ def test_the_text_that_a_template_makes_of_it_does_as_well(time: str) -> None:
         (None, "rejected it, or no task of that id has run"),
         ("None", "rejected it, or no task of that id has run"),
         ("", "rejected it, or no task of that id has run"),
-        (True, "must be an answer to a question, not bool True"),
+        (True, "must be an answer to a question, not bool 'True'"),
         ("Approve", "must be an answer to a question, not str 'Approve'"),
         (["Approve"], "must be an answer to a question, not a value of type list"),
         ("__import__('os').abort()", "must be an answer to a question"),
