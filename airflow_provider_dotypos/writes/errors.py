@@ -32,6 +32,10 @@ class DotyposPlanError(DotyposInputError):
         self.problems = tuple(problems)
 
 
+class DotyposSourceError(DotyposError):
+    """The database of a source failed, so that its rows can't be read. The message holds no value of a row."""
+
+
 class DotyposLimitError(DotyposPlanError):
     """A plan asks for more than a limit allows: too many changes, a price that moves too far, deletes.
 
