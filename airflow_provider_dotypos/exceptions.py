@@ -36,6 +36,8 @@ from airflow_provider_dotypos.writes.errors import (
     DotyposApprovalError,
     DotyposLimitError,
     DotyposPlanError,
+    DotyposStockTakingError,
+    DotyposUncertainBookingError,
     DotyposWritesFailedError,
 )
 
@@ -66,8 +68,10 @@ __all__ = [
     "DotyposResponseError",
     "DotyposSalesReportError",
     "DotyposServerError",
+    "DotyposStockTakingError",
     "DotyposTlsError",
     "DotyposTriggerError",
+    "DotyposUncertainBookingError",
     "DotyposUncertainWriteError",
     "DotyposUnreadableAnswerError",
     "DotyposValidationError",

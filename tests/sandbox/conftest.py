@@ -28,6 +28,8 @@ def sandbox(_running: Sandbox) -> Sandbox:
     _running.deliveries.open()
     _running.faults.clear()
     _running.requests.clear()
+    _running.writes.clear()
+    _running.late.clear()
     _running.sign_ins = 0
     _running.limit = None
     _running.latency = _running.date_offset = 0.0

@@ -54,6 +54,8 @@ async def show(request: Request) -> Response:
             ],
             "sign_ins": state.sign_ins,
             "requests": len(state.requests),
+            "writes": len(state.writes),
+            "late": [{"method": late.method, "path": late.path} for late in state.late],
         }
     )
 
@@ -81,7 +83,7 @@ async def behaviour(request: Request) -> Response:
 
 @router.post("/faults", response_model=None)
 async def add_fault(request: Request) -> Response:
-    """Add a fault: ``{"kind": "503", "retry_after": "2", "times": 3}``."""
+    """Add a fault: ``{"kind": "503", "retry_after": "2", "times": 3}``, ``{"kind": "reset", "when": "after"}``."""
     state = state_of(request)
     state.faults.append(_make(Fault, **await body_object(request)))
     return answer([dataclasses.asdict(fault) for fault in state.faults], 201)
@@ -121,6 +123,20 @@ async def requests(request: Request) -> Response:
             for r in list(state_of(request).requests)
         ]
     )
+
+
+@router.get("/writes", response_model=None)
+async def writes(request: Request) -> Response:
+    """Return the log of writes: what requests have changed, and whether their answers were lost."""
+    return answer([dataclasses.asdict(write) for write in list(state_of(request).writes)])
+
+
+@router.post("/late", response_model=None)
+async def carry_out_late(request: Request) -> Response:
+    """Carry out all late requests now: ``{}``; the answer is the log of writes."""
+    await body_object(request)
+    await state_of(request).carry_out_late(all_of_them=True)
+    return await writes(request)
 
 
 @router.post("/sell", response_model=None)
