@@ -36,6 +36,7 @@ from airflow_provider_dotypos.writes.errors import (
     DotyposApprovalError,
     DotyposLimitError,
     DotyposPlanError,
+    DotyposSideEffectError,
     DotyposWritesFailedError,
 )
 
@@ -66,6 +67,7 @@ __all__ = [
     "DotyposResponseError",
     "DotyposSalesReportError",
     "DotyposServerError",
+    "DotyposSideEffectError",
     "DotyposTlsError",
     "DotyposTriggerError",
     "DotyposUncertainWriteError",
