@@ -37,6 +37,8 @@ from airflow_provider_dotypos.writes.errors import (
     DotyposLimitError,
     DotyposPlanError,
     DotyposSideEffectError,
+    DotyposStockTakingError,
+    DotyposUncertainBookingError,
     DotyposWritesFailedError,
 )
 
@@ -68,8 +70,10 @@ __all__ = [
     "DotyposSalesReportError",
     "DotyposServerError",
     "DotyposSideEffectError",
+    "DotyposStockTakingError",
     "DotyposTlsError",
     "DotyposTriggerError",
+    "DotyposUncertainBookingError",
     "DotyposUncertainWriteError",
     "DotyposUnreadableAnswerError",
     "DotyposValidationError",
