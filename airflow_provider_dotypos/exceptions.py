@@ -32,11 +32,20 @@ from airflow_provider_dotypos.sales.errors import DotyposSalesReportError
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 from airflow_provider_dotypos.triggers.errors import DotyposTriggerError
+from airflow_provider_dotypos.writes.errors import (
+    DotyposApprovalError,
+    DotyposLimitError,
+    DotyposPlanError,
+    DotyposStockTakingError,
+    DotyposUncertainBookingError,
+    DotyposWritesFailedError,
+)
 
 __all__ = [
     "DamagedSetError",
     "DotyposAnswerTooLargeError",
     "DotyposApiError",
+    "DotyposApprovalError",
     "DotyposAuthenticationError",
     "DotyposBudgetError",
     "DotyposCancelledError",
@@ -48,22 +57,27 @@ __all__ = [
     "DotyposEnvironmentError",
     "DotyposError",
     "DotyposInputError",
+    "DotyposLimitError",
     "DotyposListsError",
     "DotyposMissingTokenError",
     "DotyposNotFoundError",
     "DotyposPermissionError",
+    "DotyposPlanError",
     "DotyposPreconditionError",
     "DotyposRateLimitError",
     "DotyposResponseError",
     "DotyposSalesReportError",
     "DotyposServerError",
+    "DotyposStockTakingError",
     "DotyposTlsError",
     "DotyposTriggerError",
+    "DotyposUncertainBookingError",
     "DotyposUncertainWriteError",
     "DotyposUnreadableAnswerError",
     "DotyposValidationError",
     "DotyposWalkError",
     "DotyposWriteError",
+    "DotyposWritesFailedError",
     "PandasMissingError",
     "PyarrowMissingError",
 ]

@@ -44,6 +44,8 @@ LONGEST_RETRY_AFTER = 600.0
 INCURABLE = "none can be cured by a retry"
 #: Of a trigger's error.
 CURABLE_BY_NO_RETRY = "no retry can cure it"
+#: Of a plan's rows: all that are not as planned are refused or in conflict.
+NOTHING_LEFT_TO_TRY = "the same plan can do no more"
 #: Reason why a used-up request budget won't do later either.
 TOO_MANY_TOGETHER = "rows that belong together need more requests than it has"
 
@@ -54,6 +56,12 @@ CONTRADICTION = "it contradicts itself"
 OTHER_CLOUD = "it isn't the cloud asked for"
 REDIRECT = "a redirect"
 NOT_A_SIGN_IN = "the server has no sign-in"
+
+#: Reasons why a till doesn't take an action.
+SILENT = "the till doesn't answer"
+BUSY = "another action is under way at the till"
+#: Of a till's refusal.
+PASSES = "it passes by itself"
 
 #: Reasons why a database can't do what it was asked for.
 DATABASE_LOST = "the connection to the database was lost"
@@ -78,15 +86,23 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("DotyposDatabaseError", DATABASE_BUSY, _RETRY, _RETRY),
     ("DotyposDatabaseError", DATABASE_REFUSED, _FAIL, _FAIL),
     ("DotyposDatabaseError", _ANY, _LATER, _LATER),
+    ("DotyposUncertainBookingError", _ANY, _ASK, _ASK),
+    # It must be counted again.
+    ("DotyposStockTakingError", _ANY, _FAIL, _FAIL),
     ("DotyposListsError", INCURABLE, _FAIL, _FAIL),
     ("DotyposListsError", _ANY, _LATER, _LATER),
     ("DotyposTriggerError", CURABLE_BY_NO_RETRY, _FAIL, _FAIL),
     ("DotyposTriggerError", _ANY, _LATER, _LATER),
+    ("DotyposWritesFailedError", NOTHING_LEFT_TO_TRY, _FAIL, _FAIL),
+    ("DotyposWritesFailedError", _ANY, _LATER, _LATER),
     ("DotyposBudgetError", TOO_MANY_TOGETHER, _FAIL, _FAIL),
     ("DotyposBudgetError", _ANY, _LATER, _LATER),
     ("DotyposWalkError", _ANY, _LATER, _LATER),
     ("DotyposClockError", _ANY, _LATER, _LATER),
     ("DotyposCancelledError", _ANY, _LATER, _LATER),
+    ("DotyposTillError", _ANY, _LATER, _LATER),
+    ("DotyposPosActionError", PASSES, _LATER, _LATER),
+    ("DotyposPosActionError", _ANY, _FAIL, _FAIL),
     ("DotyposUncertainWriteError", _ANY, _ASK, _ASK),
     ("DotyposWriteError", _ANY, _FAIL, _FAIL),
     # No whole answer.
@@ -109,6 +125,7 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     (403, STALE_TOKEN, _RETRY, _RETRY),
     (501, _ANY, _LATER, _LATER),
     (505, _ANY, _LATER, _ASK),
+    ("DotyposBusyError", _ANY, _LATER, _LATER),
     ("DotyposRateLimitError", LONG_WAIT, _LATER, _LATER),
     ("DotyposRateLimitError", _ANY, _RETRY, _RETRY),
     ("DotyposServerError", LONG_WAIT, _LATER, _ASK),
