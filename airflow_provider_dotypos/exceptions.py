@@ -36,6 +36,7 @@ from airflow_provider_dotypos.writes.errors import (
     DotyposApprovalError,
     DotyposLimitError,
     DotyposPlanError,
+    DotyposSourceError,
     DotyposWritesFailedError,
 )
 
@@ -66,6 +67,7 @@ __all__ = [
     "DotyposResponseError",
     "DotyposSalesReportError",
     "DotyposServerError",
+    "DotyposSourceError",
     "DotyposTlsError",
     "DotyposTriggerError",
     "DotyposUncertainWriteError",
