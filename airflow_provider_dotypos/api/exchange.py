@@ -118,9 +118,16 @@ class Exchange:
         json: object = None,
         headers: Mapping[str, str] | None = None,
         decode: Callable[[Answer], T],
+        timeout: float = 0.0,
+        harmless: bool = False,
+        one_at_a_time: bool = False,
     ) -> Flow[T]:
         """Return the flow of one call (see ``DotyposClient.call``).
 
+        :param timeout: seconds that its answer may take at least, whatever the settings say.
+        :param harmless: whether the call changes nothing although it is a POST, so that it can be sent again.
+        :param one_at_a_time: whether a 429 without ``Retry-After`` says only that another such call is under way. It is
+            a ``DotyposBusyError`` at once, and other calls go on.
         :raises DotyposInputError: if the path, the method, the body or a header can't be sent.
         """
         known_method = checked_method(method)
@@ -132,7 +139,13 @@ class Exchange:
             sent["Content-Type"] = "application/json"
         sent |= checked_headers(headers, with_body=body is not None)
         url = f"{self.settings.base_url}/v2{quote(below, safe='/-._~:@,')}" + (f"?{query}" if query else "")
-        request = Request(known_method, f"/v2{below}", url, sent, body, self.settings.timeout, self._largest_answer)
+        request = Request(
+            *(known_method, f"/v2{below}", url, sent, body),
+            timeout=max(timeout, self.settings.timeout),
+            largest_answer=self._largest_answer,
+            harmless=harmless,
+            one_at_a_time=one_at_a_time,
+        )
         return _Call(self, request, cloud_id, decode).flow()
 
     def url_flow(self, url: str, shown: str, *, decode: Callable[[Answer], T]) -> Flow[T]:
@@ -277,7 +290,8 @@ class _Call(Generic[T]):
                 permit.end(sent=sent)
         if answer.status not in (502, 504) and not is_foreign(answer.status, answer.body):  # else a gateway's
             self._exchange._channel.note_answer()
-        self._passage.answered(throttled=answer.status in (429, 503), opens=opens)
+        if not request.finds_busy(answer):
+            self._passage.answered(throttled=answer.status in (429, 503), opens=opens)
         self._exchange._channel.note_date(answer.headers.get("Date"))
         return answer
 
