@@ -83,17 +83,14 @@ class StockCalls:
 
         https://docs.api.dotypos.com/entity/warehouse
         """
-        fields = {
-            "invoiceNumber": document,
-            "updatePurchasePrice": update_purchase_price,
-            "note": note,
-            "_supplierId": supplier_id,
-            "_closeDeliveryNoteIds": [*close_delivery_notes] or None,
-        }
         with self._errors():
-            check_notes(close_delivery_notes)
-            if not is_absent(supplier_id):
-                id_text(supplier_id, "supplier_id")
+            fields = {
+                "invoiceNumber": document,
+                "updatePurchasePrice": update_purchase_price,
+                "note": note,
+                "_supplierId": None if is_absent(supplier_id) else id_text(supplier_id, "supplier_id"),
+                "_closeDeliveryNoteIds": check_notes(close_delivery_notes) or None,
+            }
             up = self._document("stock_up", warehouse_id, items, document, fields, columns, currency=currency)
             return self._book(up, journal, settle)
 
