@@ -1,8 +1,8 @@
 """Updates by list PUT: up to a hundred rows in one request, behind a canary.
 
-**A batch.** READ its rows by ``id|in|``, live ones only: the answer's ETag covers exactly these, in this order. Rows that
-are finished get their verdict; then the rest is read again, as the ETag must cover no others. SEND each row value by
-value as it came, with our fields changed. What the answer shows gives the verdicts.
+**A batch.** READ its rows by ``id|in|``, live ones only: the answer's ETag covers exactly these, in this order. Rows
+that are finished get their verdict; then the rest is read again, as the ETag must cover no others. SEND each row value
+by value as it came, with our fields changed. What the answer shows gives the verdicts.
 
 | SEND | then |
 |---|---|
@@ -12,9 +12,9 @@ value as it came, with our fields changed. What the answer shows gives the verdi
 | no answer, or one that can't be read | *uncertain* for now; wait, READ halves |
 | one row, or a row that the list doesn't show | PATCH (``update``), which ends with a read |
 
-**PUT replaces**: a field that isn't sent becomes null, or gets a default. So a nullable field that the answer leaves out
-is sent as null. The first list PUT, the *canary*, has one row. If a field changed that isn't ours, it is put back by
-PATCH, unless somebody has changed the row since, and nothing more is written. Later answers are compared, too.
+**PUT replaces**: a field that isn't sent becomes null, or gets a default. So a nullable field that the answer leaves
+out is sent as null. The first list PUT, the *canary*, has one row. If a field changed that isn't ours, it is put back
+by PATCH, unless somebody has changed the row since, and nothing more is written. Later answers are compared, too.
 
 **Why a crash neither loses nor doubles.** A list PUT takes effect only while each of its rows is as it was read, which
 is what the ETag says. Of all its copies (lost, late, of a second writer, of a dead process) at most one takes effect;
@@ -60,7 +60,7 @@ from airflow_provider_dotypos.writes.list_writes import (
 )
 from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.update import update
-from airflow_provider_dotypos.writes.verdicts import DONE, Verdict
+from airflow_provider_dotypos.writes.verdicts import DONE
 
 
 class _Open(NamedTuple):
@@ -98,6 +98,8 @@ class _Look(NamedTuple):
 
 class ListUpdates(ListWrites):
     """Updates of a plan by list PUT."""
+
+    _write_row = staticmethod(update)
 
     def canary(self, rows: Sequence[PlannedRow]) -> Flow[Canary]:
         """Write rows one by one, until a list PUT of one has worked.
@@ -155,18 +157,6 @@ class ListUpdates(ListWrites):
         pauses = waits(self._settle)
         yield Sleep(next(pauses))
         return [*singles, *seen.halves(pauses)]
-
-    def _write_alone(self, planned: PlannedRow) -> Flow[Verdict]:
-        verdict = yield from update(
-            self._exchange,
-            self._entity,
-            planned,
-            cloud_id=self._cloud_id,
-            settle=self._settle,
-            course=self._courses[planned.id],
-        )
-        self._note(planned, verdict)
-        return verdict
 
     def _look(self, rows: Sequence[PlannedRow]) -> Flow[_Look]:
         """Read rows that aren't deleted, and note the verdicts on those that are finished."""

@@ -3,8 +3,8 @@
 | SEND: PUT of a list | then |
 |---|---|
 | 2xx with every row | *applied* or *not taken*, field by field |
-| 2xx with other ids | the run ends: the API gives ids of its own, so no write could be repeated |
-| 428, 412: some of the rows exist | READ them by ``id|in|``: *already* or *conflict*; SEND the rest; if none shows, wait |
+| 2xx with other ids | the run ends: the API gives its own, so no write could be repeated |
+| 428, 412: some exist | READ them by ``id|in|``: *already* or *conflict*; SEND the rest; if none shows, wait |
 | 400 | rows that the violations name alone, the others together; if none is named, halves |
 | 409: one can't be stored beside another row | halves |
 | no answer, or one that can't be read | *uncertain* for now; wait, SEND halves |
@@ -12,9 +12,9 @@
 
 The first list has one row.
 
-**Why a crash neither loses nor doubles.** An id follows from cloud, entity and key, so every copy of a list (lost, late,
-of a second writer, of a dead process) has the same ids. The first that is carried out creates them; the others get 428
-and write nothing. If lists are applied in part [U], a row that exists is still refused.
+**Why a crash neither loses nor doubles.** An id follows from cloud, entity and key, so every copy of a list (lost,
+late, of a second writer, of a dead process) has the same ids. The first that is carried out creates them; the others
+get 428 and write nothing. If lists are applied in part [U], a row that exists is still refused.
 
 https://docs.api.dotypos.com/api-reference/general/methods, …/etags
 """
@@ -48,11 +48,12 @@ from airflow_provider_dotypos.writes.list_writes import (
 )
 from airflow_provider_dotypos.writes.look_up import look_up
 from airflow_provider_dotypos.writes.plan import PlannedRow
-from airflow_provider_dotypos.writes.verdicts import Verdict
 
 
 class ListCreates(ListWrites):
     """Creates of a plan by list PUT."""
+
+    _write_row = staticmethod(create)
 
     def canary(self, rows: Sequence[PlannedRow]) -> Flow[Canary]:
         """Create rows one by one, until a list PUT of one has worked.
@@ -103,18 +104,6 @@ class ListCreates(ListWrites):
         pauses = waits(self._settle)
         yield Sleep(next(pauses))
         return part.halves(pauses)
-
-    def _write_alone(self, planned: PlannedRow) -> Flow[Verdict]:
-        verdict = yield from create(
-            self._exchange,
-            self._entity,
-            planned,
-            cloud_id=self._cloud_id,
-            settle=self._settle,
-            course=self._courses[planned.id],
-        )
-        self._note(planned, verdict)
-        return verdict
 
     def _put_new(self, rows: Sequence[PlannedRow]) -> Flow[dict[str, Row]]:
         """Send new rows, and return them as answered, by id; nothing if no answer says what became of them.

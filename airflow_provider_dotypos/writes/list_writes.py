@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -89,6 +89,9 @@ class ListWrites(ABC):
     :param note: receives verdicts. A row whose write is open is noted as *uncertain* until more is known.
     """
 
+    #: Writes one row by its own path.
+    _write_row: ClassVar[Callable[..., Flow[Verdict]]]
+
     def __init__(self, exchange: Exchange, entity: Entity, *, cloud_id: int, settle: float, note: Note) -> None:
         self._exchange = exchange
         self._entity = entity
@@ -118,9 +121,19 @@ class ListWrites(ABC):
     def _write_part(self, part: Part) -> Flow[list[Part]]:
         """Send several rows once, and return the parts in which the open ones go on."""
 
-    @abstractmethod
     def _write_alone(self, planned: PlannedRow) -> Flow[Verdict]:
-        """Write one row by its own path."""
+        """Write one row by its own path, and note its verdict."""
+        course = self._courses[planned.id]
+        try:
+            verdict = yield from self._write_row(
+                self._exchange, self._entity, planned, cloud_id=self._cloud_id, settle=self._settle, course=course
+            )
+        except BaseException:
+            if course.lost:
+                self._note_open([planned])
+            raise
+        self._note(planned, verdict)
+        return verdict
 
     def _close(self, planned: PlannedRow, verdict: Verdict) -> None:
         """Note the verdict on a row."""

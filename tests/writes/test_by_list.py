@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from airflow_provider_dotypos.api.client import DotyposClient
@@ -327,7 +328,6 @@ def harm(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, name: str, value: An
         (row, *others) = answer.json()  # type: ignore[misc]
         edit(sandbox, row["id"], **{name: value})
         page = sandbox.shop.list(sandbox.cloud_ids[0], "products", {"filter": f"id|in|{row['id']}"}, sandbox.behaviour)
-        import msgspec
 
         changed = msgspec.json.decode(page[1])["data"][0]
         return Answer(200, answer.headers, msgspec.json.encode([changed, *others]))
@@ -430,7 +430,11 @@ def test_a_row_that_no_way_takes_is_no_sign_against_lists(
 
 
 def test_a_missing_permission_ends_the_run(
-    sandbox: Sandbox, client: DotyposClient, updates: ListUpdates, rows: list[PlannedRow], monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox,
+    client: DotyposClient,
+    updates: ListUpdates,
+    rows: list[PlannedRow],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def answered(request: Request, answer: Answer) -> Answer:
         return Answer(403, {}, b'{"reason":"ACCESS_DENIED"}') if request.method == "PUT" else answer
@@ -438,6 +442,26 @@ def test_a_missing_permission_ends_the_run(
     answer_with(monkeypatch, answered)
     with pytest.raises(DotyposPermissionError):
         client.run(updates.canary(rows))
+
+
+def test_a_row_is_uncertain_if_the_run_ends_after_its_write(
+    sandbox: Sandbox,
+    client: DotyposClient,
+    updates: ListUpdates,
+    notes: Notes,
+    rows: list[PlannedRow],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sandbox.faults.append(Fault("reset", method="PATCH", when="after"))
+
+    def answered(request: Request, answer: Answer) -> Answer:
+        forbidden = request.method == "GET" and len(sandbox.writes) > 0
+        return Answer(403, {}, b'{"reason":"ACCESS_DENIED"}') if forbidden else answer
+
+    answer_with(monkeypatch, answered)
+    with pytest.raises(DotyposPermissionError):
+        client.run(updates.write(rows[:1]))
+    assert notes.statuses == ["uncertain"]
 
 
 def test_everything_was_done_before(client: DotyposClient, updates: ListUpdates, rows: list[PlannedRow]) -> None:

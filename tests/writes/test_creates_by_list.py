@@ -63,8 +63,15 @@ def new_product(id: int, category: int, number: int = 1, **fields: Any) -> Plann
         **dict.fromkeys(("discountPercent", "points", "priceInPoints", "flags"), "0"),
         **dict.fromkeys(("display", "discountPermitted", "stockDeduct"), True),
         **dict.fromkeys(("onSale", "requiresPriceEntry"), False),
-        **{"_categoryId": str(category), "name": f"Tea {number}", "vat": "1.21", "unit": "Piece", "packaging": "1"},
-        **{"priceWithVat": "121", "priceWithoutVat": "100", "hexColor": "#607D8B", "stockOverdraft": "ALLOW"},
+        "_categoryId": str(category),
+        "name": f"Tea {number}",
+        "vat": "1.21",
+        "priceWithVat": "121",
+        "priceWithoutVat": "100",
+        "unit": "Piece",
+        "packaging": "1",
+        "hexColor": "#607D8B",
+        "stockOverdraft": "ALLOW",
     }
     return create_of(id, {**required, **fields}, number)
 

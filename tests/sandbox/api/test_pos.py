@@ -1,4 +1,7 @@
-"""POS actions: api/pos, api/device."""
+"""POS actions, and the register that they go through to.
+
+Tests `sandbox/api/pos`, `sandbox/api/device`.
+"""
 
 from __future__ import annotations
 
