@@ -80,6 +80,7 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("DotyposDatabaseError", DATABASE_BUSY, _RETRY, _RETRY),
     ("DotyposDatabaseError", DATABASE_REFUSED, _FAIL, _FAIL),
     ("DotyposDatabaseError", _ANY, _LATER, _LATER),
+    ("DotyposSourceError", _ANY, _LATER, _LATER),
     ("DotyposListsError", INCURABLE, _FAIL, _FAIL),
     ("DotyposListsError", _ANY, _LATER, _LATER),
     ("DotyposTriggerError", CURABLE_BY_NO_RETRY, _FAIL, _FAIL),
