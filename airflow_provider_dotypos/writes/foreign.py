@@ -27,8 +27,13 @@ def fetch(url: str, settings: Settings) -> Answer:
         raise DotyposResponseError("Dotypos names an address for the stock-taking's status that isn't https")
     origin = f"{parts.scheme}://{parts.netloc}"
     request = Request(
-        "GET", f"the stock-taking's status at {parts.hostname}", url, {"Accept": "application/json"}, None,
-        settings.timeout, _LARGEST,
+        "GET",
+        f"the stock-taking's status at {parts.hostname}",
+        url,
+        {"Accept": "application/json"},
+        None,
+        settings.timeout,
+        _LARGEST,
     )
     transport = Transport(origin, ())
     try:

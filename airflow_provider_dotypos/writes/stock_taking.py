@@ -116,9 +116,7 @@ def _has_arrived_before(exchange: Exchange, document: Document, entry: Entry, st
     return all((yield from _ask_arrived(exchange, document, entry.evidence)))
 
 
-def poll(
-    exchange: Exchange, urls: Sequence[str], *, poll_interval: float, until: float | None
-) -> Flow[list[Status]]:
+def poll(exchange: Exchange, urls: Sequence[str], *, poll_interval: float, until: float | None) -> Flow[list[Status]]:
     """Return the flow that asks for statuses until none is being processed, or time is up.
 
     :param urls: where they are asked for.

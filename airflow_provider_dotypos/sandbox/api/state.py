@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_dotypos.sandbox.api import payloads, tokens
 from airflow_provider_dotypos.sandbox.api.deliveries import Deliveries
+from airflow_provider_dotypos.sandbox.api.device import Device
 from airflow_provider_dotypos.sandbox.behaviour import Behaviour
 from airflow_provider_dotypos.sandbox.faults import Fault, LateRequest, Request, Write
 from airflow_provider_dotypos.sandbox.limit import Limit
@@ -28,6 +29,10 @@ class State:
     :ivar faults: failures to come, see ``Fault``.
     :ivar limit: how many requests are let in, see ``Limit``. None lets all of them in.
     :ivar deliveries: what webhooks deliver, see ``Deliveries``.
+    :ivar device: the register that POS actions go through to, see ``Device``.
+    :ivar stock_taking_reason: why all further stock takings fail, such as ``UNEXPECTED``. By default each fails for a
+        reason of its own, or not.
+    :ivar stock_taking_polls: how often the status of a stock taking is ``PROCESSING`` before its result.
     :ivar requests: all requests so far, except those to the sandbox's own controls.
     :ivar writes: all changes of rows that requests have made, all warehouse operations and POS actions.
     :ivar late: requests that are carried out later, see ``Fault.when``.
@@ -61,6 +66,9 @@ class State:
         self.form_key = secrets.token_hex(16)
         self.happened: deque[str] = deque(maxlen=5)
         self.visits: dict[str, tokens.Visit] = {}
+        self.device = Device()
+        self.stock_taking_reason: str | None = None
+        self.stock_taking_polls = 1
         self.stock_taking_results: dict[int, list[dict[str, str | None]]] = {}
 
     @property
