@@ -27,6 +27,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWalkError,
     DotyposWriteError,
 )
+from airflow_provider_dotypos.api.pos_errors import DotyposBusyError, DotyposPosActionError, DotyposTillError
 from airflow_provider_dotypos.api.reach import DotyposListsError
 from airflow_provider_dotypos.sales.errors import DotyposSalesReportError
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
@@ -46,6 +47,7 @@ __all__ = [
     "DotyposApprovalError",
     "DotyposAuthenticationError",
     "DotyposBudgetError",
+    "DotyposBusyError",
     "DotyposCancelledError",
     "DotyposClockError",
     "DotyposConfigurationError",
@@ -61,11 +63,13 @@ __all__ = [
     "DotyposNotFoundError",
     "DotyposPermissionError",
     "DotyposPlanError",
+    "DotyposPosActionError",
     "DotyposPreconditionError",
     "DotyposRateLimitError",
     "DotyposResponseError",
     "DotyposSalesReportError",
     "DotyposServerError",
+    "DotyposTillError",
     "DotyposTlsError",
     "DotyposTriggerError",
     "DotyposUncertainWriteError",

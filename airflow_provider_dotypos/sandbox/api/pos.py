@@ -1,7 +1,7 @@
 """POS actions: calls that go through to a register (page /pos-actions/). ``code`` 0 is success, not HTTP 200 [D].
 
-Request fields and result codes are documented second-hand [D2]. Answers beyond ``order/hello`` are assumed [A]. Numbers
-are real numbers here [D]. The sandbox's register is always online, answers at once, and calls no webhooks.
+Request fields, answers and result codes are documented second-hand [D2]. Numbers are real numbers here [D]. The
+sandbox's register answers at once and calls no webhooks. Faults make it silent (``404-empty``), busy (``429``) or late.
 """
 
 from __future__ import annotations
@@ -11,21 +11,29 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from airflow_provider_dotypos.sandbox.api.calls import answer, body_object, path_id, state_of, within
+from airflow_provider_dotypos.sandbox.api.calls import answer, body_object, log_write, path_id, state_of, within
+from airflow_provider_dotypos.sandbox.api.state import State
 from airflow_provider_dotypos.sandbox.bistro.bistro import CARD, CASH, MEAL_VOUCHER, WOLT, Bistro
 from airflow_provider_dotypos.sandbox.errors import not_found
-from airflow_provider_dotypos.sandbox.shop.rows import Rows
 from airflow_provider_dotypos.sandbox.shop.table import Row
 
 router = APIRouter()
 
 _NOT_MODELLED = frozenset(
-    "order/" + name
-    for name in (
-        *("split", "split-issue", "split-issue-pay", "perform-status-transition", "change-item-course"),
-        *("prepare-next-course", "set-item-takeaway", "sk/print-last-document"),
-    )
+    f"order/{name}" for name in ("change-item-course", "prepare-next-course", "set-item-takeaway")
 )
+#: The order's status before and after a transition [D2].
+_TRANSITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "prepare_for_delivery": (("parked", "closed"), "ready_for_delivery"),
+    "prepare_to_pickup": (("parked", "closed"), "ready_to_pickup"),
+    "complete_pickup": (("ready_to_pickup",), "closed"),
+    "cancel_pickup": (("ready_to_pickup",), "canceled"),
+    "start_delivery": (("ready_for_delivery",), "on_delivery"),
+    "cancel_delivery": (("ready_for_delivery",), "canceled"),
+    "complete_delivery": (("on_delivery",), "closed"),
+}
+#: Actions that change nothing.
+_HARMLESS = ("order/hello", "order/list")
 
 
 class _FailedError(Exception):
@@ -40,21 +48,28 @@ class _FailedError(Exception):
 async def pos_action(request: Request, cloud_id: str, branch_id: str) -> Response:
     """Carry out one action."""
     number, branch = within(request, cloud_id), path_id(branch_id, "branch")
-    shop = state_of(request).shop
+    state = state_of(request)
+    shop = state.shop
     if shop.get(number, "branches", branch) is None:
         raise not_found(f"branch {branch}")
     body = await body_object(request)
+    key, honoured = body.get("idempotency-key"), state.behaviour.idempotency_key == "honoured"
     with shop.lock:
-        result = _result(shop, number, body)
+        known = state.action_results.get(str(key)) if key and honoured else None
+        result = known or _result(state, number, body)
+        if known is None and result.get("code") == 0 and body.get("action") not in _HARMLESS:
+            log_write(request, "action", str(body["action"]), result.get("order", {}).get("id"), body)
+            state.action_results[str(key)] = result
     if body.get("webhook"):  # the result goes there instead [D2]; the sandbox keeps it to itself
         return Response(status_code=200)
-    key = body.get("idempotency-key")
     return answer(result, headers={"Idempotency-Key": str(key)} if key else None)
 
 
-def _result(shop: Rows, cloud_id: int, body: Row) -> dict[str, Any]:
+def _result(state: State, cloud_id: int, body: Row) -> dict[str, Any]:
+    shop = state.shop
     try:
-        result = _Action(shop, cloud_id, body).carry_out() | {"code": 0}
+        result = _Action(state, cloud_id, body).carry_out()
+        result = result if "resultCode" in result else result | {"code": 0}
     except _FailedError as failure:
         result = {"code": failure.code, "message": str(failure), "localizedMessage": None}
     return result | {"deviceTimestamp": shop.now()}
@@ -63,22 +78,31 @@ def _result(shop: Rows, cloud_id: int, body: Row) -> dict[str, Any]:
 class _Action:
     """One action of the register. Each of its methods may raise ``_FailedError``."""
 
-    def __init__(self, shop: Rows, cloud_id: int, body: Row) -> None:
-        self.shop, self.cloud_id, self.body = shop, cloud_id, body
+    def __init__(self, state: State, cloud_id: int, body: Row) -> None:
+        self.shop, self.cloud_id, self.body = state.shop, cloud_id, body
+        self.in_seconds = state.behaviour.pos_validity == "s"
+        self.codes = state.till_codes
         self.name = body.get("action")
 
     def carry_out(self) -> dict[str, Any]:
-        body = self.body
         if not self.name:
             raise _FailedError(1003, "action is missing")
-        if body.get("validity") is not None and _number(body["validity"], "validity") * 1000 < self.shop.now():
+        if self.is_late():
             raise _FailedError(1007, "validity has passed")
+        if self.codes and self.name != "order/hello" and (code := self.codes.pop(0)):
+            raise _FailedError(code, f"the sandbox was told to answer {code}")
         self.reference("user-id", "employees", 1008)
         if self.name in _NOT_MODELLED:
             raise _FailedError(1002, f"the sandbox's register does not do {self.name}")
         if self.name not in _ACTIONS:
             raise _FailedError(1004, f"unknown action {self.name}")
         return _ACTIONS[self.name](self)
+
+    def is_late(self) -> bool:
+        """Return whether the action's validity has passed."""
+        validity = self.body.get("validity")
+        ends = None if validity is None else _number(validity, "validity") * (1000 if self.in_seconds else 1)
+        return ends is not None and ends < self.shop.now()
 
     def hello(self) -> dict[str, Any]:
         return {
@@ -119,6 +143,46 @@ class _Action:
         order = self.order()
         return self.shown(self.bistro().add(order, self.picks(), self.shop.now()))
 
+    def split(self) -> dict[str, Any]:
+        order, action = self.order(), str(self.name)
+        parts = self.body.get("split-items") or []
+        if not parts:
+            raise _FailedError(2013, "no items to split")
+        picks = [self.split_off(part) for part in parts]
+        now = self.shop.now()
+        fields = {"_sourceOrderId": order["id"], "externalId": self.body.get("external-id")}
+        new = self.bistro().order(now, now, picks, **fields)
+        if "issue" in action:
+            self.check_method()
+            self.shop.issued_orders.add(new["id"])
+        return self.paid(new) if action.endswith("pay") else self.shown(new)
+
+    def split_off(self, part: Row) -> tuple[Row, float]:
+        """Take a quantity off an item; return its product and that quantity."""
+        item = self.shop.get(self.cloud_id, "order-items", _number(part.get("id"), "id"))
+        quantity = _amount(part.get("qty"), "qty")
+        if item is None:
+            raise _FailedError(5001, "order item not found")
+        if quantity > item["quantity"]:
+            raise _FailedError(5002, "the item's quantity is too low")
+        self.shop.update(self.cloud_id, "order-items", item["id"], {"quantity": item["quantity"] - quantity})
+        product = self.shop.get(self.cloud_id, "products", item["_productId"])
+        if product is None:
+            raise _FailedError(4001, "product not found")
+        return product, quantity
+
+    def move_on(self) -> dict[str, Any]:
+        order = self.order(paid_too=True)
+        before, after = _TRANSITIONS.get(str(self.body.get("status-transition")), ((), ""))
+        if not after:
+            raise _FailedError(6001, "unknown status transition")
+        if order["status"] not in before:
+            raise _FailedError(6002, "the order's status doesn't allow it")
+        return self.changed(order, {"status": after})
+
+    def print_last(self) -> dict[str, Any]:
+        return {"resultCode": 1}  # the sandbox's registers aren't in Slovakia
+
     def issue(self) -> dict[str, Any]:
         order = self.order()
         self.set_issued(order)
@@ -146,7 +210,7 @@ class _Action:
         for name, field in (("table-id", "_tableId"), ("customer-id", "_customerId")):
             if self.body.get(name) is not None:
                 orders = [order for order in orders if order[field] == _number(self.body[name], name)]
-        return {"orders": [self.shown(order)["order"] for order in orders]}
+        return {"orders": [self.shown(order) for order in orders]}
 
     def bistro(self) -> Bistro:
         return Bistro(self.shop, self.cloud_id)
@@ -168,21 +232,22 @@ class _Action:
             "order": {
                 "id": order["id"],
                 "external-id": order["externalId"],
-                "document-number": order["documentNumber"],
+                "order-number": order["documentNumber"],
                 "status": order["status"],
                 "paid": order["paid"],
+                "canceled-date": order["canceledDate"],
                 "table-id": order["_tableId"],
                 "customer-id": order["_customerId"],
-                "total": order["totalValueRounded"],
-                "items": [{"id": i["id"], "product-id": i["_productId"], "qty": i["quantity"]} for i in items],
-            }
+                "price-total": order["totalValueRounded"],
+            },
+            "items": [{"id": i["id"], "product-id": i["_productId"], "qty": i["quantity"]} for i in items],
         }
 
-    def order(self) -> Row:
+    def order(self, *, paid_too: bool = False) -> Row:
         order = self.shop.get(self.cloud_id, "orders", _number(self.body.get("order-id"), "order-id"))
         if order is None:
             raise _FailedError(2002, "order not found")
-        if order["paid"]:
+        if order["paid"] and not paid_too:
             raise _FailedError(2004, "order already paid")
         if order["canceledDate"] is not None:
             raise _FailedError(2010, "order already cancelled")
@@ -205,9 +270,11 @@ class _Action:
         return product, quantity
 
     def guests(self) -> int:
-        count = self.body.get("guest-count") or 0
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise _FailedError(2012, "guest-count must be a whole number, 0 or more")
+        count = self.body.get("guest-count")
+        if count is None:
+            return 0
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise _FailedError(2012, "guest-count must be a whole number, 1 or more")
         return count
 
     def check_method(self) -> None:
@@ -230,6 +297,11 @@ _ACTIONS: Mapping[str, Callable[[_Action], dict[str, Any]]] = {
     "order/create-issue-pay": _Action.create,
     "order/update": _Action.update,
     "order/add-item": _Action.add_item,
+    "order/split": _Action.split,
+    "order/split-issue": _Action.split,
+    "order/split-issue-pay": _Action.split,
+    "order/perform-status-transition": _Action.move_on,
+    "order/sk/print-last-document": _Action.print_last,
     "order/issue": _Action.issue,
     "order/pay": _Action.pay,
     "order/issue-and-pay": _Action.issue_and_pay,

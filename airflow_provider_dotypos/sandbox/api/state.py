@@ -31,6 +31,8 @@ class State:
     :ivar requests: all requests so far, except those to the sandbox's own controls.
     :ivar writes: all changes of rows that requests have made, all warehouse operations and POS actions.
     :ivar late: requests that are carried out later, see ``Fault.when``.
+    :ivar till_codes: result codes that the next POS actions get, ``order/hello`` apart. 0 lets one be carried out.
+    :ivar action_results: what POS actions with an ``idempotency-key`` have answered, by the key.
     :ivar sign_ins: how many access tokens were issued.
     :ivar latency: seconds added to each answer.
     :ivar date_offset: seconds by which its clock is off, in the ``Date`` header and in the connector.
@@ -55,6 +57,8 @@ class State:
         self.requests: list[Request] = []
         self.writes: list[Write] = []
         self.late: list[LateRequest] = []
+        self.till_codes: list[int] = []
+        self.action_results: dict[str, dict[str, Any]] = {}
         self.sign_ins = 0
         self.latency = 0.0
         self.date_offset = 0.0
