@@ -37,6 +37,8 @@ from airflow_provider_dotypos.writes.errors import (
     DotyposApprovalError,
     DotyposLimitError,
     DotyposPlanError,
+    DotyposStockTakingError,
+    DotyposUncertainBookingError,
     DotyposWritesFailedError,
 )
 
@@ -69,9 +71,11 @@ __all__ = [
     "DotyposResponseError",
     "DotyposSalesReportError",
     "DotyposServerError",
+    "DotyposStockTakingError",
     "DotyposTillError",
     "DotyposTlsError",
     "DotyposTriggerError",
+    "DotyposUncertainBookingError",
     "DotyposUncertainWriteError",
     "DotyposUnreadableAnswerError",
     "DotyposValidationError",

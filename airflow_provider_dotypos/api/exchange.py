@@ -23,7 +23,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Generic, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from tenacity import DoAttempt, DoSleep, RetryCallState
 
@@ -36,6 +36,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
     DotyposConnectionError,
     DotyposError,
+    DotyposInputError,
     DotyposResponseError,
     DotyposUncertainWriteError,
     DotyposUnreadableAnswerError,
@@ -43,7 +44,7 @@ from airflow_provider_dotypos.api.errors import (
 from airflow_provider_dotypos.api.gate import Passage
 from airflow_provider_dotypos.api.headers import checked_headers
 from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request, check_answer, decode_answer, refusal_of
-from airflow_provider_dotypos.api.paths import checked_method, encode, resolve
+from airflow_provider_dotypos.api.paths import checked_method, encode, own_path, resolve
 from airflow_provider_dotypos.api.refusals import is_foreign
 from airflow_provider_dotypos.api.retry_table import LONGEST_RETRY_AFTER, Verdict, verdict
 from airflow_provider_dotypos.api.settings import Settings
@@ -146,6 +147,21 @@ class Exchange:
             one_at_a_time=one_at_a_time,
         )
         return _Call(self, request, cloud_id, decode).flow()
+
+    def url_flow(self, url: str, shown: str, *, decode: Callable[[Answer], T]) -> Flow[T]:
+        """Return the flow of a GET of a whole address that an answer has named.
+
+        :param shown: what messages show in its place: whoever knows it may be let in.
+        :raises DotyposInputError: if it isn't on the API's own host. No other one gets a token.
+        """
+        path = own_path(url, self.settings)
+        if path is None:
+            raise DotyposInputError(f"{shown} isn't on the API's own host, so no token may go there")
+        origin = urlsplit(self.settings.base_url)
+        sent = {"Accept": "application/json"}
+        whole = f"{origin.scheme}://{origin.netloc}{path}"
+        request = Request("GET", shown, whole, sent, None, self.settings.timeout, self._largest_answer)
+        return _Call(self, request, self.settings.cloud_id, decode).flow()
 
     def _give_back(self) -> Flow[None]:
         """Return the flow that gives back what was claimed of the request budget and not used."""

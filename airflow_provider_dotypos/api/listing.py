@@ -6,6 +6,7 @@ Flows, which both clients perform.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposNotFoundError, DotyposValidationError
@@ -55,7 +56,9 @@ def ask_page(
             path,
             params=params,
             headers=EMPTY_LISTS,
-            decode=lambda answer: check_page(read_page(answer.body, cursor, earlier), size, number),
+            decode=lambda answer: replace(
+                check_page(read_page(answer.body, cursor, earlier), size, number), etag=answer.headers.get("ETag")
+            ),
         )
     except DotyposNotFoundError as error:
         # An empty list is a 404 with an empty body, also past the last page. With a body, the path is wrong.

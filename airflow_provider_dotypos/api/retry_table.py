@@ -86,6 +86,9 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("DotyposDatabaseError", DATABASE_BUSY, _RETRY, _RETRY),
     ("DotyposDatabaseError", DATABASE_REFUSED, _FAIL, _FAIL),
     ("DotyposDatabaseError", _ANY, _LATER, _LATER),
+    ("DotyposUncertainBookingError", _ANY, _ASK, _ASK),
+    # It must be counted again.
+    ("DotyposStockTakingError", _ANY, _FAIL, _FAIL),
     ("DotyposListsError", INCURABLE, _FAIL, _FAIL),
     ("DotyposListsError", _ANY, _LATER, _LATER),
     ("DotyposTriggerError", CURABLE_BY_NO_RETRY, _FAIL, _FAIL),

@@ -196,8 +196,7 @@ def server_time(value: str) -> datetime | None:
 
 def iso(moment: int) -> str:
     """Return epoch milliseconds as ISO 8601 in UTC, with milliseconds."""
-    date = datetime.fromtimestamp(moment // 1000, timezone.utc)
-    return f"{date:%Y-%m-%dT%H:%M:%S}.{moment % 1000:03d}Z"
+    return (_EPOCH + timedelta(milliseconds=moment)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def compact(moment: int) -> str:

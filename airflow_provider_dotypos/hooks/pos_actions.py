@@ -62,9 +62,7 @@ class PosCalls:
             call.warn()
             client = self.get_conn()
             doubt = EARLIER if repeated else None
-            return client.run(
-                carry_out_patiently(client, call, doubt, wait=patience[0], poll_interval=patience[1])
-            )
+            return client.run(carry_out_patiently(client, call, doubt, wait=patience[0], poll_interval=patience[1]))
 
     if TYPE_CHECKING:
 

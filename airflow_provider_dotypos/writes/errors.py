@@ -32,6 +32,10 @@ class DotyposPlanError(DotyposInputError):
         self.problems = tuple(problems)
 
 
+class DotyposSourceError(DotyposError):
+    """The database of a source failed, so that its rows can't be read. The message holds no value of a row."""
+
+
 class DotyposLimitError(DotyposPlanError):
     """A plan asks for more than a limit allows: too many changes, a price that moves too far, deletes.
 
@@ -57,4 +61,30 @@ class DotyposWritesFailedError(DotyposError):
         super().__init__(message)
         self.counts = dict(counts or {})
         self.report = report
+        self.reason = reason
+
+
+class DotyposUncertainBookingError(DotyposError):
+    """Nobody knows whether a stock operation was booked: no answer came, and the stock moved otherwise meanwhile.
+
+    Nothing sends it again before a person has decided. The message says how.
+
+    :ivar evidence: what each product's level was, is, and by how much it was to move.
+    :ivar journal: the folder of the document's journal.
+    """
+
+    def __init__(self, message: str, *, evidence: Sequence[Mapping[str, str | None]] = (), journal: str = "") -> None:
+        super().__init__(message)
+        self.evidence = list(evidence)
+        self.journal = journal
+
+
+class DotyposStockTakingError(DotyposError):
+    """Dotypos has accepted a stock-taking, and then refused it. Nothing was changed.
+
+    :ivar reason: the API's code, such as ``PRODUCT_STOCK_TAKING_AFTER_DATE``.
+    """
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
         self.reason = reason

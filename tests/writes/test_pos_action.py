@@ -330,7 +330,7 @@ def test_each_code(sandbox: Sandbox, act: Act, tea: int, action: str, code: int)
     order = act("order/create", external_id="x", items=[{"id": tea}]).order_id
     sandbox.writes.clear()
     fields: dict[str, Any] = {"order_id": order} | ({"items": [{"id": tea}]} if "item" in action else {})
-    sandbox.till_codes += [code]
+    sandbox.device.codes += [code]
     means = CODES[code].means
     if means is Means.DONE or (means is Means.EXPIRED) or (means is Means.UNSURE and action == "order/issue"):
         assert act(action, **fields).status == "done"
@@ -346,16 +346,16 @@ def test_each_code(sandbox: Sandbox, act: Act, tea: int, action: str, code: int)
 
 
 def test_a_code_that_nobody_knows_may_mean_that_it_was_done(sandbox: Sandbox, act: Act, tea: int) -> None:
-    sandbox.till_codes += [4711]
+    sandbox.device.codes += [4711]
     assert act("order/create", external_id="x", items=[{"id": tea}]).status == "done"
-    sandbox.till_codes += [4711] * 3
+    sandbox.device.codes += [4711] * 3
     with pytest.raises(DotyposUncertainWriteError, match="4711: a code that this version does not know"):
         act("order/create", external_id="y", items=[{"id": tea}])
     assert sent(sandbox) == ["order/create"]
 
 
 def test_an_action_that_is_always_late_says_so(sandbox: Sandbox, act: Act) -> None:
-    sandbox.till_codes += [1007] * 3
+    sandbox.device.codes += [1007] * 3
     with pytest.raises(DotyposPosActionError, match=r"1007.*valid_for"):
         act("order/create", external_id="x")
 

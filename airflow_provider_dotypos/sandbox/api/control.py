@@ -47,6 +47,7 @@ async def show(request: Request) -> Response:
             "behaviour": dataclasses.asdict(state.behaviour),
             "faults": [dataclasses.asdict(fault) for fault in state.faults],
             "limit": state.limit.settings() if state.limit else None,
+            "device": state.device.settings(),
             "webhooks": [
                 {name: row[name] for name in ("id", "_cloudId", "payloadEntity", "method")}
                 for cloud_id in state.cloud_ids
@@ -137,6 +138,25 @@ async def carry_out_late(request: Request) -> Response:
     await body_object(request)
     await state_of(request).carry_out_late(all_of_them=True)
     return await writes(request)
+
+
+@router.post("/device", response_model=None)
+async def set_device(request: Request) -> Response:
+    """Change the register: ``{"silent": true, "patience": 2}``, ``{"silent": false}``, ``{"codes": [2001]}``."""
+    device = state_of(request).device
+    _make(device.set, **await body_object(request))
+    return answer(device.settings())
+
+
+@router.post("/stock-takings", response_model=None)
+async def set_stock_takings(request: Request) -> Response:
+    """Say how the next stock takings end, and when: ``{"reason": "UNEXPECTED", "polls": 3}``; ``{}`` as usual."""
+    state, body = state_of(request), await body_object(request)
+    reason, polls = body.get("reason"), body.get("polls", 1)
+    if not isinstance(reason, (str, type(None))) or isinstance(polls, bool) or not isinstance(polls, int) or polls < 0:
+        raise invalid(None, "reason must be text or null, polls a whole number")
+    state.stock_taking_reason, state.stock_taking_polls = reason, polls
+    return answer({"reason": reason, "polls": polls})
 
 
 @router.post("/sell", response_model=None)

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_dotypos.sandbox.api import payloads, tokens
 from airflow_provider_dotypos.sandbox.api.deliveries import Deliveries
+from airflow_provider_dotypos.sandbox.api.device import Device
 from airflow_provider_dotypos.sandbox.behaviour import Behaviour
 from airflow_provider_dotypos.sandbox.faults import Fault, LateRequest, Request, Write
 from airflow_provider_dotypos.sandbox.limit import Limit
@@ -28,11 +29,13 @@ class State:
     :ivar faults: failures to come, see ``Fault``.
     :ivar limit: how many requests are let in, see ``Limit``. None lets all of them in.
     :ivar deliveries: what webhooks deliver, see ``Deliveries``.
+    :ivar device: the register that POS actions go through to, see ``Device``.
+    :ivar stock_taking_reason: why all further stock takings fail, such as ``UNEXPECTED``. By default each fails for a
+        reason of its own, or not.
+    :ivar stock_taking_polls: how often the status of a stock taking is ``PROCESSING`` before its result.
     :ivar requests: all requests so far, except those to the sandbox's own controls.
     :ivar writes: all changes of rows that requests have made, all warehouse operations and POS actions.
     :ivar late: requests that are carried out later, see ``Fault.when``.
-    :ivar till_codes: result codes that the next POS actions get, ``order/hello`` apart. 0 lets one be carried out.
-    :ivar action_results: what POS actions with an ``idempotency-key`` have answered, by the key.
     :ivar sign_ins: how many access tokens were issued.
     :ivar latency: seconds added to each answer.
     :ivar date_offset: seconds by which its clock is off, in the ``Date`` header and in the connector.
@@ -57,14 +60,15 @@ class State:
         self.requests: list[Request] = []
         self.writes: list[Write] = []
         self.late: list[LateRequest] = []
-        self.till_codes: list[int] = []
-        self.action_results: dict[str, dict[str, Any]] = {}
         self.sign_ins = 0
         self.latency = 0.0
         self.date_offset = 0.0
         self.form_key = secrets.token_hex(16)
         self.happened: deque[str] = deque(maxlen=5)
         self.visits: dict[str, tokens.Visit] = {}
+        self.device = Device()
+        self.stock_taking_reason: str | None = None
+        self.stock_taking_polls = 1
         self.stock_taking_results: dict[int, list[dict[str, str | None]]] = {}
 
     @property

@@ -1,0 +1,72 @@
+"""
+### Prices from a table to the tills
+
+Every night this DAG compares a table of prices with the products of a cloud, and plans what has to change. Somebody
+looks at the plan and approves it in Airflow's UI (*Required Actions*). Then each price is changed once. A product that
+somebody has edited since the plan was made keeps that edit, and the report says so.
+
+Make a connection `warehouse` first, to PostgreSQL, MySQL, DuckDB or SQLite, with a table such as
+
+    CREATE TABLE till_prices (sku varchar(256) PRIMARY KEY, price numeric(18, 2), price_without_vat numeric(18, 8))
+
+The plan and the report are files below the Airflow Variable `dotypos_plans`, or below `/tmp/dotypos-plans`. Tasks on
+several machines need a store that all of them reach, such as `s3://…`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG
+from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
+from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
+
+from airflow_provider_dotypos.writes.sources import Sql
+
+# [START dotypos_price_sync]
+#: The columns have the names of the API's fields. The API doesn't say whether it derives one price from the other, so
+#: both are given.
+PRICES = """
+SELECT sku AS "externalId", price AS "priceWithVat", price_without_vat AS "priceWithoutVat"
+FROM till_prices
+WHERE price IS NOT NULL
+"""
+
+with DAG(
+    dag_id="example_dotypos_price_sync",
+    schedule="0 3 * * *",
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=1,
+    tags=["example", "dotypos"],
+    doc_md=__doc__,
+):
+    plan = DotyposPlanWritesOperator(
+        task_id="plan",
+        entity="products",
+        source=Sql("warehouse", PRICES),
+        match="externalId",
+        # A run that would change more than this writes nothing: a wrong query is more likely than such a night.
+        limits={"changes": 0.5, "price_move": 0.3},
+        plan="{{ var.value.get('dotypos_plans', 'file:///tmp/dotypos-plans') }}/{{ run_id }}",
+        retries=3,
+        retry_delay=timedelta(minutes=5),
+    )
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject="New prices for the tills",
+        body="{{ ti.xcom_pull('plan')['summary'] }}",
+        # No defaults: nobody's silence approves.
+        response_timeout=timedelta(hours=12),
+    )
+    apply = DotyposApplyPlanOperator(
+        task_id="apply",
+        plan="{{ ti.xcom_pull('plan')['plan'] }}",
+        digest="{{ ti.xcom_pull('plan')['digest'] }}",
+        approval="{{ ti.xcom_pull('approve') }}",
+        retries=3,
+        retry_delay=timedelta(minutes=5),
+    )
+    plan >> approve >> apply
+# [END dotypos_price_sync]
