@@ -60,11 +60,11 @@ class TillAnswer(NamedTuple):
         return None if number is None else str(number)
 
     @property
-    def warnings(self) -> dict[int, str]:
+    def warnings(self) -> dict[str, str]:
         """What didn't go as it should, by code, although the action was carried out."""
         errors = self.body.get("pass-through-errors")
         named = [error for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
-        return {_number(error.get("code")) or 0: str(error.get("description"))[:_LONGEST_MESSAGE] for error in named}
+        return {str(error.get("code"))[:20]: str(error.get("description"))[:_LONGEST_MESSAGE] for error in named}
 
 
 class Till(NamedTuple):

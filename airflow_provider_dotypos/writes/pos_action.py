@@ -32,6 +32,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -44,6 +45,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWriteError,
 )
 from airflow_provider_dotypos.api.exchange import Exchange
+from airflow_provider_dotypos.api.overrides import read_seconds
 from airflow_provider_dotypos.api.places import row_of
 from airflow_provider_dotypos.api.pos_actions import (
     TRANSITIONS,
@@ -56,6 +58,7 @@ from airflow_provider_dotypos.api.pos_codes import Means, code_of
 from airflow_provider_dotypos.api.pos_errors import DotyposPosActionError, DotyposTillError, Doubt
 from airflow_provider_dotypos.api.steps import Flow, Sleep
 from airflow_provider_dotypos.api.till import Till, TillAnswer, ask_till, greet, refusal
+from airflow_provider_dotypos.api.window import LONGEST_SETTLE
 from airflow_provider_dotypos.writes.look_up import look_up
 
 log = logging.getLogger(__name__)
@@ -102,17 +105,16 @@ class PosCall(NamedTuple):
         fields: Mapping[str, Any] | None = None,
         *,
         key: str | None = None,
-        valid_for: float = VALID_FOR,
-        settle: float = SETTLE,
+        valid_for: float | timedelta = VALID_FOR,
+        settle: float | timedelta = SETTLE,
     ) -> PosCall:
         """Return a call whose parts are checked.
 
         :raises DotyposInputError: if one is wrong.
         """
         known = find_action(action)
-        for name, seconds, least in (("valid_for", valid_for, 1.0), ("settle", settle, 0.0)):
-            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not least <= seconds <= 3600:
-                raise DotyposInputError(f"{name} must be a number of seconds from {least:g} to 3600")
+        valid_for = read_seconds(valid_for, "valid_for", least=1.0, most=3600.0)
+        settle = read_seconds(settle, "settle", most=LONGEST_SETTLE)
         branch = id_text(branch_id, "branch_id")
         return cls(branch, known, checked_fields(known, fields or {}), key or uuid4().hex, valid_for, settle)
 
@@ -141,8 +143,13 @@ class PosResult(msgspec.Struct, frozen=True):
     status: str
     order_id: str | None
     code: int | None = None
-    warnings: Mapping[int, str] = {}
+    warnings: Mapping[str, str] = {}
     answer: Mapping[str, Any] = {}
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as a dict of plain values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
 
 def carry_out_patiently(
@@ -263,6 +270,8 @@ class _Course:
             "validity": till.validity(ends),
             "idempotency-key": call.key,
         }
+        if call.action.fiscal:
+            log.warning("%s issues a fiscal document. Nothing can undo that.", call.action.name)
         self._sent += 1
         try:
             answer = yield from ask_till(self._exchange, call.branch_id, body, known=True)
@@ -348,6 +357,6 @@ class _Course:
 
     def _result(self, answer: TillAnswer, status: str = "done") -> PosResult:
         for code, description in answer.warnings.items():
-            log.warning("%s was carried out, but: %d %s", self._call.action.name, code, description)
+            log.warning("%s was carried out, but: %s %s", self._call.action.name, code, description)
         order_id = answer.order_id or (str(self._call.fields["order-id"]) if "order-id" in self._call.fields else None)
         return PosResult(status, order_id, answer.code, answer.warnings, answer.body)

@@ -398,5 +398,5 @@ def test_what_did_not_go_as_it_should_is_in_the_result_and_the_log(
     real = pos._result
     failed = [{"code": 100007, "description": "the print failed", "localized-description": None}, "?"]
     monkeypatch.setattr(pos, "_result", lambda *args: real(*args) | {"pass-through-errors": failed})
-    assert act("order/create", external_id="x").warnings == {100007: "the print failed"}
+    assert act("order/create", external_id="x").warnings == {"100007": "the print failed"}
     assert "order/create was carried out, but: 100007 the print failed" in caplog.text
