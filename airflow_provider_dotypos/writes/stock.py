@@ -9,7 +9,6 @@ https://docs.api.dotypos.com/entity/warehouse
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
@@ -35,6 +34,7 @@ from airflow_provider_dotypos.writes.journal import Entry, Journal, open_journal
 from airflow_provider_dotypos.writes.look_up import look_up
 from airflow_provider_dotypos.writes.posting import Finding, Posting, Sender
 from airflow_provider_dotypos.writes.problems import Problems
+from airflow_provider_dotypos.writes.stock_arguments import check_currency
 from airflow_provider_dotypos.writes.stock_items import Item, Operation, split
 from airflow_provider_dotypos.writes.stock_levels import Evidence, Level, Levels, sum_up
 
@@ -308,23 +308,13 @@ def ask_currency(exchange: Exchange) -> Flow[str]:
             raise
         manifest = {}
     cloud = manifest.get("cloud")
-    currency = cloud.get("currency") if isinstance(cloud, dict) else None
     try:
-        return check_currency(currency)
-    except DotyposInputError:
+        currency = check_currency(cloud.get("currency") if isinstance(cloud, dict) else None)
+    except DotyposInputError:  # not a currency
+        currency = None
+    if currency is None:
         raise DotyposInputError(
             "the cloud doesn't say its currency, and Dotypos would take CZK: give currency, such as currency='EUR'"
-        ) from None
-
-
-def check_currency(currency: object) -> str:
-    """Return a currency's code.
-
-    :raises DotyposInputError: if it isn't one.
-    """
-    if not isinstance(currency, str) or not re.fullmatch("[A-Z]{3}", currency):
-        raise DotyposInputError(
-            f"currency must be a code of three capital letters, such as EUR, not a {type(currency).__name__} like that"
         )
     return currency
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,7 @@ from airflow_provider_dotypos.api.names import nearest
 from airflow_provider_dotypos.api.overrides import is_absent
 from airflow_provider_dotypos.writes.errors import Problem
 from airflow_provider_dotypos.writes.problems import Problems
+from airflow_provider_dotypos.writes.source import Row, Source
 from airflow_provider_dotypos.writes.values import read_value
 
 #: An operation in a warehouse, as the hook's method is called.
@@ -86,9 +87,7 @@ class Item(msgspec.Struct, frozen=True):
         return None if price is None else Decimal(price)
 
 
-def read_items(
-    operation: Operation, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str] | None = None
-) -> list[Item]:
+def read_items(operation: Operation, source: Source, columns: Mapping[str, str] | None = None) -> list[Item]:
     """Return the items that a source's rows name.
 
     :param columns: the item's field by the source's column. Other columns are passed over then. By default columns are
@@ -97,13 +96,15 @@ def read_items(
     """
     problems = Problems()
     items = [
-        item for number, row in enumerate(rows, 1) if (item := _read_item(operation, number, row, columns, problems))
+        item
+        for number, row in source.numbered(problems)
+        if (item := _read_item(operation, number, row, columns, problems))
     ]
     if operation == "take_stock":
         _refuse_doubles(items, problems)
-    problems.raise_any("the items")
+    problems.raise_any(source.name)
     if not items:
-        raise DotyposInputError(f"{operation}: the source has no rows, so there is nothing to book")
+        raise DotyposInputError(f"{source.name} has no rows, so there is nothing to book")
     return items
 
 
@@ -149,7 +150,7 @@ def _pieces(group: list[Item]) -> Iterator[list[Item]]:
 def _read_item(
     operation: Operation,
     number: int,
-    row: Mapping[str, Any],
+    row: Row,
     columns: Mapping[str, str] | None,
     problems: Problems,
 ) -> Item | None:
