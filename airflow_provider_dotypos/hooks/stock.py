@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.writes.sources import AnySource
     from airflow_provider_dotypos.writes.stock import Document, Receipt
-    from airflow_provider_dotypos.writes.stock_items import Operation
+    from airflow_provider_dotypos.writes.stock_arguments import Operation
 
 
 class StockCalls:

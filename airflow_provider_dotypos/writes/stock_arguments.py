@@ -1,15 +1,33 @@
-"""What can be checked of a stock operation's arguments when a DAG is parsed, and is checked again when its task runs."""
+"""What can be checked of a stock operation's arguments when a DAG is parsed, and again when its task runs."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from datetime import date
+from typing import Literal, TypeAlias, cast, get_args
 
 from airflow_provider_dotypos.api.entities import id_text
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.names import nearest
 from airflow_provider_dotypos.api.overrides import describe, is_absent
 from airflow_provider_dotypos.api.window import instant, iso
+
+#: An operation in a warehouse, as the hook's method is called.
+Operation: TypeAlias = Literal["stock_up", "sell", "transfer", "take_stock"]
+
+
+def check_operation(operation: object) -> Operation:
+    """Return an operation.
+
+    :raises DotyposInputError: if there is no such operation.
+    """
+    if operation not in get_args(Operation):
+        names = get_args(Operation)
+        raise DotyposInputError(
+            f"operation must be one of {', '.join(names)}, not {describe(operation)}{nearest(str(operation), names)}"
+        )
+    return cast("Operation", operation)
 
 
 def check_document(document: object) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -19,10 +18,8 @@ from airflow_provider_dotypos.api.overrides import is_absent
 from airflow_provider_dotypos.writes.errors import Problem
 from airflow_provider_dotypos.writes.problems import Problems
 from airflow_provider_dotypos.writes.source import Row, Source
+from airflow_provider_dotypos.writes.stock_arguments import Operation
 from airflow_provider_dotypos.writes.values import read_value
-
-#: An operation in a warehouse, as the hook's method is called.
-Operation: TypeAlias = Literal["stock_up", "sell", "transfer", "take_stock"]
 
 #: How an item may name its product.
 PRODUCT_FIELDS = ("_productId", "externalId")
