@@ -86,7 +86,11 @@ PURE = (
     "window",
     "page",
     "paths",
+    "pos_actions",
+    "pos_codes",
+    "pos_errors",
     "settings",
+    "till",
 )
 IO_LIBRARIES = {"requests", "urllib3", "socket", "http", "ssl", "asyncio", "aiohttp", "httpx", "subprocess", "pathlib"}
 
