@@ -36,6 +36,10 @@ from airflow_provider_dotypos.writes.errors import (
     DotyposApprovalError,
     DotyposLimitError,
     DotyposPlanError,
+    DotyposSideEffectError,
+    DotyposSourceError,
+    DotyposStockTakingError,
+    DotyposUncertainBookingError,
     DotyposWritesFailedError,
 )
 
@@ -66,8 +70,12 @@ __all__ = [
     "DotyposResponseError",
     "DotyposSalesReportError",
     "DotyposServerError",
+    "DotyposSideEffectError",
+    "DotyposSourceError",
+    "DotyposStockTakingError",
     "DotyposTlsError",
     "DotyposTriggerError",
+    "DotyposUncertainBookingError",
     "DotyposUncertainWriteError",
     "DotyposUnreadableAnswerError",
     "DotyposValidationError",

@@ -106,7 +106,7 @@ HEAVY = {
         "openlineage",
         "airflow",
     ),
-    *("psycopg", "psycopg2", "MySQLdb", "duckdb"),
+    *("psycopg", "psycopg2", "MySQLdb", "duckdb", "sqlite3"),
     "wtforms",
 }
 #: Late imports that bring in nothing heavy, by file. The list only shrinks. (What an operator needs to run, and not for

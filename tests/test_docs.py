@@ -29,7 +29,7 @@ from airflow_provider_dotypos.operators.webhooks import DotyposWebhookOperator
 from airflow_provider_dotypos.provider_info import CONFIG, CONN_FIELDS
 from airflow_provider_dotypos.retry_policies import DotyposRetryPolicy
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
-from airflow_provider_dotypos.sandbox.behaviour import CHOICES
+from airflow_provider_dotypos.sandbox.behaviour import CHOICES, WRITE_CHOICES
 from airflow_provider_dotypos.sensors.dotypos import DotyposEntitySensor
 from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
     DotyposEntitiesToObjectStorageOperator,
@@ -230,7 +230,7 @@ def test_every_option_of_the_sandbox_is_told() -> None:
     for flags, _ in options():
         name = flags[0].removeprefix("--").replace("-", "_")
         assert f"`{name}`" in page or f"`{flags[0]}`" in page
-    assert all(f"`{name}`" in page for name in CHOICES)
+    assert all(f"`{name}`" in page for name in (*CHOICES, *WRITE_CHOICES))
 
 
 @pytest.mark.parametrize("page", FOR_USERS, ids=lambda page: page.name)

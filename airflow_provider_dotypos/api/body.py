@@ -65,6 +65,11 @@ def read_text(text: str) -> msgspec.Raw:
     return msgspec.Raw(text.encode())
 
 
+def decimal_text(value: Decimal) -> str:
+    """Return a finite decimal number as text with all its digits: without an exponent, unless it is very long."""
+    return format(value, "f") if abs(value.adjusted()) < _WRITTEN_OUT else str(value)
+
+
 def _plain(value: object, place: str, depth: int) -> object:
     """Return a value made of dicts, lists, texts, numbers, booleans and None alone."""
     if value is None or isinstance(value, bool):
@@ -111,7 +116,7 @@ def _decimal(value: Decimal, place: str) -> str:
     """Return a decimal number as text, which keeps every digit; the API also takes numbers as text [C2]."""
     if not value.is_finite():
         raise _refusal(place, value, "JSON has no such number; send a number, or None for null", shown=str(value))
-    return format(value, "f") if abs(value.adjusted()) < _WRITTEN_OUT else str(value)
+    return decimal_text(value)
 
 
 def _number(value: Real, place: str) -> int | float:

@@ -64,6 +64,10 @@ class Budget:
         return f"{self.requests}/{self.seconds / _UNITS[unit]:g}{unit}{' each' if self.each else ''}"
 
 
+#: The limit that two public sources name [D2], where a connection names no budget.
+KNOWN_LIMIT = Budget(150, 1800.0)
+
+
 def read_budget(value: object) -> Budget | None:
     """Return the budget that a connection's field holds; ``None`` if it is empty.
 

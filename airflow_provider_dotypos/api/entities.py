@@ -91,6 +91,12 @@ class Field(msgspec.Struct, frozen=True):
     required: bool
     references: str | None
 
+    @property
+    def bits(self) -> int:
+        """How many bits a whole number has: of ids and flags 64, also where the documents say less [A]."""
+        wide = self.name in ("id", "flags") or self.name.endswith("Id")
+        return 64 if wide else {"short": 16, "int": 32}.get(self.type, 64)
+
 
 class Child(msgspec.Struct, frozen=True):
     """A child list that can be nested in an entity's rows.

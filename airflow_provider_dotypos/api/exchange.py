@@ -23,7 +23,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Generic, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from tenacity import DoAttempt, DoSleep, RetryCallState
 
@@ -36,6 +36,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
     DotyposConnectionError,
     DotyposError,
+    DotyposInputError,
     DotyposResponseError,
     DotyposUncertainWriteError,
     DotyposUnreadableAnswerError,
@@ -43,7 +44,7 @@ from airflow_provider_dotypos.api.errors import (
 from airflow_provider_dotypos.api.gate import Passage
 from airflow_provider_dotypos.api.headers import checked_headers
 from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request, check_answer, decode_answer, refusal_of
-from airflow_provider_dotypos.api.paths import checked_method, encode, resolve
+from airflow_provider_dotypos.api.paths import checked_method, encode, own_path, resolve
 from airflow_provider_dotypos.api.refusals import is_foreign
 from airflow_provider_dotypos.api.retry_table import LONGEST_RETRY_AFTER, Verdict, verdict
 from airflow_provider_dotypos.api.settings import Settings
@@ -117,9 +118,16 @@ class Exchange:
         json: object = None,
         headers: Mapping[str, str] | None = None,
         decode: Callable[[Answer], T],
+        timeout: float = 0.0,
+        harmless: bool = False,
+        one_at_a_time: bool = False,
     ) -> Flow[T]:
         """Return the flow of one call (see ``DotyposClient.call``).
 
+        :param timeout: seconds that its answer may take at least, whatever the settings say.
+        :param harmless: whether the call changes nothing although it is a POST, so that it can be sent again.
+        :param one_at_a_time: whether a 429 without ``Retry-After`` says only that another such call is under way. It is
+            a ``DotyposBusyError`` at once, and other calls go on.
         :raises DotyposInputError: if the path, the method, the body or a header can't be sent.
         """
         known_method = checked_method(method)
@@ -131,8 +139,29 @@ class Exchange:
             sent["Content-Type"] = "application/json"
         sent |= checked_headers(headers, with_body=body is not None)
         url = f"{self.settings.base_url}/v2{quote(below, safe='/-._~:@,')}" + (f"?{query}" if query else "")
-        request = Request(known_method, f"/v2{below}", url, sent, body, self.settings.timeout, self._largest_answer)
+        request = Request(
+            *(known_method, f"/v2{below}", url, sent, body),
+            timeout=max(timeout, self.settings.timeout),
+            largest_answer=self._largest_answer,
+            harmless=harmless,
+            one_at_a_time=one_at_a_time,
+        )
         return _Call(self, request, cloud_id, decode).flow()
+
+    def url_flow(self, url: str, shown: str, *, decode: Callable[[Answer], T]) -> Flow[T]:
+        """Return the flow of a GET of a whole address that an answer has named.
+
+        :param shown: what messages show in its place: whoever knows it may be let in.
+        :raises DotyposInputError: if it isn't on the API's own host. No other one gets a token.
+        """
+        path = own_path(url, self.settings)
+        if path is None:
+            raise DotyposInputError(f"{shown} isn't on the API's own host, so no token may go there")
+        origin = urlsplit(self.settings.base_url)
+        sent = {"Accept": "application/json"}
+        whole = f"{origin.scheme}://{origin.netloc}{path}"
+        request = Request("GET", shown, whole, sent, None, self.settings.timeout, self._largest_answer)
+        return _Call(self, request, self.settings.cloud_id, decode).flow()
 
     def _give_back(self) -> Flow[None]:
         """Return the flow that gives back what was claimed of the request budget and not used."""
@@ -261,7 +290,8 @@ class _Call(Generic[T]):
                 permit.end(sent=sent)
         if answer.status not in (502, 504) and not is_foreign(answer.status, answer.body):  # else a gateway's
             self._exchange._channel.note_answer()
-        self._passage.answered(throttled=answer.status in (429, 503), opens=opens)
+        if not request.finds_busy(answer):
+            self._passage.answered(throttled=answer.status in (429, 503), opens=opens)
         self._exchange._channel.note_date(answer.headers.get("Date"))
         return answer
 

@@ -14,10 +14,12 @@ import msgspec
 from airflow_provider_dotypos.api.characters import decode_json, without_mark
 from airflow_provider_dotypos.api.errors import (
     DotyposAnswerTooLargeError,
+    DotyposApiError,
     DotyposError,
     DotyposResponseError,
     error_for,
 )
+from airflow_provider_dotypos.api.pos_errors import DotyposBusyError
 from airflow_provider_dotypos.api.redaction import redact
 from airflow_provider_dotypos.api.retry_table import NOT_JSON, REDIRECT
 
@@ -43,6 +45,8 @@ class Request:
     :param path: below the API's host, as messages show it.
     :param timeout: for all of the exchange, from connecting to the last byte, in seconds.
     :param largest_answer: size in bytes above which an answer is an error.
+    :param harmless: whether it changes nothing, although its method is a write's.
+    :param one_at_a_time: whether a 429 without ``Retry-After`` is about calls of its kind alone.
     """
 
     method: str
@@ -52,6 +56,8 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     timeout: float = 60.0
     largest_answer: int = LARGEST_ANSWER
+    harmless: bool = False
+    one_at_a_time: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -59,7 +65,11 @@ class Request:
     @property
     def safe(self) -> bool:
         """Whether it changes nothing, so that it can be sent again."""
-        return self.method in _SAFE_METHODS
+        return self.harmless or self.method in _SAFE_METHODS
+
+    def finds_busy(self, answer: Answer) -> bool:
+        """Return whether an answer says that another call of its kind is under way, and nothing of all other calls."""
+        return self.one_at_a_time and answer.status == 429 and answer.headers.get("Retry-After") is None
 
     def signed(self, token: str) -> Request:
         """Return the request with an access token."""
@@ -169,7 +179,10 @@ def check_answer(request: Request, answer: Answer, secrets: Iterable[str], sign_
 
 def refusal_of(request: Request, answer: Answer, secrets: Iterable[str], sign_in: str | None = None) -> DotyposError:
     """Return the error for an answer whose status is 400 or more."""
-    return error_for(request.method, request.path, answer.status, answer.headers, answer.body, secrets, sign_in)
+    error = error_for(request.method, request.path, answer.status, answer.headers, answer.body, secrets, sign_in)
+    return (
+        DotyposBusyError(error.refusal) if request.finds_busy(answer) and isinstance(error, DotyposApiError) else error
+    )
 
 
 def decode_answer(request: Request, answer: Answer, decode: Callable[[Answer], T]) -> T:

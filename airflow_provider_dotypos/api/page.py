@@ -45,6 +45,7 @@ class Page:
     :param tick: the finest step its cursors show, in milliseconds: 1, or 1000 if none shows a fraction.
     :param earlier: each row's values of cursors that come before, one sequence a cursor, in epoch milliseconds.
     :param elsewhere: ids of rows that another stream delivers, as the walk found.
+    :param etag: the answer's ``ETag``: one value over its rows, in their order [D].
     """
 
     rows: Sequence[msgspec.Raw]
@@ -60,6 +61,7 @@ class Page:
     tick: int = SECOND
     earlier: Sequence[Sequence[int | None]] = ()
     elsewhere: frozenset[str] = frozenset()
+    etag: str | None = None
 
     @property
     def moments(self) -> dict[str, int]:

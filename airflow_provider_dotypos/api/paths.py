@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from urllib.parse import quote, unquote
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from airflow_provider_dotypos.api.errors import DotyposInputError, redact
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import milliseconds
+
+#: The port of each scheme, unless an address names one.
+_PORTS = {"https": 443, "http": 80}
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
@@ -56,6 +59,32 @@ def resolve(path: str, settings: Settings) -> tuple[str, int | None]:
         return path, int(named[1])
     # Only the list of clouds is asked for with a token without a cloud [D2].
     return path, None if path.rstrip("/") == "/clouds" else settings.cloud_id
+
+
+def own_path(url: str, settings: Settings) -> str | None:
+    """Return path and query of an address on the API's own host; ``None`` of any other address.
+
+    An answer may name an address. Only there a token may go.
+    """
+    own, parts = urlsplit(settings.base_url), _split(url)
+    if parts is None or _origin(parts) != _origin(own):
+        return None
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of a web address without a user; ``None`` of anything else."""
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port != 0
+    except ValueError:
+        return None
+    is_plain = has_port and parts.scheme in _PORTS and parts.hostname and parts.username is None
+    return parts if is_plain and re.fullmatch("[!-~]+", url) else None
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 def encode(params: Mapping[str, object] | None, argument: str = "params") -> str:

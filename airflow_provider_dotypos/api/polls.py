@@ -27,16 +27,15 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from airflow_provider_dotypos.api.entities import Entity, Parent, find_entity
-from airflow_provider_dotypos.api.errors import DotyposNotFoundError, DotyposValidationError, DotyposWalkError
+from airflow_provider_dotypos.api.errors import DotyposNotFoundError, DotyposWalkError
 from airflow_provider_dotypos.api.exchange import Exchange
-from airflow_provider_dotypos.api.listing import ask_page, query_params
+from airflow_provider_dotypos.api.listing import ask_page, perform_walk, query_params
 from airflow_provider_dotypos.api.page import EMPTY, SECOND, Page
-from airflow_provider_dotypos.api.passes import Wait
 from airflow_provider_dotypos.api.places import ask_cloud
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple
-from airflow_provider_dotypos.api.steps import Flow, Sleep
+from airflow_provider_dotypos.api.steps import Flow
 from airflow_provider_dotypos.api.streams import Piece, Stream, streams
-from airflow_provider_dotypos.api.walk import Batch, Query, walk
+from airflow_provider_dotypos.api.walk import Batch, Query
 from airflow_provider_dotypos.api.watch import ShownRow, Snapshot, State, StreamRows
 from airflow_provider_dotypos.api.window import Clocks, Window, milliseconds
 
@@ -261,27 +260,14 @@ class Polls:
         :param most: how many requests may be made.
         :raises DotyposWalkError: if that doesn't do, or the rows' order isn't stable.
         """
-        page = EMPTY
         last = self.requests + most
-        steps = walk(entity, piece, PATIENCE)
-        step = next(steps, None)
-        while step is not None:
-            if isinstance(step, Query):
-                if self.requests >= last:
-                    raise DotyposWalkError(f"they are more than a poll's {MOST_WALKED} requests show")
-                query = PollQuery(entity, step, piece.stream, piece.parent)
-                try:
-                    page = yield from self._ask_surely(query)
-                except DotyposValidationError as refusal:
-                    step = steps.throw(refusal)
-                else:
-                    step = steps.send(page)
-                continue
-            if isinstance(step, Wait):
-                yield Sleep(step.seconds)
-            else:
-                take(step, page)
-            step = next(steps, None)
+
+        def ask(query: Query) -> Flow[Page]:
+            if self.requests >= last:
+                raise DotyposWalkError(f"they are more than a poll's {MOST_WALKED} requests show")
+            return (yield from self._ask_surely(PollQuery(entity, query, piece.stream, piece.parent)))
+
+        yield from perform_walk(entity, piece, PATIENCE, ask, take)
 
     def _ask_surely(self, query: PollQuery) -> Flow[Page]:
         """Ask a query, and again if the answer may be no answer."""

@@ -57,6 +57,12 @@ OTHER_CLOUD = "it isn't the cloud asked for"
 REDIRECT = "a redirect"
 NOT_A_SIGN_IN = "the server has no sign-in"
 
+#: Reasons why a till doesn't take an action.
+SILENT = "the till doesn't answer"
+BUSY = "another action is under way at the till"
+#: Of a till's refusal.
+PASSES = "it passes by itself"
+
 #: Reasons why a database can't do what it was asked for.
 DATABASE_LOST = "the connection to the database was lost"
 DATABASE_BUSY = "another transaction was in the way"
@@ -80,6 +86,9 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("DotyposDatabaseError", DATABASE_BUSY, _RETRY, _RETRY),
     ("DotyposDatabaseError", DATABASE_REFUSED, _FAIL, _FAIL),
     ("DotyposDatabaseError", _ANY, _LATER, _LATER),
+    ("DotyposUncertainBookingError", _ANY, _ASK, _ASK),
+    # It must be counted again.
+    ("DotyposStockTakingError", _ANY, _FAIL, _FAIL),
     ("DotyposListsError", INCURABLE, _FAIL, _FAIL),
     ("DotyposListsError", _ANY, _LATER, _LATER),
     ("DotyposTriggerError", CURABLE_BY_NO_RETRY, _FAIL, _FAIL),
@@ -91,6 +100,9 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("DotyposWalkError", _ANY, _LATER, _LATER),
     ("DotyposClockError", _ANY, _LATER, _LATER),
     ("DotyposCancelledError", _ANY, _LATER, _LATER),
+    ("DotyposTillError", _ANY, _LATER, _LATER),
+    ("DotyposPosActionError", PASSES, _LATER, _LATER),
+    ("DotyposPosActionError", _ANY, _FAIL, _FAIL),
     ("DotyposUncertainWriteError", _ANY, _ASK, _ASK),
     ("DotyposWriteError", _ANY, _FAIL, _FAIL),
     # No whole answer.
@@ -113,6 +125,7 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     (403, STALE_TOKEN, _RETRY, _RETRY),
     (501, _ANY, _LATER, _LATER),
     (505, _ANY, _LATER, _ASK),
+    ("DotyposBusyError", _ANY, _LATER, _LATER),
     ("DotyposRateLimitError", LONG_WAIT, _LATER, _LATER),
     ("DotyposRateLimitError", _ANY, _RETRY, _RETRY),
     ("DotyposServerError", LONG_WAIT, _LATER, _ASK),

@@ -18,6 +18,12 @@ SETTLE = 60.0
 #: The longest `settle`, in seconds: a day.
 LONGEST_SETTLE = 86_400.0
 
+#: A day, in milliseconds.
+DAY = 86_400_000
+
+#: Later than any cursor (the last day that Python knows), in epoch milliseconds.
+OPEN_END = 253_402_214_400_000
+
 #: Clocks differ by seconds. A window that ends further in the future than this is a mistake.
 _FURTHEST_AHEAD = timedelta(minutes=5)
 
@@ -196,8 +202,7 @@ def server_time(value: str) -> datetime | None:
 
 def iso(moment: int) -> str:
     """Return epoch milliseconds as ISO 8601 in UTC, with milliseconds."""
-    date = datetime.fromtimestamp(moment // 1000, timezone.utc)
-    return f"{date:%Y-%m-%dT%H:%M:%S}.{moment % 1000:03d}Z"
+    return (_EPOCH + timedelta(milliseconds=moment)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def compact(moment: int) -> str:

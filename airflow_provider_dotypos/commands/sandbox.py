@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.commands.options import Option, number, port, whole_number
-from airflow_provider_dotypos.sandbox.behaviour import CHOICES, DELIVERY_CHOICES, Behaviour
+from airflow_provider_dotypos.sandbox.behaviour import CHOICES, DELIVERY_CHOICES, WRITE_CHOICES, Behaviour
 from airflow_provider_dotypos.sandbox.limit import Limit
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _switch(field: dataclasses.Field[Any]) -> Option:
     details: dict[str, Any] = {"help": _plain(about[field.name]) + default}
     if isinstance(field.default, bool):
         details |= {"action": "store_true"}
-    elif choices := CHOICES.get(field.name) or DELIVERY_CHOICES.get(field.name):
+    elif choices := {**CHOICES, **WRITE_CHOICES, **DELIVERY_CHOICES}.get(field.name):
         details |= {"choices": choices, "default": field.default}
     elif field.default is None:
         details |= {"type": whole_number(0, 1000), "metavar": "ROWS"}

@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.sandbox.behaviour import Behaviour
-    from airflow_provider_dotypos.sandbox.faults import DeliveryFault, Fault, Request
+    from airflow_provider_dotypos.sandbox.faults import DeliveryFault, Fault, Request, Write
     from airflow_provider_dotypos.sandbox.furnished import Shop
     from airflow_provider_dotypos.sandbox.limit import Limit
     from airflow_provider_dotypos.sandbox.server import Sandbox
 
-__all__ = ["Behaviour", "DeliveryFault", "Fault", "Limit", "Request", "Sandbox", "Shop"]
+__all__ = ["Behaviour", "DeliveryFault", "Fault", "Limit", "Request", "Sandbox", "Shop", "Write"]
 
 # Imported at first use: Airflow's command line only reads the options, and the data doesn't need the server.
 _HOMES = {
@@ -40,6 +40,7 @@ _HOMES = {
     "Request": "faults",
     "Sandbox": "server",
     "Shop": "furnished",
+    "Write": "faults",
 }
 
 

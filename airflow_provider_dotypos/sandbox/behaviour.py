@@ -28,6 +28,29 @@ CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     }
 )
 
+#: The same of the switches that only a write finds out, a POS action and a warehouse operation included.
+WRITE_CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "own_ids": ("taken", "refused", "unknown"),
+        "list_creates": ("free", "guarded"),
+        "refused_lists": ("whole", "partly"),
+        "price_coupling": ("prices", "vat", "none"),
+        "unknown_fields": ("refused", "ignored", "taken"),
+        "read_only_fields": ("ignored", "refused", "taken"),
+        "if_match_star": ("mismatch", "match"),
+        "etags": ("unique", "recurring"),
+        "version_in_body": ("checked", "ignored"),
+        "undelete": ("applied", "ignored", "refused"),
+        "external_ids": ("free", "unique"),
+        "filter_escapes": ("none", "backslash"),
+        "violation_paths": ("indexed", "bare", "path"),
+        "delete_if_match": ("ignored", "checked", "required"),
+        "idempotency_key": ("echoed", "honoured"),
+        "status_host": ("api", "foreign"),
+        "stock_taking": ("absolute", "dated"),
+    }
+)
+
 #: The same of the switches that show in deliveries of webhooks only, which no request finds out.
 DELIVERY_CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType({"delivered_ids": ("number", "text", "exponent")})
 
@@ -61,6 +84,38 @@ class Behaviour:
         as an ``exponent`` such as 4.10e+15, which has lost digits [D].
     :param delivery_tries: how often a delivery is tried that isn't answered by 2xx. Whether it is repeated is unknown
         [U].
+    :param own_ids: what a PUT to an id does that no row has: ``taken`` creates the row with it [D2], ``refused`` is a
+        400, ``unknown`` a 404 [U].
+    :param list_creates: whether a list PUT of new rows alone needs no ``If-Match`` (``free``), or is a 428 without it
+        (``guarded``) [U].
+    :param refused_lists: what becomes of a list of which a row is refused (400): nothing is stored (``whole``), or the
+        rows before it are (``partly``) [U].
+    :param price_coupling: what moves a product's prices: one price moves the other (``prices``), a new VAT rate moves
+        the price with VAT, too (``vat``), or each is stored as it was sent (``none``) [U].
+    :param unknown_fields: what becomes of a body's fields that no document names: ``refused`` with 400 [A],
+        ``ignored``, or ``taken`` and returned from then on [U].
+    :param read_only_fields: the same of fields that only the server sets: ``ignored`` [A], ``refused`` or ``taken``
+        [U]. The id, the cloud and the version date can't be taken.
+    :param if_match_star: whether ``If-Match: *`` is a ``mismatch`` (412) or a ``match`` [U].
+    :param etags: whether a row that is changed back gets a new ETag (``unique``), or its earlier one
+        (``recurring``) [U].
+    :param version_in_body: whether a body's ``versionDate`` is ``checked`` (409 if it isn't the row's) [D2] or
+        ``ignored`` [U].
+    :param undelete: what a body with ``deleted: false`` does to a deleted row: ``applied`` makes it live again,
+        ``ignored`` leaves it deleted, ``refused`` is a 400 [U].
+    :param external_ids: whether live rows may share an ``externalId`` (``free``), or not (``unique``, 409) [U].
+    :param filter_escapes: whether a backslash escapes ``;``, ``|`` and ``,`` in a filter's value, ``none`` or
+        ``backslash`` [U].
+    :param violation_paths: how a 400 names a field of a list's row: with the row's number (``indexed``), without it
+        (``bare``), or as an array in place of ``fieldName`` (``path``) [U].
+    :param delete_if_match: whether DELETE ignores ``If-Match`` (``ignored``) [D2], refuses one that doesn't match
+        (``checked``), or demands it (``required``) [U].
+    :param idempotency_key: whether a POS action's ``idempotency-key`` is only ``echoed`` [D2], or ``honoured``: the
+        same key again has the first one's result and does nothing [U].
+    :param status_host: the host of a stock taking's ``statusWebhookUrl``: that of the ``api``, or a
+        ``foreign`` one [U].
+    :param stock_taking: what a stock taking of an earlier date does: it sets the stock as it is now (``absolute``), or
+        as of its date, so that later movements stay (``dated``) [U].
     """
 
     timestamp_precision: str = "ms"
@@ -78,9 +133,26 @@ class Behaviour:
     unsortable: tuple[str, ...] = ()
     delivered_ids: str = "number"
     delivery_tries: int = 1
+    own_ids: str = "taken"
+    list_creates: str = "free"
+    refused_lists: str = "whole"
+    price_coupling: str = "prices"
+    unknown_fields: str = "refused"
+    read_only_fields: str = "ignored"
+    if_match_star: str = "mismatch"
+    etags: str = "unique"
+    version_in_body: str = "checked"
+    undelete: str = "applied"
+    external_ids: str = "free"
+    filter_escapes: str = "none"
+    violation_paths: str = "indexed"
+    delete_if_match: str = "ignored"
+    idempotency_key: str = "echoed"
+    status_host: str = "api"
+    stock_taking: str = "absolute"
 
     def __post_init__(self) -> None:
-        for name, positions in {**CHOICES, **DELIVERY_CHOICES}.items():
+        for name, positions in {**CHOICES, **WRITE_CHOICES, **DELIVERY_CHOICES}.items():
             if getattr(self, name) not in positions:
                 raise ValueError(f"{name} must be one of {positions}, not {getattr(self, name)!r}")
         if not 0 <= self.commit_lag < math.inf:
@@ -92,10 +164,21 @@ class Behaviour:
 
     @classmethod
     def combinations(cls, **fixed: Any) -> Iterator[Behaviour]:
-        """Yield every combination of the switches, with those in `fixed` as given."""
+        """Yield every combination of the switches that reads find out, with those in `fixed` as given."""
         free = {name: positions for name, positions in CHOICES.items() if name not in fixed}
         for values in itertools.product(*free.values()):
             yield cls(**dict(zip(free, values, strict=True)), **fixed)
+
+    @classmethod
+    def of_writes(cls, **fixed: Any) -> Iterator[Behaviour]:
+        """Yield the best known behaviour, and each other position of each switch that writes find out, one at a time.
+
+        :param fixed: switches that all of them have in common.
+        """
+        yield cls(**fixed)
+        for name, positions in WRITE_CHOICES.items():
+            for position in positions[1:] if name not in fixed else ():
+                yield cls(**{name: position}, **fixed)
 
 
 #: The best known behaviour.

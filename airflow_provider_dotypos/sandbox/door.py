@@ -15,7 +15,7 @@ import msgspec
 
 from airflow_provider_dotypos.sandbox.api.control import PREFIX
 from airflow_provider_dotypos.sandbox.api.state import State
-from airflow_provider_dotypos.sandbox.faults import Fault, Request
+from airflow_provider_dotypos.sandbox.faults import DAMAGES, Fault, LateRequest, Request
 from airflow_provider_dotypos.sandbox.limit import SIGN_IN, Limit
 
 Message = MutableMapping[str, Any]
@@ -62,15 +62,37 @@ class Door:
             refused, receive = await _refuse_over_limit(state.limit, scope, receive, answer)
             if refused:
                 return
+        await state.carry_out_late()
         fault = next((f for f in list(state.faults) if f.strikes(method, path)), None)
         if fault is None:
             await self._app(scope, receive, answer)
             return
-        if fault.kind in ("reset", "hang"):
+        if fault.kind in ("reset", "closed", "hang"):
             log(0)
+        if fault.when == "late":
+            receive = await self._put_off(fault, scope, receive)
+        elif fault.when == "after" and fault.kind != "drip":
+            scope["state"]["lost"] = True  # for the log of writes
+            if fault.kind not in DAMAGES:
+                await self._whole_answer(scope, receive)
         # uvicorn's send is a method of its request cycle, which knows the transport.
         transport: asyncio.Transport = send.__self__.transport  # type: ignore[attr-defined]
         await self._break(fault, scope, receive, answer, transport)
+
+    async def _put_off(self, fault: Fault, scope: MutableMapping[str, Any], receive: Receive) -> Receive:
+        """Keep a request until its client has given up. Return how to read it on."""
+        body, receive = await _read(receive)
+        later = {**scope, "state": {"lost": True, "late": True}}
+
+        async def read() -> Message:
+            return {"type": "http.request", "body": body}
+
+        async def carry_out() -> None:
+            await self._whole_answer(later, read)
+
+        due = self._state.shop.now() + round(fault.seconds * 1000)
+        self._state.late.append(LateRequest(scope["method"], scope["path"], carry_out, due, fault.calls))
+        return receive
 
     async def _break(
         self,
@@ -85,6 +107,9 @@ class Door:
         elif fault.kind == "reset":
             _reset(transport)
             await _until_gone(receive)
+        elif fault.kind == "closed":
+            transport.close()
+            await _until_gone(receive)
         elif fault.kind == "hang":
             gone = asyncio.ensure_future(_until_gone(receive))
             closing = asyncio.ensure_future(self.closing.wait())
@@ -93,7 +118,7 @@ class Door:
             await gone
             closing.cancel()
         else:
-            start, body = await self._whole_answer(scope, receive)
+            start, body = await self._whole_answer(scope, receive) if fault.when == "after" else _invented()
             body = _damage(fault.kind, start, body)
             headers = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
             start["headers"] = [*headers, (b"content-length", str(len(body)).encode())]
@@ -123,6 +148,12 @@ class Door:
             await answer({"type": "http.response.body", "body": body[at : at + 1], "more_body": True})
             await asyncio.sleep(interval)
         await answer({"type": "http.response.body", "body": b""})
+
+
+def _invented() -> tuple[Message, bytes]:
+    """Return an answer of which only a part will arrive, to a request that the API hasn't had."""
+    start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
+    return start, b'{"id":"4100000000000001","deleted":false}'
 
 
 def _request(scope: MutableMapping[str, Any], status: int) -> Request:

@@ -28,12 +28,15 @@ class RefusedError(Exception):
         self.message = message
         self.violations = tuple(violations)
 
-    def body(self) -> bytes:
-        """Return the JSON body: ``violations`` for an invalid request, otherwise an object with a reason [C2]."""
+    def body(self, *, paths: bool = False) -> bytes:
+        """Return the JSON body: ``violations`` for an invalid request, otherwise an object with a reason [C2].
+
+        :param paths: whether violations name fields by a ``path`` [C1], not by ``fieldName`` [C2].
+        """
         if self.violations:
-            return msgspec.json.encode(
-                {"violations": [{"fieldName": name, "message": text} for name, text in self.violations]}
-            )
+            names = [{"path": (name or "").split(".")} if paths else {"fieldName": name} for name, _ in self.violations]
+            texts = [{"message": text} for _, text in self.violations]
+            return msgspec.json.encode({"violations": [a | b for a, b in zip(names, texts, strict=True)]})
         moment = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         phrase = HTTPStatus(self.status).phrase
         fields = {"timestamp": moment, "status": self.status, "error": phrase}

@@ -7,7 +7,9 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Coroutine
 from types import TracebackType
+from typing import Any
 
 import uvicorn
 
@@ -77,6 +79,12 @@ class Sandbox(State):
             time.sleep(0.005)
         return self
 
+    def carry_out_late_requests(self) -> None:
+        """Carry out all late requests now, whether they are due or not, and wait until that is done."""
+        if self._server is None:
+            raise RuntimeError("the sandbox isn't running")
+        self._server.perform(self.carry_out_late(all_of_them=True))
+
     def stop(self) -> None:
         """Stop serving, and wait until the thread has ended. Hanging requests are cut off."""
         if self._server is None or self._thread is None:
@@ -122,6 +130,10 @@ class _Server(uvicorn.Server):
     def end(self) -> None:
         """End the server. Call it from another thread."""
         self._loop.call_soon_threadsafe(self._door.closing.set)
+
+    def perform(self, work: Coroutine[Any, Any, None]) -> None:
+        """Perform some work on the server's loop, and wait for it. Call it from another thread."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does."""

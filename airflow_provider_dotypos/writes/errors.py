@@ -32,6 +32,10 @@ class DotyposPlanError(DotyposInputError):
         self.problems = tuple(problems)
 
 
+class DotyposSourceError(DotyposError):
+    """The database of a source failed, so that its rows can't be read. The message holds no value of a row."""
+
+
 class DotyposLimitError(DotyposPlanError):
     """A plan asks for more than a limit allows: too many changes, a price that moves too far, deletes.
 
@@ -41,6 +45,14 @@ class DotyposLimitError(DotyposPlanError):
 
 class DotyposApprovalError(DotyposPlanError):
     """A plan wasn't approved: somebody rejected it, or nobody answered."""
+
+
+class DotyposSideEffectError(DotyposPlanError):
+    """A write didn't do what the plan says: it changed a field that it doesn't name, or left one as it was.
+
+    No further row is written. The message names the entity, the row's id and the fields, and says whether a field that
+    changed was put back.
+    """
 
 
 class DotyposWritesFailedError(DotyposError):
@@ -57,4 +69,30 @@ class DotyposWritesFailedError(DotyposError):
         super().__init__(message)
         self.counts = dict(counts or {})
         self.report = report
+        self.reason = reason
+
+
+class DotyposUncertainBookingError(DotyposError):
+    """Nobody knows whether a stock operation was booked: no answer came, and the stock moved otherwise meanwhile.
+
+    Nothing sends it again before a person has decided. The message says how.
+
+    :ivar evidence: what each product's level was, is, and by how much it was to move.
+    :ivar journal: the folder of the document's journal.
+    """
+
+    def __init__(self, message: str, *, evidence: Sequence[Mapping[str, str | None]] = (), journal: str = "") -> None:
+        super().__init__(message)
+        self.evidence = list(evidence)
+        self.journal = journal
+
+
+class DotyposStockTakingError(DotyposError):
+    """Dotypos has accepted a stock-taking, and then refused it. Nothing was changed.
+
+    :ivar reason: the API's code, such as ``PRODUCT_STOCK_TAKING_AFTER_DATE``.
+    """
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
         self.reason = reason

@@ -63,6 +63,7 @@ class PlanHeader(msgspec.Struct, frozen=True, kw_only=True):
         ``delete``, ``conflict``, ``unchanged``.
     :param limits: the limits that it was checked against.
     :param requests: what applying it costs: ``patch`` row by row, ``put`` by lists behind a canary.
+    :param salt: a random text, with which marks of personal data are made. Only readers of the file know it.
     :param digest: SHA-256 of the whole plan, in hex: of the header without its digest, and all rows.
     """
 
@@ -77,4 +78,5 @@ class PlanHeader(msgspec.Struct, frozen=True, kw_only=True):
     counts: Mapping[str, int]
     limits: Mapping[str, Any]
     requests: Mapping[str, int]
+    salt: str
     digest: str = ""

@@ -23,11 +23,14 @@ def sandbox(_running: Sandbox) -> Sandbox:
     """A sandbox with an empty shop; one server for all tests, each with data and settings of its own."""
     fresh = Sandbox(Shop.empty())
     _running.deliveries.close()
-    for name in ("shop", "tokens", "visits", "stock_taking_results", "deliveries", "behaviour", "happened"):
+    held = ("shop", "tokens", "visits", "deliveries", "behaviour", "happened", "device")
+    for name in (*held, "stock_taking_results", "stock_taking_reason", "stock_taking_polls"):
         setattr(_running, name, getattr(fresh, name))
     _running.deliveries.open()
     _running.faults.clear()
     _running.requests.clear()
+    _running.writes.clear()
+    _running.late.clear()
     _running.sign_ins = 0
     _running.limit = None
     _running.latency = _running.date_offset = 0.0

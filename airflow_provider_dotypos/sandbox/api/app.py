@@ -139,7 +139,8 @@ def _cloud_number(value: object) -> int | None:
 
 async def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
-    return Response(error.body(), error.status, media_type=JSON)
+    paths = state_of(request).behaviour.violation_paths == "path"
+    return Response(error.body(paths=paths), error.status, media_type=JSON)
 
 
 async def _http_refusal(request: Request, error: Exception) -> Response:

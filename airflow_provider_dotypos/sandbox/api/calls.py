@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from airflow_provider_dotypos.sandbox.api.lists import Page
 from airflow_provider_dotypos.sandbox.api.state import State
 from airflow_provider_dotypos.sandbox.errors import RefusedError, invalid, not_found
+from airflow_provider_dotypos.sandbox.faults import Write
 
 JSON = "application/json"
 
@@ -82,6 +83,14 @@ async def body_form(request: Request) -> dict[str, str]:
     """Return the fields of a form that a browser has sent."""
     body = (await request.body()).decode("utf-8", "replace")
     return dict(parse_qsl(body, keep_blank_values=True))
+
+
+def log_write(request: Request, op: str, entity: str, id: int | None, fields: Mapping[str, Any]) -> None:
+    """Note in the log of writes what a request has changed, see ``Write``."""
+    state, about = state_of(request), request.scope.get("state", {})
+    lost, late = bool(about.get("lost")), bool(about.get("late"))
+    path, now = request.url.path, state.shop.now()
+    state.writes.append(Write(request.method, path, op, entity, id, dict(fields), now, lost, late))
 
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -47,6 +47,7 @@ async def show(request: Request) -> Response:
             "behaviour": dataclasses.asdict(state.behaviour),
             "faults": [dataclasses.asdict(fault) for fault in state.faults],
             "limit": state.limit.settings() if state.limit else None,
+            "device": state.device.settings(),
             "webhooks": [
                 {name: row[name] for name in ("id", "_cloudId", "payloadEntity", "method")}
                 for cloud_id in state.cloud_ids
@@ -54,6 +55,8 @@ async def show(request: Request) -> Response:
             ],
             "sign_ins": state.sign_ins,
             "requests": len(state.requests),
+            "writes": len(state.writes),
+            "late": [{"method": late.method, "path": late.path} for late in state.late],
         }
     )
 
@@ -81,7 +84,7 @@ async def behaviour(request: Request) -> Response:
 
 @router.post("/faults", response_model=None)
 async def add_fault(request: Request) -> Response:
-    """Add a fault: ``{"kind": "503", "retry_after": "2", "times": 3}``."""
+    """Add a fault: ``{"kind": "503", "retry_after": "2", "times": 3}``, ``{"kind": "reset", "when": "after"}``."""
     state = state_of(request)
     state.faults.append(_make(Fault, **await body_object(request)))
     return answer([dataclasses.asdict(fault) for fault in state.faults], 201)
@@ -121,6 +124,39 @@ async def requests(request: Request) -> Response:
             for r in list(state_of(request).requests)
         ]
     )
+
+
+@router.get("/writes", response_model=None)
+async def writes(request: Request) -> Response:
+    """Return the log of writes: what requests have changed, and whether their answers were lost."""
+    return answer([dataclasses.asdict(write) for write in list(state_of(request).writes)])
+
+
+@router.post("/late", response_model=None)
+async def carry_out_late(request: Request) -> Response:
+    """Carry out all late requests now: ``{}``; the answer is the log of writes."""
+    await body_object(request)
+    await state_of(request).carry_out_late(all_of_them=True)
+    return await writes(request)
+
+
+@router.post("/device", response_model=None)
+async def set_device(request: Request) -> Response:
+    """Change the register: ``{"silent": true, "patience": 2}``, ``{"silent": false}``, ``{"codes": [2001]}``."""
+    device = state_of(request).device
+    _make(device.set, **await body_object(request))
+    return answer(device.settings())
+
+
+@router.post("/stock-takings", response_model=None)
+async def set_stock_takings(request: Request) -> Response:
+    """Say how the next stock takings end, and when: ``{"reason": "UNEXPECTED", "polls": 3}``; ``{}`` as usual."""
+    state, body = state_of(request), await body_object(request)
+    reason, polls = body.get("reason"), body.get("polls", 1)
+    if not isinstance(reason, (str, type(None))) or isinstance(polls, bool) or not isinstance(polls, int) or polls < 0:
+        raise invalid(None, "reason must be text or null, polls a whole number")
+    state.stock_taking_reason, state.stock_taking_polls = reason, polls
+    return answer({"reason": reason, "polls": polls})
 
 
 @router.post("/sell", response_model=None)

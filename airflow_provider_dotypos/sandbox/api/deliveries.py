@@ -41,9 +41,9 @@ _KEPT = 10_000  # deliveries in the log
 class Delivery:
     """A delivery that was tried.
 
-    :param webhook_id: the webhook's id.
-    :param payload_entity: what it delivers, such as ``PRODUCT``.
-    :param records: what the body held; none for a ``GET``.
+    :param webhook_id: the webhook's id; 0 for the result of a POS action.
+    :param payload_entity: what it delivers, such as ``PRODUCT``, or the action.
+    :param records: what the body held: the records, none for a ``GET``; of a POS action its result.
     :param status: the answer's status, 0 if there was none.
     :param error: why there was none.
     :param fault: the kind of the `DeliveryFault` that it met, if any.
@@ -52,7 +52,7 @@ class Delivery:
 
     webhook_id: int
     payload_entity: str
-    records: list[Record]
+    records: list[Record] | Record
     status: int
     error: str | None
     fault: str | None
@@ -122,6 +122,17 @@ class Deliveries:
                 waiting.popleft()
                 self.dropped += 1
 
+    def call_back(self, url: str, action: str, result: Record, key: object = None) -> None:
+        """Let the result of a POS action be sent to an address of the caller's soon. Doesn't block.
+
+        :param key: the action's idempotency key, which goes along in a header [D2].
+        """
+        headers = {"Idempotency-Key": str(key)} if key else {}
+        caller = {"id": 0, "payloadEntity": action, "method": "POST", "url": url, "headers": headers}
+        with self._changed:
+            if self._open:
+                self._begin(self._send(caller, result, None))
+
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         if self._worker is None:
             self._worker = _Worker()
@@ -168,7 +179,7 @@ class Deliveries:
         await asyncio.sleep(seconds)
         await self._send(webhook, records, "late")
 
-    async def _send(self, webhook: Row, records: list[Record], fault: str | None, slowly: float = 0.0) -> None:
+    async def _send(self, webhook: Row, records: list[Record] | Record, fault: str | None, slowly: float = 0.0) -> None:
         """Send records, and send them again if they aren't accepted and may be tried again.
 
         :param slowly: seconds that the body takes, if `fault` is ``slow``.
@@ -191,7 +202,7 @@ class Deliveries:
     def _note(
         self,
         webhook: Row,
-        records: list[Record],
+        records: list[Record] | Record,
         fault: str | None,
         status: int = 0,
         error: str | None = None,
@@ -202,10 +213,11 @@ class Deliveries:
         )
 
 
-async def _answer(webhook: Row, records: list[Record], timeout: float, slowly: float) -> int:
+async def _answer(webhook: Row, records: list[Record] | Record, timeout: float, slowly: float) -> int:
     """Send records to a webhook, by ``GET`` only that there are some [D]; return the status of the answer."""
     body = msgspec.json.encode(records) if webhook["method"] == "POST" else b""
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))} if body else {}
+    headers |= webhook.get("headers", {})
     content = _drip(body, slowly) if slowly else body
     verify = _trusted() if webhook["url"].startswith("https:") else False
 

@@ -13,7 +13,10 @@ from airflow_provider_dotypos.sandbox.api import query, wire
 from airflow_provider_dotypos.sandbox.behaviour import Behaviour
 from airflow_provider_dotypos.sandbox.errors import RefusedError, not_found
 from airflow_provider_dotypos.sandbox.shop.rows import Rows, is_open
-from airflow_provider_dotypos.sandbox.shop.table import Row
+from airflow_provider_dotypos.sandbox.shop.table import Row, Table
+
+#: Fields that only the server sets. Bodies may name them, as clients send back what they read [A].
+SET_BY_SERVER = frozenset({"id", "_cloudId", "created", "modified", "modifiedBy", "version", "versionDate"})
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def page(
             bodies = [wire.encode_row(row, behaviour) for row in full]
         envelope = msgspec.json.encode(_envelope(table.entity, asked, behaviour, len(rows), len(shown)))
         # With include, the ETag covers the main rows only [D].
-        return Page(200, envelope[:-1] + b',"data":' + array(bodies) + b"}", list_etag(main))
+        tag = list_etag(row_etag(table, row, behaviour) for row in shown)
+        return Page(200, envelope[:-1] + b',"data":' + array(bodies) + b"}", tag)
 
 
 def single(
@@ -95,10 +99,10 @@ def single(
         row = table.state_at(row, _edge(shop, behaviour)) if row is not None else None
         if row is None:
             raise not_found(f"{entity} {id}")
-        body = main = wire.encode_stored(table, row, behaviour)
+        body = wire.encode_stored(table, row, behaviour)
         if asked.include:
             body = wire.encode_row(with_children(shop, cloud_id, table.entity, row, asked, behaviour), behaviour)
-        return Page(200, body, row_etag(main))
+        return Page(200, body, row_etag(table, row, behaviour))
 
 
 def with_children(shop: Rows, cloud_id: int, entity: Entity, row: Row, asked: query.Query, behaviour: Behaviour) -> Row:
@@ -114,14 +118,20 @@ def with_children(shop: Rows, cloud_id: int, entity: Entity, row: Row, asked: qu
     return full
 
 
-def row_etag(body: bytes) -> str:
-    """Return the ETag of one row: 32 hex digits, quoted [D]."""
-    return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+def row_etag(table: Table, row: Row, behaviour: Behaviour) -> str:
+    """Return the ETag of one row: 32 hex digits, quoted [D]. Whether an earlier one recurs is a switch [U]."""
+    if behaviour.etags == "recurring":
+        return _tag(wire.encode_row({k: v for k, v in row.items() if k not in SET_BY_SERVER}, behaviour))
+    return _tag(wire.encode_stored(table, row, behaviour) + b"%d" % table.revision(row))
 
 
-def list_etag(bodies: Iterable[bytes]) -> str:
+def list_etag(tags: Iterable[str]) -> str:
     """Return the ETag of a page's rows in their order [D]; it never fits a single row [C1]."""
-    return row_etag(b"list" + b"\n".join(bodies))
+    return _tag("list".join(("", *tags)).encode())
+
+
+def _tag(content: bytes) -> str:
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
 
 
 def _edge(shop: Rows, behaviour: Behaviour) -> int | None:

@@ -1,7 +1,7 @@
 """POS actions: calls that go through to a register (page /pos-actions/). ``code`` 0 is success, not HTTP 200 [D].
 
 Request fields and result codes are documented second-hand [D2]. Answers beyond ``order/hello`` are assumed [A]. Numbers
-are real numbers here [D]. The sandbox's register is always online, answers at once, and calls no webhooks.
+are real numbers here [D]. ``Device`` is the register.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from airflow_provider_dotypos.sandbox.api.calls import answer, body_object, path_id, state_of, within
+from airflow_provider_dotypos.sandbox.api.calls import answer, body_object, log_write, path_id, state_of, within
+from airflow_provider_dotypos.sandbox.api.device import Action, Device
 from airflow_provider_dotypos.sandbox.bistro.bistro import CARD, CASH, MEAL_VOUCHER, WOLT, Bistro
-from airflow_provider_dotypos.sandbox.errors import not_found
+from airflow_provider_dotypos.sandbox.errors import RefusedError, not_found
 from airflow_provider_dotypos.sandbox.shop.rows import Rows
 from airflow_provider_dotypos.sandbox.shop.table import Row
 
@@ -27,6 +28,8 @@ _NOT_MODELLED = frozenset(
     )
 )
 
+_NOT_IN_SLOVAKIA = frozenset({"order/issue", "order/pay", "order/create-issue", "order/create-issue-pay"})  # [D2]
+
 
 class _FailedError(Exception):
     """An action that the register refuses, with its result code."""
@@ -38,46 +41,86 @@ class _FailedError(Exception):
 
 @router.post("/v2/clouds/{cloud_id}/branches/{branch_id}/pos-actions", response_model=None)
 async def pos_action(request: Request, cloud_id: str, branch_id: str) -> Response:
-    """Carry out one action."""
-    number, branch = within(request, cloud_id), path_id(branch_id, "branch")
-    shop = state_of(request).shop
-    if shop.get(number, "branches", branch) is None:
+    """Carry out one action. Without a webhook of its own, one runs at a time, and its answer is the result [D]."""
+    place = number, branch = within(request, cloud_id), path_id(branch_id, "branch")
+    state = state_of(request)
+    if state.shop.get(number, "branches", branch) is None:
         raise not_found(f"branch {branch}")
     body = await body_object(request)
-    with shop.lock:
-        result = _result(shop, number, body)
-    if body.get("webhook"):  # the result goes there instead [D2]; the sandbox keeps it to itself
+    device, key = state.device, body.get("idempotency-key")
+
+    def carry_out(action: Action) -> dict[str, Any]:
+        if action.given_up:
+            request.scope["state"].update(lost=True, late=True)
+        result = _result(request, number, branch, body)
+        if body.get("webhook"):  # the result goes there instead [D2]
+            state.deliveries.call_back(str(body["webhook"]), str(body.get("action")), result, key)
+        return result
+
+    action = Action(carry_out)
+    if body.get("webhook"):
+        device.take(action)
         return Response(status_code=200)
-    key = body.get("idempotency-key")
+    if place in device.busy:
+        raise RefusedError(429, "TOO_MANY_REQUESTS", "Another action of this branch is running")
+    device.busy.add(place)
+    try:
+        result = await device.answer(action)
+    finally:
+        device.busy.discard(place)
+    if result is None:
+        raise RefusedError(404, "DEVICE_NOT_RESPONDING", "The device did not answer in time")  # its body is [A]
     return answer(result, headers={"Idempotency-Key": str(key)} if key else None)
 
 
-def _result(shop: Rows, cloud_id: int, body: Row) -> dict[str, Any]:
-    try:
-        result = _Action(shop, cloud_id, body).carry_out() | {"code": 0}
-    except _FailedError as failure:
-        result = {"code": failure.code, "message": str(failure), "localizedMessage": None}
-    return result | {"deviceTimestamp": shop.now()}
+def _result(request: Request, cloud_id: int, branch_id: int, body: Row) -> dict[str, Any]:
+    state, key = state_of(request), (cloud_id, branch_id, str(body.get("idempotency-key")))
+    results = state.device.results if state.behaviour.idempotency_key == "honoured" else {}
+    if body.get("idempotency-key") and key in results:
+        return results[key]
+    with state.shop.lock:
+        action = _Action(state.shop, state.device, cloud_id, body)
+        try:
+            result = action.carry_out() | {"code": 0}
+        except _FailedError as failure:
+            result = {"code": failure.code, "message": str(failure), "localizedMessage": None}
+        if action.written is not None:
+            log_write(request, "action", str(action.name), action.written, body)
+        results[key] = result = result | {"deviceTimestamp": action.now()}
+    return result
 
 
 class _Action:
-    """One action of the register. Each of its methods may raise ``_FailedError``."""
+    """One action of the register. Each of its methods may raise ``_FailedError``.
 
-    def __init__(self, shop: Rows, cloud_id: int, body: Row) -> None:
-        self.shop, self.cloud_id, self.body = shop, cloud_id, body
+    :ivar written: the id of the order that it has made or changed, also if it fails after that.
+    """
+
+    def __init__(self, shop: Rows, device: Device, cloud_id: int, body: Row) -> None:
+        self.shop, self.device, self.cloud_id, self.body = shop, device, cloud_id, body
         self.name = body.get("action")
+        self.written: int | None = None
+
+    def now(self) -> int:
+        """Return the time that the register's clock shows."""
+        return self.shop.now() + round(self.device.clock_offset * 1000)
 
     def carry_out(self) -> dict[str, Any]:
         body = self.body
         if not self.name:
             raise _FailedError(1003, "action is missing")
-        if body.get("validity") is not None and _number(body["validity"], "validity") * 1000 < self.shop.now():
+        if body.get("validity") is not None and _number(body["validity"], "validity") * 1000 < self.now():
             raise _FailedError(1007, "validity has passed")
+        if self.device.codes and self.name != "order/hello":
+            raise _FailedError(self.device.codes.pop(0), "the sandbox was told to refuse it")
         self.reference("user-id", "employees", 1008)
         if self.name in _NOT_MODELLED:
             raise _FailedError(1002, f"the sandbox's register does not do {self.name}")
         if self.name not in _ACTIONS:
             raise _FailedError(1004, f"unknown action {self.name}")
+        cloud = self.shop.cloud(self.cloud_id)
+        if self.name in _NOT_IN_SLOVAKIA and cloud is not None and cloud["country"] == "SK":
+            raise _FailedError(1009, f"{self.name} is not allowed in Slovakia")
         return _ACTIONS[self.name](self)
 
     def hello(self) -> dict[str, Any]:
@@ -99,6 +142,7 @@ class _Action:
             "guestCount": self.guests(),
         }
         order = self.bistro().order(now, now, self.picks(), **fields)
+        self.written = order["id"]
         if "issue" in action:
             self.check_method()  # the order stays open if there is no such method [D2]
             self.shop.issued_orders.add(order["id"])
@@ -117,7 +161,9 @@ class _Action:
 
     def add_item(self) -> dict[str, Any]:
         order = self.order()
-        return self.shown(self.bistro().add(order, self.picks(), self.shop.now()))
+        picks = self.picks()
+        self.written = order["id"]
+        return self.shown(self.bistro().add(order, picks, self.shop.now()))
 
     def issue(self) -> dict[str, Any]:
         order = self.order()
@@ -152,15 +198,18 @@ class _Action:
         return Bistro(self.shop, self.cloud_id)
 
     def paid(self, order: Row) -> dict[str, Any]:
+        self.written = order["id"]
         return self.shown(self.bistro().pay(order, self.shop.now(), self.shop.now()))
 
     def changed(self, order: Row, changes: Row) -> dict[str, Any]:
+        self.written = order["id"]
         return self.shown(self.shop.update(self.cloud_id, "orders", order["id"], changes))
 
     def set_issued(self, order: Row) -> None:
         if order["id"] in self.shop.issued_orders:
             raise _FailedError(2005, "order already issued")
         self.shop.issued_orders.add(order["id"])
+        self.written = order["id"]
 
     def shown(self, order: Row) -> dict[str, Any]:
         items = self.shop.table(self.cloud_id, "order-items").children(order["id"])

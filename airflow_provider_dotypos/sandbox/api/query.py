@@ -129,12 +129,30 @@ def _sort(entity: Entity, text: str, behaviour: Behaviour) -> tuple[tuple[str, b
 
 
 def _conditions(entity: Entity, text: str, behaviour: Behaviour) -> tuple[Condition, ...]:
-    # How to escape ; | , inside a value is [U]: here they can't be escaped.
-    return tuple(_condition(entity, part, behaviour) for part in text.split(";") if part)
+    return tuple(_condition(entity, part, behaviour) for part in _split(text, ";", behaviour) if part)
+
+
+def _split(text: str, separator: str, behaviour: Behaviour) -> list[str]:
+    """Split a filter. Whether a separator can be escaped inside a value is a switch [U]."""
+    parts = text.split(separator)
+    if behaviour.filter_escapes == "none":
+        return parts
+    whole = [parts[0]]
+    for part in parts[1:]:
+        if (len(whole[-1]) - len(whole[-1].rstrip("\\"))) % 2:  # this separator is escaped
+            whole[-1] += separator + part
+        else:
+            whole.append(part)
+    return whole
+
+
+def _unescaped(text: str, behaviour: Behaviour) -> str:
+    """Return a value of a filter without its escapes."""
+    return text if behaviour.filter_escapes == "none" else re.sub(r"\\(.)", r"\1", text)
 
 
 def _condition(entity: Entity, text: str, behaviour: Behaviour) -> Condition:
-    parts = text.split("|")
+    parts = _split(text, "|", behaviour)
     if len(parts) != 3:
         raise invalid("filter", f"{text!r} is not attribute|operation|value")
     name, action, given = parts
@@ -154,6 +172,9 @@ def _condition(entity: Entity, text: str, behaviour: Behaviour) -> Condition:
 
 
 def _matcher(field: Field, action: str, given: str, behaviour: Behaviour) -> tuple[Any, Callable[[Any], bool]]:
+    texts = _split(given, ",", behaviour) if action in ("in", "notin") else [given]
+    texts = [_unescaped(text, behaviour) for text in texts]
+    given = texts[0]
     if action in _COMPARE:
         bound, compare = wire.read_text(given, field.type), _COMPARE[action]
         return bound, lambda v: v is not None and compare(v, bound)
@@ -164,7 +185,6 @@ def _matcher(field: Field, action: str, given: str, behaviour: Behaviour) -> tup
         mask = wire.read_text(given, "long")
         wanted = mask if action == "bin" else 0
         return mask, lambda v: v is not None and v & mask == wanted
-    texts = given.split(",") if action in ("in", "notin") else [given]
     negated = action in ("ne", "notin")
     kind = field.type.removesuffix("[]")
     if field.name == "deleted":

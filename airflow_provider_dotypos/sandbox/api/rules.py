@@ -6,16 +6,31 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from airflow_provider_dotypos.api.entities import Entity
+from airflow_provider_dotypos.api.entities import CLOUDS, Entity
+from airflow_provider_dotypos.sandbox.behaviour import Behaviour
 from airflow_provider_dotypos.sandbox.errors import RefusedError, Violation
 from airflow_provider_dotypos.sandbox.shop.rows import Rows
 from airflow_provider_dotypos.sandbox.shop.table import Row
 
-#: References whose row must exist [A].
-_CHECKED_REFERENCES = (
-    *("_categoryId", "_customerId", "_discountGroupId", "_parentProductId", "_productId"),
-    *("_supplierId", "_tableId", "_warehouseId"),
+#: Values that fields of an open list take. The real API may know more, or take any text [A].
+_UNITS = (
+    *("Piece", "Milligram", "Gram", "Decagram", "Kilogram", "Pound", "Ounce", "Quintal", "Tonne"),
+    *("Millimeter", "Centimeter", "Meter", "Kilometer", "Inch", "Mile", "SquareMeter", "SquareFoot"),
+    *("Milliliter", "Centiliter", "Deciliter", "Liter", "Hectoliter", "UsGallon", "UkGallon", "CubicMeter"),
+    *("CubicFoot", "Second", "Minute", "Hour", "Day", "Points"),
 )
+_VALUES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    **{(entity, "unit"): _UNITS for entity in ("products", "product-ingredients", "stock-packagings")},
+    ("products", "stockOverdraft"): ("ALLOW", "WARN", "DISABLE"),
+    ("products", "unitMeasurement"): _UNITS,
+    ("product-customizations", "priceLevel"): ("B", "C", "D", "E"),
+    ("reservations", "status"): ("NEW", "CONFIRMED", "CANCELLED"),
+    ("customer-accounts", "type"): ("default",),
+    ("customer-account-logs", "type"): ("top-up", "payment", "refund"),
+    ("webhooks", "method"): ("POST", "GET"),
+    ("webhooks", "payloadEntity"): ("STOCKLOG", "POINTSLOG", "PRODUCT", "ORDERBEAN", "RESERVATION", "CUSTOMER"),
+    ("webhooks", "payloadVersion"): ("V1",),
+}
 #: Fields by which no two rows may be alike [D2].
 _UNIQUE: Mapping[str, tuple[str, ...]] = {
     "tags": ("name",),
@@ -25,11 +40,6 @@ _UNIQUE: Mapping[str, tuple[str, ...]] = {
 _FORBIDDEN_IN_TAGS = re.compile(r"[,^?*()\[\]$]")  # [D2]
 _REQUIRES_PRICE_ENTRY = 1 << 2  # flag bit of products [D2]
 _EXEMPTED_RATE = 1 << 1  # flag bit of taxes
-_WEBHOOKS: Mapping[str, tuple[str, ...]] = {
-    "method": ("POST", "GET"),
-    "payloadEntity": ("STOCKLOG", "POINTSLOG", "PRODUCT", "ORDERBEAN", "RESERVATION", "CUSTOMER"),
-    "payloadVersion": ("V1",),
-}
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class Change:
     """
 
     shop: Rows
+    behaviour: Behaviour
     cloud_id: int
     entity: Entity
     id: int | None
@@ -69,27 +80,38 @@ class Change:
         return str(self.row.get(name) or "").strip()
 
 
-def complete(entity: str, given: Row, present: Row) -> None:
+def complete(entity: str, given: Row, present: Row, behaviour: Behaviour) -> None:
     """Complete the given fields of a product as the API does.
 
-    The other price is computed [A]. The external id gets its other form; without BC2 only the old one can be written
-    [D]. The image can only be cleared [D2]. The purchase price is ignored [D2].
+    Whether the other price is computed is a switch [U]. The external id gets its other form; without BC2 only the old
+    one can be written [D]. The image can only be cleared [D2]. The purchase price is ignored [D2].
 
     :param present: the stored row that is changed or replaced. Empty for a new one.
     """
     if entity != "products":
         return
-    vat = given.get("vat", present.get("vat"))
-    if vat and given.get("priceWithoutVat") is not None and given.get("priceWithVat") is None:
-        given["priceWithVat"] = round(given["priceWithoutVat"] * vat, 4)
-    elif vat and given.get("priceWithVat") is not None and "priceWithoutVat" not in given:
-        given["priceWithoutVat"] = given["priceWithVat"] / vat
-    given.pop("purchasePriceWithoutVat", None)
+    _couple_prices(given, present, behaviour.price_coupling)
     if given.get("imageUrl") is not None:
         given["imageUrl"] = present.get("imageUrl")
+    if behaviour.read_only_fields == "taken":
+        return
+    given.pop("purchasePriceWithoutVat", None)
     given.pop("externalIds", None)
     if "externalId" in given:
         given["externalIds"] = [given["externalId"]] if given["externalId"] is not None else []
+
+
+def _couple_prices(given: Row, present: Row, coupling: str) -> None:
+    vat = given.get("vat", present.get("vat"))
+    if not vat or coupling == "none":
+        return
+    with_vat, without = given.get("priceWithVat"), given.get("priceWithoutVat")
+    if without is not None and with_vat is None:
+        given["priceWithVat"] = round(without * vat, 4)
+    elif with_vat is not None and "priceWithoutVat" not in given:
+        given["priceWithoutVat"] = with_vat / vat
+    elif "vat" in given and with_vat is None and coupling == "vat" and present.get("priceWithoutVat") is not None:
+        given["priceWithVat"] = round(present["priceWithoutVat"] * vat, 4)
 
 
 def check(change: Change) -> None:
@@ -103,18 +125,38 @@ def check(change: Change) -> None:
     for tag in change.given.get("tags") or []:
         if _FORBIDDEN_IN_TAGS.search(tag):
             violations.append(("tags", "must not contain , ^ ? * ( ) [ ] $"))
-    for name in _CHECKED_REFERENCES:
-        id = change.given.get(name)
-        if id is not None and change.find(change.entity.fields[name].references, id) is None:
-            violations.append((name, "does not exist"))
+    violations += _check_references(change)
+    for name, value in change.given.items():
+        known = _VALUES.get((change.entity.name, name))
+        if known and value is not None and value not in known:
+            violations.append((name, f"must be one of {', '.join(known)}"))
+    external = change.given.get("externalId") if change.behaviour.external_ids == "unique" else None
+    if external and any(row["externalId"] == external and row["id"] != change.id for row in change.live()):
+        raise RefusedError(409, "DUPLICATE", "A row with this externalId exists")
     if change.entity.name in _RULES:
         violations += _RULES[change.entity.name](change)
     if violations:
         raise RefusedError(400, violations=violations)
 
 
-def check_together(entity: str, rows: list[Row]) -> None:
+def _check_references(change: Change) -> list[Violation]:
+    """Return which references lead to no row [A]. Ids of the system, 0 and below, lead to none [D2, C2]."""
+    violations: list[Violation] = []
+    for name, value in change.given.items():
+        field = change.entity.fields.get(name)
+        if field is None or field.references in (None, CLOUDS) or value is None:
+            continue
+        ids = [int(id) for id in (value if isinstance(value, list) else [value]) if str(id).isdecimal()]
+        if any(id > 0 and change.find(field.references, id) is None for id in ids):
+            violations.append((name, "does not exist"))
+    return violations
+
+
+def check_together(entity: str, rows: list[Row], behaviour: Behaviour) -> None:
     """Refuse rows of one call of which only one could be stored: 409. Each was already checked by itself."""
+    externals = [row["externalId"] for row in rows if row.get("externalId")]
+    if behaviour.external_ids == "unique" and len(set(externals)) < len(externals):
+        raise RefusedError(409, "DUPLICATE", "Two rows of this call have the same externalId")
     names = _UNIQUE.get(entity, ())
     keys = [tuple(row[name] for name in names) for row in rows if not _exempted(entity, row)]
     if names and len(set(keys)) < len(keys):
@@ -213,14 +255,9 @@ def _check_warehouse_branch(change: Change) -> list[Violation]:
 
 
 def _check_webhook(change: Change) -> list[Violation]:
-    violations: list[Violation] = [
-        (name, f"must be one of {', '.join(values)}")
-        for name, values in _WEBHOOKS.items()
-        if change.row.get(name) not in values
-    ]
     if not re.match(r"https?://[^/\s]+", change.row.get("url") or ""):
-        violations.append(("url", "must be a web address"))
-    return violations
+        return [("url", "must be a web address")]
+    return []
 
 
 _RULES: Mapping[str, Callable[[Change], list[Violation]]] = {

@@ -9,8 +9,9 @@ from typing import Any
 
 from airflow_provider_dotypos.sandbox.api import payloads, tokens
 from airflow_provider_dotypos.sandbox.api.deliveries import Deliveries
+from airflow_provider_dotypos.sandbox.api.device import Device
 from airflow_provider_dotypos.sandbox.behaviour import Behaviour
-from airflow_provider_dotypos.sandbox.faults import Fault, Request
+from airflow_provider_dotypos.sandbox.faults import Fault, LateRequest, Request, Write
 from airflow_provider_dotypos.sandbox.limit import Limit
 from airflow_provider_dotypos.sandbox.shop.rows import RowChange, Rows
 
@@ -28,7 +29,13 @@ class State:
     :ivar faults: failures to come, see ``Fault``.
     :ivar limit: how many requests are let in, see ``Limit``. None lets all of them in.
     :ivar deliveries: what webhooks deliver, see ``Deliveries``.
+    :ivar device: the register that POS actions go through to, see ``Device``.
+    :ivar stock_taking_reason: why all further stock takings fail, such as ``UNEXPECTED``. By default each fails for a
+        reason of its own, or not.
+    :ivar stock_taking_polls: how often the status of a stock taking is ``PROCESSING`` before its result.
     :ivar requests: all requests so far, except those to the sandbox's own controls.
+    :ivar writes: all changes of rows that requests have made, all warehouse operations and POS actions.
+    :ivar late: requests that are carried out later, see ``Fault.when``.
     :ivar sign_ins: how many access tokens were issued.
     :ivar latency: seconds added to each answer.
     :ivar date_offset: seconds by which its clock is off, in the ``Date`` header and in the connector.
@@ -51,12 +58,17 @@ class State:
         self.faults: list[Fault] = []
         self.limit: Limit | None = None
         self.requests: list[Request] = []
+        self.writes: list[Write] = []
+        self.late: list[LateRequest] = []
         self.sign_ins = 0
         self.latency = 0.0
         self.date_offset = 0.0
         self.form_key = secrets.token_hex(16)
         self.happened: deque[str] = deque(maxlen=5)
         self.visits: dict[str, tokens.Visit] = {}
+        self.device = Device()
+        self.stock_taking_reason: str | None = None
+        self.stock_taking_polls = 1
         self.stock_taking_results: dict[int, list[dict[str, str | None]]] = {}
 
     @property
@@ -83,6 +95,18 @@ class State:
         self._behaviour = behaviour
         self.shop.order_version_moves_with_items = behaviour.order_version_moves_with_items
         self.deliveries.tries = behaviour.delivery_tries
+
+    async def carry_out_late(self, *, all_of_them: bool = False) -> None:
+        """Carry out the late requests that are due. A request that comes calls this, and counts as one that passes."""
+        due: list[LateRequest] = []
+        waiting: list[LateRequest] = []
+        for late in self.late:
+            ready = all_of_them or (late.calls <= 0 and late.due <= self.shop.now())
+            (due if ready else waiting).append(late)
+            late.calls -= 1
+        self.late[:] = waiting
+        for late in due:
+            await late.carry_out()
 
     @property
     def token_lifetime(self) -> float:

@@ -10,15 +10,15 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from airflow_provider_dotypos.sandbox.api import wire
-from airflow_provider_dotypos.sandbox.api.calls import answer, body_object, path_id, state_of, within
+from airflow_provider_dotypos.sandbox.api.calls import answer, body_object, log_write, path_id, state_of, within
 from airflow_provider_dotypos.sandbox.errors import RefusedError, Violation, invalid, not_found
-from airflow_provider_dotypos.sandbox.shop.rows import Rows
 from airflow_provider_dotypos.sandbox.shop.table import Row
 
 router = APIRouter()
 
 _BELOW = "/v2/clouds/{cloud_id}/warehouses/{warehouse_id}"
 _ITEMS = 100  # [D2]
+_CLOSED = 1  # the status of a delivery note that is closed [A]
 
 
 @router.post(_BELOW + "/stockups", response_model=None)
@@ -29,7 +29,8 @@ async def stock_up(request: Request, cloud_id: str, warehouse_id: str) -> Respon
     with booking.shop.lock:
         for product, quantity, price in booking.items():
             booking.move(booking.warehouse, product, quantity, price)
-    return booking.done()
+        booking.close_delivery_notes()
+    return booking.done("stockups")
 
 
 @router.post(_BELOW + "/transfers", response_model=None)
@@ -44,7 +45,7 @@ async def transfer(request: Request, cloud_id: str, warehouse_id: str) -> Respon
         for product, quantity, price in booking.items():
             booking.move(origin, product, -quantity)
             booking.move(booking.warehouse, product, quantity, price)
-    return booking.done()
+    return booking.done("transfers")
 
 
 @router.post(_BELOW + "/sales", response_model=None)
@@ -54,7 +55,7 @@ async def sell(request: Request, cloud_id: str, warehouse_id: str) -> Response:
     with booking.shop.lock:
         for product, quantity, _ in booking.items():
             booking.move(booking.warehouse, product, -quantity)
-    return booking.done()
+    return booking.done("sales")
 
 
 @router.post(_BELOW + "/stock-takings", response_model=None)
@@ -68,16 +69,19 @@ async def take_stock(request: Request, cloud_id: str, warehouse_id: str) -> Resp
         raise invalid("stockTakingDate", str(error)) from None
     if date is None:
         raise invalid("stockTakingDate", "must not be null")
-    transaction = shop.new_id()
+    transaction, state = shop.new_id(), state_of(request)
     with shop.lock:
         counted = booking.counted()
-        reason = booking.reason_to_fail([product for product, _ in counted], date)
+        reason = state.stock_taking_reason or booking.reason_to_fail([product for product, _ in counted], date)
         for product, quantity in counted if reason is None else ():
-            booking.move(warehouse, product, quantity, absolute=True)
+            booking.count(product, quantity, date if state.behaviour.stock_taking == "dated" else shop.now())
             shop.stock_takings[number, warehouse, product] = date
-    state = state_of(request)
+        if reason is None:
+            log_write(request, "action", "stock-takings", transaction, booking.body)
+    # On another host's name, which is this machine all the same, so that a test sees what is sent there.
+    base = state.url if state.behaviour.status_host == "api" else f"http://localhost:{state.port}"
     state.stock_taking_results[transaction] = [
-        {"status": "PROCESSING", "reason": None, "message": None},
+        *[{"status": "PROCESSING", "reason": None, "message": None}] * state.stock_taking_polls,
         {"status": "FAILED" if reason else "FINISHED", "reason": reason, "message": None},
     ]
     return answer(
@@ -85,7 +89,7 @@ async def take_stock(request: Request, cloud_id: str, warehouse_id: str) -> Resp
             "_cloudId": str(number),
             "_warehouseId": str(warehouse),
             "_stockTransactionId": str(transaction),
-            "statusWebhookUrl": f"{state.url}/status/stock-takings/{transaction}",
+            "statusWebhookUrl": f"{base}/status/stock-takings/{transaction}",
         },
         201,
     )
@@ -132,8 +136,10 @@ for _operation in ("stockups", "transfers", "sales", "stock-takings", "stock-tak
 class _Booking:
     """One operation in a warehouse."""
 
-    def __init__(self, shop: Rows, cloud_id: int, warehouse: int, body: Row) -> None:
-        self.shop, self.cloud_id, self.warehouse, self.body = shop, cloud_id, warehouse, body
+    def __init__(self, request: Request, cloud_id: int, warehouse: int, body: Row) -> None:
+        self.request, self.shop = request, state_of(request).shop
+        self.cloud_id, self.warehouse = cloud_id, warehouse
+        self.body = {"currency": "CZK"} | body  # its default [D2], in a Polish cloud, too
 
     @classmethod
     async def of(cls, request: Request, cloud_id: str, warehouse_id: str) -> _Booking:
@@ -141,7 +147,10 @@ class _Booking:
         shop = state_of(request).shop
         if shop.get(number, "warehouses", warehouse) is None:
             raise not_found(f"warehouse {warehouse}")
-        return cls(shop, number, warehouse, await body_object(request))
+        booking = cls(request, number, warehouse, await body_object(request))
+        if not re.fullmatch("[A-Z]{3}", str(booking.body["currency"])):
+            raise invalid("currency", "must be three letters")
+        return booking
 
     def check_delivery(self) -> None:
         """Check the fields that a delivery needs."""
@@ -149,6 +158,23 @@ class _Booking:
             raise invalid("invoiceNumber", "must not be empty")
         if not isinstance(self.body.get("updatePurchasePrice"), bool):
             raise invalid("updatePurchasePrice", "must be true or false")
+        supplier = self.body.get("_supplierId")
+        if supplier is not None and self.shop.get(self.cloud_id, "suppliers", _id(supplier, "_supplierId")) is None:
+            raise invalid("_supplierId", "does not exist")
+        for id in self._delivery_notes():
+            if self.shop.get(self.cloud_id, "delivery-notes", _id(id, "_closeDeliveryNoteIds")) is None:
+                raise invalid("_closeDeliveryNoteIds", "does not exist")
+
+    def close_delivery_notes(self) -> None:
+        """Close the delivery notes that a stock-up names [D2]."""
+        for id in self._delivery_notes():
+            self.shop.update(self.cloud_id, "delivery-notes", int(id), {"status": _CLOSED})
+
+    def _delivery_notes(self) -> list[Any]:
+        ids = self.body.get("_closeDeliveryNoteIds")
+        if not isinstance(ids, (list, type(None))):
+            raise invalid("_closeDeliveryNoteIds", "must be an array")
+        return ids or []
 
     def items(self) -> list[tuple[int, float, float | None]]:
         """Return all items as product, quantity and new purchase price, checked before any of them is booked."""
@@ -160,23 +186,33 @@ class _Booking:
 
     def reason_to_fail(self, products: list[int], date: int) -> str | None:
         """Return why a stock taking fails, if it does. This is checked only after it was accepted [D2]."""
-        earlier = (self.shop.stock_takings.get((self.cloud_id, self.warehouse, product)) for product in products)
+        takings = self.shop.stock_takings
+        keys = [(self.cloud_id, self.warehouse, product) for product in products]
+        earlier = [takings[key] for key in keys if key in takings]
         if date > self.shop.now():
             return "STOCK_TAKING_DATE_IN_FUTURE"
         if any(self.shop.get(self.cloud_id, "products", product) is None for product in products):
             return "PRODUCT_DOES_NOT_EXIST"
-        if any(counted is not None and counted >= date for counted in earlier):
+        if any(counted > self.shop.now() for counted in earlier):
+            return "PRODUCT_STOCK_TAKING_IN_FUTURE"
+        if any(counted >= date for counted in earlier):
             return "PRODUCT_STOCK_TAKING_AFTER_DATE"
         return None
 
-    def move(
-        self, warehouse: int, product: int, quantity: float, price: float | None = None, absolute: bool = False
-    ) -> None:
-        """Change the stock of a product by `quantity`, or set it if `absolute`."""
+    def count(self, product: int, quantity: float, date: int) -> None:
+        """Set the stock of a product as it was counted at a date; what has moved since then moves it, too."""
+        now = self.shop.get(self.cloud_id, "warehouse-products", product, warehouse_id=self.warehouse)
+        then = self.shop.table(self.cloud_id, "warehouse-products").state_at(now, date) if now is not None else None
+        level = now["stockQuantityStatus"] if now is not None else 0.0
+        moved = level - then["stockQuantityStatus"] if then is not None else 0.0
+        self.move(self.warehouse, product, quantity + moved - level)
+
+    def move(self, warehouse: int, product: int, quantity: float, price: float | None = None) -> None:
+        """Change the stock of a product by `quantity`."""
         changes: Row = {} if price is None else {"purchasePriceWithoutVat": price}
         row = self.shop.get(self.cloud_id, "warehouse-products", product, warehouse_id=warehouse)
         if row is not None:
-            changes["stockQuantityStatus"] = quantity if absolute else round(row["stockQuantityStatus"] + quantity, 6)
+            changes["stockQuantityStatus"] = round(row["stockQuantityStatus"] + quantity, 6)
             self.shop.update(self.cloud_id, "warehouse-products", product, changes, warehouse_id=warehouse)
             return
         # The first time that this warehouse has the product.
@@ -186,9 +222,10 @@ class _Booking:
         stock = {"_warehouseId": warehouse, "stockQuantityStatus": quantity}
         self.shop.insert(self.cloud_id, "warehouse-products", part | changes | stock)
 
-    def done(self) -> Response:
-        transaction = str(self.shop.new_id())
-        return answer({"_stockTransactionId": transaction}, 201)  # the answer's shape is [A], 201 is [D2]
+    def done(self, operation: str) -> Response:
+        transaction = self.shop.new_id()
+        log_write(self.request, "action", operation, transaction, self.body)
+        return answer({"_stockTransactionId": str(transaction)}, 201)  # the answer's shape is [A], 201 is [D2]
 
     def _read_all(self, read: Callable[[Row], Any]) -> list[Any]:
         given = self.body.get("items")

@@ -44,6 +44,7 @@ class Rows:
     :ivar foreign_cloud_id: a cloud that the token may not use.
     :ivar lively: whether things happen while the clock moves on.
     :ivar order_version_moves_with_items: see ``Behaviour``.
+    :ivar undocumented: names of fields that rows may have although the entity table doesn't name them.
     :ivar on_change: called after each change of a row, in the thread that has made it. It must be quick.
     """
 
@@ -52,6 +53,7 @@ class Rows:
         self.foreign_cloud_id = 390_909_009
         self.lively = False
         self.order_version_moves_with_items = False
+        self.undocumented: set[str] = set()
         self.on_change: Callable[[RowChange], None] | None = None
         self.lock = threading.RLock()
         self.random = random.Random(seed)
@@ -99,7 +101,7 @@ class Rows:
     def insert(self, cloud_id: int, entity: str, row: Mapping[str, Any] | None = None) -> Row:
         """Store a row and return it. The fields of `row` are kept, a cursor and None included; others are filled."""
         table = self.table(cloud_id, entity)
-        given = _checked(table.entity, row or {})
+        given = self._checked(table.entity, row or {})
         with self.lock:
             full = blank(table.entity, cloud_id, self.currency(cloud_id), self.now()) | given
             for name in table.entity.primary_key:
@@ -117,7 +119,7 @@ class Rows:
         :raises KeyError: if there is no such row.
         """
         table = self.table(cloud_id, entity)
-        given = _checked(table.entity, changes)
+        given = self._checked(table.entity, changes)
         with self.lock:
             row = self._present(cloud_id, entity, id, **placeholders)
             full = row | dict.fromkeys(_moving(table.entity, given), self.now()) | given
@@ -200,6 +202,11 @@ class Rows:
         """Return the orders that the API calls open."""
         return [row for row in self.rows(cloud_id, "orders") if is_open(row)]
 
+    def _checked(self, entity: Entity, row: Mapping[str, Any]) -> Row:
+        for name in row.keys() - self.undocumented:
+            entity.field(name)
+        return {name: stored(value) for name, value in row.items()}
+
     def _report(self, cloud_id: int, entity: str, before: Row | None, after: Row | None) -> None:
         if self.on_change is not None:
             self.on_change(RowChange(cloud_id, entity, before, after))
@@ -220,12 +227,6 @@ class Rows:
 def is_open(row: Row) -> bool:
     """Return whether an order or order item is open: neither completed nor cancelled [A]."""
     return row["completed"] is None and row["canceledDate"] is None
-
-
-def _checked(entity: Entity, row: Mapping[str, Any]) -> Row:
-    for name in row:
-        entity.field(name)
-    return {name: stored(value) for name, value in row.items()}
 
 
 def _moving(entity: Entity, changes: Mapping[str, Any]) -> set[str]:

@@ -92,6 +92,7 @@ class Table:
         self._parent = _parents().get(entity.name)
         self._children: dict[int, dict[Key, None]] = {}
         self._history: dict[Key, list[Row]] = {}
+        self._changes: dict[Key, int] = {}  # how often a row was put, removed ones too
         self._sorted: SortedRows | None = None
 
     def key(self, row: Mapping[str, Any]) -> Key:
@@ -107,6 +108,7 @@ class Table:
             del self._history[key][:-_KEPT_VERSIONS]
             self._unlink(key, earlier)
         self.rows[key] = row
+        self._changes[key] = self._changes.get(key, 0) + 1
         self._sorted = None
         if self._parent:
             self._children.setdefault(row[self._parent], {})[key] = None
@@ -121,6 +123,18 @@ class Table:
         self.answers.pop(key, None)
         self._sorted = None
         self._on_change(last, None)
+
+    def revision(self, state: Row) -> int:
+        """Return the number of a row's state: each change of the row makes another one, also a change back.
+
+        :param state: the row as it is, or as it was.
+        """
+        key = self.key(state)
+        number = self._changes[key]
+        if self.rows.get(key) is state:
+            return number
+        earlier = self._history.get(key, [])
+        return number - next((back for back, kept in enumerate(reversed(earlier), 1) if kept is state), 0)
 
     def forget(self) -> None:
         """Forget all earlier states of the rows."""

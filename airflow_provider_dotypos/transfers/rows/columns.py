@@ -237,10 +237,8 @@ def _select(
 
 
 def _column(field: Field) -> Column:
-    # Ids are 64 bits wide even where the documents say int, and so are flags, whose values are open [A].
-    wide = field.name in ("id", "flags") or field.name.endswith("Id")
     kind = _KINDS[field.type]
-    return Column(field.name, "long" if kind == "int" and wide else kind, field.nullable, field.personal)
+    return Column(field.name, "long" if kind == "int" and field.bits == 64 else kind, field.nullable, field.personal)
 
 
 def _child(entity: Entity, name: str, only: list[str], without: list[str], personal_data: bool) -> Column:

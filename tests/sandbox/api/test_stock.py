@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from tests.patience import PATIENCE
 from tests.sandbox.conftest import Api, complaints
 
@@ -107,6 +107,10 @@ class TestStock:
                 {"items": [{"externalId": "TEA", "quantity": 1, "purchasePrice": "dear"}]},
                 "must be a number",
             ),
+            ("stockups", {"currency": "crowns"}, "currency: must be three letters"),
+            ("stockups", {"_supplierId": 5}, "_supplierId: does not exist"),
+            ("transfers", {"_closeDeliveryNoteIds": [5]}, "_closeDeliveryNoteIds: does not exist"),
+            ("stockups", {"_closeDeliveryNoteIds": 5}, "_closeDeliveryNoteIds: must be an array"),
             ("stockups", {"items": ["TEA"]}, "items: must be an array of 1 to 100 objects"),
             ("stock-takings", {"items": [{"externalId": "TEA", "quantity": 1}]}, "must have _productId"),
         ],
@@ -123,6 +127,70 @@ class TestStock:
         }
         answer = api("POST", f"warehouses/{warehouse}/{operation}", json=body | change)
         assert complaint in complaints(answer)
+
+    def test_a_stock_taking_fails_as_it_is_told(self, api: Api, sandbox: Sandbox, warehouse: int, tea: int) -> None:
+        url = f"{sandbox.url}/_sandbox/stock-takings"
+        requests.post(url, json={"reason": "UNEXPECTED", "polls": 2}, timeout=PATIENCE)
+        body = {"stockTakingDate": "2026-02-01T12:00:00Z", "items": [{"_productId": tea, "quantity": 3}]}
+        counted = api("POST", f"warehouses/{warehouse}/stock-takings", json=body).json()
+        assert self.outcome(counted) == ["PROCESSING", "PROCESSING", "UNEXPECTED"]
+        assert sandbox.writes == []
+        assert requests.post(url, json={"polls": "many"}, timeout=PATIENCE).status_code == 400
+        requests.post(url, json={"polls": 0}, timeout=PATIENCE)
+        counted = api("POST", f"warehouses/{warehouse}/stock-takings", json=body).json()
+        assert self.outcome(counted) == ["FINISHED"] * 3
+
+    def test_a_stock_taking_in_the_future_stops_others(
+        self, api: Api, sandbox: Sandbox, cloud: int, warehouse: int, tea: int
+    ) -> None:
+        sandbox.shop.stock_takings[cloud, warehouse, tea] = sandbox.shop.now() + 10**9
+        body = {"stockTakingDate": "2026-02-01T12:00:00Z", "items": [{"_productId": tea, "quantity": 3}]}
+        counted = api("POST", f"warehouses/{warehouse}/stock-takings", json=body).json()
+        assert self.outcome(counted)[1] == "PRODUCT_STOCK_TAKING_IN_FUTURE"
+
+    @pytest.mark.parametrize(("position", "level"), [("absolute", "20"), ("dated", "16")])
+    def test_a_stock_taking_of_an_earlier_date(
+        self, api: Api, sandbox: Sandbox, warehouse: int, tea: int, position: str, level: str
+    ) -> None:
+        sandbox.behaviour = Behaviour(stock_taking=position)
+        sandbox.shop.ticking = False
+        base = f"warehouses/{warehouse}"
+        item = {"_productId": tea, "quantity": 10}
+        api("POST", f"{base}/stockups", json={"invoiceNumber": "1", "updatePurchasePrice": False, "items": [item]})
+        date = sandbox.shop.now()
+        sandbox.shop.advance(60)
+        api("POST", f"{base}/sales", json={"items": [item | {"quantity": 4}]})
+        body = {"stockTakingDate": date, "items": [item | {"quantity": 20}]}
+        api("POST", f"{base}/stock-takings", json=body)
+        assert self.level(api, warehouse) == level
+
+    def test_the_status_may_be_on_another_host(self, api: Api, sandbox: Sandbox, warehouse: int, tea: int) -> None:
+        sandbox.behaviour = Behaviour(status_host="foreign")
+        body = {"stockTakingDate": "2026-02-01T12:00:00Z", "items": [{"_productId": tea, "quantity": 3}]}
+        counted = api("POST", f"warehouses/{warehouse}/stock-takings", json=body).json()
+        assert counted["statusWebhookUrl"].startswith(f"http://localhost:{sandbox.port}/")
+        assert self.outcome(counted)[1] == "FINISHED"
+
+    def test_the_log_of_writes_has_a_line_for_each_operation(
+        self, api: Api, sandbox: Sandbox, warehouse: int, tea: int
+    ) -> None:
+        sandbox.faults.append(Fault("reset", when="after", path="/stockups"))
+        body = {"invoiceNumber": "7", "updatePurchasePrice": False, "items": [{"_productId": tea, "quantity": 1}]}
+        with pytest.raises(requests.ConnectionError):
+            api("POST", f"warehouses/{warehouse}/stockups", json=body)
+        api("POST", f"warehouses/{warehouse}/sales", json={"currency": "PLN", "items": body["items"]})
+        up, sold = sandbox.writes
+        assert (up.op, up.entity, up.lost, up.fields) == ("action", "stockups", True, {"currency": "CZK"} | body)
+        assert (sold.entity, sold.lost, sold.fields["currency"]) == ("sales", False, "PLN")
+        assert self.level(api, warehouse) == "0"
+
+    def test_a_stock_up_closes_delivery_notes(
+        self, api: Api, sandbox: Sandbox, cloud: int, warehouse: int, tea: int
+    ) -> None:
+        note = sandbox.shop.insert(cloud, "delivery-notes", {"status": 0})["id"]
+        body = {"invoiceNumber": "7", "updatePurchasePrice": False, "items": [{"_productId": tea, "quantity": 1}]}
+        api("POST", f"warehouses/{warehouse}/stockups", json=body | {"_closeDeliveryNoteIds": [note]})
+        assert api("GET", f"delivery-notes/{note}").json()["status"] == "1"
 
     def test_operations_cannot_be_read_back(self, api: Api, warehouse: int) -> None:
         for path in ("stockups", "transfers", "sales", "stock-takings", "stock-taking-dates", "stockups/1"):

@@ -66,6 +66,12 @@ def test_post_takes_an_array_and_answers_in_its_order(api: Api, category: int) -
         ({"_categoryId": 1}, "_categoryId: does not exist"),
         ({"flags": 4}, "must agree with bit 2"),
         ({"_cloudId": 7}, "must be the cloud of the path"),
+        ({"name": "x" * 401}, "name: must have at most 400 characters"),
+        ({"notes": ["short", "x" * 1001]}, "notes: must have at most 1000 characters"),
+        ({"_supplierId": "5"}, "_supplierId: does not exist"),
+        ({"_defaultCourseId": 5}, "_defaultCourseId: does not exist"),
+        ({"unit": "Bucket"}, "unit: must be one of Piece, "),
+        ({"stockOverdraft": "MAYBE"}, "stockOverdraft: must be one of ALLOW, WARN, DISABLE"),
     ],
 )
 def test_what_is_invalid_is_refused_whole(
@@ -250,6 +256,38 @@ def test_delete_is_soft_and_returns_the_row(api: Api, category: int) -> None:
 def test_customers_need_flags_and_a_name(api: Api) -> None:
     told = complaints(api("POST", "customers", json=[{"firstName": " "}]))
     assert "flags: must not be null" in told
+
+
+def test_what_is_as_long_as_it_may_be_is_taken(api: Api, category: int) -> None:
+    longest = product(category, name="x" * 400, notes=["ž" * 1000], hexColor="#607D8B")
+    assert api("POST", "products", json=[longest]).status_code == 201
+
+
+def test_references_in_a_list_lead_to_rows(api: Api, sandbox: Sandbox, cloud: int, category: int) -> None:
+    dish = sandbox.shop.insert(cloud, "products", {"name": "Dish", "_categoryId": category})["id"]
+    body = {"_categoryId": category, "_productId": dish, "flags": 0, "maxSelected": 1, "minSelected": 0, "sortOrder": 1}
+    wrong = body | {"_defaultProductIds": [str(dish), "5"]}
+    assert "_defaultProductIds: does not exist" in complaints(api("POST", "product-customizations", json=[wrong]))
+    right = body | {"_defaultProductIds": [str(dish), "-401"]}  # ids of the system lead to no row
+    assert api("POST", "product-customizations", json=[right]).status_code == 201
+
+
+def test_a_customer_is_anonymized_once(api: Api, sandbox: Sandbox, cloud: int) -> None:
+    person = {"firstName": "Jana", "email": "jana@example.invalid", "note": "VIP", "tags": ["vip"], "points": 7.0}
+    id, other = (sandbox.shop.insert(cloud, "customers", person)["id"] for _ in range(2))
+    path = f"customers/{id}"
+    assert complaints(api("DELETE", f"{path}?anonymize=yes")) == "anonymize: must be true or false"
+    assert complaints(api("DELETE", "taxes/1?anonymize=true")) == "anonymize: is for customers"
+    gone = api("DELETE", f"{path}?anonymize=true").json()
+    assert (gone["deleted"], gone["points"]) == (True, "7")
+    assert [gone[name] for name in ("firstName", "email", "note", "tags")] == ["", "", None, []]
+    assert api("GET", path).json() == gone
+    again = api("DELETE", f"{path}?anonymize=true")
+    assert (again.status_code, again.json()) == (200, gone)
+    api("DELETE", f"customers/{other}")
+    late = api("DELETE", f"customers/{other}?anonymize=true").json()
+    assert (late["firstName"], late["deleted"]) == ("Jana", True)
+    assert [(w.op, w.id) for w in sandbox.writes] == [("delete", id), ("delete", other)]
 
 
 def test_the_administrator_is_protected(api: Api, sandbox: Sandbox, cloud: int) -> None:

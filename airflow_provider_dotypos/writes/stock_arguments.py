@@ -1,0 +1,68 @@
+"""What can be checked of a stock operation's arguments when a DAG is parsed, and is checked again when its task runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+
+from airflow_provider_dotypos.api.entities import id_text
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.overrides import describe, is_absent
+from airflow_provider_dotypos.api.window import instant, iso
+
+
+def check_document(document: object) -> str:
+    """Return a document's number.
+
+    :raises DotyposInputError: if it isn't one: with an empty one all documents would be the same.
+    """
+    if isinstance(document, bool) or not isinstance(document, (str, int)) or is_absent(str(document)):
+        raise DotyposInputError(
+            f"document must be the number under which it is booked once, such as the delivery note's, not "
+            f"{describe(document)}"
+        )
+    return str(document).strip()
+
+
+def check_currency(currency: object) -> str | None:
+    """Return a currency's code; ``None`` for the cloud's.
+
+    :raises DotyposInputError: if it isn't one.
+    """
+    if currency is None:
+        return None
+    if not isinstance(currency, str) or not re.fullmatch("[A-Z]{3}", currency):
+        raise DotyposInputError(
+            f"currency must be a code of three capital letters, such as EUR, not {describe(currency)}"
+        )
+    return currency
+
+
+def check_origin(from_warehouse_id: object, warehouse_id: object) -> str:
+    """Return the id of the warehouse that goods come from.
+
+    :raises DotyposInputError: if it is the one that they go to.
+    """
+    origin = id_text(from_warehouse_id, "from_warehouse_id")
+    if origin == str(warehouse_id).strip():
+        raise DotyposInputError("from_warehouse_id is the warehouse that the goods go to, warehouse_id")
+    return origin
+
+
+def check_notes(ids: object) -> list[str]:
+    """Return the ids of delivery notes to be closed.
+
+    :raises DotyposInputError: if one isn't an id.
+    """
+    if isinstance(ids, (str, bytes)) or not isinstance(ids, Sequence):
+        raise DotyposInputError(f"close_delivery_notes must be a list of ids, not {describe(ids)}")
+    return [id_text(id, "an id in close_delivery_notes") for id in ids]
+
+
+def counting_time(counted_at: str | date) -> str:
+    """Return the time of a count: the one form of all texts that mean it, as it is its key.
+
+    :raises DotyposInputError: if it isn't a time, or has no zone.
+    """
+    return iso(instant(counted_at, "counted_at"))

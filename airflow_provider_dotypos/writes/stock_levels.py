@@ -1,0 +1,124 @@
+"""What warehouses hold of some products, and what that says of a booking whose answer was lost.
+
+https://docs.api.dotypos.com/entity/warehouse
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+#: How far a difference of two levels may be off: they are doubles.
+_OFF = Decimal("0.000001")
+
+
+class Level(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a warehouse holds of a product, in the API's form.
+
+    :param quantity: ``stockQuantityStatus``; ``None`` if it has never held any.
+    :param version: ``stockStatusVersiondate``, which moves with each movement.
+    :param price: ``purchasePriceWithoutVat``.
+    """
+
+    quantity: str | None = None
+    version: str | None = None
+    price: str | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Level:
+        """Return the level that a row of ``warehouse-products`` shows."""
+        names = ("stockQuantityStatus", "stockStatusVersiondate", "purchasePriceWithoutVat")
+        return cls(*(None if row.get(name) is None else str(row[name]) for name in names))
+
+    @property
+    def number(self) -> Decimal:
+        """The quantity as a number."""
+        return Decimal(self.quantity or "0")
+
+
+#: By warehouse and product.
+Levels: TypeAlias = Mapping[str, Mapping[str, Level]]
+
+#: Of a warehouse that has never held a product.
+_NONE = Level()
+
+
+class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of the stock before a booking is sent, and what that will change.
+
+    :param before: the levels.
+    :param moves: by how much each product moves, by warehouse and product.
+    :param prices: the purchase prices that it sets, by product.
+    """
+
+    before: Levels
+    moves: Mapping[str, Mapping[str, Decimal]]
+    prices: Mapping[str, Decimal] = {}
+
+    def weigh(self, after: Levels) -> Literal["applied", "not-applied", "uncertain"]:
+        """Return what levels say of the booking, once it would show.
+
+        It is done if each product has moved by exactly its quantity, or has moved and got the purchase price that the
+        booking sets, which no sale does. It isn't if nothing has moved. Otherwise something else has moved products
+        meanwhile.
+        """
+        traces = [*self._traces(after)]
+        if all(trace.before == trace.after for trace in traces):
+            return "not-applied"
+        return "applied" if all(trace.shows_booking for trace in traces) else "uncertain"
+
+    def describe(self, after: Levels) -> list[dict[str, str | None]]:
+        """Return the evidence for people: what each level was, is, and by how much it was to move."""
+        return [
+            {
+                "_warehouseId": trace.warehouse,
+                "_productId": trace.product,
+                "quantity": format(trace.quantity, "f"),
+                "before": trace.before.quantity,
+                "after": trace.after.quantity,
+                "changed": trace.after.version,
+            }
+            for trace in self._traces(after)
+        ]
+
+    def _traces(self, after: Levels) -> Iterator[_Trace]:
+        for warehouse, quantities in self.moves.items():
+            for product, quantity in quantities.items():
+                was, now = (levels.get(warehouse, {}).get(product, _NONE) for levels in (self.before, after))
+                yield _Trace(warehouse, product, quantity, was, now, self.prices.get(product))
+
+
+class _Trace(NamedTuple):
+    """What a booking may have left of one product in one warehouse."""
+
+    warehouse: str
+    product: str
+    quantity: Decimal
+    before: Level
+    after: Level
+    price: Decimal | None
+
+    @property
+    def shows_booking(self) -> bool:
+        """Whether the level is what the booking makes of it."""
+        if self.before == self.after:
+            return False
+        if self.price is not None and _is(self.after.price, self.price) and not _is(self.before.price, self.price):
+            return True
+        return abs(self.after.number - self.before.number - self.quantity) <= _OFF
+
+
+def _is(text: str | None, number: Decimal) -> bool:
+    return text is not None and float(text) == float(number)  # doubles, as the API keeps them
+
+
+def sum_up(quantities: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    """Return the quantities of products, each of which may be named more than once."""
+    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for product, quantity in quantities:
+        sums[product] += quantity
+    return dict(sums)
