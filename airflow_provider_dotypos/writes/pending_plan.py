@@ -1,14 +1,19 @@
-"""The plan that a task has made and not applied to its end: its next try applies that one, and reads no source again.
+"""The plan that a task has made and not applied to its end: its next try applies that one, and reads no cloud again.
 
-Beside the plan lies a note with the plan's place and digest. It is written after the plan and before the first write,
-and removed when every row has its final verdict. A crash before the note leaves a plan that nobody applies: nothing was
-written yet, and the next try makes another. After it, the next try applies the noted plan, which is always harmless: a
-row that is done says so. A second try at the same moment finds the same note and applies the same plan.
+Beside the plan lies a note of it. It is written after the plan and before the first write, and removed when every row
+has its final verdict. A crash before the note leaves a plan that nobody applies: nothing was written yet, and the next
+try makes another. After it, the next try applies the noted plan, which is always harmless: a row that is done says so.
+Two tries at the same moment apply the same plan.
+
+A noted plan counts only for the request that it was made for: the same arguments, and a source with the same rows. Who
+has corrected either, and clears the task, gets a plan of what is right now. To plan anew is always harmless, too: what
+the earlier plan has written is unchanged in the new one.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,15 +21,17 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.storage.store import Store
 
 
-class NotedPlan(msgspec.Struct, frozen=True):
-    """Which plan a task has to apply.
+class PlanNote(msgspec.Struct, frozen=True):
+    """What is noted of a plan.
 
-    :param plan: the address of its file.
-    :param digest: its digest, in hex.
+    :param asked: what the plan was asked for: a digest of the arguments and of the source's rows.
+    :param noted_at: when it was noted.
+    :param planned: what planning has returned.
     """
 
-    plan: str
-    digest: str
+    asked: str
+    noted_at: datetime
+    planned: dict[str, Any]
 
 
 class PendingPlan:
@@ -39,19 +46,26 @@ class PendingPlan:
         self._store = store
         self._name = f"unfinished-{task}.json" if task else None
 
-    def read(self) -> NotedPlan | None:
-        """Return the plan that an earlier try has left; ``None`` if none has."""
+    def read(self, asked: str, max_age: timedelta) -> dict[str, Any] | None:
+        """Return what planning has returned in an earlier try; ``None`` if that was asked for something else.
+
+        :param asked: what is to be planned now.
+        :param max_age: the age up to which a plan is applied.
+        """
         if self._name is None:
             return None
         try:
-            return msgspec.json.decode(self._store.read(self._name), type=NotedPlan)
-        except FileNotFoundError:
+            note = msgspec.json.decode(self._store.read(self._name), type=PlanNote)
+        except (FileNotFoundError, msgspec.MsgspecError):  # none, or one of another version
             return None
+        is_current = note.asked == asked and datetime.now(timezone.utc) - note.noted_at < max_age
+        return note.planned if is_current else None
 
-    def note(self, plan: NotedPlan) -> None:
+    def note(self, asked: str, planned: dict[str, Any]) -> None:
         """Note a plan before its first write."""
         if self._name is not None:
-            self._store.put_bytes(msgspec.json.encode(plan), self._name)
+            note = PlanNote(asked, datetime.now(timezone.utc), planned)
+            self._store.put_bytes(msgspec.json.encode(note), self._name)
 
     def forget(self) -> None:
         """Remove the note: every row of the plan has its final verdict."""
