@@ -12,10 +12,17 @@ the earlier plan has written is unchanged in the new one.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from airflow_provider_dotypos.writes.plan_arguments import PlanArguments
+from airflow_provider_dotypos.writes.plan_file import open_plan
+from airflow_provider_dotypos.writes.problems import Problems
+from airflow_provider_dotypos.writes.source import Source
+from airflow_provider_dotypos.writes.source_index import index_source
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.storage.store import Store
@@ -24,12 +31,14 @@ if TYPE_CHECKING:
 class PlanNote(msgspec.Struct, frozen=True):
     """What is noted of a plan.
 
-    :param asked: what the plan was asked for: a digest of the arguments and of the source's rows.
+    :param asked: what the plan was asked for: a digest of its arguments.
+    :param source_digest: the digest of the source's rows.
     :param noted_at: when it was noted.
     :param planned: what planning has returned.
     """
 
     asked: str
+    source_digest: str
     noted_at: datetime
     planned: dict[str, Any]
 
@@ -46,28 +55,64 @@ class PendingPlan:
         self._store = store
         self._name = f"unfinished-{task}.json" if task else None
 
-    def read(self, asked: str, max_age: timedelta) -> dict[str, Any] | None:
-        """Return what planning has returned in an earlier try; ``None`` if that was asked for something else.
+    def read(
+        self, arguments: PlanArguments, source: Source, cloud_id: int, max_age: timedelta
+    ) -> dict[str, Any] | None:
+        """Return what planning has returned in an earlier try; ``None`` if there is no plan of what is asked for now.
 
-        :param asked: what is to be planned now.
+        :param arguments: what is asked for.
+        :param source: the rows that are wanted. They are read only if there is a note.
         :param max_age: the age up to which a plan is applied.
         """
-        if self._name is None:
+        note = self._read_note()
+        if note is None or note.asked != _digest(arguments, cloud_id):
             return None
-        try:
-            note = msgspec.json.decode(self._store.read(self._name), type=PlanNote)
-        except (FileNotFoundError, msgspec.MsgspecError):  # none, or one of another version
+        if datetime.now(timezone.utc) - note.noted_at >= max_age:
             return None
-        is_current = note.asked == asked and datetime.now(timezone.utc) - note.noted_at < max_age
-        return note.planned if is_current else None
+        return note.planned if _source_digest(arguments, source, cloud_id) == note.source_digest else None
 
-    def note(self, asked: str, planned: dict[str, Any]) -> None:
-        """Note a plan before its first write."""
-        if self._name is not None:
-            note = PlanNote(asked, datetime.now(timezone.utc), planned)
-            self._store.put_bytes(msgspec.json.encode(note), self._name)
+    def note(self, arguments: PlanArguments, cloud_id: int, planned: dict[str, Any]) -> None:
+        """Note a plan before its first write.
+
+        :param planned: what planning has returned.
+        """
+        if self._name is None:
+            return
+        with open_plan(planned["plan"], planned["digest"]) as plan:
+            source_digest = plan.header.source_digest
+        note = PlanNote(_digest(arguments, cloud_id), source_digest, datetime.now(timezone.utc), planned)
+        self._store.put_bytes(msgspec.json.encode(note), self._name)
 
     def forget(self) -> None:
         """Remove the note: every row of the plan has its final verdict."""
         if self._name is not None:
             self._store.delete(self._name)
+
+    def _read_note(self) -> PlanNote | None:
+        if self._name is None:
+            return None
+        try:
+            return msgspec.json.decode(self._store.read(self._name), type=PlanNote)
+        except FileNotFoundError:
+            return None
+        except msgspec.MsgspecError:  # of another version of this package
+            return None
+
+
+def _digest(arguments: PlanArguments, cloud_id: int) -> str:
+    """Return a digest of everything but the source's rows that a plan depends on."""
+    asked = msgspec.structs.asdict(arguments) | {"entity": arguments.entity.name, "cloud_id": cloud_id}
+    return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+
+
+def _source_digest(arguments: PlanArguments, source: Source, cloud_id: int) -> str:
+    with index_source(
+        source,
+        arguments.entity,
+        match=arguments.match,
+        cloud_id=cloud_id,
+        fields=arguments.fields,
+        nulls=arguments.nulls,
+        problems=Problems(),
+    ) as index:
+        return index.digest
