@@ -124,9 +124,7 @@ def test_what_is_not_as_planned_fails_the_task_and_the_rest_is_written(
     category = {"_categoryId": str(row_of(sandbox, ids[0])["_categoryId"])}
     plan = plans(
         *(update_of(id, BEFORE, AFTER, row) for row, id in enumerate(ids, 1)),
-        update_of(
-            product(sandbox), {"_categoryId": str(row_of(sandbox, ids[0])["_categoryId"])}, {"_categoryId": "5"}, 7
-        ),
+        update_of(product(sandbox), category, {"_categoryId": "5"}, 7),
         PlannedRow("conflict", ("x",), 8, why="two rows have this key"),
     )
     edit(sandbox, ids[2], priceWithVat=47.0)
