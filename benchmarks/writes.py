@@ -23,10 +23,10 @@ from typing import Any
 from unittest.mock import patch
 
 import requests
-from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
-from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
 
 from airflow_provider_dotypos import _airflow
+from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
+from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
 from airflow_provider_dotypos.sandbox import Behaviour, Limit, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
 from benchmarks import products
