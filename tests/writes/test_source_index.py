@@ -108,7 +108,7 @@ def test_the_file_is_its_owners_and_is_gone_afterwards(monkeypatch: pytest.Monke
     with indexed(prices(3)):
         (folder,) = tmp_path.iterdir()
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert {file.name for file in folder.iterdir()} == {".lock", "source.db"}
+        assert {file.suffix for file in folder.iterdir()} == {"", ".db"}
     assert list(tmp_path.iterdir()) == []
 
 
