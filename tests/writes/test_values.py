@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import math
 import uuid
+from collections import Counter
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -14,6 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.entities import Field, entities, find_entity
+from airflow_provider_dotypos.sandbox import Behaviour, Shop
+from airflow_provider_dotypos.sandbox.api.wire import write_row
+from airflow_provider_dotypos.sandbox.behaviour import CHOICES
 from airflow_provider_dotypos.writes import values
 from airflow_provider_dotypos.writes.values import read_value, same
 
@@ -283,3 +288,26 @@ ONE_OF_EACH_TYPE = {known.type: known for entity in entities().values() for know
 def test_whatever_a_row_holds_is_compared_without_an_error(value: Any) -> None:
     for known in ONE_OF_EACH_TYPE.values():
         assert same(known, value, value) is True or value != value
+
+
+FORMS = ("timestamp_precision", "timestamp_zone", "nulls", "numbers")
+
+
+def test_what_a_row_holds_is_the_same_in_every_form_of_answers() -> None:
+    """So a plan of an unchanged source is empty, whichever form the API turns out to have."""
+    shop = Shop.generate(seed=3, days=1, orders_per_day=1)
+    behaviours = [
+        Behaviour(**dict(zip(FORMS, choice, strict=True))) for choice in itertools.product(*map(CHOICES.get, FORMS))
+    ]
+    compared = Counter[str]()
+    for entity in entities().values():
+        rows = shop.rows(shop.cloud_ids[0], entity.name)[:5] if entity.writes else []
+        for row in rows:
+            answers = [write_row(row, behaviour) for behaviour in behaviours]
+            for name, known in entity.fields.items():
+                if known.read_only:
+                    continue
+                planned = read_value(known, answers[0].get(name))
+                assert [name for answer in answers if not same(known, planned, answer.get(name))] == []
+                compared[known.type] += 1
+    assert {"double", "long", "timestamp", "string[]", "boolean", "string"} <= compared.keys()
