@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.writes.errors import Problem
+from airflow_provider_dotypos.writes.judging import is_deleted
 from airflow_provider_dotypos.writes.keys import Key
 from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.plan_arguments import PlanArguments
@@ -37,8 +38,8 @@ def decide(
     :param cloud_id: the cloud that is written to.
     :param rows: the cloud's rows that have its key, deleted ones included.
     """
-    live = [row for row in rows if not row.get("deleted")]
-    if any(str(row.get("_cloudId", cloud_id)) != str(cloud_id) for row in rows):
+    live = [row for row in rows if not is_deleted(row)]
+    if any(row.get("_cloudId") not in (None, cloud_id, str(cloud_id)) for row in rows):
         return _conflict(source, "the row with this key belongs to another cloud"), []
     if len(live) > 1:
         return _conflict(source, f"{len(live)} rows have this key"), []
