@@ -86,7 +86,11 @@ PURE = (
     "window",
     "page",
     "paths",
+    "pos_actions",
+    "pos_codes",
+    "pos_errors",
     "settings",
+    "till",
 )
 IO_LIBRARIES = {"requests", "urllib3", "socket", "http", "ssl", "asyncio", "aiohttp", "httpx", "subprocess", "pathlib"}
 
@@ -107,7 +111,7 @@ HEAVY = {
         "openlineage",
         "airflow",
     ),
-    *("psycopg", "psycopg2", "MySQLdb", "duckdb"),
+    *("psycopg", "psycopg2", "MySQLdb", "duckdb", "sqlite3"),
     "wtforms",
 }
 #: Late imports that bring in nothing heavy, by file. The list only shrinks. (What an operator needs to run, and not for
@@ -284,6 +288,7 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
     "module",
     [
         "operators.dotypos",
+        "operators.plan_writes",
         "operators.sales_report_check",
         "operators.webhooks",
         "transfers.dotypos_to_object_storage",

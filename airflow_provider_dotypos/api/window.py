@@ -18,6 +18,12 @@ SETTLE = 60.0
 #: The longest `settle`, in seconds: a day.
 LONGEST_SETTLE = 86_400.0
 
+#: A day, in milliseconds.
+DAY = 86_400_000
+
+#: Later than any cursor (the last day that Python knows), in epoch milliseconds.
+OPEN_END = 253_402_214_400_000
+
 #: Clocks differ by seconds. A window that ends further in the future than this is a mistake.
 _FURTHEST_AHEAD = timedelta(minutes=5)
 

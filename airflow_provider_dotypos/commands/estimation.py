@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow_provider_dotypos.api.budget import Budget, DotyposBudgetError
+from airflow_provider_dotypos.api.budget import KNOWN_LIMIT, Budget, DotyposBudgetError
 from airflow_provider_dotypos.api.costs import list_requests, nested_requests, seconds_needed
 from airflow_provider_dotypos.api.entities import Entity, cloud_lists
 from airflow_provider_dotypos.api.errors import (
@@ -29,9 +29,6 @@ from airflow_provider_dotypos.transfers.wording import count
 
 #: An estimate waits for no limit and no budget. It stops, and shows what it has.
 _PATIENCE = Patience(faults=4.0, throttling=0.0)
-
-#: The limit that two public sources name [D2], for connections without a budget.
-_KNOWN_LIMIT = Budget(150, 1800)
 
 #: The columns that a narrow terminal shows.
 _NARROW = ("entity", "rows", "precision", "requests", "time")
@@ -69,7 +66,7 @@ def estimate_report(args: argparse.Namespace) -> Report:
     except (DotyposRateLimitError, DotyposBudgetError) as error:
         note(f"Stopped: {error}")
     prices = _prices([*counted.values()], window or Window.of(None, _now()), reader, history=args.history)
-    budget = settings.request_budget or _KNOWN_LIMIT
+    budget = settings.request_budget or KNOWN_LIMIT
     rows = [_row(entity, counted.get(entity.name), prices, remarks, budget) for entity in wanted]
     limit = "the connection's Request budget" if settings.request_budget else "the known limit"
     note(f"The time is that of {limit}, {budget}, if none of it is used yet.")

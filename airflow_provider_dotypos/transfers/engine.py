@@ -12,7 +12,7 @@ from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.pieces import Pieces
 from airflow_provider_dotypos.api.streams import Piece
-from airflow_provider_dotypos.api.window import SETTLE, Window
+from airflow_provider_dotypos.api.window import DAY, OPEN_END, SETTLE, Window
 from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.piece_writer import PartAge, PieceWriter
 from airflow_provider_dotypos.transfers.progress import Progress
@@ -32,11 +32,6 @@ _MANY = 100
 
 #: Requests of which the log speaks beforehand, though a task has many lists.
 _SEVERAL = 10
-
-#: Later than any cursor (the last day that Python knows), in epoch milliseconds.
-OPEN_END = 253_402_214_400_000
-
-DAY = 86_400_000
 
 
 def extract(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_dotypos.api.budget import Budget
-
-#: What the API allows, as far as is known, where a connection names no budget: 150 requests in half an hour.
-DOCUMENTED_LIMIT = Budget(150, 1800.0)
+from airflow_provider_dotypos.api.budget import KNOWN_LIMIT, Budget
 
 #: The polls of a cloud use this part of a budget. So many requests of that may leave at once, and so many are kept for
 #: what no poll plans: a sign-in an hour, and the check of the cloud at the start.
@@ -23,7 +20,7 @@ class Pace:
     """
 
     def __init__(self, budget: Budget | None) -> None:
-        budget = budget or DOCUMENTED_LIMIT
+        budget = budget or KNOWN_LIMIT
         self.seconds_per_request = budget.seconds / max(1, budget.requests // SHARE - AT_ONCE - UNPLANNED)
         self._empty_at = 0.0
 

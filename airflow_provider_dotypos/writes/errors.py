@@ -47,6 +47,14 @@ class DotyposApprovalError(DotyposPlanError):
     """A plan wasn't approved: somebody rejected it, or nobody answered."""
 
 
+class DotyposSideEffectError(DotyposPlanError):
+    """A write didn't do what the plan says: it changed a field that it doesn't name, or left one as it was.
+
+    No further row is written. The message names the entity, the row's id and the fields, and says whether a field that
+    changed was put back.
+    """
+
+
 class DotyposWritesFailedError(DotyposError):
     """Some rows of a plan aren't as planned; the report says which and why.
 

@@ -1,33 +1,37 @@
-"""Looking rows up by the values of a field, up to a hundred a request. A flow, which both clients perform.
+"""Looking rows up by their keys, up to a hundred a request. Flows, which both clients perform.
 
 **Rows that aren't deleted first.** A list without a filter on ``deleted`` shows all of them, those with a null marker
 included. What it doesn't show is asked for once more with ``deleted|in|0,1``: it is deleted, or there is none. In the
 other order a row with a null marker would be missed beside a deleted one of the same key, as that filter may hide null
-markers [U]. So a value for which nothing comes back was asked for twice, by two filters.
+markers [U]. So a key for which nothing comes back was asked for twice, by two filters.
 
 **Whole answers only.** More rows than a page shows may have the values of one request. An answer counts if it says
 itself that it shows all. Otherwise its values are halved, and the rows of a single value are read by excluding those
 seen (``walk``).
+
+**What no filter can ask for**: a field that the API can't filter by ``in``, and values with a character for which
+filters have no escape. For these the whole list is read (``read_all``).
 
 https://docs.api.dotypos.com/api-reference/general/filter
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.exchange import Exchange
-from airflow_provider_dotypos.api.listing import ask_page, perform_walk, query_params
+from airflow_provider_dotypos.api.listing import perform_walk
 from airflow_provider_dotypos.api.markers import LIVE_AND_DELETED
-from airflow_provider_dotypos.api.page import EMPTY, Page, decode_row
-from airflow_provider_dotypos.api.places import ask_cloud
+from airflow_provider_dotypos.api.page import Page, decode_row
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple, conditions
 from airflow_provider_dotypos.api.steps import Flow
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.walk import Batch, Query
+from airflow_provider_dotypos.writes.keys import Key, row_keys
+from airflow_provider_dotypos.writes.read_all import ask_surely, read_all
 
 Row: TypeAlias = dict[str, Any]
 
@@ -45,18 +49,56 @@ def look_up(
 
     Deleted rows come only for values that no other row has.
 
-    :param field: the field, of which the API allows ``in``.
+    :param field: the field, such as ``id``.
     :param values: the values as text, in the API's form. A row of a list field has the values of its entries.
     :param parent: the id of what the entity lies below, such as a warehouse.
-    :raises DotyposInputError: if the API doesn't allow such a filter, or has no escape for a value.
     """
-    asked = _Asked(exchange, entity, parent)
-    wanted = dict.fromkeys(values)
-    rows = yield from asked.rows_of(field, wanted, ())
-    missing = [value for value in wanted if value not in rows]
-    if entity.deleted_filterable and missing:
-        rows |= yield from asked.rows_of(field, missing, (LIVE_AND_DELETED,))
+    rows = yield from rows_by_key(exchange, entity, (field,), ((value,) for value in values), parent=parent)
+    return {value: rows for (value,), rows in rows.items()}
+
+
+def rows_by_key(
+    exchange: Exchange, entity: Entity, match: Sequence[str], keys: Iterable[Key], *, parent: str | None = None
+) -> Flow[dict[Key, list[Row]]]:
+    """Return the flow that returns the rows with each of some keys, by the key. A key without rows is missing.
+
+    Deleted rows come only for keys that no other row has.
+
+    :param match: the fields that a key is made of.
+    :param keys: the keys, one text for each field.
+    :param parent: the id of what the entity lies below, such as a warehouse.
+    """
+    wanted = dict.fromkeys(keys)
+    index = asked_index(entity, match, wanted)
+    asked = [key for key in wanted if index is not None and can_be_asked(key[index])]
+    rows: dict[Key, list[Row]] = {}
+    if index is not None and asked:
+        list_ = _List(exchange, entity, parent)
+        rows = _by_key(entity, match, asked, (yield from list_.rows(match[index], (key[index] for key in asked))))
+        missing = [key for key in asked if key not in rows]
+        if entity.deleted_filterable and missing:
+            values = (key[index] for key in missing)
+            rows |= _by_key(entity, match, missing, (yield from list_.rows(match[index], values, (LIVE_AND_DELETED,))))
+    if others := wanted.keys() - set(asked):
+        whole: dict[str, Row] = {}
+
+        def take(batch: Batch) -> None:
+            decoded = zip(batch.ids, map(decode_row, batch.rows), strict=True)
+            whole.update((id, row) for id, row in decoded if not others.isdisjoint(row_keys(entity, match, row)))
+
+        yield from read_all(exchange, entity, take, parent=parent)
+        live = [row for row in whole.values() if not row.get("deleted")]
+        rows |= _by_key(entity, match, others, whole.values()) | _by_key(entity, match, others, live)
     return rows
+
+
+def asked_index(entity: Entity, match: Sequence[str], keys: Collection[Key]) -> int | None:
+    """Return the index of the field by which keys are looked up, the one that tells most apart; ``None`` if none can.
+
+    :param match: the fields that a key is made of.
+    """
+    fit = [index for index, name in enumerate(match) if "in" in entity.field(name).operators]
+    return max(fit, key=lambda index: len({key[index] for key in keys}), default=None)
 
 
 def can_be_asked(value: str) -> bool:
@@ -79,60 +121,40 @@ def groups(values: Iterable[str]) -> Iterator[list[str]]:
         yield group
 
 
-class _Asked:
-    """One list that is asked for rows."""
+class _List:
+    """A list that is asked for rows."""
 
     def __init__(self, exchange: Exchange, entity: Entity, parent: str | None) -> None:
         self._exchange = exchange
         self._entity = entity
         self._path = entity.url_path(parent)
 
-    def rows_of(self, field: str, values: Iterable[str], further: tuple[Triple, ...]) -> Flow[dict[str, list[Row]]]:
-        """Ask for the rows with some values under further conditions."""
-        wanted = dict.fromkeys(values)
-        rows_of: dict[str, list[Row]] = {}
-        known: set[str] = set()
-        waiting = [*groups(wanted)][::-1]
+    def rows(self, field: str, values: Iterable[str], further: tuple[Triple, ...] = ()) -> Flow[Iterable[Row]]:
+        """Ask for the rows with some values under further conditions; each comes once."""
+        rows: dict[str, Row] = {}
+        waiting = [*groups(dict.fromkeys(values))][::-1]
         while waiting:
             group = waiting.pop()
             terms = (*conditions(self._entity, [(field, "in", group)]), *further)
             page = yield from self._ask(Query(terms))
             if _shows_all(page):
-                rows = dict(zip(page.ids, map(decode_row, page.rows), strict=True))
+                rows.update(zip(page.ids, map(decode_row, page.rows), strict=True))
             elif len(group) > 1:
                 half = len(group) // 2
                 waiting += [group[half:], group[:half]]
-                continue
             else:
-                rows = yield from self._read_whole(terms)
-            for id, row in rows.items():
-                if id not in known:  # otherwise it has two of the values
-                    known.add(id)
-                    for value in _texts(row.get(field)):
-                        if value in wanted:
-                            rows_of.setdefault(value, []).append(row)
-        return rows_of
+                piece = Piece(Stream("rows", terms, None), None, 0)  # without a cursor its end doesn't matter
+                yield from perform_walk(
+                    self._entity,
+                    piece,
+                    self._exchange.patience.faults,
+                    self._ask,
+                    lambda batch, _: rows.update(zip(batch.ids, map(decode_row, batch.rows), strict=True)),
+                )
+        return rows.values()
 
     def _ask(self, query: Query) -> Flow[Page]:
-        """Ask for a page, and once more if the answer may be that of a gateway in trouble, or of a wrong cloud."""
-        params = query_params(self._entity, query)
-        page = yield from ask_page(self._exchange, self._path, params)
-        if page is EMPTY:
-            if self._entity.in_cloud and not self._exchange.knows_cloud:
-                yield from ask_cloud(self._exchange)
-            page = yield from ask_page(self._exchange, self._path, params)
-        return page
-
-    def _read_whole(self, terms: tuple[Triple, ...]) -> Flow[dict[str, Row]]:
-        """Read all rows that meet some conditions, by their ids, whatever changes meanwhile."""
-        rows: dict[str, Row] = {}
-
-        def take(batch: Batch, page: Page) -> None:
-            rows.update(zip(batch.ids, map(decode_row, batch.rows), strict=True))
-
-        piece = Piece(Stream("rows", terms, None), None, 0)  # without a cursor its end doesn't matter
-        yield from perform_walk(self._entity, piece, self._exchange.patience.faults, self._ask, take)
-        return rows
+        return ask_surely(self._exchange, self._entity, self._path, query)
 
 
 def _shows_all(page: Page) -> bool:
@@ -140,7 +162,10 @@ def _shows_all(page: Page) -> bool:
     return not page.is_full(MAX_LIMIT) or (page.total is not None and not page.promises_more(MAX_LIMIT))
 
 
-def _texts(value: Any) -> list[str]:
-    """Return a row's value as texts: of a list one for each entry."""
-    entries = value if isinstance(value, list) else [value]
-    return [str(entry) for entry in entries if entry is not None]
+def _by_key(entity: Entity, match: Sequence[str], wanted: Collection[Key], rows: Iterable[Row]) -> dict[Key, list[Row]]:
+    by_key: dict[Key, list[Row]] = {}
+    for row in rows:
+        for key in row_keys(entity, match, row):
+            if key in wanted:
+                by_key.setdefault(key, []).append(row)
+    return by_key

@@ -65,12 +65,7 @@ def same(field: Field, a: object, b: object) -> bool:
         first, second = _comparable(field, a), _comparable(field, b)
     except (ValueError, ArithmeticError):  # a row holds what its field can't, so there is no other form to compare
         return a == b
-    if (
-        field.type == "timestamp"
-        and first is not None
-        and second is not None
-        and not (first % SECOND and second % SECOND)
-    ):
+    if field.type == "timestamp" and None not in (first, second) and 0 in (first % SECOND, second % SECOND):
         return bool(first // SECOND == second // SECOND)
     return bool(first == second)
 
@@ -274,7 +269,8 @@ def _refuse(value: object, expected: str, cure: str = "", *, kind: str = "") -> 
     :param kind: what it is. Defaults to its type.
     """
     name = type(value).__name__
-    if not kind and (name in _PANDAS_MISSING or (isinstance(value, (float, Decimal)) and math.isnan(value))):
+    nan = value.is_nan() if isinstance(value, Decimal) else isinstance(value, float) and math.isnan(value)
+    if not kind and (nan or name in _PANDAS_MISSING):
         kind, cure = f"a missing value of pandas ({name})", "give None for null"
     elif not kind:
         kind = "such a text" if isinstance(value, str) else f"a value of type {name}"

