@@ -172,6 +172,9 @@ _OURS: Mapping[str, str] = {
     "webhook": "the result is returned here; to have it sent elsewhere, make the call with DotyposOperator",
 }
 
+#: The longest that an action may be valid for, in seconds.
+LONGEST_VALIDITY = 3600.0
+
 #: Characters that a filter can't hold, so that no order would be found by them [U].
 _NOT_IN_FILTERS = (",", ";", "|")
 

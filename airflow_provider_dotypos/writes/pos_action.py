@@ -48,6 +48,7 @@ from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.overrides import read_seconds
 from airflow_provider_dotypos.api.places import row_of
 from airflow_provider_dotypos.api.pos_actions import (
+    LONGEST_VALIDITY,
     TRANSITIONS,
     Evidence,
     PosAction,
@@ -113,7 +114,7 @@ class PosCall(NamedTuple):
         :raises DotyposInputError: if one is wrong.
         """
         known = find_action(action)
-        valid_for = read_seconds(valid_for, "valid_for", least=1.0, most=3600.0)
+        valid_for = read_seconds(valid_for, "valid_for", least=1.0, most=LONGEST_VALIDITY)
         settle = read_seconds(settle, "settle", most=LONGEST_SETTLE)
         branch = id_text(branch_id, "branch_id")
         return cls(branch, known, checked_fields(known, fields or {}), key or uuid4().hex, valid_for, settle)
@@ -123,6 +124,11 @@ class PosCall(NamedTuple):
         """What says whether it was carried out."""
         by_external_id = self.action.evidence is Evidence.EXTERNAL_ID
         return Evidence.NOTHING if by_external_id and not self.fields.get("external-id") else self.action.evidence
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether something says afterwards if it was carried out."""
+        return self.evidence is not Evidence.NOTHING
 
     @property
     def path(self) -> str:
@@ -165,7 +171,7 @@ def carry_out_patiently(
     :param doubt: what isn't known from before.
     :param wait: seconds to wait for a silent or busy till.
     :param poll_interval: seconds between two questions whether it is there.
-    :raises DotyposTillError: if it isn't there by then, and nothing was sent.
+    :raises DotyposTillError: if it isn't there by then. Its ``doubt`` says what was sent.
     :raises DotyposUncertainWriteError: if nothing says whether the action was carried out.
     """
     deadline = time.monotonic() + wait
@@ -175,15 +181,10 @@ def carry_out_patiently(
             return (yield from carry_out(exchange, call, doubt, known=known))
         except DotyposTillError as error:
             if time.monotonic() + poll_interval > deadline:
-                raise given_up(call, error) from None
+                raise
             log.warning("%s Asking again in %.0f s.", error, poll_interval)
             doubt, known = error.doubt, True
         yield Sleep(poll_interval)
-
-
-def given_up(call: PosCall, error: DotyposTillError) -> DotyposTillError | DotyposUncertainWriteError:
-    """Return what ends the wait for a till: an action that it may have carried out is uncertain."""
-    return error if error.doubt is None else uncertain(call, f"{error.doubt.why}, and now: {error}")
 
 
 def uncertain(call: PosCall, why: str) -> DotyposUncertainWriteError:

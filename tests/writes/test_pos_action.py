@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.pos_codes import CODES, Means
 from airflow_provider_dotypos.api.retry_table import BUSY, SILENT
 from airflow_provider_dotypos.exceptions import (
@@ -30,39 +29,12 @@ from airflow_provider_dotypos.writes import pos_action
 from airflow_provider_dotypos.writes.pos_action import EARLIER, PosCall, PosResult, carry_out, carry_out_patiently
 from tests.conftest import NewClient
 from tests.stepping import KilledError
-
-CASH = 900000001
+from tests.tills import CASH, orders, sent
+from tests.tills import branch as branch
+from tests.tills import slept as slept
+from tests.tills import tea as tea
 
 Act = Callable[..., PosResult]
-
-
-@pytest.fixture
-def branch(sandbox: Sandbox) -> int:
-    return int(sandbox.shop.rows(sandbox.cloud_ids[0], "branches")[0]["id"])
-
-
-@pytest.fixture
-def tea(sandbox: Sandbox) -> int:
-    return int(sandbox.shop.insert(sandbox.cloud_ids[0], "products", {"name": "Tea", "priceWithVat": 40.0})["id"])
-
-
-@pytest.fixture
-def slept(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The clock of the shop goes on when a client sleeps, and nobody waits."""
-    times: list[float] = []
-
-    def sleep(client: DotyposClient, seconds: float) -> None:
-        if seconds > 0:
-            times.append(seconds)
-            end = sandbox.shop.now() + seconds * 1000
-            for late in list(sandbox.late):
-                if late.due <= end:
-                    sandbox.shop.advance(max(0, late.due - sandbox.shop.now()) / 1000)
-                    sandbox.carry_out_late_requests()
-            sandbox.shop.advance(max(0, end - sandbox.shop.now()) / 1000)
-
-    monkeypatch.setattr(DotyposClient, "sleep", sleep)
-    return times
 
 
 @pytest.fixture
@@ -76,15 +48,6 @@ def act(new_client: NewClient, branch: int, slept: list[float]) -> Act:
         return client.run(carry_out_patiently(client, call, doubt, wait=wait, poll_interval=1))
 
     return carry_out_at_once
-
-
-def orders(sandbox: Sandbox) -> list[Any]:
-    return sandbox.shop.rows(sandbox.cloud_ids[0], "orders")
-
-
-def sent(sandbox: Sandbox) -> list[str]:
-    """Return the actions that were carried out, in their order."""
-    return [write.entity for write in sandbox.writes if write.op == "action"]
 
 
 def lose(sandbox: Sandbox, kind: str, when: str, skip: int = 1, **more: Any) -> None:

@@ -155,7 +155,12 @@ def test_a_delivery_is_booked_once_however_often_its_task_runs(
         {"_productId": shelf.products[1], "quantity": 4},
     ]
     delivery_note = sandbox.shop.insert(shelf.cloud, "delivery-notes", {})["id"]
-    arguments = {"supplier_id": None, "close_delivery_notes": [delivery_note], "note": "weekly", "update_purchase_price": True}
+    arguments = {
+        "supplier_id": None,
+        "close_delivery_notes": [delivery_note],
+        "note": "weekly",
+        "update_purchase_price": True,
+    }
     first = shelf.book("stock_up", items, **arguments)
     assert first.items() >= {"status": "applied", "document": "DN-1", "items": 2, "parts": 1}.items()
     assert len(first["transactions"]) == 1
