@@ -143,7 +143,7 @@ def provider_info() -> dict[str, Any]:
                 "integration-name": integration,
                 "python-modules": [
                     f"airflow_provider_dotypos.operators.{module}"
-                    for module in ("dotypos", "pos_action", "sales_report_check", "webhooks")
+                    for module in ("dotypos", "plan_writes", "pos_action", "sales_report_check", "webhooks")
                 ],
             }
         ],

@@ -289,6 +289,7 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
     "module",
     [
         "operators.dotypos",
+        "operators.plan_writes",
         "operators.pos_action",
         "operators.sales_report_check",
         "operators.webhooks",

@@ -23,6 +23,7 @@ from airflow_provider_dotypos.hooks.lineage import report_lineage, source_of
 from airflow_provider_dotypos.hooks.pos_actions import PosCalls
 from airflow_provider_dotypos.hooks.stock import StockCalls
 from airflow_provider_dotypos.hooks.webhooks import Webhooks
+from airflow_provider_dotypos.hooks.writing import PlanCalls
 from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class DotyposHook(PosCalls, StockCalls, BaseHook):
+class DotyposHook(PlanCalls, PosCalls, StockCalls, BaseHook):
     """Authorized, retried calls to the Dotypos API v2 by a connection of type ``dotypos``.
 
     The constructor does no I/O. The first call reads the connection and signs in. Access tokens are renewed as needed

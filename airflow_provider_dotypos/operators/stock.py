@@ -21,6 +21,8 @@ from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.triggers.stock_taking import DotyposStockTakingTrigger
 from airflow_provider_dotypos.writes.stock_arguments import (
+    Operation,
+    check_columns,
     check_currency,
     check_document,
     check_notes,
@@ -57,8 +59,8 @@ class DotyposStockOperator(BaseOperator):
     Dotypos books what it is sent each time it arrives, and keeps no list of it. So what is about to be sent stands in a
     journal before it leaves, under the document's number. A task that runs again, after a lost answer, a kill or a
     clear, looks there first. Whether a request without an answer was booked, the levels of the stock say after `settle`
-    seconds. If a till has moved them meanwhile, the task fails and says what a person has to decide. In doubt nothing is
-    sent again.
+    seconds. If a till has moved them meanwhile, the task fails and says what a person has to decide. In doubt nothing
+    is sent again.
 
     More than 100 items are sent in several requests, and resumed where they ended. All products are looked up before
     the first.
@@ -247,8 +249,10 @@ class DotyposStockOperator(BaseOperator):
         if "operation" in arguments:
             self._check_operation(check_operation(self.operation), arguments)
 
-    def _check_operation(self, operation: str, arguments: Mapping[str, Any]) -> None:
+    def _check_operation(self, operation: Operation, arguments: Mapping[str, Any]) -> None:
         """Raise if an operation lacks what it needs, or is given what it doesn't take."""
+        if "columns" in arguments:
+            check_columns(operation, self.columns)
         for name in _NEEDED[operation]:
             if name in arguments and is_absent(arguments[name]):
                 raise DotyposInputError(f"{operation} needs {name}")

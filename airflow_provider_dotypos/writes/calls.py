@@ -56,8 +56,11 @@ class Clash(NamedTuple):
     verdict: Verdict
 
 
-#: What came of a write: the row in its answer, a verdict on what the API refuses, or what a read has to settle.
-Outcome: TypeAlias = dict[str, Any] | Verdict | Clash | Open
+#: What a refusal means: a verdict, or what a read has to settle.
+Refused: TypeAlias = Verdict | Clash | Open
+
+#: What came of a write: the row in its answer, or a refusal.
+Outcome: TypeAlias = dict[str, Any] | Refused
 
 
 def row_path(entity: Entity, planned: PlannedRow) -> str:
@@ -121,7 +124,7 @@ def write_row(
     return course.row
 
 
-def refused(entity: Entity, planned: PlannedRow, error: DotyposApiError) -> Outcome:
+def refused(entity: Entity, planned: PlannedRow, error: DotyposApiError) -> Refused:
     """Return what the refusal of a row's write means.
 
     :raises DotyposApiError: the error, if any other row would meet it as well.
@@ -139,8 +142,9 @@ def refused(entity: Entity, planned: PlannedRow, error: DotyposApiError) -> Outc
 def rejected(entity: Entity, planned: PlannedRow, error: DotyposApiError) -> Verdict:
     """Return the verdict on a row that the API refuses. Its reason holds none of the row's personal data."""
     if isinstance(error, DotyposValidationError) and error.violations:
-        said = "; ".join(f"{field or 'row'} {message}" for field, message in error.violations)
-        fields = tuple(dict.fromkeys(field for field, _ in error.violations if field))
+        named = [((field or "").rpartition("].")[2], message) for field, message in error.violations]
+        said = "; ".join(f"{field or 'row'} {message}" for field, message in named)
+        fields = tuple(dict.fromkeys(field for field, _ in named if field))
     else:
         said, fields = error.refusal.message or error.reason or "", ()
     personal = (planned.after[name] for name in planned.after if entity.fields[name].personal)

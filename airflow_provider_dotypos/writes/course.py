@@ -36,6 +36,11 @@ class Course:
     row: dict[str, Any] | None = None
     etag: str | None = None
 
+    @property
+    def was_answered(self) -> bool:
+        """Whether `row` is the answer to the last write."""
+        return self.row is not None and self.etag is None
+
     def close(self, verdict: Verdict) -> Verdict:
         """Return a verdict with what it cost. A row that is as planned after a lost answer counts as ``applied``."""
         status = "applied" if verdict.status == "already" and self.lost else verdict.status

@@ -84,6 +84,8 @@ def _put(exchange: Exchange, entity: Entity, planned: PlannedRow, course: Course
         raise _own_ids_refused(entity, "405") from None
     if outcome is Open.MISSING:
         raise _own_ids_refused(entity, "404")
+    if isinstance(outcome, dict) and str(outcome.get("id")) != planned.id:
+        raise _own_ids_refused(entity, f"it was created as {outcome.get('id')}")
     if isinstance(outcome, Verdict) and "id" in outcome.fields:
         raise _own_ids_refused(entity, str(outcome.why))
     return outcome

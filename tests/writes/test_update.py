@@ -1,4 +1,4 @@
-"""One row changed by PATCH: `writes/update.py`, and its parts `writes/calls.py`, `writes/course.py`, `writes/answers.py`."""
+"""One row changed by PATCH: `writes/update.py`, with `writes/calls.py`, `writes/course.py` and `writes/answers.py`."""
 
 from __future__ import annotations
 

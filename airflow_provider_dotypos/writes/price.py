@@ -1,0 +1,52 @@
+"""What applying a plan costs: requests, and the time that they take of the request budget. Arithmetic alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airflow_provider_dotypos.api.budget import Budget
+from airflow_provider_dotypos.api.entities import Entity
+from airflow_provider_dotypos.api.window import duration
+
+#: The limit that the API is known to have [D2], where the connection names no budget.
+USUAL = Budget(150, 1800.0)
+
+
+def price(entity: Entity, counts: Mapping[str, int]) -> dict[str, int]:
+    """Return how many requests a plan takes if nothing gets in its way: ``patch`` row by row, ``put`` by lists.
+
+    An update is a GET and a PATCH, or for a whole list a GET and a PUT. The first list has one row. A create is a PUT
+    of its own, or a part of a list. A delete is a GET and a DELETE, whichever way.
+
+    :param counts: how many rows there are of each op.
+    """
+    updates, creates, deletes = (counts.get(op, 0) for op in ("update", "create", "delete"))
+    row_by_row = 2 * updates + creates + 2 * deletes
+    if "PUT" not in entity.writes.list_methods:
+        return {"patch": row_by_row, "put": row_by_row}
+    limit = entity.writes.batch_limit
+    return {"patch": row_by_row, "put": 2 * _lists(updates, limit) + _lists(creates, limit) + 2 * deletes}
+
+
+def spoken_price(requests: Mapping[str, int], budget: Budget | None = None) -> str:
+    """Return what applying costs for people: ``600 requests by PATCH (2 hours at 150/30min), 8 by list PUT``.
+
+    :param requests: the requests of each way.
+    :param budget: the connection's. Defaults to the limit that the API is known to have.
+    """
+    budget = budget or USUAL
+    ways = {"by PATCH": requests["patch"], "by list PUT": requests["put"]}
+    if requests["patch"] == requests["put"]:
+        ways = {"": requests["patch"]}
+    texts: list[str] = []
+    for way, count in ways.items():
+        noun = "" if texts else " request" if count == 1 else " requests"
+        windows = -(-count // budget.requests)
+        time = f" ({duration(windows * budget.seconds)} at {budget})" if windows > 1 else ""
+        texts.append(f"{count:,}{noun}{' ' if way else ''}{way}{time}")
+    return ", ".join(texts)
+
+
+def _lists(rows: int, limit: int) -> int:
+    """Return how many lists so many rows make, the first of which has one row."""
+    return min(rows, 1) + -(-max(rows - 1, 0) // limit)

@@ -1,0 +1,172 @@
+"""The report on a plan: what became of each of its rows, in a file beside it.
+
+It is JSON lines: a header with the counts, then a line for each row of the plan, in its order. It holds no values but
+keys and ids, and a key that is personal data stands there as its hash.
+
+An attempt writes it when it begins, and when it ends, however that is. So a later one knows that there was one before,
+and how it ended. Rows that are done once stay so: what the plan has changed counts as *applied*, also when a later
+attempt finds it *already* there.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime, timezone
+
+import msgspec
+
+from airflow_provider_dotypos.api.entities import find_entity
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.window import iso, milliseconds
+from airflow_provider_dotypos.storage.staging import open_private
+from airflow_provider_dotypos.writes.personal import hashed
+from airflow_provider_dotypos.writes.plan import Op, PlannedRow
+from airflow_provider_dotypos.writes.plan_file import Plan
+from airflow_provider_dotypos.writes.verdicts import FINAL, Status, Verdict
+
+#: The version of the report's format.
+FORMAT = 1
+
+
+class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """The first line of a report.
+
+    :param format: the format's version.
+    :param plan: the plan's digest.
+    :param entity: the entity whose rows were written.
+    :param cloud_id: the cloud.
+    :param written_at: when this was written: ISO 8601 in UTC.
+    :param complete: whether every row was tried; ``False`` while an attempt runs, and after one that was broken off.
+    :param counts: how many rows have each status.
+    """
+
+    format: int
+    plan: str
+    entity: str
+    cloud_id: int
+    written_at: str
+    complete: bool
+    counts: Mapping[str, int]
+
+
+class ReportRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The line of a row: what it was to become, and its `Verdict`.
+
+    :param row: the number of the source's row.
+    """
+
+    row: int
+    op: Op
+    key: tuple[str, ...]
+    status: Status
+    id: str | None = None
+    why: str | None = None
+    fields: tuple[str, ...] = ()
+    tries: int = 0
+    requests: int = 0
+
+
+class Report:
+    """What has become of a plan's rows. Threads may note verdicts at once.
+
+    :param plan: the plan.
+    :ivar earlier: the header of the report of an earlier attempt, if there was one.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._entity = find_entity(plan.header.entity)
+        self._noting = threading.Lock()
+        self._verdicts: dict[int, Verdict] = {}
+        self._applied_before: set[int] = set()
+        self.earlier = self._read_earlier()
+
+    @property
+    def path(self) -> str:
+        """Where the report is."""
+        return str(self._plan.store.folder / self._plan.report_name)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many rows have each status."""
+        return dict(Counter(self.verdict(planned).status for planned in self._plan.rows()))
+
+    def verdict(self, planned: PlannedRow) -> Verdict:
+        """Return the verdict on a row."""
+        if planned.op == "conflict":
+            return Verdict("conflict", planned.why)
+        verdict = self._verdicts.get(planned.row) or Verdict("not tried")
+        if verdict.status == "already" and planned.row in self._applied_before:
+            return msgspec.structs.replace(verdict, status="applied")
+        return verdict
+
+    def is_open(self, planned: PlannedRow) -> bool:
+        """Return whether a row is still to be tried."""
+        return self.verdict(planned).status not in FINAL
+
+    def note(self, planned: PlannedRow, verdict: Verdict) -> None:
+        """Note the verdict on a row; the last one counts."""
+        with self._noting:
+            self._verdicts[planned.row] = verdict
+
+    def write(self, *, complete: bool) -> None:
+        """Write the report beside its plan, whole.
+
+        :param complete: whether every row was tried.
+        """
+        header = ReportHeader(
+            format=FORMAT,
+            plan=self._plan.header.digest,
+            entity=self._plan.header.entity,
+            cloud_id=self._plan.header.cloud_id,
+            written_at=iso(milliseconds(datetime.now(timezone.utc))),
+            complete=complete,
+            counts=self.counts,
+        )
+        store = self._plan.store
+        with store.staging() as folder:
+            staged = folder / store.staging_name()
+            try:
+                with open_private(staged) as file:
+                    file.write(msgspec.json.encode(header) + b"\n")
+                    for planned in self._plan.rows():
+                        file.write(msgspec.json.encode(self._line(planned)) + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                store.put(staged, self._plan.report_name, private=True)
+            finally:
+                staged.unlink(missing_ok=True)
+
+    def _line(self, planned: PlannedRow) -> ReportRow:
+        verdict = self.verdict(planned)
+        personal = (self._entity.fields[name].personal for name in self._plan.header.match)
+        key = tuple(
+            hashed(text, self._plan.header.salt) if is_personal else text
+            for text, is_personal in zip(planned.key, personal, strict=True)
+        )
+        return ReportRow(row=planned.row, op=planned.op, key=key, id=planned.id, **msgspec.structs.asdict(verdict))
+
+    def _read_earlier(self) -> ReportHeader | None:
+        """Take what an earlier attempt has left: all that is final if it was broken off, else what it has applied."""
+        try:
+            with self._plan.store.open(self._plan.report_name) as file:
+                header = msgspec.json.decode(file.readline(), type=ReportHeader)
+                for line in file:
+                    self._take(msgspec.json.decode(line, type=ReportRow), header.complete)
+        except FileNotFoundError:
+            return None
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise DotyposInputError(
+                f"{self.path} isn't a report of this version. It says which rows of the plan are done: move it away to "
+                "apply the plan as if for the first time"
+            ) from None
+        return header
+
+    def _take(self, line: ReportRow, complete: bool) -> None:
+        if line.status == "applied":
+            self._applied_before.add(line.row)
+        if not complete and line.status in FINAL:
+            self._verdicts[line.row] = Verdict(line.status, line.why, line.fields, line.tries, line.requests)
