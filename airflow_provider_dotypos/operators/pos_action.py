@@ -105,7 +105,7 @@ class DotyposPosActionOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry the action out, and return what became of it. A wait for the till may be left to the triggerer."""
         with airflow_failures(self.dotypos_conn_id, context):
-            call = self._call(context)
+            call = self._call()
             return self._carry_out(call, self._doubt(call, context), time.time() + read_seconds(self.wait, "wait"))
 
     def execute_complete(
@@ -118,21 +118,20 @@ class DotyposPosActionOperator(BaseOperator):
         """
         with airflow_failures(self.dotypos_conn_id, context):
             known = None if doubt is None else msgspec.convert(doubt, Doubt)
-            return self._carry_out(self._call(context), known, until)
+            return self._carry_out(self._call(), known, until)
 
     def on_kill(self) -> None:
         """End every wait at once."""
         if self._hook is not None:
             self._hook.cancel()
 
-    def _call(self, context: Context) -> PosCall:
+    def _call(self) -> PosCall:
         from airflow_provider_dotypos.writes.pos_action import PosCall
 
         return PosCall.of(
             self.branch_id,
             self.action,
             self._read_fields(),
-            key=_airflow.origin(context) or None,
             valid_for=self.valid_for,
             settle=self.settle,
         )
