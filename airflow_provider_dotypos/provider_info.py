@@ -143,7 +143,14 @@ def provider_info() -> dict[str, Any]:
                 "integration-name": integration,
                 "python-modules": [
                     f"airflow_provider_dotypos.operators.{module}"
-                    for module in ("apply_plan", "dotypos", "plan_writes", "sales_report_check", "webhooks")
+                    for module in (
+                        "apply_plan",
+                        "dotypos",
+                        "plan_writes",
+                        "pos_action",
+                        "sales_report_check",
+                        "webhooks",
+                    )
                 ],
             }
         ],
@@ -152,7 +159,7 @@ def provider_info() -> dict[str, Any]:
             {
                 "integration-name": integration,
                 "python-modules": [
-                    f"airflow_provider_dotypos.triggers.{module}" for module in ("entity", "entity_event")
+                    f"airflow_provider_dotypos.triggers.{module}" for module in ("entity", "entity_event", "pos_action")
                 ],
             }
         ],
