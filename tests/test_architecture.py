@@ -27,7 +27,7 @@ ARROWS = {
     "transfers": {"hooks", "storage", "api", "_airflow", "_compat"},
     "connections": {"api", "_airflow", "_compat", "provider_info"},
     "connect": {"webhooks", "connections", "api", "_airflow", "_compat", "provider_info"},
-    "triggers": {"hooks", "api", "_airflow", "_compat"},
+    "triggers": {"hooks", "writes", "api", "_airflow", "_compat"},
     "sensors": {"triggers", "hooks", "api", "_airflow", "_compat"},
     "webhooks": {"connections", "api", "_airflow", "_compat", "assets", "provider_info"},
     "retry_policies": {"hooks", "api", "_compat"},
@@ -54,6 +54,7 @@ STABLE = (
     "transfers/lineage.py",
     "triggers/entity.py",
     "triggers/entity_event.py",
+    "triggers/stock_taking.py",
     "webhooks/history.py",
 )
 PURE = (
@@ -85,7 +86,11 @@ PURE = (
     "window",
     "page",
     "paths",
+    "pos_actions",
+    "pos_codes",
+    "pos_errors",
     "settings",
+    "till",
 )
 IO_LIBRARIES = {"requests", "urllib3", "socket", "http", "ssl", "asyncio", "aiohttp", "httpx", "subprocess", "pathlib"}
 

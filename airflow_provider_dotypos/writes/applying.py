@@ -90,7 +90,7 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
     check_creates(plan.header, entity, options)
     began_at = client.requests
     run = _Run(client, plan, entity, options, report)
-    open_ops = Counter(planned.op for planned in plan.rows() if report.is_open(planned))
+    open_ops: Counter[str] = Counter(planned.op for planned in plan.rows() if report.is_open(planned))
     log.info("%s", spoken_price(price(entity, open_ops), client.settings.request_budget))
     complete = False
     report.write(complete=False)

@@ -1,7 +1,8 @@
 """Making a plan: a source's rows against what the cloud holds by their keys. Nothing is written but the plan's file.
 
 **Not there** is concluded by a look-up by key only (``look_up``). A whole list is read where that takes fewer requests,
-or where no filter can ask for a key; the keys that it doesn't show are looked up after it, as far as they can be.
+or where no filter can ask for a key. Before a row is planned as a create its key is looked up all the same, as far as
+filters can ask for it.
 
 **All problems at once.** What is wrong with the source's rows alone costs no request. What shows only beside the
 cloud's rows is looked for too, unless the first kind was met and the second would cost many requests: who mends a
@@ -137,7 +138,8 @@ class _Planner:
                 shelf.put((key, row) for row in rows for key in row_keys(self._entity, match, row))
 
             self._client.run(read_all(self._client, self._entity, take))
-            self._look_up((row.key for row in index.rows() if not shelf.find(row.key)), shelf)
+            if "create" in self._arguments.actions:
+                self._look_up((row.key for row in index.rows() if not shelf.find(row.key)), shelf)
             return
         self._look_up((row.key for row in index.rows()), shelf)
         if others := [row.key for row in index.rows() if not self._can_be_asked(row.key)]:

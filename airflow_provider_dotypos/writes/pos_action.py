@@ -1,28 +1,28 @@
 """One POS action, carried out once: what is sent to a till, and what settles a lost answer.
 
-**Before anything is sent** a hello shows that the till is there, and its clock. So a till that is off never gets an action,
-and each action ends ``valid_for`` seconds later by that clock: the till refuses it then.
+**Before anything is sent** a hello shows that the till is there, and its clock. So a till that is off never gets an
+action, and each action ends ``valid_for`` seconds later by that clock: the till refuses it then.
 
-**A lost answer** (a silent till, a cut connection, an answer that can't be read, a code that says nothing) leaves a doubt.
-It is settled once the till answers again and its clock shows that the action can't come any more:
+**A lost answer** (a silent till, a cut connection, an answer that can't be read, a code that says nothing) leaves a
+doubt. It is settled once the till answers again and its clock shows that the action can't come any more:
 
-========================== =================================================================================
-evidence                   then
-========================== =================================================================================
-a code                     it is sent again: *already paid* and the like say that it was done
-the same                   it is sent again: that leaves what one call leaves
-an external id             an order with this id is looked up, ``settle`` seconds later: it is there, or it is sent again
-a status                   the order is read, ``settle`` seconds later: it has the status, or it is sent again
-nothing                    it is never sent again, and the doubt is an error
-========================== =================================================================================
+==============  ====================================================================================================
+evidence        what settles it
+==============  ====================================================================================================
+a code          it is sent again: *already paid* and the like say that it was done
+the same        it is sent again: that leaves what one call leaves
+an external id  ``settle`` seconds later an order is looked up by it: it is there, or the action is sent again
+a status        ``settle`` seconds later the order is read: it has the status, or the action is sent again
+nothing         it is never sent again, and the doubt is an error
+==============  ====================================================================================================
 
 **Why a crash doubles nothing.** Of a process that died nothing is remembered but that it may have sent (``EARLIER``).
-Whatever it sent was valid for ``valid_for`` seconds from before this hello on, so the same waits and the same evidence
-settle it. An action without evidence isn't sent then. Assumed: a till that answers has passed what it did on to the cloud
-``settle`` seconds later [A].
+Whatever it sent was valid for ``valid_for`` seconds from before this hello on. So the same waits and the same evidence
+settle it. An action without evidence isn't sent then. Assumed: a till that answers has passed on to the cloud what it
+did, ``settle`` seconds later [A].
 
-**A new order** is looked up by its external id before it is sent for the first time as well. So a run that is repeated
-as a whole makes no second one.
+**A new order** is looked up by its external id before it is sent for the first time, too. So a run that is repeated as
+a whole makes no second one.
 
 https://docs.api.dotypos.com/pos-actions/
 """
@@ -32,6 +32,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -44,6 +45,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWriteError,
 )
 from airflow_provider_dotypos.api.exchange import Exchange
+from airflow_provider_dotypos.api.overrides import read_seconds
 from airflow_provider_dotypos.api.places import row_of
 from airflow_provider_dotypos.api.pos_actions import (
     TRANSITIONS,
@@ -53,9 +55,10 @@ from airflow_provider_dotypos.api.pos_actions import (
     find_action,
 )
 from airflow_provider_dotypos.api.pos_codes import Means, code_of
-from airflow_provider_dotypos.api.pos_errors import Doubt, DotyposPosActionError, DotyposTillError
+from airflow_provider_dotypos.api.pos_errors import DotyposPosActionError, DotyposTillError, Doubt
 from airflow_provider_dotypos.api.steps import Flow, Sleep
 from airflow_provider_dotypos.api.till import Till, TillAnswer, ask_till, greet, refusal
+from airflow_provider_dotypos.api.window import LONGEST_SETTLE
 from airflow_provider_dotypos.writes.look_up import look_up
 
 log = logging.getLogger(__name__)
@@ -102,17 +105,16 @@ class PosCall(NamedTuple):
         fields: Mapping[str, Any] | None = None,
         *,
         key: str | None = None,
-        valid_for: float = VALID_FOR,
-        settle: float = SETTLE,
+        valid_for: float | timedelta = VALID_FOR,
+        settle: float | timedelta = SETTLE,
     ) -> PosCall:
         """Return a call whose parts are checked.
 
         :raises DotyposInputError: if one is wrong.
         """
         known = find_action(action)
-        for name, seconds, least in (("valid_for", valid_for, 1.0), ("settle", settle, 0.0)):
-            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not least <= seconds <= 3600:
-                raise DotyposInputError(f"{name} must be a number of seconds from {least:g} to 3600")
+        valid_for = read_seconds(valid_for, "valid_for", least=1.0, most=3600.0)
+        settle = read_seconds(settle, "settle", most=LONGEST_SETTLE)
         branch = id_text(branch_id, "branch_id")
         return cls(branch, known, checked_fields(known, fields or {}), key or uuid4().hex, valid_for, settle)
 
@@ -141,8 +143,13 @@ class PosResult(msgspec.Struct, frozen=True):
     status: str
     order_id: str | None
     code: int | None = None
-    warnings: Mapping[int, str] = {}
+    warnings: Mapping[str, str] = {}
     answer: Mapping[str, Any] = {}
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as a dict of plain values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
 
 def carry_out_patiently(
@@ -217,15 +224,12 @@ class _Course:
 
     def flow(self) -> Flow[PosResult]:
         call = self._call
-        if call.action.name == "order/hello":
-            answer = yield from ask_till(
-                self._exchange,
-                call.branch_id,
-                {"action": call.action.name} | call.fields,
-                harmless=True,
-                known=self._known,
-            )
-            return self._result(answer)
+        if call.evidence is Evidence.HARMLESS:
+            body = {"action": call.action.name, **call.fields}
+            answer = yield from ask_till(self._exchange, call.branch_id, body, harmless=True, known=self._known)
+            if code_of(answer.code).means is Means.DONE:
+                return self._result(answer)
+            raise refusal(call.action.name, answer)
         try:
             return (yield from self._steps())
         except DotyposTillError as error:
@@ -239,32 +243,38 @@ class _Course:
             if order is not None:
                 return self._created(order, "already")
         while True:
-            if self._doubt is not None and call.evidence is Evidence.NOTHING:
-                raise uncertain(call, self._doubt.why)
-            till = yield from greet(self._exchange, call.branch_id, known=self._known)
-            self._known = True
             if self._doubt is not None:
-                result = yield from self._settled(till, self._doubt)
+                result = yield from self._settled(self._doubt)
                 if result is not None:
                     return result
                 if self._sent >= MOST_SENDS:
                     raise uncertain(call, self._doubt.why)
-            result = yield from self._send(till)
+            result = yield from self._send()
             if result is not None:
                 return result
 
-    def _send(self, till: Till) -> Flow[PosResult | None]:
-        """Send the action once; return its result, or ``None`` if it is to be sent again."""
+    def _greet(self) -> Flow[Till]:
+        till = yield from greet(self._exchange, self._call.branch_id, known=self._known)
+        self._known = True
+        return till
+
+    def _send(self) -> Flow[PosResult | None]:
+        """Send the action once, if the till is there; return its result, or ``None`` if it is to be sent again."""
         call = self._call
+        till = yield from self._greet()
         till = till._replace(in_milliseconds=till.in_milliseconds or self._in_milliseconds)
         ends = till.now() + int(call.valid_for * 1000)
-        body = {"action": call.action.name} | call.fields
-        harmless = call.evidence is Evidence.HARMLESS
-        if not harmless:
-            body |= {"validity": till.validity(ends), "idempotency-key": call.key}
+        body = {
+            "action": call.action.name,
+            **call.fields,
+            "validity": till.validity(ends),
+            "idempotency-key": call.key,
+        }
+        if call.action.fiscal:
+            log.warning("%s issues a fiscal document. Nothing can undo that.", call.action.name)
         self._sent += 1
         try:
-            answer = yield from ask_till(self._exchange, call.branch_id, body, harmless=harmless, known=True)
+            answer = yield from ask_till(self._exchange, call.branch_id, body, known=True)
         except DotyposTillError as error:
             if error.sent:
                 self._note_doubt(str(error), ends)
@@ -286,9 +296,12 @@ class _Course:
             return None
         raise refusal(call.action.name, answer)
 
-    def _settled(self, till: Till, doubt: Doubt) -> Flow[PosResult | None]:
+    def _settled(self, doubt: Doubt) -> Flow[PosResult | None]:
         """Wait until what was sent can't come any more, and return its result; ``None`` if it is to be sent again."""
         call = self._call
+        if call.evidence is Evidence.NOTHING:
+            raise uncertain(call, doubt.why)
+        till = yield from self._greet()
         ends = doubt.valid_until if doubt.valid_until is not None else till.now() + int(call.valid_for * 1000)
         if (late := ends - till.now()) >= 0:
             yield Sleep(late / 1000 + 1)  # the till may have waited in its last second
@@ -326,12 +339,10 @@ class _Course:
         """
         action, order_id = self._call.action, str(order.get("id"))
         if order.get("paid") is not True and action.fiscal:
-            paid = (
-                "It isn't paid. Issue and pay it by order/issue-and-pay" if action.pays else "Issue it by order/issue"
-            )
+            rest = "order/issue-and-pay, or order/pay if it is issued" if action.pays else "order/issue"
             raise DotyposPosActionError(
-                f"{action.name}: order {order_id} has this external-id already, so no second one was made. {paid}, with "
-                "this order-id; code 2005 says that it was issued before.",
+                f"{action.name}: order {order_id} has this external-id and isn't paid, so no second one was made. Look "
+                f"at it at the till, and do by {rest} what is missing. Code 2005 says that it was issued before.",
                 action=action.name,
                 order_id=order_id,
             )
@@ -346,6 +357,6 @@ class _Course:
 
     def _result(self, answer: TillAnswer, status: str = "done") -> PosResult:
         for code, description in answer.warnings.items():
-            log.warning("%s was carried out, but: %d %s", self._call.action.name, code, description)
+            log.warning("%s was carried out, but: %s %s", self._call.action.name, code, description)
         order_id = answer.order_id or (str(self._call.fields["order-id"]) if "order-id" in self._call.fields else None)
         return PosResult(status, order_id, answer.code, answer.warnings, answer.body)
