@@ -21,9 +21,9 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, task
+
 from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
 from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
-
 from airflow_provider_dotypos.writes.sources import Sql
 
 # [START dotypos_price_sync]
