@@ -144,12 +144,8 @@ def provider_info() -> dict[str, Any]:
                 "python-modules": [
                     f"airflow_provider_dotypos.operators.{module}"
                     for module in (
-                        "apply_plan",
-                        "dotypos",
-                        "plan_writes",
-                        "pos_action",
-                        "sales_report_check",
-                        "webhooks",
+                        *("dotypos", "plan_writes", "apply_plan", "write", "stock", "pos_action"),
+                        *("sales_report_check", "webhooks"),
                     )
                 ],
             }
@@ -159,7 +155,8 @@ def provider_info() -> dict[str, Any]:
             {
                 "integration-name": integration,
                 "python-modules": [
-                    f"airflow_provider_dotypos.triggers.{module}" for module in ("entity", "entity_event", "pos_action")
+                    f"airflow_provider_dotypos.triggers.{module}"
+                    for module in ("entity", "entity_event", "pos_action", "stock_taking")
                 ],
             }
         ],
