@@ -64,7 +64,7 @@ lint: $(VENV)/.ready-dev ## Run ruff (with Airflow's rules, and its formatter) a
 	@$(BIN)/python -m mypy
 
 bench: $(VENV)/.ready-dev ## Measure speed and memory
-	@for one in extraction together waste memory kills imports tokens retries calls budget events; do \
+	@for one in extraction together waste memory kills imports tokens retries calls budget writes events; do \
 	  $(BIN)/python -m benchmarks.$$one || exit 1; done
 
 entities: $(VENV)/.ready-dev ## Write the page of entities from the entity table (docs/reference/entities.md)

@@ -27,6 +27,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWalkError,
     DotyposWriteError,
 )
+from airflow_provider_dotypos.api.pos_errors import DotyposBusyError, DotyposPosActionError, DotyposTillError
 from airflow_provider_dotypos.api.reach import DotyposListsError
 from airflow_provider_dotypos.sales.errors import DotyposSalesReportError
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
@@ -50,6 +51,7 @@ __all__ = [
     "DotyposApprovalError",
     "DotyposAuthenticationError",
     "DotyposBudgetError",
+    "DotyposBusyError",
     "DotyposCancelledError",
     "DotyposClockError",
     "DotyposConfigurationError",
@@ -65,6 +67,7 @@ __all__ = [
     "DotyposNotFoundError",
     "DotyposPermissionError",
     "DotyposPlanError",
+    "DotyposPosActionError",
     "DotyposPreconditionError",
     "DotyposRateLimitError",
     "DotyposResponseError",
@@ -73,6 +76,7 @@ __all__ = [
     "DotyposSideEffectError",
     "DotyposSourceError",
     "DotyposStockTakingError",
+    "DotyposTillError",
     "DotyposTlsError",
     "DotyposTriggerError",
     "DotyposUncertainBookingError",

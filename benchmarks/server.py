@@ -16,10 +16,10 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from email.utils import formatdate
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
@@ -49,7 +49,7 @@ class Shop:
             return whole_answer(200, json.dumps(self._told()).encode())
         self.calls += 1
         if method == "POST" and url.path == "/v2/signin/token":
-            return whole_answer(201, json.dumps({"accessToken": _token()}).encode())
+            return signed_in()
         if wait := self._wait():
             self.refused += 1
             return whole_answer(429, b"", f"Retry-After: {wait}\r\n")
@@ -79,10 +79,17 @@ class Shop:
         return 0
 
 
+class Answers(Protocol):
+    """What answers calls."""
+
+    def answer(self, method: str, target: str) -> bytes:
+        """Return the whole answer, head and body."""
+
+
 class _Connection(asyncio.Protocol):
     """One kept-alive connection, one call at a time."""
 
-    def __init__(self, shop: Shop, latency: float) -> None:
+    def __init__(self, shop: Answers, latency: float) -> None:
         self._shop = shop
         self._latency = latency
         self._received = b""
@@ -125,6 +132,11 @@ def whole_answer(status: int, body: bytes, headers: str = "") -> bytes:
     return head.encode() + body
 
 
+def signed_in() -> bytes:
+    """Return the answer to a sign-in."""
+    return whole_answer(201, json.dumps({"accessToken": _token()}).encode())
+
+
 def _token() -> str:
     now = int(time.time())
     parts = ({"alg": "HS256", "typ": "JWT"}, {"iat": now, "exp": now + 3600}, {"unsigned": True})
@@ -136,12 +148,19 @@ def serving(
     rows: int, latency_ms: float = 0, *, per_second: int | None = None, uneven: bool = False, make: str = "usual"
 ) -> Iterator[str]:
     """Serve in a process of its own; give the base URL."""
-    command = [sys.executable, "-m", "benchmarks.server", "--rows", str(rows), "--latency-ms", str(latency_ms)]
-    command += ["--make", make]
+    options = ["--rows", str(rows), "--latency-ms", str(latency_ms), "--make", make]
     if per_second is not None:
-        command += ["--per-second", str(per_second)]
+        options += ["--per-second", str(per_second)]
     if uneven:
-        command += ["--uneven"]
+        options += ["--uneven"]
+    with running("benchmarks.server", options) as url:
+        yield url
+
+
+@contextmanager
+def running(module: str, options: Sequence[str]) -> Iterator[str]:
+    """Run a server's module in a process of its own; give the base URL, which is its first line."""
+    command = [sys.executable, "-m", module, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -163,7 +182,12 @@ def told(url: str) -> dict[str, Any]:
         return found
 
 
-async def _serve(shop: Shop, latency: float, port: int) -> None:
+async def serve(shop: Answers, latency: float, port: int) -> None:
+    """Serve on loopback until the process ends, and print the base URL.
+
+    :param latency: seconds before each answer.
+    :param port: 0 for any free one.
+    """
     # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; without, each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -185,7 +209,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     asked = parser.parse_args()
     moments = uneven(asked.rows) if asked.uneven else even(asked.rows)
-    asyncio.run(_serve(Shop(Orders(moments, asked.make), asked.per_second), asked.latency_ms / 1000, asked.port))
+    asyncio.run(serve(Shop(Orders(moments, asked.make), asked.per_second), asked.latency_ms / 1000, asked.port))
 
 
 if __name__ == "__main__":

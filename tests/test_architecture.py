@@ -27,7 +27,7 @@ ARROWS = {
     "transfers": {"hooks", "storage", "api", "_airflow", "_compat"},
     "connections": {"api", "_airflow", "_compat", "provider_info"},
     "connect": {"webhooks", "connections", "api", "_airflow", "_compat", "provider_info"},
-    "triggers": {"hooks", "api", "_airflow", "_compat"},
+    "triggers": {"hooks", "writes", "api", "_airflow", "_compat"},
     "sensors": {"triggers", "hooks", "api", "_airflow", "_compat"},
     "webhooks": {"connections", "api", "_airflow", "_compat", "assets", "provider_info"},
     "retry_policies": {"hooks", "api", "_compat"},
@@ -53,7 +53,9 @@ STABLE = (
     "webhooks/events.py",
     "transfers/lineage.py",
     "triggers/entity.py",
+    "triggers/pos_action.py",
     "triggers/entity_event.py",
+    "triggers/stock_taking.py",
     "webhooks/history.py",
 )
 PURE = (
@@ -85,7 +87,11 @@ PURE = (
     "window",
     "page",
     "paths",
+    "pos_actions",
+    "pos_codes",
+    "pos_errors",
     "settings",
+    "till",
 )
 IO_LIBRARIES = {"requests", "urllib3", "socket", "http", "ssl", "asyncio", "aiohttp", "httpx", "subprocess", "pathlib"}
 
@@ -283,6 +289,8 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
     "module",
     [
         "operators.dotypos",
+        "operators.plan_writes",
+        "operators.pos_action",
         "operators.sales_report_check",
         "operators.webhooks",
         "transfers.dotypos_to_object_storage",
@@ -294,6 +302,7 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
         "sensors.dotypos",
         "triggers.entity",
         "triggers.entity_event",
+        "triggers.pos_action",
     ],
 )
 def test_importing_an_airflow_facing_module_brings_in_nothing_heavy(module: str) -> None:

@@ -19,8 +19,9 @@ from airflow_provider_dotypos.api.auth import Tokens
 from airflow_provider_dotypos.api.errors import Refusal, error_for
 from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.http import Answer, Request
+from airflow_provider_dotypos.api.pos_errors import Doubt
 from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.api.retry_table import FOREIGN
+from airflow_provider_dotypos.api.retry_table import FOREIGN, PASSES, SILENT
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.exceptions import DotyposError
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
@@ -59,6 +60,11 @@ def example(kind: type[DotyposError]) -> DotyposError:
         error = kind("it failed", sent=False, unreachable=True)
     elif issubclass(kind, errors.DotyposListsError):
         error = kind("it failed", {"orders": errors.DotyposWalkError("it failed")})
+    elif issubclass(kind, errors.DotyposTillError):
+        error = kind("it failed", reason=SILENT, sent=True)
+        error.doubt = Doubt("it was sent", valid_until=1768478400000, sent=1)
+    elif issubclass(kind, errors.DotyposPosActionError):
+        error = kind("it failed", action="order/pay", code=3001, order_id="5", reason=PASSES)
     else:
         error = kind("it failed")
     error.connection = "shop_7"

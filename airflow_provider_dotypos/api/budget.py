@@ -113,18 +113,21 @@ class DotyposBudgetError(DotyposError):
         self.too_long_to_wait = reason is None
 
 
-def judge(error: DotyposBudgetError, requests: int, what: str) -> DotyposBudgetError:
+def judge(
+    error: DotyposBudgetError, requests: int, what: str, cure: str = "Ask for a filter that divides these rows"
+) -> DotyposBudgetError:
     """Return an error, or the one in its place if the next attempt would use up the budget just like this one.
 
     :param requests: how many were made of those that count only together.
     :param what: the rows that they were to bring, for people.
+    :param cure: what to do about it, besides a larger budget.
     """
     if error.budget is None or requests < _NEARLY * error.budget.enough:
         return error
     return DotyposBudgetError(
         f"{requests} requests have not been enough for {what}, which count only when all of them are read. The request "
-        f"budget, {error.budget}, never allows more than that together. Ask for a filter that divides these rows, or "
-        "raise Request budget in the Airflow connection for this extraction.",
+        f"budget, {error.budget}, never allows more than that together. {cure}, or raise Request budget in the Airflow "
+        "connection for this task.",
         budget=error.budget,
         reason=TOO_MANY_TOGETHER,
     )

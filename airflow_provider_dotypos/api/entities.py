@@ -94,8 +94,7 @@ class Field(msgspec.Struct, frozen=True):
     @property
     def bits(self) -> int:
         """How many bits a whole number has: of ids and flags 64, also where the documents say less [A]."""
-        wide = self.name in ("id", "flags") or self.name.endswith("Id")
-        return 64 if wide else {"short": 16, "int": 32}.get(self.type, 64)
+        return 64 if self.name.endswith(("id", "Id", "flags")) else {"short": 16, "int": 32}.get(self.type, 64)
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -377,17 +376,16 @@ def _parse_field(line: str, writable: bool) -> Field:
     match = _FIELD.fullmatch(line)
     if match is None:
         raise ValueError(f"the entity table holds a field that it can't read: {line!r}")
-    nullable = match["null"] is not None
     return Field(
         name=match["name"],
         type=match["type"],
-        nullable=nullable,
+        nullable=match["null"] is not None,
         operators=tuple(name for group in match["groups"] or "" for name in OPERATORS[group]),
         sortable=match["sort"] is not None,
         personal=match["personal"] is not None,
         max_length=int(match["length"]) if match["length"] else None,
         read_only=not writable or match["mark"] == "server",
-        required=writable and not nullable and match["mark"] is None,
+        required=writable and match["null"] is None and match["mark"] is None,
         references=match["references"],
     )
 

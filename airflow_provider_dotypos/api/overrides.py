@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from datetime import timedelta
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 
@@ -37,6 +39,21 @@ def read_concurrency(value: object, argument: str) -> int:
     if type(value) is not int or not 1 <= value <= MOST_AT_ONCE:
         raise DotyposInputError(f"{argument} must be a whole number from 1 to {MOST_AT_ONCE}, not {describe(value)}")
     return value
+
+
+def read_seconds(value: object, argument: str, *, least: float = 0.0, most: float = math.inf) -> float:
+    """Return a time that is given as a number of seconds or as a ``timedelta``.
+
+    :param argument: what the caller's argument is called.
+    :param least: the shortest that it may be, in seconds.
+    :param most: the longest.
+    :raises DotyposInputError: if it is anything else.
+    """
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not least <= seconds <= most:
+        bounds = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+        raise DotyposInputError(f"{argument} must be seconds, {bounds}, or a timedelta, not {describe(value)}")
+    return float(seconds)
 
 
 def is_absent(value: object) -> bool:

@@ -66,13 +66,13 @@ def own_path(url: str, settings: Settings) -> str | None:
 
     An answer may name an address. Only there a token may go.
     """
-    own, parts = urlsplit(settings.base_url), _split(url)
+    own, parts = urlsplit(settings.base_url), split_address(url)
     if parts is None or _origin(parts) != _origin(own):
         return None
     return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
-def _split(url: str) -> SplitResult | None:
+def split_address(url: str) -> SplitResult | None:
     """Return the parts of a web address without a user; ``None`` of anything else."""
     try:
         parts = urlsplit(url)

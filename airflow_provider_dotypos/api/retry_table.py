@@ -86,6 +86,7 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("DotyposDatabaseError", DATABASE_BUSY, _RETRY, _RETRY),
     ("DotyposDatabaseError", DATABASE_REFUSED, _FAIL, _FAIL),
     ("DotyposDatabaseError", _ANY, _LATER, _LATER),
+    ("DotyposSourceError", _ANY, _LATER, _LATER),
     ("DotyposUncertainBookingError", _ANY, _ASK, _ASK),
     # It must be counted again.
     ("DotyposStockTakingError", _ANY, _FAIL, _FAIL),

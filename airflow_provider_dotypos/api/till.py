@@ -3,10 +3,10 @@
 A till that doesn't answer within 21 seconds is a 404, and one that is busy with an action of this application is a 429
 [D]. Both are about this till alone.
 
-**The till's clock.** An action has a ``validity``, after which the till refuses it. It counts by the till's clock, which
-``order/hello`` shows. Whether in seconds or in milliseconds is unknown [U]: "Unix time" [D2], and in milliseconds as one
-client says [C1]. In the wrong unit an action would be valid for ever, or never. So the hello itself holds a validity that
-has passed if it counts in milliseconds, and hasn't if it counts in seconds. The till's refusal shows its clock, too.
+**The till's clock.** An action has a ``validity``, after which the till refuses it. It counts by the till's clock,
+which ``order/hello`` shows. Its unit is unknown [U]: "Unix time" [D2], and milliseconds as one client says [C1]. In the
+wrong unit an action would be valid for ever, or never. So the hello itself holds a validity that has passed if it is
+read in milliseconds, and hasn't if it is read in seconds. A refusal shows the clock as well.
 
 https://docs.api.dotypos.com/pos-actions/
 """
@@ -60,11 +60,11 @@ class TillAnswer(NamedTuple):
         return None if number is None else str(number)
 
     @property
-    def warnings(self) -> dict[int, str]:
+    def warnings(self) -> dict[str, str]:
         """What didn't go as it should, by code, although the action was carried out."""
         errors = self.body.get("pass-through-errors")
         named = [error for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
-        return {_number(error.get("code")) or 0: str(error.get("description"))[:_LONGEST_MESSAGE] for error in named}
+        return {str(error.get("code"))[:20]: str(error.get("description"))[:_LONGEST_MESSAGE] for error in named}
 
 
 class Till(NamedTuple):

@@ -16,12 +16,15 @@ from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.markers import Division
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import SETTLE, Window
+from airflow_provider_dotypos.hooks.applying import ApplyCalls
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.hooks.connection import secrets_of, settings_of
 from airflow_provider_dotypos.hooks.failures import named_errors
 from airflow_provider_dotypos.hooks.lineage import report_lineage, source_of
+from airflow_provider_dotypos.hooks.pos_actions import PosCalls
 from airflow_provider_dotypos.hooks.stock import StockCalls
 from airflow_provider_dotypos.hooks.webhooks import Webhooks
+from airflow_provider_dotypos.hooks.writing import PlanCalls
 from airflow_provider_dotypos.provider_info import CONN_TYPE, HOOK_NAME
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class DotyposHook(StockCalls, BaseHook):
+class DotyposHook(PlanCalls, ApplyCalls, PosCalls, StockCalls, BaseHook):
     """Authorized, retried calls to the Dotypos API v2 by a connection of type ``dotypos``.
 
     The constructor does no I/O. The first call reads the connection and signs in. Access tokens are renewed as needed
@@ -137,6 +140,34 @@ class DotyposHook(StockCalls, BaseHook):
             return self.get_conn().call(
                 method, path, params=params, json=json, headers=sent, decode=decode or Answer.json
             )
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Make any authorized v2 call and return its whole answer: ``status``, ``headers``, ``body`` and ``json()``.
+
+        The header ``ETag`` of a single row is what ``If-Match`` of a later PUT or PATCH needs. Header names are in any
+        case: ``answer.headers["etag"]``.
+
+        :param method: HTTP method. A write that may have been carried out is never repeated.
+        :param path: see `request`, as the other arguments.
+        :param params: query parameters, not encoded.
+        :param json: body of the request, an object or an array.
+        :param headers: further headers, such as ``If-Match``.
+        :raises DotyposError: if it fails; ``airflow_provider_dotypos.exceptions`` lists the kinds.
+
+        https://docs.api.dotypos.com/api-reference/general/methods
+        """
+        answer: Answer = self.request(
+            method, path, params=params, json=json, headers=headers, decode=lambda answer: answer
+        )
+        return answer
 
     def get(
         self,

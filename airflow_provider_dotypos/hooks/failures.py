@@ -200,9 +200,12 @@ def _cure_of(error: BaseException) -> str | None:
 
 
 def in_short_lines(message: str) -> str:
-    """Return a message for a log's narrow window: each sentence begins a line, and long ones are wrapped."""
+    """Return a message for a log's narrow window: each sentence begins a line, and long ones are wrapped.
+
+    Lines that the message has, such as a list's, stay lines.
+    """
     lines: list[str] = []
-    for sentence in re.split(r"(?<=[.!?)]) (?=[A-Z(])", message):
+    for sentence in re.split(r"(?<=[.!?)]) (?=[A-Z(])|\n", message):
         indent = "" if lines else _BEFORE_MESSAGE
         lines += textwrap.wrap(sentence, 95, initial_indent=indent, break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines).lstrip()

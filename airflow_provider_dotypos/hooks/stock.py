@@ -13,12 +13,14 @@ from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.overrides import is_absent
 from airflow_provider_dotypos.api.window import SETTLE, check_settle
 from airflow_provider_dotypos.writes.stock_arguments import (
+    check_columns,
     check_currency,
     check_document,
     check_notes,
     check_origin,
     counting_time,
 )
+from airflow_provider_dotypos.writes.stock_items import read_items
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.writes.sources import AnySource
     from airflow_provider_dotypos.writes.stock import Document, Receipt
-    from airflow_provider_dotypos.writes.stock_items import Operation
+    from airflow_provider_dotypos.writes.stock_arguments import Operation
 
 
 class StockCalls:
@@ -220,7 +222,6 @@ class StockCalls:
         """Return what is to be booked; all of it is checked."""
         from airflow_provider_dotypos.writes.sources import source_of
         from airflow_provider_dotypos.writes.stock import Document
-        from airflow_provider_dotypos.writes.stock_items import check_columns, read_items
 
         number = check_document(number)
         check_columns(operation, columns)

@@ -46,6 +46,7 @@ WRITE_CHOICES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "violation_paths": ("indexed", "bare", "path"),
         "delete_if_match": ("ignored", "checked", "required"),
         "idempotency_key": ("echoed", "honoured"),
+        "pos_validity": ("s", "ms"),
         "status_host": ("api", "foreign"),
         "stock_taking": ("absolute", "dated"),
     }
@@ -112,6 +113,8 @@ class Behaviour:
         (``checked``), or demands it (``required``) [U].
     :param idempotency_key: whether a POS action's ``idempotency-key`` is only ``echoed`` [D2], or ``honoured``: the
         same key again has the first one's result and does nothing [U].
+    :param pos_validity: whether a till reads an action's ``validity`` in seconds (``s``), "Unix time" [D2], or in
+        milliseconds (``ms``) [C1].
     :param status_host: the host of a stock taking's ``statusWebhookUrl``: that of the ``api``, or a
         ``foreign`` one [U].
     :param stock_taking: what a stock taking of an earlier date does: it sets the stock as it is now (``absolute``), or
@@ -148,6 +151,7 @@ class Behaviour:
     violation_paths: str = "indexed"
     delete_if_match: str = "ignored"
     idempotency_key: str = "echoed"
+    pos_validity: str = "s"
     status_host: str = "api"
     stock_taking: str = "absolute"
 

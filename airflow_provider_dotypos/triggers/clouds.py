@@ -239,6 +239,12 @@ def _import_reader() -> type[AsyncReader]:
     return AsyncReader
 
 
+async def open_client(settings: Settings) -> AsyncDotyposClient:
+    """Return a client for one who waits for something else than a list. Who opens it closes it."""
+    await _reader()
+    return _client(settings)
+
+
 def _client(settings: Settings) -> AsyncDotyposClient:
     """Return a client that tries once: the polls wait and try again themselves, and let tasks go first.
 

@@ -5,10 +5,9 @@ A module of its own, because the API's client talks to its own host alone.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from airflow_provider_dotypos.api.errors import DotyposResponseError
 from airflow_provider_dotypos.api.http import Answer, Request, check_answer
+from airflow_provider_dotypos.api.paths import split_address
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.transport import Transport
 
@@ -21,9 +20,9 @@ def fetch(url: str, settings: Settings) -> Answer:
 
     :raises DotyposError: if the address isn't https, or no answer comes.
     """
-    parts = urlsplit(url)
-    # A sandbox is reached by http; anybody in between could change what another server answers.
-    if parts.scheme != "https" and not (parts.scheme == "http" and settings.base_url.startswith("http://")):
+    parts = split_address(url)
+    # Anybody in between could change what a server answers by http. Only a sandbox is reached like that.
+    if parts is None or (parts.scheme != "https" and not settings.base_url.startswith("http://")):
         raise DotyposResponseError("Dotypos names an address for the stock-taking's status that isn't https")
     origin = f"{parts.scheme}://{parts.netloc}"
     request = Request(

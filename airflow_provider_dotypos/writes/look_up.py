@@ -17,7 +17,6 @@ https://docs.api.dotypos.com/api-reference/general/filter
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -31,9 +30,10 @@ from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple, conditions
 from airflow_provider_dotypos.api.steps import Flow
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.walk import Batch, Query
+from airflow_provider_dotypos.writes.judging import is_deleted
+from airflow_provider_dotypos.writes.keys import Key, row_keys
 from airflow_provider_dotypos.writes.read_all import ask_surely, read_all
 
-Key: TypeAlias = tuple[str, ...]
 Row: TypeAlias = dict[str, Any]
 
 #: Texts that mean something else in a filter, and characters for which it has no escape.
@@ -75,21 +75,21 @@ def rows_by_key(
     rows: dict[Key, list[Row]] = {}
     if index is not None and asked:
         list_ = _List(exchange, entity, parent)
-        rows = _by_key(match, asked, (yield from list_.rows(match[index], (key[index] for key in asked))))
+        rows = _by_key(entity, match, asked, (yield from list_.rows(match[index], (key[index] for key in asked))))
         missing = [key for key in asked if key not in rows]
         if entity.deleted_filterable and missing:
             values = (key[index] for key in missing)
-            rows |= _by_key(match, missing, (yield from list_.rows(match[index], values, (LIVE_AND_DELETED,))))
+            rows |= _by_key(entity, match, missing, (yield from list_.rows(match[index], values, (LIVE_AND_DELETED,))))
     if others := wanted.keys() - set(asked):
         whole: dict[str, Row] = {}
 
         def take(batch: Batch) -> None:
             decoded = zip(batch.ids, map(decode_row, batch.rows), strict=True)
-            whole.update((id, row) for id, row in decoded if not others.isdisjoint(_keys(match, row)))
+            whole.update((id, row) for id, row in decoded if not others.isdisjoint(row_keys(entity, match, row)))
 
         yield from read_all(exchange, entity, take, parent=parent)
-        live = [row for row in whole.values() if not row.get("deleted")]
-        rows |= _by_key(match, others, whole.values()) | _by_key(match, others, live)
+        live = [row for row in whole.values() if not is_deleted(row)]
+        rows |= _by_key(entity, match, others, whole.values()) | _by_key(entity, match, others, live)
     return rows
 
 
@@ -163,20 +163,10 @@ def _shows_all(page: Page) -> bool:
     return not page.is_full(MAX_LIMIT) or (page.total is not None and not page.promises_more(MAX_LIMIT))
 
 
-def _by_key(match: Sequence[str], wanted: Collection[Key], rows: Iterable[Row]) -> dict[Key, list[Row]]:
+def _by_key(entity: Entity, match: Sequence[str], wanted: Collection[Key], rows: Iterable[Row]) -> dict[Key, list[Row]]:
     by_key: dict[Key, list[Row]] = {}
     for row in rows:
-        for key in _keys(match, row):
+        for key in row_keys(entity, match, row):
             if key in wanted:
                 by_key.setdefault(key, []).append(row)
     return by_key
-
-
-def _keys(match: Sequence[str], row: Row) -> list[Key]:
-    return [*itertools.product(*(_texts(row.get(name)) for name in match))]
-
-
-def _texts(value: Any) -> list[str]:
-    """Return a row's value as texts: of a list one for each entry."""
-    entries = value if isinstance(value, list) else [value]
-    return [str(entry) for entry in entries if entry is not None]

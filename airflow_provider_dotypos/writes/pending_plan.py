@@ -1,30 +1,46 @@
-"""The plan that a task has made and not applied to its end: its next try applies that one, and reads no source again.
+"""The plan that a task has made and not applied to its end: its next try applies that one, and reads no cloud again.
 
-Beside the plan lies a note with the plan's place and digest. It is written after the plan and before the first write,
-and removed when every row has its final verdict. A crash before the note leaves a plan that nobody applies: nothing was
-written yet, and the next try makes another. After it, the next try applies the noted plan, which is always harmless: a
-row that is done says so. A second try at the same moment finds the same note and applies the same plan.
+Beside the plan lies a note of it. It is written after the plan and before the first write, and removed when every row
+has its final verdict. A crash before the note leaves a plan that nobody applies: nothing was written yet, and the next
+try makes another. After it, the next try applies the noted plan, which is always harmless: a row that is done says so.
+Two tries at the same moment apply the same plan.
+
+A noted plan counts only for the request that it was made for: the same arguments, and a source with the same rows. Who
+has corrected either, and clears the task, gets a plan of what is right now. To plan anew is always harmless, too: what
+the earlier plan has written is unchanged in the new one.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from airflow_provider_dotypos.writes.plan_arguments import PlanArguments
+from airflow_provider_dotypos.writes.plan_file import open_plan
+from airflow_provider_dotypos.writes.problems import Problems
+from airflow_provider_dotypos.writes.source import Source
+from airflow_provider_dotypos.writes.source_index import index_source
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.storage.store import Store
 
 
-class NotedPlan(msgspec.Struct, frozen=True):
-    """Which plan a task has to apply.
+class PlanNote(msgspec.Struct, frozen=True):
+    """What is noted of a plan.
 
-    :param plan: the address of its file.
-    :param digest: its digest, in hex.
+    :param asked: what the plan was asked for: a digest of its arguments.
+    :param source_digest: the digest of the source's rows.
+    :param noted_at: when it was noted.
+    :param planned: what planning has returned.
     """
 
-    plan: str
-    digest: str
+    asked: str
+    source_digest: str
+    noted_at: datetime
+    planned: dict[str, Any]
 
 
 class PendingPlan:
@@ -39,21 +55,64 @@ class PendingPlan:
         self._store = store
         self._name = f"unfinished-{task}.json" if task else None
 
-    def read(self) -> NotedPlan | None:
-        """Return the plan that an earlier try has left; ``None`` if none has."""
-        if self._name is None:
-            return None
-        try:
-            return msgspec.json.decode(self._store.read(self._name), type=NotedPlan)
-        except FileNotFoundError:
-            return None
+    def read(
+        self, arguments: PlanArguments, source: Source, cloud_id: int, max_age: timedelta
+    ) -> dict[str, Any] | None:
+        """Return what planning has returned in an earlier try; ``None`` if there is no plan of what is asked for now.
 
-    def note(self, plan: NotedPlan) -> None:
-        """Note a plan before its first write."""
-        if self._name is not None:
-            self._store.put_bytes(msgspec.json.encode(plan), self._name)
+        :param arguments: what is asked for.
+        :param source: the rows that are wanted. They are read only if there is a note.
+        :param max_age: the age up to which a plan is applied.
+        """
+        note = self._read_note()
+        if note is None or note.asked != _digest(arguments, cloud_id):
+            return None
+        if datetime.now(timezone.utc) - note.noted_at >= max_age:
+            return None
+        return note.planned if _source_digest(arguments, source, cloud_id) == note.source_digest else None
+
+    def note(self, arguments: PlanArguments, cloud_id: int, planned: dict[str, Any]) -> None:
+        """Note a plan before its first write.
+
+        :param planned: what planning has returned.
+        """
+        if self._name is None:
+            return
+        with open_plan(planned["plan"], planned["digest"]) as plan:
+            source_digest = plan.header.source_digest
+        note = PlanNote(_digest(arguments, cloud_id), source_digest, datetime.now(timezone.utc), planned)
+        self._store.put_bytes(msgspec.json.encode(note), self._name)
 
     def forget(self) -> None:
         """Remove the note: every row of the plan has its final verdict."""
         if self._name is not None:
             self._store.delete(self._name)
+
+    def _read_note(self) -> PlanNote | None:
+        if self._name is None:
+            return None
+        try:
+            return msgspec.json.decode(self._store.read(self._name), type=PlanNote)
+        except FileNotFoundError:
+            return None
+        except msgspec.MsgspecError:  # of another version of this package
+            return None
+
+
+def _digest(arguments: PlanArguments, cloud_id: int) -> str:
+    """Return a digest of everything but the source's rows that a plan depends on."""
+    asked = msgspec.structs.asdict(arguments) | {"entity": arguments.entity.name, "cloud_id": cloud_id}
+    return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+
+
+def _source_digest(arguments: PlanArguments, source: Source, cloud_id: int) -> str:
+    with index_source(
+        source,
+        arguments.entity,
+        match=arguments.match,
+        cloud_id=cloud_id,
+        fields=arguments.fields,
+        nulls=arguments.nulls,
+        problems=Problems(),
+    ) as index:
+        return index.digest

@@ -1,28 +1,28 @@
 """One POS action, carried out once: what is sent to a till, and what settles a lost answer.
 
-**Before anything is sent** a hello shows that the till is there, and its clock. So a till that is off never gets an action,
-and each action ends ``valid_for`` seconds later by that clock: the till refuses it then.
+**Before anything is sent** a hello shows that the till is there, and its clock. So a till that is off never gets an
+action, and each action ends ``valid_for`` seconds later by that clock: the till refuses it then.
 
-**A lost answer** (a silent till, a cut connection, an answer that can't be read, a code that says nothing) leaves a doubt.
-It is settled once the till answers again and its clock shows that the action can't come any more:
+**A lost answer** (a silent till, a cut connection, an answer that can't be read, a code that says nothing) leaves a
+doubt. It is settled once the till answers again and its clock shows that the action can't come any more:
 
-========================== =================================================================================
-evidence                   then
-========================== =================================================================================
-a code                     it is sent again: *already paid* and the like say that it was done
-the same                   it is sent again: that leaves what one call leaves
-an external id             an order with this id is looked up, ``settle`` seconds later: it is there, or it is sent again
-a status                   the order is read, ``settle`` seconds later: it has the status, or it is sent again
-nothing                    it is never sent again, and the doubt is an error
-========================== =================================================================================
+==============  ====================================================================================================
+evidence        what settles it
+==============  ====================================================================================================
+a code          it is sent again: *already paid* and the like say that it was done
+the same        it is sent again: that leaves what one call leaves
+an external id  ``settle`` seconds later an order is looked up by it: it is there, or the action is sent again
+a status        ``settle`` seconds later the order is read: it has the status, or the action is sent again
+nothing         it is never sent again, and the doubt is an error
+==============  ====================================================================================================
 
 **Why a crash doubles nothing.** Of a process that died nothing is remembered but that it may have sent (``EARLIER``).
-Whatever it sent was valid for ``valid_for`` seconds from before this hello on, so the same waits and the same evidence
-settle it. An action without evidence isn't sent then. Assumed: a till that answers has passed what it did on to the cloud
-``settle`` seconds later [A].
+Whatever it sent was valid for ``valid_for`` seconds from before this hello on. So the same waits and the same evidence
+settle it. An action without evidence isn't sent then. Assumed: a till that answers has passed on to the cloud what it
+did, ``settle`` seconds later [A].
 
-**A new order** is looked up by its external id before it is sent for the first time as well. So a run that is repeated
-as a whole makes no second one.
+**A new order** is looked up by its external id before it is sent for the first time, too. So a run that is repeated as
+a whole makes no second one, once the cloud shows the first.
 
 https://docs.api.dotypos.com/pos-actions/
 """
@@ -32,8 +32,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import msgspec
 
@@ -44,8 +44,10 @@ from airflow_provider_dotypos.api.errors import (
     DotyposWriteError,
 )
 from airflow_provider_dotypos.api.exchange import Exchange
+from airflow_provider_dotypos.api.overrides import read_seconds
 from airflow_provider_dotypos.api.places import row_of
 from airflow_provider_dotypos.api.pos_actions import (
+    LONGEST_VALIDITY,
     TRANSITIONS,
     Evidence,
     PosAction,
@@ -53,9 +55,10 @@ from airflow_provider_dotypos.api.pos_actions import (
     find_action,
 )
 from airflow_provider_dotypos.api.pos_codes import Means, code_of
-from airflow_provider_dotypos.api.pos_errors import Doubt, DotyposPosActionError, DotyposTillError
+from airflow_provider_dotypos.api.pos_errors import DotyposPosActionError, DotyposTillError, Doubt
 from airflow_provider_dotypos.api.steps import Flow, Sleep
 from airflow_provider_dotypos.api.till import Till, TillAnswer, ask_till, greet, refusal
+from airflow_provider_dotypos.api.window import LONGEST_SETTLE
 from airflow_provider_dotypos.writes.look_up import look_up
 
 log = logging.getLogger(__name__)
@@ -82,7 +85,6 @@ class PosCall(NamedTuple):
     :param branch_id: the branch.
     :param action: what to do.
     :param fields: its fields, as they are sent.
-    :param key: the same for all that is sent of it; the till only echoes it [D2].
     :param valid_for: seconds after which the till may no longer carry it out.
     :param settle: seconds until the cloud shows what a till has done.
     """
@@ -90,7 +92,6 @@ class PosCall(NamedTuple):
     branch_id: str
     action: PosAction
     fields: Mapping[str, Any]
-    key: str
     valid_for: float
     settle: float
 
@@ -101,26 +102,33 @@ class PosCall(NamedTuple):
         action: object,
         fields: Mapping[str, Any] | None = None,
         *,
-        key: str | None = None,
-        valid_for: float = VALID_FOR,
-        settle: float = SETTLE,
+        valid_for: float | timedelta = VALID_FOR,
+        settle: float | timedelta = SETTLE,
     ) -> PosCall:
         """Return a call whose parts are checked.
 
         :raises DotyposInputError: if one is wrong.
         """
         known = find_action(action)
-        for name, seconds, least in (("valid_for", valid_for, 1.0), ("settle", settle, 0.0)):
-            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not least <= seconds <= 3600:
-                raise DotyposInputError(f"{name} must be a number of seconds from {least:g} to 3600")
+        valid_for = read_seconds(valid_for, "valid_for", least=1.0, most=LONGEST_VALIDITY)
+        settle = read_seconds(settle, "settle", most=LONGEST_SETTLE)
         branch = id_text(branch_id, "branch_id")
-        return cls(branch, known, checked_fields(known, fields or {}), key or uuid4().hex, valid_for, settle)
+        return cls(branch, known, checked_fields(known, fields or {}), valid_for, settle)
 
     @property
     def evidence(self) -> Evidence:
-        """What says whether it was carried out."""
-        by_external_id = self.action.evidence is Evidence.EXTERNAL_ID
-        return Evidence.NOTHING if by_external_id and not self.fields.get("external-id") else self.action.evidence
+        """What says whether it was carried out: nothing, if the fields lack what to look for."""
+        evidence = self.action.evidence
+        if evidence is Evidence.EXTERNAL_ID and not self.fields.get("external-id"):
+            return Evidence.NOTHING
+        if evidence is Evidence.STATUS and self.fields["status-transition"] not in TRANSITIONS:
+            return Evidence.NOTHING
+        return evidence
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether something says afterwards if it was carried out."""
+        return self.evidence is not Evidence.NOTHING
 
     @property
     def path(self) -> str:
@@ -141,8 +149,13 @@ class PosResult(msgspec.Struct, frozen=True):
     status: str
     order_id: str | None
     code: int | None = None
-    warnings: Mapping[int, str] = {}
+    warnings: Mapping[str, str] = {}
     answer: Mapping[str, Any] = {}
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as a dict of plain values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
 
 def carry_out_patiently(
@@ -158,7 +171,7 @@ def carry_out_patiently(
     :param doubt: what isn't known from before.
     :param wait: seconds to wait for a silent or busy till.
     :param poll_interval: seconds between two questions whether it is there.
-    :raises DotyposTillError: if it isn't there by then, and nothing was sent.
+    :raises DotyposTillError: if it isn't there by then. Its ``doubt`` says what was sent.
     :raises DotyposUncertainWriteError: if nothing says whether the action was carried out.
     """
     deadline = time.monotonic() + wait
@@ -168,15 +181,10 @@ def carry_out_patiently(
             return (yield from carry_out(exchange, call, doubt, known=known))
         except DotyposTillError as error:
             if time.monotonic() + poll_interval > deadline:
-                raise given_up(call, error) from None
+                raise
             log.warning("%s Asking again in %.0f s.", error, poll_interval)
             doubt, known = error.doubt, True
         yield Sleep(poll_interval)
-
-
-def given_up(call: PosCall, error: DotyposTillError) -> DotyposTillError | DotyposUncertainWriteError:
-    """Return what ends the wait for a till: an action that it may have carried out is uncertain."""
-    return error if error.doubt is None else uncertain(call, f"{error.doubt.why}, and now: {error}")
 
 
 def uncertain(call: PosCall, why: str) -> DotyposUncertainWriteError:
@@ -217,15 +225,12 @@ class _Course:
 
     def flow(self) -> Flow[PosResult]:
         call = self._call
-        if call.action.name == "order/hello":
-            answer = yield from ask_till(
-                self._exchange,
-                call.branch_id,
-                {"action": call.action.name} | call.fields,
-                harmless=True,
-                known=self._known,
-            )
-            return self._result(answer)
+        if call.evidence is Evidence.HARMLESS:
+            body = {"action": call.action.name, **call.fields}
+            answer = yield from ask_till(self._exchange, call.branch_id, body, harmless=True, known=self._known)
+            if code_of(answer.code).means is Means.DONE:
+                return self._result(answer)
+            raise refusal(call.action.name, answer)
         try:
             return (yield from self._steps())
         except DotyposTillError as error:
@@ -239,32 +244,37 @@ class _Course:
             if order is not None:
                 return self._created(order, "already")
         while True:
-            if self._doubt is not None and call.evidence is Evidence.NOTHING:
-                raise uncertain(call, self._doubt.why)
-            till = yield from greet(self._exchange, call.branch_id, known=self._known)
-            self._known = True
             if self._doubt is not None:
-                result = yield from self._settled(till, self._doubt)
+                result = yield from self._settled(self._doubt)
                 if result is not None:
                     return result
                 if self._sent >= MOST_SENDS:
                     raise uncertain(call, self._doubt.why)
-            result = yield from self._send(till)
+            result = yield from self._send()
             if result is not None:
                 return result
 
-    def _send(self, till: Till) -> Flow[PosResult | None]:
-        """Send the action once; return its result, or ``None`` if it is to be sent again."""
+    def _greet(self) -> Flow[Till]:
+        till = yield from greet(self._exchange, self._call.branch_id, known=self._known)
+        self._known = True
+        return till
+
+    def _send(self) -> Flow[PosResult | None]:
+        """Send the action once, if the till is there; return its result, or ``None`` if it is to be sent again."""
         call = self._call
+        till = yield from self._greet()
         till = till._replace(in_milliseconds=till.in_milliseconds or self._in_milliseconds)
         ends = till.now() + int(call.valid_for * 1000)
-        body = {"action": call.action.name} | call.fields
-        harmless = call.evidence is Evidence.HARMLESS
-        if not harmless:
-            body |= {"validity": till.validity(ends), "idempotency-key": call.key}
+        body = {
+            "action": call.action.name,
+            **call.fields,
+            "validity": till.validity(ends),
+        }
+        if call.action.fiscal:
+            log.warning("%s issues a fiscal document. Nothing can undo that.", call.action.name)
         self._sent += 1
         try:
-            answer = yield from ask_till(self._exchange, call.branch_id, body, harmless=harmless, known=True)
+            answer = yield from ask_till(self._exchange, call.branch_id, body, known=True)
         except DotyposTillError as error:
             if error.sent:
                 self._note_doubt(str(error), ends)
@@ -286,9 +296,12 @@ class _Course:
             return None
         raise refusal(call.action.name, answer)
 
-    def _settled(self, till: Till, doubt: Doubt) -> Flow[PosResult | None]:
+    def _settled(self, doubt: Doubt) -> Flow[PosResult | None]:
         """Wait until what was sent can't come any more, and return its result; ``None`` if it is to be sent again."""
         call = self._call
+        if call.evidence is Evidence.NOTHING:
+            raise uncertain(call, doubt.why)
+        till = yield from self._greet()
         ends = doubt.valid_until if doubt.valid_until is not None else till.now() + int(call.valid_for * 1000)
         if (late := ends - till.now()) >= 0:
             yield Sleep(late / 1000 + 1)  # the till may have waited in its last second
@@ -302,6 +315,12 @@ class _Course:
         return None if order is None else self._created(order, status)
 
     def _note_doubt(self, why: str, ends: int) -> None:
+        """Note that the action was sent, and that it isn't known what came of it.
+
+        :raises DotyposUncertainWriteError: if nothing will ever say that.
+        """
+        if not self._call.is_decided:
+            raise uncertain(self._call, why) from None
         log.warning("%s was sent, and whether it was carried out isn't known yet: %s", self._call.action.name, why)
         self._doubt = Doubt(why, True, ends, self._sent)
 
@@ -326,12 +345,10 @@ class _Course:
         """
         action, order_id = self._call.action, str(order.get("id"))
         if order.get("paid") is not True and action.fiscal:
-            paid = (
-                "It isn't paid. Issue and pay it by order/issue-and-pay" if action.pays else "Issue it by order/issue"
-            )
+            rest = "order/issue-and-pay, or order/pay if it is issued" if action.pays else "order/issue"
             raise DotyposPosActionError(
-                f"{action.name}: order {order_id} has this external-id already, so no second one was made. {paid}, with "
-                "this order-id; code 2005 says that it was issued before.",
+                f"{action.name}: order {order_id} has this external-id and isn't paid, so no second one was made. Look "
+                f"at it at the till, and do by {rest} what is missing. Code 2005 says that it was issued before.",
                 action=action.name,
                 order_id=order_id,
             )
@@ -341,11 +358,11 @@ class _Course:
         """Read the order's status; return the result if it is the one that the transition leads to."""
         order_id = str(self._call.fields["order-id"])
         order = yield from self._exchange.flow("GET", f"orders/{order_id}", decode=row_of)
-        reached = order.get("status") == TRANSITIONS.get(self._call.fields["status-transition"])
+        reached = order.get("status") == TRANSITIONS[self._call.fields["status-transition"]]
         return PosResult(status, order_id) if reached else None
 
     def _result(self, answer: TillAnswer, status: str = "done") -> PosResult:
         for code, description in answer.warnings.items():
-            log.warning("%s was carried out, but: %d %s", self._call.action.name, code, description)
+            log.warning("%s was carried out, but: %s %s", self._call.action.name, code, description)
         order_id = answer.order_id or (str(self._call.fields["order-id"]) if "order-id" in self._call.fields else None)
         return PosResult(status, order_id, answer.code, answer.warnings, answer.body)

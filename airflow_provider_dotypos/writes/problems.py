@@ -8,7 +8,7 @@ from airflow_provider_dotypos.writes.errors import DotyposPlanError, Problem
 KEPT = 1000
 
 #: Most kinds of problem that the message names, and most rows of each.
-_KINDS, _ROWS = 30, 5
+_KINDS, _ROWS = 50, 5
 
 
 class Problems:
@@ -37,10 +37,11 @@ class Problems:
         if problem.row is not None and len(rows) < _ROWS and problem.row not in rows:
             rows.append(problem.row)
 
-    def raise_any(self, about: str) -> None:
+    def raise_any(self, about: str, kind: type[DotyposPlanError] = DotyposPlanError) -> None:
         """Raise an error with all problems, if there are any.
 
         :param about: what has them, as the message begins: ``source prices.csv``.
+        :param kind: the class of the error.
         :raises DotyposPlanError: if there are any.
         """
         if not self._counts:
@@ -50,7 +51,7 @@ class Problems:
             lines.append(f"… and {len(self._counts) - _KINDS} more kinds of problem")
         count = "1 problem" if len(self) == 1 else f"{len(self)} problems"
         message = f"{about} can't be planned, so nothing is written: {count}"
-        raise DotyposPlanError("\n".join([message, *lines]), self._kept)
+        raise kind("\n".join([message, *lines]), self._kept)
 
     def _line(self, kind: tuple[str | None, str]) -> str:
         field, what = kind

@@ -1,29 +1,22 @@
-"""The checked rows of a source, in a temporary file: a million take little memory, and each is found by its key.
-
-The file holds the values to be written, so it lies in a folder that only its owner can read. A process that is killed
-leaves the folder, and the next one removes it.
-"""
+"""The checked rows of a source, in a temporary file: a million take little memory, and each is found by its key."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
 
 from airflow_provider_dotypos.api.entities import Entity
-from airflow_provider_dotypos.storage.staging import remove_left_overs, staging_folder
 from airflow_provider_dotypos.writes.errors import Problem
 from airflow_provider_dotypos.writes.keys import Key, source_key
 from airflow_provider_dotypos.writes.problems import Problems
 from airflow_provider_dotypos.writes.rules import Nulls, checked_row
 from airflow_provider_dotypos.writes.source import Source
-
-#: Kilobytes of the file that are kept in memory.
-_CACHE = 16_000
+from airflow_provider_dotypos.writes.temporary_database import temporary_database
 
 #: How many rows are written, and read, at once.
 _ROWS_AT_ONCE = 2000
@@ -114,14 +107,7 @@ def index_source(
 
     :param problems: gets what is wrong with the others, and with rows whose key is there already.
     """
-    remove_left_overs()
-    with ExitStack() as stack:
-        folder = stack.enter_context(staging_folder())
-        database = sqlite3.connect(folder / "source.db", check_same_thread=False)
-        stack.callback(database.close)
-        # The file ends with its process: it needs neither a journal nor to be on the disk.
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE}", "temp_store=FILE"):
-            database.execute(f"PRAGMA {pragma}")
+    with temporary_database() as database:
         database.execute("CREATE TABLE source (number INTEGER PRIMARY KEY, key TEXT, content BLOB)")
         index = SourceIndex(database)
         index.fill(_checked(source, entity, match, cloud_id, fields, nulls, problems))
@@ -140,7 +126,10 @@ def _checked(
     problems: Problems,
 ) -> Iterator[SourceRow]:
     """Yield the rows that are right."""
+    missing = set(fields or ())
+    number = 0
     for number, raw in source.numbered(problems):
+        missing = missing and missing - raw.keys()
         values, wrong = checked_row(entity, raw, number, match=match, cloud_id=cloud_id, fields=fields, nulls=nulls)
         for problem in wrong:
             problems.add(problem)
@@ -152,6 +141,8 @@ def _checked(
             problems.add(Problem(number, None, str(error)))
         else:
             yield SourceRow(number, key, values)
+    for name in sorted(missing if number else ()):  # a column with another name would never be written, unnoticed
+        problems.add(Problem(None, name, "no row has it, and fields= names it"))
 
 
 def _encoded(key: Key) -> str:

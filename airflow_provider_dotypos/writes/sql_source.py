@@ -63,7 +63,9 @@ class Sql(Source):
         hook = _hook_of(connection)
         failure: DotyposError | None = None
         try:
-            with closing(hook.get_conn()) as database, closing(_streaming_cursor(database)) as cursor:
+            with closing(hook.get_conn()) as database:
+                # Closed with its connection: a cursor of MySQL that is closed by itself reads the whole result first.
+                cursor = _streaming_cursor(database)
                 cursor.execute(self.query, *([] if self.parameters is None else [self.parameters]))
                 number = 0
                 while rows := cursor.fetchmany(_ROWS_AT_ONCE):
@@ -99,9 +101,9 @@ def _hook_of(connection: Connection) -> Any:
     except Exception as error:  # Airflow's own of a type that no provider brings, or the provider lacks its driver
         reason = f"{type(error).__name__}: {error}"
     else:
-        if hasattr(hook, "get_conn"):
+        if hasattr(hook, "get_records"):
             return hook
-        reason = "its hook has no get_conn()"
+        reason = "it isn't a database"
     raise DotyposEnvironmentError(
         f"connection {connection.conn_id!r} is of type {connection.conn_type!r}, which can't be asked for rows "
         f"({reason}): install Airflow's provider for the database where tasks run"
@@ -117,7 +119,7 @@ def _streaming_cursor(database: Any) -> Any:
         from MySQLdb.cursors import SSCursor  # type: ignore[import-untyped]
 
         return database.cursor(SSCursor)
-    return database.cursor()
+    return database if driver in ("duckdb", "_duckdb") else database.cursor()  # DuckDB's would be one more connection
 
 
 def _names(description: Sequence[Sequence[Any]]) -> list[str]:

@@ -34,8 +34,8 @@ from airflow_provider_dotypos.writes.journal import Entry, Journal, open_journal
 from airflow_provider_dotypos.writes.look_up import look_up
 from airflow_provider_dotypos.writes.posting import Finding, Posting, Sender
 from airflow_provider_dotypos.writes.problems import Problems
-from airflow_provider_dotypos.writes.stock_arguments import check_currency
-from airflow_provider_dotypos.writes.stock_items import Item, Operation, split
+from airflow_provider_dotypos.writes.stock_arguments import Operation, check_currency
+from airflow_provider_dotypos.writes.stock_items import Item, split
 from airflow_provider_dotypos.writes.stock_levels import Evidence, Level, Levels, sum_up
 
 #: What operations are called in paths below a warehouse [D2].

@@ -1,15 +1,48 @@
-"""What can be checked of a stock operation's arguments when a DAG is parsed, and is checked again when its task runs."""
+"""What can be checked of a stock operation's arguments when a DAG is parsed, and again when its task runs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
+from typing import Literal, TypeAlias, cast, get_args
 
 from airflow_provider_dotypos.api.entities import id_text
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.names import nearest
 from airflow_provider_dotypos.api.overrides import describe, is_absent
 from airflow_provider_dotypos.api.window import instant, iso
+
+#: An operation in a warehouse, as the hook's method is called.
+Operation: TypeAlias = Literal["stock_up", "sell", "transfer", "take_stock"]
+
+
+#: How an item may name its product.
+PRODUCT_FIELDS = ("_productId", "externalId")
+
+#: The fields that items of each operation have besides their product.
+ITEM_FIELDS: Mapping[Operation, tuple[str, ...]] = MappingProxyType(
+    {
+        "stock_up": ("quantity", "purchasePrice", "sellPrice"),
+        "sell": ("quantity", "note"),
+        "transfer": ("quantity", "purchasePrice"),
+        "take_stock": ("quantity",),
+    }
+)
+
+
+def check_operation(operation: object) -> Operation:
+    """Return an operation.
+
+    :raises DotyposInputError: if there is no such operation.
+    """
+    if operation not in get_args(Operation):
+        names = get_args(Operation)
+        raise DotyposInputError(
+            f"operation must be one of {', '.join(names)}, not {describe(operation)}{nearest(str(operation), names)}"
+        )
+    return cast("Operation", operation)
 
 
 def check_document(document: object) -> str:
@@ -66,3 +99,23 @@ def counting_time(counted_at: str | date) -> str:
     :raises DotyposInputError: if it isn't a time, or has no zone.
     """
     return iso(instant(counted_at, "counted_at"))
+
+
+def check_columns(operation: Operation, columns: object) -> None:
+    """Raise unless `columns` names fields that items of an operation have.
+
+    :raises DotyposInputError: if it doesn't.
+    """
+    if columns is None:
+        return
+    known = (*PRODUCT_FIELDS, *ITEM_FIELDS[operation])
+    if not isinstance(columns, Mapping):
+        raise DotyposInputError(f"columns must map columns to fields, not be a {type(columns).__name__}")
+    for field in columns.values():
+        if field not in known:
+            raise DotyposInputError(
+                f"columns: items of {operation} have no field {field!r}{nearest(str(field), known)}; they have "
+                f"{', '.join(known)}"
+            )
+    if not set(PRODUCT_FIELDS) & set(columns.values()) or "quantity" not in columns.values():
+        raise DotyposInputError("columns must name quantity, and _productId or externalId")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -19,13 +18,8 @@ from airflow_provider_dotypos.api.overrides import is_absent
 from airflow_provider_dotypos.writes.errors import Problem
 from airflow_provider_dotypos.writes.problems import Problems
 from airflow_provider_dotypos.writes.source import Row, Source
+from airflow_provider_dotypos.writes.stock_arguments import ITEM_FIELDS, PRODUCT_FIELDS, Operation
 from airflow_provider_dotypos.writes.values import read_value
-
-#: An operation in a warehouse, as the hook's method is called.
-Operation: TypeAlias = Literal["stock_up", "sell", "transfer", "take_stock"]
-
-#: How an item may name its product.
-PRODUCT_FIELDS = ("_productId", "externalId")
 
 
 def _field(name: str, type: str) -> Field:
@@ -47,16 +41,6 @@ _FIELDS: Mapping[str, Field] = MappingProxyType(
             _field("sellPrice", "double"),
             _field("note", "string"),
         )
-    }
-)
-
-#: The fields that items of each operation have besides their product.
-ITEM_FIELDS: Mapping[Operation, tuple[str, ...]] = MappingProxyType(
-    {
-        "stock_up": ("quantity", "purchasePrice", "sellPrice"),
-        "sell": ("quantity", "note"),
-        "transfer": ("quantity", "purchasePrice"),
-        "take_stock": ("quantity",),
     }
 )
 
@@ -106,26 +90,6 @@ def read_items(operation: Operation, source: Source, columns: Mapping[str, str] 
     if not items:
         raise DotyposInputError(f"{source.name} has no rows, so there is nothing to book")
     return items
-
-
-def check_columns(operation: Operation, columns: object) -> None:
-    """Raise unless `columns` names fields that items of an operation have.
-
-    :raises DotyposInputError: if it doesn't.
-    """
-    if columns is None:
-        return
-    known = (*PRODUCT_FIELDS, *ITEM_FIELDS[operation])
-    if not isinstance(columns, Mapping):
-        raise DotyposInputError(f"columns must map columns to fields, not be a {type(columns).__name__}")
-    for field in columns.values():
-        if field not in known:
-            raise DotyposInputError(
-                f"columns: items of {operation} have no field {field!r}{nearest(str(field), known)}; they have "
-                f"{', '.join(known)}"
-            )
-    if not set(PRODUCT_FIELDS) & set(columns.values()) or "quantity" not in columns.values():
-        raise DotyposInputError("columns must name quantity, and _productId or externalId")
 
 
 def split(items: Sequence[Item]) -> list[tuple[Item, ...]]:

@@ -3,7 +3,8 @@
 First all of the folder, and then those named once more, with templates that render to Python's own types, as
 ``render_template_as_native_obj`` has it, and into another destination.
 
-Those that are scheduled on assets run last, if the scheduler says so, for the events that the others have made.
+Those that are scheduled on assets run last, if the scheduler says so, for the events that the others have made. A
+person approves what waits for an answer.
 
 Writes a list of both: ``{dag_id: {"state": …, "run_id": …, "run_after": …, "results": {task_id: [result of each mapped
 task, or of the only one]}, "events": {task_id: [what each asset event holds]}}}``.
@@ -14,8 +15,21 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from airflow_provider_dotypos._compat import has_state_store
+
+#: Who answers.
+USER = "jana"
+
+#: States of a task that waits for an answer. On 3.1 and 3.2 dag.test runs its trigger while it is queued.
+_WAITING = ("awaiting_input", "queued")
 
 
 def main(folder: str, result: str, *dag_ids: str) -> None:
@@ -45,7 +59,8 @@ def run_all(dags: list[Any], *, native: bool) -> dict[str, Any]:
         for task in dag.tasks:  # what fails shall fail now, not after the minutes until a retry
             settings = task.partial_kwargs if task.is_mapped else vars(task)
             settings["retries"] = 0
-        run = run_by_assets(dag) if _by_assets(dag) else dag.test()
+        with approving() if any(hasattr(task, "response_timeout") for task in dag.tasks) else nullcontext():
+            run = run_by_assets(dag) if _by_assets(dag) else dag.test()
         of_run = (XComModel.dag_id == dag_id, XComModel.run_id == run.run_id, XComModel.key == "return_value")
         results: dict[str, list[Any]] = {}
         for found in Session().scalars(select(XComModel).where(*of_run).order_by(XComModel.map_index)):
@@ -84,6 +99,64 @@ def run_by_assets(dag: Any) -> Any:
     run.dag = scheduler._get_current_dag(dag.dag_id, session)
     run.update_state(session=session)
     return run
+
+
+@contextmanager
+def approving() -> Iterator[None]:
+    """Approve, as Airflow's API server does when somebody presses *Approve*, until the end of the block."""
+    ended = threading.Event()
+    person = threading.Thread(target=_approve, args=[ended], daemon=True)
+    with pytest.MonkeyPatch.context() as patch:
+        if not has_state_store():  # the trigger of 3.1 and 3.2 asks a triggerer's supervisor, which dag.test isn't
+            patch.setattr("airflow.providers.standard.triggers.hitl.get_hitl_detail_content_detail", _answer)
+        person.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            person.join()
+
+
+def _approve(ended: threading.Event) -> None:
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+    from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
+    from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
+    from airflow.models.hitl import HITLDetail
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    user = SimpleAuthManagerUser(username=USER, role="admin")
+    answer = UpdateHITLDetailPayload(chosen_options=["Approve"], params_input={})
+    unanswered = select(TaskInstance).join(HITLDetail).where(HITLDetail.responded_at.is_(None))
+    asked: set[str] = set()
+    while not ended.wait(0.1):
+        with create_session() as session:
+            waiting = [ti for ti in session.scalars(unanswered).unique() if ti.state in _WAITING]
+        for ti in waiting:
+            if ti.id not in asked:  # dag.test sets the state once more; a person isn't that quick
+                asked.add(ti.id)
+                continue
+            with create_session() as session:
+                update_hitl_detail(
+                    dag_id=ti.dag_id,
+                    dag_run_id=ti.run_id,
+                    task_id=ti.task_id,
+                    map_index=ti.map_index,
+                    update_hitl_detail_payload=answer,
+                    user=user,
+                    session=session,
+                )
+
+
+def _answer(ti_id: Any) -> Any:
+    """Return the answer to a question as the API server gives it to a trigger."""
+    from airflow.api_fastapi.execution_api.datamodels.hitl import HITLDetailResponse
+    from airflow.models.hitl import HITLDetail
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return HITLDetailResponse.from_hitl_detail_orm(session.get(HITLDetail, str(ti_id)))
 
 
 def _by_assets(dag: Any) -> bool:

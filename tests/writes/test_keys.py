@@ -13,12 +13,18 @@ PRODUCTS = find_entity("products")
 
 
 @pytest.mark.parametrize(
-    "match", ["externalId", ["externalId"], "externalId, name", ("_categoryId", "name"), "ean", "id"]
+    ("match", "fields"),
+    [
+        ("externalId", ("externalId",)),
+        (["externalId"], ("externalId",)),
+        ("externalId, name", ("externalId", "name")),
+        (("_categoryId", "name"), ("_categoryId", "name")),
+        ("ean", ("ean",)),
+        ("id", ("id",)),
+    ],
 )
-def test_rows_are_matched_by_fields(match: Any) -> None:
-    names = [match] if match in ("externalId", "ean", "id") else match
-    wanted = tuple(name.strip() for name in (names.split(",") if isinstance(names, str) else names))
-    assert check_match(PRODUCTS, match) == wanted
+def test_rows_are_matched_by_fields(match: Any, fields: tuple[str, ...]) -> None:
+    assert check_match(PRODUCTS, match) == fields
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
-"""Stock-ups, sales and transfers are booked once, whatever becomes of an answer, a task or a till's sale in between."""
+"""Stock-ups, sales and transfers are booked once, whatever becomes of an answer or a task, or is sold in between.
+
+`posting` is tested along, as it is what sends them.
+"""
 
 from __future__ import annotations
 
-import json
+import random
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +16,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.client import DotyposClient
-from airflow_provider_dotypos.api.http import Request
-from airflow_provider_dotypos.api.retry import Patience
-from airflow_provider_dotypos.api.transport import Transport
 from airflow_provider_dotypos.exceptions import (
     DotyposError,
     DotyposInputError,
@@ -27,124 +25,18 @@ from airflow_provider_dotypos.exceptions import (
     DotyposValidationError,
 )
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
-from airflow_provider_dotypos.sandbox.behaviour import BEST_KNOWN
+from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.writes import posting, stock
 from airflow_provider_dotypos.writes.journal import Entry, Journal
-from tests.sleeping import sleep_at_once
 from tests.transfers.conftest import bucket as bucket
 from tests.transfers.conftest import s3_url as s3_url
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
-    with Sandbox(Shop.empty()) as running:
-        yield running
-
-
-@pytest.fixture
-def sandbox(server: Sandbox) -> Sandbox:
-    server.shop, server.behaviour = Shop.empty(), BEST_KNOWN
-    server.requests.clear()
-    server.faults.clear()
-    server.writes.clear()
-    return server
-
-
-@pytest.fixture
-def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    return sleep_at_once(monkeypatch)
-
-
-@pytest.fixture(autouse=True)
-def connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    channel.forget_tokens()
-    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(sandbox.connection(sandbox.cloud_ids[0])))
-    yield
-    channel.forget_tokens()
-
-
-class Shelf:
-    """Two products in two warehouses.
-
-    :ivar warehouse: where is booked.
-    """
-
-    def __init__(self, sandbox: Sandbox, journal: Path) -> None:
-        self._shop, self.cloud = sandbox.shop, sandbox.cloud_ids[0]
-        self.warehouse: int = self._shop.rows(self.cloud, "warehouses")[0]["id"]
-        self.cellar: int = self._shop.insert(self.cloud, "warehouses", {"name": "Cellar"})["id"]
-        self.products = [new_product(sandbox, self.cloud, name) for name in ("TEA", "MILK")]
-        self._journal = f"file://{journal}"
-
-    def book(self, operation: str, items: Any = None, document: str = "DN-1", **arguments: Any) -> dict[str, Any]:
-        items = items or [{"externalId": "TEA", "quantity": "2.5"}, {"externalId": "MILK", "quantity": 4}]
-        if operation == "transfer":
-            arguments["from_warehouse_id"] = self.cellar
-        arguments = {"journal": self._journal, "document": document, **arguments}
-        with closing(DotyposHook(patience=Patience(faults=0, throttling=0))) as hook:
-            result: dict[str, Any] = getattr(hook, operation)(self.warehouse, items, **arguments)
-        return result
-
-    def fill(self, quantity: float) -> None:
-        """Have both warehouses hold so much of each product."""
-        for warehouse in (self.warehouse, self.cellar):
-            for product in self.products:
-                whole = self._shop.get(self.cloud, "products", product) or {}
-                fields = self._shop.table(self.cloud, "warehouse-products").entity.fields
-                row = {name: value for name, value in whole.items() if name in fields}
-                self._shop.insert(
-                    self.cloud, "warehouse-products", row | {"_warehouseId": warehouse, "stockQuantityStatus": quantity}
-                )
-
-    def level(self, warehouse: int, product: int) -> float:
-        row = self._shop.get(self.cloud, "warehouse-products", product, warehouse_id=warehouse)
-        return 0.0 if row is None else row["stockQuantityStatus"]
-
-    def levels(self) -> list[float]:
-        """Return the levels of both products here, and then in the cellar."""
-        return [
-            self.level(warehouse, product) for warehouse in (self.warehouse, self.cellar) for product in self.products
-        ]
-
-    def booked(self, operation: str) -> list[float]:
-        """Return the levels that are right after an operation."""
-        here, there = {"stock_up": (1, 0), "sell": (-1, 0), "transfer": (1, -1)}[operation]
-        return [10 + sign * quantity for sign in (here, there) for quantity in (2.5, 4.0)]
-
-    def sell_meanwhile(self, seconds: float) -> None:
-        """Sell one of the first product in each warehouse while a client sleeps."""
-        if seconds <= 0:
-            return
-        for warehouse in (self.warehouse, self.cellar):
-            level = self.level(warehouse, self.products[0]) - 1
-            changes = {"stockQuantityStatus": level}
-            self._shop.update(self.cloud, "warehouse-products", self.products[0], changes, warehouse_id=warehouse)
-
-
-@pytest.fixture
-def shelf(sandbox: Sandbox, tmp_path: Path) -> Shelf:
-    return Shelf(sandbox, tmp_path)
-
-
-def new_product(sandbox: Sandbox, cloud: int, external_id: str) -> int:
-    id: int = sandbox.shop.insert(cloud, "products", {"name": external_id, "externalId": external_id})["id"]
-    return id
-
-
-@pytest.fixture
-def bodies(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Collect what is posted."""
-    bodies: list[Any] = []
-    send = Transport.send
-
-    def collect(transport: Transport, request: Request) -> Any:
-        if request.method == "POST" and "/warehouses/" in request.path:
-            bodies.append(json.loads(request.body or b""))
-        return send(transport, request)
-
-    monkeypatch.setattr(Transport, "send", collect)
-    return bodies
+from tests.writes.shelf import Shelf, new_product
+from tests.writes.shelf import bodies as bodies
+from tests.writes.shelf import connection as connection
+from tests.writes.shelf import sandbox as sandbox
+from tests.writes.shelf import server as server
+from tests.writes.shelf import shelf as shelf
+from tests.writes.shelf import slept as slept
 
 
 def test_a_delivery_is_booked_once_however_often_its_task_runs(
@@ -155,7 +47,12 @@ def test_a_delivery_is_booked_once_however_often_its_task_runs(
         {"_productId": shelf.products[1], "quantity": 4},
     ]
     delivery_note = sandbox.shop.insert(shelf.cloud, "delivery-notes", {})["id"]
-    arguments = {"supplier_id": None, "close_delivery_notes": [delivery_note], "note": "weekly", "update_purchase_price": True}
+    arguments = {
+        "supplier_id": None,
+        "close_delivery_notes": [delivery_note],
+        "note": "weekly",
+        "update_purchase_price": True,
+    }
     first = shelf.book("stock_up", items, **arguments)
     assert first.items() >= {"status": "applied", "document": "DN-1", "items": 2, "parts": 1}.items()
     assert len(first["transactions"]) == 1
@@ -441,6 +338,55 @@ def test_lag_of_less_than_settle_fools_nobody(sandbox: Sandbox, shelf: Shelf, mo
     sandbox.faults.append(Fault("reset", when="before", method="POST", path="/stockups"))
     assert shelf.book("stock_up", document="2")["status"] == "applied"
     assert len(sandbox.writes) == 2
+
+
+def test_a_request_that_arrives_late_within_settle_is_booked_once(
+    sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.fill(10)
+    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: sandbox.shop.advance(seconds))
+    sandbox.faults.append(Fault("reset", when="late", seconds=45, method="POST", path="/stockups"))
+    assert shelf.book("stock_up")["status"] == "applied"
+    assert [(write.lost, write.late) for write in sandbox.writes] == [(True, True)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_booked_twice_in_a_storm(
+    seed: int, sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers get lost, tasks are killed and run again, and a till sells: each document is booked at most once."""
+    rng = random.Random(seed)
+    monkeypatch.setattr(
+        DotyposClient, "sleep", lambda _, seconds: shelf.sell_meanwhile(seconds) if rng.random() < 0.3 else None
+    )
+    shelf.fill(1000)
+    # Of a 2xx the request was carried out, and of a 429 it wasn't.
+    lost = [(kind, when) for kind in ("reset", "closed", "500", "502", "503") for when in ("before", "after")]
+    lost += [("429", "before"), ("cut-json", "after"), ("reset-body", "after"), ("short-body", "after")]
+    for number in range(20):
+        operation, document = rng.choice(["stock_up", "sell", "transfer"]), f"DN-{number}"
+        sandbox.writes.clear()
+        status = None
+        for _ in range(4):
+            sandbox.faults.clear()
+            for _ in range(rng.randrange(3)):
+                kind, when = rng.choice(lost)
+                sandbox.faults.append(Fault(kind, when=when, method=rng.choice(["GET", "POST"]), path="/warehouses/"))
+            with monkeypatch.context() as patch:
+                if rng.random() < 0.3:
+                    owner, step = rng.choice([(Journal, "end"), (Journal, "begin"), (stock._Booking, "send")])
+                    patch.setattr(owner, step, _die)
+                with suppress(DotyposError, Killed):
+                    status = shelf.book(operation, document=document)["status"]
+            assert len(sandbox.writes) <= 1
+            if status is not None:
+                assert len(sandbox.writes) == 1
+        sandbox.faults.clear()
+        try:
+            shelf.book(operation, document=document)
+            assert len(sandbox.writes) == 1
+        except DotyposUncertainBookingError:
+            assert len(sandbox.writes) <= 1
 
 
 def test_a_journal_on_an_object_store_does_the_same(bucket: str, sandbox: Sandbox, shelf: Shelf) -> None:

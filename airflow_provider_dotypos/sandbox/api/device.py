@@ -37,7 +37,8 @@ class Device:
     :ivar patience: seconds after which the API gives a silent register up, with 404: 21 [D2]. The action still waits.
     :ivar seconds: how long it takes for an action. Meanwhile further ones are refused with 429 [D].
     :ivar clock_offset: seconds by which its clock is ahead of the shop's.
-    :ivar codes: result codes with which it refuses the next actions, one each, but not ``order/hello``.
+    :ivar codes: result codes with which it refuses the next actions, one each, but not ``order/hello``. 0 lets one
+        pass.
     :ivar results: the results of actions by their branch and idempotency key.
     """
 

@@ -1,7 +1,7 @@
 """POS actions: calls that go through to a register (page /pos-actions/). ``code`` 0 is success, not HTTP 200 [D].
 
-Request fields and result codes are documented second-hand [D2]. Answers beyond ``order/hello`` are assumed [A]. Numbers
-are real numbers here [D]. ``Device`` is the register.
+Request fields, answers and result codes are documented second-hand [D2]. Numbers are real numbers here [D]. ``Device``
+is the register.
 """
 
 from __future__ import annotations
@@ -21,13 +21,18 @@ from airflow_provider_dotypos.sandbox.shop.table import Row
 router = APIRouter()
 
 _NOT_MODELLED = frozenset(
-    "order/" + name
-    for name in (
-        *("split", "split-issue", "split-issue-pay", "perform-status-transition", "change-item-course"),
-        *("prepare-next-course", "set-item-takeaway", "sk/print-last-document"),
-    )
+    f"order/{name}" for name in ("change-item-course", "prepare-next-course", "set-item-takeaway")
 )
-
+#: The order's status before and after a transition [D2].
+_TRANSITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "prepare_for_delivery": (("parked", "closed"), "ready_for_delivery"),
+    "prepare_to_pickup": (("parked", "closed"), "ready_to_pickup"),
+    "complete_pickup": (("ready_to_pickup",), "closed"),
+    "cancel_pickup": (("ready_to_pickup",), "canceled"),
+    "start_delivery": (("ready_for_delivery",), "on_delivery"),
+    "cancel_delivery": (("ready_for_delivery",), "canceled"),
+    "complete_delivery": (("on_delivery",), "closed"),
+}
 _NOT_IN_SLOVAKIA = frozenset({"order/issue", "order/pay", "order/create-issue", "order/create-issue-pay"})  # [D2]
 
 
@@ -79,9 +84,10 @@ def _result(request: Request, cloud_id: int, branch_id: int, body: Row) -> dict[
     if body.get("idempotency-key") and key in results:
         return results[key]
     with state.shop.lock:
-        action = _Action(state.shop, state.device, cloud_id, body)
+        action = _Action(state.shop, state.device, cloud_id, body, state.behaviour.pos_validity)
         try:
-            result = action.carry_out() | {"code": 0}
+            result = action.carry_out()
+            result = result if "resultCode" in result else result | {"code": 0}
         except _FailedError as failure:
             result = {"code": failure.code, "message": str(failure), "localizedMessage": None}
         if action.written is not None:
@@ -96,8 +102,9 @@ class _Action:
     :ivar written: the id of the order that it has made or changed, also if it fails after that.
     """
 
-    def __init__(self, shop: Rows, device: Device, cloud_id: int, body: Row) -> None:
+    def __init__(self, shop: Rows, device: Device, cloud_id: int, body: Row, unit: str) -> None:
         self.shop, self.device, self.cloud_id, self.body = shop, device, cloud_id, body
+        self.in_seconds = unit == "s"
         self.name = body.get("action")
         self.written: int | None = None
 
@@ -106,13 +113,12 @@ class _Action:
         return self.shop.now() + round(self.device.clock_offset * 1000)
 
     def carry_out(self) -> dict[str, Any]:
-        body = self.body
         if not self.name:
             raise _FailedError(1003, "action is missing")
-        if body.get("validity") is not None and _number(body["validity"], "validity") * 1000 < self.now():
+        if self.is_late():
             raise _FailedError(1007, "validity has passed")
-        if self.device.codes and self.name != "order/hello":
-            raise _FailedError(self.device.codes.pop(0), "the sandbox was told to refuse it")
+        if self.device.codes and self.name != "order/hello" and (code := self.device.codes.pop(0)):
+            raise _FailedError(code, "the sandbox was told to refuse it")
         self.reference("user-id", "employees", 1008)
         if self.name in _NOT_MODELLED:
             raise _FailedError(1002, f"the sandbox's register does not do {self.name}")
@@ -122,6 +128,12 @@ class _Action:
         if self.name in _NOT_IN_SLOVAKIA and cloud is not None and cloud["country"] == "SK":
             raise _FailedError(1009, f"{self.name} is not allowed in Slovakia")
         return _ACTIONS[self.name](self)
+
+    def is_late(self) -> bool:
+        """Return whether the action's validity has passed."""
+        validity = self.body.get("validity")
+        ends = None if validity is None else _number(validity, "validity") * (1000 if self.in_seconds else 1)
+        return ends is not None and ends < self.now()
 
     def hello(self) -> dict[str, Any]:
         return {
@@ -165,6 +177,48 @@ class _Action:
         self.written = order["id"]
         return self.shown(self.bistro().add(order, picks, self.shop.now()))
 
+    def split(self) -> dict[str, Any]:
+        order, action = self.order(), str(self.name)
+        parts = self.body.get("split-items") or []
+        if not parts:
+            raise _FailedError(2013, "no items to split")
+        picks = [self.split_off(part) for part in parts]
+        now = self.shop.now()
+        fields = {"_sourceOrderId": order["id"], "externalId": self.body.get("external-id")}
+        new = self.bistro().order(now, now, picks, **fields)
+        self.written = new["id"]
+        if "issue" in action:
+            self.check_method()
+            self.shop.issued_orders.add(new["id"])
+        return self.paid(new) if action.endswith("pay") else self.shown(new)
+
+    def split_off(self, part: Row) -> tuple[Row, float]:
+        """Take a quantity off an item; return its product and that quantity."""
+        item = self.shop.get(self.cloud_id, "order-items", _number(part.get("id"), "id"))
+        quantity = _amount(part.get("qty"), "qty")
+        if item is None:
+            raise _FailedError(5001, "order item not found")
+        if quantity > item["quantity"]:
+            raise _FailedError(5002, "the item's quantity is too low")
+        self.shop.update(self.cloud_id, "order-items", item["id"], {"quantity": item["quantity"] - quantity})
+        self.written = item["_orderId"]
+        product = self.shop.get(self.cloud_id, "products", item["_productId"])
+        if product is None:
+            raise _FailedError(4001, "product not found")
+        return product, quantity
+
+    def move_on(self) -> dict[str, Any]:
+        order = self.order(paid_too=True)
+        before, after = _TRANSITIONS.get(str(self.body.get("status-transition")), ((), ""))
+        if not after:
+            raise _FailedError(6001, "unknown status transition")
+        if order["status"] not in before:
+            raise _FailedError(6002, "the order's status doesn't allow it")
+        return self.changed(order, {"status": after})
+
+    def print_last(self) -> dict[str, Any]:
+        return {"resultCode": 1}  # the sandbox's registers aren't in Slovakia
+
     def issue(self) -> dict[str, Any]:
         order = self.order()
         self.set_issued(order)
@@ -192,7 +246,7 @@ class _Action:
         for name, field in (("table-id", "_tableId"), ("customer-id", "_customerId")):
             if self.body.get(name) is not None:
                 orders = [order for order in orders if order[field] == _number(self.body[name], name)]
-        return {"orders": [self.shown(order)["order"] for order in orders]}
+        return {"orders": [self.shown(order) for order in orders]}
 
     def bistro(self) -> Bistro:
         return Bistro(self.shop, self.cloud_id)
@@ -217,21 +271,22 @@ class _Action:
             "order": {
                 "id": order["id"],
                 "external-id": order["externalId"],
-                "document-number": order["documentNumber"],
+                "order-number": order["documentNumber"],
                 "status": order["status"],
                 "paid": order["paid"],
+                "canceled-date": order["canceledDate"],
                 "table-id": order["_tableId"],
                 "customer-id": order["_customerId"],
-                "total": order["totalValueRounded"],
-                "items": [{"id": i["id"], "product-id": i["_productId"], "qty": i["quantity"]} for i in items],
-            }
+                "price-total": order["totalValueRounded"],
+            },
+            "items": [{"id": i["id"], "product-id": i["_productId"], "qty": i["quantity"]} for i in items],
         }
 
-    def order(self) -> Row:
+    def order(self, *, paid_too: bool = False) -> Row:
         order = self.shop.get(self.cloud_id, "orders", _number(self.body.get("order-id"), "order-id"))
         if order is None:
             raise _FailedError(2002, "order not found")
-        if order["paid"]:
+        if order["paid"] and not paid_too:
             raise _FailedError(2004, "order already paid")
         if order["canceledDate"] is not None:
             raise _FailedError(2010, "order already cancelled")
@@ -254,9 +309,11 @@ class _Action:
         return product, quantity
 
     def guests(self) -> int:
-        count = self.body.get("guest-count") or 0
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise _FailedError(2012, "guest-count must be a whole number, 0 or more")
+        count = self.body.get("guest-count")
+        if count is None:
+            return 0
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise _FailedError(2012, "guest-count must be a whole number, 1 or more")
         return count
 
     def check_method(self) -> None:
@@ -279,6 +336,11 @@ _ACTIONS: Mapping[str, Callable[[_Action], dict[str, Any]]] = {
     "order/create-issue-pay": _Action.create,
     "order/update": _Action.update,
     "order/add-item": _Action.add_item,
+    "order/split": _Action.split,
+    "order/split-issue": _Action.split,
+    "order/split-issue-pay": _Action.split,
+    "order/perform-status-transition": _Action.move_on,
+    "order/sk/print-last-document": _Action.print_last,
     "order/issue": _Action.issue,
     "order/pay": _Action.pay,
     "order/issue-and-pay": _Action.issue_and_pay,
