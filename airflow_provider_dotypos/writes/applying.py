@@ -33,6 +33,7 @@ from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposEr
 from airflow_provider_dotypos.api.query import MAX_LIMIT
 from airflow_provider_dotypos.api.retry_table import NOTHING_LEFT_TO_TRY
 from airflow_provider_dotypos.api.steps import Flow
+from airflow_provider_dotypos.writes.anonymize import anonymize
 from airflow_provider_dotypos.writes.answers import foreign_changes
 from airflow_provider_dotypos.writes.by_list import ListUpdates
 from airflow_provider_dotypos.writes.course import Course
@@ -106,6 +107,7 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
         run.update_all()
         run.create_all()
         run.delete_all()
+        run.anonymize_all()
         complete = True
     except DotyposError as error:
         error.brought_rows = run.has_written
@@ -159,6 +161,10 @@ class _Run:
     def delete_all(self) -> None:
         """Delete rows, one by one."""
         self._write_each([*self._open("delete")], delete)
+
+    def anonymize_all(self) -> None:
+        """Anonymize customers, one by one."""
+        self._write_each([*self._open("anonymize")], anonymize)
 
     def _write(self, op: Action, flow: RowFlow, lists: type[ListUpdates | ListCreates]) -> None:
         """Write the rows with an operation.
