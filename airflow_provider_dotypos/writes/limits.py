@@ -154,11 +154,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         changed = _changed(counts)
         if self.changes is None or changed <= max(ALWAYS, math.floor(self.changes * (total or 0))):
             return
-        share = "an unknown share" if not total else f"{changed / total:.0%}"
+        of = "; how many rows there are, the API doesn't say" if total is None else f" of {total:,}"
+        share = f" ({changed / total:.0%})" if total else ""
         yield _of_all(
-            f"{changed:,} rows would change, {share} of {'all' if total is None else format(total, ',')}, and "
-            f"limits={{'changes': {self.changes:g}}} allows {self.changes:.0%} or {ALWAYS} rows. If the source is "
-            "right, raise that limit for this run"
+            f"{changed:,} rows would change{of}{share}, and limits={{'changes': {self.changes}}} allows "
+            f"{self.changes:.0%} or {ALWAYS} rows. If the source is right, raise that limit for this run, or set it to "
+            "None"
         )
 
     def check_source(self, rows: int) -> Iterator[Problem]:

@@ -42,8 +42,8 @@ from airflow_provider_dotypos.writes.look_up import Row, asked_index, can_be_ask
 from airflow_provider_dotypos.writes.plan import FORMAT, PlanHeader, PlannedRow
 from airflow_provider_dotypos.writes.plan_arguments import PlanArguments
 from airflow_provider_dotypos.writes.plan_file import PlanWriter
-from airflow_provider_dotypos.writes.plan_table import describe, log_table, summary
-from airflow_provider_dotypos.writes.price import price, spoken_price
+from airflow_provider_dotypos.writes.plan_table import log_table, summary
+from airflow_provider_dotypos.writes.price import price
 from airflow_provider_dotypos.writes.problems import Problems
 from airflow_provider_dotypos.writes.read_all import ask_surely, read_all
 from airflow_provider_dotypos.writes.shelf import Shelf, new_shelf
@@ -223,10 +223,9 @@ class _Planner:
             log.info("The plan:\n%s", rows)
         self._raise_problems()
         path, header = writer.commit(header)
-        cost = spoken_price(header.requests, settings.request_budget)
-        what = describe(self._entity, header.counts)
-        log.info("Planned: %s. Applying it takes %s. The plan is in %s.", what, cost, without_user(path))
-        text = summary(self._entity, header, writer.rows(), settings.cloud, cost, _IN_SUMMARY)
+        log.info("The plan is in %s.", without_user(path))
+        text = summary(self._entity, header, writer.rows(), settings.cloud, settings.request_budget, _IN_SUMMARY)
+        log.info("Planned: %s", text.partition("\n")[0])
         return MadePlan(path, header, text)
 
     def _raise_problems(self) -> None:

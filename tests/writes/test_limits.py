@@ -91,9 +91,11 @@ def test_what_is_too_much_is_said_with_its_cure() -> None:
     assert problem == (
         None,
         None,
-        "350 rows would change, 35% of 1,000, and limits={'changes': 0.2} allows 20% or 50 rows. If the source is "
-        "right, raise that limit for this run",
+        "350 rows would change of 1,000 (35%), and limits={'changes': 0.2} allows 20% or 50 rows. If the source is "
+        "right, raise that limit for this run, or set it to None",
     )
+    (problem,) = Limits.of({"changes": 1.0}).check_counts({"create": 130}, 0)
+    assert "130 rows would change of 0, and limits={'changes': 1.0} allows 100% or 50 rows" in problem.what
 
 
 def test_rates_of_vat_are_those_of_the_cloud() -> None:
@@ -136,7 +138,7 @@ def test_limits_are_taken_or_refused_with_a_message(limits: dict[str, Any]) -> N
         ([{"externalId": "P-1", "priceWithVat": "500"}], {}, "move by more than 30%"),
         ([{"externalId": "P-1", "priceWithVat": "0"}], {}, "zero, negative or null"),
         ([{"externalId": "P-1"}], {"actions": "delete"}, "would be deleted"),
-        ([{"externalId": f"P-{n}", "name": "new"} for n in range(51)], {}, "51 rows would change, 85% of 60"),
+        ([{"externalId": f"P-{n}", "name": "new"} for n in range(51)], {}, r"51 rows would change of 60 \(85%\)"),
     ],
 )
 def test_a_plan_that_exceeds_a_limit_is_not_kept(
