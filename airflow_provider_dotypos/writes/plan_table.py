@@ -73,18 +73,25 @@ def log_table(entity: Entity, header: PlanHeader, rows: Iterable[PlannedRow], mo
     return "\n".join([*texts, *_more(header, most)])
 
 
-def summary(
-    entity: Entity, header: PlanHeader, rows: Iterable[PlannedRow], cloud: str, budget: Budget | None, most: int
-) -> str:
-    """Return a plan as Markdown: a line that says what it does and what it costs, and its first rows.
+def headline(entity: Entity, header: PlanHeader, cloud: str, budget: Budget | None) -> str:
+    """Return what a plan does and what it costs.
 
     :param cloud: the cloud for people.
     :param budget: the connection's request budget.
-    :param most: how many rows it shows.
     """
-    text = f"{describe(entity, header.counts)} in {cloud.translate(_MARKS)}."
+    text = f"{describe(entity, header.counts)} in {cloud}."
     if header.requests["patch"]:
         text += f" Applying takes {spoken_price(header.requests, budget)}."
+    return text
+
+
+def summary(entity: Entity, header: PlanHeader, rows: Iterable[PlannedRow], what: str, most: int) -> str:
+    """Return a plan as Markdown: a line that says what it does and what it costs, and its first rows.
+
+    :param what: that line, from `headline`.
+    :param most: how many rows it shows.
+    """
+    text = what.translate(_MARKS)
     shown = [*lines(entity, header, itertools.islice(rows, most))]
     if not shown:
         return text
