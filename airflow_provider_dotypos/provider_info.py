@@ -143,7 +143,7 @@ def provider_info() -> dict[str, Any]:
                 "integration-name": integration,
                 "python-modules": [
                     f"airflow_provider_dotypos.operators.{module}"
-                    for module in ("dotypos", "plan_writes", "sales_report_check", "webhooks")
+                    for module in ("dotypos", "plan_writes", "sales_report_check", "stock", "webhooks")
                 ],
             }
         ],
@@ -152,7 +152,8 @@ def provider_info() -> dict[str, Any]:
             {
                 "integration-name": integration,
                 "python-modules": [
-                    f"airflow_provider_dotypos.triggers.{module}" for module in ("entity", "entity_event")
+                    f"airflow_provider_dotypos.triggers.{module}"
+                    for module in ("entity", "entity_event", "stock_taking")
                 ],
             }
         ],

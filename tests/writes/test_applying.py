@@ -118,11 +118,15 @@ def test_what_is_not_as_planned_fails_the_task_and_the_rest_is_written(
     ids = [product(sandbox) for _ in range(6)]
     plan = plans(
         *(update_of(id, BEFORE, AFTER, row) for row, id in enumerate(ids, 1)),
-        update_of(product(sandbox), {"_categoryId": str(row_of(sandbox, ids[0])["_categoryId"])}, {"_categoryId": "5"}, 7),
+        update_of(
+            product(sandbox), {"_categoryId": str(row_of(sandbox, ids[0])["_categoryId"])}, {"_categoryId": "5"}, 7
+        ),
         PlannedRow("conflict", ("x",), 8, why="two rows have this key"),
     )
     edit(sandbox, ids[2], priceWithVat=47.0)
-    with pytest.raises(DotyposWritesFailedError, match="3 of 8 rows aren't as planned: 2 conflict, 1 rejected") as caught:
+    with pytest.raises(
+        DotyposWritesFailedError, match="3 of 8 rows aren't as planned: 2 conflict, 1 rejected"
+    ) as caught:
         apply_plan(client, plan, ApplyOptions(method=method))
     assert caught.value.permanent
     assert caught.value.counts == {"applied": 5, "conflict": 2, "rejected": 1}
@@ -286,7 +290,6 @@ class TestEndsInBetween:
         assert begins.locked()
         assert len(sandbox.writes) == 20
 
-
     def test_a_plan_that_takes_more_than_the_budget_comes_to_its_end(
         self, sandbox: Sandbox, new_client: NewClient, plans: Plans, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -327,9 +330,7 @@ class Clock:
 
 class TestCreates:
     @pytest.mark.parametrize("method", ["patch", "put"])
-    def test_rows_are_created_once(
-        self, sandbox: Sandbox, client: DotyposClient, plans: Plans, method: Any
-    ) -> None:
+    def test_rows_are_created_once(self, sandbox: Sandbox, client: DotyposClient, plans: Plans, method: Any) -> None:
         ids = range(7_000_000_000_000_001, 7_000_000_000_000_006)
         rows = [create_of(id, {**GROUP, "externalId": str(id)}, row) for row, id in enumerate(ids, 1)]
         plan = plans(*rows, entity="discount-groups")
