@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -52,9 +53,23 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def warehouse() -> Iterator[Warehouse]:
+def new_prices(sandbox: Sandbox) -> dict[int, Decimal]:
+    """Return what some products shall cost: one more than they do, but for one of them."""
+    rows = sandbox.shop.rows(sandbox.cloud_ids[0], "products")
+    dear = [row for row in rows if row["externalId"] and row["deleted"] is False and (row["priceWithVat"] or 0) > 20]
+    return {row["id"]: Decimal(str(row["priceWithVat"])) + (number > 0) for number, row in enumerate(dear[:8])}
+
+
+@pytest.fixture(scope="module")
+def warehouse(sandbox: Sandbox, new_prices: dict[int, Decimal]) -> Iterator[Warehouse]:
+    keys = {row["id"]: row["externalId"] for row in sandbox.shop.rows(sandbox.cloud_ids[0], "products")}
     with postgres_server() as server:
-        yield server.warehouse()
+        warehouse = server.warehouse()
+        with closing(warehouse.connect()) as database, database.cursor() as cursor:
+            cursor.execute("CREATE TABLE till_prices (sku varchar(256) PRIMARY KEY, price numeric(18, 2))")
+            prices = [(keys[id], price) for id, price in new_prices.items()]
+            cursor.executemany("INSERT INTO till_prices VALUES (%s, %s)", prices)
+        yield warehouse
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +125,7 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> list[d
         "AIRFLOW_CONN_DOTYPOS_DEFAULT": json.dumps(sandbox.connection()),
         "AIRFLOW_VAR_DOTYPOS_DESTINATION": f"file://{home}/lake",
         "AIRFLOW_VAR_DOTYPOS_WAREHOUSE_ID": str(_warehouse(sandbox)),
+        "AIRFLOW_VAR_DOTYPOS_PLANS": f"file://{home}/plans",
         "NO_PROXY": "127.0.0.1",
         **variables,
     }
@@ -358,6 +374,23 @@ def test_hook_in_task_finds_what_runs_low(report: dict[str, Any], sandbox: Sandb
     stock = sandbox.shop.rows(sandbox.cloud_ids[0], "warehouse-products")
     low = {row["name"] for row in stock if row["stockQuantityStatus"] < 20 and not row["deleted"]}
     assert {row["product"] for row in found} == low
+
+
+def test_price_sync_changes_what_was_approved_once(
+    report: dict[str, Any], native_report: dict[str, Any], sandbox: Sandbox, new_prices: dict[int, Decimal]
+) -> None:
+    results = report["example_dotypos_price_sync"]["results"]
+    (planned,), (approved,), (applied,) = (results[task] for task in ("plan", "approve", "apply"))
+    assert planned["counts"] == {"rows": 8, "update": 7, "unchanged": 1}
+    assert (approved["chosen_options"], approved["responded_by_user"]["name"]) == (["Approve"], "jana")
+    assert applied["counts"] == {"applied": 7}
+    rows = {row["id"]: row for row in sandbox.shop.rows(sandbox.cloud_ids[0], "products")}
+    assert {id: rows[id]["priceWithVat"] for id in new_prices} == {id: float(it) for id, it in new_prices.items()}
+    written = Counter(write.id for write in sandbox.writes if write.entity == "products")
+    assert sorted(written.values()) == [1] * 7
+    again = native_report["example_dotypos_price_sync"]["results"]
+    assert again["plan"][0]["counts"] == {"rows": 8, "unchanged": 8}
+    assert "approve" not in again
 
 
 def _held(sandbox: Sandbox, cloud_id: int, entity: str, extracted: dict[str, Any]) -> list[dict[str, Any]]:

@@ -41,8 +41,15 @@ def test_it_has_a_line_for_each_row_in_the_plans_order(plans: Plans) -> None:
         {"row": 1, "op": "update", "key": ["5"], "id": "5", "status": "not tried"},
         {"row": 2, "op": "conflict", "key": ["x"], "status": "conflict", "why": "two rows have this key"},
         {
-            **{"row": 3, "op": "update", "key": ["6"], "id": "6", "status": "rejected", "why": "too long"},
-            **{"fields": ["name"], "tries": 1, "requests": 2},
+            "row": 3,
+            "op": "update",
+            "key": ["6"],
+            "id": "6",
+            "status": "rejected",
+            "why": "too long",
+            "fields": ["name"],
+            "tries": 1,
+            "requests": 2,
         },
     ]
 
