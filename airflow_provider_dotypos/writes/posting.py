@@ -110,8 +110,8 @@ class Sender:
             if last.outcome == "uncertain":
                 raise self._uncertain(last)
         raise DotyposError(
-            f"Part {posting.part} isn't booked after {_MOST_TRIES} tries: no answer came, or it couldn't leave in time, "
-            "and the stock shows that nothing was booked. Run the task again once Dotypos answers; that is safe."
+            f"Part {posting.part} isn't booked after {_MOST_TRIES} tries: no answer came, or it couldn't leave in "
+            "time, and the stock shows that nothing was booked. Run the task again once Dotypos answers; that is safe."
         )
 
     def _send(self, posting: Posting, number: int) -> Flow[tuple[Entry, float | None]]:
