@@ -275,6 +275,16 @@ def try_number(context: Any) -> int:
     return number
 
 
+def is_retry(context: Any) -> bool:
+    """Return whether Airflow has begun this try by itself, after one that failed or died; not if a person cleared it.
+
+    A clear raises the most tries of a task instance by those that it has had.
+    """
+    ti = context.get("ti")
+    most, retries = getattr(ti, "max_tries", None), getattr(getattr(ti, "task", None), "retries", None)
+    return isinstance(most, int) and isinstance(retries, int) and try_number(context) > 1 + max(0, most - retries)
+
+
 def origin(context: Any) -> str:
     """Return what all tries of this task instance have in common, in short; nothing outside of a DAG run."""
     ti = context.get("ti")

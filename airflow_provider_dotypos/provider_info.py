@@ -144,7 +144,7 @@ def provider_info() -> dict[str, Any]:
                 "python-modules": [
                     f"airflow_provider_dotypos.operators.{module}"
                     for module in (
-                        *("dotypos", "plan_writes", "apply_plan", "write", "stock"),
+                        *("dotypos", "plan_writes", "apply_plan", "write", "stock", "pos_action"),
                         *("sales_report_check", "webhooks"),
                     )
                 ],
@@ -156,7 +156,7 @@ def provider_info() -> dict[str, Any]:
                 "integration-name": integration,
                 "python-modules": [
                     f"airflow_provider_dotypos.triggers.{module}"
-                    for module in ("entity", "entity_event", "stock_taking")
+                    for module in ("entity", "entity_event", "pos_action", "stock_taking")
                 ],
             }
         ],

@@ -83,12 +83,14 @@ def run_task(
     task: Any,
     *,
     try_number: int = 1,
+    cleared: int = 0,
     run_after: datetime = RUN_AFTER,
     next_method: str | None = None,
     next_kwargs: Mapping[str, Any] | None = None,
 ) -> Ending:
     """Run a try of a task of a DAG, up to its end, a reschedule or a deferral.
 
+    :param cleared: how many tries there were when a person cleared it.
     :param run_after: the DAG run's.
     :param next_method: where a deferred task goes on.
     :param next_kwargs: what it is given there.
@@ -112,8 +114,8 @@ def run_task(
     context = models.TIRunContext.model_construct(
         dag_run=run,
         task_reschedule_count=int(task_runner.SUPERVISOR_COMMS.first_reschedule is not None),
-        max_tries=task.retries,
-        should_retry=try_number <= task.retries,
+        max_tries=task.retries + cleared,
+        should_retry=try_number <= task.retries + cleared,
         next_method=next_method,
         next_kwargs=encoded(next_kwargs),
     )
@@ -127,7 +129,7 @@ def run_task(
         map_index=-1,
         task=task,
         bundle_instance=None,
-        max_tries=task.retries,
+        max_tries=task.retries + cleared,
         start_date=datetime.now(timezone.utc),
         is_mapped=False,
         _ti_context_from_server=context,

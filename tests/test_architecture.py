@@ -53,6 +53,7 @@ STABLE = (
     "webhooks/events.py",
     "transfers/lineage.py",
     "triggers/entity.py",
+    "triggers/pos_action.py",
     "triggers/entity_event.py",
     "triggers/stock_taking.py",
     "webhooks/history.py",
@@ -289,6 +290,7 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
     [
         "operators.dotypos",
         "operators.plan_writes",
+        "operators.pos_action",
         "operators.sales_report_check",
         "operators.webhooks",
         "transfers.dotypos_to_object_storage",
@@ -300,6 +302,7 @@ def test_one_file_for_threads_and_one_for_loops_touch_the_network() -> None:
         "sensors.dotypos",
         "triggers.entity",
         "triggers.entity_event",
+        "triggers.pos_action",
     ],
 )
 def test_importing_an_airflow_facing_module_brings_in_nothing_heavy(module: str) -> None:

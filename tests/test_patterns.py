@@ -45,7 +45,7 @@ FOREIGN = {
         r"-?\d+(\.\d+)?",
         r"[A-Za-z_]{1,40}",
     },
-    "hooks/failures.py": {r"(?<=[.!?)]) (?=[A-Z(])"},
+    "hooks/failures.py": {r"(?<=[.!?)]) (?=[A-Z(])|\n"},
     "commands/probes/filters.py": {"[A-Za-z]{2}"},
     "transfers/rows/lenient.py": {lenient._NUMBER.pattern, lenient._FINER_THAN_MILLISECONDS.pattern},
     # What drivers' errors say may hold rows.

@@ -48,9 +48,10 @@ def encode_body(body: object) -> bytes:
     return msgspec.json.encode(plain)
 
 
-def read_text(text: str) -> msgspec.Raw:
+def read_text(text: str, argument: str = "json") -> msgspec.Raw:
     """Return the JSON text of an object or an array as a body to be sent unchanged.
 
+    :param argument: what the caller's argument is called.
     :raises DotyposInputError: if it is anything else.
     """
     try:
@@ -59,8 +60,8 @@ def read_text(text: str) -> msgspec.Raw:
         body, why = None, f" ({error})" if isinstance(error, msgspec.DecodeError) else ""
     if not isinstance(body, (dict, list)):
         raise DotyposInputError(
-            f"json is text, but not that of a JSON object or array{why}: if a template rendered it, end the template "
-            "with | tojson, or set render_template_as_native_obj=True on the DAG"
+            f"{argument} is text, but not that of a JSON object or array{why}: if a template rendered it, end the "
+            "template with | tojson, or set render_template_as_native_obj=True on the DAG"
         )
     return msgspec.Raw(text.encode())
 

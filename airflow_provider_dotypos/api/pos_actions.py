@@ -168,9 +168,12 @@ TRANSITIONS: Mapping[str, str] = MappingProxyType(
 _OURS: Mapping[str, str] = {
     "action": "it is an argument of its own",
     "validity": "it is set by the till's clock, so that a silent till can't act late; see valid_for",
-    "idempotency-key": "it is set for each action",
+    "idempotency-key": "Dotypos only echoes it, and carries an action out again that has the same",
     "webhook": "the result is returned here; to have it sent elsewhere, make the call with DotyposOperator",
 }
+
+#: The longest that an action may be valid for, in seconds.
+LONGEST_VALIDITY = 3600.0
 
 #: Characters that a filter can't hold, so that no order would be found by them [U].
 _NOT_IN_FILTERS = (",", ";", "|")

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.overrides import read_seconds
+from airflow_provider_dotypos.api.pos_errors import DotyposTillError
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.client import DotyposClient
@@ -61,7 +62,7 @@ class PosCalls:
 
         https://docs.api.dotypos.com/pos-actions/
         """
-        from airflow_provider_dotypos.writes.pos_action import EARLIER, PosCall, carry_out_patiently
+        from airflow_provider_dotypos.writes.pos_action import EARLIER, PosCall, carry_out_patiently, uncertain
 
         with self._errors():
             call = PosCall.of(branch_id, action, fields, valid_for=valid_for, settle=settle)
@@ -70,5 +71,10 @@ class PosCalls:
                 "poll_interval": read_seconds(poll_interval, "poll_interval", least=1.0),
             }
             client = self.get_conn()
-            result = client.run(carry_out_patiently(client, call, EARLIER if repeated else None, **seconds))
+            try:
+                result = client.run(carry_out_patiently(client, call, EARLIER if repeated else None, **seconds))
+            except DotyposTillError as error:
+                if error.doubt is None or not error.doubt.ours:
+                    raise
+                raise uncertain(call, f"{error.doubt.why}, and now: {error}") from None
         return result.plain()

@@ -96,11 +96,12 @@ class DotyposApplyPlanOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Apply the plan, and return what became of its rows."""
+        from airflow_provider_dotypos.api.retry import PUT_OFF_SOON
         from airflow_provider_dotypos.writes.plan_file import open_plan
 
         with airflow_failures(self.dotypos_conn_id, context, resumes=True):
             _check_digest(self.digest)
-            self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
+            self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id, patience=PUT_OFF_SOON)
             with closing(self._hook), open_plan(self.plan, self.digest) as plan:
                 self._check_approved(plan.header)
                 return self._hook.apply_plan(

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -32,6 +33,7 @@ from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposEr
 from airflow_provider_dotypos.api.query import MAX_LIMIT
 from airflow_provider_dotypos.api.retry_table import NOTHING_LEFT_TO_TRY
 from airflow_provider_dotypos.api.steps import Flow
+from airflow_provider_dotypos.writes.anonymize import anonymize
 from airflow_provider_dotypos.writes.answers import foreign_changes
 from airflow_provider_dotypos.writes.by_list import ListUpdates
 from airflow_provider_dotypos.writes.course import Course
@@ -69,6 +71,12 @@ class Applied(NamedTuple):
     requests: int
 
 
+#: After so many rows in a row whose writes weren't answered, no further one is written.
+_MOST_UNANSWERED = 5
+
+#: Seconds between two lines about the progress.
+_PROGRESS_EVERY = 60.0
+
 #: Makes the flow that writes one row.
 RowFlow: TypeAlias = Callable[..., Flow[Verdict]]
 
@@ -91,13 +99,15 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
     began_at = client.requests
     run = _Run(client, plan, entity, options, report)
     open_ops: Counter[str] = Counter(planned.op for planned in plan.rows() if report.is_open(planned))
-    log.info("%s", spoken_price(price(entity, open_ops), client.settings.request_budget))
+    cost = spoken_price(price(entity, open_ops), client.settings.request_budget)
+    log.info("%s: %d rows to write, which takes %s.", entity.name, open_ops.total(), cost)
     complete = False
     report.write(complete=False)
     try:
         run.update_all()
         run.create_all()
         run.delete_all()
+        run.anonymize_all()
         complete = True
     except DotyposError as error:
         error.brought_rows = run.has_written
@@ -117,10 +127,7 @@ def in_words(counts: Mapping[str, int]) -> str:
 
 
 class _Run:
-    """One attempt to apply a plan.
-
-    :ivar has_written: whether it has written a row.
-    """
+    """One attempt to apply a plan."""
 
     def __init__(
         self, client: DotyposClient, plan: Plan, entity: Entity, options: ApplyOptions, report: Report
@@ -131,7 +138,14 @@ class _Run:
         self._options = options
         self._report = report
         self._cloud_id = plan.header.cloud_id
-        self.has_written = False
+        self._unanswered = 0
+        self._written = 0
+        self._logged_at = time.monotonic()
+
+    @property
+    def has_written(self) -> bool:
+        """Whether it has written a row."""
+        return self._written > 0
 
     def update_all(self) -> None:
         """Write the updates, row by row or by lists."""
@@ -147,6 +161,10 @@ class _Run:
     def delete_all(self) -> None:
         """Delete rows, one by one."""
         self._write_each([*self._open("delete")], delete)
+
+    def anonymize_all(self) -> None:
+        """Anonymize customers, one by one."""
+        self._write_each([*self._open("anonymize")], anonymize)
 
     def _write(self, op: Action, flow: RowFlow, lists: type[ListUpdates | ListCreates]) -> None:
         """Write the rows with an operation.
@@ -254,7 +272,7 @@ class _Run:
         """
         if verdict.status == "not taken":
             raise DotyposSideEffectError(
-                f"{self._entity.name} {planned.id or planned.row}: the API accepted the first write, and "
+                f"{self._entity.name} {planned.id or f'of row {planned.row}'}: the API accepted the first write, and "
                 f"{', '.join(verdict.fields)} isn't as planned. Nothing more was written. Leave the field out of the "
                 "source, if the API doesn't let it be set"
             )
@@ -270,14 +288,32 @@ class _Run:
             self._note(planned, course.interrupt(_interruption(error)))
             raise
         self._note(planned, verdict)
+        self._count_unanswered(verdict)
         return verdict
 
     def _together(self, jobs: Iterable[Callable[[], object]]) -> None:
         run_together(jobs, self._client.settings.max_concurrency, self._client.cancel)
 
     def _note(self, planned: PlannedRow, verdict: Verdict) -> None:
-        self.has_written = self.has_written or verdict.status == "applied"
         self._report.note(planned, verdict)
+        self._written += verdict.status == "applied"
+        if time.monotonic() - self._logged_at > _PROGRESS_EVERY:
+            self._logged_at = time.monotonic()
+            log.info("%s: %d rows are written so far.", self._entity.name, self._written)
+
+    def _count_unanswered(self, verdict: Verdict) -> None:
+        """Raise if rows are written in vain: their reads are answered, and their writes aren't.
+
+        :raises DotyposWritesFailedError: if it has been so for several rows.
+        """
+        self._unanswered = self._unanswered + 1 if verdict.status == "uncertain" else 0
+        if self._unanswered >= _MOST_UNANSWERED:
+            raise DotyposWritesFailedError(
+                f"{self._entity.name}: the last {self._unanswered} rows were read, but no write of them was answered. "
+                "Nothing more is written for now. Apply the same plan again once Dotypos answers",
+                counts=self._report.counts,
+                report=self._report.path,
+            )
 
     def _open(self, op: str) -> Iterator[PlannedRow]:
         """Yield the rows with an operation that no verdict is final on."""

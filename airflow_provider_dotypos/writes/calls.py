@@ -106,6 +106,7 @@ def write_row(
     course: Course,
     *,
     json: Mapping[str, Any] | None = None,
+    params: Mapping[str, str] | None = None,
 ) -> Flow[Outcome]:
     """Send a write of a row, with the ETag that its course holds, and return what came of it."""
     headers = {"If-Match": course.etag} if course.etag else None
@@ -114,7 +115,7 @@ def write_row(
     course.before, course.etag = course.row, None
     try:
         course.row = yield from exchange.flow(
-            method, row_path(entity, planned), json=json, headers=headers, decode=row_of
+            method, row_path(entity, planned), params=params, json=json, headers=headers, decode=row_of
         )
     except DotyposWriteError:
         course.lost = True

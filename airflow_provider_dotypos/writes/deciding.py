@@ -11,7 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_dotypos.api.entities import Entity
+from airflow_provider_dotypos.writes.blanks import personal_left
 from airflow_provider_dotypos.writes.errors import Problem
+from airflow_provider_dotypos.writes.judging import is_deleted
 from airflow_provider_dotypos.writes.keys import Key
 from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.plan_arguments import PlanArguments
@@ -37,11 +39,13 @@ def decide(
     :param cloud_id: the cloud that is written to.
     :param rows: the cloud's rows that have its key, deleted ones included.
     """
-    live = [row for row in rows if not row.get("deleted")]
-    if any(str(row.get("_cloudId", cloud_id)) != str(cloud_id) for row in rows):
+    live = [row for row in rows if not is_deleted(row)]
+    if any(row.get("_cloudId") not in (None, cloud_id, str(cloud_id)) for row in rows):
         return _conflict(source, "the row with this key belongs to another cloud"), []
     if len(live) > 1:
         return _conflict(source, f"{len(live)} rows have this key"), []
+    if "anonymize" in arguments.actions:
+        return _anonymization(arguments, source, live or rows), []
     if "delete" in arguments.actions:
         return _deletion(arguments, source, live, bool(rows)), []
     if live:
@@ -69,6 +73,20 @@ def _deletion(
     seen = [name for name in (*arguments.match, "versionDate") if name in arguments.entity.fields and name != "id"]
     before = _values(arguments.entity, row, seen)
     return PlannedRow("delete", source.key, source.number, str(row["id"]), before, version=_version(row))
+
+
+def _anonymization(arguments: PlanArguments, source: SourceRow, rows: Sequence[Mapping[str, Any]]) -> PlannedRow | None:
+    """Return what is planned for a customer; a deleted one is, too, as long as it holds personal data."""
+    if len(rows) != 1:
+        return _conflict(source, f"{len(rows)} deleted rows have this key" if rows else "no row has this key")
+    (row,) = rows
+    if is_deleted(row):
+        seen, done = {}, not personal_left(arguments.entity, row)
+    else:
+        seen, done = _values(arguments.entity, row, ["versionDate"]), False
+    if done:
+        return None
+    return PlannedRow("anonymize", source.key, source.number, str(row["id"]), seen, version=_version(row))
 
 
 def _update(

@@ -13,20 +13,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from airflow_provider_dotypos.api.entities import Entity
+from airflow_provider_dotypos.writes.blanks import personal_left
 from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.values import same
 from airflow_provider_dotypos.writes.verdicts import Verdict
 
 
 def judge(entity: Entity, planned: PlannedRow, now: Mapping[str, Any] | None, cloud_id: int) -> Verdict | None:
-    """Return the verdict on an update or a delete as its row stands; ``None`` if the write is to be sent.
+    """Return the verdict on a row that exists already, as its row stands; ``None`` if the write is to be sent.
 
     :param now: the row as it was just read; ``None`` if there is none.
     :param cloud_id: the plan's cloud.
     """
     if now is not None and is_of_other_cloud(now, cloud_id):
         return Verdict("conflict", "it is a row of another cloud", ("_cloudId",))
-    if planned.op == "delete":
+    if planned.op == "anonymize" and now is not None and is_deleted(now):
+        return None if personal_left(entity, now) else Verdict("already")
+    if planned.op in ("delete", "anonymize"):
         return _judge_delete(entity, planned, now)
     if now is None:
         return Verdict("conflict", "there is no such row any more")

@@ -17,7 +17,7 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.names import nearest
 from airflow_provider_dotypos.api.overrides import describe
 from airflow_provider_dotypos.writes.errors import Problem
-from airflow_provider_dotypos.writes.plan import PlannedRow
+from airflow_provider_dotypos.writes.plan import ACTIONS, PlannedRow
 
 #: How many rows may change whatever their share is.
 ALWAYS = 50
@@ -145,9 +145,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         :param counts: how many rows there are of each op.
         :param total: how many rows of the cloud aren't deleted; ``None`` if the API doesn't count them.
         """
-        if self.deletes is not None and counts.get("delete", 0) > self.deletes:
+        deletes = counts.get("delete", 0) + counts.get("anonymize", 0)
+        if self.deletes is not None and deletes > self.deletes:
             yield _of_all(
-                f"{counts['delete']:,} rows would be deleted, and limits={{'deletes': {self.deletes}}} allows "
+                f"{deletes:,} rows would be deleted, and limits={{'deletes': {self.deletes}}} allows "
                 f"{self.deletes:,}. If the source is right, allow as many"
             )
         changed = _changed(counts)
@@ -205,7 +206,7 @@ def _check_value(name: str, value: object) -> None:
 
 
 def _changed(counts: Mapping[str, int]) -> int:
-    return sum(counts.get(op, 0) for op in ("update", "create", "delete"))
+    return sum(counts.get(op, 0) for op in ACTIONS)
 
 
 def _of_all(what: str) -> Problem:

@@ -14,10 +14,13 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 #: What a planned row asks for. A conflict asks for nothing: it is reported.
-Op: TypeAlias = Literal["update", "create", "delete", "conflict"]
+Op: TypeAlias = Literal["update", "create", "delete", "anonymize", "conflict"]
 
 #: What an operator may be allowed to do.
-Action: TypeAlias = Literal["update", "create", "delete"]
+Action: TypeAlias = Literal["update", "create", "delete", "anonymize"]
+
+#: All that may be done, in the order in which it is.
+ACTIONS: tuple[Action, ...] = ("update", "create", "delete", "anonymize")
 
 #: The version of the plan's format.
 FORMAT = 1

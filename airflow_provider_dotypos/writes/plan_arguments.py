@@ -13,10 +13,12 @@ from airflow_provider_dotypos.api.names import nearest, split_names
 from airflow_provider_dotypos.api.overrides import describe
 from airflow_provider_dotypos.writes.keys import check_match
 from airflow_provider_dotypos.writes.limits import Limits
-from airflow_provider_dotypos.writes.plan import Action
+from airflow_provider_dotypos.writes.plan import ACTIONS, Action
 from airflow_provider_dotypos.writes.rules import Nulls
 
-ACTIONS: tuple[Action, ...] = ("update", "create", "delete")
+#: Actions that are carried out on every row of the source, so that no other one goes with them.
+_ALONE: tuple[Action, ...] = ("delete", "anonymize")
+
 NULLS: tuple[Nulls, ...] = ("keep", "clear")
 
 
@@ -67,7 +69,7 @@ class PlanArguments(msgspec.Struct, frozen=True, kw_only=True):
             entity=of_entity,
             match=matched,
             actions=allowed,
-            fields=() if allowed == ("delete",) else check_fields(of_entity, fields),
+            fields=() if allowed[0] in _ALONE else check_fields(of_entity, fields),
             nulls=check_nulls(nulls),
             limits=Limits.of(limits),
             currency=check_currency(currency),
@@ -98,15 +100,16 @@ def check_actions(entity: Entity, actions: str | Sequence[str]) -> tuple[Action,
             raise DotyposInputError(
                 f"actions: there is no action {name!r}{nearest(name, ACTIONS)}. Actions: {', '.join(ACTIONS)}"
             )
-    if "delete" in names and len(names) > 1:
-        raise DotyposInputError(
-            "actions: delete goes alone, as every row of the source is deleted then: plan deletes from a source of "
-            "their own"
-        )
+    for name in _ALONE:
+        if name in names and len(names) > 1:
+            raise DotyposInputError(
+                f"actions: {name} goes alone, as it is done to every row of the source: plan it from another source"
+            )
     calls = {
         "update": "PATCH" in entity.writes.row_methods,
         "create": "POST" in entity.writes.list_methods or "PUT" in entity.writes.row_methods,
         "delete": "DELETE" in entity.writes.row_methods,
+        "anonymize": entity.name == "customers",
     }
     for name in names:
         if not calls[name]:

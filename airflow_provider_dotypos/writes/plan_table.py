@@ -11,13 +11,16 @@ from typing import Any, NamedTuple
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.writes.personal import hashed
-from airflow_provider_dotypos.writes.plan import PlanHeader, PlannedRow
+from airflow_provider_dotypos.writes.plan import ACTIONS, PlanHeader, PlannedRow
 
 #: The longest cell, in characters.
 _WIDEST = 40
 
 #: What Markdown or HTML would take for more than text.
 _MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|~&"})
+
+#: What a row that is to be written is called, where the operation's name is no noun.
+_NOUNS = {"anonymize": "anonymization"}
 
 _HEADINGS = ("", "key", "field", "before", "after")
 
@@ -45,7 +48,7 @@ def lines(entity: Entity, header: PlanHeader, rows: Iterable[PlannedRow]) -> Ite
         key = " / ".join(
             _shown(entity, name, value, header.salt) for name, value in zip(header.match, planned.key, strict=True)
         )
-        if planned.op in ("conflict", "delete"):
+        if not planned.after:
             yield Line(planned.op, key, after=planned.why or "")
             continue
         first: tuple[str, str] = (planned.op, key)
@@ -90,8 +93,8 @@ def describe(entity: Entity, counts: Mapping[str, int]) -> str:
     :param counts: from the plan's header.
     """
     parts = [
-        f"{counts[op]:,} {op}{'' if counts[op] == 1 else 's'}"
-        for op in ("update", "create", "delete", "conflict")
+        f"{counts[op]:,} {_NOUNS.get(op, op)}{'' if counts[op] == 1 else 's'}"
+        for op in (*ACTIONS, "conflict")
         if counts.get(op)
     ]
     rows = entity.name.replace("-", " ")
@@ -106,7 +109,7 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def _more(header: PlanHeader, most: int) -> Iterator[str]:
-    left = sum(header.counts.get(op, 0) for op in ("update", "create", "delete", "conflict")) - most
+    left = sum(header.counts.get(op, 0) for op in (*ACTIONS, "conflict")) - most
     if left > 0:
         yield f"… and {left:,} more row{'' if left == 1 else 's'}, in the plan's file"
 

@@ -36,7 +36,7 @@ from airflow_provider_dotypos.api.walk import Batch, Query
 from airflow_provider_dotypos.api.window import OPEN_END, Window, iso, milliseconds
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.writes.deciding import decide
-from airflow_provider_dotypos.writes.errors import DotyposLimitError, Problem
+from airflow_provider_dotypos.writes.errors import DotyposLimitError, DotyposPlanError, Problem
 from airflow_provider_dotypos.writes.keys import Key, row_keys
 from airflow_provider_dotypos.writes.look_up import Row, asked_index, can_be_asked, rows_by_key
 from airflow_provider_dotypos.writes.plan import FORMAT, PlanHeader, PlannedRow
@@ -98,7 +98,7 @@ class _Planner:
         self._source = source
         self._cloud_id = client.settings.require_cloud_id()
         self._problems = Problems()
-        self._exceeded = Problems()
+        self._exceeded = 0  # how many of them are of limits
         self._counts: Counter[str] = Counter()
         self._total: int | None = None
         self._counted = False
@@ -119,7 +119,7 @@ class _Planner:
             if len(index) > _WORTH * MAX_LIMIT:
                 self._raise_problems()
             self._counts["rows"] = len(index)
-            if not self._problems:
+            if not self._problems:  # otherwise it may be empty because all of its rows are wrong
                 self._note(arguments.limits.check_source(len(index)))
             with new_shelf() as shelf, PlanWriter(store) as writer:
                 self._read_cloud(index, shelf)
@@ -222,7 +222,6 @@ class _Planner:
         if rows := log_table(self._entity, header, writer.rows(), _IN_LOG):
             log.info("The plan:\n%s", rows)
         self._raise_problems()
-        self._exceeded.raise_any(self._source.name, DotyposLimitError)
         path, header = writer.commit(header)
         cost = spoken_price(header.requests, settings.request_budget)
         what = describe(self._entity, header.counts)
@@ -231,12 +230,14 @@ class _Planner:
         return MadePlan(path, header, text)
 
     def _raise_problems(self) -> None:
-        """Raise what is wrong with rows, and which limits they exceed besides."""
-        self._problems.raise_any(self._source.name)
+        """Raise what is wrong with rows, and which limits they exceed, if anything is."""
+        of_limits = len(self._problems) == self._exceeded
+        self._problems.raise_any(self._source.name, DotyposLimitError if of_limits else DotyposPlanError)
 
-    def _note(self, problems: Iterable[Problem]) -> None:
-        for problem in problems:
-            self._exceeded.add(problem)
+    def _note(self, exceeded: Iterable[Problem]) -> None:
+        for problem in exceeded:
+            self._problems.add(problem)
+            self._exceeded += 1
 
     def _note_vat(self, number: int, vat: Any) -> None:
         if vat is None or self._arguments.limits.any_vat:

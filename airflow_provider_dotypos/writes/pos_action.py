@@ -22,7 +22,7 @@ settle it. An action without evidence isn't sent then. Assumed: a till that answ
 did, ``settle`` seconds later [A].
 
 **A new order** is looked up by its external id before it is sent for the first time, too. So a run that is repeated as
-a whole makes no second one.
+a whole makes no second one, once the cloud shows the first.
 
 https://docs.api.dotypos.com/pos-actions/
 """
@@ -34,7 +34,6 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import msgspec
 
@@ -48,6 +47,7 @@ from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.overrides import read_seconds
 from airflow_provider_dotypos.api.places import row_of
 from airflow_provider_dotypos.api.pos_actions import (
+    LONGEST_VALIDITY,
     TRANSITIONS,
     Evidence,
     PosAction,
@@ -85,7 +85,6 @@ class PosCall(NamedTuple):
     :param branch_id: the branch.
     :param action: what to do.
     :param fields: its fields, as they are sent.
-    :param key: the same for all that is sent of it; the till only echoes it [D2].
     :param valid_for: seconds after which the till may no longer carry it out.
     :param settle: seconds until the cloud shows what a till has done.
     """
@@ -93,7 +92,6 @@ class PosCall(NamedTuple):
     branch_id: str
     action: PosAction
     fields: Mapping[str, Any]
-    key: str
     valid_for: float
     settle: float
 
@@ -104,7 +102,6 @@ class PosCall(NamedTuple):
         action: object,
         fields: Mapping[str, Any] | None = None,
         *,
-        key: str | None = None,
         valid_for: float | timedelta = VALID_FOR,
         settle: float | timedelta = SETTLE,
     ) -> PosCall:
@@ -113,16 +110,25 @@ class PosCall(NamedTuple):
         :raises DotyposInputError: if one is wrong.
         """
         known = find_action(action)
-        valid_for = read_seconds(valid_for, "valid_for", least=1.0, most=3600.0)
+        valid_for = read_seconds(valid_for, "valid_for", least=1.0, most=LONGEST_VALIDITY)
         settle = read_seconds(settle, "settle", most=LONGEST_SETTLE)
         branch = id_text(branch_id, "branch_id")
-        return cls(branch, known, checked_fields(known, fields or {}), key or uuid4().hex, valid_for, settle)
+        return cls(branch, known, checked_fields(known, fields or {}), valid_for, settle)
 
     @property
     def evidence(self) -> Evidence:
-        """What says whether it was carried out."""
-        by_external_id = self.action.evidence is Evidence.EXTERNAL_ID
-        return Evidence.NOTHING if by_external_id and not self.fields.get("external-id") else self.action.evidence
+        """What says whether it was carried out: nothing, if the fields lack what to look for."""
+        evidence = self.action.evidence
+        if evidence is Evidence.EXTERNAL_ID and not self.fields.get("external-id"):
+            return Evidence.NOTHING
+        if evidence is Evidence.STATUS and self.fields["status-transition"] not in TRANSITIONS:
+            return Evidence.NOTHING
+        return evidence
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether something says afterwards if it was carried out."""
+        return self.evidence is not Evidence.NOTHING
 
     @property
     def path(self) -> str:
@@ -165,7 +171,7 @@ def carry_out_patiently(
     :param doubt: what isn't known from before.
     :param wait: seconds to wait for a silent or busy till.
     :param poll_interval: seconds between two questions whether it is there.
-    :raises DotyposTillError: if it isn't there by then, and nothing was sent.
+    :raises DotyposTillError: if it isn't there by then. Its ``doubt`` says what was sent.
     :raises DotyposUncertainWriteError: if nothing says whether the action was carried out.
     """
     deadline = time.monotonic() + wait
@@ -175,15 +181,10 @@ def carry_out_patiently(
             return (yield from carry_out(exchange, call, doubt, known=known))
         except DotyposTillError as error:
             if time.monotonic() + poll_interval > deadline:
-                raise given_up(call, error) from None
+                raise
             log.warning("%s Asking again in %.0f s.", error, poll_interval)
             doubt, known = error.doubt, True
         yield Sleep(poll_interval)
-
-
-def given_up(call: PosCall, error: DotyposTillError) -> DotyposTillError | DotyposUncertainWriteError:
-    """Return what ends the wait for a till: an action that it may have carried out is uncertain."""
-    return error if error.doubt is None else uncertain(call, f"{error.doubt.why}, and now: {error}")
 
 
 def uncertain(call: PosCall, why: str) -> DotyposUncertainWriteError:
@@ -268,7 +269,6 @@ class _Course:
             "action": call.action.name,
             **call.fields,
             "validity": till.validity(ends),
-            "idempotency-key": call.key,
         }
         if call.action.fiscal:
             log.warning("%s issues a fiscal document. Nothing can undo that.", call.action.name)
@@ -315,6 +315,12 @@ class _Course:
         return None if order is None else self._created(order, status)
 
     def _note_doubt(self, why: str, ends: int) -> None:
+        """Note that the action was sent, and that it isn't known what came of it.
+
+        :raises DotyposUncertainWriteError: if nothing will ever say that.
+        """
+        if not self._call.is_decided:
+            raise uncertain(self._call, why) from None
         log.warning("%s was sent, and whether it was carried out isn't known yet: %s", self._call.action.name, why)
         self._doubt = Doubt(why, True, ends, self._sent)
 
@@ -352,7 +358,7 @@ class _Course:
         """Read the order's status; return the result if it is the one that the transition leads to."""
         order_id = str(self._call.fields["order-id"])
         order = yield from self._exchange.flow("GET", f"orders/{order_id}", decode=row_of)
-        reached = order.get("status") == TRANSITIONS.get(self._call.fields["status-transition"])
+        reached = order.get("status") == TRANSITIONS[self._call.fields["status-transition"]]
         return PosResult(status, order_id) if reached else None
 
     def _result(self, answer: TillAnswer, status: str = "done") -> PosResult:

@@ -170,10 +170,11 @@ class Sender:
     def _uncertain(self, entry: Entry) -> DotyposUncertainBookingError:
         applied, not_applied = (self._journal.place(entry, outcome) for outcome in ("applied", "not-applied"))
         seen = self._journal.place(entry, "uncertain")
+        why = entry.facts.get("why", "no answer came, and something else has moved the stock meanwhile")
         return DotyposUncertainBookingError(
-            f"Nobody knows whether part {entry.part} is booked: no answer came, and something else has moved the stock "
-            f"meanwhile. It isn't sent again. Look into Dotypos; {seen} holds what was seen. If it is booked, make an "
-            f"empty file {applied}; if it isn't, {not_applied}. Then run the task again.",
+            f"Nobody knows whether part {entry.part} is booked: {why}. It isn't sent again. Look into Dotypos; {seen} "
+            f"holds what was seen. If it is booked, make an empty file {applied}; if it isn't, {not_applied}. Then run "
+            "the task again.",
             evidence=entry.facts.get("stock", ()),
             journal=self._journal.address,
         )

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from airflow_provider_dotypos.api.budget import Budget
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.window import duration
+from airflow_provider_dotypos.writes.plan import ACTIONS
 
 #: The limit that the API is known to have [D2], where the connection names no budget.
 USUAL = Budget(150, 1800.0)
 
 
-def price(entity: Entity, counts: Mapping[str, int]) -> dict[str, int]:
+def price(entity: Entity, counts: Mapping[Any, int]) -> dict[str, int]:
     """Return how many requests a plan takes if nothing gets in its way: ``patch`` row by row, ``put`` by lists.
 
     An update is a GET and a PATCH, or for a whole list a GET and a PUT. The first list has one row. A create is a PUT
-    of its own, or a part of a list. A delete is a GET and a DELETE, whichever way.
+    of its own, or a part of a list. A delete is a GET and a DELETE, whichever way, also one that
+    anonymizes.
 
     :param counts: how many rows there are of each op.
     """
-    updates, creates, deletes = (counts.get(op, 0) for op in ("update", "create", "delete"))
+    updates, creates, *deletions = (counts.get(op, 0) for op in ACTIONS)
+    deletes = sum(deletions)
     row_by_row = 2 * updates + creates + 2 * deletes
     if "PUT" not in entity.writes.list_methods:
         return {"patch": row_by_row, "put": row_by_row}

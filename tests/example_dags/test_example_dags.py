@@ -113,6 +113,7 @@ def native_report(reports: list[dict[str, Any]]) -> dict[str, Any]:
 
 def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> list[dict[str, Any]]:
     folder = home / "dags"
+    _deliver(sandbox, home / "lake" / "deliveries")
     shutil.copytree(EXAMPLES, folder, ignore=shutil.ignore_patterns(*(f"{dag_id}.py" for dag_id in WAITING)))
     (folder / f"{README}.py").write_text(write_first_dag("dotypos_default").replace("/tmp/dotypos", f"{home}/readme"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
@@ -123,6 +124,7 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> list[d
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW_CONN_DOTYPOS_DEFAULT": json.dumps(sandbox.connection()),
         "AIRFLOW_VAR_DOTYPOS_DESTINATION": f"file://{home}/lake",
+        "AIRFLOW_VAR_DOTYPOS_WAREHOUSE_ID": str(_warehouse(sandbox)),
         "AIRFLOW_VAR_DOTYPOS_PLANS": f"file://{home}/plans",
         "NO_PROXY": "127.0.0.1",
         **variables,
@@ -301,6 +303,34 @@ def test_openlineage_names_all_lists_of_a_task(lineage: dict[str, list[dict[str,
 
 def test_no_event_of_openlineage_holds_a_secret(lineage: dict[str, list[dict[str, Any]]], sandbox: Sandbox) -> None:
     assert sandbox.refresh_token not in json.dumps(lineage)
+
+
+def test_each_delivery_is_booked_once(report: dict[str, Any], sandbox: Sandbox) -> None:
+    results = report["example_dotypos_stock_up"]["results"]["stock_up"]
+    facts = ("status", "document", "items")
+    assert [tuple(result[fact] for fact in facts) for result in results] == [
+        ("applied", "DN-2026-1", 2),
+        ("applied", "DN-2026-2", 1),
+    ]
+    booked = [write.fields for write in sandbox.writes if write.entity == "stockups"]
+    assert [body["invoiceNumber"] for body in booked] == ["DN-2026-1", "DN-2026-2"]
+    assert [item["quantity"] for item in booked[0]["items"]] == ["24", "22.5"]
+    assert {body["currency"] for body in booked} == {sandbox.shop.currency(sandbox.cloud_ids[0])}
+
+
+def _warehouse(sandbox: Sandbox) -> int:
+    id: int = sandbox.shop.rows(sandbox.cloud_ids[0], "warehouses")[0]["id"]
+    return id
+
+
+def _deliver(sandbox: Sandbox, folder: Path) -> None:
+    """Write two deliveries of new products, of which there is enough afterwards (see `running_low`)."""
+    for number in (0, 1):
+        fields = {"name": f"Delivered {number}", "externalId": f"SKU-{number}"}
+        sandbox.shop.insert(sandbox.cloud_ids[0], "products", fields)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "DN-2026-1.csv").write_text("SKU,Name,Pieces,Price\nSKU-0,First,24,41.3223\nSKU-1,Second,22.5,\n")
+    (folder / "DN-2026-2.csv").write_text("SKU,Name,Pieces,Price\nSKU-0,First,6,41.3223\n")
 
 
 def _sales(orders: Iterable[dict[str, Any]]) -> list[tuple[str, str, int, Decimal]]:

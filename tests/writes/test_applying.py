@@ -278,6 +278,21 @@ class TestEndsInBetween:
         assert header["counts"]["applied"] == len(sandbox.writes)
         assert "the task was killed" in [row.get("why") for row in rows]
 
+    def test_writes_that_are_never_answered_end_it_soon(
+        self, sandbox: Sandbox, client: DotyposClient, priced: Callable[..., Plan]
+    ) -> None:
+        plan = priced(30)
+        sandbox.faults.append(Fault("500", method="PATCH", skip=3, times=10_000))
+        with pytest.raises(DotyposWritesFailedError, match="no write of them was answered") as caught:
+            apply_plan(client, plan, BY_PATCH)
+        assert not caught.value.permanent
+        header, _ = report_of(plan)
+        assert not header["complete"]
+        assert header["counts"]["applied"] == 3
+        assert header["counts"]["uncertain"] < 10
+        sandbox.faults.clear()
+        assert apply_plan(client, plan, BY_PATCH).counts == {"applied": 30}
+
     def test_two_at_once_write_each_row_once(
         self, sandbox: Sandbox, client: DotyposClient, priced: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -118,12 +118,15 @@ def test_each_limit_has_a_parameter_with_a_default_and_refuses_what_it_cannot_be
             Limits.of({name: True})
 
 
-@given(st.dictionaries(st.text(), st.none() | st.text() | st.floats() | st.integers()))
+@given(st.dictionaries(st.text() | st.sampled_from([*LIMITS]), st.none() | st.text() | st.floats() | st.integers()))
 def test_limits_are_taken_or_refused_with_a_message(limits: dict[str, Any]) -> None:
+    refusal = ""
     try:
         Limits.of(limits)
     except DotyposInputError as error:
-        assert str(error).startswith("limits")
+        refusal = str(error)
+    assert refusal == "" or refusal.startswith("limits: ")
+    assert refusal or limits.keys() <= LIMITS.keys()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,10 @@ from tests.writes.test_plan_file import HEADER
 PRODUCTS, CUSTOMERS = find_entity("products"), find_entity("customers")
 
 ROWS = [
-    PlannedRow("update", ("P-1",), 1, "5", {"priceWithVat": "285", "display": True}, {"priceWithVat": "299.9", "display": False}),
+    PlannedRow(
+        "update", ("P-1",), 1, "5",
+        {"priceWithVat": "285", "display": True}, {"priceWithVat": "299.9", "display": False},
+    ),
     PlannedRow("create", ("P-2",), 2, "7", after={"name": "Beer | *dark*", "ean": ["1", "2"], "subtitle": None}),
     PlannedRow("delete", ("P-3",), 3, "8", {"name": "Old"}),
     PlannedRow("conflict", ("P-4",), 4, why="2 rows have this key"),

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import random
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -336,6 +338,55 @@ def test_lag_of_less_than_settle_fools_nobody(sandbox: Sandbox, shelf: Shelf, mo
     sandbox.faults.append(Fault("reset", when="before", method="POST", path="/stockups"))
     assert shelf.book("stock_up", document="2")["status"] == "applied"
     assert len(sandbox.writes) == 2
+
+
+def test_a_request_that_arrives_late_within_settle_is_booked_once(
+    sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.fill(10)
+    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: sandbox.shop.advance(seconds))
+    sandbox.faults.append(Fault("reset", when="late", seconds=45, method="POST", path="/stockups"))
+    assert shelf.book("stock_up")["status"] == "applied"
+    assert [(write.lost, write.late) for write in sandbox.writes] == [(True, True)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_booked_twice_in_a_storm(
+    seed: int, sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers get lost, tasks are killed and run again, and a till sells: each document is booked at most once."""
+    rng = random.Random(seed)
+    monkeypatch.setattr(
+        DotyposClient, "sleep", lambda _, seconds: shelf.sell_meanwhile(seconds) if rng.random() < 0.3 else None
+    )
+    shelf.fill(1000)
+    # Of a 2xx the request was carried out, and of a 429 it wasn't.
+    lost = [(kind, when) for kind in ("reset", "closed", "500", "502", "503") for when in ("before", "after")]
+    lost += [("429", "before"), ("cut-json", "after"), ("reset-body", "after"), ("short-body", "after")]
+    for number in range(20):
+        operation, document = rng.choice(["stock_up", "sell", "transfer"]), f"DN-{number}"
+        sandbox.writes.clear()
+        status = None
+        for _ in range(4):
+            sandbox.faults.clear()
+            for _ in range(rng.randrange(3)):
+                kind, when = rng.choice(lost)
+                sandbox.faults.append(Fault(kind, when=when, method=rng.choice(["GET", "POST"]), path="/warehouses/"))
+            with monkeypatch.context() as patch:
+                if rng.random() < 0.3:
+                    owner, step = rng.choice([(Journal, "end"), (Journal, "begin"), (stock._Booking, "send")])
+                    patch.setattr(owner, step, _die)
+                with suppress(DotyposError, Killed):
+                    status = shelf.book(operation, document=document)["status"]
+            assert len(sandbox.writes) <= 1
+            if status is not None:
+                assert len(sandbox.writes) == 1
+        sandbox.faults.clear()
+        try:
+            shelf.book(operation, document=document)
+            assert len(sandbox.writes) == 1
+        except DotyposUncertainBookingError:
+            assert len(sandbox.writes) <= 1
 
 
 def test_a_journal_on_an_object_store_does_the_same(bucket: str, sandbox: Sandbox, shelf: Shelf) -> None:

@@ -13,6 +13,7 @@ from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.exceptions import (
     DotyposError,
     DotyposInputError,
+    DotyposNotFoundError,
     DotyposPlanError,
     DotyposResponseError,
     DotyposStockTakingError,
@@ -142,6 +143,17 @@ def test_a_killed_task_goes_on_where_it_was(
                 shelf.take_stock()
     assert shelf.take_stock()["status"] == "applied"
     assert len(sandbox.writes) == 1
+
+
+def test_a_status_that_is_gone_is_replaced_by_the_dates(sandbox: Sandbox, shelf: Shelf, slept: list[float]) -> None:
+    shelf.take_stock(wait=0)
+    sandbox.faults.append(Fault("404-empty", path="/status/"))
+    assert shelf.take_stock()["status"] == "applied"
+    sandbox.stock_taking_reason = "UNEXPECTED"
+    shelf.take_stock(wait=0, counted_at="2026-03-01T11:30:00Z")
+    sandbox.faults.append(Fault("404-empty", path="/status/"))
+    with pytest.raises(DotyposNotFoundError):
+        shelf.take_stock(counted_at="2026-03-01T11:30:00Z")
 
 
 def test_dates_whose_answer_is_lost_are_asked_for_again(sandbox: Sandbox, shelf: Shelf, slept: list[float]) -> None:

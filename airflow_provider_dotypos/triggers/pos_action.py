@@ -1,0 +1,105 @@
+"""Waiting for a till, on the triggerer's loop: what a deferred POS action leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.api.pos_errors import DotyposTillError
+from airflow_provider_dotypos.hooks.arguments import check_conn_id
+from airflow_provider_dotypos.triggers.clouds import open_client
+from airflow_provider_dotypos.triggers.connections import connection_of
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.api.aclient import AsyncDotyposClient
+
+log = logging.getLogger(__name__)
+
+
+class DotyposTillTrigger(BaseTrigger):
+    """Wait until a till answers, and send one event.
+
+    It sends the till nothing but ``order/hello``, which changes nothing. The event only says that it is time to go on:
+    the task sends the action, and has the errors, itself. So a triggerer that dies, and another one that begins anew,
+    change nothing.
+
+    :param branch_id: the till's branch.
+    :param until: how long to wait (epoch seconds).
+    :param cloud_id: the cloud, in place of the connection's.
+    :param dotypos_conn_id: the Airflow connection.
+    :param poll_interval: seconds between two questions. Each is a request. Defaults to 60.
+    """
+
+    def __init__(
+        self,
+        *,
+        branch_id: str,
+        until: float,
+        cloud_id: int | str | None = None,
+        dotypos_conn_id: str = "dotypos_default",
+        poll_interval: float = 60.0,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.branch_id = branch_id
+        self.until = until
+        self.cloud_id = cloud_id
+        self.dotypos_conn_id = dotypos_conn_id
+        self.poll_interval = poll_interval
+        check_conn_id(dotypos_conn_id)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what makes the trigger again elsewhere."""
+        names = ("branch_id", "until", "cloud_id", "dotypos_conn_id", "poll_interval")
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield the one event, once the till answers, the time is up, or something can't be waited out."""
+        try:
+            await self._wait()
+        except DotyposError as error:
+            log.info("The task goes on, as this can't be waited out: %s", error)
+        yield TriggerEvent({"status": "over"})  # type: ignore[no-untyped-call]
+
+    async def _wait(self) -> None:
+        settings = await connection_of(self.dotypos_conn_id, self.cloud_id).settings(after=0.0)
+        client = await open_client(settings)
+        try:
+            while (left := self.until - time.time()) > 0:
+                # The worker has just asked; it asks once more when the time is up.
+                await asyncio.sleep(min(self.poll_interval, left))
+                if left <= self.poll_interval or await self._answers(client):
+                    return
+        finally:
+            await client.give_back()
+            await client.aclose()
+
+    async def _answers(self, client: AsyncDotyposClient) -> bool:
+        """Return whether the till answers."""
+        try:
+            await client.run(_greet()(client, self.branch_id, known=True))
+        except DotyposTillError as error:
+            log.info("%s", error)
+            return False
+        except DotyposError as error:
+            if error.permanent:
+                raise
+            log.warning("The till of branch %s can't be asked now: %s", self.branch_id, error)
+            if error.retry_at is not None:
+                seconds = (error.retry_at - datetime.now(timezone.utc)).total_seconds()
+                await asyncio.sleep(max(0.0, min(seconds, self.until - time.time())))
+            return False
+        return True
+
+
+def _greet() -> Callable[..., Any]:
+    """Return the flow of a hello. What it needs is imported by then: the client needs it, too."""
+    from airflow_provider_dotypos.api.till import greet
+
+    return greet
