@@ -74,6 +74,9 @@ class Applied(NamedTuple):
 #: After so many rows in a row whose writes weren't answered, no further one is written.
 _MOST_UNANSWERED = 5
 
+#: Most rows that the log names.
+_MOST_LOGGED = 20
+
 #: Seconds between two lines about the progress.
 _PROGRESS_EVERY = 60.0
 
@@ -114,6 +117,7 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
         raise
     finally:
         report.write(complete=complete)
+        _log_failed(entity, plan, report)
         log.info("%s: %s. The report is %s.", entity.name, in_words(report.counts), report.path)
     counts = report.counts
     if not options.tolerates(counts):
@@ -259,7 +263,7 @@ class _Run:
             fields = foreign_changes(self._entity, planned, course.before or {}, course.row or {})
             if fields:
                 raise DotyposSideEffectError(
-                    f"{self._entity.name} {planned.id}: the first write also changed {', '.join(fields)}, which the "
+                    f"{_name(self._entity, planned)}: the first write also changed {', '.join(fields)}, which the "
                     "plan doesn't name. Nothing more was written. Give the source a column for it, so that the plan "
                     "says what it becomes"
                 )
@@ -272,7 +276,7 @@ class _Run:
         """
         if verdict.status == "not taken":
             raise DotyposSideEffectError(
-                f"{self._entity.name} {planned.id or f'of row {planned.row}'}: the API accepted the first write, and "
+                f"{_name(self._entity, planned)}: the API accepted the first write, and "
                 f"{', '.join(verdict.fields)} isn't as planned. Nothing more was written. Leave the field out of the "
                 "source, if the API doesn't let it be set"
             )
@@ -318,6 +322,19 @@ class _Run:
     def _open(self, op: str) -> Iterator[PlannedRow]:
         """Yield the rows with an operation that no verdict is final on."""
         return (planned for planned in self._plan.rows() if planned.op == op and self._report.is_open(planned))
+
+
+def _log_failed(entity: Entity, plan: Plan, report: Report) -> None:
+    """Log the first rows that aren't as planned although they were tried: their ids, and why."""
+    verdicts = ((planned, report.verdict(planned)) for planned in plan.rows())
+    failed = ((planned, verdict) for planned, verdict in verdicts if verdict.status not in (*DONE, "not tried"))
+    for planned, verdict in itertools.islice(failed, _MOST_LOGGED):
+        fields = f" ({', '.join(verdict.fields)})" if verdict.fields else ""
+        log.warning("%s: %s: %s%s", _name(entity, planned), verdict.status, verdict.why or "no reason", fields)
+
+
+def _name(entity: Entity, planned: PlannedRow) -> str:
+    return f"{entity.name} {planned.id or f'of row {planned.row}'}"
 
 
 def _failure(entity: Entity, counts: Mapping[str, int], report: str) -> DotyposWritesFailedError:

@@ -15,6 +15,7 @@ from airflow_provider_dotypos.api.steps import Flow, Sleep
 from airflow_provider_dotypos.api.transport import Transport
 from airflow_provider_dotypos.exceptions import (
     DotyposApiError,
+    DotyposBudgetError,
     DotyposCancelledError,
     DotyposError,
     DotyposPermissionError,
@@ -208,6 +209,15 @@ def test_what_any_row_would_meet_ends_the_run(client: DotyposClient, replies: An
     with pytest.raises(error):
         played.run(planned_flow(client, course=course))
     assert course.interrupt("x").status == "not tried"
+
+
+def test_a_write_that_was_not_sent_is_no_try(client: DotyposClient) -> None:
+    course = Course(row={"id": "5", **BEFORE}, etag='"e"')
+    flow = planned_flow(client, course=course)
+    next(flow)
+    with pytest.raises(DotyposBudgetError):
+        flow.throw(DotyposBudgetError("used up"))
+    assert course.interrupt("x") == Verdict("not tried", "x", requests=1)
 
 
 def test_a_run_that_ends_after_a_lost_answer_leaves_the_row_uncertain(client: DotyposClient, sandbox: Sandbox) -> None:
