@@ -317,9 +317,14 @@ def test_without_an_etag_of_exactly_these_rows_each_goes_by_patch(
     assert mutations(sandbox) == ["PATCH"] * 8
 
 
-def harm(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, name: str, value: Any, times: int = 1) -> None:
-    """Let the API change a field of the first row by list PUT that the body doesn't change."""
-    left = [times]
+def harm(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, name: str, value: Any, under: Behaviour | None = None
+) -> None:
+    """Let the API's first list PUT change a field of its first row that the body doesn't change.
+
+    :param under: how the API behaves from then on.
+    """
+    left = [1]
 
     def answered(request: Request, answer: Answer) -> Answer:
         if request.method != "PUT" or answer.status != 200 or not left[0]:
@@ -330,6 +335,7 @@ def harm(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, name: str, value: An
         page = sandbox.shop.list(sandbox.cloud_ids[0], "products", {"filter": f"id|in|{row['id']}"}, sandbox.behaviour)
 
         changed = msgspec.json.decode(page[1])["data"][0]
+        sandbox.behaviour = under or sandbox.behaviour
         return Answer(200, answer.headers, msgspec.json.encode([changed, *others]))
 
     answer_with(monkeypatch, answered)
@@ -354,6 +360,41 @@ def test_a_foreign_field_that_the_canary_changed_is_put_back_and_named(
     assert row_of(sandbox, rows[0].id)["description"] == "A leaf"
     assert prices(sandbox, rows) == [242.0] + [121.0] * 7
     assert mutations(sandbox) == ["PUT", "PATCH"]
+
+
+@pytest.mark.parametrize(
+    ("unknown", "outcome"), [("taken", "was put back"), ("ignored", "wasn't put back"), ("refused", "wasn't put back")]
+)
+def test_an_undocumented_field_that_the_canary_lost_is_put_back_if_the_api_takes_it(
+    sandbox: Sandbox,
+    client: DotyposClient,
+    updates: ListUpdates,
+    rows: list[PlannedRow],
+    monkeypatch: pytest.MonkeyPatch,
+    unknown: str,
+    outcome: str,
+) -> None:
+    sandbox.shop.undocumented.add("colour")
+    edit(sandbox, rows[0].id, colour="green")
+    harm(monkeypatch, sandbox, "colour", None, under=Behaviour(unknown_fields=unknown))
+    sandbox.behaviour = Behaviour(unknown_fields="taken")
+    with pytest.raises(DotyposSideEffectError, match=f"colour of products {rows[0].id} {outcome}"):
+        client.run(updates.canary(rows))
+    assert row_of(sandbox, rows[0].id)["colour"] == ("green" if unknown == "taken" else None)
+
+
+def test_an_undocumented_field_that_the_api_counts_up_harms_nothing(
+    sandbox: Sandbox,
+    client: DotyposClient,
+    updates: ListUpdates,
+    rows: list[PlannedRow],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sandbox.behaviour = Behaviour(unknown_fields="taken")
+    sandbox.shop.undocumented.add("revision")
+    edit(sandbox, rows[0].id, revision="1")
+    harm(monkeypatch, sandbox, "revision", "2")
+    assert client.run(updates.canary(rows)) == Canary(rows[1:])
 
 
 def test_a_foreign_field_that_somebody_has_changed_since_is_not_put_back(
