@@ -22,6 +22,7 @@ from airflow_provider_dotypos.writes.verdicts import Verdict
 from tests.conftest import NewClient
 from tests.writes import planned
 from tests.writes.planned import PRODUCTS, edit, row_of, sleep_by_the_shops_clock, update_of
+from tests.writes.storms import KilledError, death
 
 BEFORE = {"priceWithVat": "121", "priceWithoutVat": "100"}
 AFTER = {"priceWithVat": "242", "priceWithoutVat": "200"}
@@ -318,13 +319,19 @@ def test_without_an_etag_of_exactly_these_rows_each_goes_by_patch(
 
 
 def harm(
-    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, name: str, value: Any, under: Behaviour | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    sandbox: Sandbox,
+    name: str,
+    value: Any,
+    under: Behaviour | None = None,
+    times: int = 1,
 ) -> None:
-    """Let the API's first list PUT change a field of its first row that the body doesn't change.
+    """Let list PUTs change a field of their first row that the body doesn't change.
 
     :param under: how the API behaves from then on.
+    :param times: how many do so.
     """
-    left = [1]
+    left = [times]
 
     def answered(request: Request, answer: Answer) -> Answer:
         if request.method != "PUT" or answer.status != 200 or not left[0]:
@@ -416,6 +423,43 @@ def test_a_foreign_field_that_somebody_has_changed_since_is_not_put_back(
     with pytest.raises(DotyposSideEffectError, match="wasn't put back: somebody changed it"):
         client.run(updates.canary(rows))
     assert row_of(sandbox, rows[0].id)["description"] == "A new leaf"
+
+
+def test_a_field_of_ours_that_went_with_one_that_was_put_back_is_not_taken(
+    sandbox: Sandbox,
+    client: DotyposClient,
+    updates: ListUpdates,
+    notes: Notes,
+    rows: list[PlannedRow],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planned = update_of(rows[0].id, {"priceWithVat": "121"}, {"priceWithVat": "242"})
+    harm(monkeypatch, sandbox, "priceWithoutVat", 200.0)
+    with pytest.raises(DotyposSideEffectError, match="priceWithoutVat of products .* was put back"):
+        client.run(updates.canary([planned]))
+    assert row_of(sandbox, planned.id)["priceWithVat"] == 121  # the API has moved it along
+    assert notes.last[planned.id].status == "not taken"
+    assert notes.last[planned.id].fields == ("priceWithVat",)
+
+
+def test_the_next_canary_names_the_field_that_a_killed_one_has_left_changed(
+    sandbox: Sandbox,
+    client: DotyposClient,
+    updates: ListUpdates,
+    notes: Notes,
+    rows: list[PlannedRow],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for each in rows:
+        edit(sandbox, each.id, description="A leaf")
+    harm(monkeypatch, sandbox, "description", None, times=2)
+    with death(2, answered=False), pytest.raises(KilledError):
+        client.run(updates.canary(rows))
+    assert row_of(sandbox, rows[0].id)["description"] is None
+    with pytest.raises(DotyposSideEffectError, match=f"description of products {rows[1].id} was put back"):
+        client.run(updates_of(client, notes).canary(rows))
+    assert notes.statuses == ["already", "applied"]
+    assert [row_of(sandbox, each.id)["description"] for each in rows] == [None, *["A leaf"] * 7]
 
 
 def test_a_field_that_the_api_leaves_alone_stops_the_canary(
