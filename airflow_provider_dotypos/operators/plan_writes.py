@@ -53,8 +53,8 @@ class DotyposPlanWritesOperator(BaseOperator):
         (``clear``). Defaults to ``keep``. (templated)
     :param limits: limits that differ from the defaults, such as ``{"changes": 0.5, "price_move": None}``. ``None`` is
         no limit. (templated)
-    :param currency: the currency of the source's prices, such as ``CZK``. Rows with prices in another one are
-        conflicts, and new rows get it. Defaults to no check. (templated)
+    :param currency: the currency of the source's prices, such as ``CZK``. A price of a row in another one is a
+        conflict, and new rows get it. Defaults to no check. (templated)
     :param cloud_id: the cloud. Defaults to the connection's. (templated)
     :param dotypos_conn_id: the Airflow connection. (templated)
     :return: the ``plan``'s path, its ``digest``, the ``counts`` of rows, the ``requests`` that applying it takes, and a

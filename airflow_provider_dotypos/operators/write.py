@@ -49,8 +49,8 @@ class DotyposWriteOperator(BaseOperator):
         (``clear``). Defaults to ``keep``. (templated)
     :param limits: limits that differ from the defaults, such as ``{"changes": 0.5, "price_move": None}``. ``None`` is
         no limit. (templated)
-    :param currency: the currency of the source's prices, such as ``CZK``. Rows with prices in another one are
-        conflicts, and new rows get it. Defaults to no check. (templated)
+    :param currency: the currency of the source's prices, such as ``CZK``. A price of a row in another one is a
+        conflict, and new rows get it. Defaults to no check. (templated)
     :param dry_run: stop after the plan. Defaults to ``False``.
     :param max_age: the age up to which a plan of an earlier try is applied. Defaults to a day.
     :param method: how rows are updated: ``patch``, row by row; ``put``, by lists; ``auto``, by what fits the number of

@@ -49,6 +49,18 @@ def test_each_kind_of_row_comes(deleted_null: str, numbers: str, new_client: New
     assert asked(sandbox) == 2
 
 
+def test_what_is_unknown_of_the_api_changes_nothing(sandbox: Sandbox, new_client: NewClient) -> None:
+    of = {f"P-{n}": insert(sandbox, externalId=f"P-{n}", deleted=(False, None, True)[n % 3]) for n in range(150)}
+    insert(sandbox, externalId="P-0", deleted=True)
+    twin = insert(sandbox, externalId="P-1", deleted=None)
+    expected = {value: [id] for value, id in of.items()} | {"P-1": sorted([of["P-1"], twin])}
+    client = new_client()
+    for behaviour in random.Random(4).sample([*Behaviour.combinations()], 20):
+        sandbox.behaviour = behaviour
+        rows = client.run(look_up(client, PRODUCTS, "externalId", [*of, "none"]))
+        assert ids(rows) == expected, behaviour
+
+
 def test_rows_are_looked_up_by_their_ids_and_by_entries_of_lists(sandbox: Sandbox, new_client: NewClient) -> None:
     first, second = insert(sandbox, ean=["1", "2"]), insert(sandbox, ean=["2", "3"])
     client = new_client()
