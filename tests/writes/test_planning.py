@@ -1,4 +1,4 @@
-"""Plans: a source against a sandbox's cloud (`planning`, `deciding`, `shelf`, `temporary_database`)."""
+"""Plans: a source against a sandbox's cloud (`planning`, `deciding`, `cloud_rows`, `temporary_database`)."""
 
 from __future__ import annotations
 
