@@ -118,6 +118,7 @@ class DotyposStockOperator(BaseOperator):
         "cloud_id",
         "dotypos_conn_id",
     )
+    template_ext: Sequence[str] = (".sql",)  # of queries, as Airflow's own SQL operators have it
     template_fields_renderers = {"items": "json", "columns": "json"}  # noqa: RUF012 (as Airflow declares it)
     ui_color = "#ffe3c2"
 

@@ -26,6 +26,7 @@ from airflow_provider_dotypos.exceptions import (
 )
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from airflow_provider_dotypos.sandbox.behaviour import BEST_KNOWN, CHOICES, WRITE_CHOICES, Behaviour
 from airflow_provider_dotypos.writes import posting, stock
 from airflow_provider_dotypos.writes.journal import Entry, Journal
 from tests.transfers.conftest import bucket as bucket
@@ -392,16 +393,12 @@ def test_nothing_is_booked_twice_in_a_storm(
 def test_an_earlier_delivery_that_shows_late_does_not_pass_for_an_equal_one(
     sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def pass_time(seconds: float) -> None:
-        sandbox.shop.advance(seconds)
-        sandbox.date_offset += seconds
-
     shelf.fill(10)
-    pass_time(60)
+    shelf.pass_time(60)
     sandbox.behaviour = replace(sandbox.behaviour, commit_lag=10.0)
-    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: pass_time(seconds))
+    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: shelf.pass_time(seconds))
     shelf.book("stock_up")
-    pass_time(2)
+    shelf.pass_time(2)
     sandbox.faults.append(Fault("reset", when="before", method="POST", path="/stockups"))
     with pytest.raises(DotyposUncertainBookingError):
         shelf.book("stock_up", document="DN-2")
@@ -419,6 +416,36 @@ def test_a_broken_off_document_may_be_corrected_once_it_shows_that_nothing_was_b
         with nullcontext() if allowed else pytest.raises(DotyposInputError, match="with other items before"):
             shelf.book("stock_up", [{"externalId": "TEA", "quantity": 3}], document=step)
     assert len(sandbox.writes) == 2
+
+
+#: Of the switches of writes, those that a warehouse operation or its look-ups can meet.
+MET = ("external_ids", "filter_escapes", "violation_paths", "status_host", "stock_taking")
+POSITIONS = [
+    replace(BEST_KNOWN, **{name: value})
+    for name, values in {**CHOICES, **{name: WRITE_CHOICES[name] for name in MET}}.items()
+    for value in values[1:]
+]
+
+
+@pytest.mark.parametrize("position", POSITIONS, ids=lambda position: _named(position))
+def test_it_holds_in_every_position_of_every_switch(
+    position: Behaviour, sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: shelf.pass_time(seconds))
+    shelf.fill(10)
+    sandbox.behaviour = position
+    for when in ("before", "after"):
+        sandbox.faults.append(Fault("reset", when=when, method="POST", path="/warehouses/"))
+        assert shelf.book("transfer", document=when)["status"] == "applied"
+    sandbox.faults.append(Fault("reset", when="after", method="POST", path="/stock-takings"))
+    assert shelf.take_stock()["status"] == "applied"
+    assert len(sandbox.writes) == 3
+    assert shelf.levels() == [7.5, 3.0, 5.0, 2.0]
+
+
+def _named(position: Behaviour) -> str:
+    changed = {name: value for name, value in vars(position).items() if value != getattr(BEST_KNOWN, name)}
+    return "-".join(f"{name}={value}" for name, value in changed.items()) or "best known"
 
 
 def test_a_journal_on_an_object_store_does_the_same(bucket: str, sandbox: Sandbox, shelf: Shelf) -> None:
