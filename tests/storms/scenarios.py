@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import shutil
 import signal
@@ -15,11 +16,11 @@ from unittest.mock import patch
 
 import pytest
 
-from airflow_provider_dotypos.api import pieces
+from airflow_provider_dotypos.api import channel, pieces
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.markers import DELETED_FILTERS, UNDATED_ROWS
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
+from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES
 from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
@@ -35,6 +36,8 @@ from tests.transfers.sql.tries import SqlStorm
 from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_promises
 from tests.transfers.test_storms import Reaper, apart
 from tests.transfers.turns import Death, by_turns
+from tests.writes.shelf import Shelf
+from tests.writes.stock_storm import book_in_a_storm
 
 FORMATS = (FileFormat(), FileFormat(gzip_level=1), FileFormat("parquet"), FileFormat("csv"))
 FAULTS = ("429", "500", "reset", "short-body", "cut-json")
@@ -230,6 +233,16 @@ def history_storm(seed: int, api: Sandbox) -> Figures:
 
 
 #: All scenarios, by name. They share the time alike.
+def stock_storm(seed: int, api: Sandbox) -> Figures:
+    """Book stock operations while answers get lost, tasks are killed and run again, and a till sells."""
+    api.shop = Shop.empty()
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        channel.forget_tokens()
+        patch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(api.connection(api.cloud_ids[0])))
+        book_in_a_storm(seed, api, Shelf(api, Path(folder)), documents=20)
+    return Figures(rows=20, requests=len(api.requests))
+
+
 SCENARIOS: dict[str, Scenario] = {
     "walk": walk_storm,
     "watch": watch_storm,
@@ -239,6 +252,7 @@ SCENARIOS: dict[str, Scenario] = {
     "limit": limit_storm,
     "snapshot": snapshot_storm,
     "history": history_storm,
+    "stock": stock_storm,
 }
 
 

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import random
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -40,6 +39,7 @@ from tests.writes.shelf import sandbox as sandbox
 from tests.writes.shelf import server as server
 from tests.writes.shelf import shelf as shelf
 from tests.writes.shelf import slept as slept
+from tests.writes.stock_storm import Killed, book_in_a_storm, die
 
 
 def test_a_delivery_is_booked_once_however_often_its_task_runs(
@@ -154,14 +154,6 @@ def test_answers_that_get_lost_again_and_again_leave_it_to_a_retry(
     assert len(sandbox.writes) == 1
 
 
-class Killed(BaseException):
-    """A process that is killed does nothing more."""
-
-
-def _die(*_: object, **__: object) -> Any:
-    raise Killed
-
-
 @pytest.mark.parametrize(
     ("step", "writes"),
     [
@@ -182,7 +174,7 @@ def test_a_task_that_is_killed_at_any_step_goes_on_where_it_was(
 ) -> None:
     shelf.fill(10)
     with monkeypatch.context() as patch:
-        patch.setattr(Journal if step == "end" else stock._Booking, step, _die)
+        patch.setattr(Journal if step == "end" else stock._Booking, step, die)
         with pytest.raises(Killed):
             shelf.book(operation)
     assert len(sandbox.writes) == writes
@@ -363,42 +355,8 @@ def test_a_request_that_arrives_late_within_settle_is_booked_once(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_nothing_is_booked_twice_in_a_storm(
-    seed: int, sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Answers get lost, tasks are killed and run again, and a till sells: each document is booked at most once."""
-    rng = random.Random(seed)
-    monkeypatch.setattr(
-        DotyposClient, "sleep", lambda _, seconds: shelf.sell_meanwhile(seconds) if rng.random() < 0.3 else None
-    )
-    shelf.fill(1000)
-    # Of a 2xx the request was carried out, and of a 429 it wasn't.
-    lost = [(kind, when) for kind in ("reset", "closed", "500", "502", "503") for when in ("before", "after")]
-    lost += [("429", "before"), ("cut-json", "after"), ("reset-body", "after"), ("short-body", "after")]
-    for number in range(20):
-        operation, document = rng.choice(["stock_up", "sell", "transfer"]), f"DN-{number}"
-        sandbox.writes.clear()
-        status = None
-        for _ in range(4):
-            sandbox.faults.clear()
-            for _ in range(rng.randrange(3)):
-                kind, when = rng.choice(lost)
-                sandbox.faults.append(Fault(kind, when=when, method=rng.choice(["GET", "POST"]), path="/warehouses/"))
-            with monkeypatch.context() as patch:
-                if rng.random() < 0.3:
-                    owner, step = rng.choice([(Journal, "end"), (Journal, "begin"), (stock._Booking, "send")])
-                    patch.setattr(owner, step, _die)
-                with suppress(DotyposError, Killed):
-                    status = shelf.book(operation, document=document)["status"]
-            assert len(sandbox.writes) <= 1
-            if status is not None:
-                assert len(sandbox.writes) == 1
-        sandbox.faults.clear()
-        try:
-            shelf.book(operation, document=document)
-            assert len(sandbox.writes) == 1
-        except DotyposUncertainBookingError:
-            assert len(sandbox.writes) <= 1
+def test_nothing_is_booked_twice_in_a_storm(seed: int, sandbox: Sandbox, shelf: Shelf) -> None:
+    book_in_a_storm(seed, sandbox, shelf, documents=20)
 
 
 def test_an_earlier_delivery_that_shows_late_does_not_pass_for_an_equal_one(
@@ -421,7 +379,7 @@ def test_a_broken_off_document_may_be_corrected_once_it_shows_that_nothing_was_b
 ) -> None:
     for step, allowed in [("send", True), ("end", False)]:
         with monkeypatch.context() as patch:
-            patch.setattr(Journal if step == "end" else stock._Booking, step, _die)
+            patch.setattr(Journal if step == "end" else stock._Booking, step, die)
             with pytest.raises(Killed):
                 shelf.book("stock_up", document=step)
         with nullcontext() if allowed else pytest.raises(DotyposInputError, match="with other items before"):
