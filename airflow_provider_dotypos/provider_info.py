@@ -143,7 +143,10 @@ def provider_info() -> dict[str, Any]:
                 "integration-name": integration,
                 "python-modules": [
                     f"airflow_provider_dotypos.operators.{module}"
-                    for module in ("dotypos", "plan_writes", "pos_action", "sales_report_check", "webhooks")
+                    for module in (
+                        *("dotypos", "plan_writes", "apply_plan", "write", "stock", "pos_action"),
+                        *("sales_report_check", "webhooks"),
+                    )
                 ],
             }
         ],
@@ -152,7 +155,8 @@ def provider_info() -> dict[str, Any]:
             {
                 "integration-name": integration,
                 "python-modules": [
-                    f"airflow_provider_dotypos.triggers.{module}" for module in ("entity", "entity_event", "pos_action")
+                    f"airflow_provider_dotypos.triggers.{module}"
+                    for module in ("entity", "entity_event", "pos_action", "stock_taking")
                 ],
             }
         ],

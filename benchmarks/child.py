@@ -76,14 +76,14 @@ def measure(
     check(warm)
     job = Job.first(rows, url, folder / "work")
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far was that of the imports
-    baseline = _status("VmRSS")
+    baseline = memory("VmRSS")
     cpu = _cpu()
     started = time.perf_counter()
     extract(job)
     _on_disk(job.folder)
     seconds = time.perf_counter() - started
     cpu = _cpu() - cpu
-    peak = _status("VmHWM")
+    peak = memory("VmHWM")
     check(job)
     return {"rows": rows, "seconds": seconds, "cpu": cpu, "peak": peak, "above": peak - baseline}
 
@@ -150,7 +150,7 @@ def _cpu() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def _status(name: str) -> float:
+def memory(name: str) -> float:
     """Return a line of this process's memory in MiB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{name}:"):

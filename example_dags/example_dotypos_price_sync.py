@@ -2,12 +2,13 @@
 ### Prices from a table to the tills
 
 Every night this DAG compares a table of prices with the products of a cloud, and plans what has to change. Somebody
-looks at the plan and approves it in Airflow's UI (*Required Actions*). Then each price is changed once. A product that
-somebody has edited since the plan was made keeps that edit, and the report says so.
+looks at the plan and approves it in Airflow's UI (*Required Actions*). Then each price is changed once. A product whose
+price somebody has edited since the plan was made keeps that edit, and the task fails and says so. If nothing has to
+change, nobody is asked.
 
 Make a connection `warehouse` first, to PostgreSQL, MySQL, DuckDB or SQLite, with a table such as
 
-    CREATE TABLE till_prices (sku varchar(256) PRIMARY KEY, price numeric(18, 2), price_without_vat numeric(18, 8))
+    CREATE TABLE till_prices (sku varchar(256) PRIMARY KEY, price numeric(18, 2))
 
 The plan and the report are files below the Airflow Variable `dotypos_plans`, or below `/tmp/dotypos-plans`. Tasks on
 several machines need a store that all of them reach, such as `s3://…`.
@@ -16,21 +17,19 @@ several machines need a store that all of them reach, such as `s3://…`.
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, task
+
 from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
 from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
-
 from airflow_provider_dotypos.writes.sources import Sql
 
 # [START dotypos_price_sync]
-#: The columns have the names of the API's fields. The API doesn't say whether it derives one price from the other, so
-#: both are given.
+#: The columns have the names of the API's fields. The plan adds the price without VAT, by the product's VAT rate.
 PRICES = """
-SELECT sku AS "externalId", price AS "priceWithVat", price_without_vat AS "priceWithoutVat"
-FROM till_prices
-WHERE price IS NOT NULL
+SELECT sku AS "externalId", price AS "priceWithVat" FROM till_prices WHERE price IS NOT NULL ORDER BY sku
 """
 
 with DAG(
@@ -53,6 +52,13 @@ with DAG(
         retries=3,
         retry_delay=timedelta(minutes=5),
     )
+
+    @task.short_circuit
+    def something_to_do(planned: dict[str, Any]) -> bool:
+        """Return whether a row of the table differs from the cloud. If none does, nobody is asked."""
+        counts: dict[str, int] = planned["counts"]
+        return counts.get("unchanged", 0) < counts["rows"]
+
     approve = ApprovalOperator(
         task_id="approve",
         subject="New prices for the tills",
@@ -68,5 +74,5 @@ with DAG(
         retries=3,
         retry_delay=timedelta(minutes=5),
     )
-    plan >> approve >> apply
+    something_to_do(plan.output) >> approve >> apply
 # [END dotypos_price_sync]

@@ -36,7 +36,17 @@ class Supervisor:
             return comms.TaskRescheduleStartDate(start_date=self.first_reschedule)
         if isinstance(msg, comms.GetVariable):
             return comms.ErrorResponse(error=comms.ErrorType.VARIABLE_NOT_FOUND)
+        if isinstance(msg, comms.GetXCom):
+            return comms.XComResult(key=msg.key, value=next(iter(self._results(msg)), None))
+        if isinstance(msg, comms.GetXComSequenceSlice):
+            return comms.XComSequenceSliceResult(root=self._results(msg))
         return None
+
+    def _results(self, asked: Any) -> list[Any]:
+        """Return what a task has returned last; nothing if it has returned nothing."""
+        kept = [msg for msg in self.reported if isinstance(msg, comms.SetXCom)]
+        of_task = [msg.value for msg in kept if (msg.task_id, msg.key) == (asked.task_id, asked.key)]
+        return of_task[-1:]
 
     @property
     def result(self) -> Any:

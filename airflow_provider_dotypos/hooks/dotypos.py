@@ -16,6 +16,7 @@ from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.markers import Division
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import SETTLE, Window
+from airflow_provider_dotypos.hooks.applying import ApplyCalls
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.hooks.connection import secrets_of, settings_of
 from airflow_provider_dotypos.hooks.failures import named_errors
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class DotyposHook(PlanCalls, PosCalls, StockCalls, BaseHook):
+class DotyposHook(PlanCalls, ApplyCalls, PosCalls, StockCalls, BaseHook):
     """Authorized, retried calls to the Dotypos API v2 by a connection of type ``dotypos``.
 
     The constructor does no I/O. The first call reads the connection and signs in. Access tokens are renewed as needed

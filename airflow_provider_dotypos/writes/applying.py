@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -70,6 +71,12 @@ class Applied(NamedTuple):
     requests: int
 
 
+#: After so many rows in a row whose writes weren't answered, no further one is written.
+_MOST_UNANSWERED = 5
+
+#: Seconds between two lines about the progress.
+_PROGRESS_EVERY = 60.0
+
 #: Makes the flow that writes one row.
 RowFlow: TypeAlias = Callable[..., Flow[Verdict]]
 
@@ -91,8 +98,9 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
     check_creates(plan.header, entity, options)
     began_at = client.requests
     run = _Run(client, plan, entity, options, report)
-    open_ops = Counter(planned.op for planned in plan.rows() if report.is_open(planned))
-    log.info("%s", spoken_price(price(entity, open_ops), client.settings.request_budget))
+    open_ops: Counter[str] = Counter(planned.op for planned in plan.rows() if report.is_open(planned))
+    cost = spoken_price(price(entity, open_ops), client.settings.request_budget)
+    log.info("%s: %d rows to write, which takes %s.", entity.name, open_ops.total(), cost)
     complete = False
     report.write(complete=False)
     try:
@@ -119,10 +127,7 @@ def in_words(counts: Mapping[str, int]) -> str:
 
 
 class _Run:
-    """One attempt to apply a plan.
-
-    :ivar has_written: whether it has written a row.
-    """
+    """One attempt to apply a plan."""
 
     def __init__(
         self, client: DotyposClient, plan: Plan, entity: Entity, options: ApplyOptions, report: Report
@@ -133,7 +138,14 @@ class _Run:
         self._options = options
         self._report = report
         self._cloud_id = plan.header.cloud_id
-        self.has_written = False
+        self._unanswered = 0
+        self._written = 0
+        self._logged_at = time.monotonic()
+
+    @property
+    def has_written(self) -> bool:
+        """Whether it has written a row."""
+        return self._written > 0
 
     def update_all(self) -> None:
         """Write the updates, row by row or by lists."""
@@ -260,7 +272,7 @@ class _Run:
         """
         if verdict.status == "not taken":
             raise DotyposSideEffectError(
-                f"{self._entity.name} {planned.id or planned.row}: the API accepted the first write, and "
+                f"{self._entity.name} {planned.id or f'of row {planned.row}'}: the API accepted the first write, and "
                 f"{', '.join(verdict.fields)} isn't as planned. Nothing more was written. Leave the field out of the "
                 "source, if the API doesn't let it be set"
             )
@@ -276,14 +288,32 @@ class _Run:
             self._note(planned, course.interrupt(_interruption(error)))
             raise
         self._note(planned, verdict)
+        self._count_unanswered(verdict)
         return verdict
 
     def _together(self, jobs: Iterable[Callable[[], object]]) -> None:
         run_together(jobs, self._client.settings.max_concurrency, self._client.cancel)
 
     def _note(self, planned: PlannedRow, verdict: Verdict) -> None:
-        self.has_written = self.has_written or verdict.status == "applied"
         self._report.note(planned, verdict)
+        self._written += verdict.status == "applied"
+        if time.monotonic() - self._logged_at > _PROGRESS_EVERY:
+            self._logged_at = time.monotonic()
+            log.info("%s: %d rows are written so far.", self._entity.name, self._written)
+
+    def _count_unanswered(self, verdict: Verdict) -> None:
+        """Raise if rows are written in vain: their reads are answered, and their writes aren't.
+
+        :raises DotyposWritesFailedError: if it has been so for several rows.
+        """
+        self._unanswered = self._unanswered + 1 if verdict.status == "uncertain" else 0
+        if self._unanswered >= _MOST_UNANSWERED:
+            raise DotyposWritesFailedError(
+                f"{self._entity.name}: the last {self._unanswered} rows were read, but no write of them was answered. "
+                "Nothing more is written for now. Apply the same plan again once Dotypos answers",
+                counts=self._report.counts,
+                report=self._report.path,
+            )
 
     def _open(self, op: str) -> Iterator[PlannedRow]:
         """Yield the rows with an operation that no verdict is final on."""

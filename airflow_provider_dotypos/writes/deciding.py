@@ -39,8 +39,8 @@ def decide(
     :param cloud_id: the cloud that is written to.
     :param rows: the cloud's rows that have its key, deleted ones included.
     """
-    live = [row for row in rows if not row.get("deleted")]
-    if any(str(row.get("_cloudId", cloud_id)) != str(cloud_id) for row in rows):
+    live = [row for row in rows if not is_deleted(row)]
+    if any(row.get("_cloudId") not in (None, cloud_id, str(cloud_id)) for row in rows):
         return _conflict(source, "the row with this key belongs to another cloud"), []
     if len(live) > 1:
         return _conflict(source, f"{len(live)} rows have this key"), []

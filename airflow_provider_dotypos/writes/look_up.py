@@ -30,6 +30,7 @@ from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple, conditions
 from airflow_provider_dotypos.api.steps import Flow
 from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.walk import Batch, Query
+from airflow_provider_dotypos.writes.judging import is_deleted
 from airflow_provider_dotypos.writes.keys import Key, row_keys
 from airflow_provider_dotypos.writes.read_all import ask_surely, read_all
 
@@ -87,7 +88,7 @@ def rows_by_key(
             whole.update((id, row) for id, row in decoded if not others.isdisjoint(row_keys(entity, match, row)))
 
         yield from read_all(exchange, entity, take, parent=parent)
-        live = [row for row in whole.values() if not row.get("deleted")]
+        live = [row for row in whole.values() if not is_deleted(row)]
         rows |= _by_key(entity, match, others, whole.values()) | _by_key(entity, match, others, live)
     return rows
 
@@ -111,7 +112,7 @@ def groups(values: Iterable[str]) -> Iterator[list[str]]:
     group: list[str] = []
     room = _ROOM
     for value in values:
-        length = len(quote(value)) + 1
+        length = len(quote(value, safe="")) + 1
         if group and (len(group) == MAX_LIMIT or length > room):
             yield group
             group, room = [], _ROOM

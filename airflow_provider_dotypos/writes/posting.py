@@ -104,14 +104,14 @@ class Sender:
             if last is None or last.outcome == "not-applied":
                 last, lost_at = yield from self._send(posting, 1 if last is None else last.number + 1)
             if last.outcome is None:
-                last = yield from self._find_out(posting, last, lost_at)
+                last = yield from self.find_out(posting, last, lost_at)
             if last.outcome in ("applied", "accepted"):
                 return last
             if last.outcome == "uncertain":
                 raise self._uncertain(last)
         raise DotyposError(
-            f"Part {posting.part} isn't booked: {_MOST_TRIES} times no answer came, and each time the stock shows that "
-            "nothing was booked. Run the task again once Dotypos answers; that is safe."
+            f"Part {posting.part} isn't booked after {_MOST_TRIES} tries: no answer came, or it couldn't leave in "
+            "time, and the stock shows that nothing was booked. Run the task again once Dotypos answers; that is safe."
         )
 
     def _send(self, posting: Posting, number: int) -> Flow[tuple[Entry, float | None]]:
@@ -141,8 +141,8 @@ class Sender:
             raise
         return (yield self._noting(entry, finding)), None
 
-    def _find_out(self, posting: Posting, entry: Entry, lost_at: float | None) -> Flow[Entry]:
-        """Find out whether an entry was booked, and note it.
+    def find_out(self, posting: Posting, entry: Entry, lost_at: float | None = None) -> Flow[Entry]:
+        """Return the flow that finds out whether an entry was booked, once that would show, and notes it.
 
         :param lost_at: when its answer was lost, if this process has sent it (epoch seconds).
         """
@@ -170,10 +170,11 @@ class Sender:
     def _uncertain(self, entry: Entry) -> DotyposUncertainBookingError:
         applied, not_applied = (self._journal.place(entry, outcome) for outcome in ("applied", "not-applied"))
         seen = self._journal.place(entry, "uncertain")
+        why = entry.facts.get("why", "no answer came, and something else has moved the stock meanwhile")
         return DotyposUncertainBookingError(
-            f"Nobody knows whether part {entry.part} is booked: no answer came, and something else has moved the stock "
-            f"meanwhile. It isn't sent again. Look into Dotypos; {seen} holds what was seen. If it is booked, make an "
-            f"empty file {applied}; if it isn't, {not_applied}. Then run the task again.",
+            f"Nobody knows whether part {entry.part} is booked: {why}. It isn't sent again. Look into Dotypos; {seen} "
+            f"holds what was seen. If it is booked, make an empty file {applied}; if it isn't, {not_applied}. Then run "
+            "the task again.",
             evidence=entry.facts.get("stock", ()),
             journal=self._journal.address,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from airflow_provider_dotypos.api.budget import Budget
 from airflow_provider_dotypos.api.entities import Entity
@@ -13,7 +14,7 @@ from airflow_provider_dotypos.writes.plan import ACTIONS
 USUAL = Budget(150, 1800.0)
 
 
-def price(entity: Entity, counts: Mapping[str, int]) -> dict[str, int]:
+def price(entity: Entity, counts: Mapping[Any, int]) -> dict[str, int]:
     """Return how many requests a plan takes if nothing gets in its way: ``patch`` row by row, ``put`` by lists.
 
     An update is a GET and a PATCH, or for a whole list a GET and a PUT. The first list has one row. A create is a PUT

@@ -8,7 +8,7 @@ from airflow_provider_dotypos.writes.errors import DotyposPlanError, Problem
 KEPT = 1000
 
 #: Most kinds of problem that the message names, and most rows of each.
-_KINDS, _ROWS = 30, 5
+_KINDS, _ROWS = 50, 5
 
 
 class Problems:

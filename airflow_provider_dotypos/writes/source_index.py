@@ -126,7 +126,10 @@ def _checked(
     problems: Problems,
 ) -> Iterator[SourceRow]:
     """Yield the rows that are right."""
+    missing = set(fields or ())
+    number = 0
     for number, raw in source.numbered(problems):
+        missing = missing and missing - raw.keys()
         values, wrong = checked_row(entity, raw, number, match=match, cloud_id=cloud_id, fields=fields, nulls=nulls)
         for problem in wrong:
             problems.add(problem)
@@ -138,6 +141,8 @@ def _checked(
             problems.add(Problem(number, None, str(error)))
         else:
             yield SourceRow(number, key, values)
+    for name in sorted(missing if number else ()):  # a column with another name would never be written, unnoticed
+        problems.add(Problem(None, name, "no row has it, and fields= names it"))
 
 
 def _encoded(key: Key) -> str:

@@ -17,7 +17,12 @@ from typing import Literal
 import msgspec
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_dotypos.api.errors import DotyposError, DotyposResponseError, DotyposWriteError
+from airflow_provider_dotypos.api.errors import (
+    DotyposError,
+    DotyposNotFoundError,
+    DotyposResponseError,
+    DotyposWriteError,
+)
 from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.gate import backoff
 from airflow_provider_dotypos.api.http import Answer
@@ -84,7 +89,12 @@ def finish(
     """
     pending = [entry for entry in receipt.entries if entry.outcome == "accepted"]
     urls = [str(entry.facts["status_url"]) for entry in pending]
-    statuses = yield from poll(exchange, urls, poll_interval=poll_interval, until=until)
+    try:
+        statuses = yield from poll(exchange, urls, poll_interval=poll_interval, until=until)
+    except DotyposNotFoundError:  # how long a status is kept is unknown [U]
+        if not (yield from _have_arrived(exchange, document, pending)):
+            raise
+        statuses = [Status("FINISHED")] * len(pending)
     failed: list[Status] = []
     done: dict[str, Entry] = {}
     for entry, status in zip(pending, statuses, strict=True):
@@ -111,9 +121,15 @@ def finish(
 
 def _has_arrived_before(exchange: Exchange, document: Document, entry: Entry, status: Status) -> Flow[bool]:
     """Return whether a stock-taking was refused because an earlier copy of it had arrived after all."""
-    if status.reason != _NOT_LATER or entry.evidence is None:
-        return False
-    return all((yield from _ask_arrived(exchange, document, entry.evidence)))
+    return status.reason == _NOT_LATER and (yield from _have_arrived(exchange, document, [entry]))
+
+
+def _have_arrived(exchange: Exchange, document: Document, entries: Sequence[Entry]) -> Flow[bool]:
+    """Return whether all products of some entries were last counted at the time of their stock-taking."""
+    for entry in entries:
+        if entry.evidence is None or not all((yield from _ask_arrived(exchange, document, entry.evidence))):
+            return False
+    return True
 
 
 def poll(exchange: Exchange, urls: Sequence[str], *, poll_interval: float, until: float | None) -> Flow[list[Status]]:

@@ -122,8 +122,8 @@ def _may_have_lost_digits(value: object, number: Decimal) -> bool:
 
 def _fractional(field: Field, value: object) -> str:
     number = _number(value, "a number such as 41.5")
-    if math.isinf(float(number)):
-        raise ValueError("must be a number that a double can hold, not a larger one")
+    if field.type == "double" and abs(number) >= _EXACT_FLOATS:
+        raise ValueError("must be a number below 2**53: a double, which the API keeps, loses digits of larger ones")
     text = decimal_text(number)
     if "." in text and "E" not in text:
         text = text.rstrip("0").rstrip(".")

@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -52,9 +53,23 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def warehouse() -> Iterator[Warehouse]:
+def new_prices(sandbox: Sandbox) -> dict[int, Decimal]:
+    """Return what some products shall cost: one more than they do, but for one of them."""
+    rows = sandbox.shop.rows(sandbox.cloud_ids[0], "products")
+    dear = [row for row in rows if row["externalId"] and row["deleted"] is False and (row["priceWithVat"] or 0) > 20]
+    return {row["id"]: Decimal(str(row["priceWithVat"])) + (number > 0) for number, row in enumerate(dear[:8])}
+
+
+@pytest.fixture(scope="module")
+def warehouse(sandbox: Sandbox, new_prices: dict[int, Decimal]) -> Iterator[Warehouse]:
+    keys = {row["id"]: row["externalId"] for row in sandbox.shop.rows(sandbox.cloud_ids[0], "products")}
     with postgres_server() as server:
-        yield server.warehouse()
+        warehouse = server.warehouse()
+        with closing(warehouse.connect()) as database, database.cursor() as cursor:
+            cursor.execute("CREATE TABLE till_prices (sku varchar(256) PRIMARY KEY, price numeric(18, 2))")
+            prices = [(keys[id], price) for id, price in new_prices.items()]
+            cursor.executemany("INSERT INTO till_prices VALUES (%s, %s)", prices)
+        yield warehouse
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +113,7 @@ def native_report(reports: list[dict[str, Any]]) -> dict[str, Any]:
 
 def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> list[dict[str, Any]]:
     folder = home / "dags"
+    _deliver(sandbox, home / "lake" / "deliveries")
     shutil.copytree(EXAMPLES, folder, ignore=shutil.ignore_patterns(*(f"{dag_id}.py" for dag_id in WAITING)))
     (folder / f"{README}.py").write_text(write_first_dag("dotypos_default").replace("/tmp/dotypos", f"{home}/readme"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
@@ -108,6 +124,8 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> list[d
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW_CONN_DOTYPOS_DEFAULT": json.dumps(sandbox.connection()),
         "AIRFLOW_VAR_DOTYPOS_DESTINATION": f"file://{home}/lake",
+        "AIRFLOW_VAR_DOTYPOS_WAREHOUSE_ID": str(_warehouse(sandbox)),
+        "AIRFLOW_VAR_DOTYPOS_PLANS": f"file://{home}/plans",
         "NO_PROXY": "127.0.0.1",
         **variables,
     }
@@ -287,6 +305,34 @@ def test_no_event_of_openlineage_holds_a_secret(lineage: dict[str, list[dict[str
     assert sandbox.refresh_token not in json.dumps(lineage)
 
 
+def test_each_delivery_is_booked_once(report: dict[str, Any], sandbox: Sandbox) -> None:
+    results = report["example_dotypos_stock_up"]["results"]["stock_up"]
+    facts = ("status", "document", "items")
+    assert [tuple(result[fact] for fact in facts) for result in results] == [
+        ("applied", "DN-2026-1", 2),
+        ("applied", "DN-2026-2", 1),
+    ]
+    booked = [write.fields for write in sandbox.writes if write.entity == "stockups"]
+    assert [body["invoiceNumber"] for body in booked] == ["DN-2026-1", "DN-2026-2"]
+    assert [item["quantity"] for item in booked[0]["items"]] == ["24", "22.5"]
+    assert {body["currency"] for body in booked} == {sandbox.shop.currency(sandbox.cloud_ids[0])}
+
+
+def _warehouse(sandbox: Sandbox) -> int:
+    id: int = sandbox.shop.rows(sandbox.cloud_ids[0], "warehouses")[0]["id"]
+    return id
+
+
+def _deliver(sandbox: Sandbox, folder: Path) -> None:
+    """Write two deliveries of new products, of which there is enough afterwards (see `running_low`)."""
+    for number in (0, 1):
+        fields = {"name": f"Delivered {number}", "externalId": f"SKU-{number}"}
+        sandbox.shop.insert(sandbox.cloud_ids[0], "products", fields)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "DN-2026-1.csv").write_text("SKU,Name,Pieces,Price\nSKU-0,First,24,41.3223\nSKU-1,Second,22.5,\n")
+    (folder / "DN-2026-2.csv").write_text("SKU,Name,Pieces,Price\nSKU-0,First,6,41.3223\n")
+
+
 def _sales(orders: Iterable[dict[str, Any]]) -> list[tuple[str, str, int, Decimal]]:
     """Return day, currency, number and sum of the documents that are completed, by day."""
     days: dict[tuple[str, str], list[Decimal]] = {}
@@ -328,6 +374,23 @@ def test_hook_in_task_finds_what_runs_low(report: dict[str, Any], sandbox: Sandb
     stock = sandbox.shop.rows(sandbox.cloud_ids[0], "warehouse-products")
     low = {row["name"] for row in stock if row["stockQuantityStatus"] < 20 and not row["deleted"]}
     assert {row["product"] for row in found} == low
+
+
+def test_price_sync_changes_what_was_approved_once(
+    report: dict[str, Any], native_report: dict[str, Any], sandbox: Sandbox, new_prices: dict[int, Decimal]
+) -> None:
+    results = report["example_dotypos_price_sync"]["results"]
+    (planned,), (approved,), (applied,) = (results[task] for task in ("plan", "approve", "apply"))
+    assert planned["counts"] == {"rows": 8, "update": 7, "unchanged": 1}
+    assert (approved["chosen_options"], approved["responded_by_user"]["name"]) == (["Approve"], "jana")
+    assert applied["counts"] == {"applied": 7}
+    rows = {row["id"]: row for row in sandbox.shop.rows(sandbox.cloud_ids[0], "products")}
+    assert {id: rows[id]["priceWithVat"] for id in new_prices} == {id: float(it) for id, it in new_prices.items()}
+    written = Counter(write.id for write in sandbox.writes if write.entity == "products")
+    assert sorted(written.values()) == [1] * 7
+    again = native_report["example_dotypos_price_sync"]["results"]
+    assert again["plan"][0]["counts"] == {"rows": 8, "unchanged": 8}
+    assert "approve" not in again
 
 
 def _held(sandbox: Sandbox, cloud_id: int, entity: str, extracted: dict[str, Any]) -> list[dict[str, Any]]:

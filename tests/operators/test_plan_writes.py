@@ -1,4 +1,7 @@
-"""``DotyposPlanWritesOperator``: a plan made by a task (`operators/plan_writes.py`, `hooks/writing.py`)."""
+"""``DotyposPlanWritesOperator``: a plan made by a task.
+
+Tested: `operators/plan_writes.py`, `hooks/writing.py`, `writes/plan_arguments.py`.
+"""
 
 from __future__ import annotations
 

@@ -19,9 +19,8 @@ from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.verdicts import Verdict
 from tests.conftest import NewClient
 from tests.writes.planned import PRODUCTS, create_of, edit, row_of, sleep_by_the_shops_clock
+from tests.writes.storms import FIRST_ID, NEW_PRODUCT
 from tests.writes.test_by_list import Notes, answer_with, calls
-
-FIRST_ID = 7_000_000_000_000_000
 
 
 @pytest.fixture
@@ -59,21 +58,7 @@ def rows(sandbox: Sandbox) -> list[PlannedRow]:
 
 def new_product(id: int, category: int, number: int = 1, **fields: Any) -> PlannedRow:
     """Plan to create a product, with all fields that it must have."""
-    required: dict[str, Any] = {
-        **dict.fromkeys(("discountPercent", "points", "priceInPoints", "flags"), "0"),
-        **dict.fromkeys(("display", "discountPermitted", "stockDeduct"), True),
-        **dict.fromkeys(("onSale", "requiresPriceEntry"), False),
-        "_categoryId": str(category),
-        "name": f"Tea {number}",
-        "vat": "1.21",
-        "priceWithVat": "121",
-        "priceWithoutVat": "100",
-        "unit": "Piece",
-        "packaging": "1",
-        "hexColor": "#607D8B",
-        "stockOverdraft": "ALLOW",
-    }
-    return create_of(id, {**required, **fields}, number)
+    return create_of(id, {**NEW_PRODUCT, "_categoryId": str(category), "name": f"Tea {number}", **fields}, number)
 
 
 def created(sandbox: Sandbox) -> Counter[str]:

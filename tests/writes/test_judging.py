@@ -1,4 +1,4 @@
-"""What a row says about its planned write (`writes/judging.py`)."""
+"""What a row says about its planned write (`writes/judging.py`, `writes/verdicts.py`)."""
 
 from __future__ import annotations
 

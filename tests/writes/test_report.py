@@ -41,8 +41,15 @@ def test_it_has_a_line_for_each_row_in_the_plans_order(plans: Plans) -> None:
         {"row": 1, "op": "update", "key": ["5"], "id": "5", "status": "not tried"},
         {"row": 2, "op": "conflict", "key": ["x"], "status": "conflict", "why": "two rows have this key"},
         {
-            **{"row": 3, "op": "update", "key": ["6"], "id": "6", "status": "rejected", "why": "too long"},
-            **{"fields": ["name"], "tries": 1, "requests": 2},
+            "row": 3,
+            "op": "update",
+            "key": ["6"],
+            "id": "6",
+            "status": "rejected",
+            "why": "too long",
+            "fields": ["name"],
+            "tries": 1,
+            "requests": 2,
         },
     ]
 
@@ -82,6 +89,24 @@ def test_a_later_attempt_keeps_what_is_final_of_one_that_was_broken_off(
     assert again.verdict(rows[0]).status == "applied"  # by a write of this plan
     again.note(rows[1], Verdict("already"))
     assert again.verdict(rows[1]).status == "already"
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_what_an_attempt_leaves_uncertain_stays_so_until_it_is_seen(plans: Plans, complete: bool) -> None:
+    planned = update_of(1, {}, {}, 1)
+    plan = plans(planned)
+    first = Report(plan)
+    first.note(planned, Verdict("uncertain"))
+    first.write(complete=complete)
+    again = Report(plan)
+    assert again.verdict(planned).status == "uncertain"
+    assert again.is_open(planned)
+    again.note(planned, Verdict("not tried"))
+    assert again.verdict(planned).status == "uncertain"
+    again.note(planned, Verdict("already"))
+    assert again.verdict(planned).status == "applied"
+    again.note(planned, Verdict("conflict"))
+    assert again.verdict(planned).status == "conflict"
 
 
 def test_what_is_no_report_is_not_taken_for_one(plans: Plans) -> None:

@@ -57,6 +57,14 @@ def test_rows_with_problems_are_not_among_those_to_be_written() -> None:
         assert [line.split(":")[0] for line in said(problems)] == ["- row 1", "- row 3"]
 
 
+def test_a_field_that_no_row_has_is_a_problem() -> None:
+    rows = [{"externalId": "A", "price": 1}, {"externalId": "B", "price": 1, "points": None}]
+    with indexed(rows, fields=("priceWithVat", "points", "externalId")) as (_, problems):
+        assert said(problems) == ["- priceWithVat: no row has it, and fields= names it"]
+    with indexed([], fields=("priceWithVat",)) as (_, problems):
+        assert len(problems) == 0
+
+
 def test_a_doubled_key_is_a_problem_of_the_later_rows() -> None:
     rows = [{"externalId": key} for key in ("A", "B", 42, "A", "42", "A")]
     with indexed(rows) as (index, problems):
@@ -100,7 +108,7 @@ def test_the_file_is_its_owners_and_is_gone_afterwards(monkeypatch: pytest.Monke
     with indexed(prices(3)):
         (folder,) = tmp_path.iterdir()
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert {file.name for file in folder.iterdir()} == {".lock", "source.db"}
+        assert {file.suffix for file in folder.iterdir()} == {"", ".db"}
     assert list(tmp_path.iterdir()) == []
 
 
