@@ -166,11 +166,8 @@ def _check_branch(exchange: Exchange, branch_id: str) -> Flow[None]:
             yield from exchange.flow("GET", path, decode=row_of)
             return
         except DotyposNotFoundError as error:
-            if (
-                again and error.refusal.empty
-            ):  # a gateway in trouble may answer the same, so it counts if it comes again
-                continue
-            raise DotyposNotFoundError(error.refusal, f"There is no branch {branch_id}: check branch_id.") from None
+            if not (again and error.refusal.empty):  # a gateway in trouble answers like this, too: it is asked twice
+                raise DotyposNotFoundError(error.refusal, f"There is no branch {branch_id}: check branch_id.") from None
 
 
 def _read_answer(answer: Answer) -> TillAnswer:
