@@ -39,8 +39,8 @@ class DotyposPlanWritesOperator(BaseOperator):
 
     :param entity: the entity whose rows are to be written, such as ``products``. (templated)
     :param source: the rows that are wanted: a list of dicts, such as another task's result; the path of a file
-        (``.jsonl``, ``.csv``, ``.parquet``); ``Sql(conn_id, query)``; or a committed set: the result of a transfer, or
-        its manifest's path. (templated)
+        (``.jsonl``, ``.csv``, ``.parquet``); ``Sql(conn_id, query)``, whose query may be the path of a ``.sql`` file
+        beside the DAG; or a committed set: the result of a transfer, or its manifest's path. (templated)
     :param match: the fields that tell rows apart, as one text with commas or as several: ``externalId``, for instance,
         or ``id``. (templated)
     :param plan: the folder that gets the plan's file: an absolute path or an address, best with ``{{ run_id }}`` in it.
@@ -77,6 +77,7 @@ class DotyposPlanWritesOperator(BaseOperator):
         "cloud_id",
         "dotypos_conn_id",
     )
+    template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"limits": "json"}  # noqa: RUF012 (as Airflow declares it)
     ui_color = "#ffe3c2"
 

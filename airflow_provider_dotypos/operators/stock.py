@@ -199,7 +199,7 @@ class DotyposStockOperator(BaseOperator):
         """
         self._check_literals(vars(self))
         names = _ARGUMENTS[self.operation]
-        arguments: dict[str, Any] = {name: getattr(self, name) for name in names if not is_absent(getattr(self, name))}
+        arguments: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if self.operation == "take_stock":
             arguments |= {"poll_interval": self.poll_interval, "wait": wait}
         self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
@@ -244,6 +244,8 @@ class DotyposStockOperator(BaseOperator):
             check_currency(self.currency)
         if arguments.get("close_delivery_notes") is not None:
             check_notes(self.close_delivery_notes)
+        if arguments.get("supplier_id") is not None:
+            id_text(self.supplier_id, "supplier_id")
         if arguments.get("counted_at") is not None:
             counting_time(arguments["counted_at"])
         if "operation" in arguments:

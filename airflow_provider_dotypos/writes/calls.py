@@ -45,6 +45,7 @@ class Open(Enum):
     LOST = auto()  #: No answer, or none that can be read: it may be carried out, now or later.
     CHANGED = auto()  #: Not carried out: the row isn't what it was when it was read, or it exists already.
     MISSING = auto()  #: Not carried out: the API knows no such row.
+    EMPTY = auto()  #: A 404 without a body. The API knows no such row, or a gateway answered, whatever was carried out.
 
 
 class Clash(NamedTuple):
@@ -121,7 +122,9 @@ def write_row(
         course.lost = True
         return Open.LOST
     except DotyposApiError as error:
-        return refused(entity, planned, error)
+        outcome = refused(entity, planned, error)
+        course.lost = course.lost or outcome is Open.EMPTY
+        return outcome
     return course.row
 
 
@@ -135,7 +138,7 @@ def refused(entity: Entity, planned: PlannedRow, error: DotyposApiError) -> Refu
     if concerns_all_calls(error) or error.status in _OF_ANY_ROW:
         raise error
     if isinstance(error, DotyposNotFoundError):
-        return Open.MISSING
+        return Open.EMPTY if error.refusal.empty else Open.MISSING
     verdict = rejected(entity, planned, error)
     return Clash(verdict) if isinstance(error, DotyposConflictError) else verdict
 

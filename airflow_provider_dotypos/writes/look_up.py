@@ -112,7 +112,7 @@ def groups(values: Iterable[str]) -> Iterator[list[str]]:
     group: list[str] = []
     room = _ROOM
     for value in values:
-        length = len(quote(value)) + 1
+        length = len(quote(value, safe="")) + 1
         if group and (len(group) == MAX_LIMIT or length > room):
             yield group
             group, room = [], _ROOM

@@ -18,6 +18,9 @@ others meet 412. (2) Nothing else is remembered: a crash leaves the row as befor
 (3) *Already* is a success: the row is as planned, by any hand. (4) A read that shows an old state has an old ETag, so
 its PATCH meets 412 and nothing is overwritten. *Assumed:* an ETag never comes back.
 
+**What stays open.** Between a write whose answer was lost and the read that settles it, somebody may put the very field
+back to what it held before. Then it is written again, which undoes that edit. Nothing tells the two cases apart.
+
 **The last read.** A write whose answer was lost, with the ETag that the row still has, may be carried out yet. So that
 row is *uncertain*, not *starved*.
 
@@ -69,7 +72,7 @@ def update(
             if clashed_with == etag:
                 return course.close(outcome.verdict)
             clashed_with = etag
-        elif outcome is Open.LOST:
+        elif outcome in (Open.LOST, Open.EMPTY):
             lost_with = etag
         yield Sleep(wait)
     yield from read_row(exchange, entity, planned, course)

@@ -30,6 +30,7 @@ def server() -> Iterator[Sandbox]:
 def sandbox(server: Sandbox) -> Sandbox:
     server.shop, server.behaviour = Shop.empty(), BEST_KNOWN
     server.stock_taking_reason, server.stock_taking_polls = None, 1
+    server.date_offset = 0.0
     server.requests.clear()
     server.faults.clear()
     server.writes.clear()

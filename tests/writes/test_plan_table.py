@@ -5,7 +5,7 @@ import msgspec
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.writes.personal import hashed
 from airflow_provider_dotypos.writes.plan import PlannedRow
-from airflow_provider_dotypos.writes.plan_table import describe, log_table, summary
+from airflow_provider_dotypos.writes.plan_table import describe, headline, log_table, summary
 from tests.writes.test_plan_file import HEADER
 
 PRODUCTS, CUSTOMERS = find_entity("products"), find_entity("customers")
@@ -54,7 +54,7 @@ def test_personal_data_is_marked_also_in_keys() -> None:
     row = PlannedRow(
         "update", ("jan@example.com",), 1, "5", {"phone": "+420 1", "points": "3"}, {"phone": "+420 603", "points": "5"}
     )
-    for text in (log_table(CUSTOMERS, header, [row], 10), summary(CUSTOMERS, header, [row], "c", "2 requests", 10)):
+    for text in (log_table(CUSTOMERS, header, [row], 10), summary(CUSTOMERS, header, [row], "x", 10)):
         assert hashed("jan@example.com", HEADER.salt) in text
         assert hashed("+420 603", HEADER.salt) in text
         assert "jan@" not in text
@@ -64,8 +64,8 @@ def test_personal_data_is_marked_also_in_keys() -> None:
 
 def test_the_summary_is_markdown_in_which_names_are_text() -> None:
     header = msgspec.structs.replace(HEADER, counts={"rows": 5, "update": 1, "create": 1, "delete": 1, "conflict": 1})
-    assert summary(PRODUCTS, header, ROWS[1:2], "Bar <3> (5)", "3 requests", 10).splitlines() == [
-        "1 update, 1 create, 1 delete and 1 conflict of products in Bar \\<3\\> (5). Applying takes 3 requests.",
+    assert summary(PRODUCTS, header, ROWS[1:2], headline(PRODUCTS, header, "Bar <3> (5)", None), 10).splitlines() == [
+        "1 update, 1 create, 1 delete and 1 conflict of products in Bar \\<3\\> (5). Applying takes 4 requests.",
         "",
         "|   | key | field | before | after |",
         "|---|---|---|---|---|",
@@ -79,4 +79,11 @@ def test_a_plan_in_words() -> None:
     assert describe(PRODUCTS, {"rows": 2, "unchanged": 2}) == "nothing to do for products; 2 are as they should be"
     assert describe(find_entity("product-ingredients"), {"update": 1200, "unchanged": 1}) == (
         "1,200 updates of product ingredients; 1 is as it should be"
+    )
+
+
+def test_a_plan_without_writes_has_no_price() -> None:
+    header = msgspec.structs.replace(HEADER, counts={"rows": 2, "unchanged": 2}, requests={"patch": 0, "put": 0})
+    assert headline(PRODUCTS, header, "Bar (5)", None) == (
+        "nothing to do for products; 2 are as they should be in Bar (5)."
     )

@@ -72,6 +72,18 @@ def test_a_tax_is_a_percentage(value: str, right: bool) -> None:
     assert (problems({"value": value}, "taxes", match=("name",)).get("value") is None) is right
 
 
+@pytest.mark.parametrize("raw", [{}, {"Jan Novák": "+420 602 000 000", "jan@example.com": "x"}])
+def test_names_that_may_be_values_are_not_shown(raw: dict[str, Any]) -> None:
+    wrong = problems(raw, match=())
+    assert wrong == {None: "has no field of products: columns must have the names of fields"}
+
+
+def test_a_strange_name_of_a_column_is_cut() -> None:
+    (name,) = problems({"x\n" * 100: 1})
+    assert name.startswith("'x\\nx")
+    assert len(name) == 61
+
+
 def test_every_problem_of_a_row_is_said_at_once() -> None:
     raw = {name: value for entity, row, _, _ in WRONG if entity == "products" for name, value in row.items()}
     assert set(problems(raw)) == {name for entity, _, name, _ in WRONG if entity == "products"}

@@ -33,9 +33,10 @@ BEFORE = {"priceWithVat": "45", "priceWithoutVat": "37.5"}
 AFTER = {"priceWithVat": "48", "priceWithoutVat": "40"}
 
 #: Faults of a PATCH that leave open whether it was carried out, and when they come.
-BEFORE_IT = [(kind, "before") for kind in ("reset", "500", "503", "502-html", "403-empty")]
+BEFORE_IT = [(kind, "before") for kind in ("reset", "500", "503", "502-html", "403-empty", "404-empty")]
 AFTER_IT = [
-    (kind, "after") for kind in ("reset", "500", "503", "502-html", "403-empty", "reset-body", "short-body", "cut-json")
+    (kind, "after")
+    for kind in ("reset", "500", "503", "502-html", "403-empty", "404-empty", "reset-body", "short-body", "cut-json")
 ]
 
 
