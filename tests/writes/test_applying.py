@@ -289,7 +289,7 @@ class TestEndsInBetween:
             DotyposWritesFailedError, match="could be read, but not written: answers were lost"
         ) as caught:
             apply_plan(client, plan, BY_PATCH)
-        assert not it.value.permanent
+        assert not caught.value.permanent
         header, _ = report_of(plan)
         assert not header["complete"]
         assert header["counts"]["applied"] == 3
