@@ -143,8 +143,10 @@ def _check_names(names: Sequence[str]) -> None:
 
     :raises DotyposPlanError: if not.
     """
-    if doubled := [name for name, count in Counter(names).items() if count > 1]:
-        raise DotyposPlanError(f"the source has two columns of one name: {', '.join(map(ascii, doubled))}")
+    counts = Counter(names)
+    if doubled := [str(place) for place, name in enumerate(names, 1) if counts[name] > 1]:
+        # Their names aren't shown: without a first line of names they are values.
+        raise DotyposPlanError(f"columns {', '.join(doubled)} of the source have names that aren't their own")
 
 
 _OBJECTS = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)

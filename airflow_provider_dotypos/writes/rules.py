@@ -20,6 +20,9 @@ from airflow_provider_dotypos.writes.values import read_value
 #: What a null of the source means: the field is left alone, or it is cleared.
 Nulls: TypeAlias = Literal["keep", "clear"]
 
+#: The longest name of a column that a message shows whole, in characters.
+_LONGEST_NAME = 60
+
 #: Characters that tags can't have [D2].
 _FORBIDDEN_IN_TAGS = frozenset(",^?*()[]$")
 
@@ -55,6 +58,8 @@ def checked_row(
     """
     values: dict[str, Any] = {}
     problems: list[Problem] = []
+    if entity.fields.keys().isdisjoint(raw):  # CSV without its first line: what would be shown as names are values
+        return values, [Problem(number, None, f"has no field of {entity.name}: columns must have the names of fields")]
     for name, value in raw.items():
         if name == "_cloudId" and name in entity.fields:
             problems += [Problem(number, name, what) for what in _cloud_problem(value, cloud_id)]
@@ -70,7 +75,7 @@ def checked_row(
                 _check_value(entity, field, read)
                 values[name] = read
         except ValueError as error:
-            problems.append(Problem(number, str(name), str(error)))
+            problems.append(Problem(number, _shown(name), str(error)))
     missing = set(match) - values.keys() - {problem.field for problem in problems}
     problems += [Problem(number, name, "is missing or null, and rows are matched by it") for name in sorted(missing)]
     return values, problems
@@ -96,6 +101,12 @@ def check_whole(entity: Entity, number: int, values: Mapping[str, Any], now: Map
     if check is not None:
         problems += [Problem(number, name, what) for name, what in check(values, {**(now or {}), **values})]
     return problems
+
+
+def _shown(name: object) -> str:
+    """Return the name of a column as a message shows it."""
+    text = str(name)
+    return text if text.isprintable() and len(text) <= _LONGEST_NAME else ascii(text)[:_LONGEST_NAME] + "…"
 
 
 def _field(entity: Entity, name: object, *, matched: bool) -> Field:

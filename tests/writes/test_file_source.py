@@ -122,7 +122,7 @@ def test_an_empty_file_has_no_rows(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "why"),
     [
-        ("x.csv", b"externalId,externalId\nA,B\n", "two columns of one name: 'externalId'"),
+        ("x.csv", b"externalId,externalId\nA,B\n", "columns 1, 2 of the source have names that aren't"),
         ("x.csv", b'externalId,name\nA,"x\n', "can't be read to its end"),
         ("x.csv.gz", gzip.compress(as_csv(ROWS))[:-9], "cut off"),
         ("x.csv.gz", as_csv(ROWS), "can't be read to its end"),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas
 import pytest
-from airflow.sdk import BaseOperator, ObjectStoragePath
+from airflow.sdk import DAG, BaseOperator, ObjectStoragePath
 
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
@@ -123,6 +123,7 @@ class Reading(BaseOperator):
     """An operator with a source."""
 
     template_fields = ("source",)
+    template_ext = (".sql",)
 
     def __init__(self, *, source: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -134,6 +135,14 @@ def test_a_query_is_templated_where_a_source_is() -> None:
     reading = Reading(task_id="read", source=query)
     reading.render_template_fields({"where": "lake", "shop": 7, "day": "2026-01-15"})  # type: ignore[arg-type]
     assert reading.source == Sql("lake", "SELECT * FROM prices WHERE day = %s AND shop = 7", ["2026-01-15"])
+
+
+def test_a_query_may_be_a_file_beside_the_dag(tmp_path: Path) -> None:
+    (tmp_path / "prices.sql").write_text("SELECT * FROM prices WHERE day = '{{ day }}'")
+    with DAG("prices", schedule=None, template_searchpath=[str(tmp_path)]):
+        reading = Reading(task_id="read", source=Sql("warehouse", "prices.sql"))
+    reading.render_template_fields({"day": "2026-01-15"})  # type: ignore[arg-type]
+    assert reading.source.query == "SELECT * FROM prices WHERE day = '2026-01-15'"
 
 
 def test_parameters_of_a_query_are_not_shown() -> None:
