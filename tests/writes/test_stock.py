@@ -21,6 +21,7 @@ from airflow_provider_dotypos.exceptions import (
     DotyposError,
     DotyposInputError,
     DotyposPlanError,
+    DotyposRateLimitError,
     DotyposUncertainBookingError,
     DotyposValidationError,
 )
@@ -352,6 +353,34 @@ def test_a_request_that_arrives_late_within_settle_is_booked_once(
     sandbox.faults.append(Fault("reset", when="late", seconds=45, method="POST", path="/stockups"))
     assert shelf.book("stock_up")["status"] == "applied"
     assert [(write.lost, write.late) for write in sandbox.writes] == [(True, True)]
+
+
+def test_a_copy_that_arrives_after_its_repeat_is_noticed(
+    sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.fill(10)
+    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: shelf.pass_time(seconds))
+    sandbox.faults.append(Fault("reset", when="late", seconds=90, method="POST", path="/stockups"))
+    for _ in range(2):
+        with pytest.raises(DotyposUncertainBookingError, match="moved by twice its quantities"):
+            shelf.book("stock_up")
+    assert len(sandbox.writes) == 2  # no client can keep the first from arriving
+
+
+def test_a_failure_of_that_look_sends_nothing_again(
+    sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.fill(10)
+    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: shelf.pass_time(seconds))
+    sandbox.faults.append(Fault("reset", method="POST", path="/stockups"))
+    # The first looks are at the products and at the stock after the lost answer, and before the repeat.
+    sandbox.faults.append(Fault("429", skip=3, times=99, method="GET", path="/warehouses/"))
+    with pytest.raises(DotyposRateLimitError):
+        shelf.book("stock_up")
+    assert len(sandbox.writes) == 1
+    sandbox.faults.clear()
+    assert shelf.book("stock_up")["status"] == "applied"
+    assert len(sandbox.writes) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
