@@ -41,8 +41,8 @@ class DotyposWriteOperator(BaseOperator):
         or ``id``. (templated)
     :param plan: the folder that gets the plan and the report: an absolute path or an address, best with
         ``{{ run_id }}`` in it. (templated)
-    :param actions: what may be done: ``update``, ``create``; or alone ``delete``, or ``anonymize`` of customers, of every
-        row that the source names. A row that isn't there is a conflict unless ``create`` is named. Defaults to
+    :param actions: what may be done: ``update``, ``create``; or alone ``delete``, or ``anonymize`` of customers, of
+        every row that the source names. A row that isn't there is a conflict unless ``create`` is named. Defaults to
         ``update``. (templated)
     :param fields: the fields to be written. Defaults to all that the source has. (templated)
     :param nulls: what a null of the source means: the field is left as it is (``keep``), or it is cleared
