@@ -35,8 +35,8 @@ class DotyposWriteOperator(BaseOperator):
 
     :param entity: the entity whose rows are to be written, such as ``products``. (templated)
     :param source: the rows that are wanted: a list of dicts, such as another task's result; the path of a file
-        (``.jsonl``, ``.csv``, ``.parquet``); ``Sql(conn_id, query)``, where the query may be a ``.sql`` file beside
-        the DAG; or a committed set: the result of a transfer, or its manifest's path. (templated)
+        (``.jsonl``, ``.csv``, ``.parquet``); ``Sql(conn_id, query)``, whose query may be the path of a ``.sql`` file
+        beside the DAG; or a committed set: the result of a transfer, or its manifest's path. (templated)
     :param match: the fields that tell rows apart, as one text with commas or as several: ``externalId``, for instance,
         or ``id``. (templated)
     :param plan: the folder that gets the plan and the report: an absolute path or an address, best with
