@@ -71,8 +71,8 @@ class Applied(NamedTuple):
     requests: int
 
 
-#: After so many rows in a row whose writes weren't answered, no further one is written.
-_MOST_UNANSWERED = 5
+#: After so many rows in a row that were written in vain, no further one is written.
+_MOST_IN_VAIN = 5
 
 #: Most rows that the log names.
 _MOST_LOGGED = 20
@@ -142,7 +142,7 @@ class _Run:
         self._options = options
         self._report = report
         self._cloud_id = plan.header.cloud_id
-        self._unanswered = 0
+        self._in_vain = 0
         self._written = 0
         self._logged_at = time.monotonic()
 
@@ -292,7 +292,7 @@ class _Run:
             self._note(planned, course.interrupt(_interruption(error)))
             raise
         self._note(planned, verdict)
-        self._count_unanswered(verdict)
+        self._count_in_vain(verdict)
         return verdict
 
     def _together(self, jobs: Iterable[Callable[[], object]]) -> None:
@@ -305,16 +305,16 @@ class _Run:
             self._logged_at = time.monotonic()
             log.info("%s: %d rows are written so far.", self._entity.name, self._written)
 
-    def _count_unanswered(self, verdict: Verdict) -> None:
-        """Raise if rows are written in vain: their reads are answered, and their writes aren't.
+    def _count_in_vain(self, verdict: Verdict) -> None:
+        """Raise if rows are written in vain: their reads are answered, and none of their writes takes effect.
 
         :raises DotyposWritesFailedError: if it has been so for several rows.
         """
-        self._unanswered = self._unanswered + 1 if verdict.status == "uncertain" else 0
-        if self._unanswered >= _MOST_UNANSWERED:
+        self._in_vain = self._in_vain + 1 if verdict.status in ("uncertain", "starved") else 0
+        if self._in_vain >= _MOST_IN_VAIN:
             raise DotyposWritesFailedError(
-                f"{self._entity.name}: the last {self._unanswered} rows were read, but no write of them was answered. "
-                "Nothing more is written for now. Apply the same plan again once Dotypos answers",
+                f"{self._entity.name}: the last {self._in_vain} rows could be read, but not written: {verdict.why}. "
+                "Nothing more is written for now. Apply the same plan again once Dotypos takes writes",
                 counts=self._report.counts,
                 report=self._report.path,
             )

@@ -134,10 +134,17 @@ def test_a_row_that_is_edited_all_the_time_starves(
     id = product(sandbox)
     edit_before_patch(sandbox, monkeypatch, lambda: edit(sandbox, id, name="Green tea"), times=1000)
     verdict = run(client, update_of(id, BEFORE, AFTER))
-    assert verdict.status == "starved"
+    assert (verdict.status, verdict.why) == ("starved", "it was edited between each read and write, 9 times")
     assert row_of(sandbox, id)["priceWithVat"] == 45
     assert slept == [*waits(60.0)]
     assert slept[-1] == 60.0
+
+
+def test_an_etag_that_never_fits_is_named_as_the_cause(client: DotyposClient) -> None:
+    played = Played(answers(patch=[answer(412, b"")]))
+    verdict = played.run(planned_flow(client))
+    assert (verdict.status, verdict.tries) == ("starved", len([*waits(60.0)]))
+    assert "a proxy may have changed the ETag" in str(verdict.why)
 
 
 def test_a_write_that_may_come_yet_is_uncertain(sandbox: Sandbox, client: DotyposClient) -> None:
