@@ -410,7 +410,8 @@ def kill(api: Sandbox, weather: Weather, folder: Path, appliers: Appliers, kills
     with storm_over(api, weather, folder) as storm:
         chance = random.Random(weather.seed)
         for _ in range(kills):
-            reaper = Reaper(appliers.fork(storm.plan.path, storm.fields, storm.options), chance.randrange(1, 30))
+            requests = chance.randrange(1, 30 if weather.method == "patch" else 8)
+            reaper = Reaper(appliers.fork(storm.plan.path, storm.fields, storm.options), requests)
             api.faults.insert(0, reaper)
             code = appliers.run()
             api.faults.remove(reaper)
