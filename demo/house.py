@@ -60,6 +60,7 @@ class House:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
             "AIRFLOW_VAR_DOTYPOS_DESTINATION": f"file://{self.files}",
+            "AIRFLOW_VAR_DOTYPOS_PLANS": f"file://{self.files / 'plans'}",
             "AIRFLOW_CONN_WAREHOUSE": connection({"conn_type": "duckdb", "host": str(self.database)}),
             **more,
         }

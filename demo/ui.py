@@ -22,6 +22,7 @@ from house import CHECKOUT, CommandError, House, shop
 from airflow_provider_dotypos.sandbox import Sandbox
 
 DAYS = 60
+PRICES = 8
 READY_WITHIN = 300.0
 
 
@@ -38,6 +39,7 @@ def main(folder: Path) -> int:
         bistros.set_to_real_time()  # from now on: a DAG that waits for changes looks for those since it has begun
         with Sandbox(bistros, port=_free_port(8765)) as sandbox:
             _put_connection(house, sandbox)
+            _put_prices(house, sandbox)
             return _serve(house, sandbox)
     except CommandError as error:
         print(f"\n{error}", file=sys.stderr)
@@ -56,6 +58,19 @@ def _put_connection(house: House, sandbox: Sandbox) -> None:
         staged.write_text(wanted)
         house.run(["connections", "import", "--overwrite", str(staged)], house.environment())
         staged.rename(file)
+
+
+def _put_prices(house: House, sandbox: Sandbox) -> None:
+    """Make the table from which a DAG brings prices to the sandbox: some products cost a tenth more."""
+    if not house.has_duckdb:
+        return
+    import duckdb
+
+    products = [row for row in sandbox.shop.rows(sandbox.cloud_ids[0], "products") if row["externalId"]]
+    prices = [[row["externalId"], round(row["priceWithVat"] * 1.1, 2)] for row in products[:PRICES]]
+    with duckdb.connect(str(house.database)) as database:
+        database.execute("CREATE OR REPLACE TABLE till_prices (sku varchar PRIMARY KEY, price decimal(18, 2))")
+        database.executemany("INSERT INTO till_prices VALUES (?, ?)", prices)
 
 
 def copy_examples(folder: Path, host: str) -> Path:
@@ -110,6 +125,9 @@ Admin > Connections has the form and its Test button.
 A change can start a DAG: enable example_dotypos_orders_on_change, and press "Sell something" on the sandbox's page. The
 DAG starts after a minute or less: its watcher asks the sandbox once a minute what has changed. It starts within seconds
 if you register the webhook of orders first, under Admin > Connect Dotypos > Webhooks.
+
+A person can hold a DAG up: trigger example_dotypos_price_sync. It plans new prices for {PRICES} products and waits.
+Look at the plan under Required Actions of its task "approve", and choose. After Approve the sandbox has the new prices.
 
 DAGs write to {house.shown(house.files)}. Ctrl-C stops everything.
 """,

@@ -23,9 +23,14 @@ from airflow_provider_dotypos.cli import COMMANDS, Command, main
 from airflow_provider_dotypos.commands.sandbox import options
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.webhooks import Webhooks
+from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
+from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
+from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
+from airflow_provider_dotypos.operators.stock import DotyposStockOperator
 from airflow_provider_dotypos.operators.webhooks import DotyposWebhookOperator
+from airflow_provider_dotypos.operators.write import DotyposWriteOperator
 from airflow_provider_dotypos.provider_info import CONFIG, CONN_FIELDS
 from airflow_provider_dotypos.retry_policies import DotyposRetryPolicy
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
@@ -143,6 +148,11 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposEntitiesToSqlOperator,
         DotyposSalesReportCheckOperator,
         DotyposWebhookOperator,
+        DotyposPlanWritesOperator,
+        DotyposApplyPlanOperator,
+        DotyposWriteOperator,
+        DotyposStockOperator,
+        DotyposPosActionOperator,
         DotyposEntitySensor,
         DotyposEntityEventTrigger,
         DotyposRetryPolicy,
@@ -179,7 +189,8 @@ def test_every_option_of_airflows_configuration_is_told() -> None:
 
 
 def test_every_method_of_the_hook_is_told() -> None:
-    own = {name for name, thing in vars(DotyposHook).items() if inspect.isfunction(thing) and not name.startswith("_")}
+    parts = [part for part in DotyposHook.__mro__ if part.__module__.startswith("airflow_provider_dotypos.")]
+    own = {name for part in parts for name, it in vars(part).items() if inspect.isfunction(it) and name[0] != "_"}
     pages = text_of("docs/reference/calls.md") + text_of("docs/reference/connection.md")
     assert not {name for name in own - {"get_conn", "test_connection"} if f"hook.{name}(" not in pages}
 

@@ -11,9 +11,10 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.paths import split_address
 from airflow_provider_dotypos.api.settings import Settings, is_loopback
 from airflow_provider_dotypos.api.webhooks import DeliveryAddress, delivery_path, delivery_token, read_delivery_path
 from airflow_provider_dotypos.provider_info import WEBHOOKS_PATH
@@ -89,11 +90,11 @@ class Addresses:
         # The API may write an address in a form of its own [U]. And a connection may have the name of our path.
         base, *path = url.strip().rstrip("/").rsplit("/", len(DeliveryAddress._fields))
         address = read_delivery_path(f"/{'/'.join(path)}") if base.endswith(WEBHOOKS_PATH) else None
-        parts = _split(base.removesuffix(WEBHOOKS_PATH))
+        parts = split_address(base.removesuffix(WEBHOOKS_PATH))
         if address is None or parts is None:
             return KnownAddress(_host_of(url))
         shown = f"{_plain(parts)}{WEBHOOKS_PATH}{address._replace(token='***').path}"
-        own = _split(self.base_url or "")
+        own = split_address(self.base_url or "")
         is_here = own is not None and _plain(own) == _plain(parts)
         is_ours = (address.conn_id, address.cloud_id) == (self.conn_id, self.settings.cloud_id)
         if is_ours and hmac.compare_digest(address.token, self._token(address.entity)):
@@ -113,24 +114,12 @@ def parse_base_url(base_url: object) -> SplitResult:
 
     :raises DotyposInputError: if it isn't one.
     """
-    parts = _split(base_url) if isinstance(base_url, str) else None
+    parts = split_address(base_url) if isinstance(base_url, str) else None
     if parts is None or parts.username or parts.password or parts.query or parts.fragment:
         raise DotyposInputError(
             "base_url must look like https://airflow.example.com, without blank, user name, password, ? and #"
         )
     return parts
-
-
-def _split(address: str) -> SplitResult | None:
-    """Return the parts of a web address; ``None`` if it is none."""
-    try:
-        parts = urlsplit(address.strip())
-        port = parts.port
-    except ValueError:  # of the port, or of a bracket
-        return None
-    is_plain = all("!" <= character <= "~" for character in address.strip())
-    is_web = parts.scheme in ("https", "http") and parts.hostname and port != 0
-    return parts if is_plain and is_web else None
 
 
 def _plain(parts: SplitResult) -> str:
@@ -142,5 +131,5 @@ def _plain(parts: SplitResult) -> str:
 
 def _host_of(address: str) -> str:
     """Return an address of somebody else's for people: what follows the host may be a secret."""
-    parts = _split(address)
+    parts = split_address(address)
     return "unreadable" if parts is None else f"{_plain(parts._replace(path=''))}/…"

@@ -67,20 +67,21 @@ def own_path(url: str, settings: Settings) -> str | None:
     An answer may name an address. Only there a token may go.
     """
     own, parts = urlsplit(settings.base_url), split_address(url)
-    if parts is None or _origin(parts) != _origin(own):
+    if parts is None or parts.username is not None or _origin(parts) != _origin(own):
         return None
     return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
-def split_address(url: str) -> SplitResult | None:
-    """Return the parts of a web address without a user; ``None`` of anything else."""
+def split_address(address: str) -> SplitResult | None:
+    """Return the parts of a web address; ``None`` of anything else."""
     try:
-        parts = urlsplit(url)
-        has_port = parts.port != 0
-    except ValueError:
+        parts = urlsplit(address.strip())
+        port = parts.port
+    except ValueError:  # of the port, or of a bracket
         return None
-    is_plain = has_port and parts.scheme in _PORTS and parts.hostname and parts.username is None
-    return parts if is_plain and re.fullmatch("[!-~]+", url) else None
+    is_plain = all("!" <= character <= "~" for character in address.strip())
+    is_web = parts.scheme in _PORTS and parts.hostname and port != 0
+    return parts if is_plain and is_web else None
 
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:

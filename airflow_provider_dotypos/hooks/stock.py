@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.entities import id_text
 from airflow_provider_dotypos.api.errors import DotyposError
-from airflow_provider_dotypos.api.overrides import is_absent
 from airflow_provider_dotypos.api.window import SETTLE, check_settle
 from airflow_provider_dotypos.writes.stock_arguments import (
     check_columns,
@@ -90,7 +89,7 @@ class StockCalls:
                 "invoiceNumber": document,
                 "updatePurchasePrice": update_purchase_price,
                 "note": note,
-                "_supplierId": None if is_absent(supplier_id) else id_text(supplier_id, "supplier_id"),
+                "_supplierId": None if supplier_id is None else id_text(supplier_id, "supplier_id"),
                 "_closeDeliveryNoteIds": check_notes(close_delivery_notes) or None,
             }
             up = self._document("stock_up", warehouse_id, items, document, fields, columns, currency=currency)
@@ -228,11 +227,11 @@ class StockCalls:
         return Document(
             operation=operation,
             number=number,
-            warehouse_id=id_text(warehouse_id, "warehouse_id"),
+            warehouse_id=str(int(id_text(warehouse_id, "warehouse_id"))),  # 05 is 5
             items=read_items(operation, source_of(items, "items"), columns),
             origin_id=origin_id,
             currency=check_currency(currency),
-            fields={name: value for name, value in fields.items() if not is_absent(value)},
+            fields={name: value for name, value in fields.items() if value is not None},
         )
 
 

@@ -18,6 +18,7 @@ from airflow_provider_dotypos.api.window import SETTLE, check_settle
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
+from airflow_provider_dotypos.operators.plan_writes import resolved
 from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.triggers.stock_taking import DotyposStockTakingTrigger
 from airflow_provider_dotypos.writes.stock_arguments import (
@@ -117,6 +118,7 @@ class DotyposStockOperator(BaseOperator):
         "cloud_id",
         "dotypos_conn_id",
     )
+    template_ext: Sequence[str] = (".sql",)  # of queries, as Airflow's own SQL operators have it
     template_fields_renderers = {"items": "json", "columns": "json"}  # noqa: RUF012 (as Airflow declares it)
     ui_color = "#ffe3c2"
 
@@ -199,14 +201,14 @@ class DotyposStockOperator(BaseOperator):
         """
         self._check_literals(vars(self))
         names = _ARGUMENTS[self.operation]
-        arguments: dict[str, Any] = {name: getattr(self, name) for name in names if not is_absent(getattr(self, name))}
+        arguments: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if self.operation == "take_stock":
             arguments |= {"poll_interval": self.poll_interval, "wait": wait}
         self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
         with closing(self._hook):
             result: dict[str, Any] = getattr(self._hook, self.operation)(
                 self.warehouse_id,
-                self.items,
+                resolved(self.items),
                 journal=self.journal,
                 columns=self.columns,
                 settle=self.settle,
@@ -244,6 +246,8 @@ class DotyposStockOperator(BaseOperator):
             check_currency(self.currency)
         if arguments.get("close_delivery_notes") is not None:
             check_notes(self.close_delivery_notes)
+        if arguments.get("supplier_id") is not None:
+            id_text(self.supplier_id, "supplier_id")
         if arguments.get("counted_at") is not None:
             counting_time(arguments["counted_at"])
         if "operation" in arguments:

@@ -8,7 +8,7 @@ https://docs.api.dotypos.com/api-reference/general/methods, …/etags, …/commo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,6 +16,7 @@ from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
     DotyposConflictError,
+    DotyposError,
     DotyposNotFoundError,
     DotyposPreconditionError,
     DotyposResponseError,
@@ -45,6 +46,7 @@ class Open(Enum):
     LOST = auto()  #: No answer, or none that can be read: it may be carried out, now or later.
     CHANGED = auto()  #: Not carried out: the row isn't what it was when it was read, or it exists already.
     MISSING = auto()  #: Not carried out: the API knows no such row.
+    EMPTY = auto()  #: A 404 without a body. The API knows no such row, or a gateway answered, whatever was carried out.
 
 
 class Clash(NamedTuple):
@@ -121,7 +123,12 @@ def write_row(
         course.lost = True
         return Open.LOST
     except DotyposApiError as error:
-        return refused(entity, planned, error)
+        outcome = refused(entity, planned, error)
+        course.lost = course.lost or outcome is Open.EMPTY
+        return outcome
+    except DotyposError as error:
+        course.tries -= not error.sent
+        raise
     return course.row
 
 
@@ -135,7 +142,7 @@ def refused(entity: Entity, planned: PlannedRow, error: DotyposApiError) -> Refu
     if concerns_all_calls(error) or error.status in _OF_ANY_ROW:
         raise error
     if isinstance(error, DotyposNotFoundError):
-        return Open.MISSING
+        return Open.EMPTY if error.refusal.empty else Open.MISSING
     verdict = rejected(entity, planned, error)
     return Clash(verdict) if isinstance(error, DotyposConflictError) else verdict
 
@@ -148,7 +155,13 @@ def rejected(entity: Entity, planned: PlannedRow, error: DotyposApiError) -> Ver
         fields = tuple(dict.fromkeys(field for field, _ in named if field))
     else:
         said, fields = error.refusal.message or error.reason or "", ()
-    personal = (planned.after[name] for name in planned.after if entity.fields[name].personal)
-    if any(len(text) >= _TELLING and text in said for text in personal if isinstance(text, str)):
+    if any(len(text) >= _TELLING and text in said for text in _personal_texts(entity, planned)):
         said = ""
     return Verdict("rejected", f"the API answered {error.status}" + (f": {said}" if said else ""), fields)
+
+
+def _personal_texts(entity: Entity, planned: PlannedRow) -> Iterator[str]:
+    """Yield the texts of a planned row that are personal data."""
+    for name, value in planned.after.items():
+        if entity.fields[name].personal:
+            yield from (text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str))

@@ -9,7 +9,7 @@
 | READ: all fields as planned | *already*; *applied*, if an answer was lost |
 | READ: deleted, or with other values | *conflict* |
 | SEND: 409 | READ, if an answer was lost: as above; else *rejected* |
-| SEND: 404, 405, 400 for the id | the cloud takes no ids of ours: the run ends |
+| SEND: 404, 405, 400 for the id; twice a 404 without a body | the cloud takes no ids of ours: the run ends |
 | tries used up | READ: as above; *uncertain*, if there is no such row |
 
 **A crash neither loses nor doubles.** The id is a hash of cloud, entity and key. Whoever creates the row for this key,
@@ -52,6 +52,7 @@ def create(
     :raises DotyposError: if something else ends the whole run. `course` then says what became of the row.
     """
     course = course or Course()
+    was_empty = False
     for wait in waits(settle):
         outcome = yield from _put(exchange, entity, planned, course)
         if isinstance(outcome, dict):
@@ -60,8 +61,11 @@ def create(
             return course.close(outcome)
         if isinstance(outcome, Clash) and not course.lost:
             return course.close(outcome.verdict)
-        if outcome is not Open.LOST:
+        if outcome is Open.CHANGED or isinstance(outcome, Clash):
             break
+        if outcome is Open.EMPTY and was_empty:
+            raise _own_ids_refused(entity, "404")
+        was_empty = outcome is Open.EMPTY
         yield Sleep(wait)
     for wait in waits(settle):
         yield from read_row(exchange, entity, planned, course)
@@ -70,7 +74,7 @@ def create(
         yield Sleep(wait)
     if isinstance(outcome, Clash):
         return course.close(outcome.verdict)
-    why = "answers were lost" if outcome is Open.LOST else "the API says that its id exists"
+    why = "the API says that its id exists" if outcome is Open.CHANGED else "answers were lost"
     return course.close(Verdict("uncertain", f"{why}, and it doesn't show"))
 
 

@@ -163,6 +163,8 @@ class PostedCreates:
             answered = []
         except DotyposApiError as error:
             verdict = refused(self._entity, rows[0], error)
+            if verdict is Open.EMPTY:
+                return (yield from self._wait_for(rows))
             if isinstance(verdict, Open):
                 raise
             if len(rows) == 1:
@@ -176,6 +178,10 @@ class PostedCreates:
             for planned, row in zip(rows, answered, strict=True):
                 self._close(planned, taken(self._entity, planned, row))
             return []
+        return (yield from self._wait_for(rows))
+
+    def _wait_for(self, rows: list[PlannedRow]) -> Flow[list[list[PlannedRow]]]:
+        """Wait until rows show, if an unanswered POST has created them, and return them as the part that goes on."""
         self._unanswered.update(planned.row for planned in rows)
         self._note_open(rows)
         yield Sleep(self._settle)

@@ -22,8 +22,9 @@ def fetch(url: str, settings: Settings) -> Answer:
     """
     parts = split_address(url)
     # Anybody in between could change what a server answers by http. Only a sandbox is reached like that.
-    if parts is None or (parts.scheme != "https" and not settings.base_url.startswith("http://")):
-        raise DotyposResponseError("Dotypos names an address for the stock-taking's status that isn't https")
+    is_safe = parts is not None and (parts.scheme == "https" or settings.base_url.startswith("http://"))
+    if parts is None or not is_safe or parts.username is not None:
+        raise DotyposResponseError("Dotypos names an address for the stock-taking's status that isn't plain https")
     origin = f"{parts.scheme}://{parts.netloc}"
     request = Request(
         "GET",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -25,26 +25,15 @@ ALWAYS = 50
 Kind: TypeAlias = Literal["share", "factor", "number", "truth"]
 
 
-class Limit(NamedTuple):
-    """One limit.
-
-    :param kind: what its values are.
-    :param default: its value, if the DAG gives none.
-    """
-
-    kind: Kind
-    default: float | bool
-
-
-#: The limits that there are.
-LIMITS: Mapping[str, Limit] = {
-    "changes": Limit("share", 0.2),
-    "deletes": Limit("number", 0),
-    "price_move": Limit("share", 0.3),
-    "price_factor": Limit("factor", 10),
-    "zero_prices": Limit("truth", False),
-    "any_vat": Limit("truth", False),
-    "empty_source": Limit("truth", False),
+#: The limits that there are, and what their values are. `Limits` says what they mean, and their defaults.
+LIMITS: Mapping[str, Kind] = {
+    "changes": "share",
+    "deletes": "number",
+    "price_move": "share",
+    "price_factor": "factor",
+    "zero_prices": "truth",
+    "any_vat": "truth",
+    "empty_source": "truth",
 }
 
 #: What a limit's values are, for an error.
@@ -154,11 +143,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         changed = _changed(counts)
         if self.changes is None or changed <= max(ALWAYS, math.floor(self.changes * (total or 0))):
             return
-        share = "an unknown share" if not total else f"{changed / total:.0%}"
+        of = "; how many rows there are, the API doesn't say" if total is None else f" of {total:,}"
+        share = f" ({changed / total:.0%})" if total else ""
         yield _of_all(
-            f"{changed:,} rows would change, {share} of {'all' if total is None else format(total, ',')}, and "
-            f"limits={{'changes': {self.changes:g}}} allows {self.changes:.0%} or {ALWAYS} rows. If the source is "
-            "right, raise that limit for this run"
+            f"{changed:,} rows would change{of}{share}, and limits={{'changes': {self.changes}}} allows "
+            f"{self.changes:.0%} or {ALWAYS} rows. If the source is right, raise that limit for this run, or set it to "
+            "None"
         )
 
     def check_source(self, rows: int) -> Iterator[Problem]:
@@ -191,7 +181,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _check_value(name: str, value: object) -> None:
-    kind = LIMITS[name].kind
+    kind = LIMITS[name]
     if kind == "truth":
         fits = isinstance(value, bool)
     elif value is None:

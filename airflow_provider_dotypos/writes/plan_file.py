@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
+from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.redaction import without_user
 from airflow_provider_dotypos.storage.staging import open_private, staging_folder
 from airflow_provider_dotypos.storage.store import Store, object_path
@@ -67,13 +68,26 @@ class PlanWriter:
             yield from map(_rows.decode, file)
 
     def commit(self, header: PlanHeader) -> tuple[str, PlanHeader]:
-        """Give the folder the plan's file, whole and durable; return its path and its header, with the digest."""
+        """Give the folder the plan's file, whole and durable; return its path and its header, with the digest.
+
+        :raises DotyposError: if the folder can't be written to.
+        """
         self._file.flush()
         sha256 = hashlib.sha256(_line(header))
         with open(self._path, "rb") as rows:
             _digest_rest(rows, sha256)
         header = msgspec.structs.replace(header, digest=sha256.hexdigest())
         name = f"plan-{header.digest[:_NAMED_BY]}.jsonl"
+        try:
+            self._put(header, name)
+        except OSError as error:
+            raise DotyposError(
+                f"plan: {without_user(str(self._store.folder))} can't be written to ({type(error).__name__}: "
+                f"{error.strerror or error}). The worker needs the right to write there, and room"
+            ) from error
+        return str(self._store.folder / name), header
+
+    def _put(self, header: PlanHeader, name: str) -> None:
         with self._store.staging() as folder:
             staged = folder / self._store.staging_name()
             try:
@@ -85,7 +99,6 @@ class PlanWriter:
                 self._store.put(staged, name, private=True)
             finally:
                 staged.unlink(missing_ok=True)
-        return str(self._store.folder / name), header
 
 
 class Plan:

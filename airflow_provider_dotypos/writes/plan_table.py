@@ -9,9 +9,11 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from airflow_provider_dotypos.api.budget import Budget
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.writes.personal import hashed
 from airflow_provider_dotypos.writes.plan import ACTIONS, PlanHeader, PlannedRow
+from airflow_provider_dotypos.writes.price import spoken_price
 
 #: The longest cell, in characters.
 _WIDEST = 40
@@ -71,14 +73,25 @@ def log_table(entity: Entity, header: PlanHeader, rows: Iterable[PlannedRow], mo
     return "\n".join([*texts, *_more(header, most)])
 
 
-def summary(entity: Entity, header: PlanHeader, rows: Iterable[PlannedRow], cloud: str, price: str, most: int) -> str:
-    """Return a plan as Markdown: what it does, what it costs, and its first rows.
+def headline(entity: Entity, header: PlanHeader, cloud: str, budget: Budget | None) -> str:
+    """Return what a plan does and what it costs.
 
     :param cloud: the cloud for people.
-    :param price: what applying it costs, for people.
+    :param budget: the connection's request budget.
+    """
+    text = f"{describe(entity, header.counts)} in {cloud}."
+    if header.requests["patch"]:
+        text += f" Applying takes {spoken_price(header.requests, budget)}."
+    return text
+
+
+def summary(entity: Entity, header: PlanHeader, rows: Iterable[PlannedRow], what: str, most: int) -> str:
+    """Return a plan as Markdown: a line that says what it does and what it costs, and its first rows.
+
+    :param what: that line, from `headline`.
     :param most: how many rows it shows.
     """
-    text = f"{describe(entity, header.counts)} in {cloud.translate(_MARKS)}. Applying takes {price}."
+    text = what.translate(_MARKS)
     shown = [*lines(entity, header, itertools.islice(rows, most))]
     if not shown:
         return text

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timezone
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from airflow_provider_dotypos import __version__
@@ -35,6 +36,7 @@ from airflow_provider_dotypos.api.streams import streams
 from airflow_provider_dotypos.api.walk import Batch, Query
 from airflow_provider_dotypos.api.window import OPEN_END, Window, iso, milliseconds
 from airflow_provider_dotypos.storage.store import Store
+from airflow_provider_dotypos.writes.cloud_rows import CloudRows, new_cloud_rows
 from airflow_provider_dotypos.writes.deciding import decide
 from airflow_provider_dotypos.writes.errors import DotyposLimitError, DotyposPlanError, Problem
 from airflow_provider_dotypos.writes.keys import Key, row_keys
@@ -42,11 +44,10 @@ from airflow_provider_dotypos.writes.look_up import Row, asked_index, can_be_ask
 from airflow_provider_dotypos.writes.plan import FORMAT, PlanHeader, PlannedRow
 from airflow_provider_dotypos.writes.plan_arguments import PlanArguments
 from airflow_provider_dotypos.writes.plan_file import PlanWriter
-from airflow_provider_dotypos.writes.plan_table import describe, log_table, summary
-from airflow_provider_dotypos.writes.price import price, spoken_price
+from airflow_provider_dotypos.writes.plan_table import headline, log_table, summary
+from airflow_provider_dotypos.writes.price import price
 from airflow_provider_dotypos.writes.problems import Problems
 from airflow_provider_dotypos.writes.read_all import ask_surely, read_all
-from airflow_provider_dotypos.writes.shelf import Shelf, new_shelf
 from airflow_provider_dotypos.writes.source import Source
 from airflow_provider_dotypos.writes.source_index import SourceIndex, index_source
 
@@ -100,9 +101,6 @@ class _Planner:
         self._problems = Problems()
         self._exceeded = 0  # how many of them are of limits
         self._counts: Counter[str] = Counter()
-        self._total: int | None = None
-        self._counted = False
-        self._rates: frozenset[Decimal] | None = None
 
     def make(self, store: Store) -> MadePlan:
         """Make the plan; see `make_plan`."""
@@ -121,35 +119,38 @@ class _Planner:
             self._counts["rows"] = len(index)
             if not self._problems:  # otherwise it may be empty because all of its rows are wrong
                 self._note(arguments.limits.check_source(len(index)))
-            with new_shelf() as shelf, PlanWriter(store) as writer:
-                self._read_cloud(index, shelf)
-                for planned in self._planned(index, shelf):
+            with new_cloud_rows() as cloud, PlanWriter(store) as writer:
+                if len(index):
+                    self._read_cloud(index, cloud)
+                for planned in self._planned(index, cloud):
                     writer.add(planned)
                 return self._finish(writer, index.digest)
 
-    def _read_cloud(self, index: SourceIndex, shelf: Shelf) -> None:
-        """Put the cloud's rows with the source's keys on the shelf."""
+    def _read_cloud(self, index: SourceIndex, cloud: CloudRows) -> None:
+        """Read the cloud's rows with the source's keys."""
         match = self._arguments.match
         if self._reads_whole(len(index)):
-            log.info("Reading all %s, as looking %s keys up takes more requests.", self._entity.name, f"{len(index):,}")
+            log.info(
+                "Reading all %s: looking up %s keys takes more, or can't be done.", self._entity.name, f"{len(index):,}"
+            )
 
             def take(batch: Batch) -> None:
                 rows = map(decode_row, batch.rows)
-                shelf.put((key, row) for row in rows for key in row_keys(self._entity, match, row))
+                cloud.put((key, row) for row in rows for key in row_keys(self._entity, match, row))
 
             self._client.run(read_all(self._client, self._entity, take))
             if "create" in self._arguments.actions:
-                self._look_up((row.key for row in index.rows() if not shelf.find(row.key)), shelf)
+                self._look_up((row.key for row in index.rows() if not cloud.find(row.key)), cloud)
             return
-        self._look_up((row.key for row in index.rows()), shelf)
+        self._look_up((row.key for row in index.rows()), cloud)
         if others := [row.key for row in index.rows() if not self._can_be_asked(row.key)]:
             rows = self._client.run(rows_by_key(self._client, self._entity, match, others))
-            shelf.put((key, row) for key, same in rows.items() for row in same)
+            cloud.put((key, row) for key, same in rows.items() for row in same)
 
-    def _look_up(self, keys: Iterable[Key], shelf: Shelf) -> None:
-        """Put the rows of keys on the shelf, as far as filters can ask for them."""
+    def _look_up(self, keys: Iterable[Key], cloud: CloudRows) -> None:
+        """Read the rows of keys, as far as filters can ask for them."""
         for rows in self._looked_up(key for key in keys if self._can_be_asked(key)):
-            shelf.put((key, row) for key, same in rows.items() for row in same)
+            cloud.put((key, row) for key, same in rows.items() for row in same)
 
     def _looked_up(self, keys: Iterator[Key]) -> Iterator[Mapping[Key, list[Row]]]:
         """Yield the rows of keys, a hundred keys at a time. Threads ask, as many as the connection allows."""
@@ -170,21 +171,21 @@ class _Planner:
     def _reads_whole(self, keys: int) -> bool:
         """Return whether the whole list is read, by the requests that it takes."""
         if asked_index(self._entity, self._arguments.match, ()) is None:
-            return False  # `rows_by_key` does so
+            return True
         by_key = -(-keys // MAX_LIMIT)
         live, *others = streams(self._entity, Window(None, OPEN_END))
         if by_key <= 1 + len(others):
             return False
-        total = self._rows_in_all()
+        total = self._rows_in_all
         return total is not None and stream_requests(self._entity, live, total) + len(others) < by_key
 
-    def _planned(self, index: SourceIndex, shelf: Shelf) -> Iterator[PlannedRow]:
+    def _planned(self, index: SourceIndex, cloud: CloudRows) -> Iterator[PlannedRow]:
         """Yield the planned rows, and note what is wrong with them."""
         numbers: dict[str, int] = {}
         by_list = any(self._entity.field(name).type.endswith("[]") for name in self._arguments.match)
         for source in index.rows():
             self._note_vat(source.number, source.values.get("vat"))
-            planned, problems = decide(self._arguments, self._cloud_id, source, shelf.find(source.key))
+            planned, problems = decide(self._arguments, self._cloud_id, source, cloud.find(source.key))
             for problem in problems:
                 self._problems.add(problem)
             if planned is None:
@@ -202,7 +203,7 @@ class _Planner:
     def _finish(self, writer: PlanWriter, source_digest: str) -> MadePlan:
         """Check the plan as a whole, log it, and keep it."""
         limits = self._arguments.limits
-        total = self._rows_in_all() if limits.needs_total(self._counts) else None
+        total = self._rows_in_all if limits.needs_total(self._counts) else None
         self._note(limits.check_counts(self._counts, total))
         settings = self._client.settings
         header = PlanHeader(
@@ -219,20 +220,20 @@ class _Planner:
             requests=price(self._entity, self._counts),
             salt=secrets.token_hex(16),
         )
+        if len(self._problems) > self._exceeded:
+            self._raise_problems()
         if rows := log_table(self._entity, header, writer.rows(), _IN_LOG):
             log.info("The plan:\n%s", rows)
         self._raise_problems()
         path, header = writer.commit(header)
-        cost = spoken_price(header.requests, settings.request_budget)
-        what = describe(self._entity, header.counts)
-        log.info("Planned: %s. Applying it takes %s. The plan is in %s.", what, cost, without_user(path))
-        text = summary(self._entity, header, writer.rows(), settings.cloud, cost, _IN_SUMMARY)
-        return MadePlan(path, header, text)
+        what = headline(self._entity, header, settings.cloud, settings.request_budget)
+        log.info("Planned: %s The plan is in %s.", what, without_user(path))
+        return MadePlan(path, header, summary(self._entity, header, writer.rows(), what, _IN_SUMMARY))
 
     def _raise_problems(self) -> None:
         """Raise what is wrong with rows, and which limits they exceed, if anything is."""
-        of_limits = len(self._problems) == self._exceeded
-        self._problems.raise_any(self._source.name, DotyposLimitError if of_limits else DotyposPlanError)
+        only_limits = len(self._problems) == self._exceeded
+        self._problems.raise_any(self._source.name, DotyposLimitError if only_limits else DotyposPlanError)
 
     def _note(self, exceeded: Iterable[Problem]) -> None:
         for problem in exceeded:
@@ -240,19 +241,19 @@ class _Planner:
             self._exceeded += 1
 
     def _note_vat(self, number: int, vat: Any) -> None:
-        if vat is None or self._arguments.limits.any_vat:
-            return
-        if self._rates is None:
-            self._rates = self._client.run(_tax_rates(self._client))
-        for problem in self._arguments.limits.check_vat(number, vat, self._rates):
-            self._problems.add(problem)
+        if vat is not None and not self._arguments.limits.any_vat:
+            for problem in self._arguments.limits.check_vat(number, vat, self._rates):
+                self._problems.add(problem)
 
+    @cached_property
+    def _rates(self) -> frozenset[Decimal]:
+        """The cloud's VAT rates, in percent."""
+        return self._client.run(_tax_rates(self._client))
+
+    @cached_property
     def _rows_in_all(self) -> int | None:
-        """Return how many rows of the cloud aren't deleted; ``None`` if the API doesn't say it. It is asked once."""
-        if not self._counted:
-            self._total = self._client.run(_count(self._client, self._entity.url_path()))
-            self._counted = True
-        return self._total
+        """How many rows of the cloud aren't deleted; ``None`` if the API doesn't say it."""
+        return self._client.run(_count(self._client, self._entity.url_path()))
 
     def _can_be_asked(self, key: Key) -> bool:
         index = asked_index(self._entity, self._arguments.match, (key,))
@@ -269,4 +270,4 @@ def _tax_rates(client: DotyposClient) -> Flow[frozenset[Decimal]]:
     """Return the flow that returns the cloud's VAT rates, in percent."""
     taxes = find_entity("taxes")
     page = yield from ask_surely(client, taxes, taxes.url_path(), Query(()))
-    return frozenset(Decimal(str(decode_row(row)["value"])) for row in page.rows)
+    return frozenset(Decimal(str(row["value"])) for row in map(decode_row, page.rows) if row.get("value") is not None)

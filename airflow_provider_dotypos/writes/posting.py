@@ -104,14 +104,14 @@ class Sender:
             if last is None or last.outcome == "not-applied":
                 last, lost_at = yield from self._send(posting, 1 if last is None else last.number + 1)
             if last.outcome is None:
-                last = yield from self._find_out(posting, last, lost_at)
+                last = yield from self.find_out(posting, last, lost_at)
             if last.outcome in ("applied", "accepted"):
                 return last
             if last.outcome == "uncertain":
                 raise self._uncertain(last)
         raise DotyposError(
-            f"Part {posting.part} isn't booked: {_MOST_TRIES} times no answer came, and each time the stock shows that "
-            "nothing was booked. Run the task again once Dotypos answers; that is safe."
+            f"Part {posting.part} isn't booked after {_MOST_TRIES} tries: no answer came, or it couldn't leave in "
+            "time, and the stock shows that nothing was booked. Run the task again once Dotypos answers; that is safe."
         )
 
     def _send(self, posting: Posting, number: int) -> Flow[tuple[Entry, float | None]]:
@@ -141,8 +141,8 @@ class Sender:
             raise
         return (yield self._noting(entry, finding)), None
 
-    def _find_out(self, posting: Posting, entry: Entry, lost_at: float | None) -> Flow[Entry]:
-        """Find out whether an entry was booked, and note it.
+    def find_out(self, posting: Posting, entry: Entry, lost_at: float | None = None) -> Flow[Entry]:
+        """Return the flow that finds out whether an entry was booked, once that would show, and notes it.
 
         :param lost_at: when its answer was lost, if this process has sent it (epoch seconds).
         """

@@ -5,7 +5,8 @@ keys and ids, and a key that is personal data stands there as its hash.
 
 An attempt writes it when it begins, and when it ends, however that is. So a later one knows that there was one before,
 and how it ended. Rows that are done once stay so: what the plan has changed counts as *applied*, also when a later
-attempt finds it *already* there.
+attempt finds it *already* there. So does a row that an attempt has left *uncertain*, for its write must have been lost;
+until it is seen again it stays *uncertain*.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ class Report:
         self._entity = find_entity(plan.header.entity)
         self._noting = threading.Lock()
         self._verdicts: dict[int, Verdict] = {}
-        self._applied_before: set[int] = set()
+        self._written_before: set[int] = set()
+        self._uncertain_before: set[int] = set()
         self.earlier = self._read_earlier()
 
     @property
@@ -99,8 +101,10 @@ class Report:
         if planned.op == "conflict":
             return Verdict("conflict", planned.why)
         verdict = self._verdicts.get(planned.row) or Verdict("not tried")
-        if verdict.status == "already" and planned.row in self._applied_before:
+        if verdict.status == "already" and planned.row in self._written_before:
             return msgspec.structs.replace(verdict, status="applied")
+        if verdict.status == "not tried" and planned.row in self._uncertain_before:
+            return Verdict("uncertain", "an earlier attempt has left it so")
         return verdict
 
     def is_open(self, planned: PlannedRow) -> bool:
@@ -166,7 +170,9 @@ class Report:
         return header
 
     def _take(self, line: ReportRow, complete: bool) -> None:
-        if line.status == "applied":
-            self._applied_before.add(line.row)
+        if line.status in ("applied", "uncertain"):
+            self._written_before.add(line.row)
+        if line.status == "uncertain":
+            self._uncertain_before.add(line.row)
         if not complete and line.status in FINAL:
             self._verdicts[line.row] = Verdict(line.status, line.why, line.fields, line.tries, line.requests)

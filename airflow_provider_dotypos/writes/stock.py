@@ -29,6 +29,7 @@ from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.places import row_of
 from airflow_provider_dotypos.api.steps import Flow, Perform
+from airflow_provider_dotypos.api.window import milliseconds
 from airflow_provider_dotypos.writes.errors import Problem
 from airflow_provider_dotypos.writes.journal import Entry, Journal, open_journal
 from airflow_provider_dotypos.writes.look_up import look_up
@@ -121,9 +122,12 @@ def post_all(
     journal: Journal = yield Perform(partial(open_journal, folder, exchange.settings, *place))
     entries: list[Entry] = yield Perform(journal.read)
     last = {entry.part: entry for entry in entries}
-    _check_same(journal, document, postings, last)
     already = all(posting.part in last and last[posting.part].outcome == "applied" for posting in postings)
     sender = Sender(journal, settle, exchange.settings.timeout)
+    for posting in postings:
+        if posting.part in last and last[posting.part].outcome is None:
+            last[posting.part] = yield from sender.find_out(posting, last[posting.part])
+    _check_same(journal, document, postings, last)
     done: list[Entry] = []
     for posting in postings:
         done.append((yield from sender.post(posting, last.get(posting.part))))
@@ -262,7 +266,8 @@ class _Booking(Posting):
         before = {
             warehouse: {id: level for id, level in levels[warehouse].items() if id in sums} for warehouse in moves
         }
-        return Evidence(before, moves, dict(self._prices()))
+        clocks = self._exchange.clocks()
+        return Evidence(before, moves, dict(self._prices()), milliseconds(clocks.server or clocks.local))
 
     def send(self) -> Flow[Finding]:
         """Return the flow that sends it once."""

@@ -87,6 +87,12 @@ def read_items(operation: Operation, source: Source, columns: Mapping[str, str] 
     if operation == "take_stock":
         _refuse_doubles(items, problems)
     problems.raise_any(source.name)
+    if len(items) > BATCH_LIMIT and len({item.by for item in items}) > 1:
+        # The same product could come in two parts, and the levels would tell nothing of either.
+        raise DotyposInputError(
+            f"{source.name} has more than {BATCH_LIMIT} rows: all must name their product by the same field, "
+            f"{' or '.join(PRODUCT_FIELDS)}"
+        )
     if not items:
         raise DotyposInputError(f"{source.name} has no rows, so there is nothing to book")
     return items

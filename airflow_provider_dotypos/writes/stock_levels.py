@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from airflow_provider_dotypos.api.page import SECOND, timestamp
+
 #: How far a difference of two levels may be off: they are doubles.
 _OFF = Decimal("0.000001")
 
@@ -53,18 +55,21 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     :param before: the levels.
     :param moves: by how much each product moves, by warehouse and product.
     :param prices: the purchase prices that it sets, by product.
+    :param since: when the levels were read, by the server's clock (epoch ms).
     """
 
     before: Levels
     moves: Mapping[str, Mapping[str, Decimal]]
     prices: Mapping[str, Decimal] = {}
+    since: int = 0
 
     def weigh(self, after: Levels) -> Literal["applied", "not-applied", "uncertain"]:
         """Return what levels say of the booking, once it would show.
 
         It is done if each product has moved by exactly its quantity, or has moved and got the purchase price that the
         booking sets, which no sale does. It isn't if nothing has moved. Otherwise something else has moved products
-        meanwhile.
+        meanwhile, or an earlier movement shows only now: of two equal deliveries in a row the first would pass for the
+        second.
         """
         traces = [*self._traces(after)]
         if all(trace.before == trace.after for trace in traces):
@@ -89,7 +94,7 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
         for warehouse, quantities in self.moves.items():
             for product, quantity in quantities.items():
                 was, now = (levels.get(warehouse, {}).get(product, _NONE) for levels in (self.before, after))
-                yield _Trace(warehouse, product, quantity, was, now, self.prices.get(product))
+                yield _Trace(warehouse, product, quantity, was, now, self.prices.get(product), self.since)
 
 
 class _Trace(NamedTuple):
@@ -101,15 +106,22 @@ class _Trace(NamedTuple):
     before: Level
     after: Level
     price: Decimal | None
+    since: int
 
     @property
     def shows_booking(self) -> bool:
         """Whether the level is what the booking makes of it."""
-        if self.before == self.after:
+        if self.before == self.after or not self._has_moved_since:
             return False
         if self.price is not None and _is(self.after.price, self.price) and not _is(self.before.price, self.price):
             return True
         return abs(self.after.number - self.before.number - self.quantity) <= _OFF
+
+    @property
+    def _has_moved_since(self) -> bool:
+        """Whether the last movement came after the levels were read. The API may show no fraction of a second [U]."""
+        moved = 0 if self.after.version is None else timestamp(self.after.version)
+        return moved >= (self.since if moved % SECOND else self.since // SECOND * SECOND)
 
 
 def _is(text: str | None, number: Decimal) -> bool:

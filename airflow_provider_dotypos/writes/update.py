@@ -18,6 +18,9 @@ others meet 412. (2) Nothing else is remembered: a crash leaves the row as befor
 (3) *Already* is a success: the row is as planned, by any hand. (4) A read that shows an old state has an old ETag, so
 its PATCH meets 412 and nothing is overwritten. *Assumed:* an ETag never comes back.
 
+**What stays open.** Between a write whose answer was lost and the read that settles it, somebody may put the very field
+back to what it held before. Then it is written again, which undoes that edit. Nothing tells the two cases apart.
+
 **The last read.** A write whose answer was lost, with the ETag that the row still has, may be carried out yet. So that
 row is *uncertain*, not *starved*.
 
@@ -54,12 +57,14 @@ def update(
     """
     course = course or Course()
     lost_with = clashed_with = None
+    etags: set[str | None] = set()
     for wait in waits(settle):
         if course.etag is None:
             yield from read_row(exchange, entity, planned, course)
         if (verdict := judge(entity, planned, course.row, cloud_id)) is not None:
             return course.close(verdict)
         etag = course.etag
+        etags.add(etag)
         outcome = yield from write_row(exchange, "PATCH", entity, planned, course, json=planned.after)
         if isinstance(outcome, dict):
             return course.close(taken(entity, planned, outcome))
@@ -69,7 +74,7 @@ def update(
             if clashed_with == etag:
                 return course.close(outcome.verdict)
             clashed_with = etag
-        elif outcome is Open.LOST:
+        elif outcome in (Open.LOST, Open.EMPTY):
             lost_with = etag
         yield Sleep(wait)
     yield from read_row(exchange, entity, planned, course)
@@ -77,4 +82,7 @@ def update(
         return course.close(verdict)
     if lost_with is not None and lost_with == course.etag:
         return course.close(Verdict("uncertain", "answers were lost, and a write may be carried out yet"))
+    if etags == {course.etag}:
+        why = "the API refused the ETag that it had given, and the row didn't change; a proxy may have changed the ETag"
+        return course.close(Verdict("starved", why))
     return course.close(Verdict("starved", f"it was edited between each read and write, {course.tries} times"))

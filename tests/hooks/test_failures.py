@@ -112,6 +112,19 @@ def test_the_log_of_a_failed_task_ends_with_the_message_in_short_lines(error: Do
     assert max(map(len, f"[2026-11-26 21:37:42] ERROR - {record.getMessage()}".splitlines())) <= 95
 
 
+def test_a_list_in_a_message_stays_a_list_in_the_log(logged: Logged) -> None:
+    ending_of(
+        errors.DotyposInputError(
+            "source can't be planned: 2 problems\n- row 1: name: is too long\n- row 2: vat: is odd"
+        )
+    )
+    assert logged(logging.ERROR)[0].getMessage().splitlines() == [
+        "source can't be planned: 2 problems",
+        "- row 1: name: is too long",
+        "- row 2: vat: is odd (connection 'shop_7')",
+    ]
+
+
 @pytest.mark.parametrize("error", FAILURES, ids=repr)
 def test_airflow_shows_few_frames_and_a_retry_policy_finds_the_facts(error: DotyposError) -> None:
     error.tries, error.waited = 7, 100.0

@@ -26,7 +26,7 @@ AFTER = {"name": "Regulars", "externalId": "r-1", "discountPercent": "5", "displ
 
 OPEN = [
     *((kind, "before") for kind in ("reset", "500", "502-html", "403-empty")),
-    *((kind, "after") for kind in ("reset", "500", "503", "403-empty", "cut-json", "short-body")),
+    *((kind, "after") for kind in ("reset", "500", "503", "403-empty", "404-empty", "cut-json", "short-body")),
 ]
 
 
@@ -104,6 +104,8 @@ def test_a_cloud_without_ids_of_ours_ends_the_run(sandbox: Sandbox, client: Doty
 def test_a_cloud_without_put_ends_the_run(client: DotyposClient) -> None:
     with pytest.raises(DotyposPlanError, match='create="post"'):
         played([answer(405, b'{"reason": "METHOD_NOT_ALLOWED"}')]).run(flow(client))
+    with pytest.raises(DotyposPlanError, match='create="post"'):
+        played([answer(404, b"")]).run(flow(client))
     with pytest.raises(DotyposApiError):
         played([answer(403, b'{"reason": "ACCESS_DENIED"}')]).run(flow(client))
 

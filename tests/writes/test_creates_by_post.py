@@ -84,7 +84,14 @@ def test_the_same_plan_again_creates_nothing(sandbox: Sandbox, client: DotyposCl
 
 @pytest.mark.parametrize(
     ("kind", "when"),
-    [("reset", "before"), ("503", "before"), ("reset", "after"), ("500", "after"), ("cut-json", "after")],
+    [
+        ("reset", "before"),
+        ("503", "before"),
+        ("reset", "after"),
+        ("500", "after"),
+        ("cut-json", "after"),
+        ("404-empty", "after"),
+    ],
 )
 @pytest.mark.parametrize("skip", [0, 1])
 def test_a_lost_answer_is_settled_by_key(

@@ -91,9 +91,11 @@ def test_what_is_too_much_is_said_with_its_cure() -> None:
     assert problem == (
         None,
         None,
-        "350 rows would change, 35% of 1,000, and limits={'changes': 0.2} allows 20% or 50 rows. If the source is "
-        "right, raise that limit for this run",
+        "350 rows would change of 1,000 (35%), and limits={'changes': 0.2} allows 20% or 50 rows. If the source is "
+        "right, raise that limit for this run, or set it to None",
     )
+    (problem,) = Limits.of({"changes": 1.0}).check_counts({"create": 130}, 0)
+    assert "130 rows would change of 0, and limits={'changes': 1.0} allows 100% or 50 rows" in problem.what
 
 
 def test_rates_of_vat_are_those_of_the_cloud() -> None:
@@ -106,13 +108,12 @@ def test_rates_of_vat_are_those_of_the_cloud() -> None:
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_each_limit_has_a_parameter_with_a_default_and_refuses_what_it_cannot_be(name: str) -> None:
-    assert getattr(Limits(), name) == LIMITS[name].default
+def test_each_limit_is_a_parameter_and_refuses_what_it_cannot_be(name: str) -> None:
     assert set(LIMITS) == set(Limits.__struct_fields__)
     for value in ("all", -1, math.nan, [], "{{ x }}"):
         with pytest.raises(DotyposInputError, match=f"limits: {name} must be"):
             Limits.of({name: value})
-    if LIMITS[name].kind != "truth":
+    if LIMITS[name] != "truth":
         assert getattr(Limits.of({name: None}), name) is None
         with pytest.raises(DotyposInputError, match="or None for no limit"):
             Limits.of({name: True})
@@ -136,7 +137,7 @@ def test_limits_are_taken_or_refused_with_a_message(limits: dict[str, Any]) -> N
         ([{"externalId": "P-1", "priceWithVat": "500"}], {}, "move by more than 30%"),
         ([{"externalId": "P-1", "priceWithVat": "0"}], {}, "zero, negative or null"),
         ([{"externalId": "P-1"}], {"actions": "delete"}, "would be deleted"),
-        ([{"externalId": f"P-{n}", "name": "new"} for n in range(51)], {}, "51 rows would change, 85% of 60"),
+        ([{"externalId": f"P-{n}", "name": "new"} for n in range(51)], {}, r"51 rows would change of 60 \(85%\)"),
     ],
 )
 def test_a_plan_that_exceeds_a_limit_is_not_kept(

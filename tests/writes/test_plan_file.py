@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.writes.errors import DotyposPlanError
 from airflow_provider_dotypos.writes.plan import FORMAT, PlanHeader, PlannedRow
@@ -99,9 +100,17 @@ def test_a_disk_without_room_leaves_no_plan(folder: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DotyposError, match=r"run 1 can't be written to \(OSError: No space left on device\)"):
         write(folder)
     assert [*folder.iterdir()] == []
+
+
+def test_a_folder_that_cannot_be_made_is_said_with_its_cure(tmp_path: Path) -> None:
+    (tmp_path / "plans").write_text("a file")
+    with pytest.raises(
+        DotyposError, match=r"plan: .* can't be written to .* The worker needs the right to write there"
+    ):
+        write(tmp_path / "plans" / "run 1")
 
 
 def test_one_byte_altered_anywhere_is_an_error(folder: Path) -> None:

@@ -5,7 +5,7 @@ import msgspec
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.writes.personal import hashed
 from airflow_provider_dotypos.writes.plan import PlannedRow
-from airflow_provider_dotypos.writes.plan_table import describe, log_table, summary
+from airflow_provider_dotypos.writes.plan_table import describe, headline, log_table, summary
 from tests.writes.test_plan_file import HEADER
 
 PRODUCTS, CUSTOMERS = find_entity("products"), find_entity("customers")
@@ -18,19 +18,21 @@ ROWS = [
     PlannedRow("create", ("P-2",), 2, "7", after={"name": "Beer | *dark*", "ean": ["1", "2"], "subtitle": None}),
     PlannedRow("delete", ("P-3",), 3, "8", {"name": "Old"}),
     PlannedRow("conflict", ("P-4",), 4, why="2 rows have this key"),
+    PlannedRow("anonymize", ("P-5",), 5, "9", {"versionDate": "2026-03-01T12:00:00.000Z"}),
 ]  # fmt: skip
 
 
 def test_the_log_has_a_line_for_each_field() -> None:
     assert log_table(PRODUCTS, HEADER, ROWS, 10).splitlines() == [
-        "          key  field         before  after",
-        "update    P-1  priceWithVat  285     299.9",
-        "               display       true    false",
-        "create    P-2  name                  Beer | *dark*",
-        "               ean                   1, 2",
-        "               subtitle              null",
-        "delete    P-3",
-        "conflict  P-4                        2 rows have this key",
+        "           key  field         before  after",
+        "update     P-1  priceWithVat  285     299.9",
+        "                display       true    false",
+        "create     P-2  name                  Beer | *dark*",
+        "                ean                   1, 2",
+        "                subtitle              null",
+        "delete     P-3",
+        "conflict   P-4                        2 rows have this key",
+        "anonymize  P-5",
     ]
 
 
@@ -54,7 +56,7 @@ def test_personal_data_is_marked_also_in_keys() -> None:
     row = PlannedRow(
         "update", ("jan@example.com",), 1, "5", {"phone": "+420 1", "points": "3"}, {"phone": "+420 603", "points": "5"}
     )
-    for text in (log_table(CUSTOMERS, header, [row], 10), summary(CUSTOMERS, header, [row], "c", "2 requests", 10)):
+    for text in (log_table(CUSTOMERS, header, [row], 10), summary(CUSTOMERS, header, [row], "x", 10)):
         assert hashed("jan@example.com", HEADER.salt) in text
         assert hashed("+420 603", HEADER.salt) in text
         assert "jan@" not in text
@@ -64,8 +66,8 @@ def test_personal_data_is_marked_also_in_keys() -> None:
 
 def test_the_summary_is_markdown_in_which_names_are_text() -> None:
     header = msgspec.structs.replace(HEADER, counts={"rows": 5, "update": 1, "create": 1, "delete": 1, "conflict": 1})
-    assert summary(PRODUCTS, header, ROWS[1:2], "Bar <3> (5)", "3 requests", 10).splitlines() == [
-        "1 update, 1 create, 1 delete and 1 conflict of products in Bar \\<3\\> (5). Applying takes 3 requests.",
+    assert summary(PRODUCTS, header, ROWS[1:2], headline(PRODUCTS, header, "Bar <3> (5)", None), 10).splitlines() == [
+        "1 update, 1 create, 1 delete and 1 conflict of products in Bar \\<3\\> (5). Applying takes 4 requests.",
         "",
         "|   | key | field | before | after |",
         "|---|---|---|---|---|",
@@ -79,4 +81,11 @@ def test_a_plan_in_words() -> None:
     assert describe(PRODUCTS, {"rows": 2, "unchanged": 2}) == "nothing to do for products; 2 are as they should be"
     assert describe(find_entity("product-ingredients"), {"update": 1200, "unchanged": 1}) == (
         "1,200 updates of product ingredients; 1 is as it should be"
+    )
+
+
+def test_a_plan_without_writes_has_no_price() -> None:
+    header = msgspec.structs.replace(HEADER, counts={"rows": 2, "unchanged": 2}, requests={"patch": 0, "put": 0})
+    assert headline(PRODUCTS, header, "Bar (5)", None) == (
+        "nothing to do for products; 2 are as they should be in Bar (5)."
     )

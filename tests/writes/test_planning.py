@@ -1,4 +1,4 @@
-"""Plans: a source against a sandbox's cloud (`planning`, `deciding`, `shelf`, `temporary_database`)."""
+"""Plans: a source against a sandbox's cloud (`planning`, `deciding`, `cloud_rows`, `temporary_database`)."""
 
 from __future__ import annotations
 
@@ -130,8 +130,14 @@ class TestPrices:
     def test_prices_in_another_currency_are_a_conflict(self, sandbox: Sandbox, make: Make) -> None:
         beer(sandbox, "a", currency="CZK")
         beer(sandbox, "b", currency="EUR")
-        _, rows = make([{"externalId": key, "priceWithVat": 122} for key in "ab"], currency="CZK")
-        assert [(row.op, row.why) for row in rows] == [("update", None), ("conflict", "its prices aren't in CZK")]
+        beer(sandbox, "c", currency="EUR")
+        source = [{"externalId": "a", "priceWithVat": 122}, {"externalId": "b", "priceWithVat": 122}]
+        _, rows = make([*source, {"externalId": "c", "priceWithVat": 121, "name": "New"}], currency="CZK")
+        assert [(row.op, row.why) for row in rows] == [
+            ("update", None),
+            ("conflict", "its prices aren't in CZK"),
+            ("update", None),
+        ]
 
 
 class TestCreates:
@@ -328,6 +334,59 @@ class TestProblems:
         found = {(problem.row, problem.field) for problem in error.value.problems}
         assert {(1, "nmae"), (2, "vat"), (3, "unit"), (4, "vat"), (4, "unit")} <= found
         assert not (tmp_path / "plans").exists()
+
+    def test_thirty_kinds_come_in_one_error(self, sandbox: Sandbox, make: Make, tmp_path: Path) -> None:
+        for n in range(40):
+            beer(sandbox, f"P-{n}", flags=0, requiresPriceEntry=False)
+        wrong: list[dict[str, Any]] = [
+            {"nmae": "x"},
+            {"versionDate": "2026-03-01T12:00:00Z"},
+            {"purchasePriceWithoutVat": "5"},
+            {"name": "x" * 401},
+            {"hexColor": "#0000000"},
+            {"name": None},
+            {"name": {"en": "x"}},
+            {"name": "a\0b"},
+            {"name": "\ud83c"},
+            {"translatedName": "Tea"},
+            {"priceWithVat": "many"},
+            {"priceWithVat": "12,50"},
+            {"priceWithVat": float("nan")},
+            {"priceWithVat": float("inf")},
+            {"vat": "21"},
+            {"vat": "0.21"},
+            {"vat": "250"},
+            {"vat": "1.15"},
+            {"priceWithVat": "121", "priceWithoutVat": "121"},
+            {"tags": ["a(b)"]},
+            {"tags": {"a"}},
+            {"display": "maybe"},
+            {"flags": "1.5"},
+            {"flags": 2**70},
+            {"flags": 4},
+            {"sortOrder": 1e17},
+            {"imageUrl": "https://example.com/beer.png"},
+            {"deleted": True},
+            {"_cloudId": 5},
+            {"_categoryId": "beers"},
+        ]
+        source = [{"externalId": f"P-{n}", **row} for n, row in enumerate(wrong)]
+        source += [
+            {"name": "no key"},
+            {"externalId": "P-39"},
+            {"externalId": "P-39"},
+            {"externalId": "new", "name": "x"},
+        ]
+        with pytest.raises(DotyposPlanError) as error:
+            make(source, actions="update,create", nulls="clear")
+        found = {(problem.row, problem.field) for problem in error.value.problems}
+        assert found >= {
+            (n, next(iter(row))) for n, row in enumerate(wrong, 1) if "flags" not in row or row["flags"] != 4
+        }
+        assert found >= {(25, "requiresPriceEntry"), (31, "externalId"), (33, "externalId"), (34, "vat")}
+        assert len(str(error.value).splitlines()) >= 1 + 30
+        assert not (tmp_path / "plans").exists()
+        assert {request.method for request in sandbox.requests if "signin" not in request.path} == {"GET"}
 
     def test_those_of_the_source_alone_cost_no_request_if_the_cloud_would_cost_many(
         self, sandbox: Sandbox, make: Make

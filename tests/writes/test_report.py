@@ -91,6 +91,24 @@ def test_a_later_attempt_keeps_what_is_final_of_one_that_was_broken_off(
     assert again.verdict(rows[1]).status == "already"
 
 
+@pytest.mark.parametrize("complete", [False, True])
+def test_what_an_attempt_leaves_uncertain_stays_so_until_it_is_seen(plans: Plans, complete: bool) -> None:
+    planned = update_of(1, {}, {}, 1)
+    plan = plans(planned)
+    first = Report(plan)
+    first.note(planned, Verdict("uncertain"))
+    first.write(complete=complete)
+    again = Report(plan)
+    assert again.verdict(planned).status == "uncertain"
+    assert again.is_open(planned)
+    again.note(planned, Verdict("not tried"))
+    assert again.verdict(planned).status == "uncertain"
+    again.note(planned, Verdict("already"))
+    assert again.verdict(planned).status == "applied"
+    again.note(planned, Verdict("conflict"))
+    assert again.verdict(planned).status == "conflict"
+
+
 def test_what_is_no_report_is_not_taken_for_one(plans: Plans) -> None:
     plan = plans(update_of(1, {}, {}, 1))
     plan.store.put_bytes(b"{}\n", plan.report_name)

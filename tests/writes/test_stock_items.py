@@ -87,6 +87,13 @@ def test_without_rows_there_is_nothing_to_book() -> None:
         read("stock_up")
 
 
+def test_many_rows_name_their_products_alike() -> None:
+    rows = [{"_productId": number, "quantity": 1} for number in range(1, 100)]
+    assert len(read("stock_up", *rows, {"externalId": "A", "quantity": 1})) == 100
+    with pytest.raises(DotyposInputError, match="more than 100 rows: all must name their product by the same field"):
+        read("stock_up", *rows, *[{"externalId": "A", "quantity": 1}] * 2)
+
+
 def test_columns_are_the_suppliers() -> None:
     columns = {"SKU": "externalId", "Qty": "quantity"}
     row = {"SKU": "A", "Qty": "3", "Name": "Tea", "quantity": "99"}

@@ -9,15 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.writes.stock_levels import Evidence, Level, sum_up
 
+BEFORE, AFTER = "2026-03-01T12:00:00.000Z", "2026-03-01T12:00:05.000Z"
 
-def evidence(*quantities: str, before: str = "10", price: str | None = None) -> Evidence:
+
+def evidence(
+    *quantities: str, before: str = "10", price: str | None = None, since: str = "2026-03-01T12:00:00.000Z"
+) -> Evidence:
     products = [str(number) for number in range(len(quantities))]
     return Evidence(
         {"5": dict.fromkeys(products, Level(before, "2026-03-01T12:00:00.000Z", "1.5"))},
         {"5": {product: Decimal(quantity) for product, quantity in zip(products, quantities, strict=True)}},
         {} if price is None else dict.fromkeys(products, Decimal(price)),
+        timestamp(since),
     )
 
 
@@ -43,7 +49,11 @@ def after(*quantities: str | None, version: str = "2026-03-01T12:00:05.000Z", pr
         (evidence("2.5", before="57.59"), after("60.09000000000001"), "applied"),
         (evidence("0.001", before="57.59"), after("57.59"), "uncertain"),
         # The API shows whole seconds, and it moved within one.
-        (evidence("2"), after("12", version="2026-03-01T12:00:00.000Z"), "applied"),
+        (evidence("2"), after("12", version="2026-03-01T12:00:00Z"), "applied"),
+        # It moved before the levels were read, and shows only now.
+        (evidence("2", since="2026-03-01T12:00:05.500Z"), after("12", version="2026-03-01T12:00:05.120Z"), "uncertain"),
+        (evidence("2", since="2026-03-01T12:00:05.000Z"), after("12"), "applied"),
+        (evidence("2", since="2026-03-01T12:00:05.900Z"), after("12", version="2026-03-01T12:00:05Z"), "applied"),
         # A till has sold one, and no sale sets a purchase price.
         (evidence("2", price="41.3223140495868"), after("11", price="41.3223140495868"), "applied"),
         (evidence("2", price="41.3223140495868"), after("11", price="41.32"), "uncertain"),
@@ -62,10 +72,10 @@ def test_a_product_that_the_warehouse_never_held_counts_as_none() -> None:
 
 
 def test_of_a_transfer_both_warehouses_must_agree() -> None:
-    levels = {"1": Level("10", "a")}
+    levels = {"1": Level("10", BEFORE)}
     moved = Evidence({"5": levels, "6": levels}, {"5": {"1": Decimal(3)}, "6": {"1": Decimal(-3)}})
-    assert moved.weigh({"5": {"1": Level("13", "b")}, "6": {"1": Level("7", "b")}}) == "applied"
-    assert moved.weigh({"5": {"1": Level("13", "b")}, "6": levels}) == "uncertain"
+    assert moved.weigh({"5": {"1": Level("13", AFTER)}, "6": {"1": Level("7", AFTER)}}) == "applied"
+    assert moved.weigh({"5": {"1": Level("13", AFTER)}, "6": levels}) == "uncertain"
 
 
 @given(st.data())
@@ -77,8 +87,8 @@ def test_the_verdict_is_never_wrong_whatever_tills_do(data: st.DataObject) -> No
     now = {}
     for number, (move, till) in enumerate(zip(moves, tills, strict=True)):
         changed = is_booked or till != 0
-        now[str(number)] = Level(str(10 + is_booked * move + till), "b" if changed else "a")
-    before = {str(number): Level("10", "a") for number in range(len(moves))}
+        now[str(number)] = Level(str(10 + is_booked * move + till), AFTER if changed else BEFORE)
+    before = {str(number): Level("10", BEFORE) for number in range(len(moves))}
     verdict = Evidence({"5": before}, {"5": {str(n): Decimal(move) for n, move in enumerate(moves)}}).weigh({"5": now})
     if not any(tills):
         assert verdict == ("applied" if is_booked else "not-applied")
