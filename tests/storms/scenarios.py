@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import random
 import shutil
 import signal
@@ -16,11 +17,11 @@ from unittest.mock import patch
 
 import pytest
 
-from airflow_provider_dotypos.api import pieces
+from airflow_provider_dotypos.api import channel, pieces
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.markers import DELETED_FILTERS, UNDATED_ROWS
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
+from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES, WRITE_CHOICES
 from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
@@ -38,6 +39,8 @@ from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_pro
 from tests.transfers.test_storms import Reaper, apart
 from tests.transfers.turns import Death, by_turns
 from tests.writes.forks import Appliers
+from tests.writes.shelf import Shelf
+from tests.writes.stock_storm import book_in_a_storm
 from tests.writes.storms import Weather as PlanWeather
 from tests.writes.storms import kill, weather_through
 
@@ -262,6 +265,16 @@ def killed_write_storm(seed: int, api: Sandbox) -> Figures:
         return Figures(len(storm.updates) + len(storm.creates), len(api.requests))
 
 
+def stock_storm(seed: int, api: Sandbox) -> Figures:
+    """Book stock operations while answers get lost, tasks are killed and run again, and a till sells."""
+    api.shop = Shop.empty()
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        channel.forget_tokens()
+        patch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(api.connection(api.cloud_ids[0])))
+        book_in_a_storm(seed, api, Shelf(api, Path(folder)), documents=20)
+    return Figures(rows=20, requests=len(api.requests))
+
+
 #: All scenarios, by name. They share the time alike.
 SCENARIOS: dict[str, Scenario] = {
     "walk": walk_storm,
@@ -274,6 +287,7 @@ SCENARIOS: dict[str, Scenario] = {
     "history": history_storm,
     "write": write_storm,
     "killed-write": killed_write_storm,
+    "stock": stock_storm,
 }
 
 

@@ -104,14 +104,16 @@ class Till:
 
     def work(self, seconds: float) -> None:
         """Let some seconds of the shop's clock pass."""
-        shop, cloud = self.api.shop, self.api.cloud_ids[0]
+        shop = self.api.shop
         with shop.lock:
             shop.advance(seconds)
             expected = self.rate * seconds
             for _ in range(min(40, int(expected) + (self.chance.random() < expected % 1))):
-                self._edit(shop, cloud)
+                self.edit()
 
-    def _edit(self, shop: Any, cloud: int) -> None:
+    def edit(self) -> None:
+        """Edit any product."""
+        shop, cloud = self.api.shop, self.api.cloud_ids[0]
         row = self.chance.choice(shop.rows(cloud, "products"))
         if row["deleted"]:
             return
@@ -275,6 +277,7 @@ class Storm:
         self.is_calm = True
         for fault in self.faults:
             fault.probability = 0.0
+        self.api.faults[:] = [fault for fault in self.api.faults if isinstance(fault, Wind) or fault in self.faults]
         self.api.shop.advance(max(60.0, 2 * self.weather.behaviour.commit_lag))
 
     def changes(self) -> Counter[int]:
