@@ -64,7 +64,6 @@ with DAG(
         subject="New prices for the tills",
         body="{{ ti.xcom_pull('plan')['summary'] }}",
         # No defaults: nobody's silence approves.
-        response_timeout=timedelta(hours=12),
     )
     apply = DotyposApplyPlanOperator(
         task_id="apply",

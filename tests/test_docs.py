@@ -26,6 +26,7 @@ from airflow_provider_dotypos.hooks.webhooks import Webhooks
 from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
 from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
+from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
 from airflow_provider_dotypos.operators.stock import DotyposStockOperator
 from airflow_provider_dotypos.operators.webhooks import DotyposWebhookOperator
@@ -151,6 +152,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposApplyPlanOperator,
         DotyposWriteOperator,
         DotyposStockOperator,
+        DotyposPosActionOperator,
         DotyposEntitySensor,
         DotyposEntityEventTrigger,
         DotyposRetryPolicy,

@@ -59,7 +59,7 @@ def run_all(dags: list[Any], *, native: bool) -> dict[str, Any]:
         for task in dag.tasks:  # what fails shall fail now, not after the minutes until a retry
             settings = task.partial_kwargs if task.is_mapped else vars(task)
             settings["retries"] = 0
-        with approving() if any(hasattr(task, "response_timeout") for task in dag.tasks) else nullcontext():
+        with approving() if any(hasattr(task, "assigned_users") for task in dag.tasks) else nullcontext():
             run = run_by_assets(dag) if _by_assets(dag) else dag.test()
         of_run = (XComModel.dag_id == dag_id, XComModel.run_id == run.run_id, XComModel.key == "return_value")
         results: dict[str, list[Any]] = {}
