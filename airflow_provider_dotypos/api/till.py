@@ -160,10 +160,14 @@ def refusal(action: str, answer: TillAnswer) -> DotyposPosActionError:
 
 def _check_branch(exchange: Exchange, branch_id: str) -> Flow[None]:
     """Raise unless there is a branch: a silent till is a 404 as well."""
-    try:
-        yield from exchange.flow("GET", f"{find_entity('branches').url_path()}/{branch_id}", decode=row_of)
-    except DotyposNotFoundError as error:
-        raise DotyposNotFoundError(error.refusal, f"There is no branch {branch_id}: check branch_id.") from None
+    path = f"{find_entity('branches').url_path()}/{branch_id}"
+    for again in (True, False):
+        try:
+            yield from exchange.flow("GET", path, decode=row_of)
+            return
+        except DotyposNotFoundError as error:
+            if not (again and error.refusal.empty):  # a gateway in trouble answers like this, too: it is asked twice
+                raise DotyposNotFoundError(error.refusal, f"There is no branch {branch_id}: check branch_id.") from None
 
 
 def _read_answer(answer: Answer) -> TillAnswer:

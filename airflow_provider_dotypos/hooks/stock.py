@@ -62,6 +62,7 @@ class StockCalls:
     ) -> dict[str, Any]:
         """Add goods to a warehouse, once. A negative quantity takes goods out.
 
+        :param warehouse_id: the warehouse.
         :param items: rows with ``_productId`` or ``externalId``, ``quantity``, and at will ``purchasePrice`` and
             ``sellPrice``: dicts, the address of a file (JSONL, CSV, Parquet), ``Sql(conn_id, query)``, or a set.
         :param document: the number under which they are booked once, such as the delivery note's. Dotypos keeps it as

@@ -56,7 +56,7 @@ class PlanCalls:
         :param fields: the fields to be written. Defaults to all that the source has.
         :param nulls: what a null of the source means: the field is left as it is (``keep``) or cleared (``clear``).
         :param limits: limits that differ from the defaults, such as ``{"changes": 0.5}``.
-        :param currency: the currency of the source's prices. Rows with prices in another one are conflicts.
+        :param currency: the currency of the source's prices. A price of a row in another one is a conflict.
         :return: the ``plan``'s path, its ``digest``, the ``counts`` of rows, the ``requests`` that applying it takes,
             and a ``summary`` for people, in Markdown and without personal data.
         :raises DotyposPlanError: if rows of the source are wrong; it names every problem of every row.

@@ -45,16 +45,16 @@ class DotyposPlanWritesOperator(BaseOperator):
         or ``id``. (templated)
     :param plan: the folder that gets the plan's file: an absolute path or an address, best with ``{{ run_id }}`` in it.
         (templated)
-    :param actions: what may be done: ``update``, ``create``; or alone ``delete``, or ``anonymize`` of customers, of
-        every row that the source names. A row that isn't there is a conflict unless ``create`` is named. Defaults to
-        ``update``. (templated)
+    :param actions: what may be done: ``update`` and ``create``; or ``delete`` alone, which deletes every row that the
+        source names; or ``anonymize`` alone, which deletes customers and blanks their personal data. A row that isn't
+        there is a conflict unless ``create`` is named. Defaults to ``update``. (templated)
     :param fields: the fields to be written. Defaults to all that the source has. (templated)
     :param nulls: what a null of the source means: the field is left as it is (``keep``), or it is cleared
         (``clear``). Defaults to ``keep``. (templated)
     :param limits: limits that differ from the defaults, such as ``{"changes": 0.5, "price_move": None}``. ``None`` is
         no limit. (templated)
-    :param currency: the currency of the source's prices, such as ``CZK``. Rows with prices in another one are
-        conflicts, and new rows get it. Defaults to no check. (templated)
+    :param currency: the currency of the source's prices, such as ``CZK``. A price of a row in another one is a
+        conflict, and new rows get it. Defaults to no check. (templated)
     :param cloud_id: the cloud. Defaults to the connection's. (templated)
     :param dotypos_conn_id: the Airflow connection. (templated)
     :return: the ``plan``'s path, its ``digest``, the ``counts`` of rows, the ``requests`` that applying it takes, and a

@@ -18,6 +18,7 @@ from airflow_provider_dotypos.api.window import SETTLE, check_settle
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
+from airflow_provider_dotypos.operators.plan_writes import resolved
 from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.triggers.stock_taking import DotyposStockTakingTrigger
 from airflow_provider_dotypos.writes.stock_arguments import (
@@ -117,6 +118,7 @@ class DotyposStockOperator(BaseOperator):
         "cloud_id",
         "dotypos_conn_id",
     )
+    template_ext: Sequence[str] = (".sql",)  # of queries, as Airflow's own SQL operators have it
     template_fields_renderers = {"items": "json", "columns": "json"}  # noqa: RUF012 (as Airflow declares it)
     ui_color = "#ffe3c2"
 
@@ -206,7 +208,7 @@ class DotyposStockOperator(BaseOperator):
         with closing(self._hook):
             result: dict[str, Any] = getattr(self._hook, self.operation)(
                 self.warehouse_id,
-                self.items,
+                resolved(self.items),
                 journal=self.journal,
                 columns=self.columns,
                 settle=self.settle,

@@ -71,8 +71,11 @@ class Applied(NamedTuple):
     requests: int
 
 
-#: After so many rows in a row whose writes weren't answered, no further one is written.
-_MOST_UNANSWERED = 5
+#: After so many rows in a row that were written in vain, no further one is written.
+_MOST_IN_VAIN = 5
+
+#: Most rows that the log names.
+_MOST_LOGGED = 20
 
 #: Seconds between two lines about the progress.
 _PROGRESS_EVERY = 60.0
@@ -114,6 +117,7 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
         raise
     finally:
         report.write(complete=complete)
+        _log_failed(entity, plan, report)
         log.info("%s: %s. The report is %s.", entity.name, in_words(report.counts), report.path)
     counts = report.counts
     if not options.tolerates(counts):
@@ -138,7 +142,7 @@ class _Run:
         self._options = options
         self._report = report
         self._cloud_id = plan.header.cloud_id
-        self._unanswered = 0
+        self._in_vain = 0
         self._written = 0
         self._logged_at = time.monotonic()
 
@@ -259,7 +263,7 @@ class _Run:
             fields = foreign_changes(self._entity, planned, course.before or {}, course.row or {})
             if fields:
                 raise DotyposSideEffectError(
-                    f"{self._entity.name} {planned.id}: the first write also changed {', '.join(fields)}, which the "
+                    f"{_name(self._entity, planned)}: the first write also changed {', '.join(fields)}, which the "
                     "plan doesn't name. Nothing more was written. Give the source a column for it, so that the plan "
                     "says what it becomes"
                 )
@@ -272,7 +276,7 @@ class _Run:
         """
         if verdict.status == "not taken":
             raise DotyposSideEffectError(
-                f"{self._entity.name} {planned.id or f'of row {planned.row}'}: the API accepted the first write, and "
+                f"{_name(self._entity, planned)}: the API accepted the first write, and "
                 f"{', '.join(verdict.fields)} isn't as planned. Nothing more was written. Leave the field out of the "
                 "source, if the API doesn't let it be set"
             )
@@ -288,7 +292,7 @@ class _Run:
             self._note(planned, course.interrupt(_interruption(error)))
             raise
         self._note(planned, verdict)
-        self._count_unanswered(verdict)
+        self._count_in_vain(verdict)
         return verdict
 
     def _together(self, jobs: Iterable[Callable[[], object]]) -> None:
@@ -301,16 +305,16 @@ class _Run:
             self._logged_at = time.monotonic()
             log.info("%s: %d rows are written so far.", self._entity.name, self._written)
 
-    def _count_unanswered(self, verdict: Verdict) -> None:
-        """Raise if rows are written in vain: their reads are answered, and their writes aren't.
+    def _count_in_vain(self, verdict: Verdict) -> None:
+        """Raise if rows are written in vain: their reads are answered, and none of their writes takes effect.
 
         :raises DotyposWritesFailedError: if it has been so for several rows.
         """
-        self._unanswered = self._unanswered + 1 if verdict.status == "uncertain" else 0
-        if self._unanswered >= _MOST_UNANSWERED:
+        self._in_vain = self._in_vain + 1 if verdict.status in ("uncertain", "starved") else 0
+        if self._in_vain >= _MOST_IN_VAIN:
             raise DotyposWritesFailedError(
-                f"{self._entity.name}: the last {self._unanswered} rows were read, but no write of them was answered. "
-                "Nothing more is written for now. Apply the same plan again once Dotypos answers",
+                f"{self._entity.name}: the last {self._in_vain} rows could be read, but not written: {verdict.why}. "
+                "Nothing more is written for now. Apply the same plan again once Dotypos takes writes",
                 counts=self._report.counts,
                 report=self._report.path,
             )
@@ -318,6 +322,19 @@ class _Run:
     def _open(self, op: str) -> Iterator[PlannedRow]:
         """Yield the rows with an operation that no verdict is final on."""
         return (planned for planned in self._plan.rows() if planned.op == op and self._report.is_open(planned))
+
+
+def _log_failed(entity: Entity, plan: Plan, report: Report) -> None:
+    """Log the first rows that aren't as planned although they were tried: their ids, and why."""
+    verdicts = ((planned, report.verdict(planned)) for planned in plan.rows())
+    failed = ((planned, verdict) for planned, verdict in verdicts if verdict.status not in (*DONE, "not tried"))
+    for planned, verdict in itertools.islice(failed, _MOST_LOGGED):
+        fields = f" ({', '.join(verdict.fields)})" if verdict.fields else ""
+        log.warning("%s: %s: %s%s", _name(entity, planned), verdict.status, verdict.why or "no reason", fields)
+
+
+def _name(entity: Entity, planned: PlannedRow) -> str:
+    return f"{entity.name} {planned.id or f'of row {planned.row}'}"
 
 
 def _failure(entity: Entity, counts: Mapping[str, int], report: str) -> DotyposWritesFailedError:

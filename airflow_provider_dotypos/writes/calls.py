@@ -8,7 +8,7 @@ https://docs.api.dotypos.com/api-reference/general/methods, …/etags, …/commo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,6 +16,7 @@ from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import (
     DotyposApiError,
     DotyposConflictError,
+    DotyposError,
     DotyposNotFoundError,
     DotyposPreconditionError,
     DotyposResponseError,
@@ -125,6 +126,9 @@ def write_row(
         outcome = refused(entity, planned, error)
         course.lost = course.lost or outcome is Open.EMPTY
         return outcome
+    except DotyposError as error:
+        course.tries -= not error.sent
+        raise
     return course.row
 
 
@@ -151,7 +155,13 @@ def rejected(entity: Entity, planned: PlannedRow, error: DotyposApiError) -> Ver
         fields = tuple(dict.fromkeys(field for field, _ in named if field))
     else:
         said, fields = error.refusal.message or error.reason or "", ()
-    personal = (planned.after[name] for name in planned.after if entity.fields[name].personal)
-    if any(len(text) >= _TELLING and text in said for text in personal if isinstance(text, str)):
+    if any(len(text) >= _TELLING and text in said for text in _personal_texts(entity, planned)):
         said = ""
     return Verdict("rejected", f"the API answered {error.status}" + (f": {said}" if said else ""), fields)
+
+
+def _personal_texts(entity: Entity, planned: PlannedRow) -> Iterator[str]:
+    """Yield the texts of a planned row that are personal data."""
+    for name, value in planned.after.items():
+        if entity.fields[name].personal:
+            yield from (text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str))

@@ -15,6 +15,7 @@ from airflow_provider_dotypos.writes.blanks import personal_left
 from airflow_provider_dotypos.writes.errors import Problem
 from airflow_provider_dotypos.writes.judging import is_deleted
 from airflow_provider_dotypos.writes.keys import Key
+from airflow_provider_dotypos.writes.limits import PRICES
 from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.plan_arguments import PlanArguments
 from airflow_provider_dotypos.writes.rules import check_whole
@@ -99,8 +100,8 @@ def _update(
     after = {name: value for name, value in wanted.items() if not same(entity.fields[name], row.get(name), value)}
     if not after:
         return None, []
-    currency = row.get("currency")
-    if arguments.currency and "currency" in entity.fields and currency not in (None, arguments.currency):
+    priced = not after.keys().isdisjoint(PRICES.get(entity.name, ()))
+    if arguments.currency and priced and row.get("currency") not in (None, arguments.currency):
         return _conflict(source, f"its prices aren't in {arguments.currency}"), []
     after = _priced(entity, wanted, after, row)
     planned = PlannedRow(

@@ -9,8 +9,8 @@ markers [U]. So a key for which nothing comes back was asked for twice, by two f
 itself that it shows all. Otherwise its values are halved, and the rows of a single value are read by excluding those
 seen (``walk``).
 
-**What no filter can ask for**: a field that the API can't filter by ``in``, and values with a character for which
-filters have no escape. For these the whole list is read (``read_all``).
+**What no filter can ask for**: a field that the API can't filter by ``in``, and values with a character that a filter
+may read in its own way. For these the whole list is read (``read_all``).
 
 https://docs.api.dotypos.com/api-reference/general/filter
 """
@@ -36,8 +36,8 @@ from airflow_provider_dotypos.writes.read_all import ask_surely, read_all
 
 Row: TypeAlias = dict[str, Any]
 
-#: Texts that mean something else in a filter, and characters for which it has no escape.
-_NO_VALUES, _NO_ESCAPE = frozenset({"", "null", "notnull"}), frozenset(",;|")
+#: Texts that mean something else in a filter, and characters that divide it or may escape the next one [U].
+_NO_VALUES, _ODD = frozenset({"", "null", "notnull"}), frozenset(",;|\\")
 
 #: Most characters that the values of one request may take in its address: 100 values of 256 got a 414.
 _ROOM = 4000
@@ -103,8 +103,8 @@ def asked_index(entity: Entity, match: Sequence[str], keys: Collection[Key]) -> 
 
 
 def can_be_asked(value: str) -> bool:
-    """Return whether a filter can name a value: the API has no escape for the characters that divide it [U]."""
-    return value not in _NO_VALUES and _NO_ESCAPE.isdisjoint(value)
+    """Return whether a filter can surely name a value. Blanks at its ends may be cut off [U]."""
+    return value.lower() not in _NO_VALUES and _ODD.isdisjoint(value) and value == value.strip()
 
 
 def groups(values: Iterable[str]) -> Iterator[list[str]]:

@@ -36,6 +36,7 @@ from airflow_provider_dotypos.api.streams import streams
 from airflow_provider_dotypos.api.walk import Batch, Query
 from airflow_provider_dotypos.api.window import OPEN_END, Window, iso, milliseconds
 from airflow_provider_dotypos.storage.store import Store
+from airflow_provider_dotypos.writes.cloud_rows import CloudRows, new_cloud_rows
 from airflow_provider_dotypos.writes.deciding import decide
 from airflow_provider_dotypos.writes.errors import DotyposLimitError, DotyposPlanError, Problem
 from airflow_provider_dotypos.writes.keys import Key, row_keys
@@ -47,7 +48,6 @@ from airflow_provider_dotypos.writes.plan_table import headline, log_table, summ
 from airflow_provider_dotypos.writes.price import price
 from airflow_provider_dotypos.writes.problems import Problems
 from airflow_provider_dotypos.writes.read_all import ask_surely, read_all
-from airflow_provider_dotypos.writes.shelf import Shelf, new_shelf
 from airflow_provider_dotypos.writes.source import Source
 from airflow_provider_dotypos.writes.source_index import SourceIndex, index_source
 
@@ -119,15 +119,15 @@ class _Planner:
             self._counts["rows"] = len(index)
             if not self._problems:  # otherwise it may be empty because all of its rows are wrong
                 self._note(arguments.limits.check_source(len(index)))
-            with new_shelf() as shelf, PlanWriter(store) as writer:
+            with new_cloud_rows() as cloud, PlanWriter(store) as writer:
                 if len(index):
-                    self._read_cloud(index, shelf)
-                for planned in self._planned(index, shelf):
+                    self._read_cloud(index, cloud)
+                for planned in self._planned(index, cloud):
                     writer.add(planned)
                 return self._finish(writer, index.digest)
 
-    def _read_cloud(self, index: SourceIndex, shelf: Shelf) -> None:
-        """Put the cloud's rows with the source's keys on the shelf."""
+    def _read_cloud(self, index: SourceIndex, cloud: CloudRows) -> None:
+        """Read the cloud's rows with the source's keys."""
         match = self._arguments.match
         if self._reads_whole(len(index)):
             log.info(
@@ -136,21 +136,21 @@ class _Planner:
 
             def take(batch: Batch) -> None:
                 rows = map(decode_row, batch.rows)
-                shelf.put((key, row) for row in rows for key in row_keys(self._entity, match, row))
+                cloud.put((key, row) for row in rows for key in row_keys(self._entity, match, row))
 
             self._client.run(read_all(self._client, self._entity, take))
             if "create" in self._arguments.actions:
-                self._look_up((row.key for row in index.rows() if not shelf.find(row.key)), shelf)
+                self._look_up((row.key for row in index.rows() if not cloud.find(row.key)), cloud)
             return
-        self._look_up((row.key for row in index.rows()), shelf)
+        self._look_up((row.key for row in index.rows()), cloud)
         if others := [row.key for row in index.rows() if not self._can_be_asked(row.key)]:
             rows = self._client.run(rows_by_key(self._client, self._entity, match, others))
-            shelf.put((key, row) for key, same in rows.items() for row in same)
+            cloud.put((key, row) for key, same in rows.items() for row in same)
 
-    def _look_up(self, keys: Iterable[Key], shelf: Shelf) -> None:
-        """Put the rows of keys on the shelf, as far as filters can ask for them."""
+    def _look_up(self, keys: Iterable[Key], cloud: CloudRows) -> None:
+        """Read the rows of keys, as far as filters can ask for them."""
         for rows in self._looked_up(key for key in keys if self._can_be_asked(key)):
-            shelf.put((key, row) for key, same in rows.items() for row in same)
+            cloud.put((key, row) for key, same in rows.items() for row in same)
 
     def _looked_up(self, keys: Iterator[Key]) -> Iterator[Mapping[Key, list[Row]]]:
         """Yield the rows of keys, a hundred keys at a time. Threads ask, as many as the connection allows."""
@@ -179,13 +179,13 @@ class _Planner:
         total = self._rows_in_all
         return total is not None and stream_requests(self._entity, live, total) + len(others) < by_key
 
-    def _planned(self, index: SourceIndex, shelf: Shelf) -> Iterator[PlannedRow]:
+    def _planned(self, index: SourceIndex, cloud: CloudRows) -> Iterator[PlannedRow]:
         """Yield the planned rows, and note what is wrong with them."""
         numbers: dict[str, int] = {}
         by_list = any(self._entity.field(name).type.endswith("[]") for name in self._arguments.match)
         for source in index.rows():
             self._note_vat(source.number, source.values.get("vat"))
-            planned, problems = decide(self._arguments, self._cloud_id, source, shelf.find(source.key))
+            planned, problems = decide(self._arguments, self._cloud_id, source, cloud.find(source.key))
             for problem in problems:
                 self._problems.add(problem)
             if planned is None:

@@ -17,7 +17,7 @@ timeout. After step 4 the outcome stands. Two who book the same document at once
 passes.
 
 **What stays open.** A proxy may hold a request back and deliver it later than `settle` after the client gave up. No
-waiting makes that impossible. It takes a longer `settle` where that happens.
+waiting makes that impossible. So after a repeat the levels are read once more: if they show it twice, the task fails.
 
 https://docs.api.dotypos.com/entity/warehouse
 """
@@ -102,7 +102,7 @@ class Sender:
         for _ in range(_MOST_TRIES):
             lost_at = None
             if last is None or last.outcome == "not-applied":
-                last, lost_at = yield from self._send(posting, 1 if last is None else last.number + 1)
+                last, lost_at = yield from self._send(posting, last)
             if last.outcome is None:
                 last = yield from self.find_out(posting, last, lost_at)
             if last.outcome in ("applied", "accepted"):
@@ -114,13 +114,16 @@ class Sender:
             "time, and the stock shows that nothing was booked. Run the task again once Dotypos answers; that is safe."
         )
 
-    def _send(self, posting: Posting, number: int) -> Flow[tuple[Entry, float | None]]:
-        """Make an entry and send it. Return it, and when its answer was lost, if it was."""
+    def _send(self, posting: Posting, last: Entry | None) -> Flow[tuple[Entry, float | None]]:
+        """Make an entry and send it. Return it, and when its answer was lost, if it was.
+
+        :param last: the entry before, which wasn't booked.
+        """
         evidence = yield from posting.look()
         deadline = time.time() + LEAVES_WITHIN
         entry = Entry(
             part=posting.part,
-            number=number,
+            number=1 if last is None else last.number + 1,
             digest=posting.digest,
             over_by=deadline + self._timeout,
             evidence=evidence,
@@ -139,7 +142,17 @@ class Sender:
                 return entry, time.time()
             yield self._noting(entry, Finding("not-applied", {"why": str(error)}))
             raise
+        if finding.outcome == "applied" and last is not None and "stock" in last.facts:
+            # An earlier copy was lost. What goes wrong from here on leaves the entry as broken off.
+            finding = yield from self._look_for_copy(posting, entry, finding)
         return (yield self._noting(entry, finding)), None
+
+    def _look_for_copy(self, posting: Posting, entry: Entry, finding: Finding) -> Flow[Finding]:
+        """Return what was answered, unless the stock shows that an earlier copy was booked as well."""
+        log.info("Whether an earlier copy was booked after all shows in %.0f s.", self._settle)
+        yield Sleep(self._settle)
+        seen = yield from posting.find_out(entry)
+        return seen if seen.facts.get("twice") else finding
 
     def find_out(self, posting: Posting, entry: Entry, lost_at: float | None = None) -> Flow[Entry]:
         """Return the flow that finds out whether an entry was booked, once that would show, and notes it.

@@ -287,7 +287,10 @@ class _Booking(Posting):
         if entry.evidence is None:
             return Finding("uncertain", {"why": "the journal's entry can't be read"})
         after = yield from read_levels(self._exchange, entry.evidence.moves)
-        return Finding(entry.evidence.weigh(after), {"stock": entry.evidence.describe(after)})
+        facts: dict[str, Any] = {"stock": entry.evidence.describe(after)}
+        if entry.evidence.shows_twice(after):
+            facts |= {"twice": True, "why": "the stock has moved by twice its quantities, as if two copies had arrived"}
+        return Finding(entry.evidence.weigh(after), facts)
 
     def _prices(self) -> Iterator[tuple[str, Decimal]]:
         """Yield the purchase prices that it sets, of products that it gives one price."""

@@ -76,6 +76,10 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
             return "not-applied"
         return "applied" if all(trace.shows_booking for trace in traces) else "uncertain"
 
+    def shows_twice(self, after: Levels) -> bool:
+        """Return whether levels are as if the booking was carried out twice."""
+        return all(trace.shows_booking_times(2) for trace in self._traces(after))
+
     def describe(self, after: Levels) -> list[dict[str, str | None]]:
         """Return the evidence for people: what each level was, is, and by how much it was to move."""
         return [
@@ -115,7 +119,11 @@ class _Trace(NamedTuple):
             return False
         if self.price is not None and _is(self.after.price, self.price) and not _is(self.before.price, self.price):
             return True
-        return abs(self.after.number - self.before.number - self.quantity) <= _OFF
+        return self.shows_booking_times(1)
+
+    def shows_booking_times(self, times: int) -> bool:
+        """Return whether the level has moved by so many times the quantity."""
+        return abs(self.after.number - self.before.number - times * self.quantity) <= _OFF
 
     @property
     def _has_moved_since(self) -> bool:

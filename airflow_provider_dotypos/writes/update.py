@@ -57,12 +57,14 @@ def update(
     """
     course = course or Course()
     lost_with = clashed_with = None
+    etags: set[str | None] = set()
     for wait in waits(settle):
         if course.etag is None:
             yield from read_row(exchange, entity, planned, course)
         if (verdict := judge(entity, planned, course.row, cloud_id)) is not None:
             return course.close(verdict)
         etag = course.etag
+        etags.add(etag)
         outcome = yield from write_row(exchange, "PATCH", entity, planned, course, json=planned.after)
         if isinstance(outcome, dict):
             return course.close(taken(entity, planned, outcome))
@@ -80,4 +82,7 @@ def update(
         return course.close(verdict)
     if lost_with is not None and lost_with == course.etag:
         return course.close(Verdict("uncertain", "answers were lost, and a write may be carried out yet"))
+    if etags == {course.etag}:
+        why = "the API refused the ETag that it had given, and the row didn't change; a proxy may have changed the ETag"
+        return course.close(Verdict("starved", why))
     return course.close(Verdict("starved", f"it was edited between each read and write, {course.tries} times"))

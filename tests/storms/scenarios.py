@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import json
 import random
 import shutil
 import signal
@@ -15,15 +17,16 @@ from unittest.mock import patch
 
 import pytest
 
-from airflow_provider_dotypos.api import pieces
+from airflow_provider_dotypos.api import channel, pieces
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.markers import DELETED_FILTERS, UNDATED_ROWS
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
-from airflow_provider_dotypos.sandbox.behaviour import CHOICES
+from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop
+from airflow_provider_dotypos.sandbox.behaviour import CHOICES, WRITE_CHOICES
 from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.sql import database
+from airflow_provider_dotypos.writes.options import Create
 from tests.api.test_walk import KINDS, WINDOW, fill, inside
 from tests.api.test_watch import STAMPS, Watching
 from tests.api.walking import HOUR, UNTIL, Drift, drive, drive_together, empty_shop
@@ -35,6 +38,11 @@ from tests.transfers.sql.tries import SqlStorm
 from tests.transfers.storms import QUIET, Burst, Plan, Storm, Weather, check_promises
 from tests.transfers.test_storms import Reaper, apart
 from tests.transfers.turns import Death, by_turns
+from tests.writes.forks import Appliers
+from tests.writes.shelf import Shelf
+from tests.writes.stock_storm import book_in_a_storm
+from tests.writes.storms import Weather as PlanWeather
+from tests.writes.storms import kill, weather_through
 
 FORMATS = (FileFormat(), FileFormat(gzip_level=1), FileFormat("parquet"), FileFormat("csv"))
 FAULTS = ("429", "500", "reset", "short-body", "cut-json")
@@ -229,6 +237,44 @@ def history_storm(seed: int, api: Sandbox) -> Figures:
     return Figures(rows, len(api.requests) - before)
 
 
+def write_storm(seed: int, api: Sandbox) -> Figures:
+    """Apply a plan, row by row or by lists, while requests fail before, after and late, and a till edits."""
+    chance = random.Random(seed)
+    create: Create = chance.choice(["put", "put", "post"])
+    weather = replace(
+        any_plan_weather(chance, seed, create),
+        failing=chance.choice([0.05, 0.2, 0.4]),
+        late=create == "put" and chance.random() < 0.5,  # a POST that is carried out late creates its rows again
+        edits=chance.choice([0.0, 1.0, 10.0]),
+        rough=chance.random() < 0.5,
+        threads=chance.choice([1, 1, 4]),
+        settle=chance.choice([15.0, 60.0]),
+    )
+    with lake() as folder:
+        storm = weather_through(api, weather, folder)
+        return Figures(len(storm.updates) + len(storm.creates), len(api.requests))
+
+
+def killed_write_storm(seed: int, api: Sandbox) -> Figures:
+    """Apply a plan by processes that are killed in the midst of a request (``kill -9``), until one ends."""
+    chance = random.Random(seed)
+    weather = replace(any_plan_weather(chance, seed, "put"), settle=0.2)
+    weather = replace(weather, behaviour=replace(weather.behaviour, commit_lag=0.0))
+    with lake() as folder:
+        storm = kill(api, weather, folder, appliers(), kills=chance.randint(1, 6))
+        return Figures(len(storm.updates) + len(storm.creates), len(api.requests))
+
+
+def stock_storm(seed: int, api: Sandbox) -> Figures:
+    """Book stock operations while answers get lost, tasks are killed and run again, and a till sells."""
+    api.shop = Shop.empty()
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        channel.forget_tokens()
+        patch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(api.connection(api.cloud_ids[0])))
+        book_in_a_storm(seed, api, Shelf(api, Path(folder)), documents=20)
+    return Figures(rows=20, requests=len(api.requests))
+
+
 #: All scenarios, by name. They share the time alike.
 SCENARIOS: dict[str, Scenario] = {
     "walk": walk_storm,
@@ -239,6 +285,9 @@ SCENARIOS: dict[str, Scenario] = {
     "limit": limit_storm,
     "snapshot": snapshot_storm,
     "history": history_storm,
+    "write": write_storm,
+    "killed-write": killed_write_storm,
+    "stock": stock_storm,
 }
 
 
@@ -246,6 +295,27 @@ def any_behaviour(chance: random.Random, lags: list[float]) -> Behaviour:
     """Return the sandbox's switches in any position."""
     positions = {name: chance.choice(choices) for name, choices in CHOICES.items()}
     return Behaviour(**positions, commit_lag=chance.choice(lags))
+
+
+def any_plan_weather(chance: random.Random, seed: int, create: Create) -> PlanWeather:
+    """Return any plan, and the sandbox's switches that matter to writes in any position."""
+    behaviour = any_behaviour(chance, lags=[0.0, 0.0, 10.0])
+    for name in ("refused_lists", "violation_paths", "version_in_body", "price_coupling"):
+        behaviour = replace(behaviour, **{name: chance.choice(WRITE_CHOICES[name])})
+    return PlanWeather(
+        seed,
+        method=chance.choice(["patch", "put"]),
+        create=create,
+        updates=chance.choice([5, 40, 120]),
+        creates=chance.choice([0, 5, 40]),
+        behaviour=behaviour,
+    )
+
+
+@functools.cache
+def appliers() -> Appliers:
+    """Return what makes processes that apply plans. It ends with this process."""
+    return Appliers()
 
 
 def any_weather(chance: random.Random, seed: int) -> Weather:

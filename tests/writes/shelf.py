@@ -61,7 +61,7 @@ class Shelf:
     """
 
     def __init__(self, sandbox: Sandbox, journal: Path) -> None:
-        self._shop, self.cloud = sandbox.shop, sandbox.cloud_ids[0]
+        self._sandbox, self._shop, self.cloud = sandbox, sandbox.shop, sandbox.cloud_ids[0]
         self.warehouse: int = self._shop.rows(self.cloud, "warehouses")[0]["id"]
         self.cellar: int = self._shop.insert(self.cloud, "warehouses", {"name": "Cellar"})["id"]
         self.products = [new_product(sandbox, self.cloud, name) for name in ("TEA", "MILK")]
@@ -111,6 +111,11 @@ class Shelf:
         """Return the levels that are right after an operation."""
         here, there = {"stock_up": (1, 0), "sell": (-1, 0), "transfer": (1, -1)}[operation]
         return [10 + sign * quantity for sign in (here, there) for quantity in (2.5, 4.0)]
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in the cloud, for rows and for the server's clock."""
+        self._shop.advance(seconds)
+        self._sandbox.date_offset += seconds
 
     def sell_meanwhile(self, seconds: float) -> None:
         """Sell one of the first product in each warehouse while a client sleeps."""

@@ -7,6 +7,7 @@ checked after each attempt, and when all is over.
 from __future__ import annotations
 
 import random
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ from airflow_provider_dotypos.writes.plan_file import Plan
 from airflow_provider_dotypos.writes.report import Report
 from airflow_provider_dotypos.writes.verdicts import DONE, FINAL
 from tests.api.walking import empty_shop
+from tests.writes.forks import Appliers, Reaper
 from tests.writes.planned import create_of, update_of
 from tests.writes.plans import Plans, report_of
 
@@ -102,14 +104,16 @@ class Till:
 
     def work(self, seconds: float) -> None:
         """Let some seconds of the shop's clock pass."""
-        shop, cloud = self.api.shop, self.api.cloud_ids[0]
+        shop = self.api.shop
         with shop.lock:
             shop.advance(seconds)
             expected = self.rate * seconds
             for _ in range(min(40, int(expected) + (self.chance.random() < expected % 1))):
-                self._edit(shop, cloud)
+                self.edit()
 
-    def _edit(self, shop: Any, cloud: int) -> None:
+    def edit(self) -> None:
+        """Edit any product."""
+        shop, cloud = self.api.shop, self.api.cloud_ids[0]
         row = self.chance.choice(shop.rows(cloud, "products"))
         if row["deleted"]:
             return
@@ -179,6 +183,7 @@ class Storm:
     """One storm: a shop, a till, a plan for it, and what attempts to apply it have left.
 
     :ivar attempts: how many attempts there were.
+    :ivar killed: how many processes were killed while they applied the plan.
     :ivar struck: how many requests have failed.
     """
 
@@ -186,6 +191,7 @@ class Storm:
     weather: Weather
     folder: Path
     attempts: int = 0
+    killed: int = 0
     stack: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
@@ -232,14 +238,21 @@ class Storm:
         """How many requests have failed."""
         return sum(10**9 - fault.times for fault in self.faults)
 
-    def client(self) -> DotyposClient:
-        """Return a new client, as a new process has."""
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of a connection to the shop."""
         extra = {
             "refresh_token": self.api.refresh_token,
             "cloud_id": self.cloud,
             "max_concurrency": self.weather.threads,
         }
-        return DotyposClient(Settings.from_fields(host=self.api.url, extra=extra))
+        return {"host": self.api.url, "extra": extra}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How the plan is applied."""
+        weather = self.weather
+        return {"method": weather.method, "create": weather.create, "settle": weather.settle, "fail_on": "none"}
 
     def attempt(self, plan: Plan | None = None, method: Method | None = None) -> BaseException | None:
         """Apply the plan once, and return what ended it.
@@ -247,10 +260,8 @@ class Storm:
         :param plan: the plan, opened by somebody else.
         """
         self.attempts += 1
-        client = self.client()
-        options = ApplyOptions(
-            method=method or self.weather.method, create=self.weather.create, settle=self.weather.settle, fail_on="none"
-        )
+        client = DotyposClient(Settings.from_fields(**self.fields))
+        options = ApplyOptions(**self.options | ({"method": method} if method else {}))
         try:
             apply_plan(client, plan or self.plan, options)
         except (DotyposError, KilledError) as error:
@@ -266,6 +277,7 @@ class Storm:
         self.is_calm = True
         for fault in self.faults:
             fault.probability = 0.0
+        self.api.faults[:] = [fault for fault in self.api.faults if isinstance(fault, Wind) or fault in self.faults]
         self.api.shop.advance(max(60.0, 2 * self.weather.behaviour.commit_lag))
 
     def changes(self) -> Counter[int]:
@@ -387,4 +399,24 @@ def weather_through(
         assert not again & done, "what was done was written again"
         assert weather.rough or not again
         storm.check_report()
+    return storm
+
+
+def kill(api: Sandbox, weather: Weather, folder: Path, appliers: Appliers, kills: int) -> Storm:
+    """Apply a plan by processes that are killed, and then by one that isn't.
+
+    :param kills: how many are killed, each in the midst of a request.
+    """
+    with storm_over(api, weather, folder) as storm:
+        chance = random.Random(weather.seed)
+        for _ in range(kills):
+            reaper = Reaper(appliers.fork(storm.plan.path, storm.fields, storm.options), chance.randrange(1, 30))
+            api.faults.insert(0, reaper)
+            code = appliers.run()
+            api.faults.remove(reaper)
+            assert code in (0, -signal.SIGKILL)
+            storm.killed += code != 0
+        assert storm.attempt() is None
+        storm.check_report(resumed=True)
+        storm.check_end()
     return storm

@@ -118,7 +118,7 @@ def test_the_same_plan_again_writes_nothing_and_reads_by_lists(
 
 @pytest.mark.parametrize("method", ["patch", "put"])
 def test_what_is_not_as_planned_fails_the_task_and_the_rest_is_written(
-    sandbox: Sandbox, client: DotyposClient, plans: Plans, method: Any
+    sandbox: Sandbox, client: DotyposClient, plans: Plans, method: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     ids = [product(sandbox) for _ in range(6)]
     category = {"_categoryId": str(row_of(sandbox, ids[0])["_categoryId"])}
@@ -135,6 +135,8 @@ def test_what_is_not_as_planned_fails_the_task_and_the_rest_is_written(
     assert caught.value.permanent
     assert caught.value.counts == {"applied": 5, "conflict": 2, "rejected": 1}
     assert row_of(sandbox, ids[2])["priceWithVat"] == 47
+    changed = f"products {ids[2]}: conflict: somebody changed it since the plan was made (priceWithVat)"
+    assert changed in caplog.messages
     assert statuses(plan) == ["applied", "applied", "conflict", *["applied"] * 3, "rejected", "conflict"]
     counts = apply_plan(client, plan, ApplyOptions(method=method, fail_on=0.5)).counts
     assert counts == caught.value.counts
@@ -283,7 +285,9 @@ class TestEndsInBetween:
     ) -> None:
         plan = priced(30)
         sandbox.faults.append(Fault("500", method="PATCH", skip=3, times=10_000))
-        with pytest.raises(DotyposWritesFailedError, match="no write of them was answered") as caught:
+        with pytest.raises(
+            DotyposWritesFailedError, match="could be read, but not written: answers were lost"
+        ) as caught:
             apply_plan(client, plan, BY_PATCH)
         assert not caught.value.permanent
         header, _ = report_of(plan)
@@ -363,6 +367,17 @@ class TestCreates:
         rows = [create_of(7_000_000_000_000_000 + row, GROUP, row) for row in range(1, 4)]
         with pytest.raises(DotyposPlanError, match='create="post"'):
             apply_plan(client, plans(*rows, entity="discount-groups"), BY_PATCH)
+
+
+def test_the_log_names_twenty_rows(
+    sandbox: Sandbox, client: DotyposClient, plans: Plans, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [PlannedRow("conflict", (str(row),), row, why="there is none") for row in range(1, 31)]
+    with pytest.raises(DotyposWritesFailedError, match="30 of 30 rows"):
+        apply_plan(client, plans(*rows), BY_PATCH)
+    assert [message for message in caplog.messages if "there is none" in message] == [
+        f"products of row {row}: conflict: there is none" for row in range(1, 21)
+    ]
 
 
 def test_the_error_names_no_row(client: DotyposClient, priced: Callable[..., Plan], sandbox: Sandbox) -> None:

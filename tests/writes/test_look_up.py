@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.sandbox.behaviour import WRITE_CHOICES
 from airflow_provider_dotypos.writes.look_up import asked_index, can_be_asked, groups, look_up, rows_by_key
 from tests.conftest import NewClient
 
@@ -47,6 +48,18 @@ def test_each_kind_of_row_comes(deleted_null: str, numbers: str, new_client: New
     rows = new_client().run(look_up(new_client(), PRODUCTS, "externalId", ["a", "b", "c", "d"]))
     assert ids(rows) == {"a": sorted([live, twin]), "b": [null], "c": [gone]}
     assert asked(sandbox) == 2
+
+
+def test_what_is_unknown_of_the_api_changes_nothing(sandbox: Sandbox, new_client: NewClient) -> None:
+    of = {f"P-{n}": insert(sandbox, externalId=f"P-{n}", deleted=(False, None, True)[n % 3]) for n in range(150)}
+    insert(sandbox, externalId="P-0", deleted=True)
+    twin = insert(sandbox, externalId="P-1", deleted=None)
+    expected = {value: [id] for value, id in of.items()} | {"P-1": sorted([of["P-1"], twin])}
+    client = new_client()
+    for behaviour in random.Random(4).sample([*Behaviour.combinations()], 20):
+        sandbox.behaviour = behaviour
+        rows = client.run(look_up(client, PRODUCTS, "externalId", [*of, "none"]))
+        assert ids(rows) == expected, behaviour
 
 
 def test_rows_are_looked_up_by_their_ids_and_by_entries_of_lists(sandbox: Sandbox, new_client: NewClient) -> None:
@@ -111,7 +124,7 @@ def test_groups_have_room_in_an_address() -> None:
     assert [*groups(["x" * 5000, "y"])] == [["x" * 5000], ["y"]]
 
 
-@pytest.mark.parametrize("value", ["a,b", "a;b", "a|b", "", "null", "notnull"])
+@pytest.mark.parametrize("value", ["a,b", "a;b", "a|b", "a\\b", "a ", "", "null", "notnull", "NULL"])
 def test_some_values_cannot_be_asked_for(value: str) -> None:
     assert not can_be_asked(value)
     assert can_be_asked("nulls")
@@ -133,6 +146,17 @@ def test_what_no_filter_asks_for_is_read_with_the_whole_list(
     client = new_client()
     rows = client.run(rows_by_key(client, PRODUCTS, ("name", "subtitle"), [*of, ("Gone", "s"), ("None", "s")]))
     assert ids(rows) == {key: [id] for key, id in of.items()} | {("Gone", "s"): [gone]}
+
+
+def test_keys_are_found_whatever_escapes_filters_have(sandbox: Sandbox, new_client: NewClient) -> None:
+    of = {
+        (value,): insert(sandbox, externalId=value) for value in ("a\\b", "a\\,b", "a,b", '"a"', "a%2Cb", "a+b", " a")
+    }
+    client = new_client()
+    for escapes in WRITE_CHOICES["filter_escapes"]:
+        sandbox.behaviour = Behaviour(filter_escapes=escapes)
+        rows = client.run(rows_by_key(client, PRODUCTS, ("externalId",), of))
+        assert ids(rows) == {key: [id] for key, id in of.items()}
 
 
 def test_only_keys_that_no_filter_takes_need_the_whole_list(sandbox: Sandbox, new_client: NewClient) -> None:

@@ -18,19 +18,21 @@ ROWS = [
     PlannedRow("create", ("P-2",), 2, "7", after={"name": "Beer | *dark*", "ean": ["1", "2"], "subtitle": None}),
     PlannedRow("delete", ("P-3",), 3, "8", {"name": "Old"}),
     PlannedRow("conflict", ("P-4",), 4, why="2 rows have this key"),
+    PlannedRow("anonymize", ("P-5",), 5, "9", {"versionDate": "2026-03-01T12:00:00.000Z"}),
 ]  # fmt: skip
 
 
 def test_the_log_has_a_line_for_each_field() -> None:
     assert log_table(PRODUCTS, HEADER, ROWS, 10).splitlines() == [
-        "          key  field         before  after",
-        "update    P-1  priceWithVat  285     299.9",
-        "               display       true    false",
-        "create    P-2  name                  Beer | *dark*",
-        "               ean                   1, 2",
-        "               subtitle              null",
-        "delete    P-3",
-        "conflict  P-4                        2 rows have this key",
+        "           key  field         before  after",
+        "update     P-1  priceWithVat  285     299.9",
+        "                display       true    false",
+        "create     P-2  name                  Beer | *dark*",
+        "                ean                   1, 2",
+        "                subtitle              null",
+        "delete     P-3",
+        "conflict   P-4                        2 rows have this key",
+        "anonymize  P-5",
     ]
 
 

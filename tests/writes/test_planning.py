@@ -1,4 +1,4 @@
-"""Plans: a source against a sandbox's cloud (`planning`, `deciding`, `shelf`, `temporary_database`)."""
+"""Plans: a source against a sandbox's cloud (`planning`, `deciding`, `cloud_rows`, `temporary_database`)."""
 
 from __future__ import annotations
 
@@ -130,8 +130,14 @@ class TestPrices:
     def test_prices_in_another_currency_are_a_conflict(self, sandbox: Sandbox, make: Make) -> None:
         beer(sandbox, "a", currency="CZK")
         beer(sandbox, "b", currency="EUR")
-        _, rows = make([{"externalId": key, "priceWithVat": 122} for key in "ab"], currency="CZK")
-        assert [(row.op, row.why) for row in rows] == [("update", None), ("conflict", "its prices aren't in CZK")]
+        beer(sandbox, "c", currency="EUR")
+        source = [{"externalId": "a", "priceWithVat": 122}, {"externalId": "b", "priceWithVat": 122}]
+        _, rows = make([*source, {"externalId": "c", "priceWithVat": 121, "name": "New"}], currency="CZK")
+        assert [(row.op, row.why) for row in rows] == [
+            ("update", None),
+            ("conflict", "its prices aren't in CZK"),
+            ("update", None),
+        ]
 
 
 class TestCreates:

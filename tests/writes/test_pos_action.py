@@ -41,8 +41,11 @@ Act = Callable[..., PosResult]
 def act(new_client: NewClient, branch: int, slept: list[float]) -> Act:
     client = new_client()
 
-    def carry_out_at_once(action: str, doubt: Any = None, wait: float | None = None, **fields: Any) -> PosResult:
-        call = PosCall.of(branch, action, {name.replace("_", "-"): value for name, value in fields.items()})
+    def carry_out_at_once(
+        action: str, doubt: Any = None, wait: float | None = None, valid_for: float = 25, **fields: Any
+    ) -> PosResult:
+        fields = {name.replace("_", "-"): value for name, value in fields.items()}
+        call = PosCall.of(branch, action, fields, valid_for=valid_for)
         if wait is None:
             return client.run(carry_out(client, call, doubt))
         return client.run(carry_out_patiently(client, call, doubt, wait=wait, poll_interval=1))
@@ -152,7 +155,7 @@ def test_a_transition_that_nobody_knows_is_never_sent_again(sandbox: Sandbox, ac
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("lag", [0.0, 10.0])
+@pytest.mark.parametrize("lag", [0.0, 40.0])
 def test_what_a_dead_try_may_have_sent_is_looked_for_before_anything_is_sent(
     sandbox: Sandbox, act: Act, tea: int, when: str, lag: float
 ) -> None:
@@ -177,6 +180,24 @@ def test_what_a_dead_try_has_sent_comes_late(sandbox: Sandbox, act: Act, tea: in
             act("order/create", external_id="new", items=[{"id": tea}])
     assert orders(sandbox) == []
     assert act("order/create", EARLIER, external_id="new", items=[{"id": tea}]).status == "already"
+    assert len(orders(sandbox)) == 1
+
+
+@pytest.mark.parametrize(
+    ("valid_for", "late"),
+    [
+        (25, 100.0),  # long after it was found not to be there: the till refuses it
+        (120, 100.0),  # it may be carried out so late, so nothing is concluded before
+    ],
+)
+@pytest.mark.parametrize("unit", ["s", "ms"])
+def test_what_comes_late_comes_once(
+    sandbox: Sandbox, act: Act, tea: int, valid_for: float, late: float, unit: str
+) -> None:
+    sandbox.behaviour = Behaviour(pos_validity=unit)
+    lose(sandbox, "reset", "late", seconds=late)
+    assert act("order/create", valid_for=valid_for, external_id="new", items=[{"id": tea}]).status == "done"
+    sandbox.carry_out_late_requests()
     assert len(orders(sandbox)) == 1
 
 

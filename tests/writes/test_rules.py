@@ -44,7 +44,8 @@ WRONG = [
     ("products", {"vat": 100}, "vat", r"did you mean 2\?"),
     ("products", {"vat": 0}, "vat", r"such as 1\.21 for 21 %$"),
     ("products", {"vat": -1}, "vat", r"such as 1\.21 for 21 %$"),
-    ("products", {"vat": 121}, "vat", r"such as 1\.21 for 21 %$"),
+    ("products", {"vat": 101}, "vat", r"such as 1\.21 for 21 %$"),
+    ("products", {"vat": 2.01}, "vat", r"did you mean 1\.0201\?"),
     ("categories", {"vat": 10}, "vat", r"did you mean 1\.1\?"),
     ("products", {"_cloudId": 356}, "_cloudId", "another cloud than 355"),
     ("products", {"externalId": None}, "externalId", "missing or null"),
@@ -59,6 +60,23 @@ def test_what_is_wrong_with_a_row_is_said(entity: str, raw: dict[str, Any], name
     assert list(wrong) == [name]
     with pytest.raises(ValueError, match=why):
         raise ValueError(wrong[name])
+
+
+@pytest.mark.parametrize(
+    ("entity", "raw"),
+    [
+        ("products", {"vat": 1}),
+        ("products", {"vat": "1.21"}),
+        ("categories", {"vat": 2}),
+        ("products", {"tags": ["new", "vegan.2"]}),
+        ("customers", {"points": 0}),
+        ("customers", {"points": 10**6}),
+        ("discount-groups", {"discountPercent": 100}),
+        ("discount-groups", {"discountPercent": -5}),
+    ],
+)
+def test_what_is_right_is_no_problem(entity: str, raw: dict[str, Any]) -> None:
+    assert problems(raw, entity) == {}
 
 
 @pytest.mark.parametrize("name", ["", ".portion", "  ", "a*b"])
@@ -82,6 +100,7 @@ def test_a_strange_name_of_a_column_is_cut() -> None:
     (name,) = problems({"x\n" * 100: 1})
     assert name.startswith("'x\\nx")
     assert len(name) == 61
+    assert set(problems({"x" * 60: 1, "y" * 61: 1})) == {"x" * 60, "'" + "y" * 59 + "…"}
 
 
 def test_every_problem_of_a_row_is_said_at_once() -> None:
@@ -185,6 +204,7 @@ def test_flags_agree_with_the_field_that_says_the_same(
         ("customers", {"firstName": ""}, {"firstName": "Eva", "lastName": "", "companyName": ""}, False),
         ("customers", {"firstName": ""}, {"firstName": "Eva", "lastName": "Nová"}, True),
         ("customers", {"note": "x"}, {"firstName": ""}, True),
+        ("customers", {"firstName": ""}, {"firstName": "Eva", "lastName": "", "companyName": "Tea"}, True),
         ("employees", {"name": " "}, {}, False),
         ("employees", {"phone": "1"}, {"name": ""}, True),
         ("taxes", {"value": "0"}, {"flags": "0"}, False),

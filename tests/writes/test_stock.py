@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import random
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,13 +21,16 @@ from airflow_provider_dotypos.exceptions import (
     DotyposError,
     DotyposInputError,
     DotyposPlanError,
+    DotyposRateLimitError,
     DotyposUncertainBookingError,
     DotyposValidationError,
 )
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
+from airflow_provider_dotypos.sandbox.behaviour import BEST_KNOWN, CHOICES, WRITE_CHOICES, Behaviour
 from airflow_provider_dotypos.writes import posting, stock
 from airflow_provider_dotypos.writes.journal import Entry, Journal
+from tests.patience import PATIENCE
 from tests.transfers.conftest import bucket as bucket
 from tests.transfers.conftest import s3_url as s3_url
 from tests.writes.shelf import Shelf, new_product
@@ -37,6 +40,7 @@ from tests.writes.shelf import sandbox as sandbox
 from tests.writes.shelf import server as server
 from tests.writes.shelf import shelf as shelf
 from tests.writes.shelf import slept as slept
+from tests.writes.stock_storm import Killed, book_in_a_storm, die
 
 
 def test_a_delivery_is_booked_once_however_often_its_task_runs(
@@ -151,14 +155,6 @@ def test_answers_that_get_lost_again_and_again_leave_it_to_a_retry(
     assert len(sandbox.writes) == 1
 
 
-class Killed(BaseException):
-    """A process that is killed does nothing more."""
-
-
-def _die(*_: object, **__: object) -> Any:
-    raise Killed
-
-
 @pytest.mark.parametrize(
     ("step", "writes"),
     [
@@ -179,7 +175,7 @@ def test_a_task_that_is_killed_at_any_step_goes_on_where_it_was(
 ) -> None:
     shelf.fill(10)
     with monkeypatch.context() as patch:
-        patch.setattr(Journal if step == "end" else stock._Booking, step, _die)
+        patch.setattr(Journal if step == "end" else stock._Booking, step, die)
         with pytest.raises(Killed):
             shelf.book(operation)
     assert len(sandbox.writes) == writes
@@ -207,11 +203,20 @@ def test_of_two_tasks_that_book_the_same_document_one_sends(
     assert [result["status"] for result in results] == ["applied", "applied"]
 
 
-def test_many_tasks_at_once_book_once(sandbox: Sandbox, shelf: Shelf, slept: list[float]) -> None:
+def test_many_tasks_at_once_book_once(sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    booked = Event()
+    # Those who find another one's entry wait until its request is over.
+    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: booked.wait(PATIENCE) if seconds > 0 else None)
+
+    def book(_: int) -> str:
+        status: str = shelf.book("stock_up")["status"]
+        booked.set()
+        return status
+
     with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda _: shelf.book("stock_up"), range(4)))
+        statuses = set(pool.map(book, range(4)))
     assert len(sandbox.writes) == 1
-    assert {result["status"] for result in results} <= {"applied", "already"}
+    assert statuses <= {"applied", "already"}
 
 
 def test_a_request_that_has_to_wait_longer_than_others_wait_for_it_is_not_sent(
@@ -350,58 +355,48 @@ def test_a_request_that_arrives_late_within_settle_is_booked_once(
     assert [(write.lost, write.late) for write in sandbox.writes] == [(True, True)]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_nothing_is_booked_twice_in_a_storm(
-    seed: int, sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+def test_a_copy_that_arrives_after_its_repeat_is_noticed(
+    sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Answers get lost, tasks are killed and run again, and a till sells: each document is booked at most once."""
-    rng = random.Random(seed)
-    monkeypatch.setattr(
-        DotyposClient, "sleep", lambda _, seconds: shelf.sell_meanwhile(seconds) if rng.random() < 0.3 else None
-    )
-    shelf.fill(1000)
-    # Of a 2xx the request was carried out, and of a 429 it wasn't.
-    lost = [(kind, when) for kind in ("reset", "closed", "500", "502", "503") for when in ("before", "after")]
-    lost += [("429", "before"), ("cut-json", "after"), ("reset-body", "after"), ("short-body", "after")]
-    for number in range(20):
-        operation, document = rng.choice(["stock_up", "sell", "transfer"]), f"DN-{number}"
-        sandbox.writes.clear()
-        status = None
-        for _ in range(4):
-            sandbox.faults.clear()
-            for _ in range(rng.randrange(3)):
-                kind, when = rng.choice(lost)
-                sandbox.faults.append(Fault(kind, when=when, method=rng.choice(["GET", "POST"]), path="/warehouses/"))
-            with monkeypatch.context() as patch:
-                if rng.random() < 0.3:
-                    owner, step = rng.choice([(Journal, "end"), (Journal, "begin"), (stock._Booking, "send")])
-                    patch.setattr(owner, step, _die)
-                with suppress(DotyposError, Killed):
-                    status = shelf.book(operation, document=document)["status"]
-            assert len(sandbox.writes) <= 1
-            if status is not None:
-                assert len(sandbox.writes) == 1
-        sandbox.faults.clear()
-        try:
-            shelf.book(operation, document=document)
-            assert len(sandbox.writes) == 1
-        except DotyposUncertainBookingError:
-            assert len(sandbox.writes) <= 1
+    shelf.fill(10)
+    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: shelf.pass_time(seconds))
+    sandbox.faults.append(Fault("reset", when="late", seconds=90, method="POST", path="/stockups"))
+    for _ in range(2):
+        with pytest.raises(DotyposUncertainBookingError, match="moved by twice its quantities"):
+            shelf.book("stock_up")
+    assert len(sandbox.writes) == 2  # no client can keep the first from arriving
+
+
+def test_a_failure_of_that_look_sends_nothing_again(
+    sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.fill(10)
+    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: shelf.pass_time(seconds))
+    sandbox.faults.append(Fault("reset", method="POST", path="/stockups"))
+    # The first looks are at the products and at the stock after the lost answer, and before the repeat.
+    sandbox.faults.append(Fault("429", skip=3, times=99, method="GET", path="/warehouses/"))
+    with pytest.raises(DotyposRateLimitError):
+        shelf.book("stock_up")
+    assert len(sandbox.writes) == 1
+    sandbox.faults.clear()
+    assert shelf.book("stock_up")["status"] == "applied"
+    assert len(sandbox.writes) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_booked_twice_in_a_storm(seed: int, sandbox: Sandbox, shelf: Shelf) -> None:
+    book_in_a_storm(seed, sandbox, shelf, documents=20)
 
 
 def test_an_earlier_delivery_that_shows_late_does_not_pass_for_an_equal_one(
     sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def pass_time(seconds: float) -> None:
-        sandbox.shop.advance(seconds)
-        sandbox.date_offset += seconds
-
     shelf.fill(10)
-    pass_time(60)
+    shelf.pass_time(60)
     sandbox.behaviour = replace(sandbox.behaviour, commit_lag=10.0)
-    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: pass_time(seconds))
+    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: shelf.pass_time(seconds))
     shelf.book("stock_up")
-    pass_time(2)
+    shelf.pass_time(2)
     sandbox.faults.append(Fault("reset", when="before", method="POST", path="/stockups"))
     with pytest.raises(DotyposUncertainBookingError):
         shelf.book("stock_up", document="DN-2")
@@ -413,12 +408,42 @@ def test_a_broken_off_document_may_be_corrected_once_it_shows_that_nothing_was_b
 ) -> None:
     for step, allowed in [("send", True), ("end", False)]:
         with monkeypatch.context() as patch:
-            patch.setattr(Journal if step == "end" else stock._Booking, step, _die)
+            patch.setattr(Journal if step == "end" else stock._Booking, step, die)
             with pytest.raises(Killed):
                 shelf.book("stock_up", document=step)
         with nullcontext() if allowed else pytest.raises(DotyposInputError, match="with other items before"):
             shelf.book("stock_up", [{"externalId": "TEA", "quantity": 3}], document=step)
     assert len(sandbox.writes) == 2
+
+
+#: Of the switches of writes, those that a warehouse operation or its look-ups can meet.
+MET = ("external_ids", "filter_escapes", "violation_paths", "status_host", "stock_taking")
+POSITIONS = [
+    replace(BEST_KNOWN, **{name: value})
+    for name, values in {**CHOICES, **{name: WRITE_CHOICES[name] for name in MET}}.items()
+    for value in values[1:]
+]
+
+
+@pytest.mark.parametrize("position", POSITIONS, ids=lambda position: _named(position))
+def test_it_holds_in_every_position_of_every_switch(
+    position: Behaviour, sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: shelf.pass_time(seconds))
+    shelf.fill(10)
+    sandbox.behaviour = position
+    for when in ("before", "after"):
+        sandbox.faults.append(Fault("reset", when=when, method="POST", path="/warehouses/"))
+        assert shelf.book("transfer", document=when)["status"] == "applied"
+    sandbox.faults.append(Fault("reset", when="after", method="POST", path="/stock-takings"))
+    assert shelf.take_stock()["status"] == "applied"
+    assert len(sandbox.writes) == 3
+    assert shelf.levels() == [7.5, 3.0, 5.0, 2.0]
+
+
+def _named(position: Behaviour) -> str:
+    changed = {name: value for name, value in vars(position).items() if value != getattr(BEST_KNOWN, name)}
+    return "-".join(f"{name}={value}" for name, value in changed.items()) or "best known"
 
 
 def test_a_journal_on_an_object_store_does_the_same(bucket: str, sandbox: Sandbox, shelf: Shelf) -> None:

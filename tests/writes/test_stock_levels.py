@@ -64,6 +64,13 @@ def test_levels_decide(booked: Evidence, now: dict[str, Level], verdict: str) ->
     assert booked.weigh({"5": now}) == verdict
 
 
+def test_two_copies_show() -> None:
+    assert evidence("2", "-4").shows_twice({"5": after("14", "2")})
+    assert not evidence("2", "-4").shows_twice({"5": after("12", "6")})
+    assert not evidence("2", "-4").shows_twice({"5": after("14", "6")})
+    assert not evidence("2", "-4").shows_twice({"5": after(None, None)})
+
+
 def test_a_product_that_the_warehouse_never_held_counts_as_none() -> None:
     new = Evidence({"5": {}}, {"5": {"1": Decimal(3)}})
     assert new.weigh({"5": {}}) == "not-applied"

@@ -14,7 +14,8 @@ from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
 from airflow_provider_dotypos.writes.options import Create, Method
 from airflow_provider_dotypos.writes.plan_file import open_plan
 from tests.api.walking import empty_shop
-from tests.writes.storms import KilledError, Weather, death, storm_over, weather_through
+from tests.writes.forks import Appliers
+from tests.writes.storms import KilledError, Weather, death, kill, storm_over, weather_through
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,12 @@ def test_two_that_apply_a_plan_at_once_do_no_harm(
         assert storm.attempt() is None
         storm.check_report(alone=False)
         storm.check_end()
+
+
+def test_processes_that_are_killed_write_nothing_twice(api: Sandbox, tmp_path: Path) -> None:
+    with Appliers() as appliers:
+        killed = sum(
+            kill(api, Weather(seed, method, settle=0.2), tmp_path / method, appliers, kills=3).killed
+            for seed, method in ((41, "patch"), (42, "put"))
+        )
+    assert killed >= 3

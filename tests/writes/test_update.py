@@ -15,6 +15,7 @@ from airflow_provider_dotypos.api.steps import Flow, Sleep
 from airflow_provider_dotypos.api.transport import Transport
 from airflow_provider_dotypos.exceptions import (
     DotyposApiError,
+    DotyposBudgetError,
     DotyposCancelledError,
     DotyposError,
     DotyposPermissionError,
@@ -133,10 +134,17 @@ def test_a_row_that_is_edited_all_the_time_starves(
     id = product(sandbox)
     edit_before_patch(sandbox, monkeypatch, lambda: edit(sandbox, id, name="Green tea"), times=1000)
     verdict = run(client, update_of(id, BEFORE, AFTER))
-    assert verdict.status == "starved"
+    assert (verdict.status, verdict.why) == ("starved", "it was edited between each read and write, 9 times")
     assert row_of(sandbox, id)["priceWithVat"] == 45
     assert slept == [*waits(60.0)]
     assert slept[-1] == 60.0
+
+
+def test_an_etag_that_never_fits_is_named_as_the_cause(client: DotyposClient) -> None:
+    played = Played(answers(patch=[answer(412, b"")]))
+    verdict = played.run(planned_flow(client))
+    assert (verdict.status, verdict.tries) == ("starved", len([*waits(60.0)]))
+    assert "a proxy may have changed the ETag" in str(verdict.why)
 
 
 def test_a_write_that_may_come_yet_is_uncertain(sandbox: Sandbox, client: DotyposClient) -> None:
@@ -208,6 +216,15 @@ def test_what_any_row_would_meet_ends_the_run(client: DotyposClient, replies: An
     with pytest.raises(error):
         played.run(planned_flow(client, course=course))
     assert course.interrupt("x").status == "not tried"
+
+
+def test_a_write_that_was_not_sent_is_no_try(client: DotyposClient) -> None:
+    course = Course(row={"id": "5", **BEFORE}, etag='"e"')
+    flow = planned_flow(client, course=course)
+    next(flow)
+    with pytest.raises(DotyposBudgetError):
+        flow.throw(DotyposBudgetError("used up"))
+    assert course.interrupt("x") == Verdict("not tried", "x", requests=1)
 
 
 def test_a_run_that_ends_after_a_lost_answer_leaves_the_row_uncertain(client: DotyposClient, sandbox: Sandbox) -> None:

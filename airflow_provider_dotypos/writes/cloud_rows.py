@@ -15,7 +15,7 @@ from airflow_provider_dotypos.writes.temporary_database import temporary_databas
 _rows = msgspec.json.Decoder(dict[str, Any])
 
 
-class Shelf:
+class CloudRows:
     """Rows by their keys. Of a row that comes again the later one counts."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -25,22 +25,22 @@ class Shelf:
         """Keep rows, each with its key."""
         with self._database:
             self._database.executemany(
-                "INSERT OR REPLACE INTO shelf VALUES (?, ?, ?)",
+                "INSERT OR REPLACE INTO cloud VALUES (?, ?, ?)",
                 ((_text(key), str(row.get("id")), msgspec.json.encode(row)) for key, row in rows),
             )
 
     def find(self, key: Key) -> list[dict[str, Any]]:
         """Return the rows of a key, in the order of their ids."""
-        records = self._database.execute("SELECT content FROM shelf WHERE key = ? ORDER BY id", (_text(key),))
+        records = self._database.execute("SELECT content FROM cloud WHERE key = ? ORDER BY id", (_text(key),))
         return [_rows.decode(content) for (content,) in records]
 
 
 @contextmanager
-def new_shelf() -> Iterator[Shelf]:
-    """Give an empty shelf. It is removed in the end."""
+def new_cloud_rows() -> Iterator[CloudRows]:
+    """Give a store of rows that is empty. It is removed in the end."""
     with temporary_database() as database:
-        database.execute("CREATE TABLE shelf (key TEXT, id TEXT, content BLOB, PRIMARY KEY (key, id)) WITHOUT ROWID")
-        yield Shelf(database)
+        database.execute("CREATE TABLE cloud (key TEXT, id TEXT, content BLOB, PRIMARY KEY (key, id)) WITHOUT ROWID")
+        yield CloudRows(database)
 
 
 def _text(key: Key) -> str:
