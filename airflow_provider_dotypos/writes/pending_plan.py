@@ -6,9 +6,9 @@ try makes another. After it, the next try applies the noted plan, which is alway
 Two tries at the same moment apply the same plan.
 
 A noted plan counts only for the request that it was made for: the same arguments, and a source with the same rows. Who
-has corrected either, and clears the task, gets a plan of what is right now. To plan anew is harmless, too: what the earlier plan
-has written is unchanged in the new one, and a lost create has the same id. Rows that are created by POST have none, and
-so may be created twice then, as they may be anyway (``creates_by_post``).
+has corrected either, and clears the task, gets a plan of what is right now. To plan anew is harmless, too: what the
+earlier plan has written is unchanged in the new one, and a lost create has the same id. Rows that are created by POST
+have no such id, and may be created twice then, as they may be anyway (``creates_by_post``).
 """
 
 from __future__ import annotations
