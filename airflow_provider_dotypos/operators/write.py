@@ -132,7 +132,7 @@ class DotyposWriteOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Plan and apply, and return both results."""
-        with airflow_failures(self.dotypos_conn_id, context):
+        with airflow_failures(self.dotypos_conn_id, context, resumes=True):
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
             with closing(self._hook):
                 if self._plans_only:
