@@ -15,6 +15,7 @@ from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.writes.options import Create, Method
 from tests.api.walking import empty_shop
+from tests.examples import examples
 from tests.writes.storms import KINDS, Storm, Weather, death, storm_over
 
 METHODS: st.SearchStrategy[Method] = st.sampled_from(["patch", "put"])
@@ -91,5 +92,5 @@ def _api() -> object:
 
 TestCourses = pytest.mark.usefixtures("_api")(Courses.TestCase)
 TestCourses.settings = settings(
-    max_examples=12, stateful_step_count=8, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(10), stateful_step_count=8, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -55,7 +55,7 @@ def test_a_storm_over_creates_by_post(api: Sandbox, tmp_path: Path, weather: Wea
 def test_an_apply_that_is_killed_at_any_request_is_resumed(
     api: Sandbox, tmp_path: Path, method: Method, create: Create, answered: bool
 ) -> None:
-    weather, requests, killed = Weather(20, method=method, create=create, updates=6, creates=4), 0, True
+    weather, requests, killed = Weather(20, method=method, create=create, updates=4, creates=3), 0, True
     while killed:
         with storm_over(api, weather, tmp_path / str(requests)) as storm:
             with death(requests, answered=answered):
