@@ -35,8 +35,8 @@ class DotyposWriteOperator(BaseOperator):
 
     :param entity: the entity whose rows are to be written, such as ``products``. (templated)
     :param source: the rows that are wanted: a list of dicts, such as another task's result; the path of a file
-        (``.jsonl``, ``.csv``, ``.parquet``); ``Sql(conn_id, query)``, where the query may be a ``.sql`` file beside
-        the DAG; or a committed set: the result of a transfer, or its manifest's path. (templated)
+        (``.jsonl``, ``.csv``, ``.parquet``); ``Sql(conn_id, query)``, whose query may be the path of a ``.sql`` file
+        beside the DAG; or a committed set: the result of a transfer, or its manifest's path. (templated)
     :param match: the fields that tell rows apart, as one text with commas or as several: ``externalId``, for instance,
         or ``id``. (templated)
     :param plan: the folder that gets the plan and the report: an absolute path or an address, best with
@@ -132,7 +132,7 @@ class DotyposWriteOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Plan and apply, and return both results."""
-        with airflow_failures(self.dotypos_conn_id, context):
+        with airflow_failures(self.dotypos_conn_id, context, resumes=True):
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
             with closing(self._hook):
                 if self._plans_only:

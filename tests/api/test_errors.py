@@ -113,14 +113,14 @@ def test_retry_after_is_read_in_both_its_forms(value: str | None, seconds: float
 
 
 def test_all_errors_can_be_caught_from_one_module() -> None:
-    from airflow_provider_dotypos.api import budget, errors, reach
+    from airflow_provider_dotypos.api import budget, errors, pos_errors, reach
     from airflow_provider_dotypos.sales import errors as of_sales
     from airflow_provider_dotypos.transfers import errors as of_transfers
     from airflow_provider_dotypos.transfers.sql import errors as of_databases
     from airflow_provider_dotypos.triggers import errors as of_triggers
     from airflow_provider_dotypos.writes import errors as of_writes
 
-    rooms = (errors, reach, budget, of_transfers, of_databases, of_sales, of_triggers, of_writes)
+    rooms = (errors, pos_errors, reach, budget, of_transfers, of_databases, of_sales, of_triggers, of_writes)
     things = {name: thing for room in rooms for name, thing in vars(room).items()}
     defined = {name for name, thing in things.items() if isinstance(thing, type) and issubclass(thing, Exception)}
     assert defined == set(exceptions.__all__)
