@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_dotypos.api.entities import Entity
+from airflow_provider_dotypos.writes.judging import differing
 from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.values import same
 from airflow_provider_dotypos.writes.verdicts import Verdict
@@ -16,7 +17,7 @@ def taken(entity: Entity, planned: PlannedRow, row: Mapping[str, Any]) -> Verdic
 
     :param row: the row as the API answered the write.
     """
-    left = tuple(name for name, value in planned.after.items() if not same(entity.field(name), row.get(name), value))
+    left = tuple(differing(entity, planned.after, row))
     return Verdict("not taken", "the API accepted the write and left the field as it is", left) if left else _APPLIED
 
 

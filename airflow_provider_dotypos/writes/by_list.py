@@ -45,9 +45,9 @@ from airflow_provider_dotypos.api.page import decode_row
 from airflow_provider_dotypos.api.query import MAX_LIMIT, list_params
 from airflow_provider_dotypos.api.steps import Flow, Sleep
 from airflow_provider_dotypos.writes.answers import foreign_changes, taken
-from airflow_provider_dotypos.writes.course import waits
+from airflow_provider_dotypos.writes.course import Course, waits
 from airflow_provider_dotypos.writes.errors import DotyposSideEffectError
-from airflow_provider_dotypos.writes.judging import judge
+from airflow_provider_dotypos.writes.judging import differing, judge
 from airflow_provider_dotypos.writes.list_writes import (
     CANARIES,
     NOT_BY_LIST,
@@ -60,7 +60,7 @@ from airflow_provider_dotypos.writes.list_writes import (
 )
 from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.update import update
-from airflow_provider_dotypos.writes.verdicts import DONE
+from airflow_provider_dotypos.writes.verdicts import DONE, Verdict
 
 
 class _Open(NamedTuple):
@@ -190,19 +190,22 @@ class ListUpdates(ListWrites):
         :param stops: whether a row that isn't as planned ends it all.
         :raises DotyposSideEffectError: if a field changed that the plan doesn't name.
         """
-        said: list[str] = []
+        harmed: list[tuple[_Open, tuple[str, ...]]] = []
         for each in sent:
             row = answered[str(each.planned.id)]
             verdict = taken(self._entity, each.planned, row)
             self._close(each.planned, verdict)
             if fields := foreign_changes(self._entity, each.planned, each.row, row):
-                said.append((yield from self._put_back(each, row, fields)))
+                harmed.append((each, fields))
             elif stops and verdict.fields:
                 raise DotyposSideEffectError(
                     f"{self._entity.name} {each.planned.id}: the API accepted a list PUT and left "
                     f"{', '.join(verdict.fields)} as it was. Nothing more was written. Take the field out of the "
                     "source, or set it in Dotypos."
                 )
+        said: list[str] = []
+        for each, fields in harmed:
+            said.append((yield from self._put_back(each, answered[str(each.planned.id)], fields)))
         if said:
             raise DotyposSideEffectError(
                 f"A list PUT changed what the plan doesn't name, and nothing more was written. {' '.join(said)} Apply "
@@ -214,7 +217,7 @@ class ListUpdates(ListWrites):
 
         :param row: the row as the list PUT has left it.
         """
-        planned = sent.planned
+        planned, course = sent.planned, Course()
         back = msgspec.structs.replace(
             planned,
             before={name: row.get(name) for name in fields},
@@ -222,11 +225,13 @@ class ListUpdates(ListWrites):
         )
         try:
             verdict = yield from update(
-                self._exchange, self._entity, back, cloud_id=self._cloud_id, settle=self._settle
+                self._exchange, self._entity, back, cloud_id=self._cloud_id, settle=self._settle, course=course
             )
             outcome = "was put back" if verdict.status in DONE else f"wasn't put back: {verdict.why}"
         except DotyposError as error:
             outcome = f"wasn't put back: {error}"
+        if undone := tuple(differing(self._entity, planned.after, course.row or row)):
+            self._close(planned, Verdict("not taken", "it went with a foreign field that was put back", undone))
         return f"{', '.join(fields)} of {self._entity.name} {planned.id} {outcome}."
 
 

@@ -161,7 +161,8 @@ def rejected(entity: Entity, planned: PlannedRow, error: DotyposApiError) -> Ver
 
 
 def _personal_texts(entity: Entity, planned: PlannedRow) -> Iterator[str]:
-    """Yield the texts of a planned row that are personal data."""
+    """Yield the texts of a planned row that are personal data, or may be, in a field that isn't documented."""
     for name, value in planned.after.items():
-        if entity.fields[name].personal:
+        field = entity.fields.get(name)
+        if field is None or field.personal:
             yield from (text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str))

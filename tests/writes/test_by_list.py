@@ -22,6 +22,7 @@ from airflow_provider_dotypos.writes.verdicts import Verdict
 from tests.conftest import NewClient
 from tests.writes import planned
 from tests.writes.planned import PRODUCTS, edit, row_of, sleep_by_the_shops_clock, update_of
+from tests.writes.storms import KilledError, death
 
 BEFORE = {"priceWithVat": "121", "priceWithoutVat": "100"}
 AFTER = {"priceWithVat": "242", "priceWithoutVat": "200"}
@@ -317,8 +318,19 @@ def test_without_an_etag_of_exactly_these_rows_each_goes_by_patch(
     assert mutations(sandbox) == ["PATCH"] * 8
 
 
-def harm(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, name: str, value: Any, times: int = 1) -> None:
-    """Let the API change a field of the first row by list PUT that the body doesn't change."""
+def harm(
+    monkeypatch: pytest.MonkeyPatch,
+    sandbox: Sandbox,
+    name: str,
+    value: Any,
+    under: Behaviour | None = None,
+    times: int = 1,
+) -> None:
+    """Let list PUTs change a field of their first row that the body doesn't change.
+
+    :param under: how the API behaves from then on.
+    :param times: how many do so.
+    """
     left = [times]
 
     def answered(request: Request, answer: Answer) -> Answer:
@@ -330,6 +342,7 @@ def harm(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, name: str, value: An
         page = sandbox.shop.list(sandbox.cloud_ids[0], "products", {"filter": f"id|in|{row['id']}"}, sandbox.behaviour)
 
         changed = msgspec.json.decode(page[1])["data"][0]
+        sandbox.behaviour = under or sandbox.behaviour
         return Answer(200, answer.headers, msgspec.json.encode([changed, *others]))
 
     answer_with(monkeypatch, answered)
@@ -356,6 +369,41 @@ def test_a_foreign_field_that_the_canary_changed_is_put_back_and_named(
     assert mutations(sandbox) == ["PUT", "PATCH"]
 
 
+@pytest.mark.parametrize(
+    ("unknown", "outcome"), [("taken", "was put back"), ("ignored", "wasn't put back"), ("refused", "wasn't put back")]
+)
+def test_an_undocumented_field_that_the_canary_lost_is_put_back_if_the_api_takes_it(
+    sandbox: Sandbox,
+    client: DotyposClient,
+    updates: ListUpdates,
+    rows: list[PlannedRow],
+    monkeypatch: pytest.MonkeyPatch,
+    unknown: str,
+    outcome: str,
+) -> None:
+    sandbox.shop.undocumented.add("colour")
+    edit(sandbox, rows[0].id, colour="green")
+    harm(monkeypatch, sandbox, "colour", None, under=Behaviour(unknown_fields=unknown))
+    sandbox.behaviour = Behaviour(unknown_fields="taken")
+    with pytest.raises(DotyposSideEffectError, match=f"colour of products {rows[0].id} {outcome}"):
+        client.run(updates.canary(rows))
+    assert row_of(sandbox, rows[0].id)["colour"] == ("green" if unknown == "taken" else None)
+
+
+def test_an_undocumented_field_that_the_api_counts_up_harms_nothing(
+    sandbox: Sandbox,
+    client: DotyposClient,
+    updates: ListUpdates,
+    rows: list[PlannedRow],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sandbox.behaviour = Behaviour(unknown_fields="taken")
+    sandbox.shop.undocumented.add("revision")
+    edit(sandbox, rows[0].id, revision="1")
+    harm(monkeypatch, sandbox, "revision", "2")
+    assert client.run(updates.canary(rows)) == Canary(rows[1:])
+
+
 def test_a_foreign_field_that_somebody_has_changed_since_is_not_put_back(
     sandbox: Sandbox,
     client: DotyposClient,
@@ -375,6 +423,43 @@ def test_a_foreign_field_that_somebody_has_changed_since_is_not_put_back(
     with pytest.raises(DotyposSideEffectError, match="wasn't put back: somebody changed it"):
         client.run(updates.canary(rows))
     assert row_of(sandbox, rows[0].id)["description"] == "A new leaf"
+
+
+def test_a_field_of_ours_that_went_with_one_that_was_put_back_is_not_taken(
+    sandbox: Sandbox,
+    client: DotyposClient,
+    updates: ListUpdates,
+    notes: Notes,
+    rows: list[PlannedRow],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planned = update_of(rows[0].id, {"priceWithVat": "121"}, {"priceWithVat": "242"})
+    harm(monkeypatch, sandbox, "priceWithoutVat", 200.0)
+    with pytest.raises(DotyposSideEffectError, match=r"priceWithoutVat of products \d+ was put back"):
+        client.run(updates.canary([planned]))
+    assert row_of(sandbox, planned.id)["priceWithVat"] == 121  # the API has moved it along
+    assert notes.last[planned.id].status == "not taken"
+    assert notes.last[planned.id].fields == ("priceWithVat",)
+
+
+def test_the_next_canary_names_the_field_that_a_killed_one_has_left_changed(
+    sandbox: Sandbox,
+    client: DotyposClient,
+    updates: ListUpdates,
+    notes: Notes,
+    rows: list[PlannedRow],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for each in rows:
+        edit(sandbox, each.id, description="A leaf")
+    harm(monkeypatch, sandbox, "description", None, times=2)
+    with death(2, answered=False), pytest.raises(KilledError):
+        client.run(updates.canary(rows))
+    assert row_of(sandbox, rows[0].id)["description"] is None
+    with pytest.raises(DotyposSideEffectError, match=f"description of products {rows[1].id} was put back"):
+        client.run(updates_of(client, notes).canary(rows))
+    assert notes.statuses == ["already", "applied"]
+    assert [row_of(sandbox, each.id)["description"] for each in rows] == [None, *["A leaf"] * 7]
 
 
 def test_a_field_that_the_api_leaves_alone_stops_the_canary(

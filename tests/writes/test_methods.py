@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+
 import pytest
 
 from airflow_provider_dotypos.api.budget import Budget
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.exceptions import DotyposInputError
+from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.writes.applying import apply_plan
 from airflow_provider_dotypos.writes.methods import choose
+from airflow_provider_dotypos.writes.options import ApplyOptions
+from tests.conftest import NewClient
+from tests.writes.planned import product, update_of
+from tests.writes.plans import Plans
 
 PRODUCTS, WEBHOOKS = find_entity("products"), find_entity("webhooks")
+
+
+def test_a_large_plan_goes_by_lists_and_a_small_one_row_by_row(
+    sandbox: Sandbox, new_client: NewClient, tmp_path: Path
+) -> None:
+    client = new_client()
+    client.sign_in()
+    before, after = {"name": "Tea"}, {"name": "Green tea"}
+    ids = [product(sandbox, vat=1.21) for _ in range(131)]
+    with ExitStack() as stack:
+        plans = Plans(tmp_path, sandbox, stack)
+        large = plans(*(update_of(id, before, after, row) for row, id in enumerate(ids, 1)))
+        assert apply_plan(client, large, ApplyOptions()).requests == 2 + 2 * 2
+        assert apply_plan(client, large, ApplyOptions()).counts == {"applied": 131}
+        small = plans(*(update_of(id, after, before, row) for row, id in enumerate(ids[:5], 1)))
+        assert apply_plan(client, small, ApplyOptions()).requests == 5 * 2
+    methods = [write.method for write in sandbox.writes]
+    assert methods == ["PUT"] * 131 + ["PATCH"] * 5
 
 
 @pytest.mark.parametrize(
