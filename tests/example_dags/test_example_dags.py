@@ -326,11 +326,11 @@ def _warehouse(sandbox: Sandbox) -> int:
 def _deliver(sandbox: Sandbox, folder: Path) -> None:
     """Write two deliveries of new products, of which there is enough afterwards (see `running_low`)."""
     for number in (0, 1):
-        fields = {"name": f"Delivered {number}", "externalId": f"SKU-{number}"}
+        fields = {"name": f"Delivered {number}", "externalId": f"DELIVERED-{number}"}
         sandbox.shop.insert(sandbox.cloud_ids[0], "products", fields)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "DN-2026-1.csv").write_text("SKU,Name,Pieces,Price\nSKU-0,First,24,41.3223\nSKU-1,Second,22.5,\n")
-    (folder / "DN-2026-2.csv").write_text("SKU,Name,Pieces,Price\nSKU-0,First,6,41.3223\n")
+    (folder / "DN-2026-1.csv").write_text("SKU,Name,Pieces,Price\nDELIVERED-0,First,24,41.3223\nDELIVERED-1,Second,22.5,\n")
+    (folder / "DN-2026-2.csv").write_text("SKU,Name,Pieces,Price\nDELIVERED-0,First,6,41.3223\n")
 
 
 def _sales(orders: Iterable[dict[str, Any]]) -> list[tuple[str, str, int, Decimal]]:
