@@ -46,7 +46,7 @@ class Request:
     :param timeout: for all of the exchange, from connecting to the last byte, in seconds.
     :param largest_answer: size in bytes above which an answer is an error.
     :param harmless: whether it changes nothing, although its method is a write's.
-    :param one_at_a_time: whether a 429 without ``Retry-After`` is about calls of its kind alone.
+    :param to_till: whether it goes through to a till, so that a 404 or 429 may be about that till alone.
     """
 
     method: str
@@ -57,7 +57,7 @@ class Request:
     timeout: float = 60.0
     largest_answer: int = LARGEST_ANSWER
     harmless: bool = False
-    one_at_a_time: bool = False
+    to_till: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -68,8 +68,8 @@ class Request:
         return self.harmless or self.method in _SAFE_METHODS
 
     def finds_busy(self, answer: Answer) -> bool:
-        """Return whether an answer says that another call of its kind is under way, and nothing of all other calls."""
-        return self.one_at_a_time and answer.status == 429 and answer.headers.get("Retry-After") is None
+        """Return whether an answer says that its till is busy, and nothing of any other call."""
+        return self.to_till and answer.status == 429 and answer.headers.get("Retry-After") is None
 
     def signed(self, token: str) -> Request:
         """Return the request with an access token."""
@@ -179,10 +179,12 @@ def check_answer(request: Request, answer: Answer, secrets: Iterable[str], sign_
 
 def refusal_of(request: Request, answer: Answer, secrets: Iterable[str], sign_in: str | None = None) -> DotyposError:
     """Return the error for an answer whose status is 400 or more."""
-    error = error_for(request.method, request.path, answer.status, answer.headers, answer.body, secrets, sign_in)
-    return (
-        DotyposBusyError(error.refusal) if request.finds_busy(answer) and isinstance(error, DotyposApiError) else error
-    )
+    # What the 404 of a silent till holds isn't documented.
+    body = b"" if request.to_till and answer.status == 404 else answer.body
+    error = error_for(request.method, request.path, answer.status, answer.headers, body, secrets, sign_in)
+    if request.finds_busy(answer) and isinstance(error, DotyposApiError):
+        return DotyposBusyError(error.refusal)
+    return error
 
 
 def decode_answer(request: Request, answer: Answer, decode: Callable[[Answer], T]) -> T:

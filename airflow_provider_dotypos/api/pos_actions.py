@@ -206,8 +206,8 @@ def checked_fields(action: PosAction, fields: object) -> dict[str, Any]:
     external_id = sent.get("external-id")
     if isinstance(external_id, str) and any(character in external_id for character in _NOT_IN_FILTERS):
         problems.append("external-id must not hold , ; or |: orders are found by it, and a filter can't hold them")
-    elif external_id == "":
-        problems.append("external-id must not be empty: it is what keeps a repeat from making a second order")
+    elif external_id in ("", "null", "notnull"):
+        problems.append(f"external-id must not be empty, null or notnull{_WHY_REQUIRED['external-id']}")
     if problems:
         raise DotyposInputError(f"{action.name} can't be sent: {'; '.join(problems)}")
     return sent
@@ -266,6 +266,8 @@ def _kind(value: Any) -> str:
 def _id(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise TypeError
+    if isinstance(value, str) and not (value.isascii() and value.removeprefix("-").isdecimal()):
+        raise ValueError
     return int(value)
 
 

@@ -129,7 +129,7 @@ def ask_till(
             decode=_read_answer,
             timeout=ANSWER_TIMEOUT,
             harmless=harmless,
-            one_at_a_time=True,
+            to_till=True,
         )
     except DotyposNotFoundError:
         if not known:

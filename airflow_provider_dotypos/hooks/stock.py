@@ -64,7 +64,7 @@ class StockCalls:
 
         :param warehouse_id: the warehouse.
         :param items: rows with ``_productId`` or ``externalId``, ``quantity``, and at will ``purchasePrice`` and
-            ``sellPrice``: dicts, the address of a file (JSONL, CSV, Parquet), ``Sql(conn_id, query)``, or a set.
+            ``sellPrice``: dicts, the address of a file (JSONL, CSV, Parquet), or ``Sql(conn_id, query)``.
         :param document: the number under which they are booked once, such as the delivery note's. Dotypos keeps it as
             ``invoiceNumber``.
         :param journal: the folder of the journals, which all workers reach: an absolute path, or an address such as

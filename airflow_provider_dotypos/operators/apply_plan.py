@@ -16,7 +16,7 @@ from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.storage.address import check_address
-from airflow_provider_dotypos.writes.approval import check_approval
+from airflow_provider_dotypos.writes.approval import check_approval, check_mapped
 from airflow_provider_dotypos.writes.options import MAX_AGE, ApplyOptions, Create, FailOn, Method
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class DotyposApplyPlanOperator(BaseOperator):
         self.settle = settle
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
-        self._needs_approval = approval is not None  # a template that renders to nothing is no approval
+        self._written_approval = approval  # a template that renders to nothing is no approval
         self._hook: DotyposHook | None = None
         with argument_errors(self):
             self._check_literals(literals(self))
@@ -103,7 +103,7 @@ class DotyposApplyPlanOperator(BaseOperator):
             _check_digest(self.digest)
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id, patience=PUT_OFF_SOON)
             with closing(self._hook), open_plan(self.plan, self.digest) as plan:
-                self._check_approved(plan.header)
+                self._check_approved(plan.header, context)
                 return self._hook.apply_plan(
                     plan,
                     max_age=self.max_age,
@@ -118,8 +118,9 @@ class DotyposApplyPlanOperator(BaseOperator):
         if self._hook is not None:
             self._hook.cancel()
 
-    def _check_approved(self, header: PlanHeader) -> None:
-        if self._needs_approval:
+    def _check_approved(self, header: PlanHeader, context: Context) -> None:
+        if self._written_approval is not None:
+            check_mapped(self._written_approval, getattr(context.get("ti"), "map_index", -1))
             approval = check_approval(self.approval, header.made_at)
             self.log.info("The plan was approved by %s at %s.", approval.by, approval.at)
 

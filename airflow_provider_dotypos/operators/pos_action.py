@@ -106,19 +106,21 @@ class DotyposPosActionOperator(BaseOperator):
         """Carry the action out, and return what became of it. A wait for the till may be left to the triggerer."""
         with airflow_failures(self.dotypos_conn_id, context):
             call = self._call()
-            return self._carry_out(call, self._doubt(call, context), time.time() + read_seconds(self.wait, "wait"))
+            until = time.time() + read_seconds(self.wait, "wait")
+            return self._carry_out(call, self._doubt(call, context), until, deferrable=self.deferrable)
 
     def execute_complete(
         self, context: Context, event: Any = None, *, doubt: Mapping[str, Any] | None = None, until: float = 0.0
     ) -> dict[str, Any]:
-        """Go on after the triggerer.
+        """Go on after the triggerer. If that couldn't ask, the worker waits for the till itself.
 
         :param doubt: what isn't known of what was sent before.
         :param until: how long to wait for the till (epoch seconds).
         """
         with airflow_failures(self.dotypos_conn_id, context):
             known = None if doubt is None else msgspec.convert(doubt, Doubt)
-            return self._carry_out(self._call(), known, until)
+            unable = isinstance(event, Mapping) and event.get("status") == "unable"
+            return self._carry_out(self._call(), known, until, deferrable=self.deferrable and not unable)
 
     def on_kill(self) -> None:
         """End every wait at once."""
@@ -150,14 +152,15 @@ class DotyposPosActionOperator(BaseOperator):
             repeated = _airflow.is_retry(context)
         return EARLIER if repeated else None
 
-    def _carry_out(self, call: PosCall, doubt: Doubt | None, until: float) -> dict[str, Any]:
+    def _carry_out(self, call: PosCall, doubt: Doubt | None, until: float, *, deferrable: bool) -> dict[str, Any]:
         """Carry the action out.
 
         :param until: how long to wait for the till (epoch seconds).
+        :param deferrable: whether the triggerer is to wait.
         """
         from airflow_provider_dotypos.writes.pos_action import carry_out_patiently
 
-        wait = 0.0 if self.deferrable else max(0.0, until - time.time())
+        wait = 0.0 if deferrable else max(0.0, until - time.time())
         poll_interval = read_seconds(self.poll_interval, "poll_interval", least=1.0)
         self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
         with closing(self._hook):
@@ -166,7 +169,7 @@ class DotyposPosActionOperator(BaseOperator):
                 flow = carry_out_patiently(client, call, doubt, wait=wait, poll_interval=poll_interval)
                 return self._result(call, client.run(flow))
             except DotyposTillError as error:
-                if self.deferrable and time.time() < until:
+                if deferrable and time.time() < until:
                     self._leave_to_triggerer(call, error, until, poll_interval)
                 raise _with_doubt(call, error) from None
             except DotyposError as error:

@@ -18,7 +18,6 @@ from airflow_provider_dotypos.api.window import SETTLE, check_settle
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
-from airflow_provider_dotypos.operators.plan_writes import resolved
 from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.triggers.stock_taking import DotyposStockTakingTrigger
 from airflow_provider_dotypos.writes.stock_arguments import (
@@ -70,7 +69,7 @@ class DotyposStockOperator(BaseOperator):
     :param warehouse_id: the warehouse; of a transfer the one that goods go to. (templated)
     :param items: what is booked: rows with ``_productId`` or ``externalId``, and ``quantity``; of a stock-up at will
         ``purchasePrice`` and ``sellPrice``, of a transfer ``purchasePrice``, of a sale ``note``. Rows are a list of
-        dicts, the address of a file (JSONL, CSV, Parquet), ``Sql(conn_id, query)``, or a committed set. (templated)
+        dicts, the address of a file (JSONL, CSV, Parquet), or ``Sql(conn_id, query)``. (templated)
     :param journal: the folder of the journals, which all workers reach: an absolute path, or an address such as
         ``s3://bucket/journal``. It must outlive the DAG run. (templated)
     :param document: the number under which it is booked once, such as the delivery note's; not of a stock-taking.
@@ -208,7 +207,7 @@ class DotyposStockOperator(BaseOperator):
         with closing(self._hook):
             result: dict[str, Any] = getattr(self._hook, self.operation)(
                 self.warehouse_id,
-                resolved(self.items),
+                self.items,
                 journal=self.journal,
                 columns=self.columns,
                 settle=self.settle,

@@ -132,8 +132,10 @@ class DotyposWriteOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Plan and apply, and return both results."""
-        with airflow_failures(self.dotypos_conn_id, context):
-            self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
+        from airflow_provider_dotypos.api.retry import PUT_OFF_SOON
+
+        with airflow_failures(self.dotypos_conn_id, context, resumes=True):
+            self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id, patience=PUT_OFF_SOON)
             with closing(self._hook):
                 if self._plans_only:
                     return {"planned": self._plan(self._hook), "applied": None}

@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 class DotyposTillTrigger(BaseTrigger):
     """Wait until a till answers, and send one event.
 
-    It sends the till nothing but ``order/hello``, which changes nothing. The event only says that it is time to go on:
-    the task sends the action, and has the errors, itself. So a triggerer that dies, and another one that begins anew,
-    change nothing.
+    It sends the till nothing but ``order/hello``, which changes nothing. The event only says that it is time to go on
+    (``over``), or that the triggerer can't ask (``unable``). The task sends the action, and has the errors, itself. So
+    a triggerer that dies, and another one that begins anew, change nothing.
 
     :param branch_id: the till's branch.
     :param until: how long to wait (epoch seconds).
@@ -60,12 +60,14 @@ class DotyposTillTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield the one event, once the till answers, the time is up, or something can't be waited out."""
+        """Yield the one event, once the till answers, the time is up, or something can't be waited out here."""
+        status = "over"
         try:
             await self._wait()
         except DotyposError as error:
             log.info("The task goes on, as this can't be waited out: %s", error)
-        yield TriggerEvent({"status": "over"})  # type: ignore[no-untyped-call]
+            status = "unable"
+        yield TriggerEvent({"status": status})  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> None:
         settings = await connection_of(self.dotypos_conn_id, self.cloud_id).settings(after=0.0)

@@ -64,6 +64,23 @@ def check_approval(answer: object, made_at: str) -> Approval:
     return Approval(by, _shown(at))
 
 
+def check_mapped(written: object, map_index: int) -> None:
+    """Raise if a mapped task may get the answer about another one's plan.
+
+    ``xcom_pull`` gives the answers to all mapped tasks, and the answer itself if there is only one: that of whichever
+    plan was approved.
+
+    :param written: the argument as the DAG has it.
+    :param map_index: the task's, or -1 if it isn't mapped.
+    :raises DotyposApprovalError: if it is a template that names no map index.
+    """
+    if map_index >= 0 and isinstance(written, str) and "map_index" not in written:
+        raise DotyposApprovalError(
+            "approval: in a mapped task this template pulls the answers about all plans. Give approve.output, or name "
+            "the one: \"{{ ti.xcom_pull('approve', map_indexes=ti.map_index) }}\""
+        )
+
+
 def _shown(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds // 1000, timezone.utc).isoformat()
 

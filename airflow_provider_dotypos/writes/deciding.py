@@ -6,7 +6,7 @@ Pure. Whether a planned row may be written is decided once more when it is appli
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -104,10 +104,20 @@ def _update(
     if arguments.currency and priced and row.get("currency") not in (None, arguments.currency):
         return _conflict(source, f"its prices aren't in {arguments.currency}"), []
     after = _priced(entity, wanted, after, row)
+    seen = dict.fromkeys((*after, *_presumed(arguments, after)))
     planned = PlannedRow(
-        "update", source.key, source.number, str(row["id"]), _values(entity, row, after), after, _version(row)
+        "update", source.key, source.number, str(row["id"]), _values(entity, row, seen), after, _version(row)
     )
     return planned, check_whole(entity, source.number, wanted | after, row)
+
+
+def _presumed(arguments: PlanArguments, after: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the fields by which a change was planned, and which must be the same when it is applied."""
+    fields = arguments.entity.fields
+    # A list such as ``ean`` may get an entry more, and still has the key.
+    yield from (name for name in arguments.match if name != "id" and not fields[name].type.endswith("[]"))
+    if not _PRICED.isdisjoint(after):
+        yield from (name for name in ("vat", "currency") if name in fields and (name == "vat" or arguments.currency))
 
 
 def _creation(arguments: PlanArguments, cloud_id: int, source: SourceRow) -> tuple[PlannedRow | None, list[Problem]]:

@@ -5,18 +5,23 @@ A module of its own, because the API's client talks to its own host alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from airflow_provider_dotypos.api.errors import DotyposResponseError
-from airflow_provider_dotypos.api.http import Answer, Request, check_answer
+from airflow_provider_dotypos.api.http import Answer, Request, check_answer, decode_answer
 from airflow_provider_dotypos.api.paths import split_address
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.transport import Transport
+
+T = TypeVar("T")
 
 #: The largest answer that is read, in bytes.
 _LARGEST = 2**16
 
 
-def fetch(url: str, settings: Settings) -> Answer:
-    """Return the answer to a GET of a whole address. It may block.
+def fetch(url: str, settings: Settings, decode: Callable[[Answer], T]) -> T:
+    """Return what `decode` makes of the answer to a GET of a whole address. It may block.
 
     :raises DotyposError: if the address isn't https, or no answer comes.
     """
@@ -37,6 +42,6 @@ def fetch(url: str, settings: Settings) -> Answer:
     )
     transport = Transport(origin, ())
     try:
-        return check_answer(request, transport.send(request), ())
+        return decode_answer(request, check_answer(request, transport.send(request), ()), decode)
     finally:
         transport.close()

@@ -2,7 +2,8 @@
 
 A field may hold what it held when the plan was made, or what the plan wants; anything else is somebody's edit, which no
 write may overwrite. A row whose fields are partly as before and partly as planned is no conflict: to send all of them
-again changes only the former.
+again changes only the former. Fields that the plan has seen and doesn't change must be as they were: the key that the
+row was found by, and the VAT rate that its price was computed with.
 
 https://docs.api.dotypos.com/api-reference/general/methods
 """
@@ -38,8 +39,10 @@ def judge(entity: Entity, planned: PlannedRow, now: Mapping[str, Any] | None, cl
     left = [*differing(entity, planned.after, now)]
     if not left:
         return Verdict("already")
-    if edited := tuple(name for name in left if name in {*differing(entity, planned.before, now, left)}):
-        return Verdict("conflict", "somebody changed it since the plan was made", edited)
+    edited = [name for name in left if name in {*differing(entity, planned.before, now, left)}]
+    edited += differing(entity, planned.before, now, [name for name in planned.before if name not in planned.after])
+    if edited:
+        return Verdict("conflict", "somebody changed it since the plan was made", tuple(edited))
     return None
 
 

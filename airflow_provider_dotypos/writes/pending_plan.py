@@ -6,19 +6,23 @@ try makes another. After it, the next try applies the noted plan, which is alway
 Two tries at the same moment apply the same plan.
 
 A noted plan counts only for the request that it was made for: the same arguments, and a source with the same rows. Who
-has corrected either, and clears the task, gets a plan of what is right now. To plan anew is always harmless, too: what
-the earlier plan has written is unchanged in the new one.
+has corrected either, and clears the task, gets a plan of what is right now. To plan anew is harmless, too: what the
+earlier plan has written is unchanged in the new one, and a lost create has the same id. Rows that are created by POST
+have no such id, and may be created twice then, as they may be anyway (``creates_by_post``).
 """
 
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timedelta, timezone
+import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from airflow_provider_dotypos.writes.errors import DotyposPlanError
 from airflow_provider_dotypos.writes.plan_arguments import PlanArguments
+from airflow_provider_dotypos.writes.plan_checks import check_age
 from airflow_provider_dotypos.writes.plan_file import open_plan
 from airflow_provider_dotypos.writes.problems import Problems
 from airflow_provider_dotypos.writes.source import Source
@@ -27,19 +31,17 @@ from airflow_provider_dotypos.writes.source_index import index_source
 if TYPE_CHECKING:
     from airflow_provider_dotypos.storage.store import Store
 
+log = logging.getLogger(__name__)
+
 
 class PlanNote(msgspec.Struct, frozen=True):
     """What is noted of a plan.
 
     :param asked: what the plan was asked for: a digest of its arguments.
-    :param source_digest: the digest of the source's rows.
-    :param noted_at: when it was noted.
     :param planned: what planning has returned.
     """
 
     asked: str
-    source_digest: str
-    noted_at: datetime
     planned: dict[str, Any]
 
 
@@ -67,21 +69,23 @@ class PendingPlan:
         note = self._read_note()
         if note is None or note.asked != _digest(arguments, cloud_id):
             return None
-        if datetime.now(timezone.utc) - note.noted_at >= max_age:
+        try:
+            with open_plan(note.planned["plan"], note.planned["digest"]) as plan:
+                check_age(plan.header, max_age, None)
+        except DotyposPlanError as error:
+            log.info("The plan of an earlier try isn't applied: %s", error)
             return None
-        return note.planned if _source_digest(arguments, source, cloud_id) == note.source_digest else None
+        is_same = _source_digest(arguments, source, cloud_id) == plan.header.source_digest
+        return note.planned if is_same else None
 
     def note(self, arguments: PlanArguments, cloud_id: int, planned: dict[str, Any]) -> None:
         """Note a plan before its first write.
 
         :param planned: what planning has returned.
         """
-        if self._name is None:
-            return
-        with open_plan(planned["plan"], planned["digest"]) as plan:
-            source_digest = plan.header.source_digest
-        note = PlanNote(_digest(arguments, cloud_id), source_digest, datetime.now(timezone.utc), planned)
-        self._store.put_bytes(msgspec.json.encode(note), self._name)
+        if self._name is not None:
+            note = PlanNote(_digest(arguments, cloud_id), planned)
+            self._store.put_bytes(msgspec.json.encode(note), self._name)
 
     def forget(self) -> None:
         """Remove the note: every row of the plan has its final verdict."""

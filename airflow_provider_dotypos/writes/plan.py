@@ -35,7 +35,8 @@ class PlannedRow(msgspec.Struct, frozen=True, omit_defaults=True):
     :param key: the row's values of the fields that it is matched by, in their order, as text.
     :param row: the number of the source's row that asked for it, from 1 on.
     :param id: the row's id; of a create the id that it gets, or ``None`` where the API gives it one.
-    :param before: what the fields to be changed held when the plan was made; of a delete all fields of the source.
+    :param before: what the row held when the plan was made: the fields to be changed, and those that must not change
+        until then, such as the key; of a delete the key and ``versionDate``.
     :param after: what the fields are to hold. Empty for a delete.
     :param version: the row's ``versionDate`` when the plan was made, for people.
     :param why: why it is a conflict.

@@ -10,9 +10,9 @@ https://docs.api.dotypos.com/entity/warehouse
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 from airflow.sdk import ObjectStoragePath
@@ -37,10 +37,12 @@ from airflow_provider_dotypos.writes.posting import Finding, Posting
 from airflow_provider_dotypos.writes.stock import Document, Receipt, Stock, post_all, read_levels
 from airflow_provider_dotypos.writes.stock_levels import Evidence
 
+T = TypeVar("T")
+
 #: Each wait for a stock-taking is longer than the one before, up to so many seconds.
 _GROWTH, _LONGEST_WAIT = 1.5, 60.0
 
-#: How often dates are asked for whose answers get lost.
+#: How often is asked what the client doesn't ask again by itself.
 _MOST_TRIES = 3
 
 #: The reason of one whose products were counted later, or at the same time.
@@ -158,8 +160,12 @@ def ask_status(exchange: Exchange, url: str) -> Flow[Status]:
     """
     if own_path(url, exchange.settings) is not None:
         return (yield from exchange.url_flow(url, "the stock-taking's status", decode=_status))
-    answer: Answer = yield Perform(partial(fetch, url, exchange.settings))
-    return _status(answer)
+
+    def ask() -> Flow[Status]:
+        status: Status = yield Perform(partial(fetch, url, exchange.settings, _status))
+        return status
+
+    return (yield from _again(ask, lambda error: error.passing))
 
 
 def _status(answer: Answer) -> Status:
@@ -212,18 +218,32 @@ def _ask_arrived(exchange: Exchange, document: Document, evidence: Evidence) -> 
     """Ask of each product whether it was last counted at the time of a stock-taking."""
     products = [*evidence.moves[document.warehouse_id]]
     path = f"warehouses/{document.warehouse_id}/stock-taking-dates"
+
+    def ask() -> Flow[dict[str, int]]:
+        return (yield from exchange.flow("POST", path, json={"_productIds": products}, decode=_dates))
+
+    # By its method it is a write, but it only reads, so it may be sent again.
+    dates = yield from _again(ask, lambda error: isinstance(error, DotyposWriteError))
+    counted = timestamp(document.number)
+    return [product in dates and _is_same(dates[product], counted) for product in products]
+
+
+def _again(ask: Callable[[], Flow[T]], passes: Callable[[DotyposError], bool]) -> Flow[T]:
+    """Ask, and some times more after failures that may pass.
+
+    :raises DotyposError: if that doesn't help.
+    """
     tries = 0
     while True:
         try:
-            dates = yield from exchange.flow("POST", path, json={"_productIds": products}, decode=_dates)
-            break
-        except DotyposWriteError as error:  # it only reads, so it may be sent again
+            return (yield from ask())
+        except DotyposError as error:
             tries += 1
+            if not passes(error):
+                raise
             if tries == _MOST_TRIES:
-                raise DotyposError(f"The dates of stock-takings can't be read: {error}") from None
+                raise DotyposError(f"How far the stock-taking is can't be asked for now: {error}") from None
             yield Sleep(backoff(tries))
-    counted = timestamp(document.number)
-    return [product in dates and _is_same(dates[product], counted) for product in products]
 
 
 def _accepted(answer: Answer) -> Finding:

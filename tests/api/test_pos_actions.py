@@ -66,6 +66,8 @@ def test_an_unknown_action_is_refused_with_the_nearest(name: Any) -> None:
     [
         ("order/create", {}, "external-id is missing: it is what keeps a repeat from making a second order"),
         ("order/create", {"external_id": ""}, "external-id must not be empty"),
+        ("order/create", {"external_id": "null"}, "external-id must not be empty"),
+        ("order/pay", {"order_id": "1_000", "payment_method_id": " 5"}, "order-id must be.*payment-method-id must be"),
         ("order/create", {"external_id": "a;b"}, "external-id must not hold , ; or |"),
         ("order/create", {"external_id": 5}, "external-id must be text, not a value of type int"),
         ("order/pay", ORDER, "payment-method-id is missing"),

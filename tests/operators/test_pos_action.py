@@ -51,11 +51,11 @@ def plain(kwargs: Any) -> dict[str, Any]:
     return dict(stored.get("__var", stored))  # 3.1 says of what type they are
 
 
-def resume(task: DotyposPosActionOperator, deferral: Ending, **more: Any) -> Ending:
+def resume(task: DotyposPosActionOperator, deferral: Ending, status: str = "over") -> Ending:
     """Go on as the triggerer has the task go on: by what stands in the database."""
     assert deferral.state == "deferred"
-    kwargs = plain(deferral.message.next_kwargs) | {"event": {"status": "over"}}
-    return run_task(task, next_method="execute_complete", next_kwargs=kwargs, **more)
+    kwargs = plain(deferral.message.next_kwargs) | {"event": {"status": status}}
+    return run_task(task, next_method="execute_complete", next_kwargs=kwargs)
 
 
 def test_a_sale_from_templates(sandbox: Sandbox, task: NewTask, supervisor: Supervisor, tea: int) -> None:
@@ -102,6 +102,15 @@ def test_a_silent_or_busy_till_holds_no_slot(
     again = resume(act, deferral)  # it was there for a moment
     assert resume(act, again).state == "success"
     assert sent(sandbox) == ["order/create"]
+
+
+def test_a_worker_waits_itself_if_the_triggerer_can_not(
+    sandbox: Sandbox, task: NewTask, supervisor: Supervisor, slept: list[float]
+) -> None:
+    sandbox.faults.append(Fault("404-empty", path="/pos-actions", times=4))
+    act = task("order/create", {"external-id": "x"}, deferrable=True)
+    assert resume(act, run_task(act), status="unable").state == "success"
+    assert slept.count(1) == 3
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

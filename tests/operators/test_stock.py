@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from airflow_provider_dotypos._compat import fail_exception
 from airflow_provider_dotypos.exceptions import DotyposError, DotyposInputError
 from airflow_provider_dotypos.operators.stock import DotyposStockOperator
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
-from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from tests.task_runs import Ending, Supervisor, run_task, supervised
 from tests.writes.shelf import COUNTED_AT, Shelf
 from tests.writes.shelf import connection as connection
@@ -126,29 +125,6 @@ def test_a_stock_taking_ends_when_dotypos_is_done(
         "journal": result["journal"],
     }
     assert len(sandbox.writes) == 1
-
-
-def test_items_may_be_a_committed_set(sandbox: Sandbox, shelf: Shelf, supervisor: Supervisor, tmp_path: Path) -> None:
-    shelf.fill(10)
-    extracted = DotyposToObjectStorageOperator(
-        task_id="stock",
-        entity="warehouse-products",
-        warehouse_id=shelf.warehouse,
-        destination=str(tmp_path),
-        until=datetime.now(timezone.utc),
-        settle=0,
-    ).execute({})  # type: ignore[arg-type]
-    move = task(
-        operation="transfer",
-        warehouse_id=shelf.cellar,
-        from_warehouse_id=shelf.warehouse,
-        items=extracted["manifest"],
-        columns={"id": "_productId", "stockQuantityStatus": "quantity"},
-        document="T-1",
-        journal=str(tmp_path / "journal"),
-    )
-    assert run_task(move).state == "success"
-    assert shelf.levels() == [0.0, 0.0, 20.0, 20.0]
 
 
 def test_a_refused_stock_taking_fails_the_deferred_task(

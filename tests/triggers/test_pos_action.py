@@ -89,7 +89,7 @@ def test_what_does_not_pass_is_left_to_the_task(
 
         monkeypatch.setitem(pos._ACTIONS, "order/hello", refuse)
     before = simulation.time()
-    assert wait(sandbox) == OVER
+    assert wait(sandbox) == [{"status": "unable"}]
     assert simulation.time() - before < 5 * MINUTE
 
 

@@ -190,7 +190,7 @@ class TestFirstWrite:
         sandbox.latency = 0.01
         apply_plan(client, priced(12), BY_PATCH)
         assert most[:2] == [1, 1]
-        assert max(most) == client.settings.max_concurrency
+        assert 1 < max(most) <= client.settings.max_concurrency
 
 
 class TestPlansThatMayNotBeApplied:
@@ -248,18 +248,19 @@ class TestEndsInBetween:
         assert len(sandbox.requests) == 1 + 6 * 2  # the rows of the first attempt aren't even read
 
     def test_a_row_whose_answer_was_lost_is_uncertain_until_then(
-        self, sandbox: Sandbox, client: DotyposClient, priced: Callable[..., Plan]
+        self, sandbox: Sandbox, new_client: NewClient, slept: list[float], priced: Callable[..., Plan]
     ) -> None:
+        client = new_client(max_concurrency=1)
         plan = priced(5)
-        sandbox.faults.append(Fault("reset", method="PATCH", when="after", skip=1, times=1))
-        sandbox.faults.append(Fault("403-empty", method="GET", path="/products/", skip=5, times=1000))
+        sandbox.faults.append(Fault("reset", method="PATCH", when="after", skip=1))
+        sandbox.faults.append(Fault("403-empty", method="GET", path="/products/", skip=2, times=1000))
         with pytest.raises(DotyposPermissionError):
             apply_plan(client, plan, BY_PATCH)
-        assert "uncertain" in statuses(plan)
+        assert statuses(plan) == ["applied", "uncertain", "not tried", "not tried", "not tried"]
         sandbox.faults.clear()
         apply_plan(client, plan, BY_PATCH)
         assert len(sandbox.writes) == 5
-        assert set(statuses(plan)) <= {"applied", "already"}
+        assert statuses(plan) == ["applied"] * 5
 
     def test_a_killed_task_leaves_a_report(
         self, sandbox: Sandbox, client: DotyposClient, priced: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
@@ -285,9 +286,7 @@ class TestEndsInBetween:
     ) -> None:
         plan = priced(30)
         sandbox.faults.append(Fault("500", method="PATCH", skip=3, times=10_000))
-        with pytest.raises(
-            DotyposWritesFailedError, match="could be read, but not written: answers were lost"
-        ) as caught:
+        with pytest.raises(DotyposWritesFailedError, match="but not written: answers were lost") as caught:
             apply_plan(client, plan, BY_PATCH)
         assert not caught.value.permanent
         header, _ = report_of(plan)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dotypos.exceptions import DotyposApprovalError, DotyposInputError
-from airflow_provider_dotypos.writes.approval import Approval, check_approval
+from airflow_provider_dotypos.writes.approval import Approval, check_approval, check_mapped
 
 MADE_AT = "2026-11-27T03:00:00.000Z"
 ANSWERED = datetime(2026, 11, 27, 7, 30, tzinfo=timezone.utc)
@@ -73,3 +73,12 @@ def test_a_time_of_another_zone_isnt_taken_for_utc() -> None:
     text = "{'chosen_options': ['Approve'], 'responded_by_user': {'name': 'j'}, 'responded_at': DateTime(2026, 1, 1)}"
     with pytest.raises(DotyposApprovalError):
         check_approval(text, MADE_AT)
+
+
+def test_a_mapped_task_takes_no_answer_about_another_plan() -> None:
+    pulled, named = "{{ ti.xcom_pull('approve') }}", "{{ ti.xcom_pull('approve', map_indexes=ti.map_index) }}"
+    with pytest.raises(DotyposApprovalError, match="answers about all plans"):
+        check_mapped(pulled, 0)
+    check_mapped(pulled, -1)
+    check_mapped(named, 0)
+    check_mapped(APPROVED, 0)

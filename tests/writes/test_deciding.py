@@ -47,7 +47,7 @@ def test_what_is_planned_makes_the_row_as_the_source_wants_it_and_touches_little
     after = row | dict(planned.after if planned else {})
     assert all(same(PRODUCTS.fields[name], after.get(name), value) for name, value in source.values.items())
     if planned is not None:
-        assert planned.before.keys() == planned.after.keys()
+        assert planned.before.keys() - {"vat"} == planned.after.keys() - {"vat"} | {"externalId"}
         assert all(same(PRODUCTS.fields[name], row.get(name), value) for name, value in planned.before.items())
         assert planned.after.keys() - wanted.keys() <= {"priceWithVat", "priceWithoutVat"}
         assert (

@@ -45,6 +45,22 @@ def test_an_update_is_judged_by_its_own_fields(now: dict[str, Any] | None, verdi
 @pytest.mark.parametrize(
     ("now", "verdict"),
     [
+        ({"externalId": "A", "vat": 1.21}, None),
+        ({"externalId": "B", "vat": "1.21"}, Verdict("conflict", CHANGED, ("externalId",))),
+        ({"externalId": "A", "vat": "1.12"}, Verdict("conflict", CHANGED, ("vat",))),
+        ({"externalId": "B", "vat": "1.12", **AFTER}, Verdict("already")),
+    ],
+    ids=["as before", "another key", "another rate", "as planned"],
+)
+def test_what_a_plan_has_seen_must_be_as_it_was(now: dict[str, Any], verdict: Verdict | None) -> None:
+    """Another product may have got the key since then."""
+    planned = update_of(5, {**BEFORE, "externalId": "A", "vat": "1.21"}, AFTER)
+    assert judge(PRODUCTS, planned, BEFORE | now, CLOUD) == verdict
+
+
+@pytest.mark.parametrize(
+    ("now", "verdict"),
+    [
         (None, Verdict("already")),
         ({**BEFORE, "deleted": True}, Verdict("already")),
         ({**BEFORE, "_cloudId": "5"}, Verdict("conflict", "it is a row of another cloud", ("_cloudId",))),

@@ -73,6 +73,14 @@ def test_a_plan_counts_only_for_what_it_was_made_for(
     assert read(tmp_path, **asked) is None
 
 
+@pytest.mark.parametrize("lost", [True, False], ids=["removed", "changed"])
+def test_a_plan_that_cant_be_applied_any_more_doesnt_count(planned: dict[str, Any], tmp_path: Path, lost: bool) -> None:
+    pending(tmp_path).note(ARGUMENTS, 1, planned)
+    (file,) = tmp_path.glob("plan-*")
+    file.unlink() if lost else file.write_text(file.read_text().replace("New", "Now"))
+    assert read(tmp_path) is None
+
+
 def test_the_source_is_read_only_if_there_is_a_note(tmp_path: Path) -> None:
     def rows() -> Any:
         raise AssertionError

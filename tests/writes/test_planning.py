@@ -80,7 +80,15 @@ def test_each_row_of_a_source_is_an_update_a_create_unchanged_or_a_conflict(sand
     ]
     made, rows = make(source)
     assert rows == [
-        PlannedRow("update", ("update",), 1, update, {"subtitle": None}, {"subtitle": "0.5 l"}, rows[0].version),
+        PlannedRow(
+            "update",
+            ("update",),
+            1,
+            update,
+            {"subtitle": None, "externalId": "update"},
+            {"subtitle": "0.5 l"},
+            rows[0].version,
+        ),
         PlannedRow(
             "conflict", ("gone",), 3, why="the row with this key is deleted; it is neither revived nor made anew"
         ),
@@ -108,7 +116,7 @@ class TestPrices:
         beer(sandbox, "a")
         _, (row,) = make([{"externalId": "a", "priceWithVat": Decimal("129.90")}])
         assert row.after == {"priceWithVat": "129.9", "priceWithoutVat": "107.35537190082644"}
-        assert row.before == {"priceWithVat": "121", "priceWithoutVat": "100"}
+        assert row.before == {"priceWithVat": "121", "priceWithoutVat": "100", "vat": "1.21", "externalId": "a"}
 
     def test_so_is_that_with_vat(self, sandbox: Sandbox, make: Make) -> None:
         beer(sandbox, "a")
@@ -281,7 +289,7 @@ class TestNulls:
     def test_a_null_clears_a_field_if_that_is_said(self, sandbox: Sandbox, make: Make) -> None:
         beer(sandbox, "a", subtitle="0.5 l")
         _, (row,) = make([{"externalId": "a", "subtitle": None}], nulls="clear")
-        assert (row.before, row.after) == ({"subtitle": "0.5 l"}, {"subtitle": None})
+        assert (row.before, row.after) == ({"subtitle": "0.5 l", "externalId": "a"}, {"subtitle": None})
 
     def test_fields_narrow_what_is_written(self, sandbox: Sandbox, make: Make) -> None:
         beer(sandbox, "a")

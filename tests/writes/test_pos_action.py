@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.pos_codes import CODES, Means
 from airflow_provider_dotypos.api.retry_table import BUSY, SILENT
 from airflow_provider_dotypos.exceptions import (
@@ -25,6 +26,7 @@ from airflow_provider_dotypos.exceptions import (
     DotyposUncertainWriteError,
 )
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
+from airflow_provider_dotypos.sandbox.api import pos
 from airflow_provider_dotypos.writes import pos_action
 from airflow_provider_dotypos.writes.pos_action import EARLIER, PosCall, PosResult, carry_out, carry_out_patiently
 from tests.conftest import NewClient
@@ -68,6 +70,7 @@ LOST = [
     ("502", "before"),
     ("cut-json", "after"),
     ("html-200", "after"),
+    ("404-html", "after"),
     ("404-empty", "late"),
     ("reset", "late"),
 ]
@@ -91,8 +94,11 @@ def test_harmless_actions_are_sent_alone_and_again(sandbox: Sandbox, act: Act) -
     assert sent(sandbox) == []
 
 
-@pytest.mark.parametrize("unit", ["s", "ms"])
-@pytest.mark.parametrize(("kind", "when"), LOST, ids=["-".join(lost) for lost in LOST])
+@pytest.mark.parametrize(
+    ("kind", "when", "unit"),
+    [(*lost, ("s", "ms")[number % 2]) for number, lost in enumerate(LOST)],
+    ids=["-".join(lost) for lost in LOST],
+)
 class TestALostAnswer:
     """Each action is carried out once, whether its answer is lost before, after, or long before it is carried out."""
 
@@ -201,6 +207,30 @@ def test_what_comes_late_comes_once(
     assert len(orders(sandbox)) == 1
 
 
+@pytest.mark.parametrize(("asleep", "carried_out_late"), [(10.0, True), (60.0, False)])
+def test_a_till_that_falls_asleep_with_the_action_and_wakes_up(
+    sandbox: Sandbox, act: Act, monkeypatch: pytest.MonkeyPatch, asleep: float, carried_out_late: bool
+) -> None:
+    sandbox.device.patience = 0.02
+    real, woken = pos._Action.hello, []
+
+    def fall_asleep(action: Any) -> Any:
+        sandbox.device.silent = not woken
+        return real(action)
+
+    def wake_up(client: DotyposClient, seconds: float) -> None:
+        sandbox.shop.advance(max(seconds, asleep) if not woken else seconds)
+        if sandbox.device.silent and seconds >= 1:
+            woken.append(seconds)
+            sandbox.device.wake()
+
+    monkeypatch.setitem(pos._ACTIONS, "order/hello", fall_asleep)
+    monkeypatch.setattr(DotyposClient, "sleep", wake_up)
+    assert act("order/create", wait=60, external_id="x").status == "done"
+    assert [write.late for write in sandbox.writes] == [carried_out_late]
+    assert len(orders(sandbox)) == 1
+
+
 def test_a_payment_of_a_dead_try_is_already_there_and_a_strangers_is_not(sandbox: Sandbox, act: Act, tea: int) -> None:
     order = act("order/create-issue-pay", external_id="x", items=[{"id": tea}], payment_method_id=CASH).order_id
     with pytest.raises(DotyposPosActionError, match="2004: the order is already paid") as caught:
@@ -235,7 +265,7 @@ def test_an_external_id_that_several_orders_have_is_an_error(sandbox: Sandbox, a
     assert act("order/create", external_id="y").status == "done"  # the other is another branch's
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("404-empty", SILENT), ("429", BUSY)])
+@pytest.mark.parametrize(("kind", "reason"), [("404-empty", SILENT), ("404-html", SILENT), ("429", BUSY)])
 def test_a_till_that_is_not_there_is_waited_for_and_gets_no_action(
     sandbox: Sandbox, act: Act, tea: int, slept: list[float], kind: str, reason: str, branch: int
 ) -> None:
@@ -315,25 +345,24 @@ def test_a_silent_till_holds_nobody_up(sandbox: Sandbox, new_client: NewClient, 
     thread.join()
 
 
-@pytest.mark.parametrize("code", sorted(CODES))
 @pytest.mark.parametrize("action", ["order/issue", "order/add-item"])
-def test_each_code(sandbox: Sandbox, act: Act, tea: int, action: str, code: int) -> None:
-    order = act("order/create", external_id="x", items=[{"id": tea}]).order_id
-    sandbox.writes.clear()
-    fields: dict[str, Any] = {"order_id": order} | ({"items": [{"id": tea}]} if "item" in action else {})
-    sandbox.device.codes += [code]
-    means = CODES[code].means
-    if means is Means.DONE or (means is Means.EXPIRED) or (means is Means.UNSURE and action == "order/issue"):
-        assert act(action, **fields).status == "done"
-        assert sent(sandbox) == [action]
-    elif means is Means.UNSURE:
-        with pytest.raises(DotyposUncertainWriteError, match=str(code)):
-            act(action, **fields)
-    else:
-        with pytest.raises(DotyposPosActionError, match=f"{action}: the till answered {code}: ") as caught:
-            act(action, **fields)
-        assert (caught.value.code, caught.value.permanent) == (code, means is not Means.PASSES)
-        assert sent(sandbox) == []
+def test_each_code(sandbox: Sandbox, act: Act, tea: int, action: str) -> None:
+    for code, known in CODES.items():
+        order = act("order/create", external_id=f"for {code}", items=[{"id": tea}]).order_id
+        fields: dict[str, Any] = {"order_id": order} | ({"items": [{"id": tea}]} if "item" in action else {})
+        sandbox.writes.clear()
+        sandbox.device.codes = [code]
+        if known.means in (Means.DONE, Means.EXPIRED) or (known.means is Means.UNSURE and action == "order/issue"):
+            assert act(action, **fields).status == "done"
+            assert sent(sandbox) == [action]
+        elif known.means is Means.UNSURE:
+            with pytest.raises(DotyposUncertainWriteError, match=str(code)):
+                act(action, **fields)
+        else:
+            with pytest.raises(DotyposPosActionError, match=f"{action}: the till answered {code}: ") as caught:
+                act(action, **fields)
+            assert (caught.value.code, caught.value.permanent) == (code, known.means is not Means.PASSES)
+            assert sent(sandbox) == []
 
 
 def test_a_code_that_nobody_knows_may_mean_that_it_was_done(sandbox: Sandbox, act: Act, tea: int) -> None:
@@ -354,8 +383,6 @@ def test_an_action_that_is_always_late_says_so(sandbox: Sandbox, act: Act) -> No
 def test_a_till_whose_hello_ignores_validity_may_read_it_in_milliseconds(
     sandbox: Sandbox, act: Act, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from airflow_provider_dotypos.sandbox.api import pos
-
     real = pos._Action.is_late
     monkeypatch.setattr(pos._Action, "is_late", lambda self: self.name != "order/hello" and real(self))
     sandbox.behaviour = Behaviour(pos_validity="ms")
@@ -372,8 +399,6 @@ def test_the_tills_clock_may_be_off(sandbox: Sandbox, act: Act, ahead: int, monk
 
 
 def test_a_till_without_a_clock_gets_no_action(sandbox: Sandbox, act: Act, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_provider_dotypos.sandbox.api import pos
-
     real = pos._result
     monkeypatch.setattr(pos, "_result", lambda *args: real(*args) | {"deviceTimestamp": None})
     with pytest.raises(Exception, match="doesn't say what time it is"):
@@ -384,8 +409,6 @@ def test_a_till_without_a_clock_gets_no_action(sandbox: Sandbox, act: Act, monke
 def test_what_did_not_go_as_it_should_is_in_the_result_and_the_log(
     sandbox: Sandbox, act: Act, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from airflow_provider_dotypos.sandbox.api import pos
-
     real = pos._result
     failed = [{"code": 100007, "description": "the print failed", "localized-description": None}, "?"]
     monkeypatch.setattr(pos, "_result", lambda *args: real(*args) | {"pass-through-errors": failed})

@@ -40,3 +40,13 @@ def test_a_million_problems_take_little_room() -> None:
     assert len(error.problems) == KEPT
     assert len(str(error).splitlines()) == 52
     assert "more kinds of problem" in str(error)
+
+
+def test_as_many_kinds_as_are_shown_leave_no_more() -> None:
+    assert "more kinds" not in str(raised(*(Problem(row, f"field{row}", "is wrong") for row in range(50))))
+
+
+def test_as_many_rows_as_are_shown_leave_no_more() -> None:
+    assert str(raised(*(Problem(row, None, "is wrong") for row in range(1, 6)))).endswith(
+        "rows 1, 2, 3, 4, 5: is wrong"
+    )

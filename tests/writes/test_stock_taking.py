@@ -172,9 +172,10 @@ def test_dates_whose_answer_is_lost_are_asked_for_again(sandbox: Sandbox, shelf:
 def test_a_foreign_host_is_asked_without_a_token(sandbox: Sandbox, shelf: Shelf, slept: list[float]) -> None:
     sandbox.behaviour = replace(sandbox.behaviour, status_host="foreign")
     sandbox.stock_taking_polls = 2
+    sandbox.faults += [Fault("503", path="/status/"), Fault("reset", path="/status/")]
     assert shelf.take_stock()["status"] == "applied"
     headers = [{name.lower() for name in request.headers} for request in asked(sandbox)]
-    assert len(headers) == 3
+    assert len(headers) == 5
     assert not any("authorization" in names for names in headers)
 
 
@@ -204,7 +205,7 @@ def test_a_token_goes_to_the_apis_own_host_only(url: str, is_own: bool) -> None:
         with pytest.raises(DotyposInputError, match="no token may go there"):
             exchange.url_flow(url, "the status", decode=lambda answer: answer)
         with pytest.raises(DotyposResponseError, match="isn't plain https"):
-            fetch(url.replace("https://", "http://"), settings)
+            fetch(url.replace("https://", "http://"), settings, lambda answer: answer)
 
 
 def test_counted_twice_negative_or_without_zone_is_refused(shelf: Shelf) -> None:
