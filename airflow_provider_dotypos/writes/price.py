@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_dotypos.api.budget import Budget
+from airflow_provider_dotypos.api.budget import KNOWN_LIMIT, Budget
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.window import duration
 from airflow_provider_dotypos.writes.plan import ACTIONS
-
-#: The limit that the API is known to have [D2], where the connection names no budget.
-USUAL = Budget(150, 1800.0)
 
 
 def price(entity: Entity, counts: Mapping[Any, int]) -> dict[str, int]:
@@ -38,7 +35,7 @@ def spoken_price(requests: Mapping[str, int], budget: Budget | None = None) -> s
     :param requests: the requests of each way.
     :param budget: the connection's. Defaults to the limit that the API is known to have.
     """
-    budget = budget or USUAL
+    budget = budget or KNOWN_LIMIT
     ways = {"by PATCH": requests["patch"], "by list PUT": requests["put"]}
     if requests["patch"] == requests["put"]:
         ways = {"": requests["patch"]}
