@@ -122,6 +122,7 @@ def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> list[d
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",  # else no event starts them
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__SCHEDULER__MAX_DAGRUNS_TO_CREATE_PER_LOOP": "100",  # those of assets come last
         "AIRFLOW_CONN_DOTYPOS_DEFAULT": json.dumps(sandbox.connection()),
         "AIRFLOW_VAR_DOTYPOS_DESTINATION": f"file://{home}/lake",
         "AIRFLOW_VAR_DOTYPOS_WAREHOUSE_ID": str(_warehouse(sandbox)),
