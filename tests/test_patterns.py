@@ -83,8 +83,8 @@ OWN = {
     "transfers/files/pending.py": 1,
     "transfers/sql/tables.py": 1,
     "transfers/sql/transaction.py": 1,
-    "writes/journal.py": 2,
-    "writes/stock_arguments.py": 1,
+    "writes/stock/journal.py": 2,
+    "writes/stock/arguments.py": 1,
 }
 
 #: What comes again and again in a text that makes a pattern start over, and how the text ends.

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.window import SETTLE
-from airflow_provider_dotypos.writes.options import MAX_AGE, ApplyOptions, Create, FailOn, Method
+from airflow_provider_dotypos.writes.applying.options import MAX_AGE, ApplyOptions, Create, FailOn, Method
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -62,7 +62,7 @@ class ApplyCalls:
 
         https://docs.api.dotypos.com/api-reference/general/methods, …/etags
         """
-        from airflow_provider_dotypos.writes.applying import apply_plan
+        from airflow_provider_dotypos.writes.applying.applying import apply_plan
         from airflow_provider_dotypos.writes.plan_file import Plan, open_plan
 
         with self._errors():
@@ -97,7 +97,7 @@ class ApplyCalls:
 
         https://docs.api.dotypos.com/api-reference/general/methods, …/etags
         """
-        from airflow_provider_dotypos.writes.patch import patch
+        from airflow_provider_dotypos.writes.applying.patch import patch
 
         with self._errors():
             client = self.get_conn()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dotypos.api.entities import id_text
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.window import SETTLE, check_settle
-from airflow_provider_dotypos.writes.stock_arguments import (
+from airflow_provider_dotypos.writes.stock.arguments import (
     check_columns,
     check_currency,
     check_document,
@@ -19,15 +19,15 @@ from airflow_provider_dotypos.writes.stock_arguments import (
     check_origin,
     counting_time,
 )
-from airflow_provider_dotypos.writes.stock_items import read_items
+from airflow_provider_dotypos.writes.stock.items import read_items
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
     from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.writes.sources import AnySource
-    from airflow_provider_dotypos.writes.stock import Document, Receipt
-    from airflow_provider_dotypos.writes.stock_arguments import Operation
+    from airflow_provider_dotypos.writes.stock.arguments import Operation
+    from airflow_provider_dotypos.writes.stock.bookings import Document, Receipt
 
 
 class StockCalls:
@@ -179,7 +179,7 @@ class StockCalls:
 
         https://docs.api.dotypos.com/entity/warehouse
         """
-        from airflow_provider_dotypos.writes.stock_taking import finish, take_stock
+        from airflow_provider_dotypos.writes.stock.taking import finish, take_stock
 
         with self._errors():
             check_settle(settle)
@@ -201,7 +201,7 @@ class StockCalls:
             return _result(count, receipt) | {"status": "accepted", "pending": pending}
 
     def _book(self, document: Document, journal: str | ObjectStoragePath, settle: float) -> dict[str, Any]:
-        from airflow_provider_dotypos.writes.stock import book
+        from airflow_provider_dotypos.writes.stock.bookings import book
 
         check_settle(settle)
         client = self.get_conn()
@@ -221,7 +221,7 @@ class StockCalls:
     ) -> Document:
         """Return what is to be booked; all of it is checked."""
         from airflow_provider_dotypos.writes.sources import source_of
-        from airflow_provider_dotypos.writes.stock import Document
+        from airflow_provider_dotypos.writes.stock.bookings import Document
 
         number = check_document(number)
         check_columns(operation, columns)

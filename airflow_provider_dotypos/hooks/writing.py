@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dotypos.writes.plan_arguments import PlanArguments
+from airflow_provider_dotypos.writes.planning.arguments import PlanArguments
 from airflow_provider_dotypos.writes.sources import source_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class PlanCalls:
         https://docs.api.dotypos.com/api-reference/general/methods
         """
         from airflow_provider_dotypos.storage.store import Store, object_path
-        from airflow_provider_dotypos.writes.planning import make_plan
+        from airflow_provider_dotypos.writes.planning.planning import make_plan
 
         with self._errors():
             arguments = PlanArguments.of(

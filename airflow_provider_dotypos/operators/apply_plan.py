@@ -16,8 +16,8 @@ from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.storage.address import check_address
-from airflow_provider_dotypos.writes.approval import check_approval, check_mapped
-from airflow_provider_dotypos.writes.options import MAX_AGE, ApplyOptions, Create, FailOn, Method
+from airflow_provider_dotypos.writes.applying.approval import check_approval, check_mapped
+from airflow_provider_dotypos.writes.applying.options import MAX_AGE, ApplyOptions, Create, FailOn, Method
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -13,8 +13,7 @@ from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.writes.keys import check_match
-from airflow_provider_dotypos.writes.limits import Limits
-from airflow_provider_dotypos.writes.plan_arguments import (
+from airflow_provider_dotypos.writes.planning.arguments import (
     PlanArguments,
     check_actions,
     check_currency,
@@ -22,6 +21,7 @@ from airflow_provider_dotypos.writes.plan_arguments import (
     check_fields,
     check_nulls,
 )
+from airflow_provider_dotypos.writes.planning.limits import Limits
 from airflow_provider_dotypos.writes.sources import source_of
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.triggers.stock_taking import DotyposStockTakingTrigger
-from airflow_provider_dotypos.writes.stock_arguments import (
+from airflow_provider_dotypos.writes.stock.arguments import (
     Operation,
     check_columns,
     check_currency,

@@ -16,9 +16,9 @@ from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.operators.plan_writes import check_plan_literals, resolved
 from airflow_provider_dotypos.transfers.arguments import check_switches
+from airflow_provider_dotypos.writes.applying.options import MAX_AGE, ApplyOptions, Create, FailOn, Method
 from airflow_provider_dotypos.writes.errors import DotyposWritesFailedError
-from airflow_provider_dotypos.writes.options import MAX_AGE, ApplyOptions, Create, FailOn, Method
-from airflow_provider_dotypos.writes.plan_arguments import PlanArguments
+from airflow_provider_dotypos.writes.planning.arguments import PlanArguments
 from airflow_provider_dotypos.writes.sources import source_of
 from airflow_provider_dotypos.writes.verdicts import FINAL
 
@@ -149,7 +149,7 @@ class DotyposWriteOperator(BaseOperator):
     def _write(self, hook: DotyposHook, context: Context) -> dict[str, Any]:
         """Apply the plan of an earlier try, or a new one, to its end."""
         from airflow_provider_dotypos.storage.store import Store, object_path
-        from airflow_provider_dotypos.writes.pending_plan import PendingPlan
+        from airflow_provider_dotypos.writes.planning.pending import PendingPlan
 
         pending = PendingPlan(Store(object_path(self.plan, argument="plan")), _airflow.origin(context))
         arguments = self._arguments()

@@ -93,6 +93,6 @@ class DotyposStockTakingTrigger(BaseTrigger):
 
 
 def _import_poll() -> Callable[..., Any]:
-    from airflow_provider_dotypos.writes.stock_taking import poll
+    from airflow_provider_dotypos.writes.stock.taking import poll
 
     return poll

@@ -1,4 +1,4 @@
-"""Plan, approve, apply: Airflow's `ApprovalOperator` in between, run by its task runner (`writes/approval.py`).
+"""Plan, approve, apply: Airflow's `ApprovalOperator` in between, run by its task runner (`applying/approval.py`).
 
 ``tests/example_dags`` runs the same through Airflow itself.
 """

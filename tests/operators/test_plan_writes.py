@@ -1,6 +1,6 @@
 """``DotyposPlanWritesOperator``: a plan made by a task.
 
-Tested: `operators/plan_writes.py`, `hooks/writing.py`, `writes/plan_arguments.py`.
+Tested: `operators/plan_writes.py`, `hooks/writing.py`, `writes/planning/arguments.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.writes.sources import Sql
 from tests import task_runs
 from tests.transfers.conftest import SINCE_MS
-from tests.writes.planning import read
+from tests.writes.made_plans import read
 
 pytestmark = pytest.mark.usefixtures("connection")
 

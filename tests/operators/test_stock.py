@@ -1,4 +1,4 @@
-"""``DotyposStockOperator``, by Airflow's own task runner (`operators/stock.py`, `stock_arguments`)."""
+"""``DotyposStockOperator``, by Airflow's own task runner (`operators/stock.py`, `stock/arguments.py`)."""
 
 from __future__ import annotations
 

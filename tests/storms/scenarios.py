@@ -26,7 +26,7 @@ from airflow_provider_dotypos.sandbox.behaviour import CHOICES, WRITE_CHOICES
 from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.sql import database
-from airflow_provider_dotypos.writes.options import Create
+from airflow_provider_dotypos.writes.applying.options import Create
 from tests.api.test_walk import KINDS, WINDOW, fill, inside
 from tests.api.test_watch import STAMPS, Watching
 from tests.api.walking import HOUR, UNTIL, Drift, drive, drive_together, empty_shop

@@ -74,8 +74,8 @@ def apply(job: dict[str, Any]) -> None:
     """Apply a plan, which leaves a report."""
     from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.api.settings import Settings
-    from airflow_provider_dotypos.writes.applying import apply_plan
-    from airflow_provider_dotypos.writes.options import ApplyOptions
+    from airflow_provider_dotypos.writes.applying.applying import apply_plan
+    from airflow_provider_dotypos.writes.applying.options import ApplyOptions
     from airflow_provider_dotypos.writes.plan_file import open_plan
 
     client = DotyposClient(Settings.from_fields(**job["fields"]))
@@ -84,7 +84,7 @@ def apply(job: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    import airflow_provider_dotypos.writes.applying  # noqa: F401 (once, for all processes)
+    import airflow_provider_dotypos.writes.applying.applying  # noqa: F401 (once, for all processes)
 
     logging.disable(logging.CRITICAL)
     for line in sys.stdin:

@@ -11,8 +11,8 @@ import pytest
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.exceptions import DotyposError, DotyposUncertainBookingError
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
-from airflow_provider_dotypos.writes import stock
-from airflow_provider_dotypos.writes.journal import Journal
+from airflow_provider_dotypos.writes.stock import bookings as stock
+from airflow_provider_dotypos.writes.stock.journal import Journal
 from tests.writes.shelf import Shelf
 
 #: How an answer gets lost. Of a 2xx the request was carried out, and of a 429 it wasn't.

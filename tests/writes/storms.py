@@ -26,11 +26,11 @@ from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.transport import Transport
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.sandbox.behaviour import BEST_KNOWN
-from airflow_provider_dotypos.writes.applying import apply_plan
-from airflow_provider_dotypos.writes.options import ApplyOptions, Create, Method
+from airflow_provider_dotypos.writes.applying.applying import apply_plan
+from airflow_provider_dotypos.writes.applying.options import ApplyOptions, Create, Method
+from airflow_provider_dotypos.writes.applying.report import Report
 from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.plan_file import Plan
-from airflow_provider_dotypos.writes.report import Report
 from airflow_provider_dotypos.writes.verdicts import DONE, FINAL
 from tests.api.walking import empty_shop
 from tests.writes.forks import Appliers, Reaper

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
-from airflow_provider_dotypos.writes.options import Create, Method
+from airflow_provider_dotypos.writes.applying.options import Create, Method
 from tests.api.walking import empty_shop
 from tests.examples import examples
 from tests.writes.storms import KINDS, Storm, Weather, death, storm_over

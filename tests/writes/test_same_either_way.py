@@ -16,11 +16,11 @@ from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.api import wire
 from airflow_provider_dotypos.sandbox.behaviour import BEST_KNOWN, CHOICES
-from airflow_provider_dotypos.writes.by_list import ListUpdates
+from airflow_provider_dotypos.writes.applying.by_list import ListUpdates
+from airflow_provider_dotypos.writes.applying.update import update
 from airflow_provider_dotypos.writes.plan import PlannedRow
-from airflow_provider_dotypos.writes.update import update
+from tests.writes.applying.test_by_list import Notes
 from tests.writes.planned import sleep_by_the_shops_clock
-from tests.writes.test_by_list import Notes
 
 WRITABLE = [entity for entity in entities().values() if "PUT" in entity.writes.list_methods]
 

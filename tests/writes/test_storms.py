@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
-from airflow_provider_dotypos.writes.options import Create, Method
+from airflow_provider_dotypos.writes.applying.options import Create, Method
 from airflow_provider_dotypos.writes.plan_file import open_plan
 from tests.api.walking import empty_shop
 from tests.writes.forks import Appliers

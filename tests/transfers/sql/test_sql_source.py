@@ -1,4 +1,4 @@
-"""Rows of a query, on real databases: `writes.sql_source`."""
+"""Rows of a query, on real databases: `writes.sources.sql`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposEnvironmentError
 from airflow_provider_dotypos.exceptions import DotyposPlanError, DotyposSourceError
-from airflow_provider_dotypos.writes.problems import Problems
-from airflow_provider_dotypos.writes.source_index import index_source
 from airflow_provider_dotypos.writes.sources import Sql
+from airflow_provider_dotypos.writes.sources.index import index_source
+from airflow_provider_dotypos.writes.sources.problems import Problems
 from tests.transfers.sql.databases import Warehouse
 
 PRICE = "41.32231404958677685"

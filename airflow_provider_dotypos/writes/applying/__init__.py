@@ -1,0 +1,1 @@
+"""Applying a plan: each row once, and what became of it."""
