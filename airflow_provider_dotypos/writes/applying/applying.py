@@ -189,7 +189,14 @@ class _Run:
 
     def _write_lists(self, rows: list[PlannedRow], kind: type[ListUpdates | ListCreates]) -> list[PlannedRow]:
         """Write rows by lists, behind a canary; return those that have to be written one by one."""
-        lists = kind(self._client, self._entity, cloud_id=self._cloud_id, settle=self._options.settle, note=self._note)
+        lists = kind(
+            self._client,
+            self._entity,
+            cloud_id=self._cloud_id,
+            settle=self._options.settle,
+            note=self._note,
+            begin=self._report.course,
+        )
         canary = self._client.run(lists.canary(rows))
         if canary.refused is not None:
             log.warning("Rows are written one by one: %s.", canary.refused)
@@ -232,7 +239,7 @@ class _Run:
         for planned in waiting:
             if self._write_first(planned, flow):
                 break
-        self._together(partial(self._write_row, planned, flow, Course()) for planned in waiting)
+        self._together(partial(self._write_row, planned, flow, self._report.course(planned)) for planned in waiting)
 
     def _not_done(self, rows: Iterable[PlannedRow]) -> Iterator[PlannedRow]:
         """Read rows by lists, note the verdicts that these show, and yield the other rows."""
@@ -256,7 +263,7 @@ class _Run:
 
         :raises DotyposSideEffectError: if it was answered otherwise.
         """
-        course = Course()
+        course = self._report.course(planned)
         verdict = self._write_row(planned, flow, course)
         self._check_first(planned, verdict)
         if verdict.status == "applied" and planned.op == "update" and course.was_answered:

@@ -169,8 +169,10 @@ class ListUpdates(ListWrites):
             if id not in waiting or _has_lost_characters(row):
                 continue
             planned = waiting.pop(id)
-            verdict = judge(self._entity, planned, row, self._cloud_id)
+            course = self._course(planned)
+            verdict = judge(self._entity, planned, row, self._cloud_id) or course.put_back(row)
             if verdict is None:
+                course.before = row
                 open.append(_Open(planned, row, _body(self._entity, planned, raw)))
             else:
                 self._close(planned, verdict)

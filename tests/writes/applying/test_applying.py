@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from airflow_provider_dotypos.api.client import DotyposClient
@@ -74,6 +75,12 @@ def statuses(plan: Plan) -> list[str]:
     return [row["status"] for row in report_of(plan)[1]]
 
 
+def versioned(client: DotyposClient, planned: PlannedRow) -> PlannedRow:
+    """Return a planned row with the version of its row, as planning does."""
+    row = client.run(client.flow("GET", f"products/{planned.id}", decode=Answer.json))
+    return msgspec.structs.replace(planned, version=row["versionDate"])
+
+
 def test_each_row_is_written_once_and_the_report_says_so(
     sandbox: Sandbox, client: DotyposClient, priced: Callable[..., Plan]
 ) -> None:
@@ -92,6 +99,7 @@ def test_each_row_is_written_once_and_the_report_says_so(
         "status": "applied",
         "tries": 1,
         "requests": 2,
+        "written": "yes",
     }
 
 
@@ -114,6 +122,42 @@ def test_the_same_plan_again_writes_nothing_and_reads_by_lists(
     applied = apply_plan(client, plan, BY_PATCH)
     assert (applied.counts, applied.requests) == ({"applied": 6}, 3)  # a deleted row is asked for twice
     assert len(sandbox.writes) == 6
+
+
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_what_somebody_has_put_back_since_is_not_written_again(
+    sandbox: Sandbox, client: DotyposClient, plans: Plans, method: Any
+) -> None:
+    ids = [product(sandbox) for _ in range(3)]
+    plan = plans(*(versioned(client, update_of(id, BEFORE, AFTER, row)) for row, id in enumerate(ids, 1)))
+    apply_plan(client, plan, ApplyOptions(method=method))
+    sandbox.shop.advance(1)
+    edit(sandbox, ids[1], priceWithVat=45.0, priceWithoutVat=37.5)
+    for _ in range(2):
+        with pytest.raises(DotyposWritesFailedError, match="1 of 3 rows aren't as planned: 1 conflict"):
+            apply_plan(client, plan, ApplyOptions(method=method))
+    assert row_of(sandbox, ids[1])["priceWithVat"] == 45
+    assert statuses(plan) == ["applied", "conflict", "applied"]
+
+
+@pytest.mark.parametrize("method", ["patch", "put"])
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_row_that_was_left_uncertain_is_written_only_if_it_has_not_changed_since(
+    sandbox: Sandbox, client: DotyposClient, plans: Plans, method: Any, edited: bool
+) -> None:
+    id = product(sandbox)
+    plan = plans(versioned(client, update_of(id, BEFORE, AFTER)))
+    sandbox.faults.append(Fault("reset", method="PATCH", times=100))
+    sandbox.faults.append(Fault("reset", method="PUT", times=100))
+    with pytest.raises(DotyposWritesFailedError):
+        apply_plan(client, plan, ApplyOptions(method=method))
+    assert statuses(plan) == ["uncertain"]
+    sandbox.faults.clear()
+    if edited:
+        edit(sandbox, id, priceWithVat=45.0, priceWithoutVat=37.5)
+    apply_plan(client, plan, ApplyOptions(method=method, fail_on="none"))
+    assert statuses(plan) == ["conflict" if edited else "applied"]
+    assert len(sandbox.writes) == (not edited)
 
 
 @pytest.mark.parametrize("method", ["patch", "put"])
