@@ -180,6 +180,9 @@ class ListWrites(ABC):
             )
         except (DotyposUncertainWriteError, DotyposUnreadableAnswerError):
             answered = {}
+        except GeneratorExit:  # what ends the task, such as its time-out, breaks in upon the call
+            self._note_open(rows)
+            raise
         if not answered.keys() >= {planned.id for planned in rows}:
             self._note_open(rows)
         return answered
