@@ -266,7 +266,9 @@ class _Run:
         course = self._report.course(planned)
         verdict = self._write_row(planned, flow, course)
         self._check_first(planned, verdict)
-        if verdict.status == "applied" and planned.op == "update" and course.was_answered:
+        if verdict.status == "applied" and planned.op == "update":
+            if not course.was_answered:  # a later read may show edits by others, so it says nothing of this write
+                return False
             fields = foreign_changes(self._entity, planned, course.before or {}, course.row or {})
             if fields:
                 raise DotyposSideEffectError(

@@ -207,6 +207,17 @@ class TestFirstWrite:
             apply_plan(client, plans(*rows), BY_PATCH)
         assert len(sandbox.writes) == 1
 
+    def test_one_whose_answer_is_lost_shows_nothing(
+        self, sandbox: Sandbox, client: DotyposClient, plans: Plans
+    ) -> None:
+        plan = plans(
+            *(update_of(product(sandbox), {"priceWithVat": "45"}, {"priceWithVat": "48"}, n) for n in (1, 2, 3))
+        )
+        sandbox.faults.append(Fault("reset", method="PATCH", when="after"))
+        with pytest.raises(DotyposSideEffectError, match="also changed priceWithoutVat"):
+            apply_plan(client, plan, BY_PATCH)
+        assert statuses(plan) == ["applied", "applied", "not tried"]
+
     def test_rejected_rows_come_before_it(self, sandbox: Sandbox, client: DotyposClient, plans: Plans) -> None:
         wrong = {"_categoryId": str(row_of(sandbox, product(sandbox))["_categoryId"])}
         plan = plans(
