@@ -336,11 +336,17 @@ class Storm:
                 assert made >= 1, f"{planned.key}: applied, and no request has created it"
             elif status == "rejected" or (status in ("already", "not tried") and not resumed):
                 assert not (alone and made), f"{planned.key}: {status}, and a request has created it"
+            elif status == "conflict":
+                assert any(map(self.till.edited, self.rows_of(planned))), f"{planned.key}: a conflict with nobody"
 
     def made(self, planned: PlannedRow) -> int:
         """Return how many products have a planned key."""
+        return len(self.rows_of(planned))
+
+    def rows_of(self, planned: PlannedRow) -> list[int]:
+        """Return the ids of the products that have a planned key."""
         rows = self.api.shop.rows(self.cloud, "products")
-        return sum(row["externalId"] == planned.after["externalId"] for row in rows)
+        return [row["id"] for row in rows if row["externalId"] == planned.after["externalId"]]
 
     def check_end(self) -> None:
         """Check that every row is final and as planned, and that nobody's edit was overwritten."""
