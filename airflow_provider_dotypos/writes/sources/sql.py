@@ -25,6 +25,15 @@ from airflow_provider_dotypos.writes.sources.source import Row, Source
 _ROWS_AT_ONCE = 2000
 _LONGEST_TEXT = 300
 
+#: Drivers whose ``ProgrammingError`` is about the query alone. DuckDB's and Snowflake's quote values of rows as well.
+_PROGRAMMING = ("MySQLdb", "psycopg", "psycopg2", "sqlite3")
+
+#: DuckDB's errors that are.
+_DUCKDB = ("BinderException", "CatalogException", "ParserException", "SyntaxException")
+
+#: Drivers that send parameters apart from the query. Others write them into it, so that the database may quote them.
+_BINDING = ("_duckdb", "duckdb", "psycopg", "sqlite3")
+
 #: MySQL's error of a column that doesn't exist; its class is that of lost connections as well.
 _UNKNOWN_COLUMN = 1054
 
@@ -84,11 +93,16 @@ class Sql(Source):
 
     def _failure(self, error: Exception, connection: Connection) -> DotyposError:
         kind = type(error).__name__
-        code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+        code = _sqlstate(error)
         said = f"{kind} {code}" if code else kind
         if not _is_query_wrong(error):
             return DotyposSourceError(
                 f"{self.name} failed: {said}. The database's own log has the details, which may hold rows and so "
+                "aren't shown here"
+            )
+        if self.parameters and _driver(error) not in _BINDING:
+            return DotyposPlanError(
+                f"{self.name} is wrong: {said}. Correct the query. The database's words may hold its parameters and so "
                 "aren't shown here"
             )
         text = redact(" ".join(str(error).split()), (connection.password,))[:_LONGEST_TEXT]
@@ -142,8 +156,22 @@ def _is_drivers(error: Exception) -> bool:
 
 def _is_query_wrong(error: Exception) -> bool:
     """Return whether the query itself is wrong, so that the driver's text is about it alone."""
-    missing = str(error).startswith(("no such ", 'near "'))  # SQLite's, of a class that has others as well
-    return "ProgrammingError" in _classes(error) or missing or _UNKNOWN_COLUMN in error.args[:1]
+    driver, classes = _driver(error), _classes(error)
+    return (
+        str(_sqlstate(error)).startswith("42")  # syntax, names and rights
+        or (driver in _PROGRAMMING and "ProgrammingError" in classes)
+        or (driver in ("_duckdb", "duckdb") and not classes.isdisjoint(_DUCKDB))
+        or (driver == "sqlite3" and str(error).startswith(("no such ", 'near "')))  # of a class that has others as well
+        or (driver == "MySQLdb" and _UNKNOWN_COLUMN in error.args[:1])
+    )
+
+
+def _driver(error: Exception) -> str:
+    return type(error).__module__.partition(".")[0]
+
+
+def _sqlstate(error: Exception) -> object:
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
 
 
 def _classes(error: Exception) -> set[str]:

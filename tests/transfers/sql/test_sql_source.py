@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposEnvironmentError
 from airflow_provider_dotypos.exceptions import DotyposPlanError, DotyposSourceError
-from airflow_provider_dotypos.writes.sources import Sql
+from airflow_provider_dotypos.writes.sources import Sql, sql
 from airflow_provider_dotypos.writes.sources.index import index_source
 from airflow_provider_dotypos.writes.sources.problems import Problems
 from tests.transfers.sql.databases import Warehouse
@@ -90,6 +90,44 @@ def test_what_a_driver_says_of_a_row_is_not_shown(warehouse_of: Callable[[str], 
     assert "420" not in str(raised.value)
     assert raised.value.__context__ is None
     assert not raised.value.permanent
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["strptime(phone, '%Y')", "error(phone)", "json_extract(phone, '$.a')", "regexp_matches(phone, phone)"],
+)
+def test_what_duckdb_says_of_a_row_is_not_shown(warehouse_of: Callable[[str], Warehouse], column: str) -> None:
+    warehouse = warehouse_of("duckdb")
+    warehouse.execute("CREATE TABLE people (phone text)", "INSERT INTO people VALUES ('+420 602 000 000')")
+    with pytest.raises(DotyposSourceError, match="InvalidInputException") as raised:
+        list(Sql("warehouse", f"SELECT {column} FROM people").rows())
+    assert "+" not in str(raised.value)
+
+
+def test_what_a_driver_that_is_not_known_says_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Error(Exception):
+        sqlstate = "22018"
+
+    class ProgrammingError(Error):
+        pass
+
+    class Snowflake:
+        def get_conn(self) -> None:
+            raise ProgrammingError("Numeric value '+420 602 000 000' is not recognized")
+
+    monkeypatch.setenv("AIRFLOW_CONN_SNOW", "postgres://x")
+    monkeypatch.setattr(sql, "_hook_of", lambda _: Snowflake())
+    with pytest.raises(DotyposSourceError, match="22018") as raised:
+        list(Sql("snow", "SELECT 1").rows())
+    assert "420" not in str(raised.value)
+
+
+def test_parameters_are_not_shown_where_a_query_is_wrong(warehouse: Warehouse) -> None:
+    mark = {"sqlite": "?", "duckdb": "?"}.get(warehouse.kind, "%s")
+    with pytest.raises(DotyposPlanError, match="is wrong: .*Correct the query") as raised:
+        list(Sql("warehouse", f"SELECT 1 {mark} {mark}", ["602000000", "Novak"]).rows())
+    assert "602" not in str(raised.value)
+    assert "Novak" not in str(raised.value)
 
 
 def test_times_come_with_their_zone_or_are_refused(warehouse_of: Callable[[str], Warehouse]) -> None:
