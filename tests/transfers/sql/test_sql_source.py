@@ -124,7 +124,7 @@ def test_what_a_driver_that_is_not_known_says_is_not_shown(monkeypatch: pytest.M
 
 def test_parameters_are_not_shown_where_a_query_is_wrong(warehouse: Warehouse) -> None:
     mark = {"sqlite": "?", "duckdb": "?"}.get(warehouse.kind, "%s")
-    with pytest.raises(DotyposPlanError, match="is wrong: .*Correct the query") as raised:
+    with pytest.raises(DotyposPlanError, match="is wrong: ") as raised:
         list(Sql("warehouse", f"SELECT 1 {mark} {mark}", ["602000000", "Novak"]).rows())
     assert "602" not in str(raised.value)
     assert "Novak" not in str(raised.value)
