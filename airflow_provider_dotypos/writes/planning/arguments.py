@@ -60,7 +60,7 @@ class PlanArguments(msgspec.Struct, frozen=True, kw_only=True):
         """
         of_entity = check_entity(entity)
         matched, allowed = check_match(of_entity, match), check_actions(of_entity, actions)
-        if "create" in allowed and matched == ("id",):
+        if "create" in allowed and "id" in matched:
             raise DotyposInputError(
                 "actions: a row that is matched by id can't be created, as an id that isn't there is a mistake; match "
                 "by a field that you fill, such as externalId"

@@ -144,7 +144,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.deletes:,}. If the source is right, allow as many"
             )
         changed = _changed(counts)
-        if self.changes is None or changed <= max(ALWAYS, Decimal(str(self.changes)) * (total or 0)):
+        if self.changes is None or changed <= max(Decimal(ALWAYS), Decimal(str(self.changes)) * (total or 0)):
             return
         of = "; how many rows there are, the API doesn't say" if total is None else f" of {total:,}"
         share = f" ({changed / total:.0%})" if total else ""
@@ -184,7 +184,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-def _read_text(text: str) -> object:
+def _read_text(text: str) -> Any:
     """Return the value that a template has made a text of, such as ``0.5`` or ``None``; other texts as they are."""
     try:
         return ast.literal_eval(text.strip())

@@ -114,17 +114,29 @@ class _Planner:
             nulls=arguments.nulls,
             problems=self._problems,
         ) as index:
-            if len(index) > _WORTH * MAX_LIMIT:
-                self._raise_problems()
             self._counts["rows"] = len(index)
             if not self._problems:  # otherwise it may be empty because all of its rows are wrong
                 self._note(arguments.limits.check_source(len(index)))
+                self._check_fields(index)
+            if len(index) > _WORTH * MAX_LIMIT:
+                self._raise_problems()
             with new_cloud_rows() as cloud, PlanWriter(store) as writer:
                 if len(index):
                     self._read_cloud(index, cloud)
                 for planned in self._planned(index, cloud):
                     writer.add(planned)
                 return self._finish(writer, index.digest)
+
+    def _check_fields(self, index: SourceIndex) -> None:
+        """Note a source of keys alone: it would change nothing, and look as if all was well."""
+        matched = (*self._arguments.match, "_cloudId", "deleted")
+        named = {*(self._arguments.fields or index.fields)}
+        if len(index) and self._arguments.actions == ("update",) and named.issubset(matched):
+            about = ", ".join(self._arguments.match)
+            what = (
+                f"there is nothing to write: no field but {about}, by which rows are matched; add columns to the source"
+            )
+            self._problems.add(Problem(None, None, what))
 
     def _read_cloud(self, index: SourceIndex, cloud: CloudRows) -> None:
         """Read the cloud's rows with the source's keys."""

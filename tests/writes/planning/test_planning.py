@@ -111,6 +111,18 @@ def test_nothing_is_written_and_a_plan_costs_its_reads(sandbox: Sandbox, make: M
     assert made.header.counts["update"] == 50
 
 
+@pytest.mark.parametrize(
+    ("row", "fields"),
+    [({}, None), ({"deleted": False, "_cloudId": None}, None), ({"name": "Beer"}, "externalId")],
+)
+def test_a_source_of_keys_alone_is_a_mistake(make: Make, sandbox: Sandbox, row: dict[str, Any], fields: Any) -> None:
+    beer(sandbox, "a")
+    with pytest.raises(DotyposPlanError, match="there is nothing to write: no field but externalId"):
+        make([{"externalId": "a", **row}], fields=fields)
+    assert make([{"externalId": "a", "name": None}])[0].header.counts["unchanged"] == 1
+    assert make([{"externalId": "a"}], actions="update,create")[0].header.counts["unchanged"] == 1
+
+
 class TestPrices:
     def test_the_price_that_goes_with_it_is_planned_too(self, sandbox: Sandbox, make: Make) -> None:
         beer(sandbox, "a")
@@ -203,9 +215,10 @@ class TestCreates:
         beer(sandbox, "new", deleted=True)
         assert make([source], actions="update,create")[1][0].op == "conflict"
 
-    def test_an_id_that_is_not_there_is_no_new_row(self, make: Make) -> None:
+    @pytest.mark.parametrize("match", ["id", "externalId,id"])
+    def test_an_id_that_is_not_there_is_no_new_row(self, make: Make, match: str) -> None:
         with pytest.raises(DotyposInputError, match="a row that is matched by id can't be created"):
-            make([{"id": 5}], match="id", actions="create")
+            make([{"id": 5, "externalId": "a"}], match=match, actions="create")
 
 
 class TestDeletes:
