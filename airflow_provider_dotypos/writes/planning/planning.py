@@ -56,6 +56,9 @@ log = logging.getLogger(__name__)
 #: Most requests that a source with problems is worth.
 _WORTH = 10
 
+#: What spares reading a whole list.
+_MATCH_OTHERWISE = "Match by a field whose values a filter can ask for, such as id, so that not all rows are read"
+
 #: Rows in the log's table, and in a summary.
 _IN_LOG, _IN_SUMMARY = 100, 20
 
@@ -82,15 +85,18 @@ def make_plan(client: DotyposClient, arguments: PlanArguments, source: Source, s
     :raises DotyposLimitError: if the plan exceeds a limit.
     """
     before = client.requests
+    planner = _Planner(client, arguments, source)
     try:
-        return _Planner(client, arguments, source).make(store)
+        return planner.make(store)
     except DotyposBudgetError as error:
-        rows = f"the rows of {source.name}"
-        raise judge(error, client.requests - before, rows, "Plan fewer rows at a time") from None
+        raise judge(error, client.requests - before, f"the rows of {source.name}", planner.cheaper) from None
 
 
 class _Planner:
-    """One plan in the making."""
+    """One plan in the making.
+
+    :ivar cheaper: what makes it take fewer requests.
+    """
 
     def __init__(self, client: DotyposClient, arguments: PlanArguments, source: Source) -> None:
         self._client = client
@@ -101,6 +107,7 @@ class _Planner:
         self._problems = Problems()
         self._exceeded = 0  # how many of them are of limits
         self._counts: Counter[str] = Counter()
+        self.cheaper = "Plan fewer rows at a time"
 
     def make(self, store: Store) -> MadePlan:
         """Make the plan; see `make_plan`."""
@@ -156,6 +163,7 @@ class _Planner:
             return
         self._look_up((row.key for row in index.rows()), cloud)
         if others := [row.key for row in index.rows() if not self._can_be_asked(row.key)]:
+            self.cheaper = _MATCH_OTHERWISE
             rows = self._client.run(rows_by_key(self._client, self._entity, match, others))
             cloud.put((key, row) for key, same in rows.items() for row in same)
 
@@ -183,6 +191,7 @@ class _Planner:
     def _reads_whole(self, keys: int) -> bool:
         """Return whether the whole list is read, by the requests that it takes."""
         if asked_index(self._entity, self._arguments.match, ()) is None:
+            self.cheaper = _MATCH_OTHERWISE
             return True
         by_key = -(-keys // MAX_LIMIT)
         live, *others = streams(self._entity, Window(None, OPEN_END))

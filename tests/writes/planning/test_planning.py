@@ -449,6 +449,17 @@ def test_a_budget_that_never_suffices_is_said_and_not_waited_for_again(
     assert error.value.permanent
 
 
+@pytest.mark.parametrize("row", [{"externalId": "a,b", "name": "New"}, {"name": "a", "subtitle": "New"}])
+def test_a_budget_that_does_not_suffice_for_all_rows_is_said_with_what_spares_reading_them(
+    sandbox: Sandbox, new_client: NewClient, tmp_path: Path, row: dict[str, Any]
+) -> None:
+    for n in range(1200):
+        beer(sandbox, f"P-{n}")
+    client = new_client(request_budget="10/1h each", max_concurrency=1)
+    with pytest.raises(DotyposBudgetError, match="Match by a field whose values a filter can ask for, such as id"):
+        plan(client, tmp_path, [row], match=next(iter(row)))
+
+
 def test_a_killed_task_ends_its_plan(sandbox: Sandbox, client: DotyposClient, tmp_path: Path) -> None:
     client._observer = lambda *_: client.cancel()
     with pytest.raises(DotyposCancelledError):
