@@ -37,6 +37,7 @@ from airflow_provider_dotypos.api.walk import Batch, Query
 from airflow_provider_dotypos.api.window import OPEN_END, Window, iso, milliseconds
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.writes.errors import DotyposLimitError, DotyposPlanError, Problem
+from airflow_provider_dotypos.writes.judging import is_deleted
 from airflow_provider_dotypos.writes.keys import Key, row_keys
 from airflow_provider_dotypos.writes.look_up import Row, asked_index, can_be_asked, rows_by_key
 from airflow_provider_dotypos.writes.plan import FORMAT, PlanHeader, PlannedRow
@@ -164,7 +165,7 @@ class _Planner:
         self._look_up((row.key for row in index.rows()), cloud)
         if others := [row.key for row in index.rows() if not self._can_be_asked(row.key)]:
             self.cheaper = _MATCH_OTHERWISE
-            rows = self._client.run(rows_by_key(self._client, self._entity, match, others))
+            rows = self._client.run(self._rows_by_key(others))
             cloud.put((key, row) for key, same in rows.items() for row in same)
 
     def _look_up(self, keys: Iterable[Key], cloud: CloudRows) -> None:
@@ -179,14 +180,18 @@ class _Planner:
         with ThreadPoolExecutor(concurrency, "dotypos-plan") as pool:
             try:
                 while batch := [*itertools.islice(keys, MAX_LIMIT)]:
-                    flow = rows_by_key(self._client, self._entity, self._arguments.match, batch)
-                    asked.append(pool.submit(self._client.run, flow))
+                    asked.append(pool.submit(self._client.run, self._rows_by_key(batch)))
                     if len(asked) > 2 * concurrency:
                         yield asked.popleft().result()
                 while asked:
                     yield asked.popleft().result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+    def _rows_by_key(self, keys: Iterable[Key]) -> Flow[dict[Key, list[Row]]]:
+        """Return the flow that returns the rows with some keys. Of customers also deleted ones hold personal data."""
+        all_deleted = "anonymize" in self._arguments.actions
+        return rows_by_key(self._client, self._entity, self._arguments.match, keys, all_deleted=all_deleted)
 
     def _reads_whole(self, keys: int) -> bool:
         """Return whether the whole list is read, by the requests that it takes."""
@@ -202,21 +207,23 @@ class _Planner:
 
     def _planned(self, index: SourceIndex, cloud: CloudRows) -> Iterator[PlannedRow]:
         """Yield the planned rows, and note what is wrong with them."""
-        numbers: dict[str, int] = {}
+        first_rows: dict[str, tuple[int, bool]] = {}
         by_list = any(self._entity.field(name).type.endswith("[]") for name in self._arguments.match)
         for source in index.rows():
             self._note_vat(source.number, source.values.get("vat"))
-            planned, problems = decide(self._arguments, self._cloud_id, source, cloud.find(source.key))
+            rows = cloud.find(source.key)
+            planned, problems = decide(self._arguments, self._cloud_id, source, rows)
             for problem in problems:
                 self._problems.add(problem)
+            ids = [str(row["id"]) for row in rows if not is_deleted(row)]
+            if by_list and len(ids) == 1:
+                first, changes = first_rows.setdefault(ids[0], (source.number, planned is not None))
+                if first != source.number and (changes or planned is not None):
+                    why = f"row {first} of the source is about the same row"
+                    planned = PlannedRow("conflict", source.key, source.number, why=why)
             if planned is None:
                 self._counts["unchanged"] += 1
                 continue
-            if by_list and planned.id is not None:
-                first = numbers.setdefault(planned.id, source.number)
-                if first != source.number:
-                    why = f"row {first} of the source is about the same row"
-                    planned = PlannedRow("conflict", source.key, source.number, why=why)
             self._counts[planned.op] += 1
             self._note(self._arguments.limits.check_row(self._entity, planned))
             yield planned

@@ -244,6 +244,16 @@ class TestDeletes:
 
 
 class TestKeys:
+    @pytest.mark.parametrize("names", [("Old", "New"), ("New", "Old")])
+    def test_two_keys_of_one_row_cannot_want_different_things(
+        self, sandbox: Sandbox, make: Make, names: tuple[str, str]
+    ) -> None:
+        insert(sandbox, ean=["1", "2"], name="Old")
+        _, rows = make([{"ean": ean, "name": name} for ean, name in zip("12", names, strict=True)], match="ean")
+        assert ("conflict", ("2",)) in [(row.op, row.key) for row in rows]
+        made, rows = make([{"ean": ean, "name": "Old"} for ean in "12"], match="ean")
+        assert (rows, made.header.counts["unchanged"]) == ([], 2)
+
     def test_two_keys_of_one_row_are_a_conflict_of_the_second(self, sandbox: Sandbox, make: Make) -> None:
         id = insert(sandbox, ean=["1", "2"], name="Old")
         _, rows = make([{"ean": ean, "name": ean} for ean in ("1", "2")], match="ean")
