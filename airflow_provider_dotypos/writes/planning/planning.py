@@ -190,8 +190,9 @@ class _Planner:
 
     def _rows_by_key(self, keys: Iterable[Key]) -> Flow[dict[Key, list[Row]]]:
         """Return the flow that returns the rows with some keys. Of customers also deleted ones hold personal data."""
-        all_deleted = "anonymize" in self._arguments.actions
-        return rows_by_key(self._client, self._entity, self._arguments.match, keys, all_deleted=all_deleted)
+        match = self._arguments.match
+        all_deleted = "anonymize" in self._arguments.actions and match != ("id",)
+        return rows_by_key(self._client, self._entity, match, keys, all_deleted=all_deleted)
 
     def _reads_whole(self, keys: int) -> bool:
         """Return whether the whole list is read, by the requests that it takes."""
