@@ -4,7 +4,8 @@ Rows are read as they are needed: PostgreSQL and MySQL would otherwise send the 
 Numbers come as the database has them: NUMERIC and DECIMAL are exact on PostgreSQL, MySQL and DuckDB. SQLite keeps
 numbers with a fraction as doubles only.
 
-A driver's text may hold values of rows, so an error shows it only where the query itself is wrong.
+A driver's text may hold values of rows, so an error shows it only where the query itself is wrong, or where the
+connection fails.
 """
 
 from __future__ import annotations
@@ -71,8 +72,10 @@ class Sql(Source):
         connection = BaseHook.get_connection(self.conn_id)
         hook = _hook_of(connection)
         failure: DotyposError | None = None
+        connected = False
         try:
             with closing(hook.get_conn()) as database:
+                connected = True
                 # Closed with its connection: a cursor of MySQL that is closed by itself reads the whole result first.
                 cursor = _streaming_cursor(database)
                 cursor.execute(self.query, *([] if self.parameters is None else [self.parameters]))
@@ -87,14 +90,17 @@ class Sql(Source):
         except Exception as error:
             if not _is_drivers(error):
                 raise
-            failure = self._failure(error, connection)
+            failure = self._failure(error, connection, connected)
         if failure is not None:  # raised here, it doesn't hold the driver's error, which may hold values of rows
             raise failure
 
-    def _failure(self, error: Exception, connection: Connection) -> DotyposError:
+    def _failure(self, error: Exception, connection: Connection, connected: bool) -> DotyposError:
         kind = type(error).__name__
         code = _sqlstate(error)
         said = f"{kind} {code}" if code else kind
+        text = redact(" ".join(str(error).split()), (connection.password,))[:_LONGEST_TEXT].rstrip(".")
+        if not connected:
+            return DotyposSourceError(f"{self.name} can't connect: {said}: {text}")
         if not _is_query_wrong(error):
             return DotyposSourceError(
                 f"{self.name} failed: {said}. The database's own log has the details, which may hold rows and so "
@@ -105,8 +111,7 @@ class Sql(Source):
                 f"{self.name} is wrong: {said}. Correct the query. The database's words may hold its parameters and so "
                 "aren't shown here"
             )
-        text = redact(" ".join(str(error).split()), (connection.password,))[:_LONGEST_TEXT]
-        return DotyposPlanError(f"{self.name} is wrong: {said}: {text.rstrip('.')}. Correct the query")
+        return DotyposPlanError(f"{self.name} is wrong: {said}: {text}. Correct the query")
 
 
 def _hook_of(connection: Connection) -> Any:
