@@ -105,13 +105,16 @@ def test_a_value_is_read_as_the_api_writes_it(entity: str, name: str, value: obj
 
 
 REFUSED = [
-    ("priceWithVat", math.nan, "missing value of pandas"),
-    ("priceWithVat", math.inf, "must be a number"),
+    ("priceWithVat", math.nan, "not NaN, which pandas has for missing values; give None for null"),
+    ("priceWithVat", math.inf, "must be a number such as 41.5, not one so large or so small"),
     ("priceWithVat", Decimal("NaN"), "give None for null"),
     ("priceWithVat", Decimal("sNaN"), "give None for null"),
     ("priceWithVat", pandas.NA, "missing value of pandas"),
     ("priceWithVat", "NaN", "must be a number"),
-    ("priceWithVat", "1e400", "below 2"),
+    ("priceWithVat", "1e300", "below 2"),
+    ("priceWithVat", "1E+999999999999", "not one so large or so small"),
+    ("priceWithVat", Decimal("1E-400"), "not one so large or so small"),
+    ("_categoryId", Decimal("1E+999999999999"), "not one so large or so small"),
     ("priceWithVat", 2**53, "below 2"),
     ("priceWithVat", "12,50", "write a point in place of the comma"),
     ("priceWithVat", "1 234.50", "must be a number such as 41.5"),

@@ -183,6 +183,18 @@ def test_from_plan_to_report(sandbox: Sandbox, client: DotyposClient, tmp_path: 
     assert (again.counts, len(sandbox.writes)) == (applied.counts, 3)
 
 
+@pytest.mark.parametrize("match", ["externalId", "email"])  # by look-ups, and by reading all
+def test_a_deleted_twin_who_holds_personal_data_is_not_forgotten(
+    sandbox: Sandbox, client: DotyposClient, tmp_path: Path, match: str
+) -> None:
+    person(sandbox)
+    person(sandbox, deleted=True)
+    source = [{match: PERSON[match]}]
+    made = plan(client, tmp_path, source, "customers", match, actions="anonymize", limits={"deletes": 5})
+    (row,) = read(made.path)[1]
+    assert (row.op, row.why) == ("conflict", "2 rows have this key, deleted ones among them; name each by its id")
+
+
 def test_only_customers_and_nothing_else_with_it(client: DotyposClient, tmp_path: Path) -> None:
     with pytest.raises(DotyposInputError, match="no call to anonymize a row of products"):
         plan(client, tmp_path, [], actions="anonymize")

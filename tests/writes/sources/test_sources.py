@@ -69,6 +69,9 @@ def test_files_are_named_by_a_text_or_a_path() -> None:
         (None, "can't be a value of type NoneType"),
         (pandas.DataFrame(ROWS), "is a data frame"),
         ("[{'externalId': 'A'}]", r"\| tojson"),
+        ("{'externalId': 'A'}", r"\| tojson"),
+        ('{"externalId": "A"}\n{"externalId": "B"}', r"\| tojson"),
+        ("({'externalId': 'A'},)", r"\| tojson"),
         ("prices.csv", "must be an absolute path or an address"),
         ("/data/prices.xlsx", "must end in .jsonl, .ndjson, .csv, .tsv, .parquet"),
         ("/data/_manifest-0001.json", r"read_manifest\(path\)"),
@@ -77,8 +80,9 @@ def test_files_are_named_by_a_text_or_a_path() -> None:
     ],
 )
 def test_anything_else_is_refused_with_what_to_give(given: Any, why: str) -> None:
-    with pytest.raises(DotyposInputError, match=why):
+    with pytest.raises(DotyposInputError, match=why) as raised:
         source_of(given)
+    assert "'A'" not in str(raised.value)
 
 
 def test_rows_that_are_no_dicts_are_problems_and_the_others_are_read() -> None:
