@@ -79,7 +79,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
     def digest(self, items: Iterable[Item]) -> str:
         """Return the SHA-256 of what a part books, in hex."""
-        booked = [(item.by, item.product, sorted(item.values.items())) for item in items]
+        booked = sorted((item.by, item.product, sorted(item.values.items())) for item in items)
         whole = [self.operation, self.warehouse_id, self.origin_id, booked]
         return hashlib.sha256(msgspec.json.encode(whole)).hexdigest()
 
@@ -130,7 +130,10 @@ def post_all(
     _check_same(journal, document, postings, last)
     done: list[Entry] = []
     for posting in postings:
-        done.append((yield from sender.post(posting, last.get(posting.part))))
+        entry = yield from sender.post(posting, last.get(posting.part))
+        # Another task may have taken the number since the journal was read.
+        _check_same(journal, document, postings, {entry.part: entry})
+        done.append(entry)
     return Receipt(already, done, journal)
 
 
@@ -165,12 +168,13 @@ class Stock:
 
     def look(self, part: int) -> Flow[Levels]:
         """Return the flow that returns the levels of a part's products, and of those behind it."""
-        first, items = not self._looked, [item for items in self._document.parts[part - 1 :] for item in items]
-        if first:
-            yield from self._find_products(items)
+        if not self._looked:
+            items = [item for items in self._document.parts[part - 1 :] for item in items]
+            yield from self._find_products(sorted(items, key=lambda item: item.row))
             if self._document.origin_id is not None:
                 yield from self._read(self._document.origin_id, self._ids.values())
-        elif part in self._looked:
+        elif any(not set(self.ids(part)).isdisjoint(self.ids(sent)) for sent in self._looked):
+            # The document itself has moved them meanwhile.
             for warehouse in list(self._levels):
                 yield from self._read(warehouse, self.ids(part))
         self._looked.add(part)

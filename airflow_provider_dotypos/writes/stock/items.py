@@ -99,9 +99,12 @@ def read_items(operation: Operation, source: Source, columns: Mapping[str, str] 
 
 
 def split(items: Sequence[Item]) -> list[tuple[Item, ...]]:
-    """Return the items in as few parts as may be sent, in the same way each time. Items of a product stay together."""
+    """Return the items in as few parts as may be sent. Items of a product stay together.
+
+    The parts are the same in whatever order the items come: a query may give them in another one each time.
+    """
     groups: dict[tuple[str, str], list[Item]] = {}
-    for item in items:
+    for item in sorted(items, key=lambda item: (item.by, item.product, sorted(item.values.items()))):
         groups.setdefault((item.by, item.product), []).append(item)
     parts: list[list[Item]] = [[]]
     for group in groups.values():

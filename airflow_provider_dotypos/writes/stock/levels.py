@@ -68,17 +68,19 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
 
         It is done if each product has moved by exactly its quantity, or has moved and got the purchase price that the
         booking sets, which no sale does. It isn't if nothing has moved. Otherwise something else has moved products
-        meanwhile, or an earlier movement shows only now: of two equal deliveries in a row the first would pass for the
-        second.
+        meanwhile, or it was booked twice, or an earlier movement shows only now: of two equal deliveries in a row the
+        first would pass for the second.
         """
         traces = [*self._traces(after)]
         if all(trace.before == trace.after for trace in traces):
             return "not-applied"
-        return "applied" if all(trace.shows_booking for trace in traces) else "uncertain"
+        is_booked = all(trace.shows_booking for trace in traces) and not self.shows_twice(after)
+        return "applied" if is_booked else "uncertain"
 
     def shows_twice(self, after: Levels) -> bool:
         """Return whether levels are as if the booking was carried out twice."""
-        return all(trace.shows_booking_times(2) for trace in self._traces(after))
+        traces = [trace for trace in self._traces(after) if trace.quantity]
+        return bool(traces) and all(trace.shows_booking_times(2) for trace in traces)
 
     def describe(self, after: Levels) -> list[dict[str, str | None]]:
         """Return the evidence for people: what each level was, is, and by how much it was to move."""
