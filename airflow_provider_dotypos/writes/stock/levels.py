@@ -24,17 +24,20 @@ class Level(msgspec.Struct, frozen=True, omit_defaults=True):
     :param quantity: ``stockQuantityStatus``; ``None`` if it has never held any.
     :param version: ``stockStatusVersiondate``, which moves with each movement.
     :param price: ``purchasePriceWithoutVat``.
+    :param kept: ``stockDeduct``: whether stock is kept of the product.
     """
 
     quantity: str | None = None
     version: str | None = None
     price: str | None = None
+    kept: bool = True
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Level:
         """Return the level that a row of ``warehouse-products`` shows."""
         names = ("stockQuantityStatus", "stockStatusVersiondate", "purchasePriceWithoutVat")
-        return cls(*(None if row.get(name) is None else str(row[name]) for name in names))
+        quantity, version, price = (None if row.get(name) is None else str(row[name]) for name in names)
+        return cls(quantity, version, price, row.get("stockDeduct") is not False)
 
     @property
     def number(self) -> Decimal:

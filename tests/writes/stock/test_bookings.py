@@ -117,6 +117,39 @@ def test_in_doubt_nothing_is_sent_again(
     assert shelf.levels() == levels
 
 
+@pytest.mark.parametrize(
+    ("operation", "dish", "kept", "uncertain"),
+    [
+        ("sell", "deleted", True, False),
+        ("sell", True, True, True),  # the ingredients' levels move
+        ("stock_up", True, True, False),
+        ("sell", False, True, False),
+        ("sell", False, False, True),
+        ("stock_up", False, False, True),
+    ],
+)
+def test_levels_that_would_not_move_say_nothing(
+    operation: str,
+    dish: bool | str,
+    kept: bool,
+    uncertain: bool,
+    sandbox: Sandbox,
+    shelf: Shelf,
+    slept: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tea, milk = shelf.products
+    sandbox.shop.update(shelf.cloud, "products", tea, {"stockDeduct": kept})
+    shelf.fill(10)
+    if dish:
+        recipe = {"_parentProductId": tea, "_productId": milk, "quantity": 1.0, "deleted": dish == "deleted"}
+        sandbox.shop.insert(shelf.cloud, "product-ingredients", recipe)
+    sandbox.faults.append(Fault("reset", method="POST", path="/warehouses/"))
+    with pytest.raises(DotyposUncertainBookingError, match="such products may leave") if uncertain else nullcontext():
+        shelf.book(operation, [{"externalId": "TEA", "quantity": 1}])
+    assert len(sandbox.writes) == (not uncertain)
+
+
 @pytest.mark.parametrize(("decided", "status", "writes"), [("applied", "already", 0), ("not-applied", "applied", 1)])
 def test_a_person_decides_by_a_file(
     decided: str, status: str, writes: int, sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
