@@ -22,7 +22,7 @@ settle it. An action without evidence isn't sent then. Assumed: a till that answ
 did, ``settle`` seconds later [A].
 
 **A new order** is looked up by its external id before it is sent for the first time, too. So a run that is repeated as
-a whole makes no second one, once the cloud shows the first.
+a whole makes no second one, once the cloud shows the first. Two runs that send it within `settle` seconds make two.
 
 https://docs.api.dotypos.com/pos-actions/
 """
