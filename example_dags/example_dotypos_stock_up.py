@@ -49,6 +49,8 @@ def stock_up() -> None:
         # It must outlive the DAG run, and all workers must reach it.
         journal="{{ var.value.get('dotypos_destination', 'file:///tmp/dotypos') }}/journal",
         map_index_template="{{ task.document }}",
+        # One after the other: after a lost answer the stock says what was booked, if nothing else moves it.
+        max_active_tis_per_dag=1,
         retries=3,
     ).expand_kwargs(deliveries())
 
