@@ -273,7 +273,7 @@ def _refuse(value: object, expected: str, cure: str = "", *, kind: str = "") -> 
     if not kind and (nan or name in _PANDAS_MISSING):
         kind, cure = f"a missing value of pandas ({name})", "give None for null"
     elif not kind:
-        kind = "such a text" if isinstance(value, str) else f"a value of type {name}"
+        kind = "a text of another form" if isinstance(value, str) else f"a value of type {name}"
     raise ValueError(f"must be {expected}, not {kind}" + (f"; {cure}" if cure else ""))
 
 

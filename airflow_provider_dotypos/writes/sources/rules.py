@@ -58,7 +58,8 @@ def checked_row(
     """
     values: dict[str, Any] = {}
     problems: list[Problem] = []
-    if entity.fields.keys().isdisjoint(raw):  # CSV without its first line: what would be shown as names are values
+    if {field.lower() for field in entity.fields}.isdisjoint(str(name).lower() for name in raw):
+        # CSV without its first line: what would be shown as names are values.
         return values, [Problem(number, None, f"has no field of {entity.name}: columns must have the names of fields")]
     for name, value in raw.items():
         if name == "_cloudId" and name in entity.fields:

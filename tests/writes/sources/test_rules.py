@@ -96,6 +96,12 @@ def test_names_that_may_be_values_are_not_shown(raw: dict[str, Any]) -> None:
     assert wrong == {None: "has no field of products: columns must have the names of fields"}
 
 
+def test_names_that_a_database_has_folded_are_known_for_what_they_are() -> None:
+    wrong = problems({"externalid": "P-1", "pricewithvat": "59"}, match=("externalId",))
+    assert wrong["externalid"].startswith("products has no such field (did you mean 'externalId'? Databases fold")
+    assert wrong["pricewithvat"].startswith("products has no such field (did you mean 'priceWithVat'?")
+
+
 def test_a_strange_name_of_a_column_is_cut() -> None:
     (name,) = problems({"x\n" * 100: 1})
     assert name.startswith("'x\\nx")
