@@ -42,7 +42,7 @@ def test_every_switch_is_an_option(command: Command, parsed: list[argparse.Names
 def test_help_is_whole_sentences(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command("sandbox", "--help")
-    assert " ." not in capsys.readouterr().out
+    assert " ." not in capsys.readouterr().out.replace(" ...", "")
 
 
 def test_it_takes_a_limit(
