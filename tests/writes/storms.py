@@ -311,7 +311,6 @@ class Storm:
         :param alone: whether nobody else applies the plan.
         :param resumed: whether an attempt was killed, so that its writes are *already* there for the next.
         """
-        alone = alone and not resumed
         statuses, changes = self.statuses(), self.changes()
         reasons = {row["row"]: row.get("why", "") for row in report_of(self.plan)[1]}
         for planned in self.updates:
@@ -320,9 +319,10 @@ class Storm:
             status = statuses[planned.row]
             if status == "applied":
                 assert changes[id] == 1, f"{id}: applied, and no request has changed it"
-            elif status == "already":  # a till may have edited it, and then edited it back
-                assert not alone or self.till.touched(id), f"{id}: already, by nobody"
-            elif status in ("rejected", "not tried", "starved"):
+            elif status == "already":
+                by_till = self.till.touched(id) and not changes[id]
+                assert not alone or resumed or by_till, f"{id}: already, and not by the till"
+            elif status in ("rejected", "starved") or (status == "not tried" and not resumed):
                 assert not (alone and changes[id]), f"{id}: {status}, and a request has changed it"
             elif status == "conflict":
                 in_doubt = "put it back" in reasons[planned.row] and self.till.edited(id)
@@ -334,7 +334,7 @@ class Storm:
             assert made <= 1, f"{planned.key} was created {made} times"
             if status == "applied":
                 assert made >= 1, f"{planned.key}: applied, and no request has created it"
-            elif status in ("already", "rejected", "not tried", "starved"):
+            elif status == "rejected" or (status in ("already", "not tried") and not resumed):
                 assert not (alone and made), f"{planned.key}: {status}, and a request has created it"
 
     def made(self, planned: PlannedRow) -> int:

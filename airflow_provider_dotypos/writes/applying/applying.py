@@ -4,10 +4,11 @@
 answered a write. If that row isn't as planned, or if a field changed that the plan doesn't name, nothing more is
 written: what went wrong there would go wrong in every row.
 
-**Resuming** is applying the same plan again. What a row holds says whether its write is done, so nothing has to be
-remembered. An attempt that isn't the first reads the plan's rows by lists before it reads one by one: else the rows
-that are done would use up the request budget, attempt by attempt, and a plan of 300 rows would never end. If the
-attempt before was broken off, what is final in its report isn't even read.
+**Resuming** is applying the same plan again. What a row holds says whether its write is done, but for one case: a row
+that was written and put back since is as before, and must not be written again. So the report says which rows were
+written. An attempt that isn't the first reads the plan's rows by lists before it reads one by one: else the rows that
+are done would use up the request budget, attempt by attempt, and a plan of 300 rows would never end. If the attempt
+before was broken off, what is final in its report isn't even read.
 
 **An end in between** (the budget is used up, the task is killed, no permission) starts no further row. Those under way
 go on until they meet the same, so a lost answer is settled by a read if one is still possible. The report is written
@@ -267,7 +268,9 @@ class _Run:
         course = self._report.course(planned)
         verdict = self._write_row(planned, flow, course)
         self._check_first(planned, verdict)
-        if verdict.status == "applied" and planned.op == "update" and course.was_answered:
+        if verdict.status == "applied" and planned.op == "update":
+            if not course.was_answered:  # a later read may show edits by others, so it says nothing of this write
+                return False
             fields = foreign_changes(self._entity, planned, course.before or {}, course.row or {})
             if fields:
                 raise DotyposSideEffectError(

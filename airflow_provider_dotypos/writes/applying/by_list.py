@@ -199,6 +199,7 @@ class ListUpdates(ListWrites):
             self._close(each.planned, verdict)
             if fields := foreign_changes(self._entity, each.planned, each.row, row):
                 harmed.append((each, fields))
+                self._stopped = True
             elif stops and verdict.fields:
                 raise DotyposSideEffectError(
                     f"{self._entity.name} {each.planned.id}: the API accepted a list PUT and left "

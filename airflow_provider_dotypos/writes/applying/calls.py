@@ -130,6 +130,9 @@ def write_row(
     except DotyposError as error:
         course.tries -= not error.sent
         raise
+    except GeneratorExit:  # what ends the task, such as its time-out, breaks in upon the call
+        course.lose()
+        raise
     return course.row
 
 

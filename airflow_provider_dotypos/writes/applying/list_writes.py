@@ -108,15 +108,17 @@ class ListWrites(ABC):
         self._settle = settle
         self._note = note
         self._begin = begin
+        self._stopped = False
         self._courses: dict[str | None, Course] = {}
 
     def write(self, rows: Sequence[PlannedRow]) -> Flow[None]:
-        """Write rows, at most as many as the array of a PUT may have.
+        """Write rows, at most as many as the array of a PUT may have. After a write that did what the plan doesn't say,
+        another thread's flows send nothing more, either.
 
         :raises DotyposSideEffectError: if a write did what the plan doesn't say.
         """
         parts = [self._first_part([*rows])]
-        while parts:
+        while parts and not self._stopped:
             part = parts.pop()
             if len(part.rows) == 1:
                 yield from self._write_alone(part.rows[0])
@@ -178,6 +180,9 @@ class ListWrites(ABC):
             )
         except (DotyposUncertainWriteError, DotyposUnreadableAnswerError):
             answered = {}
+        except GeneratorExit:  # what ends the task, such as its time-out, breaks in upon the call
+            self._note_open(rows)
+            raise
         if not answered.keys() >= {planned.id for planned in rows}:
             self._note_open(rows)
         return answered

@@ -123,7 +123,7 @@ class Report:
         """Return the course of a row, as earlier attempts have left it."""
         written = self._written.get(planned.row)
         # The version that the write was sent to is the plan's, unless the row was edited before.
-        return Course(lost=written == "maybe", sent_to=planned.version if written else None)
+        return Course(sent_to=planned.version if written else None)
 
     def note(self, planned: PlannedRow, verdict: Verdict) -> None:
         """Note the verdict on a row; the last one counts."""

@@ -34,6 +34,7 @@ from airflow_provider_dotypos.writes.plan_file import Plan
 from tests.conftest import NewClient
 from tests.writes.planned import create_of, edit, product, row_of, sleep_by_the_shops_clock, update_of
 from tests.writes.plans import Plans, report_of
+from tests.writes.storms import NEW_PRODUCT, KilledError
 
 BEFORE = {"priceWithVat": "45", "priceWithoutVat": "37.5"}
 AFTER = {"priceWithVat": "48", "priceWithoutVat": "40"}
@@ -206,6 +207,17 @@ class TestFirstWrite:
             apply_plan(client, plans(*rows), BY_PATCH)
         assert len(sandbox.writes) == 1
 
+    def test_one_whose_answer_is_lost_shows_nothing(
+        self, sandbox: Sandbox, client: DotyposClient, plans: Plans
+    ) -> None:
+        plan = plans(
+            *(update_of(product(sandbox), {"priceWithVat": "45"}, {"priceWithVat": "48"}, n) for n in (1, 2, 3))
+        )
+        sandbox.faults.append(Fault("reset", method="PATCH", when="after"))
+        with pytest.raises(DotyposSideEffectError, match="also changed priceWithoutVat"):
+            apply_plan(client, plan, BY_PATCH)
+        assert statuses(plan) == ["applied", "applied", "not tried"]
+
     def test_rejected_rows_come_before_it(self, sandbox: Sandbox, client: DotyposClient, plans: Plans) -> None:
         wrong = {"_categoryId": str(row_of(sandbox, product(sandbox))["_categoryId"])}
         plan = plans(
@@ -324,6 +336,48 @@ class TestEndsInBetween:
         assert not header["complete"]
         assert header["counts"]["applied"] == len(sandbox.writes)
         assert "the task was killed" in [row.get("why") for row in rows]
+
+    @pytest.mark.parametrize(
+        ("op", "options"),
+        [
+            ("update", BY_PATCH),
+            ("update", ApplyOptions(method="put")),
+            ("create", BY_PATCH),
+            ("create", ApplyOptions(method="put")),
+            ("create", ApplyOptions(create="post")),
+            ("delete", BY_PATCH),
+        ],
+    )
+    def test_a_row_is_uncertain_if_a_time_out_breaks_in_upon_its_write(
+        self,
+        sandbox: Sandbox,
+        client: DotyposClient,
+        plans: Plans,
+        monkeypatch: pytest.MonkeyPatch,
+        op: str,
+        options: ApplyOptions,
+    ) -> None:
+        id = product(sandbox, vat=1.21)
+        category = str(row_of(sandbox, id)["_categoryId"])
+        planned = {
+            "update": update_of(id, BEFORE, AFTER),
+            "create": create_of(7_000_000_000_000_001, NEW_PRODUCT | {"name": "New", "_categoryId": category}),
+            "delete": PlannedRow("delete", (str(id),), 1, id=str(id), before={"name": "Tea"}),
+        }
+        plan = plans(planned[op])
+        send = Transport.send
+
+        def break_in(self: Transport, request: Request) -> Answer:
+            answer = send(self, request)
+            if request.method == "GET":
+                return answer
+            raise KilledError
+
+        monkeypatch.setattr(Transport, "send", break_in)
+        with pytest.raises(KilledError):
+            apply_plan(client, plan, options)
+        assert len(sandbox.writes) == 1
+        assert statuses(plan) == ["uncertain"]
 
     def test_writes_that_are_never_answered_end_it_soon(
         self, sandbox: Sandbox, client: DotyposClient, priced: Callable[..., Plan]
