@@ -148,7 +148,8 @@ def _number(value: object, expected: str) -> Decimal:
     elif isinstance(value, Integral) and not isinstance(value, bool):
         number = Decimal(int(value))
     elif isinstance(value, Real) and not isinstance(value, (bool, Rational)):
-        number = Decimal(repr(float(value)))
+        # The text of numpy's numbers of four bytes has the digits that they were given.
+        number = Decimal(repr(float(value)) if isinstance(value, float) else str(value))
     elif isinstance(value, str):
         number = _parsed(value)
         if number is None and value.count(",") == 1 and _parsed(value.replace(",", ".")) is not None:

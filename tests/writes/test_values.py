@@ -72,6 +72,8 @@ READ = [
     ("products", "display", "TRUE", True),
     ("products", "display", numpy.bool_(True), True),
     ("products", "display", b"\1", True),
+    ("products", "priceWithVat", numpy.float32(125.1), "125.1"),
+    ("products", "priceWithVat", numpy.float64(125.1), "125.1"),
     ("products", "display", b"\0", False),
     # times
     ("customers", "expireDate", "2026-01-15T12:00:00Z", "2026-01-15T12:00:00.000Z"),
