@@ -40,6 +40,9 @@ _SECONDS = range(10**9, 10**10)
 
 _TRUTHS: Mapping[str, bool] = {"true": True, "false": False, "1": True, "0": False}
 
+#: What MySQL gives of a BIT(1), in which many applications keep booleans.
+_BITS: Mapping[bytes, bool] = {b"\0": False, b"\1": True}
+
 _PANDAS_MISSING = ("NaTType", "NAType")
 
 
@@ -145,7 +148,8 @@ def _number(value: object, expected: str) -> Decimal:
     elif isinstance(value, Integral) and not isinstance(value, bool):
         number = Decimal(int(value))
     elif isinstance(value, Real) and not isinstance(value, (bool, Rational)):
-        number = Decimal(repr(float(value)))
+        # The text of numpy's numbers of four bytes has the digits that they were given.
+        number = Decimal(repr(float(value)) if isinstance(value, float) else str(value))
     elif isinstance(value, str):
         number = _parsed(value)
         if number is None and value.count(",") == 1 and _parsed(value.replace(",", ".")) is not None:
@@ -195,6 +199,8 @@ def _text(field: Field, value: object) -> str:
 def _boolean(field: Field, value: object) -> bool:
     if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):  # numpy has one of its own
         return bool(value)
+    if isinstance(value, bytes) and value in _BITS:
+        return _BITS[value]
     if isinstance(value, (str, Integral)) and (truth := _TRUTHS.get(str(value).strip().lower())) is not None:
         return truth
     _refuse(value, "true or false (1 or 0)")

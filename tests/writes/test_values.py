@@ -71,6 +71,10 @@ READ = [
     ("products", "display", 0, False),
     ("products", "display", "TRUE", True),
     ("products", "display", numpy.bool_(True), True),
+    ("products", "display", b"\1", True),
+    ("products", "priceWithVat", numpy.float32(125.1), "125.1"),
+    ("products", "priceWithVat", numpy.float64(125.1), "125.1"),
+    ("products", "display", b"\0", False),
     # times
     ("customers", "expireDate", "2026-01-15T12:00:00Z", "2026-01-15T12:00:00.000Z"),
     ("customers", "expireDate", "2026-01-15T13:00:00.5+01:00", "2026-01-15T12:00:00.500Z"),
@@ -142,6 +146,7 @@ REFUSED = [
     ("notes", ["x" * 1001], "at most 1000 characters"),
     ("display", "yes", "true or false"),
     ("display", 2, "true or false"),
+    ("display", b"1", "true or false"),
     ("ean", "", r"give \[\] for none"),
     ("ean", {"1"}, "must be a list"),
     ("tags", [None], "must be text"),

@@ -53,8 +53,12 @@ def decide(
         return _update(arguments, source, live[0])
     if rows:
         return _conflict(source, "the row with this key is deleted; it is neither revived nor made anew"), []
+    padded = any(text != text.strip() for text in source.key)  # as CHAR columns of databases are
     if "create" not in arguments.actions:
-        return _conflict(source, "no row has this key, and actions doesn't name create"), []
+        blanks = " with blanks at its ends" if padded else ""
+        return _conflict(source, f"no row has this key{blanks}, and actions doesn't name create"), []
+    if padded:
+        return _conflict(source, "no row has this key, and a new row's can't have blanks at its ends: trim it"), []
     return _creation(arguments, cloud_id, source)
 
 

@@ -1,4 +1,4 @@
-"""The checked rows of a source, in a temporary file: a million take little memory, and each is found by its key."""
+"""The checked rows of a source, in a temporary file: a million take little memory."""
 
 from __future__ import annotations
 
@@ -55,14 +55,11 @@ class SourceIndex:
     def rows(self) -> Iterator[SourceRow]:
         """Yield the rows in the source's order."""
         last = 0
-        while rows := self._select("WHERE number > ? ORDER BY number LIMIT ?", last, _ROWS_AT_ONCE):
+        query = "SELECT number, key, content FROM source WHERE number > ? ORDER BY number LIMIT ?"
+        while records := self._database.execute(query, (last, _ROWS_AT_ONCE)).fetchall():
+            rows = [SourceRow(number, tuple(_KEYS.decode(key)), _VALUES.decode(text)) for number, key, text in records]
             yield from rows
             last = rows[-1].number
-
-    def find(self, key: Key) -> SourceRow | None:
-        """Return the row of a key; ``None`` if there is none. Of a key that is doubled it returns the first one."""
-        rows = self._select("WHERE key = ? ORDER BY number LIMIT 1", _encoded(key))
-        return rows[0] if rows else None
 
     def fill(self, rows: Iterator[SourceRow]) -> None:
         """Add all rows."""
@@ -86,10 +83,6 @@ class SourceIndex:
             "SELECT number, first FROM source JOIN (SELECT key AS doubled, min(number) AS first FROM source"
             " GROUP BY key HAVING count(*) > 1) ON key = doubled WHERE number > first ORDER BY number"
         )
-
-    def _select(self, where: str, *parameters: object) -> list[SourceRow]:
-        records = self._database.execute(f"SELECT number, key, content FROM source {where}", parameters)
-        return [SourceRow(number, tuple(_KEYS.decode(key)), _VALUES.decode(values)) for number, key, values in records]
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from airflow_provider_dotypos.api.errors import DotyposEnvironmentError, Dotypos
 from airflow_provider_dotypos.api.redaction import redact
 from airflow_provider_dotypos.writes.errors import DotyposPlanError, DotyposSourceError
 from airflow_provider_dotypos.writes.sources.problems import Problems
-from airflow_provider_dotypos.writes.sources.source import Row, Source
+from airflow_provider_dotypos.writes.sources.source import Row, Source, of_four_bytes
 
 _ROWS_AT_ONCE = 2000
 _LONGEST_TEXT = 300
@@ -82,9 +82,12 @@ class Sql(Source):
                 number = 0
                 while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                     names = _names(cursor.description)
+                    of_four = _of_four_bytes(cursor, names)
                     for row in rows:
                         number += 1
-                        yield number, dict(row if isinstance(row, Mapping) else zip(names, row, strict=True))
+                        read = dict(row if isinstance(row, Mapping) else zip(names, row, strict=True))
+                        read |= {name: of_four_bytes(read[name]) for name in of_four if read[name] is not None}
+                        yield number, read
         except DotyposError:
             raise
         except Exception as error:
@@ -152,6 +155,13 @@ def _names(description: Sequence[Sequence[Any]]) -> list[str]:
             f"the query has two columns of one name: {', '.join(doubled)}. Give each its own with AS"
         )
     return names
+
+
+def _of_four_bytes(cursor: Any, names: Sequence[str]) -> list[str]:
+    """Return the columns whose numbers the driver has made of four bytes each. Only DuckDB's shows them as doubles."""
+    if not type(cursor).__module__.endswith("duckdb"):
+        return []
+    return [name for name, column in zip(names, cursor.description, strict=True) if str(column[1]) == "FLOAT"]
 
 
 def _is_drivers(error: Exception) -> bool:

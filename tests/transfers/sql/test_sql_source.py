@@ -44,6 +44,11 @@ def test_numbers_of_a_query_keep_their_digits(warehouse: Warehouse) -> None:
     assert len(problems) == 0
 
 
+def test_a_number_of_four_bytes_has_the_digits_that_it_was_given(warehouse: Warehouse) -> None:
+    warehouse.execute("CREATE TABLE floats (price real)", "INSERT INTO floats VALUES (125.1), (NULL)")
+    assert [row["price"] for row in Sql("warehouse", "SELECT price FROM floats").rows()] == [125.1, None]
+
+
 def test_parameters_are_those_of_the_driver(warehouse: Warehouse) -> None:
     table(warehouse)
     mark = {"sqlite": "?", "duckdb": "?"}.get(warehouse.kind, "%s")

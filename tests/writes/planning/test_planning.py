@@ -215,6 +215,13 @@ class TestCreates:
         beer(sandbox, "new", deleted=True)
         assert make([source], actions="update,create")[1][0].op == "conflict"
 
+    def test_a_key_that_a_database_has_padded_makes_no_twin(self, make: Make, source: dict[str, Any]) -> None:
+        padded = source | {"externalId": "new   "}
+        for actions, why in (("update,create", "trim it"), ("update", "no row has this key with blanks at its ends")):
+            (row,) = make([padded], actions=actions)[1]
+            assert row.op == "conflict"
+            assert why in str(row.why)
+
     @pytest.mark.parametrize("match", ["id", "externalId,id"])
     def test_an_id_that_is_not_there_is_no_new_row(self, make: Make, match: str) -> None:
         with pytest.raises(DotyposInputError, match="a row that is matched by id can't be created"):
