@@ -76,17 +76,21 @@ def read_items(operation: Operation, source: Source, columns: Mapping[str, str] 
 
     :param columns: the item's field by the source's column. Other columns are passed over then. By default columns are
         called as fields are, and no other is allowed.
-    :raises DotyposPlanError: if a row can't be booked, with all problems of all rows; or if there is no row.
+    :raises DotyposPlanError: if a row can't be booked, with all problems of all rows.
+    :raises DotyposInputError: if there is no row, or none has a column that `columns` names.
     """
     problems = Problems()
-    items = [
-        item
-        for number, row in source.numbered(problems)
-        if (item := _read_item(operation, number, row, columns, problems))
-    ]
+    items: list[Item] = []
+    existing: dict[str, None] = {}
+    for number, row in source.numbered(problems):
+        existing |= dict.fromkeys(row)
+        if item := _read_item(operation, number, row, columns, problems):
+            items.append(item)
     if operation == "take_stock":
         refuse_doubles(items, problems)
     problems.raise_any(source.name)
+    if items and (missing := next((column for column in columns or {} if column not in existing), None)):
+        raise DotyposInputError(f"columns: {source.name} has no column {missing!r}{nearest(missing, existing)}")
     if len(items) > BATCH_LIMIT and len({item.by for item in items}) > 1:
         # The same product could come in two parts, and the levels would tell nothing of either.
         raise DotyposInputError(

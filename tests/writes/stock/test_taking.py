@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -70,6 +71,17 @@ def test_a_product_is_counted_once_whatever_it_is_called(sandbox: Sandbox, shelf
     ):
         hook.take_stock(shelf.warehouse, items, counted_at=COUNTED_AT, journal="file:///tmp/unused")
     assert not sandbox.writes
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_what_has_moved_since_the_count_is_in_the_log(
+    sandbox: Sandbox, shelf: Shelf, slept: list[float], seconds: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf.fill(10)
+    counted_at = datetime.fromtimestamp(sandbox.shop.now() / 1000, timezone.utc) - timedelta(seconds=seconds)
+    sandbox.shop.advance(max(0.0, -seconds) + 1)
+    shelf.take_stock(counted_at=counted_at)
+    assert ("2 of 2 products have moved since the count" in caplog.text) == (seconds > 0)
 
 
 def test_one_that_is_not_done_is_awaited_by_the_next_run(sandbox: Sandbox, shelf: Shelf, slept: list[float]) -> None:
