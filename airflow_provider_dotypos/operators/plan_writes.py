@@ -160,9 +160,8 @@ def check_plan_literals(arguments: Mapping[str, Any]) -> None:
             if name in arguments:
                 check(entity, arguments[name])
         if {"match", "actions", "fields"} <= arguments.keys():
-            PlanArguments.of(
-                arguments["entity"], arguments["match"], actions=arguments["actions"], fields=arguments["fields"]
-            )
+            names = ("match", "actions", "fields", "currency")
+            PlanArguments.of(entity.name, **{name: arguments[name] for name in names if name in arguments})
 
 
 def resolved(source: Any) -> Any:

@@ -122,14 +122,17 @@ class Store:
             self.patiently(lambda: self._fs.put_file(str(staged), self._at(name)))
             staged.unlink()
 
-    def put_bytes(self, data: bytes, name: str) -> None:
-        """Write a small file, whole and durable."""
+    def put_bytes(self, data: bytes, name: str, *, private: bool = False) -> None:
+        """Write a small file, whole and durable.
+
+        :param private: whether on a local disk its owner alone may read it.
+        """
         if self._local is None:
             self.patiently(lambda: self._fs.pipe_file(self._at(name), data))
             return
         staged = self._written(data)
         try:
-            self.put(staged, name)
+            self.put(staged, name, private=private)
         finally:
             staged.unlink(missing_ok=True)
 

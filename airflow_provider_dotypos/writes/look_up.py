@@ -59,15 +59,20 @@ def look_up(
 
 
 def rows_by_key(
-    exchange: Exchange, entity: Entity, match: Sequence[str], keys: Iterable[Key], *, parent: str | None = None
+    exchange: Exchange,
+    entity: Entity,
+    match: Sequence[str],
+    keys: Iterable[Key],
+    *,
+    parent: str | None = None,
+    all_deleted: bool = False,
 ) -> Flow[dict[Key, list[Row]]]:
     """Return the flow that returns the rows with each of some keys, by the key. A key without rows is missing.
-
-    Deleted rows come only for keys that no other row has.
 
     :param match: the fields that a key is made of.
     :param keys: the keys, one text for each field.
     :param parent: the id of what the entity lies below, such as a warehouse.
+    :param all_deleted: whether all deleted rows come. Defaults to those of keys that no other row has.
     """
     wanted = dict.fromkeys(keys)
     index = asked_index(entity, match, wanted)
@@ -75,11 +80,14 @@ def rows_by_key(
     rows: dict[Key, list[Row]] = {}
     if index is not None and asked:
         list_ = _List(exchange, entity, parent)
-        rows = _by_key(entity, match, asked, (yield from list_.rows(match[index], (key[index] for key in asked))))
-        missing = [key for key in asked if key not in rows]
+        shown = yield from list_.rows(match[index], (key[index] for key in asked))
+        rows = _by_key(entity, match, asked, shown)
+        missing = [key for key in asked if all_deleted or key not in rows]
         if entity.deleted_filterable and missing:
             values = (key[index] for key in missing)
-            rows |= _by_key(entity, match, missing, (yield from list_.rows(match[index], values, (LIVE_AND_DELETED,))))
+            marked = yield from list_.rows(match[index], values, (LIVE_AND_DELETED,))
+            each = {row["id"]: row for row in (*shown, *marked)}
+            rows |= _by_key(entity, match, missing, each.values())
     if others := wanted.keys() - set(asked):
         whole: dict[str, Row] = {}
 
@@ -88,8 +96,9 @@ def rows_by_key(
             whole.update((id, row) for id, row in decoded if not others.isdisjoint(row_keys(entity, match, row)))
 
         yield from read_all(exchange, entity, take, parent=parent)
-        live = [row for row in whole.values() if not is_deleted(row)]
-        rows |= _by_key(entity, match, others, whole.values()) | _by_key(entity, match, others, live)
+        rows |= _by_key(entity, match, others, whole.values())
+        if not all_deleted:
+            rows |= _by_key(entity, match, others, [row for row in whole.values() if not is_deleted(row)])
     return rows
 
 

@@ -145,6 +145,10 @@ def open_plan(path: str | ObjectStoragePath, digest: str | None = None) -> Itera
                 store.sha256(place.name, file)
         except FileNotFoundError:
             raise DotyposPlanError(f"plan: there is no file {shown}. Plan again") from None
+        except IsADirectoryError:
+            raise DotyposPlanError(
+                f"plan: {shown} is a folder: give the plan's path, which planning has returned as plan"
+            ) from None
         with open(copy, "rb") as file:
             header = _checked_header(file, shown)
         if digest is not None and digest != header.digest:

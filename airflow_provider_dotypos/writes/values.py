@@ -32,10 +32,16 @@ UNORDERED = frozenset({"tags", "allergens", "features", "_defaultProductIds"})
 #: From here on a float skips whole numbers, so one that holds an id may have lost digits.
 _EXACT_FLOATS = 2**53
 
+#: Zeros before or behind a number's digits, of which doubles have no more.
+_FARTHEST = 324
+
 #: Numbers of seconds since 1970 in the years 2001 to 2286. As milliseconds they lie in the spring of 1970.
 _SECONDS = range(10**9, 10**10)
 
 _TRUTHS: Mapping[str, bool] = {"true": True, "false": False, "1": True, "0": False}
+
+#: What MySQL gives of a BIT(1), in which many applications keep booleans.
+_BITS: Mapping[bytes, bool] = {b"\0": False, b"\1": True}
 
 _PANDAS_MISSING = ("NaTType", "NAType")
 
@@ -142,13 +148,16 @@ def _number(value: object, expected: str) -> Decimal:
     elif isinstance(value, Integral) and not isinstance(value, bool):
         number = Decimal(int(value))
     elif isinstance(value, Real) and not isinstance(value, (bool, Rational)):
-        number = Decimal(repr(float(value)))
+        # The text of numpy's numbers of four bytes has the digits that they were given.
+        number = Decimal(repr(float(value)) if isinstance(value, float) else str(value))
     elif isinstance(value, str):
         number = _parsed(value)
         if number is None and value.count(",") == 1 and _parsed(value.replace(",", ".")) is not None:
             raise ValueError(f"must be {expected}: write a point in place of the comma")
-    if number is None or not number.is_finite():
+    if number is None or number.is_nan():
         _refuse(value, expected)
+    if number.is_infinite() or abs(number.adjusted()) > _FARTHEST:
+        _refuse(value, expected, kind="one so large or so small")
     return number
 
 
@@ -190,6 +199,8 @@ def _text(field: Field, value: object) -> str:
 def _boolean(field: Field, value: object) -> bool:
     if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):  # numpy has one of its own
         return bool(value)
+    if isinstance(value, bytes) and value in _BITS:
+        return _BITS[value]
     if isinstance(value, (str, Integral)) and (truth := _TRUTHS.get(str(value).strip().lower())) is not None:
         return truth
     _refuse(value, "true or false (1 or 0)")
@@ -271,9 +282,10 @@ def _refuse(value: object, expected: str, cure: str = "", *, kind: str = "") -> 
     name = type(value).__name__
     nan = value.is_nan() if isinstance(value, Decimal) else isinstance(value, float) and math.isnan(value)
     if not kind and (nan or name in _PANDAS_MISSING):
-        kind, cure = f"a missing value of pandas ({name})", "give None for null"
+        kind = "NaN, which pandas has for missing values" if nan else f"a missing value of pandas ({name})"
+        cure = "give None for null"
     elif not kind:
-        kind = "such a text" if isinstance(value, str) else f"a value of type {name}"
+        kind = "a text of another form" if isinstance(value, str) else f"a value of type {name}"
     raise ValueError(f"must be {expected}, not {kind}" + (f"; {cure}" if cure else ""))
 
 

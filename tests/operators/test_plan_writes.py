@@ -49,7 +49,7 @@ def test_a_task_plans_and_returns_where_the_plan_is(sandbox: Sandbox, tmp_path: 
     assert (result["digest"], result["counts"], result["requests"]) == (header.digest, header.counts, header.requests)
     assert [(row.id, dict(row.after)) for row in rows] == [(id, {"name": "run"})]
     assert result["summary"].startswith(
-        "1 update of products in Bistro Pod Lípou (310101001). Applying takes 2 requests."
+        "Bistro Pod Lípou (310101001): 1 update of products. Applying takes 2 requests."
     )
 
 
@@ -106,6 +106,7 @@ def test_wrong_rows_and_exceeded_limits_end_the_task_for_good(sandbox: Sandbox, 
         ({"limits": {"changs": 1}}, "did you mean 'changes'"),
         ({"limits": {"changes": "all"}}, "changes must be a share such as 0.3"),
         ({"currency": "Kč"}, "currency must be a code such as CZK"),
+        ({"entity": "portions", "match": "portion,price", "actions": "create", "currency": "CZK"}, "have no currency"),
         ({"dotypos_conn_id": ""}, "dotypos_conn_id must be the id"),
         ({"cloud_id": "cloud"}, "cloud_id must be the cloud's number"),
     ],

@@ -145,6 +145,12 @@ def test_a_plan_that_is_not_there_says_where_it_was_looked_for(folder: Path) -> 
         open_plan(f"file://{folder}/none.jsonl").__enter__()
 
 
+def test_the_folder_in_place_of_the_plan_is_named(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with pytest.raises(DotyposPlanError, match="is a folder: give the plan's path"), open_plan(str(folder)):
+        pass
+
+
 def test_another_format_asks_for_a_new_plan(folder: Path) -> None:
     folder.mkdir(parents=True)
     line = msgspec.json.encode(msgspec.structs.replace(HEADER, format=2))

@@ -71,6 +71,10 @@ READ = [
     ("products", "display", 0, False),
     ("products", "display", "TRUE", True),
     ("products", "display", numpy.bool_(True), True),
+    ("products", "display", b"\1", True),
+    ("products", "priceWithVat", numpy.float32(125.1), "125.1"),
+    ("products", "priceWithVat", numpy.float64(125.1), "125.1"),
+    ("products", "display", b"\0", False),
     # times
     ("customers", "expireDate", "2026-01-15T12:00:00Z", "2026-01-15T12:00:00.000Z"),
     ("customers", "expireDate", "2026-01-15T13:00:00.5+01:00", "2026-01-15T12:00:00.500Z"),
@@ -105,13 +109,16 @@ def test_a_value_is_read_as_the_api_writes_it(entity: str, name: str, value: obj
 
 
 REFUSED = [
-    ("priceWithVat", math.nan, "missing value of pandas"),
-    ("priceWithVat", math.inf, "must be a number"),
+    ("priceWithVat", math.nan, "not NaN, which pandas has for missing values; give None for null"),
+    ("priceWithVat", math.inf, "must be a number such as 41.5, not one so large or so small"),
     ("priceWithVat", Decimal("NaN"), "give None for null"),
     ("priceWithVat", Decimal("sNaN"), "give None for null"),
     ("priceWithVat", pandas.NA, "missing value of pandas"),
     ("priceWithVat", "NaN", "must be a number"),
-    ("priceWithVat", "1e400", "below 2"),
+    ("priceWithVat", "1e300", "below 2"),
+    ("priceWithVat", "1E+999999999999", "not one so large or so small"),
+    ("priceWithVat", Decimal("1E-400"), "not one so large or so small"),
+    ("_categoryId", Decimal("1E+999999999999"), "not one so large or so small"),
     ("priceWithVat", 2**53, "below 2"),
     ("priceWithVat", "12,50", "write a point in place of the comma"),
     ("priceWithVat", "1 234.50", "must be a number such as 41.5"),
@@ -139,6 +146,7 @@ REFUSED = [
     ("notes", ["x" * 1001], "at most 1000 characters"),
     ("display", "yes", "true or false"),
     ("display", 2, "true or false"),
+    ("display", b"1", "true or false"),
     ("ean", "", r"give \[\] for none"),
     ("ean", {"1"}, "must be a list"),
     ("tags", [None], "must be text"),

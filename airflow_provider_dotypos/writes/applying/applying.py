@@ -104,7 +104,8 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
     run = _Run(client, plan, entity, options, report)
     open_ops: Counter[str] = Counter(planned.op for planned in plan.rows() if report.is_open(planned))
     cost = spoken_price(price(entity, open_ops), client.settings.request_budget)
-    log.info("%s: %d rows to write, which takes %s.", entity.name, open_ops.total(), cost)
+    if rows := open_ops.total():
+        log.info("%s: %d row%s to write, which takes %s.", entity.name, rows, "" if rows == 1 else "s", cost)
     complete = False
     report.write(complete=False)
     try:
@@ -128,7 +129,7 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
 
 def in_words(counts: Mapping[str, int]) -> str:
     """Return how many rows have each status, such as ``298 applied, 2 conflict``."""
-    return ", ".join(f"{number} {status}" for status, number in counts.items()) or "no rows"
+    return ", ".join(f"{number} {status}" for status, number in counts.items()) or "nothing to write"
 
 
 class _Run:
@@ -183,7 +184,7 @@ class _Run:
         requests = price(self._entity, {op: len(rows)})
         choice = choose(self._options.method, self._entity, requests, self._client.settings.request_budget)
         way = "by lists" if choice.way == "put" else "row by row"
-        log.info("%d %ss are written %s: %s.", len(rows), op, way, choice.why)
+        log.info("The %ss are written %s: %s.", op, way, choice.why)
         if choice.way == "put":
             rows = self._write_lists(rows, lists)
         self._write_each(rows, flow)

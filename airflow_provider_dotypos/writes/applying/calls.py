@@ -159,14 +159,14 @@ def rejected(entity: Entity, planned: PlannedRow, error: DotyposApiError) -> Ver
         fields = tuple(dict.fromkeys(field for field, _ in named if field))
     else:
         said, fields = error.refusal.message or error.reason or "", ()
-    if any(len(text) >= _TELLING and text in said for text in _personal_texts(entity, planned)):
+    if any(len(text) >= _TELLING and text.lower() in said.lower() for text in _personal_texts(entity, planned)):
         said = ""
     return Verdict("rejected", f"the API answered {error.status}" + (f": {said}" if said else ""), fields)
 
 
 def _personal_texts(entity: Entity, planned: PlannedRow) -> Iterator[str]:
     """Yield the texts of a planned row that are personal data, or may be, in a field that isn't documented."""
-    for name, value in planned.after.items():
+    for name, value in (*planned.before.items(), *planned.after.items()):
         field = entity.fields.get(name)
         if field is None or field.personal:
             yield from (text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str))

@@ -60,11 +60,13 @@ class PlanArguments(msgspec.Struct, frozen=True, kw_only=True):
         """
         of_entity = check_entity(entity)
         matched, allowed = check_match(of_entity, match), check_actions(of_entity, actions)
-        if "create" in allowed and matched == ("id",):
+        if "create" in allowed and "id" in matched:
             raise DotyposInputError(
                 "actions: a row that is matched by id can't be created, as an id that isn't there is a mistake; match "
                 "by a field that you fill, such as externalId"
             )
+        if check_currency(currency) is not None and "currency" not in of_entity.fields:
+            raise DotyposInputError(f"currency: {entity} have no currency to compare it with; leave it out")
         return cls(
             entity=of_entity,
             match=matched,
@@ -72,7 +74,7 @@ class PlanArguments(msgspec.Struct, frozen=True, kw_only=True):
             fields=() if allowed[0] in _ALONE else check_fields(of_entity, fields),
             nulls=check_nulls(nulls),
             limits=Limits.of(limits),
-            currency=check_currency(currency),
+            currency=currency,
         )
 
 

@@ -46,15 +46,19 @@ def decide(
     if len(live) > 1:
         return _conflict(source, f"{len(live)} rows have this key"), []
     if "anonymize" in arguments.actions:
-        return _anonymization(arguments, source, live or rows), []
+        return _anonymization(arguments, source, rows), []
     if "delete" in arguments.actions:
         return _deletion(arguments, source, live, bool(rows)), []
     if live:
         return _update(arguments, source, live[0])
     if rows:
         return _conflict(source, "the row with this key is deleted; it is neither revived nor made anew"), []
+    padded = any(text != text.strip() for text in source.key)  # as CHAR columns of databases are
     if "create" not in arguments.actions:
-        return _conflict(source, "no row has this key, and actions doesn't name create"), []
+        blanks = " with blanks at its ends" if padded else ""
+        return _conflict(source, f"no row has this key{blanks}, and actions doesn't name create"), []
+    if padded:
+        return _conflict(source, "no row has this key, and a new row's can't have blanks at its ends: trim it"), []
     return _creation(arguments, cloud_id, source)
 
 
@@ -79,7 +83,8 @@ def _deletion(
 def _anonymization(arguments: PlanArguments, source: SourceRow, rows: Sequence[Mapping[str, Any]]) -> PlannedRow | None:
     """Return what is planned for a customer; a deleted one is, too, as long as it holds personal data."""
     if len(rows) != 1:
-        return _conflict(source, f"{len(rows)} deleted rows have this key" if rows else "no row has this key")
+        several = f"{len(rows)} rows have this key, deleted ones among them; name each by its id"
+        return _conflict(source, several if rows else "no row has this key")
     (row,) = rows
     if is_deleted(row):
         seen, done = {}, not personal_left(arguments.entity, row)

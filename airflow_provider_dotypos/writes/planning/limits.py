@@ -5,6 +5,7 @@ Each limit is an entry of ``limits=``, and on by default. A plan that exceeds on
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
@@ -90,13 +91,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             return cls()
         if not isinstance(given, Mapping):
             raise DotyposInputError(f"limits must be a mapping such as {{'changes': 0.5}}, not {describe(given)}")
-        for name, value in given.items():
+        for name in given:
             if name not in LIMITS:
                 raise DotyposInputError(
                     f"limits: there is no limit {name!r}{nearest(str(name), LIMITS)}. Limits: {', '.join(LIMITS)}"
                 )
+        limits = {name: _read_text(value) if isinstance(value, str) else value for name, value in given.items()}
+        for name, value in limits.items():
             _check_value(name, value)
-        return cls(**given)
+        return cls(**limits)
 
     def check_row(self, entity: Entity, planned: PlannedRow) -> Iterator[Problem]:
         """Yield what the limits say about a planned row: at most one problem, about its first price that is too odd."""
@@ -141,14 +144,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.deletes:,}. If the source is right, allow as many"
             )
         changed = _changed(counts)
-        if self.changes is None or changed <= max(ALWAYS, math.floor(self.changes * (total or 0))):
+        if self.changes is None or changed <= max(Decimal(ALWAYS), Decimal(str(self.changes)) * (total or 0)):
             return
         of = "; how many rows there are, the API doesn't say" if total is None else f" of {total:,}"
         share = f" ({changed / total:.0%})" if total else ""
+        enough = -(-100 * changed // total) / 100 if total else None  # of none no share is enough
         yield _of_all(
             f"{changed:,} rows would change{of}{share}, and limits={{'changes': {self.changes}}} allows "
-            f"{self.changes:.0%} or {ALWAYS} rows. If the source is right, raise that limit for this run, or set it to "
-            "None"
+            f"{self.changes:.0%} or {ALWAYS} rows. If the source is right, set limits={{'changes': {enough}}} for this "
+            "run"
         )
 
     def check_source(self, rows: int) -> Iterator[Problem]:
@@ -178,6 +182,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
                 "limits={'price_move': …}"
             )
         return None
+
+
+def _read_text(text: str) -> Any:
+    """Return the value that a template has made a text of, such as ``0.5`` or ``None``; other texts as they are."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
 
 
 def _check_value(name: str, value: object) -> None:

@@ -85,7 +85,7 @@ class PendingPlan:
         """
         if self._name is not None:
             note = PlanNote(_digest(arguments, cloud_id), planned)
-            self._store.put_bytes(msgspec.json.encode(note), self._name)
+            self._store.put_bytes(msgspec.json.encode(note), self._name, private=True)
 
     def forget(self) -> None:
         """Remove the note: every row of the plan has its final verdict."""

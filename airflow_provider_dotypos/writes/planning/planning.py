@@ -37,6 +37,7 @@ from airflow_provider_dotypos.api.walk import Batch, Query
 from airflow_provider_dotypos.api.window import OPEN_END, Window, iso, milliseconds
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.writes.errors import DotyposLimitError, DotyposPlanError, Problem
+from airflow_provider_dotypos.writes.judging import is_deleted
 from airflow_provider_dotypos.writes.keys import Key, row_keys
 from airflow_provider_dotypos.writes.look_up import Row, asked_index, can_be_asked, rows_by_key
 from airflow_provider_dotypos.writes.plan import FORMAT, PlanHeader, PlannedRow
@@ -55,6 +56,9 @@ log = logging.getLogger(__name__)
 
 #: Most requests that a source with problems is worth.
 _WORTH = 10
+
+#: What spares reading a whole list.
+_MATCH_OTHERWISE = "Match by a field whose values a filter can ask for, such as id, so that not all rows are read"
 
 #: Rows in the log's table, and in a summary.
 _IN_LOG, _IN_SUMMARY = 100, 20
@@ -82,15 +86,18 @@ def make_plan(client: DotyposClient, arguments: PlanArguments, source: Source, s
     :raises DotyposLimitError: if the plan exceeds a limit.
     """
     before = client.requests
+    planner = _Planner(client, arguments, source)
     try:
-        return _Planner(client, arguments, source).make(store)
+        return planner.make(store)
     except DotyposBudgetError as error:
-        rows = f"the rows of {source.name}"
-        raise judge(error, client.requests - before, rows, "Plan fewer rows at a time") from None
+        raise judge(error, client.requests - before, f"the rows of {source.name}", planner.cheaper) from None
 
 
 class _Planner:
-    """One plan in the making."""
+    """One plan in the making.
+
+    :ivar cheaper: what makes it take fewer requests.
+    """
 
     def __init__(self, client: DotyposClient, arguments: PlanArguments, source: Source) -> None:
         self._client = client
@@ -101,6 +108,7 @@ class _Planner:
         self._problems = Problems()
         self._exceeded = 0  # how many of them are of limits
         self._counts: Counter[str] = Counter()
+        self.cheaper = "Plan fewer rows at a time"
 
     def make(self, store: Store) -> MadePlan:
         """Make the plan; see `make_plan`."""
@@ -114,17 +122,29 @@ class _Planner:
             nulls=arguments.nulls,
             problems=self._problems,
         ) as index:
-            if len(index) > _WORTH * MAX_LIMIT:
-                self._raise_problems()
             self._counts["rows"] = len(index)
             if not self._problems:  # otherwise it may be empty because all of its rows are wrong
                 self._note(arguments.limits.check_source(len(index)))
+                self._check_fields(index)
+            if len(index) > _WORTH * MAX_LIMIT:
+                self._raise_problems()
             with new_cloud_rows() as cloud, PlanWriter(store) as writer:
                 if len(index):
                     self._read_cloud(index, cloud)
                 for planned in self._planned(index, cloud):
                     writer.add(planned)
                 return self._finish(writer, index.digest)
+
+    def _check_fields(self, index: SourceIndex) -> None:
+        """Note a source of keys alone: it would change nothing, and look as if all was well."""
+        matched = (*self._arguments.match, "_cloudId", "deleted")
+        named = {*(self._arguments.fields or index.fields)}
+        if len(index) and self._arguments.actions == ("update",) and named.issubset(matched):
+            about = ", ".join(self._arguments.match)
+            what = (
+                f"there is nothing to write: no field but {about}, by which rows are matched; add columns to the source"
+            )
+            self._problems.add(Problem(None, None, what))
 
     def _read_cloud(self, index: SourceIndex, cloud: CloudRows) -> None:
         """Read the cloud's rows with the source's keys."""
@@ -144,7 +164,8 @@ class _Planner:
             return
         self._look_up((row.key for row in index.rows()), cloud)
         if others := [row.key for row in index.rows() if not self._can_be_asked(row.key)]:
-            rows = self._client.run(rows_by_key(self._client, self._entity, match, others))
+            self.cheaper = _MATCH_OTHERWISE
+            rows = self._client.run(self._rows_by_key(others))
             cloud.put((key, row) for key, same in rows.items() for row in same)
 
     def _look_up(self, keys: Iterable[Key], cloud: CloudRows) -> None:
@@ -159,8 +180,7 @@ class _Planner:
         with ThreadPoolExecutor(concurrency, "dotypos-plan") as pool:
             try:
                 while batch := [*itertools.islice(keys, MAX_LIMIT)]:
-                    flow = rows_by_key(self._client, self._entity, self._arguments.match, batch)
-                    asked.append(pool.submit(self._client.run, flow))
+                    asked.append(pool.submit(self._client.run, self._rows_by_key(batch)))
                     if len(asked) > 2 * concurrency:
                         yield asked.popleft().result()
                 while asked:
@@ -168,9 +188,16 @@ class _Planner:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
+    def _rows_by_key(self, keys: Iterable[Key]) -> Flow[dict[Key, list[Row]]]:
+        """Return the flow that returns the rows with some keys. Of customers also deleted ones hold personal data."""
+        match = self._arguments.match
+        all_deleted = "anonymize" in self._arguments.actions and match != ("id",)
+        return rows_by_key(self._client, self._entity, match, keys, all_deleted=all_deleted)
+
     def _reads_whole(self, keys: int) -> bool:
         """Return whether the whole list is read, by the requests that it takes."""
         if asked_index(self._entity, self._arguments.match, ()) is None:
+            self.cheaper = _MATCH_OTHERWISE
             return True
         by_key = -(-keys // MAX_LIMIT)
         live, *others = streams(self._entity, Window(None, OPEN_END))
@@ -181,21 +208,23 @@ class _Planner:
 
     def _planned(self, index: SourceIndex, cloud: CloudRows) -> Iterator[PlannedRow]:
         """Yield the planned rows, and note what is wrong with them."""
-        numbers: dict[str, int] = {}
+        first_rows: dict[str, tuple[int, bool]] = {}
         by_list = any(self._entity.field(name).type.endswith("[]") for name in self._arguments.match)
         for source in index.rows():
             self._note_vat(source.number, source.values.get("vat"))
-            planned, problems = decide(self._arguments, self._cloud_id, source, cloud.find(source.key))
+            rows = cloud.find(source.key)
+            planned, problems = decide(self._arguments, self._cloud_id, source, rows)
             for problem in problems:
                 self._problems.add(problem)
+            ids = [str(row["id"]) for row in rows if not is_deleted(row)]
+            if by_list and len(ids) == 1:
+                first, changes = first_rows.setdefault(ids[0], (source.number, planned is not None))
+                if first != source.number and (changes or planned is not None):
+                    why = f"row {first} of the source is about the same row"
+                    planned = PlannedRow("conflict", source.key, source.number, why=why)
             if planned is None:
                 self._counts["unchanged"] += 1
                 continue
-            if by_list and planned.id is not None:
-                first = numbers.setdefault(planned.id, source.number)
-                if first != source.number:
-                    why = f"row {first} of the source is about the same row"
-                    planned = PlannedRow("conflict", source.key, source.number, why=why)
             self._counts[planned.op] += 1
             self._note(self._arguments.limits.check_row(self._entity, planned))
             yield planned
@@ -227,7 +256,7 @@ class _Planner:
         self._raise_problems()
         path, header = writer.commit(header)
         what = headline(self._entity, header, settings.cloud, settings.request_budget)
-        log.info("Planned: %s The plan is in %s.", what, without_user(path))
+        log.info("Planned for %s The plan is in %s.", what, without_user(path))
         return MadePlan(path, header, summary(self._entity, header, writer.rows(), what, _IN_SUMMARY))
 
     def _raise_problems(self) -> None:

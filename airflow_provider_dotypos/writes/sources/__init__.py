@@ -87,14 +87,14 @@ def _of_text(text: str | ObjectStoragePath, argument: str) -> Source:
 
     :raises DotyposInputError: if the text is neither an address nor JSON.
     """
-    if not str(text).lstrip().startswith("["):
+    if not str(text).lstrip().startswith(("[", "{", "(")):  # rows, which no message may show
         return FileSource.of(text, argument)
     try:
         rows = _ROWS.decode(str(text))
     except (msgspec.MsgspecError, RecursionError):
         raise DotyposInputError(
-            f"{argument} is text that looks like a list, and isn't JSON: if a template rendered it, end the template "
-            "with | tojson, or set render_template_as_native_obj=True on the DAG"
+            f"{argument} is text that looks like rows, and isn't a list in JSON: if a template rendered it, end the "
+            "template with | tojson, or set render_template_as_native_obj=True on the DAG"
         ) from None
     return NamedRows(argument, rows)
 

@@ -24,7 +24,7 @@ from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.storage.store import Store, object_path
 from airflow_provider_dotypos.writes.errors import DotyposPlanError, Problem
 from airflow_provider_dotypos.writes.sources.problems import Problems
-from airflow_provider_dotypos.writes.sources.source import Row, Source
+from airflow_provider_dotypos.writes.sources.source import Row, Source, of_four_bytes
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -109,6 +109,10 @@ def _csv_rows(file: BinaryIO, problems: Problems) -> Iterator[tuple[int, Row]]:
     # Bytes of another encoding become half characters, which no value may have: so each row says its problem.
     lines = io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="")
     first = lines.readline()
+    if not _is_utf8(first):
+        raise DotyposPlanError(
+            "the first line of the source isn't text in UTF-8: it is compressed, or of another encoding"
+        )
     divider = max(_DIVIDERS, key=first.count)
     names = next(csv.reader([first], delimiter=divider, strict=True), [])
     _check_names(names)
@@ -123,6 +127,14 @@ def _csv_rows(file: BinaryIO, problems: Problems) -> Iterator[tuple[int, Row]]:
         yield number, {name: cell if cell != "" else None for name, cell in zip(names, cells, strict=True)}
 
 
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _parquet_rows(file: BinaryIO, problems: Problems) -> Iterator[tuple[int, Row]]:
     try:
         from pyarrow import parquet
@@ -130,11 +142,14 @@ def _parquet_rows(file: BinaryIO, problems: Problems) -> Iterator[tuple[int, Row
         raise DotyposEnvironmentError(
             f"reading Parquet needs pyarrow ({error}): pip install 'airflow-provider-dotypos[parquet]'"
         ) from None
+    table = parquet.ParquetFile(file)
+    _check_names(table.schema_arrow.names)
+    of_four = [column.name for column in table.schema_arrow if str(column.type) == "float"]
     number = 0
-    for batch in parquet.ParquetFile(file).iter_batches(_ROWS_AT_ONCE):
-        _check_names(batch.schema.names)
+    for batch in table.iter_batches(_ROWS_AT_ONCE):
         for row in batch.to_pylist():
             number += 1
+            row |= {name: of_four_bytes(row[name]) for name in of_four if row[name] is not None}
             yield number, row
 
 

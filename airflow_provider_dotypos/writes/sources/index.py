@@ -1,4 +1,4 @@
-"""The checked rows of a source, in a temporary file: a million take little memory, and each is found by its key."""
+"""The checked rows of a source, in a temporary file: a million take little memory."""
 
 from __future__ import annotations
 
@@ -39,12 +39,14 @@ class SourceIndex:
     """The checked rows of a source.
 
     :ivar digest: SHA-256 of the rows, in hex: of their values in the API's form, in the source's order.
+    :ivar fields: the fields that some row has, be it as a null.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         self._count = 0
         self.digest = hashlib.sha256().hexdigest()
+        self.fields: set[str] = set()
 
     def __len__(self) -> int:
         """Return how many rows there are."""
@@ -53,14 +55,11 @@ class SourceIndex:
     def rows(self) -> Iterator[SourceRow]:
         """Yield the rows in the source's order."""
         last = 0
-        while rows := self._select("WHERE number > ? ORDER BY number LIMIT ?", last, _ROWS_AT_ONCE):
+        query = "SELECT number, key, content FROM source WHERE number > ? ORDER BY number LIMIT ?"
+        while records := self._database.execute(query, (last, _ROWS_AT_ONCE)).fetchall():
+            rows = [SourceRow(number, tuple(_KEYS.decode(key)), _VALUES.decode(text)) for number, key, text in records]
             yield from rows
             last = rows[-1].number
-
-    def find(self, key: Key) -> SourceRow | None:
-        """Return the row of a key; ``None`` if there is none. Of a key that is doubled it returns the first one."""
-        rows = self._select("WHERE key = ? ORDER BY number LIMIT 1", _encoded(key))
-        return rows[0] if rows else None
 
     def fill(self, rows: Iterator[SourceRow]) -> None:
         """Add all rows."""
@@ -85,10 +84,6 @@ class SourceIndex:
             " GROUP BY key HAVING count(*) > 1) ON key = doubled WHERE number > first ORDER BY number"
         )
 
-    def _select(self, where: str, *parameters: object) -> list[SourceRow]:
-        records = self._database.execute(f"SELECT number, key, content FROM source {where}", parameters)
-        return [SourceRow(number, tuple(_KEYS.decode(key)), _VALUES.decode(values)) for number, key, values in records]
-
 
 @contextmanager
 def index_source(
@@ -110,7 +105,7 @@ def index_source(
     with temporary_database() as database:
         database.execute("CREATE TABLE source (number INTEGER PRIMARY KEY, key TEXT, content BLOB)")
         index = SourceIndex(database)
-        index.fill(_checked(source, entity, match, cloud_id, fields, nulls, problems))
+        index.fill(_checked(source, entity, match, cloud_id, fields, nulls, problems, index.fields))
         for number, first in index.doubled():
             problems.add(Problem(number, ", ".join(match), f"has the same key as row {first}; each may be there once"))
         yield index
@@ -124,12 +119,15 @@ def _checked(
     fields: Collection[str] | None,
     nulls: Nulls,
     problems: Problems,
+    present: set[str],
 ) -> Iterator[SourceRow]:
-    """Yield the rows that are right."""
-    missing = set(fields or ())
+    """Yield the rows that are right.
+
+    :param present: gets the fields that some row has.
+    """
     number = 0
     for number, raw in source.numbered(problems):
-        missing = missing and missing - raw.keys()
+        present |= raw.keys() & entity.fields.keys()
         values, wrong = checked_row(entity, raw, number, match=match, cloud_id=cloud_id, fields=fields, nulls=nulls)
         for problem in wrong:
             problems.add(problem)
@@ -141,7 +139,9 @@ def _checked(
             problems.add(Problem(number, None, str(error)))
         else:
             yield SourceRow(number, key, values)
-    for name in sorted(missing if number else ()):  # a column with another name would never be written, unnoticed
+    for name in sorted(
+        {*(fields or ())} - present if number else ()
+    ):  # a column with another name would never be written, unnoticed
         problems.add(Problem(None, name, "no row has it, and fields= names it"))
 
 

@@ -58,13 +58,14 @@ def checked_row(
     """
     values: dict[str, Any] = {}
     problems: list[Problem] = []
-    if entity.fields.keys().isdisjoint(raw):  # CSV without its first line: what would be shown as names are values
+    if not _names_a_field(entity, raw):  # CSV without its first line: what would be shown as names are values
         return values, [Problem(number, None, f"has no field of {entity.name}: columns must have the names of fields")]
+    absent = {name.lower() for name in (*match, *(fields or ())) if name not in raw}
     for name, value in raw.items():
         if name == "_cloudId" and name in entity.fields:
             problems += [Problem(number, name, what) for what in _cloud_problem(value, cloud_id)]
             continue
-        if fields is not None and name not in fields and name not in match:
+        if fields is not None and name not in fields and name not in match and str(name).lower() not in absent:
             continue
         try:
             field = _field(entity, name, matched=name in match)
@@ -101,6 +102,13 @@ def check_whole(entity: Entity, number: int, values: Mapping[str, Any], now: Map
     if check is not None:
         problems += [Problem(number, name, what) for name, what in check(values, {**(now or {}), **values})]
     return problems
+
+
+def _names_a_field(entity: Entity, raw: Mapping[str, Any]) -> bool:
+    """Return whether a column has the name of a field, be it in another case."""
+    if not entity.fields.keys().isdisjoint(raw):
+        return True
+    return not {name.lower() for name in entity.fields}.isdisjoint(str(name).lower() for name in raw)
 
 
 def _shown(name: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
@@ -9,6 +10,13 @@ from typing import Any, TypeAlias
 from airflow_provider_dotypos.writes.sources.problems import Problems
 
 Row: TypeAlias = Mapping[str, Any]
+
+
+def of_four_bytes(number: float) -> float:
+    """Return a number that was kept in four bytes with the digits that it had: 125.1 and not 125.0999984741211."""
+    pack = struct.Struct("f").pack
+    spelled = (float(f"{number:.{digits}g}") for digits in range(6, 10))  # nine digits tell all such numbers apart
+    return next(read for read in spelled if pack(read) == pack(number))
 
 
 class Source(ABC):

@@ -4,7 +4,8 @@ Rows are read as they are needed: PostgreSQL and MySQL would otherwise send the 
 Numbers come as the database has them: NUMERIC and DECIMAL are exact on PostgreSQL, MySQL and DuckDB. SQLite keeps
 numbers with a fraction as doubles only.
 
-A driver's text may hold values of rows, so an error shows it only where the query itself is wrong.
+A driver's text may hold values of rows, so an error shows it only where the query itself is wrong, or where the
+connection fails.
 """
 
 from __future__ import annotations
@@ -20,10 +21,19 @@ from airflow_provider_dotypos.api.errors import DotyposEnvironmentError, Dotypos
 from airflow_provider_dotypos.api.redaction import redact
 from airflow_provider_dotypos.writes.errors import DotyposPlanError, DotyposSourceError
 from airflow_provider_dotypos.writes.sources.problems import Problems
-from airflow_provider_dotypos.writes.sources.source import Row, Source
+from airflow_provider_dotypos.writes.sources.source import Row, Source, of_four_bytes
 
 _ROWS_AT_ONCE = 2000
 _LONGEST_TEXT = 300
+
+#: Drivers whose ``ProgrammingError`` is about the query alone. DuckDB's and Snowflake's quote values of rows as well.
+_PROGRAMMING = ("MySQLdb", "psycopg", "psycopg2", "sqlite3")
+
+#: DuckDB's errors that are.
+_DUCKDB = ("BinderException", "CatalogException", "ParserException", "SyntaxException")
+
+#: Drivers that send parameters apart from the query. Others write them into it, so that the database may quote them.
+_BINDING = ("_duckdb", "duckdb", "psycopg", "sqlite3")
 
 #: MySQL's error of a column that doesn't exist; its class is that of lost connections as well.
 _UNKNOWN_COLUMN = 1054
@@ -62,37 +72,49 @@ class Sql(Source):
         connection = BaseHook.get_connection(self.conn_id)
         hook = _hook_of(connection)
         failure: DotyposError | None = None
+        connected = False
         try:
             with closing(hook.get_conn()) as database:
+                connected = True
                 # Closed with its connection: a cursor of MySQL that is closed by itself reads the whole result first.
                 cursor = _streaming_cursor(database)
                 cursor.execute(self.query, *([] if self.parameters is None else [self.parameters]))
                 number = 0
                 while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                     names = _names(cursor.description)
+                    of_four = _of_four_bytes(cursor, names)
                     for row in rows:
                         number += 1
-                        yield number, dict(row if isinstance(row, Mapping) else zip(names, row, strict=True))
+                        read = dict(row if isinstance(row, Mapping) else zip(names, row, strict=True))
+                        read |= {name: of_four_bytes(read[name]) for name in of_four if read[name] is not None}
+                        yield number, read
         except DotyposError:
             raise
         except Exception as error:
             if not _is_drivers(error):
                 raise
-            failure = self._failure(error, connection)
+            failure = self._failure(error, connection, connected)
         if failure is not None:  # raised here, it doesn't hold the driver's error, which may hold values of rows
             raise failure
 
-    def _failure(self, error: Exception, connection: Connection) -> DotyposError:
+    def _failure(self, error: Exception, connection: Connection, connected: bool) -> DotyposError:
         kind = type(error).__name__
-        code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+        code = _sqlstate(error)
         said = f"{kind} {code}" if code else kind
+        text = redact(" ".join(str(error).split()), (connection.password,))[:_LONGEST_TEXT].rstrip(".")
+        if not connected:
+            return DotyposSourceError(f"{self.name} can't connect: {said}: {text}")
         if not _is_query_wrong(error):
             return DotyposSourceError(
                 f"{self.name} failed: {said}. The database's own log has the details, which may hold rows and so "
                 "aren't shown here"
             )
-        text = redact(" ".join(str(error).split()), (connection.password,))[:_LONGEST_TEXT]
-        return DotyposPlanError(f"{self.name} is wrong: {said}: {text.rstrip('.')}. Correct the query")
+        if self.parameters and _driver(error) not in _BINDING:
+            return DotyposPlanError(
+                f"{self.name} is wrong: {said}. Correct the query. The database's words may hold its parameters and so "
+                "aren't shown here"
+            )
+        return DotyposPlanError(f"{self.name} is wrong: {said}: {text}. Correct the query")
 
 
 def _hook_of(connection: Connection) -> Any:
@@ -135,6 +157,13 @@ def _names(description: Sequence[Sequence[Any]]) -> list[str]:
     return names
 
 
+def _of_four_bytes(cursor: Any, names: Sequence[str]) -> list[str]:
+    """Return the columns whose numbers the driver has made of four bytes each. Only DuckDB's shows them as doubles."""
+    if not type(cursor).__module__.endswith("duckdb"):
+        return []
+    return [name for name, column in zip(names, cursor.description, strict=True) if str(column[1]) == "FLOAT"]
+
+
 def _is_drivers(error: Exception) -> bool:
     """Return whether an error is of a DB-API driver, as far as its classes' names say."""
     return bool({"Error", "DatabaseError", "OperationalError", "InterfaceError"} & _classes(error))
@@ -142,8 +171,22 @@ def _is_drivers(error: Exception) -> bool:
 
 def _is_query_wrong(error: Exception) -> bool:
     """Return whether the query itself is wrong, so that the driver's text is about it alone."""
-    missing = str(error).startswith(("no such ", 'near "'))  # SQLite's, of a class that has others as well
-    return "ProgrammingError" in _classes(error) or missing or _UNKNOWN_COLUMN in error.args[:1]
+    driver, classes = _driver(error), _classes(error)
+    return (
+        str(_sqlstate(error)).startswith("42")  # syntax, names and rights
+        or (driver in _PROGRAMMING and "ProgrammingError" in classes)
+        or (driver in ("_duckdb", "duckdb") and not classes.isdisjoint(_DUCKDB))
+        or (driver == "sqlite3" and str(error).startswith(("no such ", 'near "')))  # of a class that has others as well
+        or (driver == "MySQLdb" and _UNKNOWN_COLUMN in error.args[:1])
+    )
+
+
+def _driver(error: Exception) -> str:
+    return type(error).__module__.partition(".")[0]
+
+
+def _sqlstate(error: Exception) -> object:
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
 
 
 def _classes(error: Exception) -> set[str]:

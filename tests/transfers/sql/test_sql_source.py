@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposEnvironmentError
 from airflow_provider_dotypos.exceptions import DotyposPlanError, DotyposSourceError
-from airflow_provider_dotypos.writes.sources import Sql
+from airflow_provider_dotypos.writes.sources import Sql, sql
 from airflow_provider_dotypos.writes.sources.index import index_source
 from airflow_provider_dotypos.writes.sources.problems import Problems
 from tests.transfers.sql.databases import Warehouse
@@ -42,6 +42,11 @@ def test_numbers_of_a_query_keep_their_digits(warehouse: Warehouse) -> None:
     assert first.values == {"id": "7123456789012345", "externalId": "A-1", "priceWithVat": exact, "display": True}
     assert second.values == {"id": "-401", "externalId": "B", "display": False}
     assert len(problems) == 0
+
+
+def test_a_number_of_four_bytes_has_the_digits_that_it_was_given(warehouse: Warehouse) -> None:
+    warehouse.execute("CREATE TABLE floats (price real)", "INSERT INTO floats VALUES (125.1), (NULL)")
+    assert [row["price"] for row in Sql("warehouse", "SELECT price FROM floats").rows()] == [125.1, None]
 
 
 def test_parameters_are_those_of_the_driver(warehouse: Warehouse) -> None:
@@ -92,6 +97,49 @@ def test_what_a_driver_says_of_a_row_is_not_shown(warehouse_of: Callable[[str], 
     assert not raised.value.permanent
 
 
+@pytest.mark.parametrize(
+    "column",
+    ["strptime(phone, '%Y')", "error(phone)", "json_extract(phone, '$.a')", "regexp_matches(phone, phone)"],
+)
+def test_what_duckdb_says_of_a_row_is_not_shown(warehouse_of: Callable[[str], Warehouse], column: str) -> None:
+    warehouse = warehouse_of("duckdb")
+    warehouse.execute("CREATE TABLE people (phone text)", "INSERT INTO people VALUES ('+420 602 000 000')")
+    with pytest.raises(DotyposSourceError, match="InvalidInputException") as raised:
+        list(Sql("warehouse", f"SELECT {column} FROM people").rows())
+    assert "+" not in str(raised.value)
+
+
+def test_what_a_driver_that_is_not_known_says_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Error(Exception):
+        sqlstate = "22018"
+
+    class ProgrammingError(Error):
+        pass
+
+    class Snowflake:
+        def get_conn(self) -> Snowflake:
+            return self
+
+        def close(self) -> None: ...
+
+        def cursor(self) -> None:
+            raise ProgrammingError("Numeric value '+420 602 000 000' is not recognized")
+
+    monkeypatch.setenv("AIRFLOW_CONN_SNOW", "postgres://x")
+    monkeypatch.setattr(sql, "_hook_of", lambda _: Snowflake())
+    with pytest.raises(DotyposSourceError, match="22018") as raised:
+        list(Sql("snow", "SELECT 1").rows())
+    assert "420" not in str(raised.value)
+
+
+def test_parameters_are_not_shown_where_a_query_is_wrong(warehouse: Warehouse) -> None:
+    mark = {"sqlite": "?", "duckdb": "?"}.get(warehouse.kind, "%s")
+    with pytest.raises(DotyposPlanError, match="is wrong: ") as raised:
+        list(Sql("warehouse", f"SELECT 1 {mark} {mark}", ["602000000", "Novak"]).rows())
+    assert "602" not in str(raised.value)
+    assert "Novak" not in str(raised.value)
+
+
 def test_times_come_with_their_zone_or_are_refused(warehouse_of: Callable[[str], Warehouse]) -> None:
     warehouse_of("postgres")
     query = """SELECT 'A' AS "externalId", TIMESTAMPTZ '2026-01-15 13:00+01' AS "expireDate" """
@@ -107,8 +155,11 @@ def test_times_come_with_their_zone_or_are_refused(warehouse_of: Callable[[str],
 
 def test_a_database_that_cannot_be_reached_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AWAY", "postgres://somebody:hunter22@localhost:1/none")
-    with pytest.raises(DotyposSourceError, match="the query on connection 'away' failed: OperationalError") as raised:
+    with pytest.raises(
+        DotyposSourceError, match="the query on connection 'away' can't connect: OperationalError"
+    ) as raised:
         list(Sql("away", "SELECT 1").rows())
+    assert "refused" in str(raised.value)
     assert "hunter22" not in str(raised.value)
     assert not raised.value.permanent
 

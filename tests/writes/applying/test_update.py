@@ -205,10 +205,12 @@ def test_a_conflict_with_another_row_is_rejected_when_it_comes_again(client: Dot
     assert verdict == Verdict("rejected", "the API answered 409: exists already", tries=2, requests=4)
 
 
-def test_a_reason_names_no_personal_data(client: DotyposClient) -> None:
-    body = {"violations": [{"fieldName": "email", "message": "ada@example.com is taken"}]}
-    played = Played(answers(patch=[answer(400, json.dumps(body).encode())], email="x@example.com"))
-    planned = update_of(5, {"email": "x@example.com"}, {"email": "ada@example.com"})
+@pytest.mark.parametrize("said", ["Ada@example.com is taken", "of E-17, somebody else's", "was x@example.com"])
+def test_a_reason_names_no_personal_data(client: DotyposClient, said: str) -> None:
+    body = {"violations": [{"fieldName": "email", "message": said}]}
+    row = {"email": "x@example.com", "externalId": "E-17"}
+    played = Played(answers(patch=[answer(400, json.dumps(body).encode())], **row))
+    planned = update_of(5, row, {"email": "ada@example.com"})
     verdict = played.run(planned_flow(client, planned=planned, entity=find_entity("customers")))
     assert verdict == Verdict("rejected", "the API answered 400", ("email",), tries=1, requests=2)
 

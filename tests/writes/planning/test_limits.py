@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Mapping
 from decimal import Decimal
@@ -92,10 +93,24 @@ def test_what_is_too_much_is_said_with_its_cure() -> None:
         None,
         None,
         "350 rows would change of 1,000 (35%), and limits={'changes': 0.2} allows 20% or 50 rows. If the source is "
-        "right, raise that limit for this run, or set it to None",
+        "right, set limits={'changes': 0.35} for this run",
     )
     (problem,) = Limits.of({"changes": 1.0}).check_counts({"create": 130}, 0)
     assert "130 rows would change of 0, and limits={'changes': 1.0} allows 100% or 50 rows" in problem.what
+    assert "set limits={'changes': None} for this run" in problem.what
+
+
+@given(st.integers(ALWAYS + 1, 10**6), st.integers(0, 10**6))
+def test_the_cure_that_is_said_is_enough(changed: int, total: int) -> None:
+    for problem in Limits.of({"changes": 0}).check_counts({"create": changed}, total):
+        limits = ast.literal_eval(problem.what.rpartition("set limits=")[2].removesuffix(" for this run"))
+        assert [*Limits.of(limits).check_counts({"create": changed}, total)] == []
+
+
+def test_a_limit_may_be_the_text_that_a_template_makes() -> None:
+    assert Limits.of({"changes": "0.5", "deletes": "7", "zero_prices": "True", "price_move": " None "}) == Limits(
+        changes=0.5, deletes=7, zero_prices=True, price_move=None
+    )
 
 
 def test_rates_of_vat_are_those_of_the_cloud() -> None:
@@ -154,7 +169,7 @@ def test_a_plan_that_exceeds_a_limit_is_not_kept(
 def test_an_empty_source_may_be_allowed(new_client: NewClient, tmp_path: Path) -> None:
     made = plan(new_client(), tmp_path, [], limits={"empty_source": True})
     assert made.header.counts == {"rows": 0}
-    assert made.summary.startswith("nothing to do for products in")
+    assert made.summary.endswith(": nothing to do for products.")
 
 
 def test_a_rate_that_the_cloud_does_not_have_is_a_problem_of_the_row(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import stat
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ def test_a_plan_is_noted_until_it_is_forgotten(planned: dict[str, Any], tmp_path
     assert read(tmp_path) is None
     pending(tmp_path).note(ARGUMENTS, 1, planned)
     assert read(tmp_path) == planned
+    (note,) = tmp_path.glob("unfinished-*")
+    assert stat.S_IMODE(note.stat().st_mode) == 0o600  # it shows what the plan does
     pending(tmp_path).forget()
     assert read(tmp_path) is None
     pending(tmp_path).forget()  # twice does no harm

@@ -111,6 +111,18 @@ def test_nothing_is_written_and_a_plan_costs_its_reads(sandbox: Sandbox, make: M
     assert made.header.counts["update"] == 50
 
 
+@pytest.mark.parametrize(
+    ("row", "fields"),
+    [({}, None), ({"deleted": False, "_cloudId": None}, None), ({"name": "Beer"}, "externalId")],
+)
+def test_a_source_of_keys_alone_is_a_mistake(make: Make, sandbox: Sandbox, row: dict[str, Any], fields: Any) -> None:
+    beer(sandbox, "a")
+    with pytest.raises(DotyposPlanError, match="there is nothing to write: no field but externalId"):
+        make([{"externalId": "a", **row}], fields=fields)
+    assert make([{"externalId": "a", "name": None}])[0].header.counts["unchanged"] == 1
+    assert make([{"externalId": "a"}], actions="update,create")[0].header.counts["unchanged"] == 1
+
+
 class TestPrices:
     def test_the_price_that_goes_with_it_is_planned_too(self, sandbox: Sandbox, make: Make) -> None:
         beer(sandbox, "a")
@@ -203,9 +215,17 @@ class TestCreates:
         beer(sandbox, "new", deleted=True)
         assert make([source], actions="update,create")[1][0].op == "conflict"
 
-    def test_an_id_that_is_not_there_is_no_new_row(self, make: Make) -> None:
+    def test_a_key_that_a_database_has_padded_makes_no_twin(self, make: Make, source: dict[str, Any]) -> None:
+        padded = source | {"externalId": "new   "}
+        for actions, why in (("update,create", "trim it"), ("update", "no row has this key with blanks at its ends")):
+            (row,) = make([padded], actions=actions)[1]
+            assert row.op == "conflict"
+            assert why in str(row.why)
+
+    @pytest.mark.parametrize("match", ["id", "externalId,id"])
+    def test_an_id_that_is_not_there_is_no_new_row(self, make: Make, match: str) -> None:
         with pytest.raises(DotyposInputError, match="a row that is matched by id can't be created"):
-            make([{"id": 5}], match="id", actions="create")
+            make([{"id": 5, "externalId": "a"}], match=match, actions="create")
 
 
 class TestDeletes:
@@ -231,6 +251,16 @@ class TestDeletes:
 
 
 class TestKeys:
+    @pytest.mark.parametrize("names", [("Old", "New"), ("New", "Old")])
+    def test_two_keys_of_one_row_cannot_want_different_things(
+        self, sandbox: Sandbox, make: Make, names: tuple[str, str]
+    ) -> None:
+        insert(sandbox, ean=["1", "2"], name="Old")
+        _, rows = make([{"ean": ean, "name": name} for ean, name in zip("12", names, strict=True)], match="ean")
+        assert ("conflict", ("2",)) in [(row.op, row.key) for row in rows]
+        made, rows = make([{"ean": ean, "name": "Old"} for ean in "12"], match="ean")
+        assert (rows, made.header.counts["unchanged"]) == ([], 2)
+
     def test_two_keys_of_one_row_are_a_conflict_of_the_second(self, sandbox: Sandbox, make: Make) -> None:
         id = insert(sandbox, ean=["1", "2"], name="Old")
         _, rows = make([{"ean": ean, "name": ean} for ean in ("1", "2")], match="ean")
@@ -434,6 +464,17 @@ def test_a_budget_that_never_suffices_is_said_and_not_waited_for_again(
     with pytest.raises(DotyposBudgetError, match=r"which count only when all .* Plan fewer rows at a time") as error:
         plan(client, tmp_path, source, limits={"changes": None})
     assert error.value.permanent
+
+
+@pytest.mark.parametrize("row", [{"externalId": "a,b", "name": "New"}, {"name": "a", "subtitle": "New"}])
+def test_a_budget_that_does_not_suffice_for_all_rows_is_said_with_what_spares_reading_them(
+    sandbox: Sandbox, new_client: NewClient, tmp_path: Path, row: dict[str, Any]
+) -> None:
+    for n in range(1200):
+        beer(sandbox, f"P-{n}")
+    client = new_client(request_budget="10/1h each", max_concurrency=1)
+    with pytest.raises(DotyposBudgetError, match="Match by a field whose values a filter can ask for, such as id"):
+        plan(client, tmp_path, [row], match=next(iter(row)))
 
 
 def test_a_killed_task_ends_its_plan(sandbox: Sandbox, client: DotyposClient, tmp_path: Path) -> None:

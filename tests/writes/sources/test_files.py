@@ -86,6 +86,14 @@ def test_parquet_keeps_decimals_times_and_nulls(tmp_path: Path) -> None:
     assert list(FileSource.of(str(tmp_path / "prices.parquet")).rows()) == given
 
 
+def test_a_number_of_four_bytes_has_the_digits_that_it_was_given(tmp_path: Path) -> None:
+    numbers = [125.1, 0.1, 1e-20, 16777216.0, 1 / 3, None]
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pyarrow.table({"price": pyarrow.array(numbers, pyarrow.float32())}), path)
+    read = [row["price"] for row in FileSource.of(str(path)).rows()]
+    assert read == [125.1, 0.1, 1e-20, 16777216.0, 0.33333334, None]
+
+
 def test_lines_that_are_no_objects_are_problems_and_the_others_are_read(tmp_path: Path) -> None:
     lines = [
         b'{"externalId": "A"}',
@@ -124,12 +132,14 @@ def test_an_empty_file_has_no_rows(tmp_path: Path, name: str) -> None:
     [
         ("x.csv", b"externalId,externalId\nA,B\n", "columns 1, 2 of the source have names that aren't"),
         ("x.csv", b'externalId,name\nA,"x\n', "can't be read to its end"),
+        ("x.csv", gzip.compress(as_csv(ROWS)), "isn't text in UTF-8: it is compressed"),
+        ("x.csv", as_csv(ROWS).decode().encode("utf-16"), "isn't text in UTF-8"),
         ("x.csv.gz", gzip.compress(as_csv(ROWS))[:-9], "cut off"),
         ("x.csv.gz", as_csv(ROWS), "can't be read to its end"),
         ("x.parquet", b"PAR1", "can't be read to its end"),
         ("x.parquet", b"", "can't be read to its end"),
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_a_file_that_is_not_what_its_name_says_is_an_error(tmp_path: Path, name: str, data: bytes, why: str) -> None:
     with pytest.raises(DotyposPlanError, match=why) as raised:

@@ -96,6 +96,17 @@ def test_names_that_may_be_values_are_not_shown(raw: dict[str, Any]) -> None:
     assert wrong == {None: "has no field of products: columns must have the names of fields"}
 
 
+def test_a_column_in_another_case_is_named_with_its_field() -> None:
+    raw = {"externalid": "A-1", "pricewithvat": 1}  # of PostgreSQL, where an alias isn't in quotes
+    for fields in (None, ["priceWithVat"]):
+        _, wrong = checked_row(PRODUCTS, raw, 1, match=["externalId"], cloud_id=CLOUD, fields=fields)
+        said = {problem.field: problem.what for problem in wrong}
+        assert set(said) == {"externalid", "pricewithvat", "externalId"}
+        assert "did you mean 'priceWithVat'? Databases fold the case" in said["pricewithvat"]
+        assert "did you mean 'externalId'?" in said["externalid"]
+    assert problems({"externalId": "A-1", "externalid": 7, "name": "x"}, fields=["name"]) == {}
+
+
 def test_a_strange_name_of_a_column_is_cut() -> None:
     (name,) = problems({"x\n" * 100: 1})
     assert name.startswith("'x\\nx")

@@ -69,6 +69,9 @@ def test_files_are_named_by_a_text_or_a_path() -> None:
         (None, "can't be a value of type NoneType"),
         (pandas.DataFrame(ROWS), "is a data frame"),
         ("[{'externalId': 'A'}]", r"\| tojson"),
+        ("{'externalId': 'A'}", r"\| tojson"),
+        ('{"externalId": "A"}\n{"externalId": "B"}', r"\| tojson"),
+        ("({'externalId': 'A'},)", r"\| tojson"),
         ("prices.csv", "must be an absolute path or an address"),
         ("/data/prices.xlsx", "must end in .jsonl, .ndjson, .csv, .tsv, .parquet"),
         ("/data/_manifest-0001.json", r"read_manifest\(path\)"),
@@ -77,8 +80,9 @@ def test_files_are_named_by_a_text_or_a_path() -> None:
     ],
 )
 def test_anything_else_is_refused_with_what_to_give(given: Any, why: str) -> None:
-    with pytest.raises(DotyposInputError, match=why):
+    with pytest.raises(DotyposInputError, match=why) as raised:
         source_of(given)
+    assert "'A'" not in str(raised.value)
 
 
 def test_rows_that_are_no_dicts_are_problems_and_the_others_are_read() -> None:
@@ -113,9 +117,9 @@ def test_a_committed_set_is_a_source(sandbox: Sandbox, monkeypatch: pytest.Monke
         source_of(committed), products, match=("id",), cloud_id=cloud_id, fields=fields, problems=problems
     ) as index:
         problems.raise_any("the set")
+        indexed = {row.key: row for row in index.rows()}
         for row in sandbox.shop.rows(cloud_id, "products"):
-            read = index.find((str(row["id"]),))
-            assert read is not None
+            read = indexed[str(row["id"]),]
             assert all(same(products.fields[name], value, row[name]) for name, value in read.values.items())
 
 
