@@ -5,9 +5,14 @@ Each CSV file in the folder `deliveries` is a delivery: its name is the delivery
 has come. This DAG books each of them once, however often it runs: a journal beside the folder says what is booked. A
 file that changes after that fails its task, and so does a booking of which nobody knows whether it is done.
 
+A file such as `DN-2026-17.csv` has these columns, and numbers with a decimal point:
+
+    SKU,Pieces,Price
+    SKU-1,24,18.50
+
 The Airflow variable `dotypos_destination` says where the folder is. It defaults to one on the worker. For more than a
-trial, set it to a bucket, such as `s3://aws_default@bucket/dotypos`. The variable `dotypos_warehouse_id` is the id of
-the warehouse.
+trial, set it to a bucket, such as `s3://aws_default@bucket/dotypos`. Set the variable `dotypos_warehouse_id` to the id
+of the warehouse: `airflow dotypos peek warehouses` shows it.
 """
 
 from __future__ import annotations
@@ -49,6 +54,8 @@ def stock_up() -> None:
         # It must outlive the DAG run, and all workers must reach it.
         journal="{{ var.value.get('dotypos_destination', 'file:///tmp/dotypos') }}/journal",
         map_index_template="{{ task.document }}",
+        # One after the other: after a lost answer the stock says what was booked, if nothing else moves it.
+        max_active_tis_per_dag=1,
         retries=3,
     ).expand_kwargs(deliveries())
 

@@ -133,18 +133,9 @@ def test_airflow_3_1_asks_the_hook_for_the_same_form():
     assert list(behaviour.values()) == list(declared.values())
 
 
-def test_airflow_providers_get_shows_the_provider_whole(home: AirflowHome):
-    printed = home.cli("providers", "get", DISTRIBUTION, "--full", "--output", "json")
-
-    (shown,) = json.loads(printed[printed.index("[") :])
-    told = {name: value for name, value in shown.items() if name != "description"}
-    assert told.keys() >= get_provider_info().keys() - {"description"}
-    assert [shown["name"], shown["package-name"]] == ["Dotypos", DISTRIBUTION]
-    assert "point-of-sale" in shown["description"]
-    assert list(shown["connection-types"][0]["conn-fields"]) == list(CONN_FIELDS)
-
-
-def test_airflows_commands_list_what_the_provider_brings(home: AirflowHome):
+@pytest.fixture(scope="module")
+def told(home: AirflowHome) -> dict[str, str]:
+    """What Airflow's commands say of the provider, by command; one process runs them all."""
     # Without wtforms, 3.1 lists neither behaviours nor widgets, of any provider.
     forms = ["behaviours", "widgets"] if AIRFLOW >= (3, 2) else []
     commands = [f"providers {kind} --output json" for kind in ("hooks", "triggers", "links", "configs", *forms)]
@@ -157,11 +148,22 @@ def test_airflows_commands_list_what_the_provider_brings(home: AirflowHome):
         "    print(f'\\n> {command.split()[1]}')\n"
         "    main()",
         *commands,
+        f"providers get {DISTRIBUTION} --full --output json",
         "config get-value dotypos webhooks",
         "config list --section dotypos --include-descriptions",
     )
+    return dict(part.split("\n", 1) for part in printed.split("\n> ")[1:])
 
-    told = dict(part.split("\n", 1) for part in printed.split("\n> ")[1:])
+
+def test_airflow_providers_get_shows_the_provider_whole(told: dict[str, str]):
+    (shown,) = json.loads(told["get"])
+    assert shown.keys() >= get_provider_info().keys()
+    assert [shown["name"], shown["package-name"]] == ["Dotypos", DISTRIBUTION]
+    assert "point-of-sale" in shown["description"]
+    assert list(shown["connection-types"][0]["conn-fields"]) == list(CONN_FIELDS)
+
+
+def test_airflows_commands_list_what_the_provider_brings(told: dict[str, str]):
     info = get_provider_info()
     ((modules,),) = [[entry["python-modules"]] for entry in info["triggers"]]
     assert set(modules) <= {row["class"] for row in json.loads(told["triggers"])}

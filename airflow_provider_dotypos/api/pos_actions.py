@@ -175,8 +175,8 @@ _OURS: Mapping[str, str] = {
 #: The longest that an action may be valid for, in seconds.
 LONGEST_VALIDITY = 3600.0
 
-#: Characters that a filter can't hold, so that no order would be found by them [U].
-_NOT_IN_FILTERS = (",", ";", "|")
+#: Characters that divide a filter or may escape the next one, so that no order would be found by them [U].
+_NOT_IN_FILTERS = (",", ";", "|", "\\")
 
 
 def find_action(name: object) -> PosAction:
@@ -204,10 +204,15 @@ def checked_fields(action: PosAction, fields: object) -> dict[str, Any]:
     given = {name: value for name, value in fields.items() if name not in _OURS}
     sent = _read(given, action.fields, "", problems)
     external_id = sent.get("external-id")
-    if isinstance(external_id, str) and any(character in external_id for character in _NOT_IN_FILTERS):
-        problems.append("external-id must not hold , ; or |: orders are found by it, and a filter can't hold them")
-    elif external_id in ("", "null", "notnull"):
-        problems.append(f"external-id must not be empty, null or notnull{_WHY_REQUIRED['external-id']}")
+    if isinstance(external_id, str):
+        if any(character in external_id for character in _NOT_IN_FILTERS):
+            problems.append(
+                "external-id must not hold , ; | or \\: orders are found by it, and a filter can't hold them"
+            )
+        elif external_id.strip().lower() in ("", "null", "notnull"):
+            problems.append(f"external-id must not be empty, null or notnull{_WHY_REQUIRED['external-id']}")
+        elif external_id != external_id.strip():
+            problems.append("external-id must not begin or end with a blank: orders are found by it, which may lack it")
     if problems:
         raise DotyposInputError(f"{action.name} can't be sent: {'; '.join(problems)}")
     return sent

@@ -64,7 +64,7 @@ def _switch(field: dataclasses.Field[Any]) -> Option:
 
 def _plain(text: str) -> str:
     """Return a docstring's text on one line, without its markup and its marks of certainty."""
-    line = " ".join(re.sub(r"\s\[[^]]+\]", "", text).replace("``", "").split())
+    line = re.sub(r"\s\[[^]]+\]", "", " ".join(text.replace("``", "").split()))
     return line if ". " in line else line.removesuffix(".")
 
 

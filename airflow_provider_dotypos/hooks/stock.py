@@ -87,7 +87,7 @@ class StockCalls:
         """
         with self._errors():
             fields = {
-                "invoiceNumber": document,
+                "invoiceNumber": check_document(document),
                 "updatePurchasePrice": update_purchase_price,
                 "note": note,
                 "_supplierId": None if supplier_id is None else id_text(supplier_id, "supplier_id"),
@@ -142,8 +142,12 @@ class StockCalls:
 
         https://docs.api.dotypos.com/entity/warehouse
         """
-        fields = {"invoiceNumber": document, "updatePurchasePrice": update_purchase_price, "note": note}
         with self._errors():
+            fields = {
+                "invoiceNumber": check_document(document),
+                "updatePurchasePrice": update_purchase_price,
+                "note": note,
+            }
             origin = check_origin(from_warehouse_id, warehouse_id)
             move = self._document(
                 "transfer", warehouse_id, items, document, fields, columns, currency=currency, origin_id=origin

@@ -213,7 +213,8 @@ class DotyposStockOperator(BaseOperator):
                 settle=self.settle,
                 **arguments,
             )
-        self.log.info("%s %s, %d items: %s.", self.operation, result["document"], result["items"], result["status"])
+        status = "booked" if result["status"] == "applied" else "already booked, so nothing was sent"
+        self.log.info("%s %s, %d items: %s.", self.operation, result["document"], result["items"], status)
         return result
 
     def _leave_to_triggerer(self, urls: Sequence[str]) -> None:

@@ -105,7 +105,7 @@ class Behaviour:
     :param undelete: what a body with ``deleted: false`` does to a deleted row: ``applied`` makes it live again,
         ``ignored`` leaves it deleted, ``refused`` is a 400 [U].
     :param external_ids: whether live rows may share an ``externalId`` (``free``), or not (``unique``, 409) [U].
-    :param filter_escapes: whether a backslash escapes ``;``, ``|`` and ``,`` in a filter's value, ``none`` or
+    :param filter_escapes: what escapes ``;``, ``|`` and ``,`` in a filter's value: nothing (``none``), or a
         ``backslash`` [U].
     :param violation_paths: how a 400 names a field of a list's row: with the row's number (``indexed``), without it
         (``bare``), or as an array in place of ``fieldName`` (``path``) [U].

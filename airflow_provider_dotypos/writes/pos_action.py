@@ -22,7 +22,7 @@ settle it. An action without evidence isn't sent then. Assumed: a till that answ
 did, ``settle`` seconds later [A].
 
 **A new order** is looked up by its external id before it is sent for the first time, too. So a run that is repeated as
-a whole makes no second one, once the cloud shows the first.
+a whole makes no second one, once the cloud shows the first. Two runs that send it within `settle` seconds make two.
 
 https://docs.api.dotypos.com/pos-actions/
 """
@@ -112,7 +112,7 @@ class PosCall(NamedTuple):
         known = find_action(action)
         valid_for = read_seconds(valid_for, "valid_for", least=1.0, most=LONGEST_VALIDITY)
         settle = read_seconds(settle, "settle", most=LONGEST_SETTLE)
-        branch = id_text(branch_id, "branch_id")
+        branch = str(int(id_text(branch_id, "branch_id")))  # 05 is 5, also where orders name their branch
         return cls(branch, known, checked_fields(known, fields or {}), valid_for, settle)
 
     @property
@@ -193,8 +193,8 @@ def uncertain(call: PosCall, why: str) -> DotyposUncertainWriteError:
     :param why: what happened.
     """
     return DotyposUncertainWriteError(
-        f"{call.action.name} may or may not have been carried out by the till of branch {call.branch_id}. It was not "
-        f"repeated; look at the order at the till before you repeat it. What happened: {why}",
+        f"{call.action.name} may or may not have been carried out by the till of branch {call.branch_id}. Before you "
+        f"repeat it, look at the order at the till. What happened: {why}",
         method="POST",
         path=call.path,
     )
@@ -294,7 +294,15 @@ class _Course:
             # A till that finds the action late before it is, counts in milliseconds.
             self._in_milliseconds = self._in_milliseconds or (answer.now is not None and answer.now < ends)
             return None
-        raise refusal(call.action.name, answer)
+        refused = refusal(call.action.name, answer)
+        if self._doubt is not None and self._doubt.ours and means is not Means.PASSES and not self._is_looked_up:
+            raise uncertain(call, f"{self._doubt.why} A repeat was refused: {refused}")
+        raise refused
+
+    @property
+    def _is_looked_up(self) -> bool:
+        """Whether the cloud's rows settle a doubt, so that nothing is sent again that was carried out."""
+        return self._call.evidence in (Evidence.EXTERNAL_ID, Evidence.STATUS)
 
     def _settled(self, doubt: Doubt) -> Flow[PosResult | None]:
         """Wait until what was sent can't come any more, and return its result; ``None`` if it is to be sent again."""
@@ -305,7 +313,7 @@ class _Course:
         ends = doubt.valid_until if doubt.valid_until is not None else till.now() + int(call.valid_for * 1000)
         if (late := ends - till.now()) >= 0:
             yield Sleep(late / 1000 + 1)  # the till may have waited in its last second
-        if call.evidence not in (Evidence.EXTERNAL_ID, Evidence.STATUS):
+        if not self._is_looked_up:
             return None
         yield Sleep(call.settle)
         status = "done" if doubt.ours else "already"

@@ -285,7 +285,7 @@ def _refuse(value: object, expected: str, cure: str = "", *, kind: str = "") -> 
         kind = "NaN, which pandas has for missing values" if nan else f"a missing value of pandas ({name})"
         cure = "give None for null"
     elif not kind:
-        kind = "such a text" if isinstance(value, str) else f"a value of type {name}"
+        kind = "a text of another form" if isinstance(value, str) else f"a value of type {name}"
     raise ValueError(f"must be {expected}, not {kind}" + (f"; {cure}" if cure else ""))
 
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api import auth, retry
+from airflow_provider_dotypos.api import auth
 from airflow_provider_dotypos.api.channel import Lane, open_channel
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.http import Answer
@@ -24,6 +24,7 @@ from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.sandbox import Fault, Limit, Sandbox
 from tests.api.drivers import DRIVERS
 from tests.conftest import NewClient
+from tests.sleeping import retry_soon
 
 IN_THREADS = pytest.mark.parametrize("driver", [DotyposClient])
 
@@ -157,7 +158,10 @@ class TestRetries:
         ],
         ids=lambda fault: f"{fault.kind}-{fault.retry_after}",
     )
-    def test_a_passing_fault_is_waited_out(self, sandbox: Sandbox, new_client: NewClient, fault: Fault) -> None:
+    def test_a_passing_fault_is_waited_out(
+        self, sandbox: Sandbox, new_client: NewClient, fault: Fault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        retry_soon(monkeypatch)
         client = new_client(Patience(20, 20))
         fault = Fault(fault.kind, retry_after=fault.retry_after, times=2, path="branches")
         sandbox.faults.append(fault)
@@ -211,11 +215,12 @@ class TestRetries:
 
     @pytest.mark.parametrize("settings", [{}, {"requests_per_minute": 60}], ids=["gate", "ceiling"])
     def test_waiting_for_its_turn_is_not_held_against_a_call(
-        self, sandbox: Sandbox, new_client: NewClient, settings: dict[str, object]
+        self, sandbox: Sandbox, new_client: NewClient, settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        client = new_client(Patience(faults=1.5, throttling=1.5), **settings)
+        retry_soon(monkeypatch)
+        client = new_client(Patience(faults=1.0, throttling=1.0), **settings)
         get(client)
-        lane_of(client).gate.close(2)
+        lane_of(client).gate.close(1.5)
         sandbox.faults.append(Fault("reset", path="branches"))
         get(client)
 
@@ -415,7 +420,7 @@ class TestSafety:
     ) -> None:
         caplog.set_level("DEBUG")
         tokens: list[str] = []
-        client = new_client(Patience(1, 1))
+        client = new_client(Patience(0.2, 0.2))
         client._on_token = tokens.append
         get(client)
         said = [repr(client.settings), repr(client)]
@@ -443,7 +448,7 @@ class TestSafety:
         self, new_client: NewClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It may be the wrong one; one that has answered may only be restarting."""
-        monkeypatch.setattr(retry.random, "uniform", lambda low, high: 0.01)
+        retry_soon(monkeypatch)
         patience = Patience(faults=1.0, unreachable=0.05)
         with Sandbox() as sandbox:
             met, stranger = (

@@ -19,6 +19,7 @@ from tests.api.drivers import DRIVERS
 from tests.api.flows import renew, replace
 from tests.api.test_auth import jwt
 from tests.conftest import NewClient
+from tests.sleeping import retry_soon
 
 #: Whatever the jitter and the machine's load.
 PATIENT = Patience(1e6, 1e6)
@@ -59,6 +60,7 @@ def refuse_first(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, count: int) 
 def test_tokens_that_die_at_once_are_replaced_within_the_patience(
     sandbox: Sandbox, new_client: NewClient, monkeypatch: pytest.MonkeyPatch, refused: int
 ) -> None:
+    retry_soon(monkeypatch)
     refuse_first(sandbox, monkeypatch, refused)
     assert get(new_client(PATIENT))
     assert sandbox.sign_ins == refused + 1

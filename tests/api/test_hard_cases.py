@@ -30,6 +30,7 @@ from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from tests.api.drivers import DRIVERS
 from tests.conftest import SHORT, NewClient
+from tests.sleeping import retry_soon
 
 #: What a scripted server answers: status, headers, body.
 Script = Callable[[str, str], tuple[int, dict[str, str], bytes]]
@@ -428,6 +429,9 @@ def test_a_server_without_tls_is_still_a_tls_error(sandbox: Sandbox, new_client:
         new_client(host=sandbox.url.replace("http:", "https:")).call("GET", "branches", decode=Answer.json)
 
 
-def test_a_throttled_walk_is_not_given_up(sandbox: Sandbox, new_client: NewClient) -> None:
+def test_a_throttled_walk_is_not_given_up(
+    sandbox: Sandbox, new_client: NewClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retry_soon(monkeypatch)
     sandbox.faults.append(Fault("429", path="orders", times=3))
     assert list(Reader(new_client(Patience(20, 20))).changes("orders", Window(0, 1000))) == []

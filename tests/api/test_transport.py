@@ -22,7 +22,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos.api import retry
 from airflow_provider_dotypos.api.auth import sign_in_request
 from airflow_provider_dotypos.api.channel import open_channel
 from airflow_provider_dotypos.api.client import DotyposClient
@@ -46,6 +45,7 @@ from tests.api.hostile import (
     numbered,
     whole,
 )
+from tests.sleeping import retry_soon
 
 TIMEOUT = 0.5
 #: A busy machine's slack. Without a bound, what these servers do takes a minute or has no end.
@@ -332,7 +332,7 @@ class TestEnvironment:
         self, driver: type[DotyposClient] | type[OnLoop], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The proxy's own answer doesn't show that the address is right."""
-        monkeypatch.setattr(retry.random, "uniform", lambda low, high: 0.01)
+        retry_soon(monkeypatch)
         stranger = Settings("https://api.example.invalid", "r" * 32, 5)
         with RawServer(numbered, tunnel=b"HTTP/1.1 502 Bad Gateway\r\n\r\n") as server:
             monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.port}")

@@ -39,6 +39,12 @@ def test_every_switch_is_an_option(command: Command, parsed: list[argparse.Names
     assert (args.timestamp_zone, args.nested_lists, args.port, args.days) == ("+01:00", 3, 8765, 60)
 
 
+def test_help_is_whole_sentences(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command("sandbox", "--help")
+    assert " ." not in capsys.readouterr().out.replace(" ...", "")
+
+
 def test_it_takes_a_limit(
     command: Command, parsed: list[argparse.Namespace], capsys: pytest.CaptureFixture[str]
 ) -> None:

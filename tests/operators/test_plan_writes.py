@@ -49,7 +49,7 @@ def test_a_task_plans_and_returns_where_the_plan_is(sandbox: Sandbox, tmp_path: 
     assert (result["digest"], result["counts"], result["requests"]) == (header.digest, header.counts, header.requests)
     assert [(row.id, dict(row.after)) for row in rows] == [(id, {"name": "run"})]
     assert result["summary"].startswith(
-        "1 update of products in Bistro Pod Lípou (310101001). Applying takes 2 requests."
+        "Bistro Pod Lípou (310101001): 1 update of products. Applying takes 2 requests."
     )
 
 

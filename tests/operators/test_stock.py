@@ -181,7 +181,7 @@ def test_one_that_lasts_too_long_is_left_to_a_retry_which_sends_nothing(
         ({"update_purchase_price": "yes"}, "update_purchase_price must be True or False"),
         ({"operation": "sell", "note": "x"}, "sell takes no note"),
         ({"operation": "transfer"}, "transfer needs from_warehouse_id"),
-        ({"operation": "transfer", "from_warehouse_id": "5"}, "is the warehouse that the goods go to"),
+        ({"operation": "transfer", "from_warehouse_id": "05"}, "is the warehouse that the goods go to"),
         ({"operation": "take_stock", "document": None}, "take_stock needs counted_at"),
         ({"operation": "take_stock", "counted_at": COUNTED_AT}, "take_stock takes no document"),
         ({"operation": "take_stock", "document": None, "counted_at": "2026-03-01T11:00:00"}, "counted_at"),

@@ -25,7 +25,7 @@ def test_it_prints_what_the_storms_came_to(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_it_shares_the_seeds_between_processes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--only", "walk", "--minutes", "0.02", "--seed", "5", "--jobs", "2"]) == 0
+    assert main(["--only", "walk", "--minutes", "0.002", "--seed", "5", "--jobs", "2"]) == 0
     assert "| walk | " in capsys.readouterr().out
 
 

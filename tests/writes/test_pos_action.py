@@ -245,6 +245,23 @@ def test_a_run_that_is_repeated_makes_no_second_order(sandbox: Sandbox, act: Act
     assert len(orders(sandbox)) == 1
 
 
+def test_a_branch_may_be_written_with_zeros(new_client: NewClient, sandbox: Sandbox, branch: int, slept: Any) -> None:
+    client = new_client()
+    call = PosCall.of(f"0{branch}", "order/create", {"external-id": "x"})
+    assert [client.run(carry_out(client, call)).status for _ in range(2)] == ["done", "already"]
+
+
+@pytest.mark.parametrize("action", ["order/issue", "order/update"])
+def test_a_repeat_that_is_refused_does_not_say_that_the_first_was_not_carried_out(
+    sandbox: Sandbox, act: Act, tea: int, action: str
+) -> None:
+    order = act("order/create", external_id="x", items=[{"id": tea}]).order_id
+    lose(sandbox, "reset", "after")
+    sandbox.device.codes = [0, 2002]
+    with pytest.raises(DotyposUncertainWriteError, match=r"A repeat was refused: .* 2002: there is no such order"):
+        act(action, order_id=order)
+
+
 def test_a_sale_that_was_carried_out_in_part_is_named_and_not_doubled(sandbox: Sandbox, act: Act, tea: int) -> None:
     sale = {"external_id": "x", "items": [{"id": tea}]}
     with pytest.raises(DotyposPosActionError, match=r"2003: .*made, and stays open"):

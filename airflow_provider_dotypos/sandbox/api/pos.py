@@ -120,6 +120,8 @@ class _Action:
         if self.device.codes and self.name != "order/hello" and (code := self.device.codes.pop(0)):
             raise _FailedError(code, "the sandbox was told to refuse it")
         self.reference("user-id", "employees", 1008)
+        if not isinstance(self.name, str):
+            raise _FailedError(1005, "action must be text")
         if self.name in _NOT_MODELLED:
             raise _FailedError(1002, f"the sandbox's register does not do {self.name}")
         if self.name not in _ACTIONS:
@@ -179,7 +181,7 @@ class _Action:
 
     def split(self) -> dict[str, Any]:
         order, action = self.order(), str(self.name)
-        parts = self.body.get("split-items") or []
+        parts = self.parts("split-items")
         if not parts:
             raise _FailedError(2013, "no items to split")
         picks = [self.split_off(part) for part in parts]
@@ -293,11 +295,16 @@ class _Action:
         return order
 
     def picks(self) -> list[tuple[Row, float]]:
-        return [self.pick(item) for item in self.body.get("items") or []]
+        return [self.pick(item) for item in self.parts("items")]
 
-    def pick(self, item: Any) -> tuple[Row, float]:
-        if not isinstance(item, dict):
-            raise _FailedError(1005, "items must be objects")
+    def parts(self, name: str) -> list[Row]:
+        """Return a field that is a list of objects."""
+        parts = self.body.get(name) or []
+        if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+            raise _FailedError(1005, f"{name} must be a list of objects")
+        return parts
+
+    def pick(self, item: Row) -> tuple[Row, float]:
         product = self.shop.get(self.cloud_id, "products", _number(item.get("id"), "id"))
         if product is None or product["deleted"]:
             raise _FailedError(4001, "product not found")

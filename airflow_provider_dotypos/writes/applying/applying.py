@@ -4,10 +4,11 @@
 answered a write. If that row isn't as planned, or if a field changed that the plan doesn't name, nothing more is
 written: what went wrong there would go wrong in every row.
 
-**Resuming** is applying the same plan again. What a row holds says whether its write is done, so nothing has to be
-remembered. An attempt that isn't the first reads the plan's rows by lists before it reads one by one: else the rows
-that are done would use up the request budget, attempt by attempt, and a plan of 300 rows would never end. If the
-attempt before was broken off, what is final in its report isn't even read.
+**Resuming** is applying the same plan again. What a row holds says whether its write is done, but for one case: a row
+that was written and put back since is as before, and must not be written again. So the report says which rows were
+written. An attempt that isn't the first reads the plan's rows by lists before it reads one by one: else the rows that
+are done would use up the request budget, attempt by attempt, and a plan of 300 rows would never end. If the attempt
+before was broken off, what is final in its report isn't even read.
 
 **An end in between** (the budget is used up, the task is killed, no permission) starts no further row. Those under way
 go on until they meet the same, so a lost answer is settled by a read if one is still possible. The report is written
@@ -103,7 +104,8 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
     run = _Run(client, plan, entity, options, report)
     open_ops: Counter[str] = Counter(planned.op for planned in plan.rows() if report.is_open(planned))
     cost = spoken_price(price(entity, open_ops), client.settings.request_budget)
-    log.info("%s: %d rows to write, which takes %s.", entity.name, open_ops.total(), cost)
+    if rows := open_ops.total():
+        log.info("%s: %d row%s to write, which takes %s.", entity.name, rows, "" if rows == 1 else "s", cost)
     complete = False
     report.write(complete=False)
     try:
@@ -127,7 +129,7 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
 
 def in_words(counts: Mapping[str, int]) -> str:
     """Return how many rows have each status, such as ``298 applied, 2 conflict``."""
-    return ", ".join(f"{number} {status}" for status, number in counts.items()) or "no rows"
+    return ", ".join(f"{number} {status}" for status, number in counts.items()) or "nothing to write"
 
 
 class _Run:
@@ -182,14 +184,21 @@ class _Run:
         requests = price(self._entity, {op: len(rows)})
         choice = choose(self._options.method, self._entity, requests, self._client.settings.request_budget)
         way = "by lists" if choice.way == "put" else "row by row"
-        log.info("%d %ss are written %s: %s.", len(rows), op, way, choice.why)
+        log.info("The %ss are written %s: %s.", op, way, choice.why)
         if choice.way == "put":
             rows = self._write_lists(rows, lists)
         self._write_each(rows, flow)
 
     def _write_lists(self, rows: list[PlannedRow], kind: type[ListUpdates | ListCreates]) -> list[PlannedRow]:
         """Write rows by lists, behind a canary; return those that have to be written one by one."""
-        lists = kind(self._client, self._entity, cloud_id=self._cloud_id, settle=self._options.settle, note=self._note)
+        lists = kind(
+            self._client,
+            self._entity,
+            cloud_id=self._cloud_id,
+            settle=self._options.settle,
+            note=self._note,
+            begin=self._report.course,
+        )
         canary = self._client.run(lists.canary(rows))
         if canary.refused is not None:
             log.warning("Rows are written one by one: %s.", canary.refused)
@@ -232,7 +241,7 @@ class _Run:
         for planned in waiting:
             if self._write_first(planned, flow):
                 break
-        self._together(partial(self._write_row, planned, flow, Course()) for planned in waiting)
+        self._together(partial(self._write_row, planned, flow, self._report.course(planned)) for planned in waiting)
 
     def _not_done(self, rows: Iterable[PlannedRow]) -> Iterator[PlannedRow]:
         """Read rows by lists, note the verdicts that these show, and yield the other rows."""
@@ -256,10 +265,12 @@ class _Run:
 
         :raises DotyposSideEffectError: if it was answered otherwise.
         """
-        course = Course()
+        course = self._report.course(planned)
         verdict = self._write_row(planned, flow, course)
         self._check_first(planned, verdict)
-        if verdict.status == "applied" and planned.op == "update" and course.was_answered:
+        if verdict.status == "applied" and planned.op == "update":
+            if not course.was_answered:  # a later read may show edits by others, so it says nothing of this write
+                return False
             fields = foreign_changes(self._entity, planned, course.before or {}, course.row or {})
             if fields:
                 raise DotyposSideEffectError(

@@ -169,8 +169,10 @@ class ListUpdates(ListWrites):
             if id not in waiting or _has_lost_characters(row):
                 continue
             planned = waiting.pop(id)
-            verdict = judge(self._entity, planned, row, self._cloud_id)
+            course = self._course(planned)
+            verdict = judge(self._entity, planned, row, self._cloud_id) or course.put_back(row)
             if verdict is None:
+                course.before = row
                 open.append(_Open(planned, row, _body(self._entity, planned, raw)))
             else:
                 self._close(planned, verdict)
@@ -197,6 +199,7 @@ class ListUpdates(ListWrites):
             self._close(each.planned, verdict)
             if fields := foreign_changes(self._entity, each.planned, each.row, row):
                 harmed.append((each, fields))
+                self._stopped = True
             elif stops and verdict.fields:
                 raise DotyposSideEffectError(
                     f"{self._entity.name} {each.planned.id}: the API accepted a list PUT and left "

@@ -120,14 +120,18 @@ def write_row(
             method, row_path(entity, planned), params=params, json=json, headers=headers, decode=row_of
         )
     except DotyposWriteError:
-        course.lost = True
+        course.lose()
         return Open.LOST
     except DotyposApiError as error:
         outcome = refused(entity, planned, error)
-        course.lost = course.lost or outcome is Open.EMPTY
+        if outcome is Open.EMPTY:
+            course.lose()
         return outcome
     except DotyposError as error:
         course.tries -= not error.sent
+        raise
+    except GeneratorExit:  # what ends the task, such as its time-out, breaks in upon the call
+        course.lose()
         raise
     return course.row
 

@@ -114,6 +114,7 @@ class ListCreates(ListWrites):
         answered = yield from self._put(rows, bodies)
         others = sorted(answered.keys() - {planned.id for planned in rows})
         if others:
+            self._stopped = True
             raise DotyposSideEffectError(
                 f"The API created {self._entity.name} under ids of its own ({', '.join(others[:5])}), not under those "
                 "of the plan. Nothing more was written. Delete these rows, and create by create='post'."

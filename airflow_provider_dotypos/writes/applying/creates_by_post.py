@@ -162,6 +162,9 @@ class PostedCreates:
             )
         except DotyposWriteError:
             answered = []
+        except GeneratorExit:  # what ends the task, such as its time-out, breaks in upon the call
+            self._note_open(rows)
+            raise
         except DotyposApiError as error:
             verdict = refused(self._entity, rows[0], error)
             if verdict is Open.EMPTY:

@@ -6,7 +6,6 @@ https://docs.api.dotypos.com/api-reference/general/methods
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -87,26 +86,39 @@ class ListWrites(ABC):
     :param cloud_id: the plan's cloud.
     :param settle: seconds until a write shows in the API.
     :param note: receives verdicts. A row whose write is open is noted as *uncertain* until more is known.
+    :param begin: returns a row's course, as earlier attempts have left it. Defaults to a new one.
     """
 
     #: Writes one row by its own path.
     _write_row: ClassVar[Callable[..., Flow[Verdict]]]
 
-    def __init__(self, exchange: Exchange, entity: Entity, *, cloud_id: int, settle: float, note: Note) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        entity: Entity,
+        *,
+        cloud_id: int,
+        settle: float,
+        note: Note,
+        begin: Callable[[PlannedRow], Course] = lambda planned: Course(),
+    ) -> None:
         self._exchange = exchange
         self._entity = entity
         self._cloud_id = cloud_id
         self._settle = settle
         self._note = note
-        self._courses: dict[str | None, Course] = defaultdict(Course)
+        self._begin = begin
+        self._stopped = False
+        self._courses: dict[str | None, Course] = {}
 
     def write(self, rows: Sequence[PlannedRow]) -> Flow[None]:
-        """Write rows, at most as many as the array of a PUT may have.
+        """Write rows, at most as many as the array of a PUT may have. After a write that did what the plan doesn't say,
+        another thread's flows send nothing more, either.
 
         :raises DotyposSideEffectError: if a write did what the plan doesn't say.
         """
         parts = [self._first_part([*rows])]
-        while parts:
+        while parts and not self._stopped:
             part = parts.pop()
             if len(part.rows) == 1:
                 yield from self._write_alone(part.rows[0])
@@ -123,7 +135,7 @@ class ListWrites(ABC):
 
     def _write_alone(self, planned: PlannedRow) -> Flow[Verdict]:
         """Write one row by its own path, and note its verdict."""
-        course = self._courses[planned.id]
+        course = self._course(planned)
         try:
             verdict = yield from self._write_row(
                 self._exchange, self._entity, planned, cloud_id=self._cloud_id, settle=self._settle, course=course
@@ -137,13 +149,19 @@ class ListWrites(ABC):
 
     def _close(self, planned: PlannedRow, verdict: Verdict) -> None:
         """Note the verdict on a row."""
-        self._note(planned, self._courses[planned.id].close(verdict))
+        self._note(planned, self._course(planned).close(verdict))
+
+    def _course(self, planned: PlannedRow) -> Course:
+        """Return a row's course."""
+        if planned.id not in self._courses:
+            self._courses[planned.id] = self._begin(planned)
+        return self._courses[planned.id]
 
     def _note_open(self, rows: Iterable[PlannedRow]) -> None:
         """Note that a write of some rows may have been carried out."""
         for planned in rows:
-            course = self._courses[planned.id]
-            course.lost = True
+            course = self._course(planned)
+            course.lose()
             self._note(planned, course.interrupt("no answer says what became of it"))
 
     def _put(
@@ -151,7 +169,7 @@ class ListWrites(ABC):
     ) -> Flow[dict[str, Row]]:
         """Send rows, and return them as answered, by id; nothing if no answer says what became of them."""
         for planned in rows:
-            self._courses[planned.id].tries += 1
+            self._course(planned).tries += 1
         try:
             answered = yield from self._exchange.flow(
                 "PUT",
@@ -162,6 +180,9 @@ class ListWrites(ABC):
             )
         except (DotyposUncertainWriteError, DotyposUnreadableAnswerError):
             answered = {}
+        except GeneratorExit:  # what ends the task, such as its time-out, breaks in upon the call
+            self._note_open(rows)
+            raise
         if not answered.keys() >= {planned.id for planned in rows}:
             self._note_open(rows)
         return answered

@@ -54,8 +54,10 @@ def choose(method: str, entity: Entity, requests: Mapping[str, int], budget: Bud
         return Choice("patch" if method == "patch" else "put", f"method is {method!r}")
     if not by_lists:
         return Choice("patch", f"the API takes no lists of {entity.name}")
-    budget = budget or KNOWN_LIMIT
+    limit = f"the request budget, {budget}" if budget else f"the limit that the API is known to have, {KNOWN_LIMIT}"
     patch, put = requests["patch"], requests["put"]
-    if patch <= max(put, budget.requests * _PART):
-        return Choice("patch", f"requests row by row: {patch}, at most half of the request budget, {budget}")
-    return Choice("put", f"requests row by row: {patch}, much of the request budget, {budget}; by lists: {put}")
+    if patch <= (budget or KNOWN_LIMIT).requests * _PART:
+        return Choice("patch", f"that takes at most half of {limit}")
+    if patch <= put:
+        return Choice("patch", "lists would take as many requests")
+    return Choice("put", f"row by row takes more than half of {limit}")

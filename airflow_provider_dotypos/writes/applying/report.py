@@ -4,9 +4,9 @@ It is JSON lines: a header with the counts, then a line for each row of the plan
 keys and ids, and a key that is personal data stands there as its hash.
 
 An attempt writes it when it begins, and when it ends, however that is. So a later one knows that there was one before,
-and how it ended. Rows that are done once stay so: what the plan has changed counts as *applied*, also when a later
-attempt finds it *already* there. So does a row that an attempt has left *uncertain*, for its write must have been lost;
-until it is seen again it stays *uncertain*.
+and how it ended. Rows that are done once stay so: what the plan has changed counts as *applied*, until a later attempt
+sees otherwise, and also when that finds it *already* there. So does a row that an attempt has left *uncertain*, for its
+write must have been lost; until it is seen again it stays *uncertain*.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -23,6 +24,7 @@ from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import iso, milliseconds
 from airflow_provider_dotypos.storage.staging import open_private
+from airflow_provider_dotypos.writes.applying.course import Course
 from airflow_provider_dotypos.writes.personal import hashed
 from airflow_provider_dotypos.writes.plan import Op, PlannedRow
 from airflow_provider_dotypos.writes.plan_file import Plan
@@ -30,6 +32,9 @@ from airflow_provider_dotypos.writes.verdicts import FINAL, Status, Verdict
 
 #: The version of the report's format.
 FORMAT = 1
+
+#: Whether a row was written: surely, or by a write whose answer was lost.
+Written: TypeAlias = Literal["yes", "maybe"]
 
 
 class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +62,7 @@ class ReportRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """The line of a row: what it was to become, and its `Verdict`.
 
     :param row: the number of the source's row.
+    :param written: whether an attempt to apply the plan has written the row; ``None`` if none has.
     """
 
     row: int
@@ -68,6 +74,7 @@ class ReportRow(msgspec.Struct, frozen=True, omit_defaults=True):
     fields: tuple[str, ...] = ()
     tries: int = 0
     requests: int = 0
+    written: Written | None = None
 
 
 class Report:
@@ -82,8 +89,7 @@ class Report:
         self._entity = find_entity(plan.header.entity)
         self._noting = threading.Lock()
         self._verdicts: dict[int, Verdict] = {}
-        self._written_before: set[int] = set()
-        self._uncertain_before: set[int] = set()
+        self._written: dict[int, Written] = {}
         self.earlier = self._read_earlier()
 
     @property
@@ -101,15 +107,23 @@ class Report:
         if planned.op == "conflict":
             return Verdict("conflict", planned.why)
         verdict = self._verdicts.get(planned.row) or Verdict("not tried")
-        if verdict.status == "already" and planned.row in self._written_before:
+        written = self._written.get(planned.row)
+        if written and verdict.status == "already":
             return msgspec.structs.replace(verdict, status="applied")
-        if verdict.status == "not tried" and planned.row in self._uncertain_before:
-            return Verdict("uncertain", "an earlier attempt has left it so")
+        if written and verdict.status == "not tried":
+            return Verdict("applied") if written == "yes" else Verdict("uncertain", "an earlier attempt has left it so")
         return verdict
 
     def is_open(self, planned: PlannedRow) -> bool:
-        """Return whether a row is still to be tried."""
-        return self.verdict(planned).status not in FINAL
+        """Return whether this attempt has still to look at a row."""
+        noted = self._verdicts.get(planned.row)
+        return planned.op != "conflict" and (noted is None or noted.status not in FINAL)
+
+    def course(self, planned: PlannedRow) -> Course:
+        """Return the course of a row, as earlier attempts have left it."""
+        written = self._written.get(planned.row)
+        # The version that the write was sent to is the plan's, unless the row was edited before.
+        return Course(sent_to=planned.version if written else None)
 
     def note(self, planned: PlannedRow, verdict: Verdict) -> None:
         """Note the verdict on a row; the last one counts."""
@@ -151,7 +165,14 @@ class Report:
             hashed(text, self._plan.header.salt) if is_personal else text
             for text, is_personal in zip(planned.key, personal, strict=True)
         )
-        return ReportRow(row=planned.row, op=planned.op, key=key, id=planned.id, **msgspec.structs.asdict(verdict))
+        return ReportRow(
+            row=planned.row,
+            op=planned.op,
+            key=key,
+            id=planned.id,
+            written=self._written_by(planned, verdict),
+            **msgspec.structs.asdict(verdict),
+        )
 
     def _read_earlier(self) -> ReportHeader | None:
         """Take what an earlier attempt has left: all that is final if it was broken off, else what it has applied."""
@@ -170,9 +191,16 @@ class Report:
         return header
 
     def _take(self, line: ReportRow, complete: bool) -> None:
-        if line.status in ("applied", "uncertain"):
-            self._written_before.add(line.row)
-        if line.status == "uncertain":
-            self._uncertain_before.add(line.row)
+        if line.written:
+            self._written[line.row] = line.written
         if not complete and line.status in FINAL:
             self._verdicts[line.row] = Verdict(line.status, line.why, line.fields, line.tries, line.requests)
+
+    def _written_by(self, planned: PlannedRow, verdict: Verdict) -> Written | None:
+        """Return whether this plan has written a row, by this attempt or an earlier one."""
+        written = self._written.get(planned.row)
+        if written == "yes" or verdict.status == "applied":
+            return "yes"
+        # Of a row that was sent before it was seen to be in conflict, the answer may have been lost.
+        in_doubt = verdict.status == "uncertain" or (verdict.status == "conflict" and verdict.tries > 0)
+        return "maybe" if in_doubt else written

@@ -5,6 +5,7 @@
 | READ: gone, deleted, of another cloud | *conflict* |
 | READ: all fields as planned | *already*; *applied*, if the answer to a write of ours was lost |
 | READ: a field of ours neither as before nor as planned | *conflict* |
+| READ: as before, and it has changed since a write whose answer was lost | *conflict* |
 | READ: otherwise | SEND: PATCH with the ETag of this read |
 | SEND: 2xx | as planned in the answer: *applied*; otherwise *not taken* |
 | SEND: 400 and the like | *rejected* |
@@ -18,8 +19,10 @@ others meet 412. (2) Nothing else is remembered: a crash leaves the row as befor
 (3) *Already* is a success: the row is as planned, by any hand. (4) A read that shows an old state has an old ETag, so
 its PATCH meets 412 and nothing is overwritten. *Assumed:* an ETag never comes back.
 
-**What stays open.** Between a write whose answer was lost and the read that settles it, somebody may put the very field
-back to what it held before. Then it is written again, which undoes that edit. Nothing tells the two cases apart.
+**Put back.** Between a write whose answer was lost and the read that settles it, somebody may put the very field back
+to what it held before. An edit of another field, after a write that was never carried out, looks the same. So a row
+that is as before is written again only if its ``versionDate`` is that of the row which the lost write was sent to.
+Otherwise a person decides. The same holds for a row that an earlier attempt has left *applied* or *uncertain*.
 
 **The last read.** A write whose answer was lost, with the ETag that the row still has, may be carried out yet. So that
 row is *uncertain*, not *starved*.
@@ -61,7 +64,8 @@ def update(
     for wait in waits(settle):
         if course.etag is None:
             yield from read_row(exchange, entity, planned, course)
-        if (verdict := judge(entity, planned, course.row, cloud_id)) is not None:
+        verdict = judge(entity, planned, course.row, cloud_id) or course.put_back(course.row or {})
+        if verdict is not None:
             return course.close(verdict)
         etag = course.etag
         etags.add(etag)
@@ -78,7 +82,8 @@ def update(
             lost_with = etag
         yield Sleep(wait)
     yield from read_row(exchange, entity, planned, course)
-    if (verdict := judge(entity, planned, course.row, cloud_id)) is not None:
+    verdict = judge(entity, planned, course.row, cloud_id) or course.put_back(course.row or {})
+    if verdict is not None:
         return course.close(verdict)
     if lost_with is not None and lost_with == course.etag:
         return course.close(Verdict("uncertain", "answers were lost, and a write may be carried out yet"))

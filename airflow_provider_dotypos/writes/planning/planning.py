@@ -266,7 +266,7 @@ class _Planner:
         self._raise_problems()
         path, header = writer.commit(header)
         what = headline(self._entity, header, settings.cloud, settings.request_budget)
-        log.info("Planned: %s The plan is in %s.", what, without_user(path))
+        log.info("Planned for %s The plan is in %s.", what, without_user(path))
         return MadePlan(path, header, summary(self._entity, header, writer.rows(), what, _IN_SUMMARY))
 
     def _raise_problems(self) -> None:

@@ -79,7 +79,7 @@ def headline(entity: Entity, header: PlanHeader, cloud: str, budget: Budget | No
     :param cloud: the cloud for people.
     :param budget: the connection's request budget.
     """
-    text = f"{describe(entity, header.counts)} in {cloud}."
+    text = f"{cloud}: {describe(entity, header.counts)}."
     if header.requests["patch"]:
         text += f" Applying takes {spoken_price(header.requests, budget)}."
     return text

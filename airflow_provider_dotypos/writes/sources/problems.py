@@ -50,7 +50,7 @@ class Problems:
         if len(self._counts) > _KINDS:
             lines.append(f"… and {len(self._counts) - _KINDS} more kinds of problem")
         count = "1 problem" if len(self) == 1 else f"{len(self)} problems"
-        message = f"{about} can't be planned, so nothing is written: {count}"
+        message = f"{about}: nothing is written, because of {count}"
         raise kind("\n".join([message, *lines]), self._kept)
 
     def _line(self, kind: tuple[str | None, str]) -> str:

@@ -77,8 +77,11 @@ def check_origin(from_warehouse_id: object, warehouse_id: object) -> str:
 
     :raises DotyposInputError: if it is the one that they go to.
     """
-    origin = id_text(from_warehouse_id, "from_warehouse_id")
-    if origin == str(warehouse_id).strip():
+    origin, target = (
+        str(int(id_text(id, name)))  # 05 is 5
+        for id, name in ((from_warehouse_id, "from_warehouse_id"), (warehouse_id, "warehouse_id"))
+    )
+    if origin == target:
         raise DotyposInputError("from_warehouse_id is the warehouse that the goods go to, warehouse_id")
     return origin
 

@@ -34,7 +34,7 @@ from airflow_provider_dotypos.writes.errors import Problem
 from airflow_provider_dotypos.writes.look_up import look_up
 from airflow_provider_dotypos.writes.sources.problems import Problems
 from airflow_provider_dotypos.writes.stock.arguments import Operation, check_currency
-from airflow_provider_dotypos.writes.stock.items import Item, split
+from airflow_provider_dotypos.writes.stock.items import Item, refuse_doubles, split
 from airflow_provider_dotypos.writes.stock.journal import Entry, Journal, open_journal
 from airflow_provider_dotypos.writes.stock.levels import Evidence, Level, Levels, sum_up
 from airflow_provider_dotypos.writes.stock.posting import Finding, Posting, Sender
@@ -79,7 +79,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
     def digest(self, items: Iterable[Item]) -> str:
         """Return the SHA-256 of what a part books, in hex."""
-        booked = [(item.by, item.product, sorted(item.values.items())) for item in items]
+        booked = sorted((item.by, item.product, sorted(item.values.items())) for item in items)
         whole = [self.operation, self.warehouse_id, self.origin_id, booked]
         return hashlib.sha256(msgspec.json.encode(whole)).hexdigest()
 
@@ -130,7 +130,10 @@ def post_all(
     _check_same(journal, document, postings, last)
     done: list[Entry] = []
     for posting in postings:
-        done.append((yield from sender.post(posting, last.get(posting.part))))
+        entry = yield from sender.post(posting, last.get(posting.part))
+        # Another task may have taken the number since the journal was read.
+        _check_same(journal, document, postings, {entry.part: entry})
+        done.append(entry)
     return Receipt(already, done, journal)
 
 
@@ -165,12 +168,13 @@ class Stock:
 
     def look(self, part: int) -> Flow[Levels]:
         """Return the flow that returns the levels of a part's products, and of those behind it."""
-        first, items = not self._looked, [item for items in self._document.parts[part - 1 :] for item in items]
-        if first:
-            yield from self._find_products(items)
+        if not self._looked:
+            items = [item for items in self._document.parts[part - 1 :] for item in items]
+            yield from self._find_products(sorted(items, key=lambda item: item.row))
             if self._document.origin_id is not None:
                 yield from self._read(self._document.origin_id, self._ids.values())
-        elif part in self._looked:
+        elif any(not set(self.ids(part)).isdisjoint(self.ids(sent)) for sent in self._looked):
+            # The document itself has moved them meanwhile.
             for warehouse in list(self._levels):
                 yield from self._read(warehouse, self.ids(part))
         self._looked.add(part)
@@ -216,6 +220,8 @@ class Stock:
             for item in items:
                 if item.by == by and item.product in wrong:
                     problems.add(Problem(item.row, by, wrong[item.product]))
+        if self._document.operation == "take_stock":  # two names may mean one product
+            refuse_doubles([item for item in items if (item.by, item.product) in self._ids], problems, self.id)
         problems.raise_any(f"{self._document.operation} {self._document.number!r}")
 
 
@@ -290,7 +296,20 @@ class _Booking(Posting):
         facts: dict[str, Any] = {"stock": entry.evidence.describe(after)}
         if entry.evidence.shows_twice(after):
             facts |= {"twice": True, "why": "the stock has moved by twice its quantities, as if two copies had arrived"}
-        return Finding(entry.evidence.weigh(after), facts)
+        outcome = entry.evidence.weigh(after)
+        if outcome == "not-applied" and (yield from self._leaves_levels(entry.evidence, after)):
+            outcome = "uncertain"
+            facts["why"] = "nothing has moved, but such products may leave their own levels as they are"
+        return Finding(outcome, facts)
+
+    def _leaves_levels(self, evidence: Evidence, after: Levels) -> Flow[bool]:
+        """Return whether it may move no level of its products: no stock is kept of them, or that of ingredients [U]."""
+        warehouse = self._document.warehouse_id
+        kept = [id for id in evidence.moves[warehouse] if id not in after[warehouse] or after[warehouse][id].kept]
+        if kept and self._document.operation == "sell":
+            recipes = yield from look_up(self._exchange, find_entity("product-ingredients"), "_parentProductId", kept)
+            kept = [id for id in kept if all(row.get("deleted") is True for row in recipes.get(id, ()))]
+        return not kept
 
     def _prices(self) -> Iterator[tuple[str, Decimal]]:
         """Yield the purchase prices that it sets, of products that it gives one price."""

@@ -5,7 +5,7 @@ https://docs.api.dotypos.com/entity/warehouse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -76,17 +76,21 @@ def read_items(operation: Operation, source: Source, columns: Mapping[str, str] 
 
     :param columns: the item's field by the source's column. Other columns are passed over then. By default columns are
         called as fields are, and no other is allowed.
-    :raises DotyposPlanError: if a row can't be booked, with all problems of all rows; or if there is no row.
+    :raises DotyposPlanError: if a row can't be booked, with all problems of all rows.
+    :raises DotyposInputError: if there is no row, or none has a column that `columns` names.
     """
     problems = Problems()
-    items = [
-        item
-        for number, row in source.numbered(problems)
-        if (item := _read_item(operation, number, row, columns, problems))
-    ]
+    items: list[Item] = []
+    existing: dict[str, None] = {}
+    for number, row in source.numbered(problems):
+        existing |= dict.fromkeys(row)
+        if item := _read_item(operation, number, row, columns, problems):
+            items.append(item)
     if operation == "take_stock":
-        _refuse_doubles(items, problems)
+        refuse_doubles(items, problems)
     problems.raise_any(source.name)
+    if items and (missing := next((column for column in columns or {} if column not in existing), None)):
+        raise DotyposInputError(f"columns: {source.name} has no column {missing!r}{nearest(missing, existing)}")
     if len(items) > BATCH_LIMIT and len({item.by for item in items}) > 1:
         # The same product could come in two parts, and the levels would tell nothing of either.
         raise DotyposInputError(
@@ -99,9 +103,12 @@ def read_items(operation: Operation, source: Source, columns: Mapping[str, str] 
 
 
 def split(items: Sequence[Item]) -> list[tuple[Item, ...]]:
-    """Return the items in as few parts as may be sent, in the same way each time. Items of a product stay together."""
+    """Return the items in as few parts as may be sent. Items of a product stay together.
+
+    The parts are the same in whatever order the items come: a query may give them in another one each time.
+    """
     groups: dict[tuple[str, str], list[Item]] = {}
-    for item in items:
+    for item in sorted(items, key=lambda item: (item.by, item.product, sorted(item.values.items()))):
         groups.setdefault((item.by, item.product), []).append(item)
     parts: list[list[Item]] = [[]]
     for group in groups.values():
@@ -168,9 +175,16 @@ def _wrong_quantity(operation: Operation, quantity: Decimal) -> str | None:
     return None
 
 
-def _refuse_doubles(items: Iterable[Item], problems: Problems) -> None:
-    """Note products that are counted twice: only one of both quantities could hold."""
-    first: dict[tuple[str, str], int] = {}
+def _name(item: Item) -> Hashable:
+    return item.by, item.product
+
+
+def refuse_doubles(items: Iterable[Item], problems: Problems, product: Callable[[Item], Hashable] = _name) -> None:
+    """Note products that are counted twice: only one of both quantities could hold.
+
+    :param product: what tells an item's product apart. By default it is what the item calls it.
+    """
+    first: dict[Hashable, int] = {}
     for item in items:
-        if (row := first.setdefault((item.by, item.product), item.row)) != item.row:
+        if (row := first.setdefault(product(item), item.row)) != item.row:
             problems.add(Problem(item.row, item.by, f"is the same product as in row {row}: add both quantities up"))

@@ -104,10 +104,13 @@ class Journal:
         part, number = name.split("-")
         entry = Entry(part=int(part), number=int(number))
         if "json" in files:
-            # What a crash has cut off tells nothing, but that the entry was begun.
-            entry = _decoded(self._store.read(f"{name}.json"), Entry) or entry
+            # What a crash has cut off tells nothing, but that the entry was begun; nor does a later version's format.
+            known = _decoded(self._store.read(f"{name}.json"), Entry)
+            entry = known if known is not None and known.format == FORMAT else entry
         outcome = next((outcome for outcome in _OUTCOMES if outcome in files), None)
         facts = _decoded(self._store.read(f"{name}.{outcome}"), dict[str, Any]) if outcome else None
+        if outcome == "accepted" and not facts:
+            outcome, facts = "uncertain", {"why": f"{name}.accepted can't be read, so its status can't be asked for"}
         return msgspec.structs.replace(entry, outcome=outcome, facts=facts or {})
 
 
@@ -121,7 +124,8 @@ def open_journal(
     :param document: the document's number, or the time of a stock-taking.
     :raises DotyposInputError: if the folder isn't one.
     """
-    host = urlsplit(settings.base_url).netloc.replace(":", "-")
+    parts = urlsplit(settings.base_url)
+    host = (parts.netloc + parts.path).replace(":", "-").replace("/", "-")
     # A document's number may hold any characters, and two may differ in those that a file's name can't hold.
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", document)[:60].strip(".-")
     name = f"{readable}-{hashlib.sha256(document.encode()).hexdigest()[:12]}"

@@ -24,17 +24,20 @@ class Level(msgspec.Struct, frozen=True, omit_defaults=True):
     :param quantity: ``stockQuantityStatus``; ``None`` if it has never held any.
     :param version: ``stockStatusVersiondate``, which moves with each movement.
     :param price: ``purchasePriceWithoutVat``.
+    :param kept: ``stockDeduct``: whether stock is kept of the product.
     """
 
     quantity: str | None = None
     version: str | None = None
     price: str | None = None
+    kept: bool = True
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Level:
         """Return the level that a row of ``warehouse-products`` shows."""
         names = ("stockQuantityStatus", "stockStatusVersiondate", "purchasePriceWithoutVat")
-        return cls(*(None if row.get(name) is None else str(row[name]) for name in names))
+        quantity, version, price = (None if row.get(name) is None else str(row[name]) for name in names)
+        return cls(quantity, version, price, row.get("stockDeduct") is not False)
 
     @property
     def number(self) -> Decimal:
@@ -68,17 +71,19 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
 
         It is done if each product has moved by exactly its quantity, or has moved and got the purchase price that the
         booking sets, which no sale does. It isn't if nothing has moved. Otherwise something else has moved products
-        meanwhile, or an earlier movement shows only now: of two equal deliveries in a row the first would pass for the
-        second.
+        meanwhile, or it was booked twice, or an earlier movement shows only now: of two equal deliveries in a row the
+        first would pass for the second.
         """
         traces = [*self._traces(after)]
         if all(trace.before == trace.after for trace in traces):
             return "not-applied"
-        return "applied" if all(trace.shows_booking for trace in traces) else "uncertain"
+        is_booked = all(trace.shows_booking for trace in traces) and not self.shows_twice(after)
+        return "applied" if is_booked else "uncertain"
 
     def shows_twice(self, after: Levels) -> bool:
         """Return whether levels are as if the booking was carried out twice."""
-        return all(trace.shows_booking_times(2) for trace in self._traces(after))
+        traces = [trace for trace in self._traces(after) if trace.quantity]
+        return bool(traces) and all(trace.shows_booking_times(2) for trace in traces)
 
     def describe(self, after: Levels) -> list[dict[str, str | None]]:
         """Return the evidence for people: what each level was, is, and by how much it was to move."""

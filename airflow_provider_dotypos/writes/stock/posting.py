@@ -18,6 +18,7 @@ passes.
 
 **What stays open.** A proxy may hold a request back and deliver it later than `settle` after the client gave up. No
 waiting makes that impossible. So after a repeat the levels are read once more: if they show it twice, the task fails.
+An equal movement by something else, in the minute after a lost answer, passes for the booking, which is missed then.
 
 https://docs.api.dotypos.com/entity/warehouse
 """

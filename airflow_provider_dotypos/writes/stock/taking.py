@@ -9,6 +9,7 @@ https://docs.api.dotypos.com/entity/warehouse
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -36,6 +37,8 @@ from airflow_provider_dotypos.writes.stock.foreign import fetch
 from airflow_provider_dotypos.writes.stock.journal import Entry
 from airflow_provider_dotypos.writes.stock.levels import Evidence
 from airflow_provider_dotypos.writes.stock.posting import Finding, Posting
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -193,6 +196,9 @@ class _Counting(Posting):
         counted = {self._stock.id(item): item.quantity for item in self._items}
         before = {id: level for id, level in levels[warehouse].items() if id in counted}
         moves = {id: quantity - before[id].number if id in before else quantity for id, quantity in counted.items()}
+        times = (level.version for level in before.values() if level.version is not None)
+        if late := sum(timestamp(time) > timestamp(self._document.number) for time in times):
+            log.warning("%d of %d products have moved since the count, which the count may undo.", late, len(counted))
         return Evidence({warehouse: before}, {warehouse: moves})
 
     def send(self) -> Flow[Finding]:

@@ -51,6 +51,9 @@ class TestPosActions:
         [
             ({}, 1003),
             ({"action": "order/dance"}, 1004),
+            ({"action": ["order/create"]}, 1005),
+            ({"action": "order/create", "items": 1}, 1005),
+            ({"action": "order/create", "items": [1]}, 1005),
             ({"action": "order/hello", "validity": 1}, 1007),
             ({"action": "order/hello", "user-id": 5}, 1008),
             ({"action": "order/create", "table-id": 5}, 1011),

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from airflow_provider_dotypos.api.client import DotyposClient
@@ -33,6 +34,7 @@ from airflow_provider_dotypos.writes.plan_file import Plan
 from tests.conftest import NewClient
 from tests.writes.planned import create_of, edit, product, row_of, sleep_by_the_shops_clock, update_of
 from tests.writes.plans import Plans, report_of
+from tests.writes.storms import NEW_PRODUCT, KilledError
 
 BEFORE = {"priceWithVat": "45", "priceWithoutVat": "37.5"}
 AFTER = {"priceWithVat": "48", "priceWithoutVat": "40"}
@@ -74,6 +76,12 @@ def statuses(plan: Plan) -> list[str]:
     return [row["status"] for row in report_of(plan)[1]]
 
 
+def versioned(client: DotyposClient, planned: PlannedRow) -> PlannedRow:
+    """Return a planned row with the version of its row, as planning does."""
+    row = client.run(client.flow("GET", f"products/{planned.id}", decode=Answer.json))
+    return msgspec.structs.replace(planned, version=row["versionDate"])
+
+
 def test_each_row_is_written_once_and_the_report_says_so(
     sandbox: Sandbox, client: DotyposClient, priced: Callable[..., Plan]
 ) -> None:
@@ -92,6 +100,7 @@ def test_each_row_is_written_once_and_the_report_says_so(
         "status": "applied",
         "tries": 1,
         "requests": 2,
+        "written": "yes",
     }
 
 
@@ -114,6 +123,42 @@ def test_the_same_plan_again_writes_nothing_and_reads_by_lists(
     applied = apply_plan(client, plan, BY_PATCH)
     assert (applied.counts, applied.requests) == ({"applied": 6}, 3)  # a deleted row is asked for twice
     assert len(sandbox.writes) == 6
+
+
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_what_somebody_has_put_back_since_is_not_written_again(
+    sandbox: Sandbox, client: DotyposClient, plans: Plans, method: Any
+) -> None:
+    ids = [product(sandbox) for _ in range(3)]
+    plan = plans(*(versioned(client, update_of(id, BEFORE, AFTER, row)) for row, id in enumerate(ids, 1)))
+    apply_plan(client, plan, ApplyOptions(method=method))
+    sandbox.shop.advance(1)
+    edit(sandbox, ids[1], priceWithVat=45.0, priceWithoutVat=37.5)
+    for _ in range(2):
+        with pytest.raises(DotyposWritesFailedError, match="1 of 3 rows aren't as planned: 1 conflict"):
+            apply_plan(client, plan, ApplyOptions(method=method))
+    assert row_of(sandbox, ids[1])["priceWithVat"] == 45
+    assert statuses(plan) == ["applied", "conflict", "applied"]
+
+
+@pytest.mark.parametrize("method", ["patch", "put"])
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_row_that_was_left_uncertain_is_written_only_if_it_has_not_changed_since(
+    sandbox: Sandbox, client: DotyposClient, plans: Plans, method: Any, edited: bool
+) -> None:
+    id = product(sandbox)
+    plan = plans(versioned(client, update_of(id, BEFORE, AFTER)))
+    sandbox.faults.append(Fault("reset", method="PATCH", times=100))
+    sandbox.faults.append(Fault("reset", method="PUT", times=100))
+    with pytest.raises(DotyposWritesFailedError):
+        apply_plan(client, plan, ApplyOptions(method=method))
+    assert statuses(plan) == ["uncertain"]
+    sandbox.faults.clear()
+    if edited:
+        edit(sandbox, id, priceWithVat=45.0, priceWithoutVat=37.5)
+    apply_plan(client, plan, ApplyOptions(method=method, fail_on="none"))
+    assert statuses(plan) == ["conflict" if edited else "applied"]
+    assert len(sandbox.writes) == (not edited)
 
 
 @pytest.mark.parametrize("method", ["patch", "put"])
@@ -161,6 +206,17 @@ class TestFirstWrite:
         with pytest.raises(DotyposSideEffectError, match="also changed priceWithoutVat"):
             apply_plan(client, plans(*rows), BY_PATCH)
         assert len(sandbox.writes) == 1
+
+    def test_one_whose_answer_is_lost_shows_nothing(
+        self, sandbox: Sandbox, client: DotyposClient, plans: Plans
+    ) -> None:
+        plan = plans(
+            *(update_of(product(sandbox), {"priceWithVat": "45"}, {"priceWithVat": "48"}, n) for n in (1, 2, 3))
+        )
+        sandbox.faults.append(Fault("reset", method="PATCH", when="after"))
+        with pytest.raises(DotyposSideEffectError, match="also changed priceWithoutVat"):
+            apply_plan(client, plan, BY_PATCH)
+        assert statuses(plan) == ["applied", "applied", "not tried"]
 
     def test_rejected_rows_come_before_it(self, sandbox: Sandbox, client: DotyposClient, plans: Plans) -> None:
         wrong = {"_categoryId": str(row_of(sandbox, product(sandbox))["_categoryId"])}
@@ -280,6 +336,48 @@ class TestEndsInBetween:
         assert not header["complete"]
         assert header["counts"]["applied"] == len(sandbox.writes)
         assert "the task was killed" in [row.get("why") for row in rows]
+
+    @pytest.mark.parametrize(
+        ("op", "options"),
+        [
+            ("update", BY_PATCH),
+            ("update", ApplyOptions(method="put")),
+            ("create", BY_PATCH),
+            ("create", ApplyOptions(method="put")),
+            ("create", ApplyOptions(create="post")),
+            ("delete", BY_PATCH),
+        ],
+    )
+    def test_a_row_is_uncertain_if_a_time_out_breaks_in_upon_its_write(
+        self,
+        sandbox: Sandbox,
+        client: DotyposClient,
+        plans: Plans,
+        monkeypatch: pytest.MonkeyPatch,
+        op: str,
+        options: ApplyOptions,
+    ) -> None:
+        id = product(sandbox, vat=1.21)
+        category = str(row_of(sandbox, id)["_categoryId"])
+        planned = {
+            "update": update_of(id, BEFORE, AFTER),
+            "create": create_of(7_000_000_000_000_001, NEW_PRODUCT | {"name": "New", "_categoryId": category}),
+            "delete": PlannedRow("delete", (str(id),), 1, id=str(id), before={"name": "Tea"}),
+        }
+        plan = plans(planned[op])
+        send = Transport.send
+
+        def break_in(self: Transport, request: Request) -> Answer:
+            answer = send(self, request)
+            if request.method == "GET":
+                return answer
+            raise KilledError
+
+        monkeypatch.setattr(Transport, "send", break_in)
+        with pytest.raises(KilledError):
+            apply_plan(client, plan, options)
+        assert len(sandbox.writes) == 1
+        assert statuses(plan) == ["uncertain"]
 
     def test_writes_that_are_never_answered_end_it_soon(
         self, sandbox: Sandbox, client: DotyposClient, priced: Callable[..., Plan]

@@ -199,6 +199,22 @@ def test_a_lost_answer_is_settled_by_reading(
     assert sorted(changes) == sorted(int(str(each.id)) for each in rows)
 
 
+def test_what_somebody_may_have_put_back_after_a_lost_answer_is_a_conflict(
+    sandbox: Sandbox,
+    new_client: NewClient,
+    notes: Notes,
+    rows: list[PlannedRow],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    back = {"priceWithVat": 121.0, "priceWithoutVat": 100.0}
+    sleep_by_the_shops_clock(sandbox, monkeypatch, lambda: edit(sandbox, rows[0].id, **back))
+    client = new_client()
+    sandbox.faults.append(Fault("reset", method="PUT", when="after"))
+    client.run(updates_of(client, notes).write(rows))
+    assert notes.statuses == ["conflict", *["applied"] * 7]
+    assert prices(sandbox, rows) == [121, *[242] * 7]
+
+
 def test_a_write_that_comes_late_takes_no_effect(
     sandbox: Sandbox, client: DotyposClient, updates: ListUpdates, notes: Notes, rows: list[PlannedRow]
 ) -> None:
@@ -483,9 +499,11 @@ def test_later_lists_are_compared_as_well(
     edit(sandbox, rows[0].id, subtitle="leaf")
     harm(monkeypatch, sandbox, "subtitle", None)
     with pytest.raises(DotyposSideEffectError, match="subtitle"):
-        client.run(updates.write(rows))
-    assert notes.statuses == ["applied"] * 8
+        client.run(updates.write(rows[:4]))
+    assert notes.statuses == ["applied"] * 4
     assert row_of(sandbox, rows[0].id)["subtitle"] == "leaf"
+    client.run(updates.write(rows[4:]))  # by another thread
+    assert prices(sandbox, rows[4:]) == [121] * 4
 
 
 def test_an_api_without_list_put_is_noticed_after_a_few_rows(

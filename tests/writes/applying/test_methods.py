@@ -60,11 +60,15 @@ def test_lists_are_for_plans_that_would_take_most_of_the_budget(
 
 def test_a_choice_says_why() -> None:
     requests = {"patch": 600, "put": 8}
-    assert choose("auto", PRODUCTS, requests, None).why == (
-        "requests row by row: 600, much of the request budget, 150/30min; by lists: 8"
+    known = "the limit that the API is known to have, 150/30min"
+    assert choose("auto", PRODUCTS, requests, None).why == f"row by row takes more than half of {known}"
+    assert choose("auto", PRODUCTS, requests, Budget(150, 1800)).why == (
+        "row by row takes more than half of the request budget, 150/30min"
     )
     few = choose("auto", PRODUCTS, {"patch": 1, "put": 1}, None)
-    assert few.why == "requests row by row: 1, at most half of the request budget, 150/30min"
+    assert few.why == f"that takes at most half of {known}"
+    same = choose("auto", PRODUCTS, {"patch": 100, "put": 100}, None)
+    assert same == ("patch", "lists would take as many requests")
     assert choose("patch", PRODUCTS, requests, None) == ("patch", "method is 'patch'")
     assert choose("put", PRODUCTS, {"patch": 2, "put": 4}, None) == ("put", "method is 'put'")
 

@@ -83,7 +83,7 @@ def test_none_clears_a_field(sandbox: Sandbox, hook: DotyposHook) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (("products", 5, {"prize": 1}), DotyposPlanError, "changes can't be planned"),
+        (("products", 5, {"prize": 1}), DotyposPlanError, "changes: nothing is written, because of 1 problem"),
         (("products", 5, {"name": 1.5, "vat": "x"}), DotyposPlanError, "2 problems"),
         (("products", "five", PRICE), DotyposInputError, "products: an id is a whole number"),
         (("orders", 5, {"note": "x"}), DotyposInputError, "the API can't change fields of orders"),

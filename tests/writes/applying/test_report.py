@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from airflow_provider_dotypos.exceptions import DotyposInputError
 from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.writes.applying.course import Course
 from airflow_provider_dotypos.writes.applying.report import Report
 from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.verdicts import Verdict
@@ -68,7 +70,7 @@ def test_personal_keys_are_hashed_with_the_plans_salt(plans: Plans) -> None:
 
 @pytest.mark.parametrize(
     ("complete", "left"),
-    [(False, ["applied", "rejected", "not tried", "not tried"]), (True, ["not tried"] * 4)],
+    [(False, ["applied", "rejected", "not tried", "not tried"]), (True, ["applied", *["not tried"] * 3])],
     ids=["broken off", "complete"],
 )
 def test_a_later_attempt_keeps_what_is_final_of_one_that_was_broken_off(
@@ -107,6 +109,27 @@ def test_what_an_attempt_leaves_uncertain_stays_so_until_it_is_seen(plans: Plans
     assert again.verdict(planned).status == "applied"
     again.note(planned, Verdict("conflict"))
     assert again.verdict(planned).status == "conflict"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "written"),
+    [
+        (Verdict("applied"), "yes"),
+        (Verdict("uncertain"), "maybe"),
+        (Verdict("conflict", tries=1), "maybe"),
+        (Verdict("conflict"), None),
+        (Verdict("rejected", tries=1), None),
+    ],
+)
+def test_that_a_row_was_written_is_never_forgotten(plans: Plans, verdict: Verdict, written: str | None) -> None:
+    planned = msgspec.structs.replace(update_of(1, {}, {}, 1), version="2026-03-01T12:00:00Z")
+    plan = plans(planned)
+    for noted in (verdict, Verdict("not tried"), Verdict("conflict"), Verdict("starved")):
+        report = Report(plan)
+        report.note(planned, noted)
+        report.write(complete=True)
+        assert report_of(plan)[1][0].get("written") == written
+    assert Report(plan).course(planned) == Course(sent_to=planned.version if written else None)
 
 
 def test_what_is_no_report_is_not_taken_for_one(plans: Plans) -> None:

@@ -108,6 +108,20 @@ def test_a_request_that_comes_late_does_nothing_twice(sandbox: Sandbox, client: 
     assert row_of(sandbox, id)["priceWithVat"] == 45
 
 
+@pytest.mark.parametrize(("kind", "when"), [*BEFORE_IT, *AFTER_IT])
+def test_what_somebody_may_have_put_back_after_a_lost_answer_is_a_conflict(
+    sandbox: Sandbox, new_client: NewClient, monkeypatch: pytest.MonkeyPatch, kind: str, when: str
+) -> None:
+    id = product(sandbox)
+    sleep_by_the_shops_clock(sandbox, monkeypatch, lambda: edit(sandbox, id, priceWithVat=45.0, priceWithoutVat=37.5))
+    sandbox.faults.append(Fault(kind, method="PATCH", when=when))
+    verdict = run(new_client(), update_of(id, BEFORE, AFTER))
+    assert (verdict.status, verdict.tries) == ("conflict", 1)
+    assert "put it back" in str(verdict.why)
+    assert row_of(sandbox, id)["priceWithVat"] == 45
+    assert len(sandbox.writes) == (when == "after")
+
+
 def test_an_edit_of_another_field_in_between_is_kept(
     sandbox: Sandbox, client: DotyposClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,7 +67,7 @@ def test_personal_data_is_marked_also_in_keys() -> None:
 def test_the_summary_is_markdown_in_which_names_are_text() -> None:
     header = msgspec.structs.replace(HEADER, counts={"rows": 5, "update": 1, "create": 1, "delete": 1, "conflict": 1})
     assert summary(PRODUCTS, header, ROWS[1:2], headline(PRODUCTS, header, "Bar <3> (5)", None), 10).splitlines() == [
-        "1 update, 1 create, 1 delete and 1 conflict of products in Bar \\<3\\> (5). Applying takes 4 requests.",
+        "Bar \\<3\\> (5): 1 update, 1 create, 1 delete and 1 conflict of products. Applying takes 4 requests.",
         "",
         "|   | key | field | before | after |",
         "|---|---|---|---|---|",
@@ -87,5 +87,5 @@ def test_a_plan_in_words() -> None:
 def test_a_plan_without_writes_has_no_price() -> None:
     header = msgspec.structs.replace(HEADER, counts={"rows": 2, "unchanged": 2}, requests={"patch": 0, "put": 0})
     assert headline(PRODUCTS, header, "Bar (5)", None) == (
-        "nothing to do for products; 2 are as they should be in Bar (5)."
+        "Bar (5): nothing to do for products; 2 are as they should be."
     )

@@ -24,7 +24,7 @@ def test_nothing_is_raised_without_a_problem() -> None:
 def test_problems_of_one_kind_stand_on_one_line() -> None:
     error = raised(*(Problem(row, "vat", "is wrong") for row in range(1, 9)), Problem(3, None, "isn't JSON"))
     assert str(error).splitlines() == [
-        "prices.csv can't be planned, so nothing is written: 9 problems",
+        "prices.csv: nothing is written, because of 9 problems",
         "- rows 1, 2, 3, 4, 5 and 3 more: vat: is wrong",
         "- row 3: isn't JSON",
     ]

@@ -72,8 +72,8 @@ def test_a_delivery_is_booked_once_however_often_its_task_runs(
             "_closeDeliveryNoteIds": [str(delivery_note)],
             "currency": "CZK",
             "items": [
-                {"_productId": tea, "quantity": "2.5", "purchasePrice": "41.3223140495868"},
                 {"_productId": milk, "quantity": "4"},
+                {"_productId": tea, "quantity": "2.5", "purchasePrice": "41.3223140495868"},
             ],
         }
     ]
@@ -115,6 +115,39 @@ def test_in_doubt_nothing_is_sent_again(
             shelf.book(operation)
     assert len(sandbox.writes) == (when == "after")
     assert shelf.levels() == levels
+
+
+@pytest.mark.parametrize(
+    ("operation", "dish", "kept", "uncertain"),
+    [
+        ("sell", "deleted", True, False),
+        ("sell", True, True, True),  # the ingredients' levels move
+        ("stock_up", True, True, False),
+        ("sell", False, True, False),
+        ("sell", False, False, True),
+        ("stock_up", False, False, True),
+    ],
+)
+def test_levels_that_would_not_move_say_nothing(
+    operation: str,
+    dish: bool | str,
+    kept: bool,
+    uncertain: bool,
+    sandbox: Sandbox,
+    shelf: Shelf,
+    slept: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tea, milk = shelf.products
+    sandbox.shop.update(shelf.cloud, "products", tea, {"stockDeduct": kept})
+    shelf.fill(10)
+    if dish:
+        recipe = {"_parentProductId": tea, "_productId": milk, "quantity": 1.0, "deleted": dish == "deleted"}
+        sandbox.shop.insert(shelf.cloud, "product-ingredients", recipe)
+    sandbox.faults.append(Fault("reset", method="POST", path="/warehouses/"))
+    with pytest.raises(DotyposUncertainBookingError, match="such products may leave") if uncertain else nullcontext():
+        shelf.book(operation, [{"externalId": "TEA", "quantity": 1}])
+    assert len(sandbox.writes) == (not uncertain)
 
 
 @pytest.mark.parametrize(("decided", "status", "writes"), [("applied", "already", 0), ("not-applied", "applied", 1)])
@@ -204,6 +237,22 @@ def test_of_two_tasks_that_book_the_same_document_one_sends(
     assert [result["status"] for result in results] == ["applied", "applied"]
 
 
+def test_the_task_that_loses_the_race_does_not_take_other_items_for_its_own(
+    sandbox: Sandbox, shelf: Shelf, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Journal.begin
+
+    def race(journal: Journal, entry: Entry) -> bool:
+        monkeypatch.setattr(Journal, "begin", begin)
+        shelf.book("stock_up", [{"externalId": "TEA", "quantity": 1}])
+        return begin(journal, entry)
+
+    monkeypatch.setattr(Journal, "begin", race)
+    with pytest.raises(DotyposInputError, match="with other items before"):
+        shelf.book("stock_up", [{"externalId": "TEA", "quantity": 7}])
+    assert len(sandbox.writes) == 1
+
+
 def test_many_tasks_at_once_book_once(sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     booked = Event()
     # Those who find another one's entry wait until its request is over.
@@ -263,6 +312,27 @@ def test_other_items_under_a_booked_number_are_refused(sandbox: Sandbox, shelf: 
     with pytest.raises(DotyposInputError, match="sent with other items before"):
         shelf.book("stock_up", more)
     assert len(sandbox.writes) == 1
+
+
+def test_the_same_items_in_another_order_are_the_same_document(sandbox: Sandbox, shelf: Shelf) -> None:
+    """A query without an order gives its rows in any."""
+    items = [{"_productId": new_product(sandbox, shelf.cloud, f"P{n}"), "quantity": 1 + n % 3} for n in range(150)]
+    assert shelf.book("stock_up", items)["status"] == "applied"
+    assert shelf.book("stock_up", items[::-1])["status"] == "already"
+    assert len(sandbox.writes) == 2
+
+
+def test_a_product_in_two_parts_has_moved_before_the_second(sandbox: Sandbox, shelf: Shelf, slept: list[float]) -> None:
+    shelf.fill(10)
+    sandbox.faults.append(Fault("reset", skip=1, method="POST", path="/stockups"))
+    assert shelf.book("stock_up", [{"externalId": "TEA", "quantity": 1}] * 200)["parts"] == 2
+    assert shelf.levels()[0] == 210
+
+
+def test_a_number_is_sent_as_text(shelf: Shelf, bodies: list[Any]) -> None:
+    assert shelf.book("stock_up", document=17)["status"] == "applied"
+    assert shelf.book("transfer", document=" 17 ")["document"] == "17"
+    assert [body["invoiceNumber"] for body in bodies] == ["17", "17"]
 
 
 def test_numbers_that_differ_in_odd_characters_only_are_different_documents(sandbox: Sandbox, shelf: Shelf) -> None:
@@ -356,15 +426,18 @@ def test_a_request_that_arrives_late_within_settle_is_booked_once(
     assert [(write.lost, write.late) for write in sandbox.writes] == [(True, True)]
 
 
+@pytest.mark.parametrize("has_price", [False, True])
 def test_a_copy_that_arrives_after_its_repeat_is_noticed(
-    sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    has_price: bool, sandbox: Sandbox, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.fill(10)
     monkeypatch.setattr(DotyposClient, "sleep", lambda _, seconds: shelf.pass_time(seconds))
     sandbox.faults.append(Fault("reset", when="late", seconds=90, method="POST", path="/stockups"))
+    # A purchase price shows that it was booked, and not how often.
+    items = [{"externalId": name, "quantity": 2, "purchasePrice": "41.5"} for name in ("TEA", "MILK")]
     for _ in range(2):
         with pytest.raises(DotyposUncertainBookingError, match="moved by twice its quantities"):
-            shelf.book("stock_up")
+            shelf.book("stock_up", items, update_purchase_price=has_price)
     assert len(sandbox.writes) == 2  # no client can keep the first from arriving
 
 

@@ -100,6 +100,8 @@ def test_columns_are_the_suppliers() -> None:
     assert read("stock_up", row, columns=columns) == [Item(1, "externalId", "A", {"quantity": "3"})]
     with pytest.raises(DotyposPlanError, match="quantity: is missing"):
         read("stock_up", {"SKU": "A", "Pieces": "3"}, columns=columns)
+    with pytest.raises(DotyposInputError, match=r"columns: .* has no column 'Prise' \(did you mean 'Price'"):
+        read("stock_up", row | {"Price": "5"}, columns=columns | {"Prise": "purchasePrice"})
     for wrong in ({"SKU": "externalId"}, {"Qty": "quantity"}, {"SKU": "sku", "Qty": "quantity"}, ["SKU"]):
         with pytest.raises(DotyposInputError, match="columns"):
             check_columns("stock_up", wrong)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from airflow_provider_dotypos.api.settings import Settings
@@ -49,7 +50,7 @@ def test_an_entry_belongs_to_the_one_who_made_it(tmp_path: Path) -> None:
         (("uncertain", "not-applied"), "not-applied"),
         (("not-applied", "applied"), "applied"),  # what is booked isn't sent again, whatever else is said
         (("accepted", "not-applied"), "not-applied"),
-        (("accepted",), "accepted"),
+        (("accepted",), "uncertain"),  # it doesn't say where its status is
     ],
 )
 def test_a_persons_empty_file_counts(tmp_path: Path, outcomes: tuple[str, ...], counts: str) -> None:
@@ -69,6 +70,12 @@ def test_an_entry_that_is_cut_off_was_begun(tmp_path: Path, content: bytes) -> N
     assert kept.read() == [Entry(part=1, number=1)]
 
 
+def test_an_entry_of_a_later_format_was_begun(tmp_path: Path) -> None:
+    kept = journal(tmp_path)
+    kept.begin(msgspec.structs.replace(entry(), format=2))
+    assert kept.read() == [Entry(part=1, number=1)]
+
+
 def test_other_files_are_passed_over(tmp_path: Path) -> None:
     kept = journal(tmp_path)
     kept.begin(entry())
@@ -77,12 +84,20 @@ def test_other_files_are_passed_over(tmp_path: Path) -> None:
     assert kept.read() == [entry()]
 
 
+def behind_gateway(path: str) -> Settings:
+    return Settings.from_fields(host=f"https://gateway.example/{path}", extra={"refresh_token": "x", "cloud_id": 7})
+
+
 def test_hosts_clouds_and_documents_have_folders_of_their_own(tmp_path: Path) -> None:
     """What was tried on a sandbox doesn't count for the real API."""
     sandbox = Settings.from_fields(host="http://127.0.0.1:8765", extra={"refresh_token": "x", "cloud_id": 7})
     folders = {
         journal(tmp_path).address,
         journal(tmp_path, cloud_id=8).address,
+        *(
+            open_journal(str(tmp_path), behind_gateway(path), "5", "stock_up", "DN-1").address
+            for path in ("test", "live")
+        ),
         open_journal(str(tmp_path), sandbox, "5", "stock_up", "DN-1").address,
         open_journal(str(tmp_path), sandbox, "6", "stock_up", "DN-1").address,
         open_journal(str(tmp_path), sandbox, "6", "sell", "DN-1").address,
@@ -91,7 +106,7 @@ def test_hosts_clouds_and_documents_have_folders_of_their_own(tmp_path: Path) ->
             for document in ("DN/1", "DN 1", "dn-1", "..", "/", "Příjemka 1", "x" * 999)
         ),
     }
-    assert len(folders) == 12
+    assert len(folders) == 14
     for folder in folders:
         assert Path(folder.removeprefix("file://")).resolve().is_relative_to(tmp_path)
 

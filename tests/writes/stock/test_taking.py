@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -19,11 +21,12 @@ from airflow_provider_dotypos.exceptions import (
     DotyposStockTakingError,
     DotyposUncertainBookingError,
 )
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.writes.stock import taking as stock_taking
 from airflow_provider_dotypos.writes.stock.foreign import fetch
 from airflow_provider_dotypos.writes.stock.journal import Journal
-from tests.writes.shelf import Shelf
+from tests.writes.shelf import COUNTED_AT, Shelf
 from tests.writes.shelf import bodies as bodies
 from tests.writes.shelf import connection as connection
 from tests.writes.shelf import sandbox as sandbox
@@ -58,6 +61,27 @@ def test_it_is_done_once_dotypos_says_so(sandbox: Sandbox, shelf: Shelf, slept: 
         }
     ]
     assert all("authorization" in {name.lower() for name in request.headers} for request in asked(sandbox))
+
+
+def test_a_product_is_counted_once_whatever_it_is_called(sandbox: Sandbox, shelf: Shelf) -> None:
+    items = [{"_productId": shelf.products[0], "quantity": 3}, {"externalId": "TEA", "quantity": 5}]
+    with (
+        closing(DotyposHook()) as hook,
+        pytest.raises(DotyposPlanError, match="row 2: externalId: is the same product"),
+    ):
+        hook.take_stock(shelf.warehouse, items, counted_at=COUNTED_AT, journal="file:///tmp/unused")
+    assert not sandbox.writes
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_what_has_moved_since_the_count_is_in_the_log(
+    sandbox: Sandbox, shelf: Shelf, slept: list[float], seconds: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf.fill(10)
+    counted_at = datetime.fromtimestamp(sandbox.shop.now() / 1000, timezone.utc) - timedelta(seconds=seconds)
+    sandbox.shop.advance(max(0.0, -seconds) + 1)
+    shelf.take_stock(counted_at=counted_at)
+    assert ("2 of 2 products have moved since the count" in caplog.text) == (seconds > 0)
 
 
 def test_one_that_is_not_done_is_awaited_by_the_next_run(sandbox: Sandbox, shelf: Shelf, slept: list[float]) -> None:
