@@ -26,6 +26,7 @@ from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.listing import perform_walk
 from airflow_provider_dotypos.api.markers import LIVE_AND_DELETED
 from airflow_provider_dotypos.api.page import Page, decode_row
+from airflow_provider_dotypos.api.places import ask_cloud
 from airflow_provider_dotypos.api.query import MAX_LIMIT, Triple, conditions
 from airflow_provider_dotypos.api.steps import Flow
 from airflow_provider_dotypos.api.streams import Piece, Stream
@@ -66,6 +67,7 @@ def rows_by_key(
     *,
     parent: str | None = None,
     all_deleted: bool = False,
+    surely: bool = False,
 ) -> Flow[dict[Key, list[Row]]]:
     """Return the flow that returns the rows with each of some keys, by the key. A key without rows is missing.
 
@@ -73,6 +75,8 @@ def rows_by_key(
     :param keys: the keys, one text for each field.
     :param parent: the id of what the entity lies below, such as a warehouse.
     :param all_deleted: whether all deleted rows come. Defaults to those of keys that no other row has.
+    :param surely: whether the cloud has to answer before it is believed that no key has a row: an empty list looks like
+        a gateway that finds no server. For what creates rows.
     """
     wanted = dict.fromkeys(keys)
     index = asked_index(entity, match, wanted)
@@ -84,6 +88,8 @@ def rows_by_key(
         rows = _by_key(entity, match, asked, shown)
         missing = [key for key in asked if all_deleted or key not in rows]
         if entity.deleted_filterable and missing:
+            if surely and not shown:
+                yield from ask_cloud(exchange)
             values = (key[index] for key in missing)
             marked = yield from list_.rows(match[index], values, (LIVE_AND_DELETED,))
             each = {row["id"]: row for row in (*shown, *marked)}

@@ -133,7 +133,8 @@ class PostedCreates:
 
     def _missing(self, rows: list[PlannedRow]) -> Flow[list[PlannedRow]]:
         """Look rows up by their keys, note the verdicts of those that exist, and return the others."""
-        shown = yield from rows_by_key(self._exchange, self._entity, self._match, [planned.key for planned in rows])
+        keys = [planned.key for planned in rows]
+        shown = yield from rows_by_key(self._exchange, self._entity, self._match, keys, surely=True)
         missing: list[PlannedRow] = []
         for planned in rows:
             same_key = shown.get(planned.key, [])

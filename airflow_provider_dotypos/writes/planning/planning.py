@@ -27,10 +27,12 @@ from airflow_provider_dotypos.api.budget import DotyposBudgetError, judge
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.costs import stream_requests
 from airflow_provider_dotypos.api.entities import find_entity
+from airflow_provider_dotypos.api.errors import DotyposResponseError
 from airflow_provider_dotypos.api.listing import ask_page
 from airflow_provider_dotypos.api.page import decode_row
 from airflow_provider_dotypos.api.query import MAX_LIMIT
 from airflow_provider_dotypos.api.redaction import without_user
+from airflow_provider_dotypos.api.retry_table import CONTRADICTION
 from airflow_provider_dotypos.api.steps import Flow
 from airflow_provider_dotypos.api.streams import streams
 from airflow_provider_dotypos.api.walk import Batch, Query
@@ -154,11 +156,17 @@ class _Planner:
                 "Reading all %s: looking up %s keys takes more, or can't be done.", self._entity.name, f"{len(index):,}"
             )
 
+            count = 0
+
             def take(batch: Batch) -> None:
+                nonlocal count
+                count += len(batch.rows)
                 rows = map(decode_row, batch.rows)
                 cloud.put((key, row) for row in rows for key in row_keys(self._entity, match, row))
 
             self._client.run(read_all(self._client, self._entity, take))
+            if not count and self._rows_in_all:  # a gateway that finds no server answers as an empty list does
+                raise DotyposResponseError(f"{self._entity.name} came empty, and aren't", reason=CONTRADICTION)
             if "create" in self._arguments.actions:
                 self._look_up((row.key for row in index.rows() if not cloud.find(row.key)), cloud)
             return
@@ -191,8 +199,10 @@ class _Planner:
     def _rows_by_key(self, keys: Iterable[Key]) -> Flow[dict[Key, list[Row]]]:
         """Return the flow that returns the rows with some keys. Of customers also deleted ones hold personal data."""
         match = self._arguments.match
-        all_deleted = "anonymize" in self._arguments.actions and match != ("id",)
-        return rows_by_key(self._client, self._entity, match, keys, all_deleted=all_deleted)
+        actions = self._arguments.actions
+        all_deleted = "anonymize" in actions and match != ("id",)
+        surely = "create" in actions
+        return rows_by_key(self._client, self._entity, match, keys, all_deleted=all_deleted, surely=surely)
 
     def _reads_whole(self, keys: int) -> bool:
         """Return whether the whole list is read, by the requests that it takes."""

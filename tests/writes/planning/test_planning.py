@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,13 @@ import pytest
 from airflow_provider_dotypos.api.budget import DotyposBudgetError
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import find_entity
-from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposInputError
-from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
+from airflow_provider_dotypos.api.errors import (
+    DotyposCancelledError,
+    DotyposInputError,
+    DotyposNotFoundError,
+    DotyposResponseError,
+)
+from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.sandbox.behaviour import BEST_KNOWN
 from airflow_provider_dotypos.writes.errors import DotyposLimitError, DotyposPlanError
 from airflow_provider_dotypos.writes.plan import PlannedRow
@@ -475,6 +481,29 @@ def test_a_budget_that_does_not_suffice_for_all_rows_is_said_with_what_spares_re
     client = new_client(request_budget="10/1h each", max_concurrency=1)
     with pytest.raises(DotyposBudgetError, match="Match by a field whose values a filter can ask for, such as id"):
         plan(client, tmp_path, [row], match=next(iter(row)))
+
+
+def test_rows_of_which_none_has_a_key_are_no_empty_list(sandbox: Sandbox, make: Make) -> None:
+    insert(sandbox, "customers", firstName="Jan", email="")
+    assert (
+        make([{"email": "x@example.com", "firstName": "Jana"}], entity="customers", match="email")[1][0].op
+        == "conflict"
+    )
+
+
+@pytest.mark.parametrize("times", range(1, 5))
+@pytest.mark.parametrize("key", ["externalId", "name"])  # by a look-up, and by reading all
+def test_a_gateway_that_finds_nothing_makes_no_twin(
+    sandbox: Sandbox, new_client: NewClient, tmp_path: Path, key: str, times: int
+) -> None:
+    beer(sandbox, "a", name="Beer")
+    client = new_client()
+    client.call("GET", find_entity("products").url_path(), decode=lambda answer: None)  # the cloud is known
+    sandbox.faults.append(Fault("404-empty", times=times))
+    source = [{"externalId": "a", "name": "Beer", "subtitle": "new"}]
+    with suppress(DotyposNotFoundError, DotyposResponseError):  # not a plan: the next try makes one
+        made = plan(client, tmp_path, source, match=key, actions="update,create")
+        assert made.header.counts["update"] == 1
 
 
 def test_a_killed_task_ends_its_plan(sandbox: Sandbox, client: DotyposClient, tmp_path: Path) -> None:
