@@ -120,14 +120,11 @@ class Exchange:
         decode: Callable[[Answer], T],
         timeout: float = 0.0,
         harmless: bool = False,
-        to_till: bool = False,
     ) -> Flow[T]:
         """Return the flow of one call (see ``DotyposClient.call``).
 
         :param timeout: seconds that its answer may take at least, whatever the settings say.
         :param harmless: whether the call changes nothing although it is a POST, so that it can be sent again.
-        :param to_till: whether the call goes through to a till. A 429 without ``Retry-After`` says only that the till
-            is busy: it is a ``DotyposBusyError`` at once, and other calls go on. Any 404 may be the till's silence.
         :raises DotyposInputError: if the path, the method, the body or a header can't be sent.
         """
         known_method = checked_method(method)
@@ -144,7 +141,6 @@ class Exchange:
             timeout=max(timeout, self.settings.timeout),
             largest_answer=self._largest_answer,
             harmless=harmless,
-            to_till=to_till,
         )
         return _Call(self, request, cloud_id, decode).flow()
 

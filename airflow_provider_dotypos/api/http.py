@@ -16,6 +16,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposAnswerTooLargeError,
     DotyposApiError,
     DotyposError,
+    DotyposNotFoundError,
     DotyposResponseError,
     error_for,
 )
@@ -24,6 +25,12 @@ from airflow_provider_dotypos.api.redaction import redact
 from airflow_provider_dotypos.api.retry_table import NOT_JSON, REDIRECT
 
 T = TypeVar("T")
+
+#: What the 404 of a POS action may mean.
+_SILENT = (
+    "The till doesn't answer, because it is off or has no network, or there is no such branch. It may still carry the "
+    "action out, unless that has a validity."
+)
 
 #: The largest answer that is read, in bytes once it is unzipped: room for a hundred rows of 640 kB each.
 LARGEST_ANSWER = 64 * 2**20
@@ -46,7 +53,6 @@ class Request:
     :param timeout: for all of the exchange, from connecting to the last byte, in seconds.
     :param largest_answer: size in bytes above which an answer is an error.
     :param harmless: whether it changes nothing, although its method is a write's.
-    :param to_till: whether it goes through to a till, so that a 404 or 429 may be about that till alone.
     """
 
     method: str
@@ -57,7 +63,6 @@ class Request:
     timeout: float = 60.0
     largest_answer: int = LARGEST_ANSWER
     harmless: bool = False
-    to_till: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -66,6 +71,11 @@ class Request:
     def safe(self) -> bool:
         """Whether it changes nothing, so that it can be sent again."""
         return self.harmless or self.method in _SAFE_METHODS
+
+    @property
+    def to_till(self) -> bool:
+        """Whether it goes through to a till, so that a 404 or 429 may be about that till alone."""
+        return self.method == "POST" and self.path.partition("?")[0].rstrip("/").endswith("/pos-actions")
 
     def finds_busy(self, answer: Answer) -> bool:
         """Return whether an answer says that its till is busy, and nothing of any other call."""
@@ -182,8 +192,10 @@ def refusal_of(request: Request, answer: Answer, secrets: Iterable[str], sign_in
     # What the 404 of a silent till holds isn't documented.
     body = b"" if request.to_till and answer.status == 404 else answer.body
     error = error_for(request.method, request.path, answer.status, answer.headers, body, secrets, sign_in)
-    if request.finds_busy(answer) and isinstance(error, DotyposApiError):
+    if isinstance(error, DotyposApiError) and request.finds_busy(answer):
         return DotyposBusyError(error.refusal)
+    if isinstance(error, DotyposNotFoundError) and request.to_till:
+        return DotyposNotFoundError(error.refusal, _SILENT)
     return error
 
 

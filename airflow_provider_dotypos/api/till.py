@@ -129,7 +129,6 @@ def ask_till(
             decode=_read_answer,
             timeout=ANSWER_TIMEOUT,
             harmless=harmless,
-            to_till=True,
         )
     except DotyposNotFoundError:
         if not known:

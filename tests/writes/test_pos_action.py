@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.pos_codes import CODES, Means
+from airflow_provider_dotypos.api.pos_errors import DotyposBusyError
 from airflow_provider_dotypos.api.retry_table import BUSY, SILENT
 from airflow_provider_dotypos.exceptions import (
     DotyposCancelledError,
@@ -329,6 +330,21 @@ def test_other_calls_go_on_beside_a_busy_till(sandbox: Sandbox, act: Act, new_cl
         assert time.monotonic() - before < 1
     gate = client._channel.lane(sandbox.cloud_ids[0]).gate
     assert (gate.refusals, gate.throttled_for) == (0, 0.0)
+
+
+def test_a_plain_call_of_a_busy_or_silent_till_is_that_tills_matter(
+    sandbox: Sandbox, new_client: NewClient, branch: int
+) -> None:
+    client = new_client()
+    for kind, error in (("429", DotyposBusyError), ("404-html", DotyposNotFoundError)):
+        sandbox.faults.append(Fault(kind, path="/pos-actions"))
+        with pytest.raises(error, match="till"):
+            client.call(
+                *("POST", f"branches/{branch}/pos-actions"),
+                json={"action": "order/pay"},
+                decode=lambda answer: answer,
+            )
+    assert client._channel.lane(sandbox.cloud_ids[0]).gate.refusals == 0
 
 
 def test_a_429_that_says_for_how_long_is_everybodys(sandbox: Sandbox, act: Act, slept: list[float]) -> None:
