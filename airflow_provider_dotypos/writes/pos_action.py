@@ -45,7 +45,7 @@ from airflow_provider_dotypos.api.errors import (
 )
 from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.overrides import read_seconds
-from airflow_provider_dotypos.api.places import row_of
+from airflow_provider_dotypos.api.places import ask_cloud, row_of
 from airflow_provider_dotypos.api.pos_actions import (
     LONGEST_VALIDITY,
     TRANSITIONS,
@@ -332,12 +332,19 @@ class _Course:
         log.warning("%s was sent, and whether it was carried out isn't known yet: %s", self._call.action.name, why)
         self._doubt = Doubt(why, True, ends, self._sent)
 
+    def _look_orders_up(self) -> Flow[list[dict[str, Any]]]:
+        """Look up the orders with the action's external id, of any branch."""
+        external_id = self._call.fields["external-id"]
+        shown = yield from look_up(self._exchange, find_list("orders"), "externalId", [external_id])
+        return shown.get(external_id, [])
+
     def _find_order(self) -> Flow[Mapping[str, Any] | None]:
         """Look the action's order up by its external id."""
-        external_id = self._call.fields["external-id"]
-        rows = (yield from look_up(self._exchange, find_list("orders"), "externalId", [external_id])).get(
-            external_id, []
-        )
+        rows = yield from self._look_orders_up()
+        if not rows and self._doubt is not None:
+            # It would be sent again, and a gateway that finds no server looks like an empty list.
+            yield from ask_cloud(self._exchange)
+            rows = yield from self._look_orders_up()
         orders = [row for row in rows if str(row.get("_branchId")) == self._call.branch_id]
         if len(orders) > 1:
             what = f"{len(orders)} orders of branch {self._call.branch_id} have this external-id"

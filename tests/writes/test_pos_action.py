@@ -422,6 +422,13 @@ def test_a_till_whose_hello_ignores_validity_may_read_it_in_milliseconds(
     assert act("order/create", external_id="x").status == "done"
 
 
+def test_a_gateway_in_trouble_is_no_proof_that_there_is_no_order(sandbox: Sandbox, act: Act) -> None:
+    lose(sandbox, "404-empty", "after")
+    sandbox.faults.append(Fault("404-empty", path="/orders", skip=1, times=2))  # it is looked for before, too
+    assert act("order/create", wait=60, external_id="x").status == "done"
+    assert len(orders(sandbox)) == 1
+
+
 @pytest.mark.parametrize("ahead", [-86_400, 86_400])
 def test_the_tills_clock_may_be_off(sandbox: Sandbox, act: Act, ahead: int, monkeypatch: pytest.MonkeyPatch) -> None:
     real = sandbox.shop.now

@@ -95,6 +95,7 @@ class Sql(Source):
                 raise
             failure = self._failure(error, connection, connected)
         if failure is not None:  # raised here, it doesn't hold the driver's error, which may hold values of rows
+            failure.connection = self.conn_id  # else it would be named after the Dotypos connection
             raise failure
 
     def _failure(self, error: Exception, connection: Connection, connected: bool) -> DotyposError:

@@ -162,6 +162,7 @@ def test_a_database_that_cannot_be_reached_is_tried_again_later(monkeypatch: pyt
     assert "refused" in str(raised.value)
     assert "hunter22" not in str(raised.value)
     assert not raised.value.permanent
+    assert raised.value.connection == "away"  # and not that of Dotypos, which the hook would name
 
 
 def test_a_connection_that_has_no_rows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
