@@ -111,6 +111,10 @@ def _checked(*command: str, home: Path | None = None, **environment: str) -> str
 
 def _imported_by_dags(folder: str) -> list[str]:
     """Return the modules of a folder with what DAGs import; beside some lies what they are made of."""
-    patterns = {"hooks": "dotypos*.py", "transfers": "dotypos*.py", "triggers": "entity*.py"}
-    pattern = patterns.get(folder, "[!_]*.py")
-    return sorted(path.stem for path in (ROOT / "airflow_provider_dotypos" / folder).glob(pattern))
+    patterns = {
+        "hooks": ("dotypos*.py",),
+        "transfers": ("dotypos*.py",),
+        "triggers": ("entity*.py", "pos_action.py", "stock_taking.py"),
+    }
+    room = ROOT / "airflow_provider_dotypos" / folder
+    return sorted(path.stem for pattern in patterns.get(folder, ("[!_]*.py",)) for path in room.glob(pattern))

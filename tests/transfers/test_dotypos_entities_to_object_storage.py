@@ -400,12 +400,12 @@ class Crash:
             patch.setattr(Store, name, self._counted(getattr(Store, name)))
 
     def _counted(self, operation: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(store: Store, *arguments: Any) -> Any:
+        def counted(store: Store, *arguments: Any, **options: Any) -> Any:
             self._left -= 1
             self.met = self.met or self._left <= 0
             if self.met:
                 raise TornError
-            return operation(store, *arguments)
+            return operation(store, *arguments, **options)
 
         return counted
 

@@ -124,11 +124,11 @@ class Crash:
             each.stop()
 
     def _deadly(self, operation: Any) -> Any:
-        def operate(*arguments: Any) -> Any:
+        def operate(*arguments: Any, **options: Any) -> Any:
             self.operations += 1
             if self.operations >= self.at:
                 raise Killed
-            return operation(*arguments)
+            return operation(*arguments, **options)
 
         return operate
 

@@ -6,6 +6,7 @@ operations are the package's own, on a real disk and over real sockets.
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import threading
@@ -275,8 +276,8 @@ class SteppedStore(Store):
     def open(self, name: str) -> BinaryIO:
         return self._stepped(super().open, name)
 
-    def put(self, staged: Path, name: str) -> None:
-        self._stepped(super().put, staged, name)
+    def put(self, staged: Path, name: str, *, private: bool = False) -> None:
+        self._stepped(functools.partial(super().put, private=private), staged, name)
 
     def create(self, data: bytes, name: str) -> bool:
         return self._stepped(self._create, data, name)

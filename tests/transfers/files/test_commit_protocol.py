@@ -65,9 +65,9 @@ class SteppedStore(Store):
         self._writer.wait()
         return super().open(name)
 
-    def put(self, staged: Path, name: str) -> None:
+    def put(self, staged: Path, name: str, *, private: bool = False) -> None:
         self._writer.wait()
-        super().put(staged, name)
+        super().put(staged, name, private=private)
 
     def create(self, data: bytes, name: str) -> bool:
         self._writer.wait()

@@ -219,9 +219,9 @@ def test_final_files_of_a_local_folder_follow_the_umask_and_staging_is_private(
     staged: list[int] = []
     put = Store.put
 
-    def look(self: Store, path: Path, name: str) -> None:
+    def look(self: Store, path: Path, name: str, *, private: bool = False) -> None:
         staged.append(mode(path))
-        put(self, path, name)
+        put(self, path, name, private=private)
 
     monkeypatch.setattr(Store, "put", look)
     extract(max_part_bytes=10_000)
