@@ -154,9 +154,11 @@ def _answer(ti_id: Any) -> Any:
     from airflow.api_fastapi.execution_api.datamodels.hitl import HITLDetailResponse
     from airflow.models.hitl import HITLDetail
     from airflow.utils.session import create_session
+    from sqlalchemy import select
 
-    with create_session() as session:
-        return HITLDetailResponse.from_hitl_detail_orm(session.get(HITLDetail, str(ti_id)))
+    with create_session() as session:  # ids are texts in the database of 3.1, and UUIDs in that of 3.2
+        (question,) = (each for each in session.scalars(select(HITLDetail)).unique() if str(each.ti_id) == str(ti_id))
+        return HITLDetailResponse.from_hitl_detail_orm(question)
 
 
 def _by_assets(dag: Any) -> bool:
