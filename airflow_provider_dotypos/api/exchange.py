@@ -147,7 +147,7 @@ class Exchange:
     def url_flow(self, url: str, shown: str, *, decode: Callable[[Answer], T]) -> Flow[T]:
         """Return the flow of a GET of a whole address that an answer has named.
 
-        :param shown: what messages show in its place: whoever knows it may be let in.
+        :param shown: what messages show in its place, as the address may be a key.
         :raises DotyposInputError: if it isn't on the API's own host. No other one gets a token.
         """
         path = own_path(url, self.settings)

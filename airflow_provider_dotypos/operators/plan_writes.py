@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class DotyposPlanWritesOperator(BaseOperator):
     """Plan what has to be written to a cloud so that its rows are as a source says. Nothing is written.
 
-    Rows are found by the fields of `match`, and compared field by field. The plan is a file, which
+    Rows are matched by the fields of `match`, and compared field by field. The plan is a file, which
     ``DotyposApplyPlanOperator`` applies. The task's log shows it as a table, with marks in place of personal data. The
     file holds the values, so on a disk only its owner can read it.
 

@@ -164,7 +164,7 @@ class KilledError(BaseException):
 
 @contextmanager
 def death(requests: int, *, answered: bool) -> Iterator[None]:
-    """Kill whoever applies a plan in the midst of a request, so that not even the report is written any more.
+    """Kill the process that applies a plan in the midst of a request, so that not even the report is written any more.
 
     :param requests: how many requests pass before.
     :param answered: whether that request still reaches the API.

@@ -79,7 +79,7 @@ class Device:
             self.wake()
 
     def wake(self) -> None:
-        """Let the register be heard again: it carries out all actions that wait, whoever has given them up."""
+        """Let the register be heard again: it carries out all actions that wait, given up or not."""
         with self._lock:
             self.silent = False
             while self._waiting:

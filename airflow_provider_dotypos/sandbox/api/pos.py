@@ -118,7 +118,7 @@ class _Action:
         if self.is_late():
             raise _FailedError(1007, "validity has passed")
         if self.device.codes and self.name != "order/hello" and (code := self.device.codes.pop(0)):
-            raise _FailedError(code, "the sandbox was told to refuse it")
+            raise _FailedError(code, "the sandbox is set to refuse it")
         self.reference("user-id", "employees", 1008)
         if not isinstance(self.name, str):
             raise _FailedError(1005, "action must be text")

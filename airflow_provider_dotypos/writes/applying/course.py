@@ -1,4 +1,4 @@
-"""What has happened to a row since its apply began, for whoever has to say what became of it."""
+"""What has happened to a row since its apply began, from which its verdict follows."""
 
 from __future__ import annotations
 

@@ -137,8 +137,8 @@ class ListCreates(ListWrites):
 
     def _still_open(self, rows: Sequence[PlannedRow]) -> Flow[list[PlannedRow]]:
         """Look rows up, note the verdicts on those that exist, and return the others."""
-        found = yield from look_up(self._exchange, self._entity, "id", [str(planned.id) for planned in rows])
+        shown = yield from look_up(self._exchange, self._entity, "id", [str(planned.id) for planned in rows])
         for planned in rows:
-            for row in found.get(str(planned.id), ()):
+            for row in shown.get(str(planned.id), ()):
                 self._close(planned, judge_created(self._entity, planned, row, self._cloud_id))
-        return [planned for planned in rows if str(planned.id) not in found]
+        return [planned for planned in rows if str(planned.id) not in shown]

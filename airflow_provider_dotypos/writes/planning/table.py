@@ -1,4 +1,4 @@
-"""A plan for people: as a table in the log, and as Markdown for whoever approves it. Personal data comes as marks.
+"""A plan for people: as a table in the log, and as Markdown for an approver. Personal data comes as marks.
 
 Nothing of a row appears in any other log or message.
 """

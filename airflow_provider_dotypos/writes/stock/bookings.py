@@ -195,7 +195,7 @@ class Stock:
     def _find_products(self, items: Sequence[Item]) -> Flow[None]:
         """Find the products that items name.
 
-        :raises DotyposPlanError: if one doesn't exist, is deleted, or can't be told from another one.
+        :raises DotyposPlanError: if one doesn't exist, is deleted, or can't be distinguished from another one.
         """
         problems = Problems()
         warehouse = self._document.warehouse_id

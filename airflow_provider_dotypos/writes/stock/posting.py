@@ -11,7 +11,7 @@ stock levels. So each part of a document is sent like this:
    If they can't say it, nothing sends it again: a person decides.
 
 **Why a crash books nothing twice.** Before step 2 nothing was sent. After step 2 the entry stands without an outcome,
-and whoever comes next doesn't send, but goes on at step 5. There it waits until the dead sender's request is over: it
+and the next task doesn't send, but goes on at step 5. There it waits until the dead sender's request is over: it
 leaves within `LEAVES_WITHIN` seconds after the entry was made or not at all, and takes no longer than the connection's
 timeout. After step 4 the outcome stands. Two who book the same document at once both come to step 2, which one of them
 passes.
@@ -51,7 +51,7 @@ _MOST_TRIES = 3
 
 
 class Finding(NamedTuple):
-    """What was found out about an entry.
+    """What is known of an entry.
 
     :param facts: for the journal, and for people.
     """
