@@ -58,12 +58,12 @@ def anonymize(
             outcome = yield from _send(exchange, entity, planned, course)
             verdict = _verdict(entity, course, outcome)
         if verdict is not None:
-            return course.close(verdict)
+            return _closed(course, verdict)
         yield Sleep(wait)
     yield from read_row(exchange, entity, planned, course)
     left = personal_left(entity, course.row or {})
     verdict = judge(entity, planned, course.row, cloud_id)
-    return course.close(verdict or Verdict("uncertain", "it isn't seen as deleted and anonymized", left))
+    return _closed(course, verdict or Verdict("uncertain", "it isn't seen as deleted and anonymized", left))
 
 
 def _send(exchange: Exchange, entity: Entity, planned: PlannedRow, course: Course) -> Flow[Outcome]:
@@ -83,9 +83,14 @@ def _verdict(entity: Entity, course: Course, outcome: Outcome) -> Verdict | None
             return Verdict("applied")
         if is_deleted(before) and left:
             return Verdict("not taken", "the API accepted the write and left personal data as they are", left)
-        course.lost = True  # it is done, and doesn't show all of it
         return None
     refusal = outcome.verdict if isinstance(outcome, Clash) else outcome
     if isinstance(refusal, Verdict):
         return msgspec.structs.replace(refusal, fields=refusal.fields or personal_left(entity, before))
     return None
+
+
+def _closed(course: Course, verdict: Verdict) -> Verdict:
+    """Return a verdict with what it cost. A row that is done after a write of ours counts as ``applied``."""
+    done = verdict.status == "already" and course.tries > 0
+    return course.close(msgspec.structs.replace(verdict, status="applied") if done else verdict)
