@@ -66,7 +66,8 @@ def test_a_body_that_a_template_rendered_to_json_is_sent_as_it_stands(
     send = Transport.send
 
     def seen(self: Transport, request: Request) -> Answer:
-        bodies.append(request.body)
+        if request.path.endswith("/tags"):  # a check of a connection that another test gave up may still be asking
+            bodies.append(request.body)
         return send(self, request)
 
     monkeypatch.setattr(Transport, "send", seen)
@@ -74,7 +75,7 @@ def test_a_body_that_a_template_rendered_to_json_is_sent_as_it_stands(
         assert run(path="tags", method="POST", json=text)[0]["name"] == "vegan"
     except fail_exception():  # the sandbox knows no x
         assert '"x"' in text
-    assert bodies[-1] == text.encode()
+    assert bodies == [text.encode()]
 
 
 def rendered(native: bool, template: Any) -> Any:
