@@ -59,6 +59,16 @@ class Window(msgspec.Struct, frozen=True):
             )
         return cls(start, end)
 
+    @classmethod
+    def named(cls, name: str) -> Window | None:
+        """Return the window that has a `name`, or ``None`` if none has."""
+        since, _, until = name.partition("_")
+        try:
+            window = cls(None if since == "start" else _from_compact(since), _from_compact(until))
+        except ValueError:
+            return None
+        return window if window.name == name else None
+
     @property
     def name(self) -> str:
         """The window as part of a folder's name."""
@@ -208,3 +218,8 @@ def iso(moment: int) -> str:
 def compact(moment: int) -> str:
     """Return epoch milliseconds in UTC as names of files hold them: digits, ``T`` and ``Z`` alone."""
     return re.sub(r"[-:.]", "", iso(moment))
+
+
+def _from_compact(name: str) -> int:
+    """Return epoch milliseconds from what `compact` made of them."""
+    return milliseconds(datetime.strptime(name, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=timezone.utc))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_dotypos.api.window import Window
-    from airflow_provider_dotypos.transfers.files.manifest import CommittedSet
+    from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet
     from airflow_provider_dotypos.transfers.sql.database import Database
 
 log = logging.getLogger(__name__)
@@ -306,7 +306,7 @@ class DotyposSalesReportCheckOperator(BaseOperator):
     def _sets(self, cloud_id: int) -> Iterator[CommittedSet]:
         from airflow_provider_dotypos.sales.set_sales import sets_below
         from airflow_provider_dotypos.storage.store import object_path
-        from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+        from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 
         if self.destination is not None:
             folder = object_path(self.destination, self.destination_conn_id) / f"{cloud_id}/{self.entity}"

@@ -10,7 +10,8 @@ from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposRespon
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.sales.daily_sales import DailySales
 from airflow_provider_dotypos.storage.store import Store
-from airflow_provider_dotypos.transfers.files.manifest import CommittedSet, newest_manifest, read_manifest
+from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet, read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import newest_manifest
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

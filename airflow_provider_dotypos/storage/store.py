@@ -12,10 +12,10 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.storage.address import check_address
@@ -70,6 +70,10 @@ class Store:
     def list(self) -> dict[str, int]:
         """Return the names in the folder with their sizes in bytes; nothing if there is no folder."""
         return self.patiently(self._list)
+
+    def folders(self) -> tuple[str, ...]:
+        """Return the names of the folders in the folder, sorted; nothing if there is no folder."""
+        return self.patiently(self._folders)
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes.
@@ -183,14 +187,17 @@ class Store:
         return store
 
     def _list(self) -> dict[str, int]:
+        return {_name(entry): int(entry["size"] or 0) for entry in self._entries() if entry["type"] == "file"}
+
+    def _folders(self) -> tuple[str, ...]:
+        return tuple(sorted(_name(entry) for entry in self._entries() if entry["type"] == "directory"))
+
+    def _entries(self) -> Sequence[dict[str, Any]]:
         self._fs.invalidate_cache(self._path)
         try:
-            entries = self._fs.ls(self._path, detail=True)
+            return cast("Sequence[dict[str, Any]]", self._fs.ls(self._path, detail=True))
         except FileNotFoundError:
-            return {}
-        return {
-            entry["name"].rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in entries if entry["type"] == "file"
-        }
+            return ()
 
     def _create_remote(self, data: bytes, name: str) -> None:
         """Write a file unless the name is taken."""
@@ -306,6 +313,11 @@ _PACKAGES = {
     "abfs": "apache-airflow-providers-microsoft-azure",
     "abfss": "apache-airflow-providers-microsoft-azure",
 }
+
+
+def _name(entry: dict[str, Any]) -> str:
+    """Return the last part of an entry's path."""
+    return str(entry["name"]).rstrip("/").rsplit("/", 1)[-1]
 
 
 def _is_local(fs: Any) -> bool:

@@ -32,7 +32,8 @@ from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.engine import Engine, extract, fill
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
-from airflow_provider_dotypos.transfers.files.manifest import Committed, find_set, read_manifest
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Committed, find_set
 from airflow_provider_dotypos.transfers.files.nested import (
     NESTED_FORMAT,
     PAYMENTS_OF_ORDERS,

@@ -4,15 +4,13 @@ import warnings
 from typing import Any
 
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
+from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet, read_manifest, uri
 from airflow_provider_dotypos.transfers.files.manifest import (
     FORMAT_VERSION,
-    CommittedSet,
     Manifest,
     find_set,
     manifest_name,
     newest_manifest,
-    read_manifest,
-    uri,
 )
 from airflow_provider_dotypos.transfers.files.part import ChildFile, Part, StreamRange
 

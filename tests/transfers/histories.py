@@ -22,8 +22,9 @@ from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox, Shop
 from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
 from airflow_provider_dotypos.transfers.crew import Crew
 from airflow_provider_dotypos.transfers.engine import extract
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
-from airflow_provider_dotypos.transfers.files.manifest import Committed, read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Committed
 from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
 from airflow_provider_dotypos.transfers.history import HistoryList, NestedHistory
 from airflow_provider_dotypos.transfers.selection import Selection

@@ -40,7 +40,7 @@ from airflow_provider_dotypos.hooks import failures
 from airflow_provider_dotypos.sandbox import Limit, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.limit import CHOICES
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
-from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.part import Part
 from tests.api.processes import Shelf
 

@@ -35,7 +35,7 @@ from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage impor
 )
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files import merge
-from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from tests.transfers.test_watermark import Kept
 
 Refuse = Callable[[str, RefusedError], None]

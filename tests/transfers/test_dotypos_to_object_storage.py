@@ -30,7 +30,7 @@ from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers import dotypos_to_object_storage as module
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.commit import sidecar_name
-from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.piece_writer import PartAge
 from demo import children
 from tests.sleeping import sleep_at_once

@@ -20,8 +20,9 @@ from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers import engine, piece_writer
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_name
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
-from airflow_provider_dotypos.transfers.files.manifest import Manifest, read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Manifest
 from airflow_provider_dotypos.transfers.files.part import Contents, Part
 from tests.transfers.conftest import HOUR_MS, SINCE, SINCE_MS, UNTIL
 from tests.transfers.test_together import fill, ids_in, list_calls

@@ -28,8 +28,9 @@ from airflow_provider_dotypos.sandbox.errors import RefusedError
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers import history as histories
 from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
-from airflow_provider_dotypos.transfers.files.manifest import Committed, read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Committed
 from airflow_provider_dotypos.transfers.history import NESTED_FOLDER, why_not_nested
 from tests.api.walking import HOUR, empty_shop
 from tests.examples import examples

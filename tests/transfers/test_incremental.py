@@ -17,7 +17,7 @@ import pytest
 
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
-from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from demo import children
 from tests.ui.airflow_server import airflow_home
 

@@ -34,8 +34,9 @@ from airflow_provider_dotypos.transfers import piece_writer
 from airflow_provider_dotypos.transfers.engine import gaps
 from airflow_provider_dotypos.transfers.files import commit, merge
 from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_name
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.formats.jsonl import JsonLinesWriter
-from airflow_provider_dotypos.transfers.files.manifest import Manifest, read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Manifest
 from airflow_provider_dotypos.transfers.files.part import Contents, Part
 from demo import children
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL

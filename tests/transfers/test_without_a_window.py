@@ -20,7 +20,7 @@ from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files import pending
-from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from tests.transfers.test_watermark import Kept
 
 pytestmark = pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")

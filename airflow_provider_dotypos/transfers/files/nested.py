@@ -17,9 +17,9 @@ from airflow_provider_dotypos.api.errors import DotyposResponseError
 from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.api.window import instant
 from airflow_provider_dotypos.storage.store import Store
+from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.formats.part_rows import in_batches, text_rows
-from airflow_provider_dotypos.transfers.files.manifest import CommittedSet
 from airflow_provider_dotypos.transfers.rows.columns import NULL, Columns
 
 #: How nested orders are written until their sets are made of them.

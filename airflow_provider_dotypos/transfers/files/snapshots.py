@@ -12,9 +12,10 @@ from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.query import Triple
 from airflow_provider_dotypos.storage.store import Store
+from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet, read_manifest
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
-from airflow_provider_dotypos.transfers.files.manifest import CommittedSet, Manifest, read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Manifest
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.files import id_counter
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
-from airflow_provider_dotypos.transfers.files.manifest import read_manifest
 from tests.transfers.conftest import SINCE_MS
 
 

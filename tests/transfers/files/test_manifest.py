@@ -1,4 +1,4 @@
-"""Manifests and their parts (`part`) read back: only what belongs where it lies counts, no other has files removed."""
+"""Manifests, their parts (`part`) and committed sets (`committed_set`) read back: only what belongs where it lies counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import msgspec
 import pytest
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.transfers.files.manifest import DamagedSetError, Manifest, read_manifest
+from airflow_provider_dotypos.transfers.errors import DamagedSetError
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Manifest
 from tests.transfers.conftest import SINCE, UNTIL
 
 Extract = Callable[..., dict[str, Any]]
@@ -170,13 +172,14 @@ def test_digests_of_childrens_files_are_compared_as_well(extract: Extract, order
 def test_dags_import_what_earlier_versions_gave_them() -> None:
     from airflow_provider_dotypos import exceptions
     from airflow_provider_dotypos.transfers import manifest as door
-    from airflow_provider_dotypos.transfers.files import manifest
+    from airflow_provider_dotypos.transfers.files import committed_set, manifest
 
-    for name in ("ChildFile", "Manifest", "Part", "FORMAT_VERSION", "DamagedSetError", "find_set", "newest_manifest"):
+    for name in ("ChildFile", "Manifest", "Part", "FORMAT_VERSION", "find_set", "newest_manifest"):
         assert getattr(door, name) is getattr(manifest, name)
-    assert door.uri is manifest.uri
+    for name in ("CommittedSet", "DamagedSetError", "read_manifest", "uri"):
+        assert getattr(door, name) is getattr(committed_set, name)
     assert exceptions.DamagedSetError is door.DamagedSetError
     with pytest.warns(DeprecationWarning, match="CommittedSet"):
-        assert door.Set is manifest.CommittedSet
+        assert door.Set is committed_set.CommittedSet
     with pytest.raises(AttributeError, match="Sets"):
         _ = door.Sets

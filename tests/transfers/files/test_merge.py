@@ -20,8 +20,9 @@ from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files import commit, merge
 from airflow_provider_dotypos.transfers.files.commit import Attempt, sidecar_name
+from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet, read_manifest
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
-from airflow_provider_dotypos.transfers.files.manifest import CommittedSet, Manifest, read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Manifest
 from airflow_provider_dotypos.transfers.files.merge import Merger, plan
 from airflow_provider_dotypos.transfers.files.part import StreamRange
 from airflow_provider_dotypos.transfers.piece_writer import PartAge

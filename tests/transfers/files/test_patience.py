@@ -20,7 +20,7 @@ from airflow_provider_dotypos.storage import patience as store_patience
 from airflow_provider_dotypos.storage.patience import HURRIED, StorePatience, is_passing
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
-from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from tests.api.conftest import certificate as certificate  # a fixture
 from tests.api.hostile import RawServer
 from tests.transfers.files.test_s3 import keys

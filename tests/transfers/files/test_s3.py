@@ -12,7 +12,8 @@ import pytest
 from airflow_provider_dotypos._compat import has_state_store, reschedule_exception
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.storage.store import Store
-from airflow_provider_dotypos.transfers.files.manifest import manifest_name, read_manifest
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import manifest_name
 from airflow_provider_dotypos.transfers.piece_writer import PartAge
 from tests.transfers.conftest import SINCE_MS, UNTIL
 from tests.transfers.test_without_a_window import Runs, ids

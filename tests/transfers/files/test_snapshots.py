@@ -19,7 +19,7 @@ from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.engine import Engine
-from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.snapshots import removed_ids
 from tests.api.walking import Drift, empty_shop
 from tests.examples import examples

@@ -13,7 +13,8 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.storage.store import Store
-from airflow_provider_dotypos.transfers.files.manifest import Manifest, read_manifest
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
+from airflow_provider_dotypos.transfers.files.manifest import Manifest
 
 Extract = Callable[..., dict[str, Any]]
 

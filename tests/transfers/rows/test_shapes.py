@@ -25,7 +25,7 @@ from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.sandbox.api import lists
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
-from airflow_provider_dotypos.transfers.files.manifest import read_manifest
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.snapshots import removed_ids
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL
 

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.sandbox.api import wire
 from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
-from airflow_provider_dotypos.transfers.files.manifest import read_manifest
 from airflow_provider_dotypos.transfers.rows.columns import members
 from airflow_provider_dotypos.transfers.rows.readable import readable
 from tests.transfers.conftest import SINCE_MS

@@ -1,0 +1,94 @@
+"""Which committed sets lie below a destination. Folders are found by their names, and opened one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_dotypos.api.entities import entities
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.storage.patience import StorePatience
+from airflow_provider_dotypos.storage.store import Store
+from airflow_provider_dotypos.transfers.files.manifest import Manifest, newest_manifest
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+
+class SetFolder(NamedTuple):
+    """The folder of a window's set, by its name alone: nothing may be committed in it.
+
+    :param shape: digest of what shapes the rows.
+    """
+
+    name: str
+    window: Window
+    shape: str
+
+
+class FoundSet(NamedTuple):
+    """A committed set that is whole.
+
+    :param folder: its folder.
+    :param store: the same, to read its files.
+    """
+
+    folder: SetFolder
+    store: Store
+    manifest: Manifest
+
+
+def lists_below(destination: ObjectStoragePath, patience: StorePatience | None = None) -> Iterator[tuple[int, str]]:
+    """Yield the cloud and the entity of each list that has a folder below a destination, in order."""
+    for cloud in Store(destination, patience).folders():
+        if cloud.isdecimal():
+            for entity in Store(destination / cloud, patience).folders():
+                if entity in entities():
+                    yield int(cloud), entity
+
+
+def set_folders(
+    destination: ObjectStoragePath, cloud_id: int, entity: str, patience: StorePatience | None = None
+) -> list[SetFolder]:
+    """Return the folders of a list's sets, by one request: from the beginning first, then by their windows."""
+    folders = []
+    for name in Store(destination / f"{cloud_id}/{entity}", patience).folders():
+        window_name, _, shape = name.rpartition("_")
+        if (window := Window.named(window_name)) is not None:
+            folders.append(SetFolder(name, window, shape))
+    return sorted(folders, key=_in_order)
+
+
+def find_committed(
+    destination: ObjectStoragePath,
+    cloud_id: int,
+    entity: str,
+    folder: SetFolder,
+    patience: StorePatience | None = None,
+) -> FoundSet | None:
+    """Return the newest set in a folder, if it is whole.
+
+    :raises DotyposInputError: if its manifest is of a newer format.
+    """
+    store = Store(destination / f"{cloud_id}/{entity}/{folder.name}", patience)
+    manifest = newest_manifest(store)
+    return None if manifest is None else FoundSet(folder, store, manifest)
+
+
+def require_destination(destination: ObjectStoragePath, patience: StorePatience | None = None) -> None:
+    """Raise unless a destination holds the folder of a list.
+
+    :raises DotyposInputError: if it doesn't.
+    """
+    if next(lists_below(destination, patience), None) is None:
+        raise DotyposInputError(
+            f"destination: no sets lie below {destination}. It is the folder that an extraction was given, above those "
+            "of the clouds: {destination}/{cloud}/{entity}/{window}"
+        )
+
+
+def _in_order(folder: SetFolder) -> tuple[float, int, str]:
+    """Return the key by which folders are sorted."""
+    since = folder.window.since
+    return float("-inf") if since is None else since, folder.window.until, folder.shape
