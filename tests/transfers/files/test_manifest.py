@@ -1,4 +1,4 @@
-"""Manifests, their parts (`part`) and committed sets (`committed_set`) read back: only what belongs where it lies counts."""
+"""Manifests, `part` and `committed_set`, read back: only what belongs where it lies counts, and keeps its files."""
 
 from __future__ import annotations
 
