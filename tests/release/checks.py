@@ -10,7 +10,7 @@ from demo import children
 
 #: Stands for the owner of the repository in ``pyproject.toml`` until there is one.
 PLACEHOLDER = "OWNER"
-#: PyPI refuses distributions with a classifier that begins so. It stands in ``pyproject.toml`` as long as `PLACEHOLDER`.
+#: PyPI refuses distributions with a classifier that begins so. `pyproject.toml` has it as long as `PLACEHOLDER`.
 PRIVATE = "Private ::"
 #: What the README says about installing before the first release.
 UNRELEASED = "once it is released"

@@ -132,6 +132,8 @@ def _of_description(metadata: Message, checkout: Path) -> Iterator[str]:
     source = urlsplit(addresses["Source"]).path
     for address in links(str(metadata.get_payload())):
         parts = urlsplit(address)
+        if parts.fragment.startswith("user-content-") and not parts.path:
+            continue  # a heading's link to itself, which the renderer adds
         if parts.scheme not in ("https", "http"):
             yield f"The long description leads to {address}, which exists in the repository only"
             continue
