@@ -63,6 +63,7 @@ class CommittedSet:
         ``list`` and ``dict``. CSV and Parquet hold every field of the entity: one that the API omitted is ``None``, in
         CSV also an empty text. Parquet doesn't keep how a number was spelled: ``12.50`` comes back as ``12.5``.
 
+        :param table: the table's entity. Defaults to the set's own.
         :raises DotyposInputError: if the set has no such table.
         :raises DamagedSetError: if a file can't be read, or doesn't hold the rows that the manifest counts.
         :raises PyarrowMissingError: if the files are Parquet, and pyarrow isn't installed.
@@ -74,6 +75,8 @@ class CommittedSet:
 
         Columns are typed like those of Parquet files, whatever the format of the files, and all batches have the same
         schema. Needs the extra ``parquet``. It raises what `rows` raises.
+
+        :param table: the table's entity. Defaults to the set's own.
         """
         return self._table(table).to_batches()
 
@@ -81,6 +84,8 @@ class CommittedSet:
         """Return all rows of a table in memory, as `to_batches` yields them; a table without rows has its columns.
 
         It raises what `rows` raises.
+
+        :param table: the table's entity. Defaults to the set's own.
         """
         return self._table(table).to_arrow()
 
@@ -90,6 +95,7 @@ class CommittedSet:
         Whole numbers and truth values are pandas's nullable types, so an id stays exact beside a null. Amounts are
         ``Decimal``. It raises what `rows` raises.
 
+        :param table: the table's entity. Defaults to the set's own.
         :raises PandasMissingError: if pandas isn't installed.
         """
         return self._table(table).to_pandas()
@@ -128,7 +134,10 @@ def set_table(store: Store, manifest: Manifest, name: str, files: Sequence[Part 
 
 
 def uri(file: ObjectStoragePath) -> str:
-    """Return a file's address for other tools: without the connection that Airflow puts into it."""
+    """Return a file's address for other tools: without the connection that Airflow puts into it.
+
+    :param file: the file's path.
+    """
     address: str = file.fs.unstrip_protocol(file.path)
     return address
 
