@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from airflow_provider_dotypos.transfers.files.manifest import (
     refuse_misplaced,
     whole_manifest,
 )
+from airflow_provider_dotypos.transfers.files.part import ChildFile, Part
 from airflow_provider_dotypos.transfers.files.tables import Table, check_table, columns_of_table
 
 if TYPE_CHECKING:
@@ -104,17 +105,32 @@ class CommittedSet:
 
         :raises DotyposInputError: if there is none of that name.
         """
-        manifest = self.manifest
-        name = name or manifest.entity
+        name = name or self.manifest.entity
         check_table(name, self.tables)
-        own = name == manifest.entity
-        return Table(
-            store=Store(self.path.parent),
-            names=[file.name for file in (self.files if own else self.children[name])],
-            counted=self.tables[name],
-            file_format=FileFormat.read(manifest.file_format, manifest.compression),
-            columns=columns_of_table(name, manifest.include if own else "", manifest.children, manifest.columns),
+        return set_table(Store(self.path.parent), self.manifest, name)
+
+
+def set_table(store: Store, manifest: Manifest, name: str, files: Sequence[Part | ChildFile] | None = None) -> Table:
+    """Return a table of a set.
+
+    :param store: where the set lies.
+    :param name: the entity of the table's rows.
+    :param files: those of its files that are wanted. Defaults to all.
+    """
+    own = name == manifest.entity
+    if files is None:
+        files, counted = (
+            (manifest.parts, manifest.rows) if own else (manifest.contents.children(name), manifest.children[name])
         )
+    else:
+        counted = sum(file.rows for file in files)
+    return Table(
+        store=store,
+        names=[file.name for file in files],
+        counted=counted,
+        file_format=FileFormat.read(manifest.file_format, manifest.compression),
+        columns=columns_of_table(name, manifest.include if own else "", manifest.children, manifest.columns),
+    )
 
 
 def uri(file: ObjectStoragePath) -> str:
