@@ -52,6 +52,7 @@ PAGES = {
             "operators.pos_action.DotyposPosActionOperator",
             "operators.sales_report_check.DotyposSalesReportCheckOperator",
             "operators.webhooks.DotyposWebhookOperator",
+            "operators.freshness_check.DotyposFreshnessCheckOperator",
         ),
     ),
     "events": ApiPage(
@@ -64,6 +65,12 @@ PAGES = {
             "sensors.dotypos.DotyposEntitySensor",
             "triggers.entity_event.DotyposEntityEventTrigger",
         ),
+    ),
+    "notifications": ApiPage(
+        "Notifications",
+        "A message about a failed task that is worth reading at night. The guide :doc:`on call </guides/on-call>` shows "
+        "how to use it.",
+        ("notifications.failure.DotyposFailureNotifier", "notifications.failure.failure_message"),
     ),
     "hook": ApiPage(
         "Hook",

@@ -46,7 +46,10 @@ nitpick_ignore_regex = [
     ("py:class", r"AnySource|Create|DeletedFilter|Deletes|FailOn|Filter|HistoryWay|Method|Mode|Naming|UndatedRows"),
     # What only this package's own code makes and takes: a row, a client, steps of a flow, a table of the sandbox.
     ("py:class", r"Row|DotyposClient|Plan"),
-    ("py:class", r"airflow_provider_dotypos\.(api\.(steps|http|exchange|window|aclient|streams|walk)|sandbox\.shop)\.\w+(\.\w+)?"),
+    (
+        "py:class",
+        r"airflow_provider_dotypos\.(api\.(steps|http|exchange|window|aclient|streams|walk)|sandbox\.shop)\.\w+(\.\w+)?",
+    ),
     (
         "py:class",
         r"airflow_provider_dotypos\.transfers\.(sink\.ResultT_co|files\.(manifest\.Committed|part\.Contents))",
