@@ -48,6 +48,17 @@ class Rewriting(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a set holds; written last, never changed.
 
+    :param entity: whose rows it holds.
+    :param cloud_id: the cloud that they are of.
+    :param filter: the further conditions of the extraction, in the API's grammar; empty if there were none.
+    :param include: the child lists that were read with the rows.
+    :param file_format: ``jsonl``, ``csv`` or ``parquet``.
+    :param compression: ``gzip`` or ``None``.
+    :param parts: its parts, in the order of their rows.
+    :param package_version: the version of this package that wrote it.
+    :param schema_version: the version of the columns, where the format has types.
+    :param snapshot: whether it holds the ids of all rows that existed.
+    :param complete: always true; a set without it isn't read.
     :param generation: counts the replacements of this window's set, from 1.
     :param since: first instant inside the window, in ISO 8601; ``None`` from the beginning.
     :param until: first instant after the window, in ISO 8601.
@@ -132,13 +143,19 @@ class Committed(NamedTuple):
 
 
 def find_set(store: Store) -> Committed | None:
-    """Return a folder's newest set, if it is whole."""
+    """Return a folder's newest set, if it is whole.
+
+    :param store: the folder.
+    """
     manifest = newest_manifest(store)
     return None if manifest is None else Committed.of(store, manifest)
 
 
 def manifest_name(generation: int) -> str:
-    """Return the name of a generation's manifest."""
+    """Return the name of a generation's manifest.
+
+    :param generation: the generation, from 1.
+    """
     return f"_manifest-{generation:04d}.json"
 
 
@@ -156,7 +173,9 @@ def newest_generation(names: dict[str, int]) -> int:
 def newest_manifest(store: Store) -> Manifest | None:
     """Return the newest manifest of a folder, if its set is whole (a set may be replaced while one looks).
 
-    What can't be read or belongs to another set counts as if it weren't there.
+    A manifest that can't be read, or that belongs to another set, counts as if it didn't exist.
+
+    :param store: the folder.
     """
     looked_at = 0
     while (newest := newest_generation(names := store.list())) > looked_at:
