@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from airflow_provider_dotypos.api.characters import REPLACEMENT
-from airflow_provider_dotypos.api.entities import Entity, Field, find_entity
+from airflow_provider_dotypos.api.entities import Entity, Field, entities, find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.names import nearest, split_names
 
@@ -90,6 +90,12 @@ class Columns:
     def names(self) -> frozenset[str]:
         """The names of the columns, to look them up."""
         return frozenset(self.names_in_order)
+
+    @functools.cached_property
+    def known(self) -> frozenset[str]:
+        """The names that the entity table knows, whether they are wanted or not: those of fields and of child lists."""
+        entity = entities().get(self.entity)
+        return self.names | self.left_out | frozenset(() if entity is None else entity.includes)
 
     @functools.cached_property
     def whole(self) -> bool:
