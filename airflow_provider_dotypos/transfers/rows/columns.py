@@ -50,6 +50,20 @@ _KINDS: Mapping[str, Kind] = {
 }
 
 
+_IN_WORDS: Mapping[Kind, str] = {
+    "long": "a whole number of 64 bits",
+    "int": "a whole number of 32 bits",
+    "decimal": "a number",
+    "timestamp": "a time",
+    "boolean": "true or false",
+    "text": "text",
+    "texts": "a list of texts",
+    "ints": "a list of whole numbers",
+    "json": "JSON",
+    "rows": "a list of rows",
+}
+
+
 class Column(msgspec.Struct, frozen=True):
     """One column.
 
@@ -215,6 +229,17 @@ def columns_of(
     chosen = _select(entity, included, only, without, personal_data, needed)
     _check_chosen(chosen, only)
     return chosen
+
+
+def kind_of(entity: str, name: str) -> str | None:
+    """Return what a field's column holds, for people, of a child list as ``orderItems.name``; ``None`` if unknown."""
+    known = entities().get(entity)
+    child, dot, below = name.partition(".")
+    if known is not None and dot and child in known.includes:
+        return kind_of(known.includes[child].entity, below)
+    if known is None or name not in known.fields:
+        return "a list of rows" if known is not None and name in known.includes else None
+    return _IN_WORDS[_column(known.fields[name]).kind]
 
 
 def _check_chosen(chosen: Columns, only: Iterable[str]) -> None:

@@ -60,6 +60,12 @@ def odd_loads(
     )
 
 
+def count_loads(transaction: Transaction, dialect: Dialect, schema: str | None) -> int:
+    """Return how many loads are finished."""
+    query = f"SELECT count(*) FROM {dialect.relation(schema, LOADS)} WHERE loaded_at IS NOT NULL"
+    return int(transaction.rows(query)[0][0])
+
+
 def first_seen(transaction: Transaction, dialect: Dialect, schema: str | None, load: Load) -> dict[str, dict[str, str]]:
     """Return which unknown fields earlier loads into a table have brought, and where their first windows begin."""
     condition = "target = ? AND cloud_id = ? AND load_id <> ? AND misfits LIKE ?"
