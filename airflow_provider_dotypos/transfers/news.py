@@ -24,14 +24,18 @@ _WHERE: Mapping[Kept, str] = {
 }
 
 
+_BEGINNING = "the beginning"
+
+
 def beginning(window: Window) -> str:
     """Return where a window begins, in ISO 8601 or in words."""
-    return "the beginning" if window.since is None else iso(window.since)
+    return _BEGINNING if window.since is None else iso(window.since)
 
 
-def tell_news(entity: str, new_fields: NewFieldsByTable, earlier: FirstSeen | None, kept: Kept) -> None:
+def tell_news(entity: str, new_fields: NewFieldsByTable, begins: str, earlier: FirstSeen | None, kept: Kept) -> None:
     """Log fields that aren't known, if there are any: a warning only if they are kept aside.
 
+    :param begins: where the window begins.
     :param earlier: those that were seen before, and since when; ``None`` if that can't be found out.
     """
     new, known = [], []
@@ -39,7 +43,7 @@ def tell_news(entity: str, new_fields: NewFieldsByTable, earlier: FirstSeen | No
         for name, field in fields.items():
             shown = name if table == entity else f"{table}.{name}"
             since = (earlier or {}).get(table, {}).get(name)
-            if since is None:
+            if since is None or _order(begins) <= _order(since):
                 new.append(f"'{shown}' ({field.kind})")
             else:
                 known.append(f"'{shown}' ({field.kind}, since {since})")
@@ -70,5 +74,10 @@ def with_first_seen(
     seen = {table: dict(fields) for table, fields in earlier.items()}
     for table, fields in new_fields.items():
         for name in fields:
-            seen.setdefault(table, {}).setdefault(name, since)
+            of_table = seen.setdefault(table, {})
+            of_table[name] = min(of_table.get(name, since), since, key=_order)
     return seen
+
+
+def _order(begins: str) -> str:
+    return "" if begins == _BEGINNING else begins

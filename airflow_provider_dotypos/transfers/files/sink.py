@@ -198,11 +198,12 @@ class FileSink(AbstractContextManager["FileSink"]):
     def _tell_news(self, manifest: Manifest) -> None:
         if manifest.new_fields:
             parent = Store(self.attempt.store.folder.parent)
-            earlier = note_first_seen(parent, manifest.new_fields, beginning(self._window))
+            begins = beginning(self._window)
+            earlier = note_first_seen(parent, manifest.new_fields, begins)
             kept: Kept = "aside" if self._typed else "as they came"
             if not self.selection.columns.others:
                 kept = "omitted"
-            tell_news(manifest.entity, manifest.new_fields, earlier, kept)
+            tell_news(manifest.entity, manifest.new_fields, begins, earlier, kept)
 
     def _committed(self, manifest: Manifest) -> Committed:
         return Committed.of(self.attempt.store, manifest)

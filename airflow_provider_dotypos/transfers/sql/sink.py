@@ -26,7 +26,7 @@ from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
-from airflow_provider_dotypos.transfers.news import Kept, tell_news
+from airflow_provider_dotypos.transfers.news import Kept, beginning, tell_news
 from airflow_provider_dotypos.transfers.ranges import disjoint, end, start
 from airflow_provider_dotypos.transfers.rows.looking import Looking
 from airflow_provider_dotypos.transfers.rows.new_fields import NewFields
@@ -253,7 +253,7 @@ class SqlSink(AbstractContextManager["SqlSink"]):
                 lambda transaction: first_seen(transaction, database.dialect, self.place.schema, self._load)
             )
             kept: Kept = "aside" if self.selection.columns.others else "omitted"
-            tell_news(self._load.entity, loaded.new_fields, earlier, kept)
+            tell_news(self._load.entity, loaded.new_fields, beginning(self._load.window), earlier, kept)
         return loaded
 
     def give_way(self) -> Loaded:
