@@ -32,6 +32,7 @@ from airflow_provider_dotypos.transfers.files.part import (
     joined,
 )
 from airflow_provider_dotypos.transfers.ranges import disjoint, end, start
+from airflow_provider_dotypos.transfers.rows.new_fields import sum_new_fields
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from airflow_provider_dotypos.transfers.wording import count, size
 
@@ -145,8 +146,10 @@ class Attempt:
             for child, rows in children.items()
         }
         misfits = dict(+writer.misfits)
+        new_fields = {self.store.place[1]: writer.new_fields.fields}
         for child, rows in children.items():
             misfits |= {f"{child}.{field}": count for field, count in (+rows.misfits).items()}
+            new_fields[child] = rows.new_fields.fields
         part = Part(
             name=name,
             stream=stream,
@@ -158,6 +161,7 @@ class Attempt:
             origin=self._origin,
             package_version=__version__,
             misfits=misfits,
+            new_fields=sum_new_fields([new_fields]),
             children=files,
         )
         self._put.append(part)
@@ -192,6 +196,7 @@ class Attempt:
             origin=self._origin,
             package_version=__version__,
             misfits={} if child else dict(sum((Counter(part.misfits) for part in sources), Counter())),
+            new_fields={} if child else sum_new_fields(part.new_fields for part in sources),
             covers=tuple(joined(range for part in sources for range in part.ranges)),
         )
         self._merged.append(merged)
