@@ -122,7 +122,8 @@ class ObjectStorageFiles(TransferTask):
         reached, why = find_reached(
             sets.folders(), shape, self._start(), lambda folder: find_set(sets.below(folder)) is not None
         )
-        log.info("No run of this task has noted a watermark in %s so far: %s.", sets.folder, why)
+        say = log.detail if reached is None else log.info
+        say("No run of this task has noted a watermark below %s so far: %s.", sets.folder, why)
         return None if reached is None else iso(reached)
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
