@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar, cast
@@ -44,11 +44,7 @@ def _exception(name: str) -> type[Exception]:
 
 def default_deferrable() -> bool:
     """Return whether sensors wait in the triggerer by default, as Airflow is configured."""
-    try:
-        configuration = import_module("airflow.sdk.configuration")
-    except ImportError:  # 3.1
-        configuration = import_module("airflow.configuration")
-    deferrable: bool = configuration.conf.getboolean("operators", "default_deferrable", fallback=False)
+    deferrable: bool = _configuration().getboolean("operators", "default_deferrable", fallback=False)
     return deferrable
 
 
@@ -160,3 +156,27 @@ def stream_producer(producer: type[T]) -> type[T]:
     """Return a producer of a shared stream (3.3) as the class that Airflow knows."""
     base = import_module("airflow.triggers.shared_stream").SharedStreamProducer
     return cast("type[T]", type(producer.__name__, (producer, base), {}))
+
+
+def stats() -> Any:
+    """Return what sends Airflow's metrics from tasks."""
+    try:
+        module = import_module("airflow.sdk.observability.stats")
+    except ImportError:  # 3.1
+        module = import_module("airflow.stats")
+    return module.Stats
+
+
+def metrics_settings() -> Mapping[str, bool]:
+    """Return which of the switches in ``[metrics]`` of Airflow's configuration are on."""
+    conf = _configuration()
+    names = ("statsd_on", "statsd_datadog_enabled", "otel_on", "statsd_influxdb_enabled")
+    return {name: conf.getboolean("metrics", name, fallback=False) for name in names}
+
+
+def _configuration() -> Any:
+    """Return Airflow's configuration, as tasks read it."""
+    try:
+        return import_module("airflow.sdk.configuration").conf
+    except ImportError:  # 3.1
+        return import_module("airflow.configuration").conf
