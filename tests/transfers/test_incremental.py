@@ -17,10 +17,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
+from airflow_provider_dotypos.transfers.files.watermark_files import newest_record
 from demo import children
 from tests.ui.airflow_server import airflow_home
 
@@ -68,6 +71,7 @@ class Airflow:
 
     def __init__(self, home: Path, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
+        self.lake = home / "lake"
         self.asset = f"file://{home}/lake/orders"
         (home / "dags").mkdir()
         (home / "dags" / "dags.py").write_text(
@@ -125,8 +129,13 @@ class Airflow:
         (asset,) = [one for one in found if one["name"] == (name or self.asset)]
         return f"assets/{asset['id']}/state-store"
 
-    def watermark(self, name: str = "") -> tuple[str, str]:
-        """Return the watermark's path in the REST API, and its value."""
+    def watermark(self, name: str = "") -> tuple[str, Any]:
+        """Return the watermark's path in the REST API, if Airflow has one for it, and its value."""
+        if not has_state_store():
+            folders = (Store(ObjectStoragePath(f"file://{path}")) for path in self.lake.rglob("_pending_*"))
+            records = (newest_record(folder)[1] for folder in folders)
+            (value,) = (each.value for each in records if each is not None and each.asset == (name or self.asset))
+            return "", value
         path = self.watermarks(name)
         (entry,) = self.tell(do="get", path=path)["answer"]["asset_state_store"]
         return f"{path}/{quote(entry['key'])}", entry["value"]

@@ -19,9 +19,9 @@ from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files import pending
-from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.watermark_files import WatermarkFiles, newest_record
 from tests.transfers.test_watermark import Kept

@@ -141,7 +141,7 @@ class Loads:
             }
             self._update(transaction, load, tried)
         ((begun_at,),) = transaction.rows(f"SELECT begun_at FROM {self._relation} WHERE load_id = ?", [load.load_id])
-        return done, _utc(begun_at)
+        return done, utc(begun_at)
 
     def check_open(self, transaction: Transaction, load: Load) -> None:
         """Raise unless a load still waits for rows, and keep others from finishing it until the transaction ends.
@@ -332,7 +332,7 @@ def load_shape(selection: Selection) -> str:
     return selection.shape("sql")
 
 
-def _utc(value: Any) -> datetime:
+def utc(value: Any) -> datetime:
     """Return a time as a driver gives it: as text, without a zone, or with one."""
     moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
     assert isinstance(moment, datetime)
