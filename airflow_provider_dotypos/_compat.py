@@ -112,34 +112,32 @@ def has_state_store() -> bool:
 class StateStores(NamedTuple):
     """Where a task keeps what outlives it.
 
-    :param asset: the state store of the task's first outlet asset.
-    :param asset_name: that asset's name.
-    :param task: the state store of the task instance.
+    :param asset_name: the name of the task's first outlet asset.
+    :param asset: that asset's state store; ``None`` if this Airflow has none (3.1, 3.2).
+    :param task: the state store of the task instance, or ``None`` as well.
     """
 
-    asset: Any
     asset_name: str
-    task: Any
+    asset: Any | None = None
+    task: Any | None = None
 
 
 def state_stores(context: Any, outlets: Sequence[Any]) -> StateStores:
     """Return the state stores of the task's first outlet asset and of the task instance (both since 3.3).
 
-    :raises DotyposInputError: if this Airflow has none, or the task has no such outlet.
+    :raises DotyposInputError: if the task has no such outlet. Earlier versions of Airflow need one as well: it is a
+        part of the watermark's name, so that 3.3 finds it.
     """
-    if not has_state_store():
-        raise DotyposInputError(
-            "going on from the last success needs Airflow 3.3, which keeps a watermark on an asset; here, give a "
-            "window: since='{{ (dag_run.run_after - macros.timedelta(days=1)).isoformat() }}', "
-            "until='{{ dag_run.run_after.isoformat() }}'"
-        )
     asset = next((outlet for outlet in outlets if hasattr(outlet, "uri") and hasattr(outlet, "name")), None)
-    if asset is None or "asset_state_store" not in context:
+    stores = has_state_store()
+    if asset is None or (stores and "asset_state_store" not in context):
         raise DotyposInputError(
             "going on from the last success needs an asset to keep the watermark on: give outlets=[Asset(...)] (of a "
             "mapped task in .partial()), or give a window with since and until"
         )
-    return StateStores(context["asset_state_store"][asset], str(asset.name), context["task_state_store"])
+    if not stores:
+        return StateStores(str(asset.name))
+    return StateStores(str(asset.name), context["asset_state_store"][asset], context["task_state_store"])
 
 
 def watcher_store(trigger: Any, asset: str | None) -> Any | None:

@@ -182,6 +182,7 @@ class DotyposHook(PlanCalls, ApplyCalls, PosCalls, StockCalls, BaseHook):
     ) -> Row:
         """Return one row of an entity, numbers as the API gives them (text).
 
+        :param entity: the entity, such as ``orders``.
         :param id: the row's id. An entity that is one object, such as ``manifest``, has none.
         :param include: child lists to nest.
         :param parents: ids of what the entity lies below, such as ``warehouse_id`` for ``warehouse-products``.
@@ -207,6 +208,7 @@ class DotyposHook(PlanCalls, ApplyCalls, PosCalls, StockCalls, BaseHook):
         The API hides deleted rows, unless the filter names ``deleted`` (``deleted|in|0,1`` for both). Page numbers over
         changing data can skip or repeat rows: use `changes` for anything that must be whole.
 
+        :param entity: the list, such as ``orders``.
         :param filter: text in the API's grammar (``"paid|eq|true;created|gteq|1700000000000"``), or ``(field, operator,
             value)`` triples. Both are checked before anything is sent.
         :param sort: fields, with ``-`` in front for descending.
@@ -237,6 +239,7 @@ class DotyposHook(PlanCalls, ApplyCalls, PosCalls, StockCalls, BaseHook):
 
         A row that doesn't change meanwhile comes exactly once. One that does comes, or belongs to a later window.
 
+        :param entity: the list, such as ``orders``.
         :param since: first instant inside: a datetime with a zone, ISO 8601 text with one, or a bare date (text or a
             ``date``) together with `timezone`. ``None`` reads everything.
         :param until: first instant after, in the same forms.
