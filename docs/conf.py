@@ -1,0 +1,63 @@
+"""Sphinx's settings for the site. ``docs/build.py`` says what it reads."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from airflow_provider_dotypos import __version__
+
+project = "airflow-provider-dotypos"
+author = "the authors of airflow-provider-dotypos"
+project_copyright = author
+version = release = __version__
+html_title = f"Dotypos for Apache Airflow {release}"
+
+extensions = ["sphinx.ext.autodoc", "myst_parser", "docs.linked_names"]
+root_doc = "index"
+nitpicky = True
+
+# Pages are Markdown as a forge shows it, with the anchors that it makes of headings.
+myst_heading_anchors = 6
+myst_enable_extensions = []
+# Examples of JSON and of shells have an ellipsis where a value is left out.
+suppress_warnings = ["misc.highlighting_failure"]
+
+# Docstrings: `name` is code, and a link if something public is called so (`docs.linked_names`).
+default_role = "code"
+add_module_names = False
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 90
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+autodoc_class_signature = "mixed"
+
+nitpick_ignore_regex = [
+    # Types and errors of other packages. To link them, their sites would have to be fetched.
+    (
+        "py:class",
+        r"(collections\.abc|datetime|logging|pyarrow|pandas)\..+|date|timedelta|Logger|Asset|ObjectStoragePath",
+    ),
+    ("py:exc", r"Airflow\w+"),
+    # Names of unions and choices. The text of their parameter says what they may be.
+    ("py:class", r"AnySource|Create|DeletedFilter|Deletes|FailOn|Filter|HistoryWay|Method|Mode|Naming|UndatedRows"),
+    # What only this package's own code makes and takes: a row, a client, steps of a flow, a table of the sandbox.
+    ("py:class", r"Row|DotyposClient|Plan"),
+    ("py:class", r"airflow_provider_dotypos\.(api\.(steps|http|exchange|window|aclient)|sandbox\.shop)\.\w+(\.\w+)?"),
+    (
+        "py:class",
+        r"airflow_provider_dotypos\.transfers\.(sink\.ResultT_co|files\.(manifest\.Committed|part\.Contents))",
+    ),
+]
+
+html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_show_copyright = False
+html_last_updated_fmt = None
+html_theme_options = {"navigation_with_keys": True}
