@@ -57,12 +57,12 @@ class Table:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows in the form that the API gives them."""
-        return self._read(lambda part: self.file_format.rows(part, self.columns), lambda row: 1)
+        return self.read(lambda part: self.file_format.rows(part, self.columns), lambda row: 1)
 
     def to_batches(self) -> Iterator[pyarrow.RecordBatch]:
         """Yield the rows as record batches."""
         require_pyarrow("reading as Arrow")
-        return self._read(lambda part: self.file_format.batches(part, self.columns), lambda batch: int(batch.num_rows))
+        return self.read(lambda part: self.file_format.batches(part, self.columns), lambda batch: int(batch.num_rows))
 
     def to_arrow(self) -> pyarrow.Table:
         """Return the rows as one Arrow table."""
@@ -79,7 +79,7 @@ class Table:
         nullable = {"int64": pandas.Int64Dtype(), "int32": pandas.Int32Dtype(), "bool": pandas.BooleanDtype()}
         return table.to_pandas(types_mapper=lambda arrow: nullable.get(str(arrow)))
 
-    def _read(self, read: Callable[[BinaryIO], Iterator[_T]], rows: Callable[[_T], int]) -> Iterator[_T]:
+    def read(self, read: Callable[[BinaryIO], Iterator[_T]], rows: Callable[[_T], int]) -> Iterator[_T]:
         """Yield what is read of each file, and raise in the end if it isn't as many rows as it should be."""
         count = 0
         for name in self.names:
