@@ -8,7 +8,12 @@ AIRFLOW ?= 3.3.2
 VENV        := $(if $(filter 3.3.2,$(AIRFLOW)),.venv,.venv-$(AIRFLOW))
 CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
 BIN         := $(VENV)/bin
-PIP         := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
+INSTALL     := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP         := $(INSTALL) -c $(CONSTRAINTS)
+
+# What the tests and checks run with: the extras that they need, and a dependency group, which pip knows from 25.1 on.
+NEW_PIP := 'pip>=25.1'
+DEV     := -e '.[amazon,duckdb,parquet,postgres,sqlite]' --group dev
 
 # The fleet runs on the newest Airflow only. Celery's libraries stay out of the tests' environment.
 FLEET             := .venv-fleet
@@ -21,7 +26,8 @@ export AIRFLOW_HOME  := $(CURDIR)/.work/airflow-$(AIRFLOW)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sandbox test mysql storms properties kills fleet lint bench entities costs wheel clean chromium
+.PHONY: help setup demo ui sandbox test mysql redis storms properties kills fleet lint docs bench entities costs wheel \
+  wheelcheck release clean chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +50,10 @@ test: $(VENV)/.ready-dev chromium ## Run the tests (PYTEST="-k walk" for some of
 # The driver has no wheel, and a database server is nothing to install unasked. Without them the tests on MariaDB are skipped.
 mysql: $(VENV)/.ready-dev ## Install MariaDB and its driver for the tests, where they can be had (Debian, as root)
 	@.ci/install-mariadb
-	@$(PIP) -e '.[dev,mysql]' || echo "MariaDB's driver could not be built; the tests on MariaDB will be skipped." >&2
+	@$(PIP) -e '.[mysql]' || echo "MariaDB's driver could not be built; the tests on MariaDB will be skipped." >&2
+
+redis: ## Install a Redis server for the tests, where it can be had (Debian, as root)
+	@.ci/install-redis
 
 storms: $(VENV)/.ready-dev ## Test the promises for 12 minutes, with new seeds (STORMS="--minutes 2" for less)
 	@$(BIN)/python -m tests.storms $(STORMS)
@@ -63,6 +72,9 @@ lint: $(VENV)/.ready-dev ## Run ruff (with Airflow's rules, and its formatter) a
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
 
+docs: $(VENV)/.ready-dev ## Build the documentation as a site, offline (.work/site/html), and check it
+	@$(BIN)/python -m docs.build
+
 bench: $(VENV)/.ready-dev ## Measure speed and memory
 	@for one in extraction together waste memory kills imports tokens retries calls budget writes events; do \
 	  $(BIN)/python -m benchmarks.$$one || exit 1; done
@@ -75,6 +87,13 @@ costs: $(VENV)/.ready-dev ## Write the table of what reading a list costs (docs/
 
 wheel: $(VENV)/.ready-dev ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist
+
+# Each Airflow's environment is made anew, and gets what the package itself needs and nothing else.
+wheelcheck: $(VENV)/.ready-dev ## Install the wheel into an empty environment on each Airflow, and try it there
+	@$(BIN)/python -m tests.wheelcheck $(WHEELCHECK)
+
+release: $(VENV)/.ready-dev ## Build and check what goes to PyPI, and say what a maintainer does next
+	@$(BIN)/python -m tests.release
 
 clean: ## Remove everything that the other targets made, virtual environments too
 	rm -rf .venv .venv-* .demo .work dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -89,7 +108,8 @@ $(VENV)/.ready: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 
 $(VENV)/.ready-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "Installing Airflow $(AIRFLOW), the provider and the requirements of its tests into $(VENV) (once, a minute or two) ..."
-	@$(PIP) -e '.[dev]'
+	@$(INSTALL) $(NEW_PIP)
+	@$(PIP) $(DEV)
 	@touch $(VENV)/.ready $@
 
 # Airflow's provider for Celery needs Python 3.11.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar, cast
@@ -44,11 +44,7 @@ def _exception(name: str) -> type[Exception]:
 
 def default_deferrable() -> bool:
     """Return whether sensors wait in the triggerer by default, as Airflow is configured."""
-    try:
-        configuration = import_module("airflow.sdk.configuration")
-    except ImportError:  # 3.1
-        configuration = import_module("airflow.configuration")
-    deferrable: bool = configuration.conf.getboolean("operators", "default_deferrable", fallback=False)
+    deferrable: bool = _configuration().getboolean("operators", "default_deferrable", fallback=False)
     return deferrable
 
 
@@ -116,34 +112,32 @@ def has_state_store() -> bool:
 class StateStores(NamedTuple):
     """Where a task keeps what outlives it.
 
-    :param asset: the state store of the task's first outlet asset.
-    :param asset_name: that asset's name.
-    :param task: the state store of the task instance.
+    :param asset_name: the name of the task's first outlet asset.
+    :param asset: that asset's state store; ``None`` if this Airflow has none (3.1, 3.2).
+    :param task: the state store of the task instance, or ``None`` as well.
     """
 
-    asset: Any
     asset_name: str
-    task: Any
+    asset: Any | None = None
+    task: Any | None = None
 
 
 def state_stores(context: Any, outlets: Sequence[Any]) -> StateStores:
     """Return the state stores of the task's first outlet asset and of the task instance (both since 3.3).
 
-    :raises DotyposInputError: if this Airflow has none, or the task has no such outlet.
+    :raises DotyposInputError: if the task has no such outlet. Earlier versions of Airflow need one as well: it is a
+        part of the watermark's name, so that 3.3 finds it.
     """
-    if not has_state_store():
-        raise DotyposInputError(
-            "going on from the last success needs Airflow 3.3, which keeps a watermark on an asset; here, give a "
-            "window: since='{{ (dag_run.run_after - macros.timedelta(days=1)).isoformat() }}', "
-            "until='{{ dag_run.run_after.isoformat() }}'"
-        )
     asset = next((outlet for outlet in outlets if hasattr(outlet, "uri") and hasattr(outlet, "name")), None)
-    if asset is None or "asset_state_store" not in context:
+    stores = has_state_store()
+    if asset is None or (stores and "asset_state_store" not in context):
         raise DotyposInputError(
             "going on from the last success needs an asset to keep the watermark on: give outlets=[Asset(...)] (of a "
             "mapped task in .partial()), or give a window with since and until"
         )
-    return StateStores(context["asset_state_store"][asset], str(asset.name), context["task_state_store"])
+    if not stores:
+        return StateStores(str(asset.name))
+    return StateStores(str(asset.name), context["asset_state_store"][asset], context["task_state_store"])
 
 
 def watcher_store(trigger: Any, asset: str | None) -> Any | None:
@@ -162,3 +156,27 @@ def stream_producer(producer: type[T]) -> type[T]:
     """Return a producer of a shared stream (3.3) as the class that Airflow knows."""
     base = import_module("airflow.triggers.shared_stream").SharedStreamProducer
     return cast("type[T]", type(producer.__name__, (producer, base), {}))
+
+
+def stats() -> Any:
+    """Return what sends Airflow's metrics from tasks."""
+    try:
+        module = import_module("airflow.sdk.observability.stats")
+    except ImportError:  # 3.1
+        module = import_module("airflow.stats")
+    return module.Stats
+
+
+def metrics_settings() -> Mapping[str, bool]:
+    """Return which of the switches in ``[metrics]`` of Airflow's configuration are on."""
+    conf = _configuration()
+    names = ("statsd_on", "statsd_datadog_enabled", "otel_on", "statsd_influxdb_enabled")
+    return {name: conf.getboolean("metrics", name, fallback=False) for name in names}
+
+
+def _configuration() -> Any:
+    """Return Airflow's configuration, as tasks read it."""
+    try:
+        return import_module("airflow.sdk.configuration").conf
+    except ImportError:  # 3.1
+        return import_module("airflow.configuration").conf

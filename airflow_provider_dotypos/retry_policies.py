@@ -45,7 +45,13 @@ class DotyposRetryPolicy(_compat.retry_policy()):  # type: ignore[misc]  # its b
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
     ) -> Any:
-        """Return what Airflow does about a failed try."""
+        """Return what Airflow does about a failed try.
+
+        :param exception: what ended the try.
+        :param try_number: which try it was, from 1 on.
+        :param max_tries: how many tries the task has.
+        :param context: the task's context. It isn't used.
+        """
         retry_decision = _compat.retry_decision()
         error = next((error for error in _led_to(exception) if isinstance(error, DotyposError)), None)
         if error is None:
@@ -67,7 +73,10 @@ class DotyposRetryPolicy(_compat.retry_policy()):  # type: ignore[misc]  # its b
 
     @classmethod
     def deserialize(cls, data: Mapping[str, Any]) -> DotyposRetryPolicy:
-        """Return the policy that `serialize` has described."""
+        """Return the policy that `serialize` has described.
+
+        :param data: what `serialize` returned.
+        """
         return cls(timedelta(seconds=data["longest_wait"]))
 
     def _wait_until(self, at: datetime) -> timedelta:

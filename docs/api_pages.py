@@ -1,6 +1,6 @@
 """The pages of the API reference: which public names stand on which page.
 
-A name stands where DAG authors import it from. What the package itself exports (`__all__`) stands under that short name.
+A name stands where DAG authors import it from. What the package itself exports (``__all__``) has that short name.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ PAGES = {
     ),
     "exceptions": ApiPage(
         "Exceptions",
-        "Every error that a DAG author can catch. The page :doc:`errors </reference/errors>` says what to do about each.",
+        "Every error that a DAG author can catch. The page :doc:`errors </reference/errors>` says what to do about "
+        "each.",
         ("exceptions.*",),
     ),
     "sandbox": ApiPage(
@@ -132,8 +133,11 @@ PAGES = {
 }
 
 
-#: Classes with what they inherit from parts that aren't public.
+#: Classes that inherit methods from parts that aren't public.
 _OWN_MEMBERS_ONLY = {"AsyncDotyposClient"}
+
+#: Classes whose methods only this package calls.
+_NO_MEMBERS = {"Sql"}
 
 
 def names_of(page: ApiPage) -> Iterator[str]:
@@ -182,8 +186,8 @@ def directive(name: str, thing: Any) -> list[str]:
         return [f".. {kind}:: {name}"]
     if issubclass(thing, BaseException):
         return [f".. autoexception:: {name}", "   :members:", "   :show-inheritance:"]
-    if is_operator(thing):
-        # Airflow calls their methods; people give parameters.
+    if is_operator(thing) or thing.__name__ in _NO_MEMBERS:
+        # Airflow or a plan calls their methods; people give parameters.
         return [f".. autoclass:: {name}"]
     inherited = [] if thing.__name__ in _OWN_MEMBERS_ONLY else [f"   :inherited-members: {ends_at(thing)}"]
     return [f".. autoclass:: {name}", "   :members:", *inherited]
@@ -202,10 +206,11 @@ def ends_at(thing: type) -> str:
 
 def members_of(thing: type) -> Iterator[tuple[str, Any]]:
     """Yield the public methods and properties that a class's documentation shows, with their names."""
-    if is_operator(thing):
+    if is_operator(thing) or thing.__name__ in _NO_MEMBERS:
         return
-    for base in thing.__mro__:
+    for base in (thing,) if thing.__name__ in _OWN_MEMBERS_ONLY else thing.__mro__:
         if base.__module__.startswith(PACKAGE):
             for name, member in vars(base).items():
-                if name[0] != "_" and (inspect.isroutine(member) or isinstance(member, property)):
+                function = getattr(member, "__func__", member)
+                if name[0] != "_" and (inspect.isfunction(function) or isinstance(member, property)):
                     yield name, member

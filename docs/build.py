@@ -150,13 +150,19 @@ def front_page(text: str) -> str:
     trees = []
     for section in re.split(r"^## ", text, flags=re.M):
         caption = section.partition("\n")[0].strip()
-        names = [name for _, name, _ in _LINK.findall(section) if name.endswith(".md") and name not in seen]
-        names = list(dict.fromkeys(names))
+        links = [name for _, name, _ in _LINK.findall(section) if name.endswith(".md")]
+        names = [name for name in dict.fromkeys(links) if name not in seen and _belongs(name, caption)]
         seen.update(names)
         if names:
             title = "Start here" if caption.startswith("#") else caption
-            trees.append("\n".join(["```{toctree}", ":hidden:", f":caption: {title}", "", *names, "```"]))
+            entries = [f"README <{name}>" if name == NEIGHBOURS["README.md"] else name for name in names]
+            trees.append("\n".join(["```{toctree}", ":hidden:", f":caption: {title}", "", *entries, "```"]))
     return "\n\n".join([text, *trees, ""])
+
+
+def _belongs(name: str, caption: str) -> bool:
+    """Return whether a page stands below a caption of the sidebar; guides link to the reference, too."""
+    return caption != "Guides" or name.startswith("guides/")
 
 
 class _Page(HTMLParser):

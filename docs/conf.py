@@ -33,7 +33,6 @@ python_maximum_signature_line_length = 90
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
-autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
 
 nitpick_ignore_regex = [

@@ -29,6 +29,7 @@ IMPORTED_BY_DAGS = (
     "hooks/dotypos.py",
     "assets.py",
     "retry_policies.py",
+    "__init__.py",
 )
 
 #: Rooms, each with the rooms that it may import besides itself and the package's own `__version__`.
@@ -56,7 +57,11 @@ ARROWS = {
     "_compat": {"api", "provider_info"},
     "_airflow": {"api"},
     "provider_info": set(),
-    "__init__": {"provider_info"},
+    # By its short names alone, when one is asked for.
+    "__init__": {
+        *("provider_info", "assets", "hooks", "lake", "notifications", "operators", "retry_policies", "sensors"),
+        *("transfers", "triggers", "writes"),
+    },
     "__main__": {"cli"},
 }
 #: Files that import more of Airflow than its SDK: what is the same in all versions. Only `_compat.py` knows versions.
@@ -250,8 +255,11 @@ def test_only_one_file_knows_airflow_versions(path: Path) -> None:
 
 
 def test_no_import_circle_exists() -> None:
-    """Imports for type checking and those in functions count: a reader of one module reads the other as well."""
-    graph = {name: among_modules(imported(path)) - {name} for name, path in modules().items()}
+    """Imports for type checking and those in functions count: a reader of one module reads the other as well.
+
+    The package's own ``__init__`` doesn't: modules take nothing but the version from it (`ARROWS`), and no short name.
+    """
+    graph = {name: among_modules(imported(path)) - {name, PACKAGE.name} for name, path in modules().items()}
     TopologicalSorter(graph).prepare()
 
 
@@ -260,7 +268,7 @@ def is_heavy(module: str) -> bool:
     """Return whether importing one of the package's modules brings in what takes long."""
     names = imported(modules()[module], late=False)
     return bool({name.split(".")[0] for name in names} & (HEAVY - {"airflow"})) or any(
-        is_heavy(name) for name in among_modules(names) - {module}
+        is_heavy(name) for name in among_modules(names) - {module, PACKAGE.name}
     )
 
 

@@ -48,7 +48,15 @@ class AsyncDotyposClient(Exchange):
         headers: Mapping[str, str] | None = None,
         decode: Callable[[Answer], T],
     ) -> T:
-        """Make one authorized call and return what `decode` makes of the answer (see ``DotyposClient.call``)."""
+        """Make one authorized call and return what `decode` makes of the answer (see ``DotyposClient.call``).
+
+        :param method: HTTP method.
+        :param path: path below the cloud, or with a leading ``/`` below ``/v2``.
+        :param params: query parameters, not encoded.
+        :param json: body of the request.
+        :param headers: further headers.
+        :param decode: makes the result of an answer.
+        """
         return await self.run(self.flow(method, path, params=params, json=json, headers=headers, decode=decode))
 
     async def give_back(self) -> None:
@@ -61,7 +69,10 @@ class AsyncDotyposClient(Exchange):
             await self._idle.aclose()
 
     async def run(self, flow: Flow[T]) -> T:
-        """Perform a flow, such as that of several calls, and return its result."""
+        """Perform a flow, such as that of several calls, and return its result.
+
+        :param flow: what to perform.
+        """
         with closing(flow):
             try:
                 step = next(flow)

@@ -1,9 +1,8 @@
 """The table of what the API holds: entities with their paths, cursors and fields, and what each of these allows.
 
 To add an entity, add one row to ``entity_table``. No code that reads, extracts or lists entities knows one by name,
-except `CLOUDS`, which all others lie below. A nested history names orders and what they nest. The commands' probes name
-the lists that they examine, the sandbox's shop names what it sells, and transfers have an argument for each parent of a
-list (``warehouse_id``).
+except `CLOUDS`, which all others lie below. A nested history names orders and what they nest, the commands' probes the
+lists that they examine, the sandbox's shop what it sells, and transfers each parent of a list (``warehouse_id``).
 
 **Fields** stand one a line, as ``name:type(length)?/GROUPS^! marks -> entity  # remark``. All but name and type are
 optional:
@@ -15,8 +14,7 @@ optional:
   N ``gt gteq lt lteq``, S ``like``, M ``in notin``, B ``bin bex``.
 - ``^`` marks a sortable field. ``id`` is sortable on no entity.
 - ``!`` marks personal data: what names, reaches, places, labels or describes a person or a sole trader, and free text
-  in which somebody may. References such as ``_customerId`` aren't marked: without the rows that they lead to they name
-  nobody.
+  in which somebody may. References such as ``_customerId`` aren't marked: by themselves they name nobody.
 - ``server`` marks a field that no write sets: the server does, or it ignores what is sent [A].
 - ``default`` marks a field that a create may leave out although it is never null [A].
 - ``-> entity`` names the entity whose id the field holds [A: concluded from the field's name].
@@ -24,8 +22,6 @@ optional:
 **Writes** are the documented calls, separated by blanks. ``POST[]`` and ``PUT[]`` take an array on the list's path; the
 brackets hold its documented limit. ``POST`` takes one object there. ``PUT``, ``PATCH`` and ``DELETE`` go to the path of
 one row. A create must name each field that has none of ``?``, ``server`` and ``default``.
-
-``mark`` says how certain the row is: D documented by the vendor, D2 documented second-hand.
 
 https://docs.api.dotypos.com/api-reference/general/filter, /api-reference/general/sort, …/methods, …/etags
 """
@@ -69,6 +65,7 @@ BATCH_LIMIT = 100
 class Field(msgspec.Struct, frozen=True):
     """One field of an entity.
 
+    :param name: the name that the API gives it.
     :param type: the documented type.
     :param nullable: whether it is documented as optional.
     :param operators: the filter operators that the API allows on it.
@@ -157,15 +154,21 @@ class Writes(msgspec.Struct, frozen=True):
 class Entity(msgspec.Struct, frozen=True):
     """One entity of the API.
 
+    :param name: the name that it has in the API's paths, such as ``order-items``.
     :param path: path below ``/v2/clouds/{cloud}`` (or from ``/v2`` on, when it starts with ``/v2``), with a
         ``{placeholder}`` for what it lies below. `url_path` makes it the path of a call.
     :param parent: what it lies below, other than its cloud.
     :param kind: how it is read.
+    :param fields: its fields, by their names.
     :param cursors: the fields that order its changes; empty when it can only be read as a snapshot. Two where no
         single field moves with every change (warehouse products).
     :param totals: whether list answers carry ``totalItemsCount`` (orders and order items never do).
     :param paged: whether lists come in the paging envelope.
     :param includes: the child lists that its rows can nest, by the name that ``include`` takes.
+    :param writes: the write calls that the API documents for it.
+    :param primary_key: the fields that tell its rows apart within a cloud.
+    :param mark: how certain the row of the table is: ``D`` documented by the vendor, ``D2`` documented second-hand.
+    :param docs: the address of the API's page about it.
     :param unstable: whether the vendor says that its fields may change.
     :param null_markers: whether rows were seen whose ``deleted`` is null [C1].
     """
@@ -222,9 +225,8 @@ class Entity(msgspec.Struct, frozen=True):
     @property
     def tie_breakers(self) -> tuple[str, ...]:
         """Further fields to sort by after the cursor: those that can tell rows of one instant apart (no booleans)."""
-        return tuple(
-            f.name for f in self.fields.values() if f.sortable and f.type != "boolean" and f.name not in self.cursors
-        )
+        sortable = (f for f in self.fields.values() if f.sortable and f.type != "boolean")
+        return tuple(f.name for f in sortable if f.name not in self.cursors)
 
     def field(self, name: str) -> Field:
         """Return the field called `name`.
@@ -239,7 +241,7 @@ class Entity(msgspec.Struct, frozen=True):
             ) from None
 
     def parent_id(self, named: Mapping[str, object]) -> str | None:
-        """Return the id of the parent that a call names, such as ``{"warehouse_id": 5}``; ``None`` if it names none.
+        """Return the id of the parent that `named` holds, such as ``{"warehouse_id": 5}``; ``None`` if it holds none.
 
         :raises DotyposInputError: if it names what the entity doesn't lie below, or if an id isn't a whole number.
         """
@@ -258,9 +260,7 @@ class Entity(msgspec.Struct, frozen=True):
         if self.parent is None:
             return self.path.removeprefix("/v2")
         if parent is None:
-            raise DotyposInputError(
-                f"{self.name} lies below a {self.parent.noun}: name it with {self.parent.argument}="
-            )
+            raise DotyposInputError(f"{self.name} lies below a {self.parent.noun}: name it by {self.parent.argument}=")
         return self.path.format(**{self.parent.argument: parent})
 
 

@@ -18,6 +18,7 @@ https://docs.api.dotypos.com/api-reference/general/methods, /authorization
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Callable, Mapping
@@ -44,6 +45,7 @@ from airflow_provider_dotypos.api.errors import (
 from airflow_provider_dotypos.api.gate import Passage
 from airflow_provider_dotypos.api.headers import checked_headers
 from airflow_provider_dotypos.api.http import LARGEST_ANSWER, Answer, Request, check_answer, decode_answer, refusal_of
+from airflow_provider_dotypos.api.meter import Meter
 from airflow_provider_dotypos.api.paths import checked_method, encode, own_path, resolve
 from airflow_provider_dotypos.api.refusals import is_foreign
 from airflow_provider_dotypos.api.retry_table import LONGEST_RETRY_AFTER, Verdict, verdict
@@ -65,6 +67,7 @@ class Exchange:
     :param largest_answer: size in bytes above which an answer is an error.
     :param ledger: opens the ledger of a request budget. Defaults to none: the process counts for itself.
     :param observer: receives each try's request, first with ``None``, and then with its answer, before that is checked.
+    :param meter: counts calls for people. Defaults to none.
     :ivar requests: how many requests have left so far, sign-ins included.
     """
 
@@ -77,11 +80,13 @@ class Exchange:
         largest_answer: int = LARGEST_ANSWER,
         observer: Callable[[Request, Answer | None], None] | None = None,
         ledger: OpenRegister | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.settings = settings
         self.patience = patience or retry.Patience()
         self._on_token = on_token
         self._observer = observer
+        self._meter = meter
         self._largest_answer = largest_answer
         self._channel = open_channel(settings)
         each = settings.request_budget is not None and settings.request_budget.each
@@ -275,7 +280,10 @@ class _Call(Generic[T]):
     def _send(self, request: Request, *, opens: bool = True) -> Flow[Answer]:
         permit = yield from self._turn()
         sent = True
+        meter = self._exchange._meter
         self._exchange.requests += 1
+        if meter is not None:
+            meter.sent(self._cloud_id)
         try:
             answer: Answer = yield Send(request)
         except DotyposError as error:
@@ -287,7 +295,10 @@ class _Call(Generic[T]):
         if answer.status not in (502, 504) and not is_foreign(answer.status, answer.body):  # else a gateway's
             self._exchange._channel.note_answer()
         if not request.finds_busy(answer):
-            self._passage.answered(throttled=answer.status in (429, 503), opens=opens)
+            throttled = answer.status in (429, 503)
+            self._passage.answered(throttled=throttled, opens=opens)
+            if throttled and meter is not None:
+                meter.throttled(self._cloud_id, answer.status)
         self._exchange._channel.note_date(answer.headers.get("Date"))
         return answer
 
@@ -312,7 +323,9 @@ class _Call(Generic[T]):
         spending = self._exchange._channel.spending(self._cloud_id, self._exchange._ledger)
         longest_wait = min(LONGEST_RETRY_AFTER, patience.throttling)
         # A block is for any request, and not all have the timeout of a sign-in.
-        return (yield from spending.permit(budget, self._settings.timeout, longest_wait))
+        meter = self._exchange._meter
+        report = None if meter is None else functools.partial(meter.budgeted, self._cloud_id)
+        return (yield from spending.permit(budget, self._settings.timeout, longest_wait, report))
 
     def _observe(self, answer: Answer | None) -> None:
         if self._exchange._observer:

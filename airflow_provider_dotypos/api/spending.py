@@ -58,6 +58,10 @@ _SETTLE, _READ_AGAIN = 2.0, 5
 _UNREACHABLE_FOR, _UNREACHABLE_PART = 60.0, 4
 
 
+#: Receives how many requests of a budget are in use, and how many are free.
+Report = Callable[[int, int], None]
+
+
 class _Terms(NamedTuple):
     """On which terms a request is asked for: see ``Spending.permit``.
 
@@ -68,6 +72,7 @@ class _Terms(NamedTuple):
     timeout: float
     longest_wait: float
     asked_at: float
+    report: Report | None
 
     @property
     def window(self) -> float:
@@ -113,14 +118,15 @@ class Spending:
         self._terms: _Terms | None = None
         self._unreachable_until = self._announced_until = float("-inf")
 
-    def permit(self, budget: Budget, timeout: float, longest_wait: float) -> Flow[Permit]:
+    def permit(self, budget: Budget, timeout: float, longest_wait: float, report: Report | None = None) -> Flow[Permit]:
         """Return permission for one request, as soon as the budget allows it.
 
         :param timeout: the longest that the request may take, in seconds.
         :param longest_wait: the longest that is waited for it, in seconds.
+        :param report: receives how much of the budget is in use, whenever this process learns it.
         :raises DotyposBudgetError: if that isn't enough.
         """
-        terms = _Terms(budget, timeout, longest_wait, time.monotonic())
+        terms = _Terms(budget, timeout, longest_wait, time.monotonic(), report)
         while (permit := self._take()) is None:
             wait: float = yield Alone(self, self._claim(terms))
             if wait:
@@ -172,7 +178,7 @@ class Spending:
             _, block = self._add_block(1, terms)
             block.settled = True
             self._settled_claims += 1
-        self._announce(counting, terms, "by this process alone")
+        self._announce(counting, terms, "by this process alone", block.size)
         return 0.0
 
     def _claim_among_others(self, register: Register, terms: _Terms) -> Flow[float]:
@@ -199,7 +205,7 @@ class Spending:
                     del self._blocks[name]
         if block.settled:
             self._settled_claims += 1
-            self._announce(counting, terms, f"by all tasks ({register.name})")
+            self._announce(counting, terms, f"by all tasks ({register.name})", block.size)
             return 0.0
         return random.uniform(0.1, 1) * settle  # else those that overwrite each other would do so again
 
@@ -216,6 +222,7 @@ class Spending:
         with self._guard:
             counting = [*others.values(), *self._own().values()]
         _log_used(terms.budget, counting, counted, "at the end")
+        _report_used(terms, counting)
 
     def _others(self, register: Register, terms: _Terms) -> Flow[tuple[dict[str, Entry], Moment]]:
         """Return what other processes have claimed, and since when that may be out of date."""
@@ -273,6 +280,8 @@ class Spending:
 
         :raises DotyposBudgetError: if that is longer than is waited for.
         """
+        counting = list(counting)
+        _report_used(terms, counting)
         wait = seconds_until_free(wanted, most, counting)
         if wait > max(0.0, terms.wait_left):
             enough = min(terms.budget.enough, most)
@@ -288,8 +297,13 @@ class Spending:
             log.info("The request budget, %s, is used up. Waiting %.0f s until requests are free.", terms.budget, wait)
         return wait
 
-    def _announce(self, counting: Iterable[Entry], terms: _Terms, counted: str) -> None:
-        """Say in the log how much is used, at the process's first claim."""
+    def _announce(self, counting: Iterable[Entry], terms: _Terms, counted: str, claimed: int) -> None:
+        """Report how much is used, and say it in the log at the process's first claim.
+
+        :param counting: what counted before that claim.
+        :param claimed: how many requests it is for.
+        """
+        _report_used(terms, counting, claimed)
         if self._settled_claims == 1:
             _log_used(terms.budget, counting, counted, "by now")
 
@@ -297,6 +311,12 @@ class Spending:
 def _log_used(budget: Budget, counting: Iterable[Entry], counted: str, when: str) -> None:
     left = max(0, free_requests(budget.requests, counting))
     log.info("Request budget %s, counted %s: %d used %s, %d left.", budget, counted, budget.requests - left, when, left)
+
+
+def _report_used(terms: _Terms, counting: Iterable[Entry], claimed: int = 0) -> None:
+    if terms.report is not None:
+        left = max(0, free_requests(terms.budget.requests, counting) - claimed)
+        terms.report(terms.budget.requests - left, left)
 
 
 class _UnreachableError(Exception):

@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.window import SETTLE
+from airflow_provider_dotypos.hooks import metrics
 from airflow_provider_dotypos.writes.applying.options import MAX_AGE, ApplyOptions, Create, FailOn, Method
+from airflow_provider_dotypos.writes.errors import DotyposWritesFailedError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -68,7 +70,17 @@ class ApplyCalls:
         with self._errors():
             options = ApplyOptions(method, create, fail_on, settle, max_age)
             with nullcontext(plan) if isinstance(plan, Plan) else open_plan(plan, digest) as opened:
-                return apply_plan(self.get_conn(), opened, options)._asdict()
+                header = opened.header
+                counts: Mapping[str, int] = {}
+                try:
+                    applied = apply_plan(self.get_conn(), opened, options)
+                    counts = applied.counts
+                except DotyposWritesFailedError as error:
+                    counts = error.counts
+                    raise
+                finally:
+                    metrics.send_verdicts(header.cloud_id, header.entity, counts)
+                return applied._asdict()
 
     def patch(
         self,

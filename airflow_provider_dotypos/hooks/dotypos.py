@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,6 +17,7 @@ from airflow_provider_dotypos.api.http import Answer
 from airflow_provider_dotypos.api.markers import Division
 from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.api.window import SETTLE, Window
+from airflow_provider_dotypos.hooks import metrics
 from airflow_provider_dotypos.hooks.applying import ApplyCalls
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.hooks.connection import secrets_of, settings_of
@@ -94,6 +96,7 @@ class DotyposHook(PlanCalls, ApplyCalls, PosCalls, StockCalls, BaseHook):
                 on_token=_airflow.mask_secret,
                 patience=self.patience,
                 ledger=_airflow.budget_ledger(),
+                meter=metrics.task_meter(),
             )
             if self._cancelled:
                 self._client.cancel()
@@ -179,6 +182,7 @@ class DotyposHook(PlanCalls, ApplyCalls, PosCalls, StockCalls, BaseHook):
     ) -> Row:
         """Return one row of an entity, numbers as the API gives them (text).
 
+        :param entity: the entity, such as ``orders``.
         :param id: the row's id. An entity that is one object, such as ``manifest``, has none.
         :param include: child lists to nest.
         :param parents: ids of what the entity lies below, such as ``warehouse_id`` for ``warehouse-products``.
@@ -204,6 +208,7 @@ class DotyposHook(PlanCalls, ApplyCalls, PosCalls, StockCalls, BaseHook):
         The API hides deleted rows, unless the filter names ``deleted`` (``deleted|in|0,1`` for both). Page numbers over
         changing data can skip or repeat rows: use `changes` for anything that must be whole.
 
+        :param entity: the list, such as ``orders``.
         :param filter: text in the API's grammar (``"paid|eq|true;created|gteq|1700000000000"``), or ``(field, operator,
             value)`` triples. Both are checked before anything is sent.
         :param sort: fields, with ``-`` in front for descending.
@@ -234,6 +239,7 @@ class DotyposHook(PlanCalls, ApplyCalls, PosCalls, StockCalls, BaseHook):
 
         A row that doesn't change meanwhile comes exactly once. One that does comes, or belongs to a later window.
 
+        :param entity: the list, such as ``orders``.
         :param since: first instant inside: a datetime with a zone, ISO 8601 text with one, or a bare date (text or a
             ``date``) together with `timezone`. ``None`` reads everything.
         :param until: first instant after, in the same forms.
@@ -282,8 +288,20 @@ class DotyposHook(PlanCalls, ApplyCalls, PosCalls, StockCalls, BaseHook):
             first = next(rows, None)
             self._report(entity)
             if first is not None:
-                yield first
+                yield from self._counted(entity, itertools.chain([first], rows))
+
+    def _counted(self, entity: str, rows: Iterator[Row]) -> Iterator[Row]:
+        """Yield rows. If Airflow sends metrics, count them at the end, also if somebody stops reading before it."""
+        if not metrics.are_on():
             yield from rows
+            return
+        number = 0
+        try:
+            for row in rows:
+                number += 1
+                yield row
+        finally:
+            metrics.send_list(self.get_conn().settings.cloud_id, entity, rows=number)
 
     def _report(self, entity: str) -> None:
         """Name a list as an input of this process, for hook lineage."""

@@ -109,8 +109,13 @@ class StockCalls:
     ) -> dict[str, Any]:
         """Take goods out of a warehouse that were sold elsewhere, once.
 
+        :param warehouse_id: the warehouse.
         :param items: rows with ``_productId`` or ``externalId``, ``quantity``, and at will ``note``, see `stock_up`.
         :param document: the number under which they are booked once. Dotypos doesn't keep it: a note may hold it.
+        :param journal: where the journal lies, as in `stock_up`.
+        :param currency: the currency of prices, as in `stock_up`.
+        :param columns: the item's fields by the source's columns, as in `stock_up`.
+        :param settle: seconds until a movement shows in the API. Defaults to 60.
         :return: as of `stock_up`, which says the other parameters, too.
 
         https://docs.api.dotypos.com/entity/warehouse
@@ -138,6 +143,13 @@ class StockCalls:
         :param warehouse_id: where they go.
         :param items: rows with ``_productId`` or ``externalId``, ``quantity``, and at will ``purchasePrice``.
         :param from_warehouse_id: where they come from.
+        :param document: the document's name, as in `stock_up`.
+        :param journal: where the journal lies, as in `stock_up`.
+        :param currency: the currency of prices, as in `stock_up`.
+        :param update_purchase_price: as in `stock_up`.
+        :param note: the document's note, as in `stock_up`.
+        :param columns: the item's fields by the source's columns, as in `stock_up`.
+        :param settle: seconds until a movement shows in the API. Defaults to 60.
         :return: as of `stock_up`, which says the other parameters, too.
 
         https://docs.api.dotypos.com/entity/warehouse
@@ -171,9 +183,14 @@ class StockCalls:
 
         Send it soon after the count: it replaces the levels, whatever was sold since.
 
+        :param warehouse_id: the warehouse.
         :param items: rows with ``_productId`` or ``externalId``, and ``quantity``: what was counted.
         :param counted_at: when: a datetime with a zone, or ISO 8601 text with one. It is the key under which it is
             booked once, and must be later than the last stock-taking.
+        :param journal: where the journal lies, as in `stock_up`.
+        :param note: the stock-taking's note.
+        :param columns: the item's fields by the source's columns, as in `stock_up`.
+        :param settle: seconds until a movement shows in the API. Defaults to 60.
         :param poll_interval: seconds until its status is asked for again. The waits grow up to a minute. Defaults to 5.
         :param wait: seconds to wait for it. Defaults to an hour. With 0 it asks once, and if Dotypos isn't done, the
             result's ``status`` is ``accepted``, and ``pending`` has the addresses at which the status is asked for.

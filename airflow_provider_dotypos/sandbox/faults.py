@@ -81,7 +81,11 @@ class Fault:
         self._random = random.Random(self.seed)
 
     def strikes(self, method: str, path: str) -> bool:
-        """Return whether this request meets the fault, and count it."""
+        """Return whether this request meets the fault, and count it.
+
+        :param method: the request's method.
+        :param path: the request's path.
+        """
         if self.times <= 0 or self.path not in path or self.method not in (None, method):
             return False
         if self.skip > 0:
@@ -121,7 +125,10 @@ class DeliveryFault:
             raise ValueError("seconds must be 0 or more")
 
     def strikes(self, payload_entity: str) -> bool:
-        """Return whether this delivery meets the fault, and count it."""
+        """Return whether this delivery meets the fault, and count it.
+
+        :param payload_entity: what the delivery is about.
+        """
         if self.times <= 0 or self.payload_entity not in (None, payload_entity):
             return False
         if self.skip > 0:
@@ -133,7 +140,13 @@ class DeliveryFault:
 
 @dataclass(frozen=True)
 class Request:
-    """A request that the sandbox received. ``status`` is 0 if the answer never began."""
+    """A request that the sandbox received. ``status`` is 0 if the answer never began.
+
+    :param method: HTTP method.
+    :param path: the path.
+    :param query: the query, decoded.
+    :param headers: the headers.
+    """
 
     method: str
     path: str
@@ -164,6 +177,8 @@ class LateRequest:
 class Write:
     """A change of one row that a request has made, or a warehouse operation or POS action that was carried out.
 
+    :param method: HTTP method.
+    :param path: the path.
     :param op: ``create``, ``update``, ``delete``, or ``action``.
     :param entity: what was changed. For an ``action`` the operation: ``stockups``, ``order/create``.
     :param id: the row's id; ``None`` for an action without one.

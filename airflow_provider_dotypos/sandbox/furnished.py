@@ -26,6 +26,7 @@ class Shop(Rows):
         """Return a shop with its three clouds, their branches, warehouses and taxes, and nothing else.
 
         :param now: the time that its clock shows. Defaults to the real time.
+        :param seed: makes ids, and what else is left to chance, the same again.
         :param ticking: whether the clock runs.
         """
         shop = cls(now, seed)
@@ -47,8 +48,11 @@ class Shop(Rows):
     ) -> Shop:
         """Return two bistros with their history, the same for the same arguments.
 
+        :param seed: makes the same history again.
+        :param days: how many days of history.
         :param now: the end of the history, and the time that the shop's clock shows. Defaults to the real time.
         :param orders_per_day: orders on an average day in each of the two clouds.
+        :param ticking: whether the clock runs.
         """
         shop = cls.empty(now, seed, ticking=False)
         shop.orders_per_day = orders_per_day
@@ -77,6 +81,8 @@ class Shop(Rows):
 
         Each event gets a version date between the clock's old and new time, so that nothing appears behind the back
         of a reader who has read up to the old time.
+
+        :param seconds: by how much.
         """
         with self.lock:
             before = self.now()
@@ -97,7 +103,10 @@ class Shop(Rows):
     ) -> tuple[int, bytes]:
         """Return the status and body of the answer to a list request.
 
+        :param cloud_id: the cloud.
+        :param entity: the list.
         :param params: the query parameters, decoded.
+        :param behaviour: how the API behaves where it is unknown.
         :param headers: request headers; only ``Allow-Version`` matters.
         :param placeholders: the id of the entity's parent, such as ``warehouse_id``.
         """

@@ -70,7 +70,10 @@ class Limit:
 
     @classmethod
     def parse(cls, text: str) -> Limit:
-        """Read ``150/1800``: 150 requests in 1800 seconds."""
+        """Read ``150/1800``: 150 requests in 1800 seconds.
+
+        :param text: the limit, as the command's option takes it.
+        """
         match = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)", text.strip())
         if match is None:
             raise ValueError(f"a limit is written REQUESTS/SECONDS, such as 150/1800, not {text!r}")

@@ -55,6 +55,10 @@ class Store:
         self._patience = patience or StorePatience()
         self._file_mode: int | None = None
 
+    def below(self, name: str) -> Store:
+        """Return the store of a folder in this one."""
+        return Store(self.folder / name, self._patience)
+
     @property
     def place(self) -> tuple[str, ...]:
         """The names of the last three folders, which say what a set's folder holds: cloud, entity and window."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.list_log import list_log
+from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.transfers.arguments import check_part_bytes, check_switches
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_dotypos.api.window import Window
     from airflow_provider_dotypos.storage.patience import StorePatience
+    from airflow_provider_dotypos.storage.store import Store
     from airflow_provider_dotypos.transfers.files.manifest import Committed, Manifest
     from airflow_provider_dotypos.transfers.files.sink import FileSink
     from airflow_provider_dotypos.transfers.list_transfer import ListTransfer
@@ -83,23 +85,45 @@ class ObjectStorageFiles(TransferTask):
         from airflow_provider_dotypos.transfers.files.manifest import find_set
         from airflow_provider_dotypos.transfers.files.pending import PendingSets, notes_folder
         from airflow_provider_dotypos.transfers.files.sink import set_shape
+        from airflow_provider_dotypos.transfers.files.watermark_files import BegunFiles, TakenOver, WatermarkFiles
         from airflow_provider_dotypos.transfers.watermark import Watermark, watermark_key
 
         destination, entity = self._destination(), selection.entity.name
         stores = _compat.state_stores(context, self._outlets_of(entity))
-        asset_store = _airflow.SharedStore(stores.asset)
-        selection.division.findings.store = asset_store
-        key = watermark_key(selection.cloud_id, entity, str(destination), set_shape(selection, self._format))
-        sets = destination / f"{selection.cloud_id}/{entity}"
+        shape = set_shape(selection, self._format)
+        key = watermark_key(selection.cloud_id, entity, str(destination), shape)
+        sets = Store(destination / f"{selection.cloud_id}/{entity}", self._patience)
+        notes = sets.below(notes_folder(stores.asset_name, key))
         pending = PendingSets(
-            Store(sets / notes_folder(stores.asset_name, key), self._patience),
+            notes,
             _airflow.task_instance(context),
             _airflow.try_number(context),
-            find=lambda folder: find_set(Store(sets / folder, self._patience)),
+            find=lambda folder: find_set(sets.below(folder)),
             succeeded=functools.partial(_airflow.succeeded, context),
             had_succeeded=functools.partial(self._successes.among, context),
+            key=key,
+            asset=stores.asset_name,
         )
+        files, begun = WatermarkFiles(notes, key, stores.asset_name, shape), notes.below("begun")
+        if stores.asset is None:
+            files.begin(functools.partial(self._find_reached, sets, shape))
+            selection.division.findings.store = files
+            origin, run_after = _airflow.origin(context), _airflow.run_after(context)
+            return Watermark(files, BegunFiles(begun, origin, run_after), key, pending)
+        asset_store = TakenOver(_airflow.SharedStore(stores.asset), files, lambda: pending.listed, begun)
+        selection.division.findings.store = asset_store
         return Watermark(asset_store, _airflow.SharedStore(stores.task), key, pending)
+
+    def _find_reached(self, sets: Store, shape: str) -> str | None:
+        """Return where the first run of a task begins, if sets that are there reach further than its start."""
+        from airflow_provider_dotypos.transfers.files.manifest import find_set
+        from airflow_provider_dotypos.transfers.files.reached import find_reached
+
+        reached, why = find_reached(
+            sets.folders(), shape, self._start(), lambda folder: find_set(sets.below(folder)) is not None
+        )
+        log.info("No run of this task has noted a watermark in %s so far: %s.", sets.folder, why)
+        return None if reached is None else iso(reached)
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
         from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
@@ -143,6 +167,9 @@ class ObjectStorageFiles(TransferTask):
         path, manifest = results[-1]
         log.info("Manifest: %s", path)
         log.info("%s", _summary(manifest))
+
+    def _misfits(self, result: Committed) -> Mapping[str, int]:
+        return result.manifest.misfits
 
     def _amounts(self, results: Iterable[Mapping[str, Any]]) -> Sequence[str]:
         return [count(sum(result["files"] for result in results), "files")]

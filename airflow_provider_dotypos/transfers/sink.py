@@ -49,7 +49,10 @@ class PartWriter(Protocol):
         """Bytes of the part under way."""
 
     def write(self, batch: Batch) -> None:
-        """Add a batch's rows to the part under way."""
+        """Add a batch's rows to the part under way.
+
+        :param batch: rows of the walk.
+        """
 
     def end(self, low: int | None, high: int | None) -> None:
         """End the part under way: it holds exactly the rows in ``[low, high)``, or none if nothing was written.
@@ -59,6 +62,8 @@ class PartWriter(Protocol):
         ``end(None, None)`` ends a part of rows without a cursor, which have no range. It counts for this attempt alone.
         If nothing was written, there is nothing to do.
 
+        :param low: the part's first cursor; ``None`` from the beginning.
+        :param high: the first cursor after it.
         :raises SupersededError: if another attempt has committed.
         """
 
@@ -93,14 +98,20 @@ class Sink(Protocol[ResultT_co]):
         """Yield the ranges of a piece that earlier attempts completed, in order. None overlaps another.
 
         What is yielded becomes part of this attempt.
+
+        :param piece: the piece of the walk.
         """
 
     def open(self, piece: Piece) -> PartWriter:
-        """Return a writer for a piece's rows."""
+        """Return a writer for a piece's rows.
+
+        :param piece: the piece of the walk.
+        """
 
     def commit(self, walked: Walked, check_cancelled: Callable[[], None]) -> ResultT_co:
         """Make all count at once, unless another attempt has committed; return the result that counts.
 
+        :param walked: what the walk has read.
         :param check_cancelled: raises if the task was killed; for sinks that have much to do here.
         """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +18,7 @@ from airflow_provider_dotypos.api.list_log import speaking_of
 from airflow_provider_dotypos.api.overrides import read_concurrency
 from airflow_provider_dotypos.api.reach import concerns_all_calls
 from airflow_provider_dotypos.api.window import Window, check_settle, instant, iso
+from airflow_provider_dotypos.hooks import metrics
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
 from airflow_provider_dotypos.hooks.lineage import report_lineage, source_of
 from airflow_provider_dotypos.transfers.arguments import (
@@ -179,6 +180,9 @@ class TransferTask(BaseOperator):
                 with self._speaking_of(transfer), self._errors_of(transfer):
                     if not outcome.cancelled():
                         transfer.finish(outcome.result(), self._start())
+        if metrics.are_on():
+            for transfer in self._lists:
+                self._measure(transfer)
 
     def _begin(self, context: Context, transfer: ListTransfer) -> None:
         """Find a list's window."""
@@ -214,6 +218,18 @@ class TransferTask(BaseOperator):
                 if concerns_all_calls(error):
                     crew.begin_no_more()
                 raise
+
+    def _measure(self, transfer: ListTransfer) -> None:
+        """Send the metrics of a list. What can't be learned, such as a watermark in a lost database, isn't sent."""
+        cloud_id = transfer.selection.cloud_id
+        with suppress(Exception):
+            if transfer.error is None and transfer.was_read:
+                rows = self._result(transfer.results)["rows"]
+                misfits = sum(self._misfits(transfer.results[-1]).values())
+                metrics.send_list(cloud_id, transfer.name, rows=rows, misfits=misfits)
+        with suppress(Exception):
+            if (watermark := transfer.watermark) is not None:
+                metrics.send_watermark(cloud_id, transfer.name, watermark.key, watermark.read())
 
     def _commit_list(self, context: Context, transfer: ListTransfer, window: Window, crew: Crew) -> Any:
         """Bring a list's rows into a sink, and return the sink's result."""
@@ -295,6 +311,10 @@ class TransferTask(BaseOperator):
 
     def _log_result(self, results: Sequence[Any]) -> None:
         """Say in the log what a list has brought."""
+
+    def _misfits(self, result: Any) -> Mapping[str, int]:
+        """Return how many values of each field didn't fit their column, as far as the sink's result says."""
+        return {}
 
     def _outlets_of(self, entity: str) -> list[Any]:
         """Return the task's outlets without the assets of its other lists."""

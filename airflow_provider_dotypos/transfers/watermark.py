@@ -1,9 +1,10 @@
-"""Where the last committed extraction ended: the watermark, kept in the state store of an asset (Airflow 3.3).
+"""Where the last committed extraction ended: the watermark.
 
-It moves only once a set is committed and noted (see `pending`). A task that dies before that finds its set again when
-it is retried, because the window that it began with is kept in its own state store; otherwise the next run reads from
-the watermark on. A task that dies after it leaves a note, and the next run returns its set. So no crash makes a gap,
-neither in what is read nor in what is returned.
+It is kept in the state store of an asset (Airflow 3.3), in files beside the notes (3.1 and 3.2), or in a database. It
+moves only once a set is committed and noted (see `pending`). A task that dies before that finds its set again when it
+is retried, because the window that it began with is kept as well; otherwise the next run reads from the watermark on. A
+task that dies after it leaves a note, and the next run returns its set. So no crash makes a gap, neither in what is
+read nor in what is returned.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Note(msgspec.Struct, frozen=True):
     :param until: its end.
     :param reached: where the watermark was when the run began.
     :param returns: names of further notes whose sets the run returns with its own, or has read again.
+    :param key: the name of the watermark, and...
+    :param asset: ...of the asset that it belongs to. Both are empty in notes of earlier versions.
     """
 
     run: TaskInstanceKey
@@ -44,6 +47,8 @@ class Note(msgspec.Struct, frozen=True):
     until: int
     reached: int | None
     returns: tuple[str, ...] = ()
+    key: str = ""
+    asset: str = ""
 
 
 class Pending(Protocol[ResultT]):

@@ -89,7 +89,7 @@ def test_paths_below_something_need_its_id() -> None:
     assert stock.url_path(stock.parent_id({"warehouse_id": " 5 "})) == "warehouses/5/products"
     assert stock.parent_id({"warehouse_id": None}) is None
     assert stock.parent_id({}) is None
-    with pytest.raises(DotyposInputError, match=r"lies below a warehouse: name it with warehouse_id="):
+    with pytest.raises(DotyposInputError, match=r"lies below a warehouse: name it by warehouse_id="):
         stock.url_path()
     with pytest.raises(DotyposInputError, match=r"takes no branch_id"):
         stock.parent_id({"branch_id": 5})

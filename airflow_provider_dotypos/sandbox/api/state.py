@@ -97,7 +97,10 @@ class State:
         self.deliveries.tries = behaviour.delivery_tries
 
     async def carry_out_late(self, *, all_of_them: bool = False) -> None:
-        """Carry out the late requests that are due. A request that comes calls this, and counts as one that passes."""
+        """Carry out the late requests that are due. A request that comes calls this, and counts as one that passes.
+
+        :param all_of_them: whether those are carried out, too, that aren't due yet.
+        """
         due: list[LateRequest] = []
         waiting: list[LateRequest] = []
         for late in self.late:
@@ -141,7 +144,10 @@ class State:
         return [cloud for cloud in map(self.shop.cloud, self.cloud_ids) if cloud is not None]
 
     def connection(self, cloud_id: int | None = None) -> dict[str, Any]:
-        """Return the Airflow connection to a cloud, in the form that ``airflow connections add --conn-json`` takes."""
+        """Return the Airflow connection to a cloud, in the form that ``airflow connections add --conn-json`` takes.
+
+        :param cloud_id: the cloud. Defaults to the first one.
+        """
         chosen = cloud_id or self.cloud_ids[0]
         extra: dict[str, Any] = {"refresh_token": self.refresh_token, "cloud_id": str(chosen)}
         if (cloud := self.shop.cloud(chosen)) is not None:

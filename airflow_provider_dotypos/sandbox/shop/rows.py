@@ -90,7 +90,10 @@ class Rows:
         self._stopped_at, self._ticking = real, running
 
     def advance(self, seconds: float) -> None:
-        """Move the clock on."""
+        """Move the clock on.
+
+        :param seconds: by how much.
+        """
         if seconds < 0:
             raise ValueError("time doesn't run backwards")
         with self.lock:
@@ -99,7 +102,11 @@ class Rows:
     # Rows
 
     def insert(self, cloud_id: int, entity: str, row: Mapping[str, Any] | None = None) -> Row:
-        """Store a row and return it. The fields of `row` are kept, a cursor and None included; others are filled."""
+        """Store a row and return it. The fields of `row` are kept, a cursor and None included; others are filled.
+
+        :param cloud_id: the cloud.
+        :param entity: the list, such as ``orders``.
+        """
         table = self.table(cloud_id, entity)
         given = self._checked(table.entity, row or {})
         with self.lock:
@@ -116,6 +123,9 @@ class Rows:
     def update(self, cloud_id: int, entity: str, id: int, changes: Mapping[str, Any], **placeholders: int) -> Row:
         """Change a row and return it. Its version date moves to now unless `changes` sets it.
 
+        :param cloud_id: the cloud.
+        :param entity: the list.
+        :param id: the row's id.
         :raises KeyError: if there is no such row.
         """
         table = self.table(cloud_id, entity)
@@ -130,7 +140,12 @@ class Rows:
             return full
 
     def delete(self, cloud_id: int, entity: str, id: int, **placeholders: int) -> Row:
-        """Delete a row and return it: softly where the entity has ``deleted`` [D2], otherwise for good [U]."""
+        """Delete a row and return it: softly where the entity has ``deleted`` [D2], otherwise for good [U].
+
+        :param cloud_id: the cloud.
+        :param entity: the list.
+        :param id: the row's id.
+        """
         if entities()[entity].has_deleted:
             return self.update(cloud_id, entity, id, {"deleted": True}, **placeholders)
         return self.remove(cloud_id, entity, id, **placeholders)
@@ -138,6 +153,9 @@ class Rows:
     def remove(self, cloud_id: int, entity: str, id: int, **placeholders: int) -> Row:
         """Remove a row without a trace, and return its last state.
 
+        :param cloud_id: the cloud.
+        :param entity: the list.
+        :param id: the row's id.
         :raises KeyError: if there is no such row.
         """
         table = self.table(cloud_id, entity)
@@ -147,7 +165,12 @@ class Rows:
             return row
 
     def get(self, cloud_id: int, entity: str, id: int, **placeholders: int) -> Row | None:
-        """Return the stored row with this id, deleted or not."""
+        """Return the stored row with this id, deleted or not.
+
+        :param cloud_id: the cloud.
+        :param entity: the list.
+        :param id: the row's id.
+        """
         table = self.table(cloud_id, entity)
         parent = table.entity.parent
         if parent is None:
@@ -163,12 +186,20 @@ class Rows:
         return row
 
     def rows(self, cloud_id: int, entity: str) -> list[Row]:
-        """Return all stored rows, deleted ones too, in the order in which they came. Don't change them."""
+        """Return all stored rows, deleted ones too, in the order in which they came. Don't change them.
+
+        :param cloud_id: the cloud.
+        :param entity: the list.
+        """
         with self.lock:
             return list(self.table(cloud_id, entity).rows.values())
 
     def table(self, cloud_id: int, entity: str) -> Table:
-        """Return the table that holds the rows of an entity. Clouds themselves lie above all clouds."""
+        """Return the table that holds the rows of an entity. Clouds themselves lie above all clouds.
+
+        :param cloud_id: the cloud.
+        :param entity: the list.
+        """
         if entity not in entities() or entity in _NO_TABLE:
             raise ValueError(f"the shop keeps no rows of {entity!r}")
         place = (0 if entity == "clouds" else cloud_id, entity)
@@ -190,16 +221,25 @@ class Rows:
             return self._next_id
 
     def cloud(self, cloud_id: int) -> Row | None:
-        """Return the cloud with this id."""
+        """Return the cloud with this id.
+
+        :param cloud_id: the cloud.
+        """
         return self.table(0, "clouds").rows.get((cloud_id,))
 
     def currency(self, cloud_id: int) -> str:
-        """Return the currency of a cloud."""
+        """Return the currency of a cloud.
+
+        :param cloud_id: the cloud.
+        """
         cloud = self.cloud(cloud_id)
         return "PLN" if cloud is not None and cloud["country"] == "PL" else "CZK"
 
     def open_orders(self, cloud_id: int) -> list[Row]:
-        """Return the orders that the API calls open."""
+        """Return the orders that the API calls open.
+
+        :param cloud_id: the cloud.
+        """
         return [row for row in self.rows(cloud_id, "orders") if is_open(row)]
 
     def _checked(self, entity: Entity, row: Mapping[str, Any]) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from airflow_provider_dotypos.transfers.files.manifest import (
     refuse_misplaced,
     whole_manifest,
 )
+from airflow_provider_dotypos.transfers.files.part import ChildFile, Part
 from airflow_provider_dotypos.transfers.files.tables import Table, check_table, columns_of_table
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class CommittedSet:
         ``list`` and ``dict``. CSV and Parquet hold every field of the entity: one that the API omitted is ``None``, in
         CSV also an empty text. Parquet doesn't keep how a number was spelled: ``12.50`` comes back as ``12.5``.
 
+        :param table: the table's entity. Defaults to the set's own.
         :raises DotyposInputError: if the set has no such table.
         :raises DamagedSetError: if a file can't be read, or doesn't hold the rows that the manifest counts.
         :raises PyarrowMissingError: if the files are Parquet, and pyarrow isn't installed.
@@ -73,6 +75,8 @@ class CommittedSet:
 
         Columns are typed like those of Parquet files, whatever the format of the files, and all batches have the same
         schema. Needs the extra ``parquet``. It raises what `rows` raises.
+
+        :param table: the table's entity. Defaults to the set's own.
         """
         return self._table(table).to_batches()
 
@@ -80,6 +84,8 @@ class CommittedSet:
         """Return all rows of a table in memory, as `to_batches` yields them; a table without rows has its columns.
 
         It raises what `rows` raises.
+
+        :param table: the table's entity. Defaults to the set's own.
         """
         return self._table(table).to_arrow()
 
@@ -89,6 +95,7 @@ class CommittedSet:
         Whole numbers and truth values are pandas's nullable types, so an id stays exact beside a null. Amounts are
         ``Decimal``. It raises what `rows` raises.
 
+        :param table: the table's entity. Defaults to the set's own.
         :raises PandasMissingError: if pandas isn't installed.
         """
         return self._table(table).to_pandas()
@@ -98,21 +105,39 @@ class CommittedSet:
 
         :raises DotyposInputError: if there is none of that name.
         """
-        manifest = self.manifest
-        name = name or manifest.entity
+        name = name or self.manifest.entity
         check_table(name, self.tables)
-        own = name == manifest.entity
-        return Table(
-            store=Store(self.path.parent),
-            names=[file.name for file in (self.files if own else self.children[name])],
-            counted=self.tables[name],
-            file_format=FileFormat.read(manifest.file_format, manifest.compression),
-            columns=columns_of_table(name, manifest.include if own else "", manifest.children, manifest.columns),
+        return set_table(Store(self.path.parent), self.manifest, name)
+
+
+def set_table(store: Store, manifest: Manifest, name: str, files: Sequence[Part | ChildFile] | None = None) -> Table:
+    """Return a table of a set.
+
+    :param store: where the set lies.
+    :param name: the entity of the table's rows.
+    :param files: those of its files that are wanted. Defaults to all.
+    """
+    own = name == manifest.entity
+    if files is None:
+        files, counted = (
+            (manifest.parts, manifest.rows) if own else (manifest.contents.children(name), manifest.children[name])
         )
+    else:
+        counted = sum(file.rows for file in files)
+    return Table(
+        store=store,
+        names=[file.name for file in files],
+        counted=counted,
+        file_format=FileFormat.read(manifest.file_format, manifest.compression),
+        columns=columns_of_table(name, manifest.include if own else "", manifest.children, manifest.columns),
+    )
 
 
 def uri(file: ObjectStoragePath) -> str:
-    """Return a file's address for other tools: without the connection that Airflow puts into it."""
+    """Return a file's address for other tools: without the connection that Airflow puts into it.
+
+    :param file: the file's path.
+    """
     address: str = file.fs.unstrip_protocol(file.path)
     return address
 

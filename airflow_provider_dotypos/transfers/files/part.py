@@ -30,6 +30,10 @@ class StreamRange(msgspec.Struct, frozen=True):
 class ChildFile(msgspec.Struct, frozen=True):
     """The rows of a child list that came with the rows of a part, or of several, in a file of their own.
 
+    :param name: the file's name.
+    :param rows: how many rows it holds.
+    :param bytes: its size.
+    :param sha256: the SHA-256 of its bytes.
     :param covers: the ranges of the rows that they came with; empty if these are those of the part that lists it.
     """
 
@@ -43,6 +47,7 @@ class ChildFile(msgspec.Struct, frozen=True):
 class Part(msgspec.Struct, frozen=True):
     """One file of a set, and the files of children that belong to it.
 
+    :param name: the file's name.
     :param stream: which disjoint part of the rows it belongs to, such as ``live`` or ``deleted``; ``merged`` if the
         file was merged of several parts.
     :param low: first cursor of those that it covers completely, in epoch ms; ``None`` from the beginning.

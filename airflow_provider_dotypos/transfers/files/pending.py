@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 
 import msgspec
 
@@ -41,6 +41,9 @@ class PendingSets:
     :param find: returns the whole set in a folder, if there is one.
     :param succeeded: returns which of some task instances Airflow knows to have succeeded.
     :param had_succeeded: the same, as of when the task began. Enough to find a window, but not to say what is returned.
+    :param key: the name of the watermark, for people who look at a note.
+    :param asset: the name of the asset that it belongs to.
+    :ivar listed: the names of all files in the folder, as it was listed last.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class PendingSets:
         find: Callable[[str], Committed | None],
         succeeded: Callable[[set[TaskInstanceKey]], set[TaskInstanceKey]],
         had_succeeded: Callable[[set[TaskInstanceKey]], set[TaskInstanceKey]] | None = None,
+        key: str = "",
+        asset: str = "",
     ) -> None:
         self._notes = notes
         self._run = run
@@ -59,25 +64,22 @@ class PendingSets:
         self.find = find
         self._succeeded = succeeded
         self._had_succeeded = had_succeeded or succeeded
+        self._key = key
+        self._asset = asset
         self._outlived = False
+        self.listed: Collection[str] = ()
 
     def read(self) -> dict[str, Note]:
         """Return the notes of sets not delivered yet, by name, the oldest window first; remove the others."""
         return self._undelivered(self._had_succeeded)
 
     def _undelivered(self, succeeded: Callable[[set[TaskInstanceKey]], set[TaskInstanceKey]]) -> dict[str, Note]:
-        notes = dict(self._all())
+        self.listed = self._notes.list()
+        notes = dict(_notes_among(self._notes, self.listed))
         done = succeeded({self._run, *(note.run for note in notes.values())}) if notes else set()
         self._outlived = self._run in done
-        delivered = {name for name, note in notes.items() if note.run in done}
-        for run in done:
-            # The last try is the one that has succeeded, so its note says what else was returned.
-            tries = [note for note in notes.values() if note.run == run]
-            delivered.update(max(tries, key=lambda note: note.try_number).returns if tries else ())
         # In this order the note that says what else was returned goes last, also if this process dies in between.
-        for name in sorted(
-            delivered & notes.keys(), key=lambda name: (notes[name].run in done, notes[name].try_number)
-        ):
+        for name in sorted(delivered(notes, done), key=lambda name: (notes[name].run in done, notes[name].try_number)):
             self._notes.delete(name)
             del notes[name]
         return dict(sorted(notes.items(), key=lambda item: (item[1].until, item[0])))
@@ -107,22 +109,46 @@ class PendingSets:
             log.warning("Airflow says that this task has succeeded already: another process runs it, or ran it.")
         elif window is not None or returned:
             since, until = (None, 0) if window is None else (window.since, window.until)
-            note = Note(self._run, self._try_number, folder, since, until, reached, tuple(settled))
+            returns = tuple(settled)
+            note = Note(self._run, self._try_number, folder, since, until, reached, returns, self._key, self._asset)
             self._notes.put_bytes(msgspec.json.encode(note), f"{secrets.token_hex(8)}.json")
         return list(returned.values())
 
-    def _all(self) -> Iterator[tuple[str, Note]]:
-        for name in self._notes.list():
-            if _NAME.fullmatch(name):
-                try:
-                    note = msgspec.json.decode(self._notes.read(name), type=Note)
-                except FileNotFoundError:
-                    continue  # another run has removed it meanwhile
-                except msgspec.MsgspecError:
-                    log.warning("%s in the folder of pending sets can't be read. It is ignored.", name)
-                    continue
-                if "/" not in note.folder:
-                    yield name, note
+
+def read_notes(folder: Store) -> dict[str, Note]:
+    """Return all notes in a folder by name, also of sets that were delivered meanwhile."""
+    return dict(_notes_among(folder, folder.list()))
+
+
+def delivered(notes: Mapping[str, Note], done: Set[TaskInstanceKey]) -> set[str]:
+    """Return the names of notes whose sets were delivered.
+
+    :param done: task instances that have succeeded.
+    """
+    names = {name for name, note in notes.items() if note.run in done}
+    for run in done:
+        # The last try is the one that has succeeded, so its note says what else was returned.
+        tries = [note for note in notes.values() if note.run == run]
+        names.update(max(tries, key=lambda note: note.try_number).returns if tries else ())
+    return names & notes.keys()
+
+
+def _notes_among(folder: Store, names: Collection[str]) -> Iterator[tuple[str, Note]]:
+    for name in names:
+        if _NAME.fullmatch(name):
+            try:
+                note = msgspec.json.decode(folder.read(name), type=Note)
+            except FileNotFoundError:
+                continue  # another run has removed it meanwhile
+            except msgspec.MsgspecError:
+                log.warning("%s in the folder of pending sets can't be read. It is ignored.", name)
+                continue
+            if "/" not in note.folder:
+                yield name, note
+
+
+#: What the names of folders of notes begin with.
+NOTES = "_pending_"
 
 
 def notes_folder(asset: str, key: str) -> str:
@@ -131,7 +157,7 @@ def notes_folder(asset: str, key: str) -> str:
     :param asset: name of the watermark's asset: runs with another one have other readers, even of the same rows.
     :param key: of the watermark.
     """
-    return f"_pending_{hashlib.sha256(f'{asset} {key}'.encode()).hexdigest()[:16]}"
+    return f"{NOTES}{hashlib.sha256(f'{asset} {key}'.encode()).hexdigest()[:16]}"
 
 
 def _covers(window: Window, note: Note) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -17,6 +18,7 @@ from airflow_provider_dotypos.api.names import nearest
 from airflow_provider_dotypos.api.query import include_names
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError
+from airflow_provider_dotypos.transfers.files.formats.chosen import Chosen
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.formats.parquet import require_pyarrow
 from airflow_provider_dotypos.transfers.rows.columns import Columns, columns_of
@@ -24,6 +26,8 @@ from airflow_provider_dotypos.transfers.rows.columns import Columns, columns_of
 if TYPE_CHECKING:
     import pandas
     import pyarrow
+
+    from airflow_provider_dotypos.transfers.files.formats.part_versions import Numbers
 
 _T = TypeVar("_T")
 
@@ -40,29 +44,21 @@ _DAMAGE = (
 )
 
 
-@dataclass(frozen=True)
-class Table:
-    """The files of one table.
+class Rows(ABC):
+    """Rows of one table, which are read again and again.
 
-    :param store: where they lie.
-    :param names: their names.
-    :param counted: rows in all of them, as the manifest says.
+    :ivar columns: their columns.
     """
 
-    store: Store
-    names: Sequence[str]
-    counted: int
-    file_format: FileFormat
     columns: Columns
 
+    @abstractmethod
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the rows in the form that the API gives them."""
-        return self.read(lambda part: self.file_format.rows(part, self.columns), lambda row: 1)
 
+    @abstractmethod
     def to_batches(self) -> Iterator[pyarrow.RecordBatch]:
         """Yield the rows as record batches."""
-        require_pyarrow("reading as Arrow")
-        return self.read(lambda part: self.file_format.batches(part, self.columns), lambda batch: int(batch.num_rows))
 
     def to_arrow(self) -> pyarrow.Table:
         """Return the rows as one Arrow table."""
@@ -79,13 +75,62 @@ class Table:
         nullable = {"int64": pandas.Int64Dtype(), "int32": pandas.Int32Dtype(), "bool": pandas.BooleanDtype()}
         return table.to_pandas(types_mapper=lambda arrow: nullable.get(str(arrow)))
 
+
+@dataclass(frozen=True)
+class Table(Rows):
+    """The files of one table.
+
+    :param store: where they lie.
+    :param names: their names.
+    :param counted: rows in all of them, as the manifest says; of those that are chosen, if some are.
+    :param chosen: which rows of each file are wanted. Defaults to all.
+    """
+
+    store: Store
+    names: Sequence[str]
+    counted: int
+    file_format: FileFormat
+    columns: Columns
+    chosen: Mapping[str, Chosen] | None = None
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows in the form that the API gives them."""
+        return self._read(
+            lambda part, chosen: self.file_format.rows(part, self.columns, chosen),
+            lambda row: 1,
+        )
+
+    def to_batches(self) -> Iterator[pyarrow.RecordBatch]:
+        """Yield the rows as record batches."""
+        require_pyarrow("reading as Arrow")
+        return self._read(
+            lambda part, chosen: self.file_format.batches(part, self.columns, chosen),
+            lambda batch: int(batch.num_rows),
+        )
+
+    def versions(self, fields: Sequence[str]) -> Iterator[Numbers]:
+        """Yield some fields of the rows as columns of numbers, see `part_versions`."""
+        return self._read(
+            lambda part, chosen: self.file_format.versions(part, self.columns, fields),
+            lambda numbers: len(numbers[0]),
+        )
+
     def read(self, read: Callable[[BinaryIO], Iterator[_T]], rows: Callable[[_T], int]) -> Iterator[_T]:
+        """Yield what is read of each file.
+
+        :param read: reads a file, whichever of its rows are chosen.
+        :param rows: how many rows an item of that is.
+        :raises DamagedSetError: if a file can't be read, or has other rows than it should.
+        """
+        return self._read(lambda part, chosen: read(part), rows)
+
+    def _read(self, read: Callable[[BinaryIO, Chosen | None], Iterator[_T]], rows: Callable[[_T], int]) -> Iterator[_T]:
         """Yield what is read of each file, and raise in the end if it isn't as many rows as it should be."""
         count = 0
         for name in self.names:
             with self.store.open(name) as part:
                 try:
-                    for item in read(part):
+                    for item in read(part, None if self.chosen is None else self.chosen[name]):
                         count += rows(item)
                         yield item
                 except Exception as error:

@@ -75,6 +75,22 @@ def whole_table(batches: Iterable[pa.RecordBatch], columns: Columns) -> pa.Table
     return pa.Table.from_batches(some, some[0].schema if some else Table(columns).schema)
 
 
+def truths(bits: bytes | bytearray | memoryview, start: int, length: int) -> pa.BooleanArray:
+    """Return truth values that lie in bits, the lowest of a byte first, without copying them."""
+    return pa.BooleanArray.from_buffers(pa.bool_(), length, [None, pa.py_buffer(bits)], offset=start)
+
+
+def numbers(array: pa.Array, null: int) -> memoryview:
+    """Return whole numbers, times in epoch milliseconds, or truth values as 64-bit numbers.
+
+    :param null: what stands for a null.
+    """
+    if pa.types.is_timestamp(array.type):
+        array = array.cast(MILLISECONDS)
+    filled = pc.fill_null(array.cast(pa.int64()), null)
+    return memoryview(filled.buffers()[1]).cast("q")[filled.offset : filled.offset + len(filled)]
+
+
 def leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
     """Yield the paths by which Parquet knows columns that hold values, such as ``orderItems.list.element.id``."""
     for field in fields:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pyarrow
 
     from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
+    from airflow_provider_dotypos.transfers.files.formats.chosen import Chosen
+    from airflow_provider_dotypos.transfers.files.formats.part_versions import Numbers
     from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
     from airflow_provider_dotypos.transfers.rows.columns import Columns
 
@@ -89,17 +91,23 @@ class FileFormat(msgspec.Struct, frozen=True):
             return CsvWriter(path, columns, self.gzip_level)
         return JsonLinesWriter(path, self.gzip_level, columns)
 
-    def rows(self, part: BinaryIO, columns: Columns) -> Iterator[dict[str, Any]]:
-        """Yield a part's rows in the form that the API gives them."""
+    def rows(self, part: BinaryIO, columns: Columns, chosen: Chosen | None = None) -> Iterator[dict[str, Any]]:
+        """Yield a part's rows, or those that are chosen, in the form that the API gives them."""
         from airflow_provider_dotypos.transfers.files.formats.part_rows import part_rows
 
-        return part_rows(part, self.name, self.compression, columns)
+        return part_rows(part, self.name, self.compression, columns, chosen)
 
-    def batches(self, part: BinaryIO, columns: Columns) -> Iterator[pyarrow.RecordBatch]:
-        """Yield a part's rows as Arrow's record batches."""
+    def batches(self, part: BinaryIO, columns: Columns, chosen: Chosen | None = None) -> Iterator[pyarrow.RecordBatch]:
+        """Yield a part's rows, or those that are chosen, as Arrow's record batches."""
         from airflow_provider_dotypos.transfers.files.formats.part_rows import part_batches
 
-        return part_batches(part, self.name, self.compression, columns)
+        return part_batches(part, self.name, self.compression, columns, chosen)
+
+    def versions(self, part: BinaryIO, columns: Columns, fields: Sequence[str]) -> Iterator[Numbers]:
+        """Yield some fields of a part's rows as columns of numbers."""
+        from airflow_provider_dotypos.transfers.files.formats.part_versions import part_versions
+
+        return part_versions(part, self.name, self.compression, columns, fields)
 
     def ids(self, part: BinaryIO) -> Iterator[Sequence[int]]:
         """Yield the ids of a part's rows, some thousand at a time."""

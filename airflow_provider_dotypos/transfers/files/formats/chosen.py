@@ -1,0 +1,44 @@
+"""Which rows of a file are wanted: one bit a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from airflow_provider_dotypos.transfers.files.formats.parquet import require_pyarrow
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+class Chosen:
+    """The wanted rows of a file, in its order. Iterate over it to get a truth value for each row.
+
+    :param bits: a bit for each row, the lowest of a byte first. Bits behind the last row are zero.
+    :param rows: how many rows the file has.
+    """
+
+    def __init__(self, bits: bytes | bytearray | memoryview, rows: int) -> None:
+        self._bits = bits
+        self.rows = rows
+
+    @property
+    def count(self) -> int:
+        """How many rows are wanted."""
+        return int.from_bytes(self._bits, "little").bit_count()
+
+    def __iter__(self) -> Iterator[bool]:
+        return islice(chain.from_iterable(map(_TRUTHS.__getitem__, self._bits)), self.rows)
+
+    def mask(self, start: int, rows: int) -> pyarrow.BooleanArray:
+        """Return the truth values of some rows, by which Arrow filters a batch.
+
+        :param start: how many rows of the file come before.
+        """
+        arrow, _ = require_pyarrow("reading as Arrow")
+        return arrow.truths(self._bits, start, rows)
+
+
+#: The truth values of a byte's bits, the lowest first.
+_TRUTHS = [tuple(bool(byte >> bit & 1) for bit in range(8)) for byte in range(256)]

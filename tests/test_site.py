@@ -1,0 +1,175 @@
+"""The site: what ``make docs`` makes of pages and docstrings. Here the API reference alone is built."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from airflow_provider_dotypos._compat import has_retry_policies
+from airflow_provider_dotypos.provider_info import provider_info
+
+pytest.importorskip("sphinx", reason="the site is built where Sphinx is installed: Airflow 3.3 and Python 3.11")
+
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
+
+from docs import api_pages, build
+
+pytestmark = pytest.mark.skipif(not has_retry_policies(), reason="the site is built on the newest Airflow")
+
+#: Pictures and links of a page that a test makes.
+PAGE = '<p id="here">x</p><a href="{link}">x</a><img src="{picture}">'
+
+#: Bases of operators. Their subclasses say what the parameters mean.
+TOLD_BY_SUBCLASSES = {"DotyposTransferOperator", "DotyposEntitiesTransferOperator"}
+
+
+class Built(NamedTuple):
+    """The API reference, built."""
+
+    objects: dict[str, Any]
+    warnings: str
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Build the API reference, with the headings alone of all other pages."""
+    source, output = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    pages = {**_headings(), **dict(build.api_sources())}
+    for name, content in pages.items():
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_bytes(content)
+    (source / "index.md").write_text("# All\n\n```{toctree}\n:glob:\n**\n```\n")
+    warnings = output / "warnings"
+    with docutils_namespace(), warnings.open("w") as log:
+        app = Sphinx(source, build.DOCS, output, output / "doctrees", "dummy", status=None, warning=log)
+        app.build()
+    return Built(dict(app.env.domains.python_domain.objects), warnings.read_text())
+
+
+def _headings() -> dict[str, bytes]:
+    """Return the pages that the API reference links to, without what they say."""
+    pages = {build.site_name(page): page for page in build.DOCS.rglob("*.md")}
+    headings = {name: re.findall(r"^#+ .*", page.read_text(), re.M) for name, page in pages.items() if name}
+    return {name: "\n\n".join(lines).encode() for name, lines in headings.items()}
+
+
+def test_the_api_reference_has_every_public_name_and_no_warning(api: Built) -> None:
+    assert not api.warnings
+    assert not api_pages.public_names() - api.objects.keys()
+
+
+def test_what_airflow_is_told_of_is_public() -> None:
+    """An operator, a sensor, a notifier that is new belongs on a page of the API reference."""
+    info = provider_info()
+    rooms = ("operators", "sensors", "hooks", "notifications")
+    modules = {name for room in rooms for entry in info.get(room, ()) for name in _modules(entry)}
+    modules |= {entry["python-module"] for entry in info["transfers"]}
+    own = {
+        thing
+        for module in map(import_module, modules)
+        for thing in vars(module).values()
+        if _is_class_of(module, thing)
+    }
+    public = {id(_object(name)) for name in api_pages.public_names()}
+    assert not {thing.__name__ for thing in own if thing.__name__.startswith("Dotypos") and id(thing) not in public}
+
+
+def _modules(entry: Any) -> list[str]:
+    return [entry.rpartition(".")[0]] if isinstance(entry, str) else entry["python-modules"]
+
+
+def _is_class_of(module: Any, thing: object) -> bool:
+    return isinstance(thing, type) and thing.__module__ == module.__name__
+
+
+def _object(name: str) -> Any:
+    home, last = name.rsplit(".", 1)
+    return getattr(import_module(home), last)
+
+
+def _documented() -> Iterator[tuple[str, Any, str]]:
+    """Yield what the API reference shows: its name, the object, and the docstrings in which its parameters stand."""
+    for name in sorted(api_pages.public_names()):
+        thing = _object(name)
+        if isinstance(thing, type):
+            yield name, thing, "\n".join(base.__doc__ or "" for base in thing.__mro__[:-1])
+            for member, it in api_pages.members_of(thing):
+                function = getattr(it, "__func__", it)
+                yield f"{name}.{member}", function, inspect.getdoc(getattr(thing, member)) or ""
+        else:
+            is_fixture = name.startswith(f"{api_pages.PACKAGE}.sandbox.pytest_plugin.")  # its arguments are fixtures
+            yield name, None if is_fixture else thing, thing.__doc__ or ""
+
+
+def test_everything_public_says_what_it_is() -> None:
+    assert not {name for name, thing, text in _documented() if not text.strip()}
+
+
+def test_every_public_parameter_is_described() -> None:
+    missing = {f"{name}({parameter})" for name, thing, text in _documented() for parameter in _undescribed(thing, text)}
+    assert not missing
+
+
+def _undescribed(thing: Any, text: str) -> list[str]:
+    if not callable(thing) or (isinstance(thing, type) and issubclass(thing, BaseException)):
+        return []  # errors are caught, not made
+    if isinstance(thing, type) and (getattr(thing, "_is_protocol", False) or thing.__name__ in TOLD_BY_SUBCLASSES):
+        return []
+    parameters = inspect.signature(thing).parameters.values()
+    variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    names = [it.name for it in parameters if it.kind not in variable and it.name not in ("self", "cls")]
+    return [name for name in names if not re.search(rf":(param|ivar) {name}:|`+{name}`+", text)]
+
+
+def test_every_page_has_its_place_on_the_site_and_in_the_sidebar() -> None:
+    """It also turns every link: one to what the site doesn't have is an error."""
+    sources = dict(build.sources())
+    trees = re.findall(r"```\{toctree\}\n(?::[^\n]*\n)*\n(.*?)\n```", sources["index.md"].decode(), re.S)
+    entries = [re.sub(r".*<(.*)>", r"\1", entry) for tree in trees for entry in tree.splitlines()]
+    assert len(entries) == len(set(entries))
+    pages = {name for name in sources if name.endswith(".md") and not name.startswith(("examples/", "api/"))}
+    assert pages - {"index.md"} | {"examples/index.md", "api/index.md"} == set(entries)
+
+
+@pytest.mark.parametrize(
+    ("address", "loads"),
+    [
+        ("https://example.invalid/x.png", True),
+        ("//example.invalid/x.png", True),
+        ("_images/x.png", False),
+        ("data:image/png;base64,AAAA", False),
+    ],
+)
+def test_a_picture_from_elsewhere_is_noticed(address: str, loads: bool, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(PAGE.format(link="#here", picture=address))
+    assert len(list(build.outside_resources(tmp_path))) == loads
+
+
+def test_a_style_from_elsewhere_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "site.css").write_text("@import 'https://example.invalid/font.css'; a { background: url(x.png) }")
+    assert list(build.outside_resources(tmp_path)) == ["site.css loads https://example.invalid/font.css"]
+
+
+@pytest.mark.parametrize(
+    ("link", "dead"),
+    [
+        ("#here", False),
+        ("page.html#here", False),
+        ("page.html?q=1#here", False),
+        ("https://example.invalid", False),
+        ("#there", True),
+        ("page.html#there", True),
+        ("other.html", True),
+        ("../page.html", True),
+    ],
+)
+def test_a_dead_link_is_noticed(link: str, dead: bool, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(PAGE.format(link=link, picture="data:,"))
+    assert len(list(build.dead_links(tmp_path))) == dead
