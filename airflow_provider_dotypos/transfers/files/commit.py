@@ -378,6 +378,23 @@ def _names(manifest: Manifest) -> set[str]:
     return {manifest_name(manifest.generation), *files, *map(sidecar_name, files)}
 
 
+def unlisted_files(names: Iterable[str], committed: Manifest | None) -> tuple[list[str], list[str]]:
+    """Return the files of a folder that hold rows, or say so, and belong to no set.
+
+    :param committed: the folder's set, if there is one.
+    :return: those that can't be committed any more, and those that an unfinished attempt may still commit.
+    """
+    newest = 0 if committed is None else committed.generation
+    listed = set() if committed is None else _names(committed)
+    old: list[str] = []
+    unfinished: list[str] = []
+    for name in sorted(names):
+        match = _OURS.fullmatch(name)
+        if match and name not in listed and match[1] is None:
+            (old if int(match[match.lastindex or 0]) <= newest else unfinished).append(name)
+    return old, unfinished
+
+
 def _closed(writer: RowWriter) -> tuple[int, str]:
     """Finish a writer's file; return its size and its SHA-256."""
     digest = writer.close()
