@@ -36,10 +36,10 @@ def gaps(covered: list[Window], since: int | None = None, until: int | None = No
 
     :param covered: what `covered` returns for the same bounds.
     """
-    ends = [*([since] if since is not None else []), *(window.until for window in covered)]
-    begins = [window.since for window in covered] + ([until] if until is not None else [])
-    if since is None:
-        begins = begins[1:]
+    if not covered:
+        return [] if until is None or (since is not None and since >= until) else [Window(since, until)]
+    ends = [*([] if since is None else [since]), *(window.until for window in covered)]
+    begins = [*(window.since for window in covered[since is None :]), *([] if until is None else [until])]
     return [Window(end, begin) for end, begin in zip(ends, begins, strict=False) if begin is not None and end < begin]
 
 
