@@ -56,8 +56,8 @@ PAGES = {
     ),
     "notifications": ApiPage(
         "Notifications",
-        "A message about a failed task that is worth reading at night. The guide :doc:`on call </guides/on-call>` shows "
-        "how to use it.",
+        "A message about a failed task that is worth reading at night. The guide :doc:`on call </guides/on-call>` "
+        "shows how to use it.",
         ("@notifications",),
     ),
     "hook": ApiPage(

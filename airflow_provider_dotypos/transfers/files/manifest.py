@@ -11,6 +11,7 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.part import ChildFile, Contents, Part
+from airflow_provider_dotypos.transfers.rows.new_fields import NewField
 
 #: The newest format of manifests; earlier ones are read as well.
 FORMAT_VERSION = 2
@@ -24,10 +25,13 @@ class SetReference(msgspec.Struct, frozen=True):
 
     :param folder: the name of its folder.
     :param generation: of its manifest.
+    :param digest: of its files' SHA-256, see `Contents.digest`. A folder that was removed and is extracted again begins
+        with the first generation again.
     """
 
     folder: str
     generation: int
+    digest: str = ""
 
 
 class Rewriting(msgspec.Struct, frozen=True):
@@ -80,9 +84,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     :param child_files: by entity, files of flattened child lists that don't belong to one part alone: they were merged
         of several parts' files, or their parts were merged.
     :param misfits: how many values didn't fit their column in all parts, see `Part`.
-    :param new_fields: fields in the rows of each table, by its entity, that the entity table doesn't know, if there are
-        any. ``None`` in manifests of earlier versions, which didn't look.
-    :param compacted_from: the sets that it was made of, if it was made of sets and not of the API's answers.
+    :param new_fields: fields that the entity table doesn't know, by table and by name. Of JSON lines a few rows of
+        every page are looked at. ``None`` in manifests of earlier versions, which didn't look.
+    :param compacted_from: the sets that it was made of, if it was made of sets and not of the API's answers; and those
+        that these were made of. `requests` is 0 then, and `misfits` also count values of rows that aren't in it.
+    :param compacted_at: when it was made of them, in ISO 8601.
     :param rewritings: what changed its rows later, the oldest first.
     :param shape: digest of what shapes the rows; the end of the folder's name.
     :param format_version: 2 if there are `child_files`, which earlier versions of this package don't know; otherwise 1.
@@ -109,8 +115,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     child_files: dict[str, tuple[ChildFile, ...]] = {}
     misfits: dict[str, int] = {}
     schema_version: int | None = None
-    new_fields: dict[str, list[str]] | None = None
+    new_fields: dict[str, dict[str, NewField]] | None = None
     compacted_from: tuple[SetReference, ...] = ()
+    compacted_at: str | None = None
     rewritings: tuple[Rewriting, ...] = ()
     snapshot: bool = False
     deleted_filter: Literal["one", "two"] | None = None
