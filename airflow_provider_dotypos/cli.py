@@ -113,6 +113,11 @@ COMMANDS = (
         "Show what a committed set of files holds, and its first rows, personal data masked",
         "airflow_provider_dotypos.commands.show",
     ),
+    Command(
+        "watermark",
+        "Show how far runs without a window have read each list, set that, or forget it",
+        "airflow_provider_dotypos.commands.watermark",
+    ),
 )
 
 

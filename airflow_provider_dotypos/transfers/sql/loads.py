@@ -176,6 +176,14 @@ class Loads:
         odd = Oddities.read(misfits)
         return Loaded(load, rows, inserted, updated, unchanged, removed, odd.misfits, odd.new_fields)
 
+    def reached(self, transaction: Transaction, target: str, cloud_id: int) -> datetime | None:
+        """Return where the last finished load of a table and cloud ends, if there is one."""
+        if self._dialect.existing(transaction, self._schema, LOADS) is None:
+            return None
+        query = f"SELECT max(until) FROM {self._relation} WHERE target = ? AND cloud_id = ? AND loaded_at IS NOT NULL"
+        ((until,),) = transaction.rows(query, [target, cloud_id])
+        return None if until is None else utc(until)
+
     def finish(
         self,
         transaction: Transaction,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,8 +23,9 @@ import msgspec
 
 from airflow_provider_dotypos.api.page import one_line
 from airflow_provider_dotypos.api.window import iso
-from airflow_provider_dotypos.transfers.files.formats.writer import TextWriter
+from airflow_provider_dotypos.transfers.files.formats.writer import Edit, TextWriter
 from airflow_provider_dotypos.transfers.rows import lenient
+from airflow_provider_dotypos.transfers.rows.api_form import row_of_cells
 from airflow_provider_dotypos.transfers.rows.columns import NULL, UNKNOWN, Columns, members
 from airflow_provider_dotypos.transfers.rows.readable import readable
 
@@ -55,13 +56,20 @@ class CsvWriter(TextWriter):
         text.readline()  # the header, which stands in this file already
         super()._copy(text)
 
+    def _records(self, text: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+        text.readline()
+        return _whole_records(iter(text))
+
+    def _edited(self, record: bytes, edit: Edit) -> bytes:
+        kinds = {column.name: column.kind for column in self._columns.columns}
+        csv.field_size_limit(LONGEST_CELL)
+        [cells] = csv.reader(io.StringIO(record.decode().replace("\0", NO_CHARACTER), newline=""))
+        names = [*self._columns.names_in_order, UNKNOWN]
+        row = edit(row_of_cells(names, [cell.replace(NO_CHARACTER, "\0") for cell in cells], kinds))
+        return _text([self._record(members(row, self.misfits))])
+
     def _put(self, records: list[list[str]]) -> None:
-        try:
-            text = _csv(records)
-        except csv.Error:  # Python 3.10 writes no NUL; later versions write it as it is
-            marked = [[cell.replace("\0", NO_CHARACTER) for cell in record] for record in records]
-            text = _csv(marked).replace(NO_CHARACTER, "\0")
-        self._text.write(text.encode())
+        self._text.write(_text(records))
 
     def _record(self, row: dict[str, msgspec.Raw]) -> list[str]:
         record = []
@@ -74,11 +82,34 @@ class CsvWriter(TextWriter):
         return record
 
 
+def _whole_records(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield each record of a file's lines: one that goes on has seen an odd number of quotes."""
+    for line in lines:
+        record, quotes = line, line.count(b'"')
+        while quotes % 2 and (more := next(lines, b"")):
+            record += more
+            quotes += more.count(b'"')
+        yield record
+
+
+def _text(records: list[list[str]]) -> bytes:
+    try:
+        text = _csv(records)
+    except csv.Error:  # Python 3.10 writes no NUL; later versions write it as it is
+        marked = [[cell.replace("\0", NO_CHARACTER) for cell in record] for record in records]
+        text = _csv(marked).replace(NO_CHARACTER, "\0")
+    return text.encode()
+
+
 def _csv(records: list[list[str]]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text).writerows(records)
     return text.getvalue()
 
+
+#: The longest cell that is read again, in characters: Python refuses more than 131,072 by default. A limit of the
+#: process; nothing else sets it lower again.
+LONGEST_CELL = 2**31 - 1
 
 #: Half of a character, which no text that was read as UTF-8 holds: it stands for NUL, which Python 3.10 can't handle.
 NO_CHARACTER = "\ud800"
