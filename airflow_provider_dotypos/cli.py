@@ -79,6 +79,11 @@ COMMANDS = (
         "airflow_provider_dotypos.commands.connect",
     ),
     Command(
+        "drift",
+        "Show fields that this package doesn't know, and values that didn't fit, since when, in files or tables",
+        "airflow_provider_dotypos.commands.drift",
+    ),
+    Command(
         "entities",
         "List what can be extracted, or the fields of one entity: types, filters, personal data",
         "airflow_provider_dotypos.commands.entities",

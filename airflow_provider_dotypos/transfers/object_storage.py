@@ -16,6 +16,7 @@ from airflow_provider_dotypos.transfers.files.formats.file_format import FileFor
 from airflow_provider_dotypos.transfers.files.reached import find_reached
 from airflow_provider_dotypos.transfers.lineage import Output, fields_of
 from airflow_provider_dotypos.transfers.links import console_url
+from airflow_provider_dotypos.transfers.rows.new_fields import short_form
 from airflow_provider_dotypos.transfers.task import TransferTask
 from airflow_provider_dotypos.transfers.wording import count, size, spoken
 
@@ -48,7 +49,9 @@ class ObjectStorageFiles(TransferTask):
     overwrite: bool
     max_part_bytes: int
     files_url: str | None = None
-    _no_result: ClassVar[Mapping[str, Any]] = {"manifest": None, "manifests": [], "files": 0, "bytes": 0}
+    _no_result: ClassVar[Mapping[str, Any]] = {
+        "manifest": None, "manifests": [], "files": 0, "bytes": 0, "new_fields": {}, "misfits": {},
+    }  # fmt: skip
     _patience: StorePatience | None = None
     _has_own_outlets: bool = False
     _successes: _airflow.Successes
@@ -158,6 +161,8 @@ class ObjectStorageFiles(TransferTask):
             "rows": manifest.rows,
             "files": len(manifest.contents.files),
             "bytes": manifest.bytes,
+            "new_fields": short_form(manifest.new_fields),
+            "misfits": manifest.misfits,
         }
 
     def _log_result(self, results: Sequence[Committed]) -> None:
