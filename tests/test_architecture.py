@@ -71,6 +71,7 @@ STABLE = (
     "plugin.py",
     "connections/stored.py",
     "connections/audit.py",
+    "lake/task_instances.py",
     "webhooks/events.py",
     "transfers/lineage.py",
     "triggers/entity.py",
