@@ -142,6 +142,10 @@ class TransferTask(BaseOperator):
         """Return the lineage of the lists that the task has committed, whether it failed or not, for OpenLineage."""
         return openlineage(self._lineage())
 
+    def extent(self) -> list[str]:
+        """Return how far each list is extracted, in words, for messages about a failure."""
+        return [line for transfer in self._lists if (line := transfer.extent()) is not None]
+
     @property
     def _readers(self) -> list[Reader]:
         """What reads the lists."""
