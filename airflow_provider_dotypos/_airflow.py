@@ -11,8 +11,8 @@ import logging
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -80,6 +80,24 @@ def console() -> Any:
     from airflow.cli.simple_table import AirflowConsole
 
     return AirflowConsole(markup=False, emoji=False)
+
+
+@contextmanager
+def stored_connections() -> Iterator[None]:
+    """Have a command find connections in Airflow's database where the SDK looks one up, as Airflow's own commands do.
+
+    Otherwise the SDK takes the process for a worker, which can't reach that database.
+    """
+    name = "_AIRFLOW_PROCESS_CONTEXT"
+    before = os.environ.get(name)
+    os.environ[name] = "server"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def signed_in_user() -> Any:
@@ -324,32 +342,21 @@ def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstance
     return done
 
 
-#: The XCom in which a failed task notes what has failed, for the callback of its DAG.
-FAILURE_KEY = "dotypos_failure"
+def succeeded_in_database(runs: Iterable[TaskInstanceKey]) -> set[TaskInstanceKey]:
+    """Return which task instances have succeeded, by Airflow's database, which commands can reach, and tasks can't."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
 
-
-def note_failure(context: Any, message: str) -> None:
-    """Note what has ended a task. What fails here is of no concern to the task."""
-    push = getattr(context.get("ti"), "xcom_push", None)
-    if push is not None:
-        with suppress(Exception), asking:
-            push(key=FAILURE_KEY, value=message[:2000])
-
-
-def noted_failure(dag_id: str, run_id: str, task_id: str) -> str | None:
-    """Return what a task has noted as its failure, in a process that may ask Airflow."""
-    from airflow.sdk.execution_time.xcom import XCom
-
-    noted = XCom.get_one(key=FAILURE_KEY, dag_id=dag_id, run_id=run_id, task_id=task_id)
-    return noted if isinstance(noted, str) else None
-
-
-def task_states(dag_id: str, run_id: str) -> dict[str, str]:
-    """Return the states of a run's tasks by their names, in a process that may ask Airflow."""
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-    states = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run_id])
-    return {task: str(getattr(state, "value", state)) for task, state in states.get(run_id, {}).items()}
+    wanted = set(runs)
+    columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
+    left = iter(sorted({run_id for _, run_id, _, _ in wanted}))
+    done: set[TaskInstanceKey] = set()
+    with create_session() as session:
+        while some := list(islice(left, _RUNS_AT_ONCE)):
+            query = select(*columns).where(TaskInstance.run_id.in_(some), TaskInstance.state == "success")
+            done.update((row[0], row[1], row[2], row[3]) for row in session.execute(query))
+    return done & wanted
 
 
 class Successes:

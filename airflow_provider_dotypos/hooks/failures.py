@@ -19,6 +19,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposRateLimitError,
 )
 from airflow_provider_dotypos.api.reach import DotyposListsError
+from airflow_provider_dotypos.hooks.failure_notes import note_failure
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +165,7 @@ class airflow_failures:  # noqa: N801 (a context manager)
     def _say(self, message: str) -> None:
         """Say in the log what ends the task, and note it where the callback of a DAG finds it."""
         log.error("%s", in_short_lines(message))
-        _airflow.note_failure(self._context, message)
+        note_failure(self._context, message)
 
 
 @contextmanager

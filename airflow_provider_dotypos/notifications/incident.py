@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.hooks.failure_notes import noted_failure, task_states
 from airflow_provider_dotypos.hooks.failures import first_dotypos_error
 
 T = TypeVar("T")
@@ -145,11 +146,11 @@ def _run_url(dag_id: str, run_id: str | None) -> str | None:
 def _failed_tasks(dag_id: str, run_id: str | None) -> tuple[FailedTask, ...]:
     if run_id is None:
         return ()
-    states = _airflow.task_states(dag_id, run_id)
+    states = task_states(dag_id, run_id)
     failed = sorted(name for name, state in states.items() if state == FAILED)
     return (
         tuple(
-            FailedTask(name, _known(lambda name=name: _airflow.noted_failure(dag_id, run_id, name)))  # type: ignore[misc]
+            FailedTask(name, _known(lambda name=name: noted_failure(dag_id, run_id, name)))  # type: ignore[misc]
             for name in failed[:_LOOKED_AT]
         )
         + tuple(map(FailedTask, failed[_LOOKED_AT:]))

@@ -1,4 +1,5 @@
-"""The message about a failure: what it says, and that nothing keeps it from being sent (`failure`, `incident`)."""
+"""The message about a failure: what it says, and that nothing keeps it from being sent (`failure`, `incident`,
+`hooks.failure_notes`)."""
 
 from __future__ import annotations
 
@@ -17,13 +18,13 @@ from airflow.sdk.exceptions import AirflowException
 from airflow.sdk.execution_time import comms
 
 from airflow_provider_dotypos import exceptions as errors
-from airflow_provider_dotypos._airflow import FAILURE_KEY
 from airflow_provider_dotypos._compat import fail_exception, missing_connection
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.api.budget import DotyposBudgetError
 from airflow_provider_dotypos.api.errors import DotyposError, error_for
 from airflow_provider_dotypos.exceptions import DotyposInputError
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+from airflow_provider_dotypos.hooks.failure_notes import FAILURE_KEY
 from airflow_provider_dotypos.notifications.failure import (
     GUIDE,
     DotyposFailureNotifier,

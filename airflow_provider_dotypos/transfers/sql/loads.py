@@ -13,8 +13,10 @@ import msgspec
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.transfers.rows.new_fields import NewFieldsByTable
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from airflow_provider_dotypos.transfers.sql.names import LOADS, READ_AT, REMOVED, STATE
+from airflow_provider_dotypos.transfers.sql.oddities import Oddities
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.selection import Selection
@@ -89,6 +91,7 @@ class Loaded:
     :param rows: rows that were read.
     :param unchanged: rows that the table had already.
     :param misfits: how many values of each field didn't fit their column.
+    :param new_fields: fields that the entity table doesn't know, by the entity of their table.
     """
 
     load: Load
@@ -98,6 +101,7 @@ class Loaded:
     unchanged: int
     removed: int
     misfits: Mapping[str, int] = field(default_factory=dict)
+    new_fields: NewFieldsByTable = field(default_factory=dict)
 
 
 class Loads:
@@ -169,7 +173,8 @@ class Loads:
         if not loads or loads[0][0] is None:
             return None
         _, rows, inserted, updated, unchanged, removed, misfits = loads[0]
-        return Loaded(load, rows, inserted, updated, unchanged, removed, msgspec.json.decode(misfits))
+        odd = Oddities.read(misfits)
+        return Loaded(load, rows, inserted, updated, unchanged, removed, odd.misfits, odd.new_fields)
 
     def reached(self, transaction: Transaction, target: str, cloud_id: int) -> datetime | None:
         """Return where the last finished load of a table and cloud ends, if there is one."""
@@ -185,7 +190,7 @@ class Loads:
         load: Load,
         rows: int,
         merged: Merged,
-        misfits: Mapping[str, int],
+        oddities: Oddities,
         requests: int,
         now: datetime,
     ) -> Loaded:
@@ -193,14 +198,23 @@ class Loads:
 
         :param now: by the database's clock.
         """
-        loaded = Loaded(load, rows, merged.inserted, merged.updated, merged.unchanged, merged.removed, misfits)
+        loaded = Loaded(
+            load,
+            rows,
+            merged.inserted,
+            merged.updated,
+            merged.unchanged,
+            merged.removed,
+            oddities.misfits,
+            oddities.new_fields,
+        )
         done = {
             "rows": rows,
             "inserted": loaded.inserted,
             "updated": loaded.updated,
             "unchanged": loaded.unchanged,
             "removed": loaded.removed,
-            "misfits": msgspec.json.encode(misfits).decode(),
+            "misfits": oddities.written(),
             "requests": requests,
             "loaded_at": self._dialect.moment(now),
         }
