@@ -113,6 +113,7 @@ def newest_rows(
     tables: Collection[str] | None = None,
     bounds: Bounds = ALWAYS,
     hide_deleted: bool = False,
+    in_order: bool = False,
 ) -> Newest:
     """Return which rows of some sets are the newest versions of their keys.
 
@@ -121,10 +122,13 @@ def newest_rows(
         to the set that it is in. Defaults to all.
     :param bounds: which versions count.
     :param hide_deleted: whether a row whose newest version is deleted doesn't count.
+    :param in_order: whether the sets come in the order in which they count, the oldest first. Defaults to by their
+        windows' ends.
     :raises FileNotFoundError: if a set is gone.
     :raises DamagedSetError: if a file can't be read, or doesn't hold the rows that its manifest counts.
     """
-    return _Search(sorted(sets, key=_in_order), tables, bounds, hide_deleted).newest()
+    ordered = list(sets) if in_order else sorted(sets, key=_in_order)
+    return _Search(ordered, tables, bounds, hide_deleted).newest()
 
 
 class _Search:
