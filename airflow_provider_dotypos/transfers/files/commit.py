@@ -32,6 +32,7 @@ from airflow_provider_dotypos.transfers.files.part import (
     joined,
 )
 from airflow_provider_dotypos.transfers.ranges import disjoint, end, start
+from airflow_provider_dotypos.transfers.rows.new_fields import sum_new_fields
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from airflow_provider_dotypos.transfers.wording import count, size
 
@@ -153,8 +154,10 @@ class Attempt:
             for child, rows in children.items()
         }
         misfits = dict(+writer.misfits)
+        new_fields = {self.store.place[1]: writer.new_fields.fields}
         for child, rows in children.items():
             misfits |= {f"{child}.{field}": count for field, count in (+rows.misfits).items()}
+            new_fields[child] = rows.new_fields.fields
         part = Part(
             name=name,
             stream=stream,
@@ -166,6 +169,7 @@ class Attempt:
             origin=self._origin,
             package_version=__version__,
             misfits=misfits,
+            new_fields=sum_new_fields([new_fields]),
             children=files,
         )
         self._put.append(part)
@@ -205,6 +209,7 @@ class Attempt:
             origin=self._origin,
             package_version=__version__,
             misfits={} if child else dict(sum((Counter(part.misfits) for part in sources), Counter())),
+            new_fields={} if child else sum_new_fields(part.new_fields for part in sources),
             covers=tuple(joined(range for part in sources for range in part.ranges)),
         )
         self._merged.append(merged)
@@ -377,6 +382,23 @@ def set_files(manifest: Manifest) -> set[str]:
     """Return the names of a set's files, their sidecars, and its manifest."""
     files = manifest.contents.sizes
     return {manifest_name(manifest.generation), *files, *map(sidecar_name, files)}
+
+
+def unlisted_files(names: Iterable[str], committed: Manifest | None) -> tuple[list[str], list[str]]:
+    """Return the files of a folder that hold rows, or say so, and belong to no set.
+
+    :param committed: the folder's set, if there is one.
+    :return: those that can't be committed any more, and those that an unfinished attempt may still commit.
+    """
+    newest = 0 if committed is None else committed.generation
+    listed = set() if committed is None else _names(committed)
+    old: list[str] = []
+    unfinished: list[str] = []
+    for name in sorted(names):
+        match = _OURS.fullmatch(name)
+        if match and name not in listed and match[1] is None:
+            (old if int(match[match.lastindex or 0]) <= newest else unfinished).append(name)
+    return old, unfinished
 
 
 def _closed(writer: RowWriter) -> tuple[int, str]:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from airflow_provider_dotypos.transfers.rows.new_fields import NewField
+
 #: How the name of a part ends that has no file, see `Part.is_rowless`.
 ROWLESS = ".rowless"
 
@@ -60,7 +62,9 @@ class Part(msgspec.Struct, frozen=True):
     :param package_version: the package that wrote it.
     :param misfits: how many values didn't fit their column, by field (of children in files of their own as
         ``order-items.quantity``): they are kept as they came (where there are columns, in ``_unknown``), except
-        where they may hold fields that weren't wanted.
+        where they may hold fields that weren't wanted. Of JSON lines, values of other types count in the rows that were
+        looked at.
+    :param new_fields: fields that the entity table doesn't know, by table.
     :param children: files of flattened child lists, by their entity's name.
     :param covers: what a merged part covers, in the order of its rows.
     """
@@ -75,6 +79,7 @@ class Part(msgspec.Struct, frozen=True):
     origin: str = ""
     package_version: str = ""
     misfits: dict[str, int] = {}
+    new_fields: dict[str, dict[str, NewField]] = {}
     children: dict[str, ChildFile] = {}
     covers: tuple[StreamRange, ...] = ()
 

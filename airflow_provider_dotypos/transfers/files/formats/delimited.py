@@ -41,6 +41,7 @@ class CsvWriter(TextWriter):
     def __init__(self, path: Path, columns: Columns, gzip_level: int | None = None) -> None:
         super().__init__(path, gzip_level)
         self._columns = columns
+        self._known = columns.known
         self._times = frozenset(column.name for column in columns.columns if column.kind == "timestamp")
         self._put([[*columns.names_in_order, UNKNOWN]])
 
@@ -75,6 +76,8 @@ class CsvWriter(TextWriter):
         for column in self._columns.columns:
             cell = _cell(row.pop(column.name, NULL))
             record.append(_utc(cell) if column.name in self._times else cell)
+        for name in row.keys() - self._known:
+            self.new_fields.note(name, row[name])
         record.append(_json(msgspec.Raw(msgspec.json.encode(row))) if row else "")
         return record
 

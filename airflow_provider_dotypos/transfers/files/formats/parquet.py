@@ -109,6 +109,7 @@ class ParquetWriter(RowWriter):
     def _open(self) -> None:
         self._table = self._arrow.Table(self._columns)
         self.misfits = self._table.misfits  # child lists' fields as ``orderItems.name``
+        self.new_fields = self._table.new_fields
         schema = self._table.schema.with_metadata(
             {
                 "dotypos.entity": self._columns.entity,

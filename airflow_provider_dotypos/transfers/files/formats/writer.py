@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 import msgspec
 
 from airflow_provider_dotypos.storage.staging import open_private
+from airflow_provider_dotypos.transfers.rows.new_fields import NewFields
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.files.formats.chosen import Chosen
@@ -36,12 +37,14 @@ class RowWriter(ABC):
     :ivar rows: rows written.
     :ivar misfits: how many values didn't fit their column, by field (of the rows that were looked at: all, once it is
         closed. Taking children out of rows adds items that aren't rows).
+    :ivar new_fields: fields that the entity table doesn't know.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows = 0
         self.misfits: Counter[str] = Counter()
+        self.new_fields = NewFields()
         self._staging = StagingFile(path)
 
     @property
