@@ -92,8 +92,8 @@ wheel: $(VENV)/.ready-dev ## Build the wheel into dist/
 wheelcheck: $(VENV)/.ready-dev ## Install the wheel into an empty environment on each Airflow, and try it there
 	@$(BIN)/python -m tests.wheelcheck $(WHEELCHECK)
 
-release: $(VENV)/.ready-dev ## Build and check what goes to PyPI, and say what a maintainer does next
-	@$(BIN)/python -m tests.release
+release: $(VENV)/.ready-dev ## Build and check what goes to PyPI, and say what comes next (RELEASE=--rehearse keeps nothing)
+	@$(BIN)/python -m tests.release $(RELEASE)
 
 clean: ## Remove everything that the other targets made, virtual environments too
 	rm -rf .venv .venv-* .demo .work dist build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,8 +11,8 @@ import logging
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -80,6 +80,24 @@ def console() -> Any:
     from airflow.cli.simple_table import AirflowConsole
 
     return AirflowConsole(markup=False, emoji=False)
+
+
+@contextmanager
+def stored_connections() -> Iterator[None]:
+    """Have a command find connections in Airflow's database where the SDK looks one up, as Airflow's own commands do.
+
+    Otherwise the SDK takes the process for a worker, which can't reach that database.
+    """
+    name = "_AIRFLOW_PROCESS_CONTEXT"
+    before = os.environ.get(name)
+    os.environ[name] = "server"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def signed_in_user() -> Any:
@@ -322,6 +340,23 @@ def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstance
                 well = []
             done.update((dag_id, run_id, task_id, map_index) for run_id in well)
     return done
+
+
+def succeeded_in_database(runs: Iterable[TaskInstanceKey]) -> set[TaskInstanceKey]:
+    """Return which task instances have succeeded, by Airflow's database, which commands can reach, and tasks can't."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    wanted = set(runs)
+    columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
+    left = iter(sorted({run_id for _, run_id, _, _ in wanted}))
+    done: set[TaskInstanceKey] = set()
+    with create_session() as session:
+        while some := list(islice(left, _RUNS_AT_ONCE)):
+            query = select(*columns).where(TaskInstance.run_id.in_(some), TaskInstance.state == "success")
+            done.update((row[0], row[1], row[2], row[3]) for row in session.execute(query))
+    return done & wanted
 
 
 class Successes:

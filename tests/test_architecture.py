@@ -38,7 +38,7 @@ ARROWS = {
     "storage": {"api"},
     "writes": {"storage", "api"},
     "hooks": {"writes", "storage", "api", "_airflow", "_compat", "provider_info"},
-    "lake": {"transfers", "storage", "api"},
+    "lake": {"transfers", "storage", "api", "_airflow", "_compat"},
     "operators": {"lake", "triggers", "writes", "storage", "sales", "transfers", "hooks", "api", "_airflow", "_compat"},
     "sales": {"transfers", "storage", "hooks", "api"},
     "transfers": {"hooks", "storage", "api", "_airflow", "_compat"},

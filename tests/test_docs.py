@@ -6,7 +6,8 @@ import inspect
 import json
 import re
 import shlex
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,39 @@ def test_the_merge_of_the_guide_keeps_the_newest_version_of_each_row(
         note = lake.sql(f"SELECT note FROM orders WHERE id = {changed}").fetchall()
     assert rows == [(len(sandbox.shop.rows(cloud, "orders")),) * 2]
     assert note == [("changed",)]
+
+
+def test_the_guide_to_yesterdays_sales_ends_with_them_in_a_table(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    database = f"{tmp_path}/sales.duckdb"
+    monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", json.dumps(sandbox.connection()))
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "duckdb", "host": database}))
+    (block,) = blocks(DOCS / "guides" / "yesterdays-sales.md")
+    exec(compile(block, "yesterdays-sales.md", "exec"), known := {"__name__": "yesterdays-sales"})
+    for name in ("branches", "orders"):
+        load = known[name]
+        load.since, load.until, load.start, load.settle = None, datetime(2026, 1, 2, 12, tzinfo=timezone.utc), None, 0
+        load.execute({})
+
+    with duckdb.connect(database) as sales:
+        for statement in filter(None, map(str.strip, known["SALES"].split(";"))):
+            sales.execute(statement)
+        ((branch, receipts, amount),) = sales.sql(
+            "SELECT branch, receipts, sales FROM sales_by_branch WHERE day = '2026-01-01'"
+        ).fetchall()
+    cloud = sandbox.cloud_ids[0]
+    completed = [row for row in sandbox.shop.rows(cloud, "orders") if _completed_on_new_years_day(row)]
+    assert branch == sandbox.shop.rows(cloud, "branches")[0]["name"]
+    assert receipts == len(completed)
+    assert amount == sum(Decimal(str(row["totalValueRounded"])) for row in completed)
+
+
+def _completed_on_new_years_day(row: Any) -> bool:
+    if row["completed"] is None or row["documentType"] in ("CASH_IN", "CASH_OUT"):
+        return False
+    prague = datetime.fromtimestamp(row["completed"] / 1000, timezone(timedelta(hours=1)))
+    return prague.date() == date(2026, 1, 1)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -166,6 +166,12 @@ class Store:
             with suppress(OSError):  # one isn't empty, or there is none
                 os.removedirs(self._local.parent)
 
+    def remove_if_empty(self) -> None:
+        """Remove the folder if it is there and nothing is in it. Object stores have no folders without files."""
+        if self._local is not None:
+            with suppress(OSError):  # it isn't empty, or there is none
+                os.rmdir(self._local)
+
     @contextmanager
     def staging(self) -> Iterator[Path]:
         """Give a directory to write staging files in: the folder itself on a local disk, so that a rename is enough.

@@ -133,7 +133,7 @@ def _of_description(metadata: Message, checkout: Path) -> Iterator[str]:
     for address in links(str(metadata.get_payload())):
         parts = urlsplit(address)
         if parts.fragment.startswith("user-content-") and not parts.path:
-            continue  # a heading's link to itself, which the renderer adds
+            continue  # within the page: PyPI writes the headings' names so
         if parts.scheme not in ("https", "http"):
             yield f"The long description leads to {address}, which exists in the repository only"
             continue

@@ -26,13 +26,22 @@ from tests.patience import PATIENCE
 
 @dataclass(frozen=True)
 class AirflowHome:
-    """A home of Airflow: where commands run, with nothing of the caller's own Airflow in their environment."""
+    """A home of Airflow: where commands run, with nothing of the caller's own Airflow in their environment.
+
+    :param interpreter: the Python that runs them. Defaults to this one.
+    :param directory: where they run, with nothing of this process's `PYTHONPATH`. Defaults to where this process runs,
+        whose modules they find.
+    """
 
     path: Path
+    interpreter: str = sys.executable
+    directory: Path | None = None
 
     def environment(self, **more: str) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         without_proxies = {name: value for name, value in own.items() if not name.lower().endswith("_proxy")}
+        if self.directory:
+            without_proxies.pop("PYTHONPATH", None)
         return {
             **without_proxies,
             "AIRFLOW_HOME": str(self.path),
@@ -50,8 +59,9 @@ class AirflowHome:
 
     def python(self, *arguments: str, **environment: str) -> str:
         done = children.run(
-            [sys.executable, *arguments],
+            [self.interpreter, *arguments],
             env=self.environment(**environment),
+            cwd=self.directory,
             capture_output=True,
             text=True,
             check=False,
@@ -172,8 +182,9 @@ def serve(
     place = ["--host", "127.0.0.1", "--port", str(port), f"--workers={workers}"]
     with log.open("wb") as output:
         process = children.Child(
-            [sys.executable, "-m", "airflow", "api-server", *place],
+            [home.interpreter, "-m", "airflow", "api-server", *place],
             env=home.environment(AIRFLOW__API__BASE_URL=url, **environment),
+            cwd=home.directory,
             stdout=output,
             stderr=subprocess.STDOUT,
         )

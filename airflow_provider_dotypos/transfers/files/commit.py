@@ -6,7 +6,7 @@ import itertools
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -32,6 +32,7 @@ from airflow_provider_dotypos.transfers.files.part import (
     joined,
 )
 from airflow_provider_dotypos.transfers.ranges import disjoint, end, start
+from airflow_provider_dotypos.transfers.rows.new_fields import sum_new_fields
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from airflow_provider_dotypos.transfers.wording import count, size
 
@@ -109,6 +110,14 @@ class Attempt:
             log.info("Checking %s (%s) that an earlier attempt has left.", count(len(files), "parts"), total)
         return attempt
 
+    @classmethod
+    def after(cls, store: Store, generation: int) -> Attempt:
+        """Aim at the generation after one that was seen. What is to be written is made of what was seen there.
+
+        Another attempt that has committed meanwhile wins: this one then gives way to it.
+        """
+        return cls(store, generation + 1, None, 1, "")
+
     def keep(self, stream: str, low: int | None, high: int, count_rows: Callable[[Part], int]) -> Iterator[Part]:
         """Yield the parts of earlier attempts that are whole and lie in ``[low, high)``, in order, none over another.
 
@@ -145,8 +154,10 @@ class Attempt:
             for child, rows in children.items()
         }
         misfits = dict(+writer.misfits)
+        new_fields = {self.store.place[1]: writer.new_fields.fields}
         for child, rows in children.items():
             misfits |= {f"{child}.{field}": count for field, count in (+rows.misfits).items()}
+            new_fields[child] = rows.new_fields.fields
         part = Part(
             name=name,
             stream=stream,
@@ -158,6 +169,7 @@ class Attempt:
             origin=self._origin,
             package_version=__version__,
             misfits=misfits,
+            new_fields=sum_new_fields([new_fields]),
             children=files,
         )
         self._put.append(part)
@@ -192,6 +204,7 @@ class Attempt:
             origin=self._origin,
             package_version=__version__,
             misfits={} if child else dict(sum((Counter(part.misfits) for part in sources), Counter())),
+            new_fields={} if child else sum_new_fields(part.new_fields for part in sources),
             covers=tuple(joined(range for part in sources for range in part.ranges)),
         )
         self._merged.append(merged)
@@ -274,15 +287,21 @@ class Attempt:
             raise FileNotFoundError(
                 f"another run committed {self.store.folder} meanwhile, and its files are gone again"
             )
-        taken = _names(theirs)
-        for part in self._put + self._merged:
-            for name in (sidecar_name(part.name), *part.sizes):
-                if name not in taken:
-                    self.store.delete(name)
+        self.withdraw(_names(theirs))
         log.warning(
             "Another run has committed this window meanwhile; its set is kept, and this run's files are removed."
         )
         return theirs
+
+    def withdraw(self, taken: Collection[str] = ()) -> None:
+        """Remove what this attempt has put, for one that isn't to be resumed.
+
+        :param taken: names of files that stay.
+        """
+        for part in self._put + self._merged:
+            for name in (sidecar_name(part.name), *part.sizes):
+                if name not in taken:
+                    self.store.delete(name)
 
     def _covered(self, low: int | None, high: int | None) -> str:
         """Return what a part covers, for its name: a range of cursors, or a number if it has no range."""

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_dotypos.transfers.rows import lenient
 from airflow_provider_dotypos.transfers.rows.columns import NULL, UNKNOWN, Column, Columns, Kind, members, objects
+from airflow_provider_dotypos.transfers.rows.new_fields import NewFields
 from airflow_provider_dotypos.transfers.rows.readable import readable
 
 MILLISECONDS = pa.timestamp("ms", "UTC")
@@ -40,12 +41,14 @@ class Table:
     :param columns: the columns of the rows.
     :ivar schema: the batches' schema: the columns and, last, `UNKNOWN`.
     :ivar misfits: how many values of each field didn't fit their column (children's fields as ``orderItems.name``).
+    :ivar new_fields: fields that the entity table doesn't know, where they are wanted.
     """
 
     def __init__(self, columns: Columns) -> None:
         self.misfits: Counter[str] = Counter()
         self._columns = columns
-        self._level = _Level(columns, "", self.misfits)
+        self.new_fields = NewFields()
+        self._level = _Level(columns, "", self.misfits, self.new_fields)
         self._records = msgspec.json.Decoder(list[self._level.record])  # type: ignore[name-defined]
         self.schema = pa.schema(self._level.fields)
 
@@ -233,11 +236,11 @@ class _Nested(_Shape):
 class _Level:
     """The columns of one level of rows: of the entity, or of a child list within it."""
 
-    def __init__(self, columns: Columns, prefix: str, misfits: Counter[str]) -> None:
+    def __init__(self, columns: Columns, prefix: str, misfits: Counter[str], new_fields: NewFields) -> None:
         self._columns = columns
         self._known = columns.names | columns.left_out
-        self._prefix, self._misfits = prefix, misfits
-        self._shapes = [_shape(column, prefix, misfits) for column in columns.columns]
+        self._prefix, self._misfits, self._new_fields = prefix, misfits, new_fields
+        self._shapes = [_shape(column, prefix, misfits, new_fields) for column in columns.columns]
         self.fields = [pa.field(c.name, s.arrow) for c, s in zip(columns.columns, self._shapes, strict=True)]
         self.fields.append(pa.field(UNKNOWN, pa.string()))
         self.record = self._record()
@@ -272,7 +275,10 @@ class _Level:
     def _others(self, row: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
         if not self._columns.others or row.keys() <= self._known:
             return {}
-        return {name: value for name, value in row.items() if name not in self._known}
+        others = {name: value for name, value in row.items() if name not in self._known}
+        for name in others.keys() - self._columns.known:
+            self._new_fields.note(self._prefix + name, others[name])
+        return others
 
     def _record(self) -> type[msgspec.Struct]:
         """Return a type of the columns in their usual form. Rows with unknown fields don't match if they're wanted."""
@@ -290,9 +296,9 @@ class _Level:
         )
 
 
-def _shape(column: Column, prefix: str, misfits: Counter[str]) -> _Shape:
+def _shape(column: Column, prefix: str, misfits: Counter[str], new_fields: NewFields) -> _Shape:
     if column.rows is not None:
-        return _Nested(_Level(column.rows, f"{prefix}{column.name}.", misfits))
+        return _Nested(_Level(column.rows, f"{prefix}{column.name}.", misfits, new_fields))
     return _SHAPES[column.kind]
 
 
