@@ -121,6 +121,7 @@ def newest_rows(
     tables: Collection[str] | None = None,
     bounds: Bounds = ALWAYS,
     hide_deleted: bool = False,
+    sorted_sets: bool = False,
 ) -> Newest:
     """Return which rows of some sets are the newest versions of their keys.
 
@@ -129,13 +130,15 @@ def newest_rows(
         to the set that it is in. Defaults to all.
     :param bounds: which versions count.
     :param hide_deleted: whether a row whose newest version is deleted doesn't count.
+    :param sorted_sets: whether the sets come in the order in which they count, the oldest first. Defaults to by their
+        windows' ends.
     :raises FileNotFoundError: if a set is gone.
     :raises DamagedSetError: if a file can't be read, or doesn't hold the rows that its manifest counts.
     """
-    ordered = in_order(sets)
-    if not ordered:
+    by_age = list(sets) if sorted_sets else in_order(sets)
+    if not by_age:
         return Newest((), () if tables is None else tables, {}, ())
-    return _Search(ordered, tables, bounds, hide_deleted).newest()
+    return _Search(by_age, tables, bounds, hide_deleted).newest()
 
 
 class _Search:
