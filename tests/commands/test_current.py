@@ -86,4 +86,4 @@ def test_of_several_clouds_one_is_named(command: Command, lake: Path):
     (lake / "5" / "orders").mkdir(parents=True)
     done = command("show", str(lake), "orders")
     assert done.code == 1
-    assert f"cloud_id: orders of several clouds lie below {lake.as_uri()}: 5, {CLOUD}. Name one" in done.err
+    assert f"cloud_id: orders of several clouds lie below {lake}: {CLOUD}, 5. Name one" in done.err
