@@ -11,8 +11,8 @@ import logging
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -80,6 +80,24 @@ def console() -> Any:
     from airflow.cli.simple_table import AirflowConsole
 
     return AirflowConsole(markup=False, emoji=False)
+
+
+@contextmanager
+def stored_connections() -> Iterator[None]:
+    """Have a command find connections in Airflow's database where the SDK looks one up, as Airflow's own commands do.
+
+    Otherwise the SDK takes the process for a worker, which can't reach that database.
+    """
+    name = "_AIRFLOW_PROCESS_CONTEXT"
+    before = os.environ.get(name)
+    os.environ[name] = "server"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def signed_in_user() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
@@ -122,15 +123,17 @@ class StateStores(NamedTuple):
     task: Any | None = None
 
 
-def state_stores(context: Any, outlets: Sequence[Any]) -> StateStores:
+def state_stores(context: Any, outlets: Sequence[Any], *, own_outlets: bool = False) -> StateStores:
     """Return the state stores of the task's first outlet asset and of the task instance (both since 3.3).
 
+    :param own_outlets: whether the operator has made the outlets itself. Airflow doesn't know those of a mapped task.
     :raises DotyposInputError: if the task has no such outlet. Earlier versions of Airflow need one as well: it is a
         part of the watermark's name, so that 3.3 finds it.
     """
     asset = next((outlet for outlet in outlets if hasattr(outlet, "uri") and hasattr(outlet, "name")), None)
     stores = has_state_store()
-    if asset is None or (stores and "asset_state_store" not in context):
+    unknown = own_outlets and getattr(context.get("ti"), "is_mapped", None) is True
+    if asset is None or unknown or (stores and "asset_state_store" not in context):
         raise DotyposInputError(
             "going on from the last success needs an asset to keep the watermark on: give outlets=[Asset(...)] (of a "
             "mapped task in .partial()), or give a window with since and until"
@@ -138,6 +141,78 @@ def state_stores(context: Any, outlets: Sequence[Any]) -> StateStores:
     if not stores:
         return StateStores(str(asset.name))
     return StateStores(str(asset.name), context["asset_state_store"][asset], context["task_state_store"])
+
+
+class AssetState(NamedTuple):
+    """An entry of an asset's state store, as Airflow's database holds it (3.3).
+
+    :param asset: the asset's name.
+    :param updated_at: when it was written.
+    :param by: who wrote it: the DAG and task, or the API.
+    """
+
+    asset_id: int
+    asset: str
+    key: str
+    value: Any
+    updated_at: datetime
+    by: str
+
+
+def asset_states(prefix: str) -> list[AssetState]:
+    """Return the entries of all assets' state stores whose keys begin with a prefix; none before Airflow 3.3.
+
+    It asks Airflow's database, which commands can reach, and tasks can't.
+    """
+    if not has_state_store():
+        return []
+    model, asset = _state_model(), import_module("airflow.models.asset").AssetModel
+    query = import_module("sqlalchemy").select(model, asset.name).join(asset, asset.id == model.asset_id)
+    with import_module("airflow.utils.session").create_session() as session:
+        return [
+            AssetState(
+                row.asset_id,
+                name,
+                row.key,
+                json.loads(row.value),
+                row.updated_at,
+                "/".join(filter(None, (row.last_updated_by_dag_id, row.last_updated_by_task_id)))
+                or str(row.last_updated_by_kind or ""),
+            )
+            for row, name in session.execute(query.where(model.key.startswith(prefix, autoescape=True)))
+        ]
+
+
+def write_asset_state(state: AssetState, value: Any) -> bool:
+    """Replace an entry of an asset's state store, or remove it; return whether it was still as it is said to be.
+
+    :param value: what JSON can hold; ``None`` removes it.
+    :raises DotyposInputError: if this Airflow keeps states outside of its database.
+    """
+    backend = import_module("airflow.state").resolve_state_backend()
+    metastore = import_module("airflow.state.metastore").MetastoreBackend
+    if not issubclass(backend, metastore):
+        raise DotyposInputError(
+            f"this Airflow keeps the states of assets in {backend.__name__} ([state_store] backend), which a command "
+            "can't change: change it there, or in a task of yours by context['asset_state_store']"
+        )
+    shared, model = import_module("airflow._shared.state"), _state_model()
+    scope = shared.AssetScope(asset_id=state.asset_id)
+    of_key = (model.asset_id == state.asset_id, model.key == state.key)
+    with import_module("airflow.utils.session").create_session() as session:
+        query = import_module("sqlalchemy").select(model.value).where(*of_key).with_for_update()
+        if json.loads(session.scalar(query) or "null") != state.value:
+            return False
+        if value is None:
+            backend().delete(scope, state.key, session=session)
+        else:
+            kind = shared.AssetStateStoreWriterKind.API
+            backend().set_asset_state_store(scope, state.key, json.dumps(value), kind=kind, session=session)
+        return True
+
+
+def _state_model() -> Any:
+    return import_module("airflow.models.asset_state_store").AssetStateStoreModel
 
 
 def watcher_store(trigger: Any, asset: str | None) -> Any | None:

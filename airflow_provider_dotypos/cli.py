@@ -79,6 +79,11 @@ COMMANDS = (
         "airflow_provider_dotypos.commands.connect",
     ),
     Command(
+        "drift",
+        "Show fields that this package doesn't know, and values that didn't fit, since when, in files or tables",
+        "airflow_provider_dotypos.commands.drift",
+    ),
+    Command(
         "entities",
         "List what can be extracted, or the fields of one entity: types, filters, personal data",
         "airflow_provider_dotypos.commands.entities",
@@ -107,6 +112,11 @@ COMMANDS = (
         "show",
         "Show what a committed set of files holds, and its first rows, personal data masked",
         "airflow_provider_dotypos.commands.show",
+    ),
+    Command(
+        "watermark",
+        "Show how far runs without a window have read each list, set that, or forget it",
+        "airflow_provider_dotypos.commands.watermark",
     ),
 )
 

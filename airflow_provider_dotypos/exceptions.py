@@ -29,8 +29,13 @@ from airflow_provider_dotypos.api.errors import (
 )
 from airflow_provider_dotypos.api.pos_errors import DotyposBusyError, DotyposPosActionError, DotyposTillError
 from airflow_provider_dotypos.api.reach import DotyposListsError
-from airflow_provider_dotypos.sales.errors import DotyposSalesReportError
-from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
+from airflow_provider_dotypos.sales.errors import DotyposFreshnessError, DotyposSalesReportError
+from airflow_provider_dotypos.transfers.errors import (
+    DamagedSetError,
+    PandasMissingError,
+    PyarrowMissingError,
+    SetsChangedError,
+)
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 from airflow_provider_dotypos.triggers.errors import DotyposTriggerError
 from airflow_provider_dotypos.writes.errors import (
@@ -60,6 +65,7 @@ __all__ = [
     "DotyposDatabaseError",
     "DotyposEnvironmentError",
     "DotyposError",
+    "DotyposFreshnessError",
     "DotyposInputError",
     "DotyposLimitError",
     "DotyposListsError",
@@ -88,4 +94,5 @@ __all__ = [
     "DotyposWritesFailedError",
     "PandasMissingError",
     "PyarrowMissingError",
+    "SetsChangedError",
 ]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from airflow_provider_dotypos.provider_info import provider_info
+
 PACKAGE = "airflow_provider_dotypos"
 
 
@@ -20,7 +22,8 @@ class ApiPage:
 
     :param title: its heading.
     :param about: what stands below the heading, in reStructuredText.
-    :param names: what it documents, below the package. A name that ends with ``.*`` stands for a module's ``__all__``.
+    :param names: what it documents, below the package. A name that ends with ``.*`` stands for a module's ``__all__``,
+        ``@operators`` for the classes in the modules that Airflow's metadata of this provider lists as its operators.
     """
 
     title: str
@@ -33,26 +36,12 @@ PAGES = {
         "Transfers",
         "Operators that bring whole entities into files or tables. The page :doc:`parameters </reference/parameters>` "
         "has the same parameters as tables, and what a task returns.",
-        (
-            "transfers.dotypos_to_object_storage.DotyposToObjectStorageOperator",
-            "transfers.dotypos_entities_to_object_storage.DotyposEntitiesToObjectStorageOperator",
-            "transfers.dotypos_to_sql.DotyposToSqlOperator",
-            "transfers.dotypos_entities_to_sql.DotyposEntitiesToSqlOperator",
-        ),
+        ("@transfers",),
     ),
     "operators": ApiPage(
         "Operators",
         "Operators that call the API, write back, and check what is there.",
-        (
-            "operators.dotypos.DotyposOperator",
-            "operators.plan_writes.DotyposPlanWritesOperator",
-            "operators.apply_plan.DotyposApplyPlanOperator",
-            "operators.write.DotyposWriteOperator",
-            "operators.stock.DotyposStockOperator",
-            "operators.pos_action.DotyposPosActionOperator",
-            "operators.sales_report_check.DotyposSalesReportCheckOperator",
-            "operators.webhooks.DotyposWebhookOperator",
-        ),
+        ("@operators",),
     ),
     "events": ApiPage(
         "Assets, sensor and trigger",
@@ -64,6 +53,12 @@ PAGES = {
             "sensors.dotypos.DotyposEntitySensor",
             "triggers.entity_event.DotyposEntityEventTrigger",
         ),
+    ),
+    "notifications": ApiPage(
+        "Notifications",
+        "A message about a failed task that is worth reading at night. The guide :doc:`on call </guides/on-call>` "
+        "shows how to use it.",
+        ("@notifications",),
     ),
     "hook": ApiPage(
         "Hook",
@@ -145,7 +140,9 @@ def names_of(page: ApiPage) -> Iterator[str]:
     short = short_names()
     errors = {id(thing) for thing in vars(import_module(f"{PACKAGE}.exceptions")).values()}
     for name in page.names:
-        if name.endswith(".*"):
+        if name.startswith("@"):
+            names = [f"{module}.{thing}" for module in modules_of(name[1:]) for thing in classes_of(module)]
+        elif name.endswith(".*"):
             module = f"{PACKAGE}.{name[:-2]}"
             names = [f"{module}.{last}" for last in import_module(module).__all__]
         else:
@@ -156,6 +153,24 @@ def names_of(page: ApiPage) -> Iterator[str]:
             if id(thing) in errors and page is not PAGES["exceptions"]:
                 continue  # modules hand on errors that their functions raise
             yield short.get(id(thing), full)
+
+
+def modules_of(room: str) -> list[str]:
+    """Return the modules of a room that Airflow's metadata of this provider lists."""
+    entries = provider_info().get(room, ())
+    modules = []
+    for entry in entries:
+        if isinstance(entry, str):
+            modules.append(entry.rpartition(".")[0])
+        else:
+            modules += entry.get("python-modules") or [entry["python-module"]]
+    return list(dict.fromkeys(modules))
+
+
+def classes_of(module: str) -> list[str]:
+    """Return the names of the public classes that a module defines."""
+    things = vars(import_module(module)).items()
+    return [name for name, thing in things if isinstance(thing, type) and thing.__module__ == module and name[0] != "_"]
 
 
 def short_names() -> dict[int, str]:
@@ -200,8 +215,8 @@ def is_operator(thing: type) -> bool:
 
 
 def ends_at(thing: type) -> str:
-    """Return the first ancestor of a class that isn't this package's: its members aren't ours to document."""
-    return next(base.__name__ for base in thing.__mro__ if not base.__module__.startswith(PACKAGE))
+    """Return the ancestors of a class that aren't this package's: their members aren't ours to document."""
+    return ", ".join(base.__name__ for base in thing.__mro__ if not base.__module__.startswith(PACKAGE))
 
 
 def members_of(thing: type) -> Iterator[tuple[str, Any]]:

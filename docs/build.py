@@ -100,9 +100,10 @@ def sources() -> Iterator[tuple[str, bytes]]:
 
 def api_sources() -> Iterator[tuple[str, bytes]]:
     """Yield the pages of the API reference."""
-    for name, page in api_pages.PAGES.items():
+    pages = {name: page for name, page in api_pages.PAGES.items() if any(api_pages.names_of(page))}
+    for name, page in pages.items():
         yield f"api/{name}.rst", api_pages.text_of(page).encode()
-    names = "\n".join(api_pages.PAGES)
+    names = "\n".join(pages)
     about = (
         "Every public class and function, from its docstring. [What a version promises](../reference/versions.md"
         "#what-a-version-promises) says what stays as it is."

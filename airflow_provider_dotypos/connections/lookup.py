@@ -22,7 +22,7 @@ def look_up(conn_id: str) -> StoredConnection | None:
     except Exception as error:  # of whatever driver the database has
         raise ConnectError(
             f"Airflow's database can't be asked for the connection {conn_id} ({describe(error)}). AIRFLOW_HOME is "
-            f"{_airflow_home()}: if that isn't your Airflow, set it; if its database has no tables yet, run "
+            f"{airflow_home()}: if that isn't your Airflow, set it; if its database has no tables yet, run "
             "`airflow db migrate`."
         ) from error
     # Airflow passes over a variable that it can't read.
@@ -40,6 +40,6 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def _airflow_home() -> Path:
+def airflow_home() -> Path:
     """Return where Airflow looks for its configuration, and for a database that isn't configured."""
     return Path(os.path.expandvars(os.environ.get("AIRFLOW_HOME", "~/airflow"))).expanduser()

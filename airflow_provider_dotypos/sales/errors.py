@@ -1,4 +1,4 @@
-"""What the check of sales raises; ``exceptions`` exports it."""
+"""What the checks of sales raise; ``exceptions`` exports it."""
 
 from __future__ import annotations
 
@@ -17,3 +17,14 @@ class DotyposSalesReportError(DotyposError):
     def __init__(self, message: str, differences: Sequence[Mapping[str, Any]] = ()) -> None:
         super().__init__(message)
         self.differences = differences
+
+
+class DotyposFreshnessError(DotyposError):
+    """A branch has had no sale for too long, or what was loaded doesn't reach far enough to tell.
+
+    :ivar branches: the branches that it is about, as the operator returns them.
+    """
+
+    def __init__(self, message: str, branches: Sequence[Mapping[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.branches = branches

@@ -21,7 +21,7 @@ OtherT = TypeVar("OtherT")
 
 #: How far a register's clock may be ahead of the cloud's, in milliseconds [A]. An order that was completed on a day has
 #: changed by then, or that much before; so sets and versions from further back aren't read.
-_AHEAD = 86_400_000
+AHEAD = 86_400_000
 
 #: The field that orders a row's versions.
 _VERSION = "versionDate"
@@ -63,7 +63,7 @@ def read_sets(sets: Iterable[CommittedSet], sales: DailySales, cloud_id: int) ->
 
     :raises DotyposInputError: if a set is of another cloud or entity, or lacks a field.
     """
-    earliest = sales.begins - _AHEAD
+    earliest = sales.begins - AHEAD
     newest: dict[object, _Version] = {}
     # Where two sets hold the same version, the later set's was read later.
     for committed in sorted(sets, key=lambda one: one.manifest.until):

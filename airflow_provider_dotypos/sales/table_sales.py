@@ -12,9 +12,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.window import milliseconds
 from airflow_provider_dotypos.sales.business_days import BusinessDay
 from airflow_provider_dotypos.sales.daily_sales import DailySales
 from airflow_provider_dotypos.sales.loaded_table import LoadedTable
+from airflow_provider_dotypos.sales.newest_sales import NewestSales
+from airflow_provider_dotypos.transfers.sql.loads import utc
 from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, READ_AT, REMOVED_AT
 from airflow_provider_dotypos.transfers.sql.tables import named
 
@@ -36,16 +39,45 @@ def read_table(database: Database, table: LoadedTable, sales: DailySales, cloud_
     """
 
     def query(transaction: Transaction) -> list[tuple[Any, ...]]:
-        existing = database.dialect.existing(transaction, table.schema, table.name)
-        if existing is None:
-            raise DotyposInputError(f"there is no table {table}: load it first, or correct table, schema or conn_id")
-        return transaction.rows(*_query(database.dialect, table, sales, cloud_id, set(existing.names)))
+        columns = _columns(database, table, transaction)
+        return transaction.rows(*_query(database.dialect, table, sales, cloud_id, columns))
 
     rows = database.run(query, interruptible=True)
     with suppress(ValueError, ArithmeticError):  # whose text holds the value
         _add_rows(rows, sales, summed=database.dialect.exact_sums)
         return
     raise DotyposInputError(f"the table {table} holds branches or amounts that aren't numbers")
+
+
+def read_newest_in_table(database: Database, table: LoadedTable, newest: NewestSales, cloud_id: int) -> None:
+    """Add the newest sales of a table, by branch.
+
+    :raises DotyposInputError: if the table lacks a column.
+    :raises DotyposDatabaseError: if it can't be read.
+    """
+
+    def query(transaction: Transaction) -> list[tuple[Any, ...]]:
+        dialect, columns = database.dialect, _columns(database, table, transaction)
+        branch, completed = (named(field, table.naming) for field in (_BRANCH, _COMPLETED))
+        groups = [branch, *(named(field, table.naming) for field in newest.choice.fields)]
+        source, edges = _held(dialect, table, newest, cloud_id, columns, set(groups))
+        listed = dialect.listed(groups)
+        statement = f"SELECT {listed}, max({dialect.quote(completed)}) FROM {source} GROUP BY {listed}"
+        return transaction.rows(statement, edges)
+
+    for branch, *deciding, completed in database.run(query, interruptible=True):
+        newest.add(None if branch is None else int(branch), milliseconds(utc(completed)), deciding, ())
+
+
+def _columns(database: Database, table: LoadedTable, transaction: Transaction) -> set[str]:
+    """Return the names of a table's columns.
+
+    :raises DotyposInputError: if there is no such table.
+    """
+    existing = database.dialect.existing(transaction, table.schema, table.name)
+    if existing is None:
+        raise DotyposInputError(f"there is no table {table}: load it first, or correct table, schema or conn_id")
+    return set(existing.names)
 
 
 def _add_rows(rows: Iterable[tuple[Any, ...]], sales: DailySales, *, summed: bool) -> None:
@@ -68,17 +100,39 @@ def _query(
     :param columns: the names of the table's columns.
     :raises DotyposInputError: if one is missing.
     """
-    cloud = CLOUD_ID[table.naming]
     branch, completed = (named(field, table.naming) for field in (_BRANCH, _COMPLETED))
     deciding, amounts = (
         [named(field, table.naming) for field in fields] for fields in (sales.choice.fields, sales.figures.fields)
     )
-    if missing := {cloud, branch, completed, *deciding, *amounts} - columns:
+    source, edges = _held(dialect, table, sales, cloud_id, columns, {branch, *deciding, *amounts})
+    day, day_edges = _number_of_day(dialect, dialect.quote(completed), sales.days, 0)
+    shown, groups = dialect.quote, [branch, "day", *deciding]
+    sums = [f"sum({shown(amount)})" if dialect.exact_sums else shown(amount) for amount in amounts]
+    if not dialect.exact_sums:
+        groups += amounts
+    statement = (
+        f"SELECT {', '.join([*map(shown, (branch, 'day', *deciding)), *sums])}, count(*) "
+        f"FROM (SELECT {dialect.listed([branch, *deciding, *amounts])}, {day} AS {shown('day')} "
+        f"FROM {source}) AS sold GROUP BY {dialect.listed(groups)}"
+    )
+    return statement, [*day_edges, *edges]
+
+
+def _held(
+    dialect: Dialect, table: LoadedTable, sales: DailySales, cloud_id: int, columns: set[str], needed: set[str]
+) -> tuple[str, Sequence[Any]]:
+    """Return what follows ``FROM`` for the newest versions of rows that were completed on the days, with parameters.
+
+    :param columns: the names of the table's columns.
+    :param needed: those that the query names besides.
+    :raises DotyposInputError: if one is missing.
+    """
+    cloud, completed = CLOUD_ID[table.naming], named(_COMPLETED, table.naming)
+    if missing := {cloud, completed, *needed} - columns:
         raise DotyposInputError(
             f"the table {table} has no column {', '.join(sorted(missing))}, which the comparison needs: load "
             "these fields, too, or correct table or naming"
         )
-    day, day_edges = _number_of_day(dialect, dialect.quote(completed), sales.days, 0)
     relation = dialect.relation(table.schema, table.name)
     conditions = [f"{dialect.quote(cloud)} = ?"]
     conditions += [f"{dialect.quote(completed)} {operator} ?" for operator in (">=", "<")]
@@ -87,16 +141,8 @@ def _query(
     key, version = (cloud, named("id", table.naming)), named("versionDate", table.naming)
     if {*key, version, READ_AT} <= columns:
         conditions.append(_no_newer(dialect, relation, key, version))
-    shown, groups = dialect.quote, [branch, "day", *deciding]
-    sums = [f"sum({shown(amount)})" if dialect.exact_sums else shown(amount) for amount in amounts]
-    if not dialect.exact_sums:
-        groups += amounts
-    statement = (
-        f"SELECT {', '.join([*map(shown, (branch, 'day', *deciding)), *sums])}, count(*) "
-        f"FROM (SELECT {dialect.listed([branch, *deciding, *amounts])}, {day} AS {shown('day')} "
-        f"FROM {relation} AS held WHERE {' AND '.join(conditions)}) AS sold GROUP BY {dialect.listed(groups)}"
-    )
-    return statement, [*day_edges, cloud_id, _moment(dialect, sales.begins), _moment(dialect, sales.ends)]
+    edges = [cloud_id, _moment(dialect, sales.begins), _moment(dialect, sales.ends)]
+    return f"{relation} AS held WHERE {' AND '.join(conditions)}", edges
 
 
 def _no_newer(dialect: Dialect, relation: str, key: Sequence[str], version: str) -> str:

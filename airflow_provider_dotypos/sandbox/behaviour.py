@@ -81,6 +81,10 @@ class Behaviour:
         unknown [U].
     :param unsortable: fields by which lists can't be sorted (400) although the documents say so, such as
         ``tables.locationName``. Whether the documents are right about each field is unknown [U].
+    :param added_fields: fields that rows of lists have and no document names, such as ``orders.loyaltyTier``. Their
+        values are text. The API adds fields without notice [A].
+    :param changed_types: documented fields whose values are of another type, such as ``products.vat``: an object that
+        holds the value [A].
     :param delivered_ids: how deliveries of webhooks write ids: as a ``number`` [D, C2], as ``text`` [C1], or large ones
         as an ``exponent`` such as 4.10e+15, which has lost digits [D].
     :param delivery_tries: how often a delivery is tried that isn't answered by 2xx. Whether it is repeated is unknown
@@ -134,6 +138,8 @@ class Behaviour:
     order_version_moves_with_items: bool = False
     nested_lists: int | None = None
     unsortable: tuple[str, ...] = ()
+    added_fields: tuple[str, ...] = ()
+    changed_types: tuple[str, ...] = ()
     delivered_ids: str = "number"
     delivery_tries: int = 1
     own_ids: str = "taken"
@@ -163,6 +169,9 @@ class Behaviour:
             raise ValueError("commit_lag must be a number of seconds, 0 or more")
         if self.nested_lists is not None and self.nested_lists < 0:
             raise ValueError("nested_lists must be a number of rows, 0 or more")
+        for name in ("added_fields", "changed_types"):
+            if any(text.count(".") != 1 for text in getattr(self, name)):
+                raise ValueError(f"{name} must name fields with their list, such as orders.loyaltyTier")
         if self.delivery_tries < 1:
             raise ValueError("delivery_tries must be 1 or more")
 

@@ -13,8 +13,10 @@ from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.transfers.arguments import check_part_bytes, check_switches
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
+from airflow_provider_dotypos.transfers.files.reached import find_reached
 from airflow_provider_dotypos.transfers.lineage import Output, fields_of
 from airflow_provider_dotypos.transfers.links import console_url
+from airflow_provider_dotypos.transfers.rows.new_fields import short_form
 from airflow_provider_dotypos.transfers.task import TransferTask
 from airflow_provider_dotypos.transfers.wording import count, size, spoken
 
@@ -47,8 +49,11 @@ class ObjectStorageFiles(TransferTask):
     overwrite: bool
     max_part_bytes: int
     files_url: str | None = None
-    _no_result: ClassVar[Mapping[str, Any]] = {"manifest": None, "manifests": [], "files": 0, "bytes": 0}
+    _no_result: ClassVar[Mapping[str, Any]] = {
+        "manifest": None, "manifests": [], "files": 0, "bytes": 0, "new_fields": {}, "misfits": {},
+    }  # fmt: skip
     _patience: StorePatience | None = None
+    _has_own_outlets: bool = False
     _successes: _airflow.Successes
 
     def on_kill(self) -> None:
@@ -60,6 +65,7 @@ class ObjectStorageFiles(TransferTask):
     def _add_outlets(self, entities: Iterable[str]) -> None:
         """Give a task without a window the assets of its lists as outlets, unless it has some: they keep watermarks."""
         if self.incremental and not self.outlets:
+            self._has_own_outlets = True
             self.add_outlets([asset for entity in entities for asset in self._assets(entity)])
 
     def _check_files(self, arguments: Mapping[str, Any]) -> None:
@@ -89,7 +95,7 @@ class ObjectStorageFiles(TransferTask):
         from airflow_provider_dotypos.transfers.watermark import Watermark, watermark_key
 
         destination, entity = self._destination(), selection.entity.name
-        stores = _compat.state_stores(context, self._outlets_of(entity))
+        stores = _compat.state_stores(context, self._outlets_of(entity), own_outlets=self._has_own_outlets)
         shape = set_shape(selection, self._format)
         key = watermark_key(selection.cloud_id, entity, str(destination), shape)
         sets = Store(destination / f"{selection.cloud_id}/{entity}", self._patience)
@@ -117,12 +123,12 @@ class ObjectStorageFiles(TransferTask):
     def _find_reached(self, sets: Store, shape: str) -> str | None:
         """Return where the first run of a task begins, if sets that are there reach further than its start."""
         from airflow_provider_dotypos.transfers.files.manifest import find_set
-        from airflow_provider_dotypos.transfers.files.reached import find_reached
 
         reached, why = find_reached(
             sets.folders(), shape, self._start(), lambda folder: find_set(sets.below(folder)) is not None
         )
-        log.info("No run of this task has noted a watermark in %s so far: %s.", sets.folder, why)
+        say = log.detail if reached is None else log.info
+        say("No run of this task has noted a watermark below %s so far: %s.", sets.folder, why)
         return None if reached is None else iso(reached)
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> FileSink:
@@ -155,6 +161,8 @@ class ObjectStorageFiles(TransferTask):
             "rows": manifest.rows,
             "files": len(manifest.contents.files),
             "bytes": manifest.bytes,
+            "new_fields": short_form(manifest.new_fields),
+            "misfits": manifest.misfits,
         }
 
     def _log_result(self, results: Sequence[Committed]) -> None:
@@ -167,9 +175,6 @@ class ObjectStorageFiles(TransferTask):
         path, manifest = results[-1]
         log.info("Manifest: %s", path)
         log.info("%s", _summary(manifest))
-
-    def _misfits(self, result: Committed) -> Mapping[str, int]:
-        return result.manifest.misfits
 
     def _amounts(self, results: Iterable[Mapping[str, Any]]) -> Sequence[str]:
         return [count(sum(result["files"] for result in results), "files")]

@@ -19,6 +19,7 @@ from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.hooks.failures import named_errors
 from airflow_provider_dotypos.transfers.arguments import check_switches
 from airflow_provider_dotypos.transfers.lineage import Field, Output
+from airflow_provider_dotypos.transfers.rows.new_fields import short_form
 from airflow_provider_dotypos.transfers.task import TransferTask
 from airflow_provider_dotypos.transfers.wording import count
 
@@ -68,6 +69,7 @@ class SqlTables(TransferTask):
     allow_empty: bool
     _no_result: ClassVar[Mapping[str, Any]] = {
         "table": None, "inserted": 0, "updated": 0, "unchanged": 0, "removed": 0, "load_id": None,
+        "new_fields": {}, "misfits": {},
     }  # fmt: skip
     _database: Database | None = None
     _location: Location | None = None
@@ -213,7 +215,8 @@ class SqlTables(TransferTask):
 
     def _sink(self, context: Context, selection: Selection, window: Window) -> SqlSink:
         from airflow_provider_dotypos.transfers.sql.loads import Load
-        from airflow_provider_dotypos.transfers.sql.sink import Place, SqlSink
+        from airflow_provider_dotypos.transfers.sql.place import Place
+        from airflow_provider_dotypos.transfers.sql.sink import SqlSink
 
         entity = selection.entity.name
         tables = self._tables[entity]
@@ -252,6 +255,8 @@ class SqlTables(TransferTask):
             "unchanged": loaded.unchanged,
             "removed": loaded.removed,
             "load_id": loaded.load.load_id,
+            "new_fields": short_form(loaded.new_fields),
+            "misfits": dict(loaded.misfits),
         }
 
     def _log_result(self, results: Sequence[Loaded]) -> None:
@@ -278,9 +283,6 @@ class SqlTables(TransferTask):
             rows = loaded.inserted + loaded.updated if entity == transfer.name else None
             outputs.append(Output(asset, fields, rows))
         return outputs
-
-    def _misfits(self, result: Loaded) -> Mapping[str, int]:
-        return result.misfits
 
     def _amounts(self, results: Iterable[Mapping[str, Any]]) -> Sequence[str]:
         listed = list(results)

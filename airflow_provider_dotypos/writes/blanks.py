@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_dotypos.api.blanks import NOBODY, blank_of, is_blank
 from airflow_provider_dotypos.api.entities import Entity, Field
-
-#: The last name of a customer whose names would be blank otherwise: the API refuses that [D2].
-NOBODY = "anonymized"
 
 _NAMES = ("firstName", "lastName", "companyName")
 
@@ -23,14 +21,14 @@ def personal_left(entity: Entity, row: Mapping[str, Any], before: Mapping[str, A
     return tuple(
         field.name
         for field in _personal(entity)
-        if not _is_blank(row.get(field.name)) and (before is None or row.get(field.name) == before.get(field.name))
+        if not is_blank(row.get(field.name)) and (before is None or row.get(field.name) == before.get(field.name))
     )
 
 
 def blanks(entity: Entity, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the changes that leave a customer's row without personal data."""
-    changes = {field.name: _blank(field) for field in _personal(entity) if not _is_blank(row.get(field.name))}
-    if all(_is_blank(changes.get(name, row.get(name))) for name in _NAMES):
+    changes = {field.name: blank_of(field) for field in _personal(entity) if not is_blank(row.get(field.name))}
+    if all(is_blank(changes.get(name, row.get(name))) for name in _NAMES):
         changes["lastName"] = NOBODY
     return changes
 
@@ -38,13 +36,3 @@ def blanks(entity: Entity, row: Mapping[str, Any]) -> dict[str, Any]:
 def _personal(entity: Entity) -> list[Field]:
     """Return the fields with personal data. Who has changed a row is an employee, and no write sets it."""
     return [field for field in entity.fields.values() if field.personal and not field.read_only]
-
-
-def _blank(field: Field) -> Any:
-    if field.type.endswith("[]"):
-        return []
-    return None if field.nullable else ""
-
-
-def _is_blank(value: object) -> bool:
-    return value in (None, "", [], NOBODY)

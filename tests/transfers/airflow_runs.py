@@ -22,7 +22,11 @@ def main(folder: str) -> None:
     os.dup2(2, 1)  # Airflow logs to its standard output
 
     from airflow.api_fastapi.app import create_app
-    from airflow.dag_processing.dagbag import DagBag
+
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow 3.1
+        from airflow.models import DagBag
     from airflow.sdk.execution_time.supervisor import in_process_api_server
     from fastapi.testclient import TestClient
 

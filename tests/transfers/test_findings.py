@@ -10,12 +10,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_dotypos import _compat
-from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.transfers.manifest import read_manifest
-from tests.transfers.test_without_a_window import Runs, ids
-
-pytestmark = pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
+from tests.transfers.test_without_a_window import KINDS, Runs, ids
 
 
 class Taxes:
@@ -49,12 +46,15 @@ class Taxes:
 
     @property
     def finding(self) -> Any:
-        return self.runs.asset.get(f"dotypos/{self.cloud}/taxes/null-markers")
+        return self.runs.kept.get(f"dotypos/{self.cloud}/taxes/null-markers")
 
 
-@pytest.fixture
-def taxes(connection: None, sandbox: Sandbox, tmp_path: Path) -> Taxes:
-    return Taxes(Runs(sandbox, f"file://{tmp_path}/lake"))
+@pytest.fixture(params=KINDS)
+def taxes(
+    connection: None, sandbox: Sandbox, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Taxes:
+    monkeypatch.setattr(_compat, "has_state_store", lambda: request.param == "airflow")
+    return Taxes(Runs(sandbox, f"file://{tmp_path}/lake", request.param))
 
 
 def assumed(result: dict[str, Any]) -> tuple[str | None, bool | None]:
@@ -107,8 +107,7 @@ def test_a_null_that_appears_after_the_finding_comes_with_the_next_read_from_the
     late = taxes.insert(None)
     assert taxes.lists() == (1, [])
 
-    (watermark,) = [key for key in taxes.runs.asset if not key.endswith("null-markers")]
-    taxes.runs.asset[watermark] = None
+    taxes.runs.set_watermark(None)
     _, read = taxes.lists()
 
     assert late in read
@@ -156,7 +155,8 @@ def test_the_parameter_has_the_last_word(taxes: Taxes) -> None:
 
 
 def test_products_are_read_by_two_whatever_is_known(taxes: Taxes) -> None:
-    taxes.runs.asset[f"dotypos/{taxes.cloud}/products/null-markers"] = "shows_null"
+    taxes.run(entity="products")
+    taxes.runs.kept.set(f"dotypos/{taxes.cloud}/products/null-markers", "shows_null")
     taxes.run(entity="products")
     assert taxes.lists(entity="products")[0] == 2
 
@@ -179,7 +179,7 @@ def test_a_window_of_its_own_spends_no_request_on_what_nothing_keeps(taxes: Taxe
 
 def test_a_finding_that_somebody_has_set_to_something_else_is_none(taxes: Taxes) -> None:
     taxes.run()
-    taxes.runs.asset[f"dotypos/{taxes.cloud}/taxes/null-markers"] = "perhaps"
+    taxes.runs.kept.set(f"dotypos/{taxes.cloud}/taxes/null-markers", "perhaps")
     assert taxes.lists()[0] == 2
 
 

@@ -1,4 +1,7 @@
-"""Runs without a window, through Airflow itself: the watermark in its state store, seen and set over its REST API."""
+"""Runs without a window, through Airflow itself: the watermark seen and set over its REST API, or by the command.
+
+From Airflow 3.3 on the watermark is in Airflow's state store. Earlier versions keep it in files.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Fault, Sandbox, Shop
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
+from airflow_provider_dotypos.transfers.files.watermark_files import newest_record
 from demo import children
 from tests.ui.airflow_server import airflow_home
 
@@ -65,6 +71,7 @@ class Airflow:
 
     def __init__(self, home: Path, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
+        self.lake = home / "lake"
         self.asset = f"file://{home}/lake/orders"
         (home / "dags").mkdir()
         (home / "dags" / "dags.py").write_text(
@@ -122,8 +129,13 @@ class Airflow:
         (asset,) = [one for one in found if one["name"] == (name or self.asset)]
         return f"assets/{asset['id']}/state-store"
 
-    def watermark(self, name: str = "") -> tuple[str, str]:
-        """Return the watermark's path in the REST API, and its value."""
+    def watermark(self, name: str = "") -> tuple[str, Any]:
+        """Return the watermark's path in the REST API, if Airflow has one for it, and its value."""
+        if not has_state_store():
+            folders = (Store(ObjectStoragePath(f"file://{path}")) for path in self.lake.rglob("_pending_*"))
+            records = (newest_record(folder)[1] for folder in folders)
+            (value,) = (each.value for each in records if each is not None and each.asset == (name or self.asset))
+            return "", value
         path = self.watermarks(name)
         (entry,) = self.tell(do="get", path=path)["answer"]["asset_state_store"]
         return f"{path}/{quote(entry['key'])}", entry["value"]
@@ -139,7 +151,7 @@ class Airflow:
         return [str(row["id"]) for row in made]
 
 
-pytestmark = pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
+needs_state = pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +164,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         one.process.wait()
 
 
+@needs_state
 def test_runs_go_on_where_the_last_success_ended_and_people_can_see_and_set_that(airflow: Airflow) -> None:
     first = airflow.insert(120)
     result, ids = airflow.extracted()
@@ -187,6 +200,7 @@ def test_runs_go_on_where_the_last_success_ended_and_people_can_see_and_set_that
     airflow.tell(do="delete", path=path)
 
 
+@needs_state
 def test_tasks_of_different_shape_go_on_each_for_itself(airflow: Airflow) -> None:
     airflow.insert(2)
     airflow.extracted("plain")

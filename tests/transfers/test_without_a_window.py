@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -11,29 +12,36 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import Asset
+from airflow.sdk import Asset, ObjectStoragePath
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.api import channel
 from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
 from airflow_provider_dotypos.transfers.files import pending
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
+from airflow_provider_dotypos.transfers.files.watermark_files import WatermarkFiles, newest_record
 from tests.transfers.test_watermark import Kept
 
-pytestmark = pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
+#: Where a watermark can be: in Airflow's state store, or in files, as on every Airflow before 3.3.
+KINDS = ["airflow", "files"] if has_state_store() else ["files"]
 
 ASSET = Asset("orders")
 
 
 class Runs:
-    """Runs of one task: their state stores, and which of them have succeeded."""
+    """Runs of one task: their state stores, and which of them have succeeded.
 
-    def __init__(self, sandbox: Sandbox, destination: str) -> None:
+    :param kind: one of `KINDS`.
+    """
+
+    def __init__(self, sandbox: Sandbox, destination: str, kind: str = KINDS[0]) -> None:
         self.sandbox = sandbox
         self.destination = destination
+        self.kind = kind
         self.asset = Kept()
         self.tasks: dict[str, Kept] = {}
         self.states: dict[str, str] = {}
@@ -58,10 +66,13 @@ class Runs:
         context: Any = {
             "ti": ti,
             "dag_run": SimpleNamespace(run_after=at or self.now + timedelta(seconds=90)),
-            "asset_state_store": {ASSET: self.asset},
-            "task_state_store": self.tasks.setdefault(run_id, Kept()),
             "outlet_events": OutletEventAccessors(),
         }
+        if self.kind == "airflow":
+            context |= {
+                "asset_state_store": {ASSET: self.asset},
+                "task_state_store": self.tasks.setdefault(run_id, Kept()),
+            }
         given = {"task_id": "task", "entity": "orders", "destination": self.destination, "outlets": [ASSET]}
         operator = DotyposToObjectStorageOperator(**given | arguments)
         result: dict[str, Any] = operator.execute(context)
@@ -73,8 +84,41 @@ class Runs:
         assert len(run_ids) <= 20
         return {run_id: {"task": self.states[run_id]} for run_id in run_ids if run_id in self.states}
 
+    @property
+    def lake(self) -> Path:
+        return Path(self.destination.removeprefix("file://"))
+
     def notes(self) -> set[Path]:
-        return set(Path(self.destination.removeprefix("file://")).rglob("_pending_*/*.json"))
+        return {path for path in self.lake.rglob("_pending_*/*.json") if re.fullmatch("[0-9a-f]{16}", path.stem)}
+
+    def files(self) -> WatermarkFiles:
+        """Return the files that hold the watermark."""
+        (folder,) = self.lake.rglob("_pending_*")
+        store = Store(ObjectStoragePath(f"file://{folder}"))
+        _, record = newest_record(store)
+        return WatermarkFiles(store, record.key if record else "", "orders", "")
+
+    @property
+    def watermark(self) -> Any:
+        """Where it is, as it is kept."""
+        if self.kind == "files":
+            record = self.files().read()
+            return None if record is None else record.value
+        values = [value for key, value in self.asset.items() if not key.endswith("null-markers")]
+        return values[0] if values else None
+
+    def set_watermark(self, value: str | None) -> None:
+        """Set it as a person does, or forget it."""
+        if self.kind == "files":
+            self.files().put(value)
+        else:
+            (key,) = (key for key in self.asset if not key.endswith("null-markers"))
+            self.asset[key] = value
+
+    @property
+    def kept(self) -> Kept | WatermarkFiles:
+        """What else is kept beside it."""
+        return self.files() if self.kind == "files" else self.asset
 
     def lists(self) -> int:
         return sum(request.path.endswith("/orders") for request in self.sandbox.requests)
@@ -85,9 +129,12 @@ def ids(result: dict[str, Any]) -> list[str]:
     return [json.loads(line)["id"] for file in files for line in file.read_text().splitlines()]
 
 
-@pytest.fixture
-def runs(connection: None, sandbox: Sandbox, tmp_path: Path) -> Runs:
-    return Runs(sandbox, f"file://{tmp_path}/lake")
+@pytest.fixture(params=KINDS)
+def runs(
+    connection: None, sandbox: Sandbox, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Runs:
+    monkeypatch.setattr(_compat, "has_state_store", lambda: request.param == "airflow")
+    return Runs(sandbox, f"file://{tmp_path}/lake", request.param)
 
 
 def test_the_result_says_what_the_newest_set_holds_and_lists_all(runs: Runs) -> None:
@@ -182,7 +229,7 @@ def test_a_run_that_dies_between_its_note_and_the_watermark_is_rolled_over(
         patch.setattr(Watermark, "move", lambda *_, **__: pytest.fail("died"))
         with pytest.raises(BaseException, match="died"):
             runs.run("died")
-    assert not runs.asset
+    assert runs.watermark is None
     orders.append(runs.insert())
     result = runs.run("next")
     assert result["rows"] == 1
@@ -193,10 +240,10 @@ def test_a_run_that_dies_between_its_note_and_the_watermark_is_rolled_over(
 def test_a_set_that_is_gone_is_read_again(runs: Runs, moved: bool) -> None:
     runs.run("before")
     orders = [runs.insert()]
-    mark = dict(runs.asset)
+    mark = runs.watermark
     died = runs.run("died", dies=True)
     if not moved:
-        runs.asset.update(mark)
+        runs.set_watermark(mark)
     shutil.rmtree(Path(died["manifest"].removeprefix("file://")).parent)
     orders.append(runs.insert())
     result = runs.run("next")
@@ -219,8 +266,7 @@ def test_a_watermark_set_back_by_hand_is_read_from_there(runs: Runs) -> None:
     runs.run("first")
     orders.append(runs.insert())
     died = runs.run("died", dies=True)
-    (key,) = runs.asset
-    runs.asset[key] = "2026-01-01T00:00:00Z"
+    runs.set_watermark("2026-01-01T00:00:00Z")
     result = runs.run("next", runs.now + timedelta(minutes=5))
     assert result["since"] == "2026-01-01T00:00:00.000Z"
     assert result["manifests"][0] == died["manifest"]

@@ -78,7 +78,9 @@ async def advance(request: Request) -> Response:
 async def behaviour(request: Request) -> Response:
     """Set some switches: ``{"ties": "shuffled"}``."""
     state, body = state_of(request), await body_object(request)
-    state.behaviour = _make(dataclasses.replace, state.behaviour, **body)
+    # JSON has lists where switches have tuples.
+    switches = {name: tuple(value) if isinstance(value, list) else value for name, value in body.items()}
+    state.behaviour = _make(dataclasses.replace, state.behaviour, **switches)
     return answer(dataclasses.asdict(state.behaviour))
 
 

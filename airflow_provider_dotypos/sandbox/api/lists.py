@@ -107,14 +107,15 @@ def single(
 
 def with_children(shop: Rows, cloud_id: int, entity: Entity, row: Row, asked: query.Query, behaviour: Behaviour) -> Row:
     """Return the row with the rows that ``include`` nests below it."""
-    full, edge = dict(row), _edge(shop, behaviour)
+    full, edge = dict(wire.drifted(entity.name, row, behaviour)), _edge(shop, behaviour)
     for name in asked.include:
         table = shop.table(cloud_id, entity.includes[name].entity)
         states = (table.state_at(child, edge) for child in table.children(row["id"]))
         children = [child for child in states if child is not None and not child.get("deleted")]
         if name == "orderItems" and "orderItems.openOrderItems" in asked.named_filters:
             children = [child for child in children if is_open(child)]
-        full[name] = children[: behaviour.nested_lists]
+        shown = children[: behaviour.nested_lists]
+        full[name] = [wire.drifted(table.entity.name, child, behaviour) for child in shown]
     return full
 
 

@@ -82,12 +82,27 @@ def encode_row(row: Mapping[str, Any], behaviour: Behaviour) -> bytes:
     return msgspec.json.encode(write_row(row, behaviour))
 
 
+def drifted(entity: str, row: Row, behaviour: Behaviour) -> Row:
+    """Return a row of a list with the fields and the types that no document names, which are switches."""
+    if not behaviour.added_fields and not behaviour.changed_types:
+        return row
+    changed = dict(row)
+    for name in _fields_of(entity, behaviour.changed_types):
+        if changed.get(name) is not None:
+            changed[name] = {"value": changed[name]}
+    return changed | dict.fromkeys(_fields_of(entity, behaviour.added_fields), "new")
+
+
+def _fields_of(entity: str, names: tuple[str, ...]) -> list[str]:
+    return [name.partition(".")[2] for name in names if name.partition(".")[0] == entity]
+
+
 def encode_stored(table: Table, row: Row, behaviour: Behaviour) -> bytes:
     """Return a row of `table` as JSON, encoded once for each state and behaviour."""
     key = table.key(row)
     kept = table.answers.get(key)
     if kept is None or kept[0] is not row or kept[1] is not behaviour:
-        kept = table.answers[key] = (row, behaviour, encode_row(row, behaviour))
+        kept = table.answers[key] = (row, behaviour, encode_row(drifted(table.entity.name, row, behaviour), behaviour))
     return kept[2]
 
 

@@ -6,7 +6,7 @@ import itertools
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -32,6 +32,7 @@ from airflow_provider_dotypos.transfers.files.part import (
     joined,
 )
 from airflow_provider_dotypos.transfers.ranges import disjoint, end, start
+from airflow_provider_dotypos.transfers.rows.new_fields import sum_new_fields
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from airflow_provider_dotypos.transfers.wording import count, size
 
@@ -87,7 +88,7 @@ class Attempt:
             say = log.info if newest.rows else log.detail
             say("The set exists already, with %s. It is kept: overwrite=True replaces it.", count(newest.rows, "rows"))
             attempt = cls(store, newest.generation, newest, try_number, origin)
-            attempt._clean(newest)
+            clean_folder(attempt.store, newest)
             return attempt
         # A manifest that can't be read, or was copied from another folder, takes its name all the same.
         generation = max(newest.generation if newest is not None else 0, newest_generation(names))
@@ -108,6 +109,14 @@ class Attempt:
             total = size(sum(sum(part.sizes.values()) for part in files))
             log.info("Checking %s (%s) that an earlier attempt has left.", count(len(files), "parts"), total)
         return attempt
+
+    @classmethod
+    def after(cls, store: Store, generation: int) -> Attempt:
+        """Aim at the generation after one that was seen. What is to be written is made of what was seen there.
+
+        Another attempt that has committed meanwhile wins: this one then gives way to it.
+        """
+        return cls(store, generation + 1, None, 1, "")
 
     def keep(self, stream: str, low: int | None, high: int, count_rows: Callable[[Part], int]) -> Iterator[Part]:
         """Yield the parts of earlier attempts that are whole and lie in ``[low, high)``, in order, none over another.
@@ -145,8 +154,10 @@ class Attempt:
             for child, rows in children.items()
         }
         misfits = dict(+writer.misfits)
+        new_fields = {self.store.place[1]: writer.new_fields.fields}
         for child, rows in children.items():
             misfits |= {f"{child}.{field}": count for field, count in (+rows.misfits).items()}
+            new_fields[child] = rows.new_fields.fields
         part = Part(
             name=name,
             stream=stream,
@@ -158,6 +169,7 @@ class Attempt:
             origin=self._origin,
             package_version=__version__,
             misfits=misfits,
+            new_fields=sum_new_fields([new_fields]),
             children=files,
         )
         self._put.append(part)
@@ -167,6 +179,11 @@ class Attempt:
             self.store.put(writer.path, name)
             self._put_sidecar(part)
         return part
+
+    @property
+    def generation(self) -> int:
+        """The generation that it aims at."""
+        return self._generation
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -192,6 +209,7 @@ class Attempt:
             origin=self._origin,
             package_version=__version__,
             misfits={} if child else dict(sum((Counter(part.misfits) for part in sources), Counter())),
+            new_fields={} if child else sum_new_fields(part.new_fields for part in sources),
             covers=tuple(joined(range for part in sources for range in part.ranges)),
         )
         self._merged.append(merged)
@@ -259,7 +277,7 @@ class Attempt:
             created = False
         if not created:
             return self.give_way()
-        self._clean(mine)
+        clean_folder(self.store, mine)
         return mine
 
     def give_way(self) -> Manifest:
@@ -274,15 +292,21 @@ class Attempt:
             raise FileNotFoundError(
                 f"another run committed {self.store.folder} meanwhile, and its files are gone again"
             )
-        taken = _names(theirs)
-        for part in self._put + self._merged:
-            for name in (sidecar_name(part.name), *part.sizes):
-                if name not in taken:
-                    self.store.delete(name)
+        self.withdraw(set_files(theirs))
         log.warning(
             "Another run has committed this window meanwhile; its set is kept, and this run's files are removed."
         )
         return theirs
+
+    def withdraw(self, taken: Collection[str] = ()) -> None:
+        """Remove what this attempt has put, for one that isn't to be resumed.
+
+        :param taken: names of files that stay.
+        """
+        for part in self._put + self._merged:
+            for name in (sidecar_name(part.name), *part.sizes):
+                if name not in taken:
+                    self.store.delete(name)
 
     def _covered(self, low: int | None, high: int | None) -> str:
         """Return what a part covers, for its name: a range of cursors, or a number if it has no range."""
@@ -320,14 +344,6 @@ class Attempt:
         """Return whether another attempt has committed this generation, or a later one."""
         return newest_generation(self.store.list()) >= self._generation
 
-    def _clean(self, committed: Manifest) -> None:
-        """Remove the leftovers of this and earlier generations: they can't be committed any more."""
-        keep = _names(committed)
-        for name in self.store.list():
-            match = _OURS.fullmatch(name)
-            if match and int(match[match.lastindex or 0]) <= committed.generation and name not in keep:
-                self.store.delete(name)
-
 
 def sidecar_name(part: str) -> str:
     """Return the name of a part's sidecar: neither engines that read folders nor globs by suffix take it for data."""
@@ -353,10 +369,36 @@ def _inside(part: Part, low: int | None, high: int) -> Part | None:
     return msgspec.structs.replace(part, low=inside_low, high=high if part.high is None else min(part.high, high))
 
 
-def _names(manifest: Manifest) -> set[str]:
+def clean_folder(store: Store, committed: Manifest) -> None:
+    """Remove the leftovers of a set's generation and of earlier ones: they can't be committed any more."""
+    keep = set_files(committed)
+    for name in store.list():
+        match = _OURS.fullmatch(name)
+        if match and int(match[match.lastindex or 0]) <= committed.generation and name not in keep:
+            store.delete(name)
+
+
+def set_files(manifest: Manifest) -> set[str]:
     """Return the names of a set's files, their sidecars, and its manifest."""
     files = manifest.contents.sizes
     return {manifest_name(manifest.generation), *files, *map(sidecar_name, files)}
+
+
+def unlisted_files(names: Iterable[str], committed: Manifest | None) -> tuple[list[str], list[str]]:
+    """Return the files of a folder that hold rows, or say so, and belong to no set.
+
+    :param committed: the folder's set, if there is one.
+    :return: those that can't be committed any more, and those that an unfinished attempt may still commit.
+    """
+    newest = 0 if committed is None else committed.generation
+    listed = set() if committed is None else set_files(committed)
+    old: list[str] = []
+    unfinished: list[str] = []
+    for name in sorted(names):
+        match = _OURS.fullmatch(name)
+        if match and name not in listed and match[1] is None:
+            (old if int(match[match.lastindex or 0]) <= newest else unfinished).append(name)
+    return old, unfinished
 
 
 def _closed(writer: RowWriter) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.part import ChildFile, Contents, Part
+from airflow_provider_dotypos.transfers.rows.new_fields import NewField
 
 #: The newest format of manifests; earlier ones are read as well.
 FORMAT_VERSION = 2
@@ -24,10 +25,13 @@ class SetReference(msgspec.Struct, frozen=True):
 
     :param folder: the name of its folder.
     :param generation: of its manifest.
+    :param digest: of its files' SHA-256, see `Contents.digest`. A folder that was removed and is extracted again begins
+        with the first generation again.
     """
 
     folder: str
     generation: int
+    digest: str = ""
 
 
 class Rewriting(msgspec.Struct, frozen=True):
@@ -48,6 +52,17 @@ class Rewriting(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a set holds; written last, never changed.
 
+    :param entity: whose rows it holds.
+    :param cloud_id: the cloud that they are of.
+    :param filter: the further conditions of the extraction, in the API's grammar; empty if there were none.
+    :param include: the child lists that were read with the rows.
+    :param file_format: ``jsonl``, ``csv`` or ``parquet``.
+    :param compression: ``gzip`` or ``None``.
+    :param parts: its parts, in the order of their rows.
+    :param package_version: the version of this package that wrote it.
+    :param schema_version: the version of the columns, where the format has types.
+    :param snapshot: whether it holds the ids of all rows that existed.
+    :param complete: always true; a set without it isn't read.
     :param generation: counts the replacements of this window's set, from 1.
     :param since: first instant inside the window, in ISO 8601; ``None`` from the beginning.
     :param until: first instant after the window, in ISO 8601.
@@ -69,9 +84,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     :param child_files: by entity, files of flattened child lists that don't belong to one part alone: they were merged
         of several parts' files, or their parts were merged.
     :param misfits: how many values didn't fit their column in all parts, see `Part`.
-    :param new_fields: fields in the rows of each table, by its entity, that the entity table doesn't know, if there are
-        any. ``None`` in manifests of earlier versions, which didn't look.
-    :param compacted_from: the sets that it was made of, if it was made of sets and not of the API's answers.
+    :param new_fields: fields that the entity table doesn't know, by table and by name. Of JSON lines a few rows of
+        every page are looked at. ``None`` in manifests of earlier versions, which didn't look.
+    :param compacted_from: the sets that it was made of, if it was made of sets and not of the API's answers; and those
+        that these were made of. `requests` is 0 then, and `misfits` also count values of rows that aren't in it.
+    :param compacted_at: when the reading of them began, in ISO 8601.
     :param rewritings: what changed its rows later, the oldest first.
     :param shape: digest of what shapes the rows; the end of the folder's name.
     :param format_version: 2 if there are `child_files`, which earlier versions of this package don't know; otherwise 1.
@@ -98,8 +115,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     child_files: dict[str, tuple[ChildFile, ...]] = {}
     misfits: dict[str, int] = {}
     schema_version: int | None = None
-    new_fields: dict[str, list[str]] | None = None
+    new_fields: dict[str, dict[str, NewField]] | None = None
     compacted_from: tuple[SetReference, ...] = ()
+    compacted_at: str | None = None
     rewritings: tuple[Rewriting, ...] = ()
     snapshot: bool = False
     deleted_filter: Literal["one", "two"] | None = None
@@ -132,13 +150,19 @@ class Committed(NamedTuple):
 
 
 def find_set(store: Store) -> Committed | None:
-    """Return a folder's newest set, if it is whole."""
+    """Return a folder's newest set, if it is whole.
+
+    :param store: the folder.
+    """
     manifest = newest_manifest(store)
     return None if manifest is None else Committed.of(store, manifest)
 
 
 def manifest_name(generation: int) -> str:
-    """Return the name of a generation's manifest."""
+    """Return the name of a generation's manifest.
+
+    :param generation: the generation, from 1.
+    """
     return f"_manifest-{generation:04d}.json"
 
 
@@ -156,7 +180,9 @@ def newest_generation(names: dict[str, int]) -> int:
 def newest_manifest(store: Store) -> Manifest | None:
     """Return the newest manifest of a folder, if its set is whole (a set may be replaced while one looks).
 
-    What can't be read or belongs to another set counts as if it weren't there.
+    A manifest that can't be read, or that belongs to another set, counts as if it didn't exist.
+
+    :param store: the folder.
     """
     looked_at = 0
     while (newest := newest_generation(names := store.list())) > looked_at:

@@ -11,11 +11,11 @@ import errno
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from tempfile import TemporaryFile
 
 import msgspec
 
 from airflow_provider_dotypos.api.list_log import list_log
+from airflow_provider_dotypos.transfers.files.checked_copy import checked_copy
 from airflow_provider_dotypos.transfers.files.commit import Attempt
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.part import ChildFile, Contents, Part, joined
@@ -135,11 +135,10 @@ class Merger:
         """Append a file's rows, as they were written: it is copied first, so a store that fails is asked again."""
         self._check()
         store = self._attempt.store
-        with TemporaryFile(prefix="dotypos-") as copy:
-            if store.sha256(file.name, copy) != file.sha256:
+        with checked_copy(store, file) as copy:
+            if copy is None:
                 changed = "its bytes aren't those that were written; the next try asks for its rows again"
                 raise OSError(errno.EIO, changed, str(store.folder / file.name))
-            copy.seek(0)
             writer.append(copy, file.rows)
 
 

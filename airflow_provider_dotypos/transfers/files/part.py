@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
+
+from airflow_provider_dotypos.transfers.rows.new_fields import NewField
 
 #: How the name of a part ends that has no file, see `Part.is_rowless`.
 ROWLESS = ".rowless"
@@ -59,7 +62,9 @@ class Part(msgspec.Struct, frozen=True):
     :param package_version: the package that wrote it.
     :param misfits: how many values didn't fit their column, by field (of children in files of their own as
         ``order-items.quantity``): they are kept as they came (where there are columns, in ``_unknown``), except
-        where they may hold fields that weren't wanted.
+        where they may hold fields that weren't wanted. Of JSON lines, values of other types count in the rows that were
+        looked at.
+    :param new_fields: fields that the entity table doesn't know, by table.
     :param children: files of flattened child lists, by their entity's name.
     :param covers: what a merged part covers, in the order of its rows.
     """
@@ -74,6 +79,7 @@ class Part(msgspec.Struct, frozen=True):
     origin: str = ""
     package_version: str = ""
     misfits: dict[str, int] = {}
+    new_fields: dict[str, dict[str, NewField]] = {}
     children: dict[str, ChildFile] = {}
     covers: tuple[StreamRange, ...] = ()
 
@@ -123,6 +129,11 @@ class Contents(NamedTuple):
         """All files, with their sizes in bytes."""
         return {file.name: file.bytes for file in self.files}
 
+    @property
+    def digest(self) -> str:
+        """What tells these files from others: a digest of their SHA-256."""
+        return hashlib.sha256("".join(file.sha256 for file in self.files).encode()).hexdigest()[:16]
+
     def children(self, child: str) -> list[ChildFile]:
         """Return the files of a child entity."""
         of_parts = [part.children[child] for part in self.parts if child in part.children]
@@ -130,11 +141,26 @@ class Contents(NamedTuple):
 
 
 def joined(ranges: Iterable[StreamRange]) -> list[StreamRange]:
-    """Return ranges in order. Those of one stream that touch become one."""
+    """Return ranges in order. Those of one stream that touch or overlap become one.
+
+    Of rows without a cursor, one range is left of each stream.
+    """
     joined: list[StreamRange] = []
-    for range in sorted(ranges, key=lambda range: (range.stream, float("-inf") if range.low is None else range.low)):
-        if joined and (joined[-1].stream, joined[-1].high) == (range.stream, range.low):
-            joined[-1] = StreamRange(range.stream, joined[-1].low, range.high)
+    for range in sorted(set(ranges), key=_in_order):
+        last = joined[-1] if joined else None
+        if last is not None and last.stream == range.stream and _meet(last, range):
+            joined[-1] = StreamRange(range.stream, last.low, max(last.high or 0, range.high or 0))
         else:
             joined.append(range)
     return joined
+
+
+def _in_order(range: StreamRange) -> tuple[str, float, bool]:
+    return range.stream, float("-inf") if range.low is None else range.low, range.high is not None
+
+
+def _meet(earlier: StreamRange, later: StreamRange) -> bool:
+    """Return whether two ranges of a stream, of which the second begins later, touch or overlap."""
+    if earlier.high is None or later.high is None:
+        return False
+    return later.low is None or later.low <= earlier.high

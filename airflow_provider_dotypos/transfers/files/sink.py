@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.list_log import list_log
@@ -18,13 +20,17 @@ from airflow_provider_dotypos.storage.patience import StorePatience
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
 from airflow_provider_dotypos.transfers.files.commit import Attempt, written_by
+from airflow_provider_dotypos.transfers.files.first_seen import note_first_seen
 from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BYTES, FileFormat
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.id_counter import DistinctIds
 from airflow_provider_dotypos.transfers.files.manifest import FORMAT_VERSION, Committed, Manifest
 from airflow_provider_dotypos.transfers.files.merge import Merger
 from airflow_provider_dotypos.transfers.files.part import Contents, Part
+from airflow_provider_dotypos.transfers.news import Kept, beginning, tell_news
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, UNKNOWN
+from airflow_provider_dotypos.transfers.rows.looking import Looking
+from airflow_provider_dotypos.transfers.rows.new_fields import sum_new_fields
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sink import Walked
 
@@ -58,6 +64,12 @@ class FileSink(AbstractContextManager["FileSink"]):
         self._stack = ExitStack()
         self._ids: dict[str | None, DistinctIds] = {}
         self._ids_lock = threading.Lock()
+        # Formats with columns see unknown fields by themselves, where these are wanted.
+        self._looking = {
+            table: Looking(columns, values=not self._typed)
+            for table, columns in selection.tables.items()
+            if not selection.snapshot and not (self._typed and columns.others)
+        }
 
     @classmethod
     def begin(
@@ -135,6 +147,7 @@ class FileSink(AbstractContextManager["FileSink"]):
                 fields,
                 UNKNOWN,
             )
+        self._tell_news(manifest)
         return self._committed(manifest)
 
     def give_way(self) -> Committed:
@@ -149,6 +162,13 @@ class FileSink(AbstractContextManager["FileSink"]):
         """Return a writer of a new staging file for rows of a table."""
         path = self._staging / self.attempt.store.staging_name()
         return self.file_format.writer(path, self.selection.tables[table], self._encoder)
+
+    def look(self, table: str, rows: Sequence[msgspec.Raw], file: RowWriter) -> None:
+        """Look at a few rows that are written to a file, where nothing else looks at all of them."""
+        looking = self._looking.get(table)
+        if looking is not None:
+            file.new_fields.exact = False
+            looking.look(rows, file.new_fields, file.misfits, first=file.rows == len(rows))
 
     def count_ids(self, parent: str | None, ids: Iterable[str | int]) -> None:
         """Count the ids of rows below a parent: each counts once."""
@@ -170,6 +190,21 @@ class FileSink(AbstractContextManager["FileSink"]):
 
         return self.attempt.store.patiently(count)  # ids that are counted again change nothing
 
+    @property
+    def _typed(self) -> bool:
+        """Whether the format has columns."""
+        return self.file_format.name != "jsonl"
+
+    def _tell_news(self, manifest: Manifest) -> None:
+        if manifest.new_fields:
+            parent = Store(self.attempt.store.folder.parent)
+            begins = beginning(self._window)
+            earlier = note_first_seen(parent, manifest.new_fields, begins)
+            kept: Kept = "aside" if self._typed else "as they came"
+            if not self.selection.columns.others:
+                kept = "omitted"
+            tell_news(manifest.entity, manifest.new_fields, begins, earlier, kept)
+
     def _committed(self, manifest: Manifest) -> Committed:
         return Committed.of(self.attempt.store, manifest)
 
@@ -183,8 +218,7 @@ class FileSink(AbstractContextManager["FileSink"]):
         return written_by(part.name) if is_tail and self.selection.children else ""
 
     def _manifest(self, walked: Walked, generation: int, contents: Contents) -> Manifest:
-        selection = self.selection
-        typed = self.file_format.name != "jsonl"
+        selection, typed = self.selection, self._typed
         of = selection.entity, selection.conditions
         tables = selection.tables.items()
         return Manifest(
@@ -207,6 +241,7 @@ class FileSink(AbstractContextManager["FileSink"]):
             children={child: sum(file.rows for file in contents.children(child)) for child in selection.children},
             child_files=contents.child_files,
             misfits=dict(sum((Counter(part.misfits) for part in contents.parts), Counter())),
+            new_fields=sum_new_fields(part.new_fields for part in contents.parts),
             schema_version=SCHEMA_VERSION if typed else None,
             snapshot=selection.snapshot,
             deleted_filter=None if not divides_deleted(*of) else "one" if walked.one_filter else "two",
@@ -235,7 +270,9 @@ class FilePartWriter:
         self._sink.count_ids(self._piece.parent, batch.ids)
         tables, misfits = self._sink.selection.split(batch.rows)
         for table, table_rows in tables.items():
-            self._file(table).write(table_rows)
+            file = self._file(table)
+            file.write(table_rows)
+            self._sink.look(table, table_rows, file)
         self._file(self._sink.selection.entity.name).misfits.update(misfits)
 
     def end(self, low: int | None, high: int | None) -> None:

@@ -115,6 +115,15 @@ class Table(Rows):
             lambda numbers: len(numbers[0]),
         )
 
+    def read(self, read: Callable[[BinaryIO], Iterator[_T]], rows: Callable[[_T], int]) -> Iterator[_T]:
+        """Yield what is read of each file.
+
+        :param read: reads a file, whichever of its rows are chosen.
+        :param rows: how many rows an item of that is.
+        :raises DamagedSetError: if a file can't be read, or has other rows than it should.
+        """
+        return self._read(lambda part, chosen: read(part), rows)
+
     def _read(self, read: Callable[[BinaryIO, Chosen | None], Iterator[_T]], rows: Callable[[_T], int]) -> Iterator[_T]:
         """Yield what is read of each file, and raise in the end if it isn't as many rows as it should be."""
         count = 0

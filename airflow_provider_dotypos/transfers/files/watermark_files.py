@@ -221,8 +221,8 @@ def _record(folder: Store, name: str, data: bytes) -> Record:
         return msgspec.json.decode(data, type=Record)
     except msgspec.MsgspecError:
         raise DotyposInputError(
-            f"{folder.folder / name} doesn't hold a watermark, as somebody has changed it: set the watermark by "
-            "airflow dotypos watermark set, or forget it by airflow dotypos watermark reset"
+            f"{folder.folder / name} doesn't hold a watermark, as somebody has changed it: put back what it was, or "
+            "remove it. Then the watermark is where it was before, or what the sets there say"
         ) from None
 
 

@@ -21,8 +21,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.transfers.rows import lenient
 from airflow_provider_dotypos.transfers.rows.columns import NULL, UNKNOWN, Column, Columns, Kind, members, objects
+from airflow_provider_dotypos.transfers.rows.new_fields import NewFields
 from airflow_provider_dotypos.transfers.rows.readable import readable
 
 MILLISECONDS = pa.timestamp("ms", "UTC")
@@ -40,12 +42,14 @@ class Table:
     :param columns: the columns of the rows.
     :ivar schema: the batches' schema: the columns and, last, `UNKNOWN`.
     :ivar misfits: how many values of each field didn't fit their column (children's fields as ``orderItems.name``).
+    :ivar new_fields: fields that the entity table doesn't know, where they are wanted.
     """
 
     def __init__(self, columns: Columns) -> None:
         self.misfits: Counter[str] = Counter()
         self._columns = columns
-        self._level = _Level(columns, "", self.misfits)
+        self.new_fields = NewFields()
+        self._level = _Level(columns, "", self.misfits, self.new_fields)
         self._records = msgspec.json.Decoder(list[self._level.record])  # type: ignore[name-defined]
         self.schema = pa.schema(self._level.fields)
 
@@ -58,6 +62,29 @@ class Table:
             mended = readable(rows, self._columns, self.misfits, typed=True)
             arrays = self._level.careful([members(row, self.misfits) for row in mended])
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def fit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return a batch of rows with this schema. What an earlier version of this package had no column for is null.
+
+        :raises DotyposInputError: if it has a column that the schema doesn't have.
+        """
+        if batch.schema == self.schema:
+            return batch
+        if unknown := sorted({*batch.schema.names} - {*self.schema.names}):
+            raise DotyposInputError(
+                f"columns: {', '.join(unknown)} of {self._columns.entity} are none that this version of the package "
+                "knows. Its files can't be read as Arrow together with others; rows() reads them"
+            )
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        arrays = [
+            columns[field.name].cast(field.type) if field.name in columns else pa.nulls(batch.num_rows, field.type)
+            for field in self.schema
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def reader(self, batches: Iterable[pa.RecordBatch]) -> pa.RecordBatchReader:
+        """Return what reads batches of this schema once, as other tools take it."""
+        return pa.RecordBatchReader.from_batches(self.schema, batches)
 
     def together(self, batches: Sequence[pa.RecordBatch]) -> pa.Table:
         """Return batches as one table, without copying them."""
@@ -73,22 +100,6 @@ def whole_table(batches: Iterable[pa.RecordBatch], columns: Columns) -> pa.Table
     """Return batches as one table; without any, one without rows."""
     some = list(batches)
     return pa.Table.from_batches(some, some[0].schema if some else Table(columns).schema)
-
-
-def truths(bits: bytes | bytearray | memoryview, start: int, length: int) -> pa.BooleanArray:
-    """Return truth values that lie in bits, the lowest of a byte first, without copying them."""
-    return pa.BooleanArray.from_buffers(pa.bool_(), length, [None, pa.py_buffer(bits)], offset=start)
-
-
-def numbers(array: pa.Array, null: int) -> memoryview:
-    """Return whole numbers, times in epoch milliseconds, or truth values as 64-bit numbers.
-
-    :param null: what stands for a null.
-    """
-    if pa.types.is_timestamp(array.type):
-        array = array.cast(MILLISECONDS)
-    filled = pc.fill_null(array.cast(pa.int64()), null)
-    return memoryview(filled.buffers()[1]).cast("q")[filled.offset : filled.offset + len(filled)]
 
 
 def leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:
@@ -233,11 +244,11 @@ class _Nested(_Shape):
 class _Level:
     """The columns of one level of rows: of the entity, or of a child list within it."""
 
-    def __init__(self, columns: Columns, prefix: str, misfits: Counter[str]) -> None:
+    def __init__(self, columns: Columns, prefix: str, misfits: Counter[str], new_fields: NewFields) -> None:
         self._columns = columns
         self._known = columns.names | columns.left_out
-        self._prefix, self._misfits = prefix, misfits
-        self._shapes = [_shape(column, prefix, misfits) for column in columns.columns]
+        self._prefix, self._misfits, self._new_fields = prefix, misfits, new_fields
+        self._shapes = [_shape(column, prefix, misfits, new_fields) for column in columns.columns]
         self.fields = [pa.field(c.name, s.arrow) for c, s in zip(columns.columns, self._shapes, strict=True)]
         self.fields.append(pa.field(UNKNOWN, pa.string()))
         self.record = self._record()
@@ -272,7 +283,10 @@ class _Level:
     def _others(self, row: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
         if not self._columns.others or row.keys() <= self._known:
             return {}
-        return {name: value for name, value in row.items() if name not in self._known}
+        others = {name: value for name, value in row.items() if name not in self._known}
+        for name in others.keys() - self._columns.known:
+            self._new_fields.note(self._prefix + name, others[name])
+        return others
 
     def _record(self) -> type[msgspec.Struct]:
         """Return a type of the columns in their usual form. Rows with unknown fields don't match if they're wanted."""
@@ -290,9 +304,9 @@ class _Level:
         )
 
 
-def _shape(column: Column, prefix: str, misfits: Counter[str]) -> _Shape:
+def _shape(column: Column, prefix: str, misfits: Counter[str], new_fields: NewFields) -> _Shape:
     if column.rows is not None:
-        return _Nested(_Level(column.rows, f"{prefix}{column.name}.", misfits))
+        return _Nested(_Level(column.rows, f"{prefix}{column.name}.", misfits, new_fields))
     return _SHAPES[column.kind]
 
 

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from airflow_provider_dotypos.api.characters import REPLACEMENT
-from airflow_provider_dotypos.api.entities import Entity, Field, find_entity
+from airflow_provider_dotypos.api.entities import Entity, Field, entities, find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.names import nearest, split_names
 
@@ -47,6 +47,20 @@ _KINDS: Mapping[str, Kind] = {
     "int[]": "ints",
     "object": "json",
     "object[]": "json",
+}
+
+
+_IN_WORDS: Mapping[Kind, str] = {
+    "long": "a whole number of 64 bits",
+    "int": "a whole number of 32 bits",
+    "decimal": "a number",
+    "timestamp": "a time",
+    "boolean": "true or false",
+    "text": "text",
+    "texts": "a list of texts",
+    "ints": "a list of whole numbers",
+    "json": "JSON",
+    "rows": "a list of rows",
 }
 
 
@@ -90,6 +104,12 @@ class Columns:
     def names(self) -> frozenset[str]:
         """The names of the columns, to look them up."""
         return frozenset(self.names_in_order)
+
+    @functools.cached_property
+    def known(self) -> frozenset[str]:
+        """The names that the entity table knows, whether they are wanted or not: those of fields and of child lists."""
+        entity = entities().get(self.entity)
+        return self.names | self.left_out | frozenset(() if entity is None else entity.includes)
 
     @functools.cached_property
     def whole(self) -> bool:
@@ -209,6 +229,17 @@ def columns_of(
     chosen = _select(entity, included, only, without, personal_data, needed)
     _check_chosen(chosen, only)
     return chosen
+
+
+def kind_of(entity: str, name: str) -> str | None:
+    """Return what a field's column holds, for people, of a child list as ``orderItems.name``; ``None`` if unknown."""
+    known = entities().get(entity)
+    child, dot, below = name.partition(".")
+    if known is not None and dot and child in known.includes:
+        return kind_of(known.includes[child].entity, below)
+    if known is None or name not in known.fields:
+        return "a list of rows" if known is not None and name in known.includes else None
+    return _IN_WORDS[_column(known.fields[name]).kind]
 
 
 def _check_chosen(chosen: Columns, only: Iterable[str]) -> None:

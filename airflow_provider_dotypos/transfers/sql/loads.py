@@ -13,8 +13,10 @@ import msgspec
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.transfers.rows.new_fields import NewFieldsByTable
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from airflow_provider_dotypos.transfers.sql.names import LOADS, READ_AT, REMOVED, STATE
+from airflow_provider_dotypos.transfers.sql.oddities import Oddities
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.selection import Selection
@@ -89,6 +91,7 @@ class Loaded:
     :param rows: rows that were read.
     :param unchanged: rows that the table had already.
     :param misfits: how many values of each field didn't fit their column.
+    :param new_fields: fields that the entity table doesn't know, by the entity of their table.
     """
 
     load: Load
@@ -98,6 +101,7 @@ class Loaded:
     unchanged: int
     removed: int
     misfits: Mapping[str, int] = field(default_factory=dict)
+    new_fields: NewFieldsByTable = field(default_factory=dict)
 
 
 class Loads:
@@ -141,7 +145,7 @@ class Loads:
             }
             self._update(transaction, load, tried)
         ((begun_at,),) = transaction.rows(f"SELECT begun_at FROM {self._relation} WHERE load_id = ?", [load.load_id])
-        return done, _utc(begun_at)
+        return done, utc(begun_at)
 
     def check_open(self, transaction: Transaction, load: Load) -> None:
         """Raise unless a load still waits for rows, and keep others from finishing it until the transaction ends.
@@ -169,7 +173,16 @@ class Loads:
         if not loads or loads[0][0] is None:
             return None
         _, rows, inserted, updated, unchanged, removed, misfits = loads[0]
-        return Loaded(load, rows, inserted, updated, unchanged, removed, msgspec.json.decode(misfits))
+        odd = Oddities.read(misfits)
+        return Loaded(load, rows, inserted, updated, unchanged, removed, odd.misfits, odd.new_fields)
+
+    def reached(self, transaction: Transaction, target: str, cloud_id: int) -> datetime | None:
+        """Return where the last finished load of a table and cloud ends, if there is one."""
+        if self._dialect.existing(transaction, self._schema, LOADS) is None:
+            return None
+        query = f"SELECT max(until) FROM {self._relation} WHERE target = ? AND cloud_id = ? AND loaded_at IS NOT NULL"
+        ((until,),) = transaction.rows(query, [target, cloud_id])
+        return None if until is None else utc(until)
 
     def finish(
         self,
@@ -177,7 +190,7 @@ class Loads:
         load: Load,
         rows: int,
         merged: Merged,
-        misfits: Mapping[str, int],
+        oddities: Oddities,
         requests: int,
         now: datetime,
     ) -> Loaded:
@@ -185,14 +198,23 @@ class Loads:
 
         :param now: by the database's clock.
         """
-        loaded = Loaded(load, rows, merged.inserted, merged.updated, merged.unchanged, merged.removed, misfits)
+        loaded = Loaded(
+            load,
+            rows,
+            merged.inserted,
+            merged.updated,
+            merged.unchanged,
+            merged.removed,
+            oddities.misfits,
+            oddities.new_fields,
+        )
         done = {
             "rows": rows,
             "inserted": loaded.inserted,
             "updated": loaded.updated,
             "unchanged": loaded.unchanged,
             "removed": loaded.removed,
-            "misfits": msgspec.json.encode(misfits).decode(),
+            "misfits": oddities.written(),
             "requests": requests,
             "loaded_at": self._dialect.moment(now),
         }
@@ -332,7 +354,7 @@ def load_shape(selection: Selection) -> str:
     return selection.shape("sql")
 
 
-def _utc(value: Any) -> datetime:
+def utc(value: Any) -> datetime:
     """Return a time as a driver gives it: as text, without a zone, or with one."""
     moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
     assert isinstance(moment, datetime)

@@ -17,9 +17,8 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -27,44 +26,31 @@ from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.streams import Piece
 from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
+from airflow_provider_dotypos.transfers.news import Kept, beginning, tell_news
 from airflow_provider_dotypos.transfers.ranges import disjoint, end, start
+from airflow_provider_dotypos.transfers.rows.looking import Looking
+from airflow_provider_dotypos.transfers.rows.new_fields import NewFields
 from airflow_provider_dotypos.transfers.sink import Walked
-from airflow_provider_dotypos.transfers.sql.database import Database
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 from airflow_provider_dotypos.transfers.sql.loads import Load, Loaded, Loads, OtherFieldsError
 from airflow_provider_dotypos.transfers.sql.merge import Merge, Staged, lock_tables, merge
-from airflow_provider_dotypos.transfers.sql.staging import StagedPart, StagedRowsLostError, Staging, sum_misfits
+from airflow_provider_dotypos.transfers.sql.odd_loads import first_seen
+from airflow_provider_dotypos.transfers.sql.oddities import Oddities
+from airflow_provider_dotypos.transfers.sql.place import Place
+from airflow_provider_dotypos.transfers.sql.staging import StagedPart, StagedRowsLostError, Staging
 from airflow_provider_dotypos.transfers.wording import count
 
 if TYPE_CHECKING:
+    import msgspec
+
     from airflow_provider_dotypos.transfers.selection import Selection
     from airflow_provider_dotypos.transfers.sql.dialects.base import RowEncoder
-    from airflow_provider_dotypos.transfers.sql.tables import Deletes, SqlTable
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 log = list_log(__name__)
 
 #: Bytes of a part in memory, and of the parts of all threads together.
 PART_BYTES, ALL_PARTS_BYTES = 2**22, 2**23
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a list's rows go, and what becomes of them there.
-
-    :param tables: by entity: its own first, then those of child lists.
-    :param schema: where our own tables lie; ``None``: the connection's own.
-    :param deletes: what becomes of rows that the API shows as deleted.
-    :param allow_empty: whether a snapshot without rows may empty a table.
-    :param scope: with ``mode="replace"``: what rows must have to be removed, see `Merge`.
-    """
-
-    database: Database
-    tables: Mapping[str, SqlTable]
-    schema: str | None = None
-    deletes: Deletes = "keep"
-    allow_empty: bool = False
-    scope: Mapping[str, object] = field(default_factory=dict)
 
 
 class SqlSink(AbstractContextManager["SqlSink"]):
@@ -105,6 +91,10 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         self._parts: list[StagedPart] = []
         self._rowless: list[StagedPart] = []
         self._written = False
+        # Encoders see unknown fields by themselves, where these are wanted.
+        self._looking = {
+            entity: Looking(columns, values=False) for entity, columns in selection.tables.items() if not columns.others
+        }
 
     @classmethod
     def begin(
@@ -187,11 +177,17 @@ class SqlSink(AbstractContextManager["SqlSink"]):
         columns, cloud_id = selection.tables[entity], selection.cloud_id
         return self.place.database.dialect.encoder(table, columns, cloud_id, self._thread)
 
-    def stage(self, part: StagedPart, encoders: Mapping[str, RowEncoder], misfits: Mapping[str, int]) -> None:
+    def look(self, entity: str, rows: Sequence[msgspec.Raw], new_fields: dict[str, NewFields]) -> None:
+        """Look at a few rows of a table whose unknown fields aren't wanted."""
+        if entity in self._looking:
+            seen = new_fields.setdefault(entity, NewFields(exact=False))
+            self._looking[entity].look(rows, seen, Counter(), first=False)
+
+    def stage(self, part: StagedPart, encoders: Mapping[str, RowEncoder], oddities: Oddities) -> None:
         """Stage a part, and the ranges that hold no rows.
 
         :param encoders: hold the rows of each table, by entity.
-        :param misfits: how many values of each field aren't rows of the child list that they were in.
+        :param oddities: what was odd in rows before they came to the encoders.
         :raises SupersededError: if another try has finished the load.
         """
         with self._lock:
@@ -201,7 +197,7 @@ class SqlSink(AbstractContextManager["SqlSink"]):
             self._loads.check_open(transaction, self._load)
             for empty in rowless:
                 self._staging.add(transaction, empty)
-            self._staging.add(transaction, part, encoders, misfits)
+            self._staging.add(transaction, part, encoders, oddities)
 
         self.place.database.run(stage)
         with self._lock:
@@ -252,6 +248,12 @@ class SqlSink(AbstractContextManager["SqlSink"]):
                 "weren't wanted.",
                 fields,
             )
+        if loaded.new_fields:
+            earlier = database.run(
+                lambda transaction: first_seen(transaction, database.dialect, self.place.schema, self._load)
+            )
+            kept: Kept = "aside" if self.selection.columns.others else "omitted"
+            tell_news(self._load.entity, loaded.new_fields, beginning(self._load.window), earlier, kept)
         return loaded
 
     def give_way(self) -> Loaded:
@@ -308,8 +310,8 @@ class SqlSink(AbstractContextManager["SqlSink"]):
             ),
         )
         rows = sum(part.rows for part in parts)
-        misfits = sum_misfits(parts)
-        loaded = self._loads.finish(transaction, load, rows, merged, misfits, walked.requests, now)
+        odd = Oddities.sum(part.oddities for part in parts)
+        loaded = self._loads.finish(transaction, load, rows, merged, odd, walked.requests, now)
         if self._move_watermark is not None:
             self._move_watermark(transaction)
         self._staging.forget(transaction)
@@ -328,6 +330,7 @@ class SqlPartWriter:
         self._encoders: dict[str, RowEncoder] = {}
         self._name = _part_name()
         self._misfits: Counter[str] = Counter()
+        self._new_fields: dict[str, NewFields] = {}
 
     @property
     def size(self) -> int:
@@ -340,6 +343,7 @@ class SqlPartWriter:
         tables, misfits = self._sink.selection.split(batch.rows)
         for entity, rows in tables.items():
             self._encoder(entity).add(rows, read_at)
+            self._sink.look(entity, rows, self._new_fields)
         self._misfits.update(misfits)
 
     def end(self, low: int | None, high: int | None) -> None:
@@ -352,7 +356,8 @@ class SqlPartWriter:
             rows = {entity: encoder.rows for entity, encoder in encoders.items()}
             own = rows.pop(self._entity, 0)
             part = StagedPart(self._name, self._piece.name, low, high, own, sum(rows.values()))
-            self._sink.stage(part, encoders, self._misfits)
+            new_fields = {entity: seen.fields for entity, seen in self._new_fields.items()}
+            self._sink.stage(part, encoders, Oddities(dict(self._misfits), new_fields))
             self.discard()
         elif high is not None and high != low:
             self._sink.note_rowless(StagedPart(_part_name(), self._piece.name, low, high))
@@ -363,6 +368,7 @@ class SqlPartWriter:
             encoder.clear()
         self._name = _part_name()
         self._misfits = Counter()
+        self._new_fields = {}
 
     def _encoder(self, entity: str) -> RowEncoder:
         encoder = self._encoders.get(entity)

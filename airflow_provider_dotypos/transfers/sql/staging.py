@@ -10,7 +10,6 @@ and those that it has kept. What tries have staged that overlap with it is remov
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,6 +20,7 @@ import msgspec
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.transfers.sql.names import LOAD_ID, PARTS, STAGING
+from airflow_provider_dotypos.transfers.sql.oddities import Oddities
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect, RowEncoder
@@ -50,7 +50,7 @@ class StagedPart:
     high: int | None
     rows: int = 0
     child_rows: int = 0
-    misfits: Mapping[str, int] = field(default_factory=dict)
+    oddities: Oddities = field(default_factory=Oddities)
 
 
 class StagedRowsLostError(Exception):
@@ -87,7 +87,7 @@ class Staging:
         columns = self._dialect.listed(("part", "stream", "low", "high", "rows", "child_rows", "misfits"))
         query = f"SELECT {columns} FROM {self._parts} WHERE staging = ?"
         return [
-            StagedPart(name, stream, low, high, rows, child_rows, msgspec.json.decode(misfits or "{}"))
+            StagedPart(name, stream, low, high, rows, child_rows, Oddities.read(misfits))
             for name, stream, low, high, rows, child_rows, misfits in transaction.rows(query, [self.name])
         ]
 
@@ -96,14 +96,14 @@ class Staging:
         transaction: Transaction,
         part: StagedPart,
         encoders: Mapping[str, RowEncoder] | None = None,
-        misfits: Mapping[str, int] | None = None,
+        oddities: Oddities | None = None,
     ) -> None:
         """Stage a part, unless that was done by a transaction whose end is unknown.
 
         Such a transaction may not even have ended: inserting the part waits for it.
 
         :param encoders: hold the rows of each table, by entity.
-        :param misfits: what didn't fit before rows came to the encoders.
+        :param oddities: what was odd in rows before they came to the encoders.
         """
         values = {
             "part": part.name,
@@ -116,15 +116,17 @@ class Staging:
         }
         if transaction.execute(self._dialect.insert_new(self._parts, tuple(values)), list(values.values())) == 0:
             return
-        counted = Counter(misfits)
+        odd = [] if oddities is None else [oddities]
         own = next(iter(self.relations))
         for entity, encoder in (encoders or {}).items():
             encoder.copy(transaction, self.relations[entity])
             prefix = "" if entity == own else f"{entity}."
-            counted.update({prefix + field: number for field, number in (+encoder.misfits).items()})
-        if counted:
+            misfits = {prefix + field: number for field, number in (+encoder.misfits).items()}
+            odd.append(Oddities(misfits, {entity: encoder.new_fields.fields}))
+        all_of_it = Oddities.sum(odd)
+        if all_of_it != Oddities():
             update = f"UPDATE {self._parts} SET misfits = ? WHERE part = ?"
-            transaction.execute(update, [msgspec.json.encode(counted).decode(), part.name])
+            transaction.execute(update, [all_of_it.written(), part.name])
 
     def settle(self, transaction: Transaction, tried: Collection[StagedPart]) -> list[StagedPart]:
         """Leave nothing in staging but the rows of a try's parts, and return these.
@@ -194,8 +196,3 @@ def _digest(dialect: Dialect, tables: Iterable[SqlTable]) -> str:
     """Return what keeps staging tables apart that hold rows in another form: columns, names, the package's version."""
     columns: Sequence[object] = [[table.name, [[c.name, c.kind, c.field] for c in table.columns]] for table in tables]
     return hashlib.sha256(msgspec.json.encode([__version__, dialect.title, columns])).hexdigest()[:8]
-
-
-def sum_misfits(parts: Iterable[StagedPart]) -> dict[str, int]:
-    """Return how many values of each field didn't fit, in all parts."""
-    return dict(sum((Counter(part.misfits) for part in parts), Counter()))

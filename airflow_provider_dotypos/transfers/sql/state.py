@@ -62,6 +62,11 @@ class State:
 
         self._run(write)
 
+    def delete(self, key: str) -> None:
+        """Forget the value of a key, if there is one."""
+        statement = f"DELETE FROM {self._relation} WHERE target = ? AND {self._key} = ?"
+        self._run(lambda transaction: transaction.execute(statement, [self._target, key + self._owner]))
+
     @property
     def _relation(self) -> str:
         return self._database.dialect.relation(self._schema, STATE)

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.api.retry import Patience
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.storage import patience as store_patience
@@ -181,7 +180,6 @@ def test_a_killed_task_waits_for_the_store_for_some_seconds_only(
     assert clock.now - killed_at[0] <= HURRIED
 
 
-@pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
 def test_a_killed_task_hurries_where_its_notes_lie_as_well(
     connection: None, sandbox: Sandbox, bucket: str, clock: Clock, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dotypos._compat import has_state_store, reschedule_exception
+from airflow_provider_dotypos._compat import reschedule_exception
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
@@ -94,7 +94,6 @@ def test_of_two_writers_of_one_name_one_creates_it(bucket: str) -> None:
     assert created == [store.read("_manifest-0001.json")]
 
 
-@pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
 def test_pending_sets_are_returned_and_their_notes_removed(sandbox: Sandbox, bucket: str, connection: None) -> None:
     runs = Runs(sandbox, bucket)
     orders = [runs.insert()]

@@ -219,7 +219,10 @@ class TestFlattening:
         found = read_manifest(result["manifest"])
         assert found.manifest.children == {"order-items": 480}
         typed = {"order-items.quantity": 240} if file_format == "parquet" else {}
-        assert found.manifest.misfits == {"orderItems": 240, **typed}
+        misfits = dict(found.manifest.misfits)
+        if file_format == "jsonl":
+            assert misfits.pop("order-items.quantity") >= 1  # of the rows that are looked at
+        assert misfits == {"orderItems": 240, **typed}
         assert "orderItems (240)" in caplog.text
         for file in found.files:
             if file_format == "parquet":

@@ -68,6 +68,8 @@ def test_a_window_is_loaded_once(warehouse: Warehouse, orders: list[str], sandbo
         "unchanged": 0,
         "removed": 0,
         "load_id": result["load_id"],
+        "new_fields": {},
+        "misfits": {},
     }
     assert leftovers(warehouse) == ([], 0)
     json.dumps(result)

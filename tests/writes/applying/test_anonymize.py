@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_dotypos.api.blanks import NOBODY
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.exceptions import DotyposInputError, DotyposLimitError
@@ -15,7 +16,7 @@ from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.writes.applying.anonymize import anonymize
 from airflow_provider_dotypos.writes.applying.applying import apply_plan
 from airflow_provider_dotypos.writes.applying.options import ApplyOptions
-from airflow_provider_dotypos.writes.blanks import NOBODY, blanks, personal_left
+from airflow_provider_dotypos.writes.blanks import blanks, personal_left
 from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.plan_file import open_plan
 from airflow_provider_dotypos.writes.verdicts import Verdict

@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,8 +23,9 @@ import msgspec
 
 from airflow_provider_dotypos.api.page import one_line
 from airflow_provider_dotypos.api.window import iso
-from airflow_provider_dotypos.transfers.files.formats.writer import TextWriter
+from airflow_provider_dotypos.transfers.files.formats.writer import Edit, TextWriter
 from airflow_provider_dotypos.transfers.rows import lenient
+from airflow_provider_dotypos.transfers.rows.api_form import row_of_cells
 from airflow_provider_dotypos.transfers.rows.columns import NULL, UNKNOWN, Columns, members
 from airflow_provider_dotypos.transfers.rows.readable import readable
 
@@ -40,6 +41,7 @@ class CsvWriter(TextWriter):
     def __init__(self, path: Path, columns: Columns, gzip_level: int | None = None) -> None:
         super().__init__(path, gzip_level)
         self._columns = columns
+        self._known = columns.known
         self._times = frozenset(column.name for column in columns.columns if column.kind == "timestamp")
         self._put([[*columns.names_in_order, UNKNOWN]])
 
@@ -54,21 +56,49 @@ class CsvWriter(TextWriter):
         text.readline()  # the header, which stands in this file already
         super()._copy(text)
 
+    def _records(self, text: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+        text.readline()
+        return _whole_records(iter(text))
+
+    def _edited(self, record: bytes, edit: Edit) -> bytes:
+        kinds = {column.name: column.kind for column in self._columns.columns}
+        csv.field_size_limit(LONGEST_CELL)
+        [cells] = csv.reader(io.StringIO(record.decode().replace("\0", NO_CHARACTER), newline=""))
+        names = [*self._columns.names_in_order, UNKNOWN]
+        row = edit(row_of_cells(names, [cell.replace(NO_CHARACTER, "\0") for cell in cells], kinds))
+        return _text([self._record(members(row, self.misfits))])
+
     def _put(self, records: list[list[str]]) -> None:
-        try:
-            text = _csv(records)
-        except csv.Error:  # Python 3.10 writes no NUL; later versions write it as it is
-            marked = [[cell.replace("\0", NO_CHARACTER) for cell in record] for record in records]
-            text = _csv(marked).replace(NO_CHARACTER, "\0")
-        self._text.write(text.encode())
+        self._text.write(_text(records))
 
     def _record(self, row: dict[str, msgspec.Raw]) -> list[str]:
         record = []
         for column in self._columns.columns:
             cell = _cell(row.pop(column.name, NULL))
             record.append(_utc(cell) if column.name in self._times else cell)
+        for name in row.keys() - self._known:
+            self.new_fields.note(name, row[name])
         record.append(_json(msgspec.Raw(msgspec.json.encode(row))) if row else "")
         return record
+
+
+def _whole_records(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield each record of a file's lines: one that goes on has seen an odd number of quotes."""
+    for line in lines:
+        record, quotes = line, line.count(b'"')
+        while quotes % 2 and (more := next(lines, b"")):
+            record += more
+            quotes += more.count(b'"')
+        yield record
+
+
+def _text(records: list[list[str]]) -> bytes:
+    try:
+        text = _csv(records)
+    except csv.Error:  # Python 3.10 writes no NUL; later versions write it as it is
+        marked = [[cell.replace("\0", NO_CHARACTER) for cell in record] for record in records]
+        text = _csv(marked).replace(NO_CHARACTER, "\0")
+    return text.encode()
 
 
 def _csv(records: list[list[str]]) -> str:
@@ -76,6 +106,10 @@ def _csv(records: list[list[str]]) -> str:
     csv.writer(text).writerows(records)
     return text.getvalue()
 
+
+#: The longest cell that is read again, in characters: Python refuses more than 131,072 by default. A limit of the
+#: process; nothing else sets it lower again.
+LONGEST_CELL = 2**31 - 1
 
 #: Half of a character, which no text that was read as UTF-8 holds: it stands for NUL, which Python 3.10 can't handle.
 NO_CHARACTER = "\ud800"

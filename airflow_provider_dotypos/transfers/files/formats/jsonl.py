@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import gzip
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from airflow_provider_dotypos.api.characters import is_text
 from airflow_provider_dotypos.api.page import one_line
-from airflow_provider_dotypos.transfers.files.formats.writer import TextWriter
+from airflow_provider_dotypos.transfers.files.formats.writer import Edit, TextWriter
 from airflow_provider_dotypos.transfers.rows.columns import Columns
 from airflow_provider_dotypos.transfers.rows.readable import readable
 
@@ -40,3 +42,9 @@ class JsonLinesWriter(TextWriter):
         self._text.write(data)
         self._text.write(b"\n")
         self.rows += len(lines)
+
+    def _records(self, text: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+        return iter(text)
+
+    def _edited(self, record: bytes, edit: Edit) -> bytes:
+        return bytes(one_line(edit(msgspec.Raw(record.rstrip(b"\n"))))) + b"\n"

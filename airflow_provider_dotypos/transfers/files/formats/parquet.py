@@ -26,17 +26,22 @@ because nothing tells what in them isn't wanted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import bisect
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
 from airflow_provider_dotypos.transfers.errors import PyarrowMissingError
-from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
+from airflow_provider_dotypos.transfers.files.formats.writer import Edit, RowWriter
+from airflow_provider_dotypos.transfers.rows.api_form import rows_of_arrays
 from airflow_provider_dotypos.transfers.rows.columns import SCHEMA_VERSION, Columns
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.files.formats.chosen import Chosen
 
 #: Rows that a row group holds at most, give or take one batch; `EncodingThread` bounds its memory. While a row group is
 #: written, it takes as much memory again.
@@ -83,6 +88,12 @@ class ParquetWriter(RowWriter):
     def _append(self, part: BinaryIO) -> None:
         self._encoder.run(lambda: self._reencode(part))
 
+    def _append_chosen(self, part: BinaryIO, chosen: Chosen) -> None:
+        self._encoder.run(lambda: self._choose(part, chosen))
+
+    def _append_edited(self, part: BinaryIO, positions: Sequence[int], edit: Edit) -> None:
+        self._encoder.run(lambda: self._edit(part, positions, edit))
+
     def _finish(self) -> None:
         self._encoder.run(self._complete)
 
@@ -98,6 +109,7 @@ class ParquetWriter(RowWriter):
     def _open(self) -> None:
         self._table = self._arrow.Table(self._columns)
         self.misfits = self._table.misfits  # child lists' fields as ``orderItems.name``
+        self.new_fields = self._table.new_fields
         schema = self._table.schema.with_metadata(
             {
                 "dotypos.entity": self._columns.entity,
@@ -120,11 +132,39 @@ class ParquetWriter(RowWriter):
         self._hold(batch)
 
     def _reencode(self, part: BinaryIO) -> None:
+        for _, batch in self._read(part):
+            self._hold(batch)
+
+    def _choose(self, part: BinaryIO, chosen: Chosen) -> None:
+        for begin, batch in self._read(part):
+            self._hold(batch.filter(chosen.mask(begin, batch.num_rows)))
+
+    def _edit(self, part: BinaryIO, positions: Sequence[int], edit: Edit) -> None:
+        for begin, batch in self._read(part):
+            first, last = (bisect.bisect_left(positions, row) for row in (begin, begin + batch.num_rows))
+            whole_from = 0
+            for row in (position - begin for position in positions[first:last]):
+                self._hold(batch.slice(whole_from, row - whole_from))
+                self._hold(self._table.batch([edit(msgspec.Raw(msgspec.json.encode(self._row(batch, row))))]))
+                whole_from = row + 1
+            self._hold(batch.slice(whole_from))
+
+    def _row(self, batch: Any, row: int) -> dict[str, Any]:
+        """Return a row of a batch in the form that the API gives it."""
+        arrays = dict(zip(batch.schema.names, batch.slice(row, 1).columns, strict=True))
+        return rows_of_arrays(arrays, self._columns)[0]
+
+    def _read(self, part: BinaryIO) -> Iterator[tuple[int, Any]]:
+        """Yield the batches of a finished file, each with the position of its first row."""
+        begin = 0
         with self._parquet.ParquetFile(part) as file:
             for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
-                self._hold(batch)
+                yield begin, batch
+                begin += batch.num_rows
 
     def _hold(self, batch: Any) -> None:
+        if not batch.num_rows:
+            return
         self._batches.append(batch)
         self._held_rows += batch.num_rows
         self.held_bytes += batch.nbytes

@@ -5,20 +5,29 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import itertools
 import os
 import shutil
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import msgspec
 
 from airflow_provider_dotypos.storage.staging import open_private
+from airflow_provider_dotypos.transfers.rows.new_fields import NewFields
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.files.formats.chosen import Chosen
+
+#: Takes a row in the form that the API gives it, and returns it edited in the same form.
+Edit: TypeAlias = Callable[[msgspec.Raw], msgspec.Raw]
 
 _COPIED_AT_ONCE = 2**18
+_RECORDS_AT_ONCE = 500
 
 
 class RowWriter(ABC):
@@ -28,12 +37,14 @@ class RowWriter(ABC):
     :ivar rows: rows written.
     :ivar misfits: how many values didn't fit their column, by field (of the rows that were looked at: all, once it is
         closed. Taking children out of rows adds items that aren't rows).
+    :ivar new_fields: fields that the entity table doesn't know.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows = 0
         self.misfits: Counter[str] = Counter()
+        self.new_fields = NewFields()
         self._staging = StagingFile(path)
 
     @property
@@ -54,9 +65,37 @@ class RowWriter(ABC):
         self._append(part)
         self.rows += rows
 
+    def append_chosen(self, part: BinaryIO, chosen: Chosen) -> None:
+        """Append some rows of a finished file, of the same format and columns, as they are in it.
+
+        :param part: the file, which can be seeked.
+        :param chosen: which rows.
+        """
+        self._append_chosen(part, chosen)
+        self.rows += chosen.count
+
+    def append_edited(self, part: BinaryIO, rows: int, positions: Sequence[int], edit: Edit) -> None:
+        """Append all rows of a finished file, of the same format and columns, some of them edited.
+
+        :param part: the file, which can be seeked.
+        :param rows: how many rows it has.
+        :param positions: which rows are edited, in ascending order, from 0.
+        :param edit: takes a row in the form that the API gives it, and returns it edited in the same form.
+        """
+        self._append_edited(part, positions, edit)
+        self.rows += rows
+
     @abstractmethod
     def _append(self, part: BinaryIO) -> None:
         """Append the rows of a finished file."""
+
+    @abstractmethod
+    def _append_chosen(self, part: BinaryIO, chosen: Chosen) -> None:
+        """Append some rows of a finished file."""
+
+    @abstractmethod
+    def _append_edited(self, part: BinaryIO, positions: Sequence[int], edit: Edit) -> None:
+        """Append the rows of a finished file, some of them edited."""
 
     @abstractmethod
     def _finish(self) -> None:
@@ -126,12 +165,42 @@ class TextWriter(RowWriter):
         )
 
     def _append(self, part: BinaryIO) -> None:
+        with self._text_of(part) as text:
+            self._copy(text)
+
+    def _append_chosen(self, part: BinaryIO, chosen: Chosen) -> None:
+        with self._text_of(part) as text:
+            self._put_records(itertools.compress(self._records(text), chosen))
+
+    def _append_edited(self, part: BinaryIO, positions: Sequence[int], edit: Edit) -> None:
+        edited = frozenset(positions)
+        with self._text_of(part) as text:
+            self._put_records(
+                self._edited(record, edit) if number in edited else record
+                for number, record in enumerate(self._records(text))
+            )
+
+    def _put_records(self, records: Iterator[bytes]) -> None:
+        while some := list(itertools.islice(records, _RECORDS_AT_ONCE)):
+            self._text.write(b"".join(some))
+
+    @contextmanager
+    def _text_of(self, part: BinaryIO) -> Iterator[BinaryIO | gzip.GzipFile]:
+        """Give a finished file's text."""
         # Packed again, not joined as it is: some tools read only the first of several gzip members.
         if isinstance(self._text, gzip.GzipFile):
             with gzip.GzipFile(fileobj=part) as text:
-                self._copy(text)
+                yield text
         else:
-            self._copy(part)
+            yield part
+
+    @abstractmethod
+    def _records(self, text: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+        """Yield the records of a finished file's text, each with its end."""
+
+    @abstractmethod
+    def _edited(self, record: bytes, edit: Edit) -> bytes:
+        """Return a record of an edited row."""
 
     def _copy(self, text: BinaryIO | gzip.GzipFile) -> None:
         """Append the text of a finished file."""

@@ -17,6 +17,7 @@ from airflow_provider_dotypos.transfers.errors import PyarrowMissingError
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
+    from airflow_provider_dotypos.transfers.rows.new_fields import NewFields
     from airflow_provider_dotypos.transfers.sql.reflection import Existing, ExistingType
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlKind, SqlTable
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
@@ -44,6 +45,11 @@ class RowEncoder(ABC):
     @abstractmethod
     def misfits(self) -> Counter[str]:
         """How many values of each field of the rows held don't fit their column; complete once they are copied."""
+
+    @property
+    @abstractmethod
+    def new_fields(self) -> NewFields:
+        """Which fields of the rows held the entity table doesn't know; complete once they are copied."""
 
     @abstractmethod
     def add(self, rows: Sequence[msgspec.Raw], read_at: datetime) -> None:

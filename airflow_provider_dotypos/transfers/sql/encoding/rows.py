@@ -26,6 +26,7 @@ from airflow_provider_dotypos.transfers.sql.names import LOAD_ID, READ_AT, REMOV
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
     from airflow_provider_dotypos.transfers.rows.columns import Columns
+    from airflow_provider_dotypos.transfers.rows.new_fields import NewFields
     from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect
     from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlTable
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
@@ -81,6 +82,11 @@ class EncodedRows(RowEncoder, Generic[PieceT]):
         return +self._rows.misfits
 
     @property
+    def new_fields(self) -> NewFields:
+        """Which fields of the rows held the entity table doesn't know; complete once they are copied."""
+        return self._rows.new_fields
+
+    @property
     def listed(self) -> str:
         """The names of the columns that are copied, as a statement holds them."""
         return self.dialect.listed(column.name for column in self.columns)
@@ -106,11 +112,12 @@ class EncodedRows(RowEncoder, Generic[PieceT]):
             transaction.use(lambda connection: self._copy(connection, staging, self._pieces))
 
     def clear(self) -> None:
-        """Forget the rows, and their misfits."""
+        """Forget the rows, and what was odd in them."""
         self._forget_pending()
         self._pieces: list[PieceT] = []
         self._pieces_rows = self._pieces_bytes = 0
         self._rows.misfits.clear()
+        self._rows.new_fields.clear()
 
     @abstractmethod
     def _encode(self, arrays: list[pa.Array]) -> tuple[PieceT, int]:

@@ -1,0 +1,123 @@
+"""``airflow dotypos drift``: fields that this package doesn't know, and values that didn't fit, since when."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dotypos.commands.options import (
+    CLOUD_ID,
+    DESTINATION_CONN_ID,
+    OUTPUT,
+    Option,
+    address,
+)
+from airflow_provider_dotypos.commands.output import ATTENTION, WELL, Report, note, tell
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.lake.drift import Drift, Drifts
+
+#: What a table shows where a terminal has no room for all.
+_NARROW = ("table", "field", "what", "kind", "since", "rows")
+
+
+def options() -> list[Option]:
+    """Return the command's options."""
+    destination = "folder below which sets lie, as an extraction was given it"
+    conn_id = "the Airflow connection of a database: look at the tables that were loaded there, too, or alone"
+    schema = "schema of the database in which our own tables lie: staging_schema, or schema, of the operator"
+    since = "look only at windows that end after this moment, such as 2026-01-01T00:00:00Z (default: all)"
+    return [
+        (("destination",), {"metavar": "DESTINATION", "nargs": "?", "help": destination}),
+        (("--conn-id",), {"metavar": "DATABASE", "help": conn_id}),
+        (("--schema",), {"help": schema}),
+        (("--entity",), {"help": "look at this list alone, such as orders (default: all)"}),
+        CLOUD_ID,
+        (("--since",), {"help": since}),
+        DESTINATION_CONN_ID,
+        OUTPUT,
+    ]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what has drifted and return the exit code: 3 if there is something."""
+    return tell(args, lambda: _report(args))
+
+
+def _report(args: argparse.Namespace) -> Report:
+    from airflow_provider_dotypos.api.entities import find_list
+    from airflow_provider_dotypos.api.errors import DotyposInputError
+    from airflow_provider_dotypos.api.window import instant
+
+    if not args.destination and not args.conn_id:
+        raise DotyposInputError("give DESTINATION, the folder of sets, or --conn-id, the connection of a database")
+    if args.schema and not args.conn_id:
+        raise DotyposInputError("--schema is of a database: give --conn-id, too")
+    which: dict[str, Any] = {
+        "cloud_id": args.cloud_id,
+        "entity": find_list(args.entity).name if args.entity else None,
+        "since": instant(args.since, "--since") if args.since else None,
+    }
+    several = [
+        *([_of_files(args, which)] if args.destination else []),
+        *([_of_tables(args, which)] if args.conn_id else []),
+    ]
+    rows = [_row(drift) for drifts in several for drift in drifts]
+    if not rows:
+        note("Nothing has drifted.")
+    return Report(rows, ATTENTION if rows else WELL, narrow=_NARROW)
+
+
+def _of_files(args: argparse.Namespace, which: dict[str, Any]) -> Drifts:
+    from airflow_provider_dotypos.lake.drift import drift_of_files
+    from airflow_provider_dotypos.storage.store import object_path
+
+    drifts = drift_of_files(object_path(address(args.destination), args.destination_conn_id), **which)
+    note(f"Looked at {drifts.looked:,} sets.")
+    if drifts.unlooked:
+        note(f"{drifts.unlooked:,} of them were written by earlier versions, which didn't look for new fields.")
+    return drifts
+
+
+def _of_tables(args: argparse.Namespace, which: dict[str, Any]) -> Drifts:
+    from airflow_provider_dotypos.lake.drift import drift_of_tables
+    from airflow_provider_dotypos.transfers.sql.database import Database
+
+    database = Database.of(args.conn_id, 1)
+    try:
+        drifts = drift_of_tables(database, args.schema, **which)
+    finally:
+        database.close()
+    note(f"Looked at {drifts.looked:,} loads. Those of versions before this command hold misfits alone.")
+    return drifts
+
+
+def _row(drift: Drift) -> dict[str, Any]:
+    from airflow_provider_dotypos.transfers.news import beginning
+
+    subject = drift.subject
+    return {
+        "cloud": str(subject.cloud_id),
+        "entity": subject.entity,
+        "table": subject.table,
+        "field": subject.name,
+        "what": "new field" if subject.news else "misfit",
+        "kind": " or ".join(sorted(drift.kinds)),
+        "since": beginning(drift.since),
+        "last": beginning(drift.last),
+        "sets": str(drift.sets),
+        "rows": str(drift.rows) if drift.exact else f"{drift.rows} or more",
+        "advice": _advice(drift),
+    }
+
+
+def _advice(drift: Drift) -> str:
+    place = drift.subject.place
+    if not drift.subject.news:
+        where = "in the rows as they came" if place == "rows" else "in the column _unknown"
+        return f"The values are {where}. Upgrade airflow-provider-dotypos; it may know the new type."
+    where = "in the rows as they came" if place == "rows" else "in the column _unknown, if fields were wanted all"
+    if drift.known:
+        again = "" if place == "rows" else " Read these windows again to have a column."
+        return f"This version knows it. Earlier values are {where}.{again}"
+    return f"Its values are {where}. Upgrade airflow-provider-dotypos to have a column."

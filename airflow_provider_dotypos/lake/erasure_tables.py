@@ -1,0 +1,360 @@
+"""A person's rows in the tables of a database: found, and updated so that they hold none of their data.
+
+Which tables there are, the loads' own table says: every target that was loaded with rows of the cloud, the tables of
+child lists, and the staging tables of loads under way. Each is updated in one transaction, which no merge of the same
+table overlaps. A row keeps its key, version and load. So an older version that is merged later loses to it, as it did
+before. Statements hold no values: ids and blanks go as parameters.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from airflow_provider_dotypos.api.blanks import blank_of, is_blank
+from airflow_provider_dotypos.api.entities import Entity, find_entity
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.list_log import list_log
+from airflow_provider_dotypos.lake.erasure_person import Person
+from airflow_provider_dotypos.lake.erasure_report import ErasureReport, Place
+from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, LOADS, READ_AT, STAGING, UNKNOWN
+from airflow_provider_dotypos.transfers.sql.tables import Naming, named, snake
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.sql.database import Database
+    from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
+
+log = list_log(__name__)
+
+#: How many ids a query names at once.
+_AT_ONCE = 500
+
+#: For how long a load that isn't finished counts as under way: as long as its staging tables stay.
+_UNDER_WAY = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class _HeldTable:
+    """A table with rows of an entity, as the database has it.
+
+    :param name: as reports show it.
+    :param columns: the names of its columns, by the API's fields.
+    :param cloud: the column of the cloud's id.
+    :param key: what a row is known by: columns, or the database's own name of a row.
+    :param unknown: whether it has the column for what doesn't fit the others.
+    :param target: the name, quoted and with its schema, whose lock merges take; ``None`` for a staging table.
+    """
+
+    name: str
+    relation: str
+    entity: Entity
+    columns: Mapping[str, str]
+    cloud: str
+    key: tuple[str, ...]
+    unknown: bool
+    target: str | None
+
+
+class TableErasure:
+    """The tables of one cloud in a database.
+
+    :param schema: where the loads' own tables lie; ``None``: the connection's own schema.
+    :param report: gets what is found.
+    :param check: called between steps; what it raises ends the work.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        schema: str | None,
+        person: Person,
+        report: ErasureReport,
+        *,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._dialect = database.dialect
+        self._schema = schema
+        self._person = person
+        self._report = report
+        self._check = check
+
+    def note(self) -> None:
+        """Note the ids of the rows that name the person."""
+        for table in self._tables():
+            for field in self._person.reach.naming.get(table.entity.name, ()):
+                for row in self._rows(table, {field: {self._person.id}}, self._person.reach.fields):
+                    self._person.note(table.entity.name, row)
+
+    def note_related(self) -> None:
+        """Note the ids of the rows that refer to those that name the person."""
+        for table in self._tables():
+            if table.entity.name in self._person.reach.relating():
+                for row in self._rows(table, self._wanted(table), self._person.reach.fields):
+                    self._person.note_related(table.entity.name, row)
+
+    def erase(self) -> None:
+        """Update the rows that hold data of the person; in a dry run say what they hold."""
+        tables = self._tables()
+        self._report.searched["table"] = len(tables)
+        for table in tables:
+            self._check()
+            self._note_lacking(table)
+            wanted = self._wanted(table)
+            places: list[Place] = []
+            self._database.run(
+                lambda transaction, table=table, wanted=wanted, places=places: places.append(  # type: ignore[misc]
+                    self._erase(transaction, table, wanted)
+                ),
+                interruptible=True,
+            )
+            # A transaction whose answer was lost is repeated, and finds its own work then.
+            place = max(places, key=lambda place: place.changed)
+            if place.rows:
+                self._report.add(place)
+        since = self._database.read_at(monotonic()) - _UNDER_WAY  # before: it takes a transaction of its own
+        self._database.run(functools.partial(self._note_open_loads, since))
+
+    def _erase(self, transaction: Transaction, table: _HeldTable, wanted: Mapping[str, Collection[str]]) -> Place:
+        place = Place("table", table.name, table.entity.name)
+        if table.target is not None and not self._report.dry_run:
+            self._dialect.lock(transaction, table.target, self._schema)
+        every = lambda entity: (*self._person.reach.fields(entity), *self._person.reach.personal(entity))  # noqa: E731
+        rows = {
+            tuple(map(str, key)): (key, row)
+            for key, row in self._keyed_rows(transaction, table, wanted, every, unknown=table.unknown)
+        }
+        for key, row in rows.values():
+            if not self._person.owns(table.entity.name, row):
+                continue
+            place.rows += 1
+            changes = self._changes(table, row)
+            if changes:
+                place.changed += 1
+                place.fields += Counter(changes.keys())
+                if not self._report.dry_run:
+                    self._update(transaction, table, key, changes)
+        place.done = not self._report.dry_run
+        return place
+
+    def _changes(self, table: _HeldTable, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a row of the person's is to hold, by field."""
+        changes: dict[str, Any] = {}
+        for name in self._person.reach.personal(table.entity.name):
+            value = row.get(name)
+            if name in table.columns and not is_blank(value) and value != "[]":
+                changes[name] = self._parameter(blank_of(table.entity.fields[name]))
+        unknown = row.get(UNKNOWN)
+        if unknown is not None:
+            fields = _MEMBERS.decode(unknown)
+            kept = {name: value for name, value in fields.items() if self._may_stay(table.entity, name)}
+            if len(kept) < len(fields):
+                changes[UNKNOWN] = msgspec.json.encode(kept).decode() if kept else None
+        return changes
+
+    @staticmethod
+    def _may_stay(entity: Entity, name: str) -> bool:
+        """Return whether a field that didn't fit its column may stay: nobody can vouch for fields that aren't known."""
+        field = entity.fields.get(name)
+        return field is not None and not field.personal
+
+    def _parameter(self, blank: Any) -> Any:
+        return "[]" if blank == [] and not self._dialect.type_of("texts").endswith("[]") else blank
+
+    def _update(
+        self, transaction: Transaction, table: _HeldTable, key: Sequence[Any], changes: Mapping[str, Any]
+    ) -> None:
+        quote = self._dialect.quote
+        assignments = ", ".join(f"{quote(table.columns.get(name, name))} = ?" for name in changes)
+        same = " AND ".join(f"{quote(name)} = ?" for name in table.key)
+        transaction.execute(f"UPDATE {table.relation} SET {assignments} WHERE {same}", [*changes.values(), *key])
+
+    def _wanted(self, table: _HeldTable) -> dict[str, set[str]]:
+        """Return in which fields which ids may show that a row is the person's."""
+        person, entity = self._person, table.entity.name
+        if entity == person.reach.subject:
+            return {"id": {person.id}}
+        wanted = {field: {person.id} for field in person.reach.naming.get(entity, ())}
+        wanted["id"] = set(person.theirs[entity])
+        for field, target in person.reach.referring.get(entity, {}).items():
+            wanted[field] = wanted.get(field, set()) | person.naming[target]
+        for parent, lists in person.reach.children.items():
+            for child in lists.values():
+                if child.entity == entity:
+                    wanted[child.parent] = wanted.get(child.parent, set()) | person.theirs[parent]
+        return wanted
+
+    def _rows(
+        self,
+        table: _HeldTable,
+        wanted: Mapping[str, Collection[str]],
+        fields: Callable[[str], Sequence[str]],
+    ) -> list[Mapping[str, Any]]:
+        """Return rows that hold one of some ids in a field."""
+        self._check()
+        return self._database.run(
+            lambda transaction: [row for _, row in self._keyed_rows(transaction, table, wanted, fields)],
+            interruptible=True,
+        )
+
+    def _keyed_rows(
+        self,
+        transaction: Transaction,
+        table: _HeldTable,
+        wanted: Mapping[str, Collection[str]],
+        fields: Callable[[str], Sequence[str]],
+        *,
+        unknown: bool = False,
+    ) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Any]]]:
+        """Yield rows with what they are known by. A row that holds several of the ids comes several times."""
+        quote = self._dialect.quote
+        names = [name for name in dict.fromkeys(fields(table.entity.name)) if name in table.columns]
+        selected = [quote(name) for name in (*table.key, *(table.columns[name] for name in names))]
+        if unknown:
+            names.append(UNKNOWN)
+            is_binary = self._dialect.type_of("json") == "jsonb"  # which a driver would make floats of
+            selected.append(f"CAST({quote(UNKNOWN)} AS text)" if is_binary else quote(UNKNOWN))
+        for field, ids in wanted.items():
+            if field not in table.columns:
+                continue
+            left = iter(sorted(ids))
+            while some := list(islice(left, _AT_ONCE)):
+                self._check()
+                marks = ", ".join("?" for _ in some)
+                query = (
+                    f"SELECT {', '.join(selected)} FROM {table.relation} "
+                    f"WHERE {quote(table.cloud)} = ? AND {quote(table.columns[field])} IN ({marks})"
+                )
+                for values in transaction.rows(query, [self._report.cloud_id, *map(int, some)]):
+                    key, rest = values[: len(table.key)], values[len(table.key) :]
+                    yield key, dict(zip(names, rest, strict=True))
+
+    def _note_lacking(self, table: _HeldTable) -> None:
+        reach, entity = self._person.reach, table.entity.name
+        if not any(name in table.columns for name in reach.personal(entity)):
+            return
+        if lacks := [name for name in reach.fields(entity) if name not in table.columns]:
+            self._report.unsure[table.name, entity] = lacks
+
+    def _tables(self) -> list[_HeldTable]:
+        return self._database.run(self._find_tables)
+
+    def _find_tables(self, transaction: Transaction) -> list[_HeldTable]:
+        """Return the tables that hold rows of the cloud, those of loads under way among them."""
+        loads = transaction.rows(
+            f"SELECT load_id, tables, entity FROM {self._dialect.relation(self._schema, LOADS)} WHERE cloud_id = ?",
+            [self._report.cloud_id],
+        )
+        of_loads = {load_id: _entities_of(msgspec.json.decode(tables), entity) for load_id, tables, entity in loads}
+        found: dict[str, _HeldTable] = {}
+        for tables in of_loads.values():
+            for name, entity in tables:
+                schema, _, last = name.rpartition(".")
+                if name not in found and entity in self._person.reach.entities:
+                    table = self._held(transaction, schema or None, last, entity, name)
+                    if table is not None:
+                        found[name] = table
+        for name in self._dialect.table_names(transaction, self._schema, STAGING):
+            load_id, _, number = name.removeprefix(STAGING).rpartition("_")
+            tables = of_loads.get(load_id.partition("_")[0], [])
+            if number.isdecimal() and int(number) < len(tables):
+                entity = tables[int(number)][1]
+                if entity in self._person.reach.entities:
+                    table = self._held(transaction, self._schema, name, entity, name, staging=True)
+                    if table is not None:
+                        found[name] = table
+        return list(found.values())
+
+    def _held(
+        self,
+        transaction: Transaction,
+        schema: str | None,
+        name: str,
+        entity: str,
+        shown: str,
+        *,
+        staging: bool = False,
+    ) -> _HeldTable | None:
+        """Return a table; ``None`` if it doesn't exist any more."""
+        existing = self._dialect.existing(transaction, schema, name)
+        if existing is None or not existing.is_table:
+            return None
+        there = {_folded(self._dialect, column): column for column in existing.names}
+        naming: Naming = "snake" if _folded(self._dialect, CLOUD_ID["snake"]) in there else "api"
+        cloud = there.get(_folded(self._dialect, CLOUD_ID[naming]))
+        columns = {
+            field: there[column]
+            for field in find_entity(entity).fields
+            if (column := _folded(self._dialect, named(field, naming))) in there
+        }
+        if cloud is None or "id" not in columns:
+            return None
+        relation = self._dialect.relation(schema, name)
+        key = (cloud, *(columns[field] for field in find_entity(entity).primary_key))
+        if any({*key, READ_AT} == each.columns for each in existing.keys):  # a row for each version
+            key = (*key, READ_AT)
+        return _HeldTable(
+            shown,
+            relation,
+            find_entity(entity),
+            columns,
+            cloud,
+            (self._dialect.row_id,) if staging else key,
+            UNKNOWN in existing.names,
+            None if staging else relation,
+        )
+
+    def _note_open_loads(self, since: datetime, transaction: Transaction) -> None:
+        loads = transaction.rows(
+            f"SELECT load_id, target, tables, entity FROM {self._dialect.relation(self._schema, LOADS)} "
+            "WHERE cloud_id = ? AND loaded_at IS NULL AND tried_at >= ?",
+            [self._report.cloud_id, self._dialect.moment(since)],
+        )
+        self._report.open_loads = {
+            load_id: target
+            for load_id, target, tables, entity in loads
+            if {name for _, name in _entities_of(msgspec.json.decode(tables), entity)}
+            & set(self._person.reach.entities)
+        }
+
+
+def find_clouds(database: Database, schema: str | None) -> set[int]:
+    """Return the clouds that loads have brought rows of into a database.
+
+    :raises DotyposInputError: if no load has brought anything there.
+    """
+    return database.run(functools.partial(_find_clouds, database.dialect, schema))
+
+
+def _find_clouds(dialect: Dialect, schema: str | None, transaction: Transaction) -> set[int]:
+    if dialect.existing(transaction, schema, LOADS) is None:
+        raise DotyposInputError(
+            f"the database has no table {LOADS}{f' in the schema {schema}' if schema else ''}: no load of this "
+            "provider has written there. The schema is the one that loads were given as staging_schema, or as schema"
+        )
+    return {int(id) for (id,) in transaction.rows(f"SELECT DISTINCT cloud_id FROM {dialect.relation(schema, LOADS)}")}
+
+
+def _entities_of(tables: Sequence[str], entity: str) -> list[tuple[str, str]]:
+    """Return a load's tables, each with the entity of its rows: a child list's table ends with its name."""
+    children = [child.entity for child in find_entity(entity).includes.values()]
+    of_children = (
+        (name, next((child for child in children if name.endswith(snake(child))), "")) for name in tables[1:]
+    )
+    return [(tables[0], entity), *of_children] if tables else []
+
+
+def _folded(dialect: Dialect, name: str) -> str:
+    return name.lower() if dialect.ignores_case else name
+
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
