@@ -46,7 +46,7 @@ class DotyposEntitiesToObjectStorageOperator(ObjectStorageFiles, DotyposEntities
     in the state store of its asset, if that is an outlet, and otherwise of the first outlet that is an asset. On 3.1
     and 3.2 it is kept beside the sets.
 
-    What only some entities have, such as a filter, columns or included lists, needs a `DotyposToObjectStorageOperator`.
+    Arguments that only some entities have (a filter, columns, included lists) need a `DotyposToObjectStorageOperator`.
 
     :param entities: ``all`` entities that a cloud has a list of, or names of some, comma-separated or a list.
         (templated)
