@@ -295,7 +295,9 @@ def test_the_commands_that_a_page_shows_exist_with_their_options(page: Path, mon
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_that_is_named_exists(page: Path) -> None:
     """A name may be the end of a path: pages leave out what their reader knows."""
-    folders = (ROOT / name for name in ("airflow_provider_dotypos", "benchmarks", "demo", "example_dags", "tests"))
+    folders = (
+        ROOT / name for name in ("airflow_provider_dotypos", "benchmarks", "demo", "docs", "example_dags", "tests")
+    )
     files = [f"/{file.relative_to(ROOT)}" for folder in folders for file in folder.rglob("*.py")]
     names = set(re.findall(r"(?<![\w./*-])[\w-][\w/-]*\.py\b", page.read_text()))
     assert not {name for name in names if not any(file.endswith(f"/{name}") for file in files)}

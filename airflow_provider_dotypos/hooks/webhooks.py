@@ -69,8 +69,8 @@ class Webhooks:
     def register(self, entities: str | Sequence[str], *, base_url: str | None = None) -> IdsByList:
         """Make the cloud deliver the changes of some lists to this Airflow, and return the webhooks' ids by lists.
 
-        Webhooks that are registered already stay. Webhooks of these lists whose address holds the token of a former secret are
-        replaced. ``warehouse-products`` has one webhook for each warehouse.
+        Webhooks that are registered already stay. Those whose address holds the token of a former secret are replaced.
+        ``warehouse-products`` has one webhook for each warehouse.
 
         :param entities: the lists: ``orders``, ``products``, ``reservations``, ``customers``, ``warehouse-products``.
         :param base_url: the address at which Dotypos reaches this Airflow. Defaults to ``[api] base_url``.
