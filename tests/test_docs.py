@@ -25,8 +25,10 @@ from airflow_provider_dotypos.cli import COMMANDS, Command, main
 from airflow_provider_dotypos.commands.sandbox import options
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.webhooks import Webhooks
+from airflow_provider_dotypos.notifications.failure import DotyposFailureNotifier
 from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
+from airflow_provider_dotypos.operators.freshness_check import DotyposFreshnessCheckOperator
 from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
 from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
@@ -184,6 +186,8 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposToSqlOperator,
         DotyposEntitiesToSqlOperator,
         DotyposSalesReportCheckOperator,
+        DotyposFreshnessCheckOperator,
+        DotyposFailureNotifier,
         DotyposWebhookOperator,
         DotyposPlanWritesOperator,
         DotyposApplyPlanOperator,
