@@ -391,7 +391,7 @@ def unlisted_files(names: Iterable[str], committed: Manifest | None) -> tuple[li
     :return: those that can't be committed any more, and those that an unfinished attempt may still commit.
     """
     newest = 0 if committed is None else committed.generation
-    listed = set() if committed is None else _names(committed)
+    listed = set() if committed is None else set_files(committed)
     old: list[str] = []
     unfinished: list[str] = []
     for name in sorted(names):
