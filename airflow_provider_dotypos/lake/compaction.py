@@ -114,7 +114,7 @@ def preview_compaction(folder: ListFolder, until: int) -> Iterator[Compaction]:
     :raises DamagedSetError: if a file can't be read.
     """
     for group in plan_compaction(folder.sets(), until):
-        newest = newest_rows(group.sets, in_order=True)
+        newest = newest_rows(group.sets, sorted_sets=True)
         chosen = [
             (file, newest.chosen(found, file.name)) for found in group.sets for file in found.manifest.contents.files
         ]
@@ -177,7 +177,7 @@ def _carry_out(
     """
     check()
     begun = now()
-    newest = newest_rows(group.sets, in_order=True)
+    newest = newest_rows(group.sets, sorted_sets=True)
     seen = None if group.replaced is None else group.replaced.manifest
     layout = group.sets[-1].manifest
     store = folder.store(group.folder.name)
