@@ -39,6 +39,7 @@ from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BYTES
 from airflow_provider_dotypos.transfers.files.manifest import Manifest
 from airflow_provider_dotypos.transfers.files.part import Contents
+from airflow_provider_dotypos.transfers.rows.new_fields import sum_new_fields
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from airflow_provider_dotypos.transfers.wording import count, spoken
 
@@ -219,6 +220,7 @@ def _manifest(group: SetGroup, contents: Contents, begun: float) -> Manifest:
     rows = sum(part.rows for part in contents.parts)
     sources = dict.fromkeys(one for found in group.sets for one in (*found.manifest.compacted_from, reference(found)))
     rewritings = dict.fromkeys(one for manifest in manifests for one in manifest.rewritings)
+    looked = [manifest.new_fields for manifest in manifests if manifest.new_fields is not None]
     filters = {manifest.deleted_filter for manifest in manifests}
     return Manifest(
         entity=like.entity,
@@ -239,6 +241,7 @@ def _manifest(group: SetGroup, contents: Contents, begun: float) -> Manifest:
         columns=like.columns,
         children=like.children,
         misfits=dict(sum((Counter(part.misfits) for part in contents.parts), Counter())),
+        new_fields=sum_new_fields(looked) if looked else None,
         schema_version=like.schema_version,
         compacted_from=tuple(sources),
         compacted_at=iso(int(begun * 1000)),
