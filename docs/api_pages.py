@@ -76,6 +76,8 @@ PAGES = {
         "Reading what extractions have written as files.",
         (
             "transfers.manifest.*",
+            "lake.current.read_entity",
+            "lake.current.CurrentTable",
             "transfers.files.manifest.SetReference",
             "transfers.files.manifest.Rewriting",
             "transfers.snapshots.*",
