@@ -5,17 +5,10 @@ The examples that wait for something run here. All tests share the processes.
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import re
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from wsgiref.simple_server import make_server
 
 import pytest
 import requests
@@ -26,8 +19,10 @@ from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.transfers.manifest import read_manifest
 from tests.events.airflow_processes import COMMANDS, RunningAirflow, airflow_processes
 from tests.events.kills import Shopkeeper, Triggerer, Version, connection, missing, repeats, wait_for_a_poll
-from tests.fleet.services import processes, program, start_redis
+from tests.events.on_call import DAG_FILE, FOREIGN, Messages, channel
+from tests.events.queues import BELL, RUNG, guide_program, queue_of
 from tests.patience import PATIENCE
+from tests.statsd_receiver import StatsdReceiver
 from tests.ui.airflow_server import AirflowServer, airflow_home
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
@@ -35,9 +30,6 @@ REPRICE, ORDERS, CLOSE, WEBHOOKS, BY_A_QUEUE = (
     f"example_dotypos_{name}"
     for name in ("reprice_on_change", "orders_on_change", "nightly_close", "webhooks", "webhooks_by_a_queue")
 )
-
-#: The asset and the channel of the last one.
-RUNG, BELL = "dotypos orders by a queue", "dotypos:orders:bell"
 
 #: What a test doesn't wait for: a minute until the next poll, and the evening.
 SOONER = {
@@ -68,7 +60,22 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
+def messages() -> Iterator[Messages]:
+    with channel() as messages:
+        yield messages
+
+
+@pytest.fixture(scope="module")
+def statsd() -> Iterator[StatsdReceiver]:
+    receiver = StatsdReceiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    sandbox: Sandbox, messages: Messages, statsd: StatsdReceiver, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningAirflow]:
     home = airflow_home(tmp_path_factory.getbasetemp(), "events")
     with (
         queue_of(tmp_path_factory) as redis,
@@ -78,6 +85,8 @@ def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Itera
             AIRFLOW_CONN_DOTYPOS_DEFAULT=connection(sandbox),
             AIRFLOW_VAR_DOTYPOS_DESTINATION=f"file://{home.path}/lake",
             AIRFLOW__DOTYPOS__WEBHOOKS="True",
+            AIRFLOW__METRICS__STATSD_ON="True",
+            AIRFLOW__METRICS__STATSD_PORT=str(statsd.port),
         ) as airflow,
     ):
         host = sandbox.url.removeprefix("http://")
@@ -90,8 +99,12 @@ def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Itera
             (airflow.dags / f"{dag_id}.py").write_text(text)
         if redis:  # it has a watcher's asset of its own, and here no watcher that asks Dotypos
             text = (EXAMPLES / f"{BY_A_QUEUE}.py").read_text()
-            text = text.replace(', watch={"poll_interval": 600}', "").replace("retries=3", "settle=0, retries=3")
+            text = text.replace(', watch={"poll_interval": 600}', "").replace(
+                "until=changed", "settle=0, until=changed"
+            )
             (airflow.dags / f"{BY_A_QUEUE}.py").write_text(text)
+        on_call = DAG_FILE.format(url=messages.url, lake=f"file://{home.path}/lake", foreign=FOREIGN)
+        (airflow.dags / "on_call.py").write_text(on_call)
         (airflow.dags / "after_both.py").write_text(SECOND_FILE.format(cloud_id=sandbox.cloud_ids[0], host=host))
         yield airflow
 
@@ -153,6 +166,32 @@ def test_changes_during_a_run_are_repriced(airflow: RunningAirflow, sandbox: San
         version = Version(str(id), row["versionDate"])
         airflow.wait_for("the event", lambda version=version: not missing([version], airflow.events()))
     airflow.wait_for("the prices", lambda: {price(sandbox, id) for id in ids} == {55})
+
+
+def test_a_failed_night_run_sends_messages_and_metrics(
+    airflow: RunningAirflow, server: AirflowServer, sandbox: Sandbox, messages: Messages, statsd: StatsdReceiver
+) -> None:
+    """From workers and from the DAG processor."""
+    start_run(server, "on_call")
+    (of_dag,) = airflow.wait_for("the DAG's message", lambda: messages.by_subject("DAG on_call failed: orders, own"))
+    (of_task,) = messages.by_subject("on_call.orders failed: ")
+    (of_retry,) = messages.by_subject("on_call.own failed, and is tried again: ")
+    (of_last,) = messages.by_subject("on_call.own failed: ")
+    for message in (of_task, of_retry, of_last, of_dag):
+        assert f"sign-in for cloud {FOREIGN}" in message
+        assert sandbox.refresh_token not in message
+    assert "Does it pass by itself? No. Airflow doesn't try it again" in of_task
+    assert f"{server.url}/dags/on_call/runs/" in of_task
+    assert "/tasks/orders?try_number=1" in of_task
+    assert "try 1 of 3" in of_task
+    assert "try 1 of 2" in of_retry
+    assert "(1 try left)" in of_retry
+    assert "try 2 of 2" in of_last
+    assert f"{server.url}/dags/on_call/runs/" in of_dag
+    cloud_id = sandbox.cloud_ids[0]
+    held = len(sandbox.shop.rows(cloud_id, "branches"))
+    statsd.wait_for(lambda: statsd.counter(f"airflow.dotypos.rows.{cloud_id}.branches") == held)
+    assert statsd.counter(f"airflow.dotypos.requests.{FOREIGN}") >= 3
 
 
 def test_two_files_and_two_assets_of_a_list_keep_their_watchers(
@@ -260,34 +299,6 @@ def test_a_delivery_comes_by_a_queue_and_the_queue_is_forgotten_once_it_is_extra
     redis.publish(BELL, "ring")
     airflow.wait_for("the skipped task", lambda: airflow.task_state(BY_A_QUEUE, "orders") == "skipped")
     assert len(airflow.results(BY_A_QUEUE, "orders")) == runs
-
-
-@contextmanager
-def queue_of(folders: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Run a Redis, and give the settings by which Airflow finds it; none if something is missing."""
-    needed = ("airflow.providers.redis", "airflow.providers.common.messaging")
-    if program("redis-server") is None or not all(importlib.util.find_spec(name) for name in needed):
-        yield {}
-        return
-    with processes(folders.mktemp("redis")) as running:
-        url = start_redis(running, folders.mktemp("redis-data") / "data")
-        parts = urlsplit(url)
-        found = {"conn_type": "redis", "host": parts.hostname, "port": parts.port, "password": parts.password}
-        yield {"AIRFLOW_CONN_REDIS_DEFAULT": json.dumps(found), "REDIS_URL": url}
-
-
-@contextmanager
-def guide_program() -> Iterator[str]:
-    """Serve the public program of the guide on loopback, and give its address."""
-    guide = EXAMPLES.parent / "docs/guides/webhooks-by-a-queue.md"
-    (code,) = (text for text in re.findall(r"^```python\n(.*?)^```", guide.read_text(), re.M | re.S) if "wsgi" in text)
-    known: dict[str, Any] = {}
-    exec(compile(code, str(guide), "exec"), known)
-    with make_server("127.0.0.1", 0, known["application"]) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def price(sandbox: Sandbox, id: int) -> float:
