@@ -33,6 +33,7 @@ _SHORT_NAMES = {
     "Sql": "writes.sources",
     "changed_window": "assets",
     "dotypos_asset": "assets",
+    "queued_change": "webhooks.queued",
     "read_entity": "lake.current",
     "read_manifest": "transfers.manifest",
     "removed_ids": "transfers.snapshots",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.manifest import read_manifest as read_manifest
     from airflow_provider_dotypos.transfers.snapshots import removed_ids as removed_ids
     from airflow_provider_dotypos.triggers.entity_event import DotyposEntityEventTrigger as DotyposEntityEventTrigger
+    from airflow_provider_dotypos.webhooks.queued import queued_change as queued_change
     from airflow_provider_dotypos.writes.sources import Sql as Sql
 else:  # a type checker that saw this would take every name for one of the package
 
