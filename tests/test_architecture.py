@@ -74,6 +74,7 @@ STABLE = (
     "hooks/failure_notes.py",
     "connections/stored.py",
     "connections/audit.py",
+    "lake/task_instances.py",
     "webhooks/events.py",
     "transfers/lineage.py",
     "triggers/entity.py",
