@@ -19,6 +19,8 @@ _SHORT_NAMES = {
     "DotyposEntitiesToSqlOperator": "transfers.dotypos_entities_to_sql",
     "DotyposEntityEventTrigger": "triggers.entity_event",
     "DotyposEntitySensor": "sensors.dotypos",
+    "DotyposFailureNotifier": "notifications.failure",
+    "DotyposFreshnessCheckOperator": "operators.freshness_check",
     "DotyposHook": "hooks.dotypos",
     "DotyposOperator": "operators.dotypos",
     "DotyposPlanWritesOperator": "operators.plan_writes",
@@ -34,6 +36,7 @@ _SHORT_NAMES = {
     "changed_window": "assets",
     "dotypos_asset": "assets",
     "queued_change": "webhooks.queued",
+    "failure_message": "notifications.failure",
     "read_entity": "lake.current",
     "read_manifest": "transfers.manifest",
     "removed_ids": "transfers.snapshots",
@@ -46,8 +49,13 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.assets import dotypos_asset as dotypos_asset
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook as DotyposHook
     from airflow_provider_dotypos.lake.current import read_entity as read_entity
+    from airflow_provider_dotypos.notifications.failure import DotyposFailureNotifier as DotyposFailureNotifier
+    from airflow_provider_dotypos.notifications.failure import failure_message as failure_message
     from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator as DotyposApplyPlanOperator
     from airflow_provider_dotypos.operators.dotypos import DotyposOperator as DotyposOperator
+    from airflow_provider_dotypos.operators.freshness_check import (
+        DotyposFreshnessCheckOperator as DotyposFreshnessCheckOperator,
+    )
     from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator as DotyposPlanWritesOperator
     from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator as DotyposPosActionOperator
     from airflow_provider_dotypos.operators.sales_report_check import (
