@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _SHORT_NAMES = {
     "CommittedSet": "transfers.manifest",
     "DotyposApplyPlanOperator": "operators.apply_plan",
+    "DotyposCompactOperator": "operators.compact",
     "DotyposEntitiesToObjectStorageOperator": "transfers.dotypos_entities_to_object_storage",
     "DotyposEntitiesToSqlOperator": "transfers.dotypos_entities_to_sql",
     "DotyposEntityEventTrigger": "triggers.entity_event",
@@ -23,6 +24,7 @@ _SHORT_NAMES = {
     "DotyposOperator": "operators.dotypos",
     "DotyposPlanWritesOperator": "operators.plan_writes",
     "DotyposPosActionOperator": "operators.pos_action",
+    "DotyposPruneOperator": "operators.prune",
     "DotyposRetryPolicy": "retry_policies",
     "DotyposSalesReportCheckOperator": "operators.sales_report_check",
     "DotyposStockOperator": "operators.stock",
@@ -46,9 +48,11 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook as DotyposHook
     from airflow_provider_dotypos.lake.current import read_entity as read_entity
     from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator as DotyposApplyPlanOperator
+    from airflow_provider_dotypos.operators.compact import DotyposCompactOperator as DotyposCompactOperator
     from airflow_provider_dotypos.operators.dotypos import DotyposOperator as DotyposOperator
     from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator as DotyposPlanWritesOperator
     from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator as DotyposPosActionOperator
+    from airflow_provider_dotypos.operators.prune import DotyposPruneOperator as DotyposPruneOperator
     from airflow_provider_dotypos.operators.sales_report_check import (
         DotyposSalesReportCheckOperator as DotyposSalesReportCheckOperator,
     )
