@@ -1,9 +1,10 @@
 """
 ### A lake that stays in order
 
-Extractions by the hour leave a folder for each list and hour. On the second day of each month, this DAG makes one set of
-the sets of each month that has ended, with the newest version of each row. Then it removes the sets that compacted ones
-have covered for a day at least: those of this run go with the next one. What reads the sets meanwhile isn't disturbed.
+Extractions by the hour leave a folder for each list and hour. On the second day of each month, this DAG makes one set
+of the sets of each month that has ended, with the newest version of each row. Then it removes the sets that compacted
+ones have covered for a day at least: those of this run go with the next one. What reads the sets meanwhile isn't
+disturbed.
 
 The Airflow variable `dotypos_destination` says what the extractions have as destination. It defaults to a folder on the
 worker. Dotypos isn't asked, so the DAG needs no connection to it.

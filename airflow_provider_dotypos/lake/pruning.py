@@ -30,7 +30,7 @@ After a crash the next pruning goes by the marker: it removes the files that it 
 Their names are those of one attempt, so files of an extraction that uses the folder again are never among them. Two
 prunings at once do each step twice. A pruning that stood still between looking at the manifest and removing it, while
 another one removed the set and an extraction committed the window anew, would remove the new manifest. The look narrows
-that to an instant.
+that to an instant. Pruning also removes what a compaction or an erasure has left that died after its commit.
 """
 
 from __future__ import annotations
@@ -159,7 +159,12 @@ def prune_list(
     for name in [name for name, found in there.items() if found is None]:
         check()
         _finish(folder.store(name))
-    for removal in _plan(folder, [found for found in there.values() if found is not None], grace, older_than, now):
+    sets = [found for found in there.values() if found is not None]
+    for found in sets:
+        if found.manifest.compacted_from or found.manifest.rewritings:
+            check()
+            clean_folder(found.store, found.manifest)  # what made it may have died before it did so
+    for removal in _plan(folder, sets, grace, older_than, now):
         check()
         remove_set(removal.found)
         yield removal

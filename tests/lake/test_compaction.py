@@ -22,7 +22,7 @@ from airflow_provider_dotypos.lake.pruning import prune_list
 from airflow_provider_dotypos.lake.rewriting import rewrite_set
 from airflow_provider_dotypos.lake.sets import FoundSet, SetFolder
 from airflow_provider_dotypos.storage.store import Store
-from airflow_provider_dotypos.transfers.errors import DamagedSetError, SetsChangedError
+from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, Rewriting, SetReference
 from airflow_provider_dotypos.transfers.files.part import Part
