@@ -182,6 +182,7 @@ def remove_set(found: FoundSet) -> None:
     """Remove a set, unless another one has taken its place meanwhile."""
     store, manifest = found.store, found.manifest
     clean_folder(store, manifest)
+    markers = _markers(store.list())
     files = sorted(manifest.contents.sizes)
     marker = f"{_MARKER}{secrets.token_hex(8)}-{manifest.generation:04d}.json"
     store.put_bytes(msgspec.json.encode(_Marker(files)), marker)
@@ -191,7 +192,8 @@ def remove_set(found: FoundSet) -> None:
     if there is not None and there.contents.digest == manifest.contents.digest:
         store.delete(manifest_name(manifest.generation))
     if _remove_files(store, files):
-        store.delete(marker)
+        for name in (*markers, marker):
+            store.delete(name)
         store.remove_if_empty()
 
 
@@ -200,7 +202,7 @@ def _finish(store: Store) -> None:
     names = store.list()
     if not names:
         store.remove_if_empty(_UNUSED)
-    for marker in (name for name in names if name.startswith(_MARKER)):
+    for marker in _markers(names):
         try:
             files = msgspec.json.decode(store.read(marker), type=_Marker).files
         except FileNotFoundError:
@@ -208,6 +210,10 @@ def _finish(store: Store) -> None:
         if _remove_files(store, files):
             store.delete(marker)
             store.remove_if_empty()
+
+
+def _markers(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(_MARKER)]
 
 
 def _remove_files(store: Store, files: Collection[str]) -> bool:
