@@ -27,10 +27,12 @@ from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.webhooks import Webhooks
 from airflow_provider_dotypos.notifications.failure import DotyposFailureNotifier
 from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
+from airflow_provider_dotypos.operators.compact import DotyposCompactOperator
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
 from airflow_provider_dotypos.operators.freshness_check import DotyposFreshnessCheckOperator
 from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
 from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator
+from airflow_provider_dotypos.operators.prune import DotyposPruneOperator
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
 from airflow_provider_dotypos.operators.stock import DotyposStockOperator
 from airflow_provider_dotypos.operators.webhooks import DotyposWebhookOperator
@@ -193,6 +195,8 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposApplyPlanOperator,
         DotyposWriteOperator,
         DotyposStockOperator,
+        DotyposCompactOperator,
+        DotyposPruneOperator,
         DotyposPosActionOperator,
         DotyposEntitySensor,
         DotyposEntityEventTrigger,

@@ -42,7 +42,7 @@ class DotyposCompactOperator(DotyposUpkeepOperator):
     :return: numbers: ``{"compacted", "sets", "rows_before", "rows", "bytes_before", "bytes", "dry_run"}``. `compacted`
         is how many sets were made, and `sets` of how many.
     :raises DamagedSetError: if a set can't be read. Everything else is compacted before.
-    :raises ChangingSetsError: if other tasks keep replacing the sets.
+    :raises SetsChangedError: if other tasks keep replacing the sets.
     """
 
     template_fields: Sequence[str] = (*DotyposUpkeepOperator.template_fields, "until")
