@@ -50,6 +50,7 @@ PAGES = {
             "assets.dotypos_asset",
             "assets.create_asset",
             "assets.changed_window",
+            "webhooks.queued.queued_change",
             "sensors.dotypos.DotyposEntitySensor",
             "triggers.entity_event.DotyposEntityEventTrigger",
         ),
@@ -58,7 +59,7 @@ PAGES = {
         "Notifications",
         "A message about a failed task that is worth reading at night. The guide :doc:`on call </guides/on-call>` "
         "shows how to use it.",
-        ("@notifications",),
+        ("@notifications", "notifications.failure.failure_message"),
     ),
     "hook": ApiPage(
         "Hook",
