@@ -342,23 +342,6 @@ def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstance
     return done
 
 
-def succeeded_in_database(runs: Iterable[TaskInstanceKey]) -> set[TaskInstanceKey]:
-    """Return which task instances have succeeded, by Airflow's database, which commands can reach, and tasks can't."""
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    wanted = set(runs)
-    columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
-    left = iter(sorted({run_id for _, run_id, _, _ in wanted}))
-    done: set[TaskInstanceKey] = set()
-    with create_session() as session:
-        while some := list(islice(left, _RUNS_AT_ONCE)):
-            query = select(*columns).where(TaskInstance.run_id.in_(some), TaskInstance.state == "success")
-            done.update((row[0], row[1], row[2], row[3]) for row in session.execute(query))
-    return done & wanted
-
-
 class Successes:
     """Which task instances have succeeded, asked for once: the many lists of a task begin with the same question."""
 

@@ -161,11 +161,6 @@ def without_a_connection(trial: Trial) -> str:
     return trial.extract(dotypos_conn_id="elsewhere")
 
 
-def on_an_older_airflow(trial: Trial) -> str:
-    trial.monkeypatch.setattr(_compat, "has_state_store", lambda: False)
-    return trial.extract(since=None, until=None)
-
-
 def without_pyarrow(trial: Trial) -> str:
     trial.monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     return trial.extract(file_format="parquet")
@@ -308,7 +303,6 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "the window is empty": lambda t: t.extract(since="2026-01-02T00:00:00Z"),
     "… is a bare date: name its zone": lambda t: t.extract(since="2026-01-01"),
     "… in the future": lambda t: t.extract(until=datetime.now(timezone.utc) + timedelta(days=3)),
-    "going on from the last success needs Airflow 3.3": on_an_older_airflow,
     "… requests have not been enough for the rows of …": more_rows_of_an_instant_than_a_budget_allows,
     "needs pyarrow": without_pyarrow,
     "is of type … tables can be loaded into …": lambda t: t.load(connection={"conn_type": "snowflake"}),

@@ -115,8 +115,10 @@ def _of_files(args: argparse.Namespace) -> Iterator[ListWatermark]:
 
 def _succeeded(runs: set[TaskInstanceKey]) -> Set[TaskInstanceKey] | None:
     """Return which task instances have succeeded; ``None`` if Airflow can't say."""
+    from airflow_provider_dotypos.lake.task_instances import succeeded
+
     try:
-        return _asking_airflow(lambda: _airflow.succeeded_in_database(runs))
+        return _asking_airflow(lambda: succeeded(runs))
     except DotyposInputError as error:
         note(f"Which sets are pending isn't known: {error}")
         return None

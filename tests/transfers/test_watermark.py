@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -16,14 +17,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from airflow_provider_dotypos._airflow import TaskInstanceKey
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.api.window import Window, iso
 from airflow_provider_dotypos.transfers.files.manifest import Committed
 from airflow_provider_dotypos.transfers.files.pending import PendingSets
+from airflow_provider_dotypos.transfers.files.reached import find_reached
+from airflow_provider_dotypos.transfers.files.watermark_files import BegunFiles, TakenOver, WatermarkFiles
 from airflow_provider_dotypos.transfers.watermark import NothingNewError, Watermark, watermark_key
 from tests.examples import examples
 from tests.stepping import KilledError, SteppedThread
 
 HOUR = 3_600_000
+KEY = "dotypos/1/orders/0"
+SHAPE = "0123abcd"
 
 
 class Kept(dict[str, Any]):
@@ -48,27 +53,47 @@ class Kept(dict[str, Any]):
 class Notes:
     """A folder that several runs use, with what is used of a `Store`; `before` is called before each use."""
 
-    def __init__(self, files: dict[str, bytes], before: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, files: dict[str, bytes], before: Callable[[], None] = lambda: None, folder: str = "") -> None:
         self._files = files
         self._before = before
+        self.folder = folder
+
+    def below(self, name: str) -> Notes:
+        return Notes(self._files, self._before, f"{self.folder}{name}/")
 
     def list(self) -> dict[str, int]:
         self._before()
-        return {name: len(data) for name, data in self._files.items()}
+        return {name: len(data) for name, data in self._inside().items() if "/" not in name}
+
+    def folders(self) -> tuple[str, ...]:
+        self._before()
+        return tuple(sorted({name.partition("/")[0] for name in self._inside() if "/" in name}))
 
     def read(self, name: str) -> bytes:
         self._before()
-        if name not in self._files:
+        if self.folder + name not in self._files:
             raise FileNotFoundError(name)
-        return self._files[name]
+        return self._files[self.folder + name]
 
     def put_bytes(self, data: bytes, name: str) -> None:
         self._before()
-        self._files[name] = data
+        self._files[self.folder + name] = data
+
+    def create(self, data: bytes, name: str) -> bool:
+        self._before()
+        return self._files.setdefault(self.folder + name, data) == data
 
     def delete(self, name: str) -> None:
         self._before()
-        self._files.pop(name, None)
+        self._files.pop(self.folder + name, None)
+
+    def remove(self) -> None:
+        for name in self._inside():
+            self.delete(name)
+
+    def _inside(self) -> dict[str, bytes]:
+        start = self.folder
+        return {name[len(start) :]: data for name, data in list(self._files.items()) if name.startswith(start)}
 
 
 def pending(notes: Notes | None = None) -> PendingSets:
@@ -79,7 +104,7 @@ def pending(notes: Notes | None = None) -> PendingSets:
 
 
 def watermark(asset: Kept, task: Kept | None = None) -> Watermark[Any]:
-    return Watermark(asset, Kept() if task is None else task, "dotypos/1/orders/0", pending())
+    return Watermark(asset, Kept() if task is None else task, KEY, pending())
 
 
 def test_the_first_run_begins_at_the_beginning_or_at_start() -> None:
@@ -142,7 +167,7 @@ def test_a_hand_that_sets_it_back_during_a_run_is_heeded(to: str | None, start: 
 
 @pytest.mark.parametrize("value", ["yesterday", 17, "2026-01-01T00:00:00", ["a"]])
 def test_what_is_no_time_is_told(value: object) -> None:
-    asset = Kept({"dotypos/1/orders/0": value})
+    asset = Kept({KEY: value})
     with pytest.raises(DotyposInputError, match="the watermark dotypos/1/orders/0 was set to"):
         watermark(asset).window(5 * HOUR)
 
@@ -277,10 +302,7 @@ class Try(SteppedThread):
         sets = PendingSets(
             Notes(world.notes, self.wait), self.run_key, self.number, find=world.find, succeeded=world.succeeded
         )
-        asset = Kept(before=self.wait)
-        asset.get = lambda key, default=None: (self.wait(), world.asset.get(key, default))[1]  # type: ignore[method-assign]
-        asset.set = lambda key, value: (self.wait(), world.asset.set(key, value))[1]  # type: ignore[method-assign,func-returns-value]
-        mark = Watermark(asset, world.tasks.setdefault(self.run_key, Kept()), "dotypos/1/orders/0", sets)
+        mark = Watermark(*world.stores(self, sets), KEY, sets)
         due = world.due[self.run_key]
         try:
             window = mark.window(due * HOUR, start=world.start)
@@ -324,6 +346,25 @@ class Histories(RuleBasedStateMachine):
 
     def succeeded(self, runs: set[TaskInstanceKey]) -> set[TaskInstanceKey]:
         return {run for run in runs if self.airflow_answers and self.states.get(run) == "success"}
+
+    def stores(self, tried: Try, sets: PendingSets) -> tuple[Any, Any]:
+        """Return the state stores of a try, as Airflow 3.3 has them."""
+        asset = Kept(before=tried.wait)
+        asset.get = lambda key, default=None: (tried.wait(), self.asset.get(key, default))[1]  # type: ignore[method-assign]
+        asset.set = lambda key, value: (tried.wait(), self.asset.set(key, value))[1]  # type: ignore[method-assign,func-returns-value]
+        return asset, self.tasks.setdefault(tried.run_key, Kept())
+
+    def reached(self) -> str | None:
+        """Return where the watermark is."""
+        kept: str | None = self.asset.get(KEY)
+        return kept
+
+    def put(self, value: str | None) -> None:
+        """Set the watermark as a person does, or forget it."""
+        if value is None:
+            self.asset.pop(KEY, None)
+        else:
+            self.asset.set(KEY, value)
 
     @rule(hours=st.integers(1, 3), steps=st.integers(0, 25))
     def a_run_is_due(self, hours: int, steps: int) -> None:
@@ -381,14 +422,14 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.now)
     @rule(data=st.data())
     def somebody_sets_the_watermark_back(self, data: st.DataObject) -> None:
-        reached = self.asset.get("dotypos/1/orders/0")
+        reached = self.reached()
         if reached is not None:
             hour = data.draw(st.integers(0, int(reached[11:13])))
-            self.asset.set("dotypos/1/orders/0", f"1970-01-01T{hour:02}:00:00Z")
+            self.put(f"1970-01-01T{hour:02}:00:00Z")
 
     @rule()
     def somebody_removes_the_watermark(self) -> None:
-        self.asset.pop("dotypos/1/orders/0", None)
+        self.put(None)
 
     @precondition(lambda self: self.sets)
     @rule(data=st.data())
@@ -423,3 +464,55 @@ Histories.TestCase.settings = settings(
     max_examples=examples(80), stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestHistories = Histories.TestCase
+
+
+class HistoriesInFiles(Histories):
+    """The same where Airflow keeps no state, up to an upgrade; and others write sets below the same destination."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.upgraded = False
+
+    def files(self, before: Callable[[], None] = lambda: None) -> WatermarkFiles:
+        return WatermarkFiles(Notes(self.notes, before), KEY, "orders", SHAPE)  # type: ignore[arg-type]
+
+    def stores(self, tried: Try, sets: PendingSets) -> tuple[Any, Any]:
+        files, begun = self.files(tried.wait), Notes(self.notes, tried.wait).below("begun")
+        if self.upgraded:
+            asset, task = super().stores(tried, sets)
+            return TakenOver(asset, files, lambda: sets.listed, begun), task  # type: ignore[arg-type]
+        files.begin(self.find_reached)
+        now = datetime.now(timezone.utc)
+        return files, BegunFiles(begun, tried.run_key[1], now)  # type: ignore[arg-type]
+
+    def find_reached(self) -> str | None:
+        folders = [f"{window.name}_{SHAPE}" for window in self.sets.values()]
+        until = find_reached(folders, SHAPE, self.start, lambda folder: True).until
+        return None if until is None else iso(until)
+
+    def reached(self) -> str | None:
+        kept: str | None = super().reached() or self.files().get(KEY)
+        return kept
+
+    def put(self, value: str | None) -> None:
+        if self.upgraded:
+            super().put(value)
+        if not self.upgraded or self.files().names_of(KEY, Notes(self.notes).list()):
+            self.files().put(value)
+
+    @rule(since=st.none() | st.integers(0, 10), hours=st.integers(1, 5))
+    def a_window_of_its_own_is_extracted(self, since: int | None, hours: int) -> None:
+        """Its task has told its reader of it."""
+        window = Window(None if since is None else since * HOUR, ((since or 0) + hours) * HOUR)
+        if window.until <= self.now * HOUR:
+            self.sets[f"{window.since}_{window.until} by hand"] = window
+            self.told.append(window)
+
+    @precondition(lambda self: not self.upgraded and not self.under_way)
+    @rule()
+    def airflow_is_upgraded(self) -> None:
+        self.upgraded = True
+
+
+HistoriesInFiles.TestCase.settings = settings(Histories.TestCase.settings, max_examples=examples(40))
+TestHistoriesInFiles = HistoriesInFiles.TestCase
