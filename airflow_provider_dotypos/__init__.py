@@ -19,6 +19,7 @@ _SHORT_NAMES = {
     "DotyposEntitiesToSqlOperator": "transfers.dotypos_entities_to_sql",
     "DotyposEntityEventTrigger": "triggers.entity_event",
     "DotyposEntitySensor": "sensors.dotypos",
+    "DotyposEraseCustomerOperator": "operators.erase_customer",
     "DotyposHook": "hooks.dotypos",
     "DotyposOperator": "operators.dotypos",
     "DotyposPlanWritesOperator": "operators.plan_writes",
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.lake.current import read_entity as read_entity
     from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator as DotyposApplyPlanOperator
     from airflow_provider_dotypos.operators.dotypos import DotyposOperator as DotyposOperator
+    from airflow_provider_dotypos.operators.erase_customer import (
+        DotyposEraseCustomerOperator as DotyposEraseCustomerOperator,
+    )
     from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator as DotyposPlanWritesOperator
     from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator as DotyposPosActionOperator
     from airflow_provider_dotypos.operators.sales_report_check import (

@@ -145,7 +145,7 @@ def provider_info() -> dict[str, Any]:
                     f"airflow_provider_dotypos.operators.{module}"
                     for module in (
                         *("dotypos", "plan_writes", "apply_plan", "write", "stock", "pos_action"),
-                        *("sales_report_check", "freshness_check", "webhooks"),
+                        *("sales_report_check", "freshness_check", "erase_customer", "webhooks"),
                     )
                 ],
             }

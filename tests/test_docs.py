@@ -28,6 +28,7 @@ from airflow_provider_dotypos.hooks.webhooks import Webhooks
 from airflow_provider_dotypos.notifications.failure import DotyposFailureNotifier
 from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
+from airflow_provider_dotypos.operators.erase_customer import DotyposEraseCustomerOperator
 from airflow_provider_dotypos.operators.freshness_check import DotyposFreshnessCheckOperator
 from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
 from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator
@@ -186,6 +187,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposToSqlOperator,
         DotyposEntitiesToSqlOperator,
         DotyposSalesReportCheckOperator,
+        DotyposEraseCustomerOperator,
         DotyposFreshnessCheckOperator,
         DotyposFailureNotifier,
         DotyposWebhookOperator,
