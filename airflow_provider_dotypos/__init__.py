@@ -20,6 +20,7 @@ _SHORT_NAMES = {
     "DotyposEntitiesToSqlOperator": "transfers.dotypos_entities_to_sql",
     "DotyposEntityEventTrigger": "triggers.entity_event",
     "DotyposEntitySensor": "sensors.dotypos",
+    "DotyposEraseCustomerOperator": "operators.erase_customer",
     "DotyposFailureNotifier": "notifications.failure",
     "DotyposFreshnessCheckOperator": "operators.freshness_check",
     "DotyposHook": "hooks.dotypos",
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator as DotyposApplyPlanOperator
     from airflow_provider_dotypos.operators.compact import DotyposCompactOperator as DotyposCompactOperator
     from airflow_provider_dotypos.operators.dotypos import DotyposOperator as DotyposOperator
+    from airflow_provider_dotypos.operators.erase_customer import (
+        DotyposEraseCustomerOperator as DotyposEraseCustomerOperator,
+    )
     from airflow_provider_dotypos.operators.freshness_check import (
         DotyposFreshnessCheckOperator as DotyposFreshnessCheckOperator,
     )

@@ -94,6 +94,11 @@ COMMANDS = (
         "airflow_provider_dotypos.commands.entities",
     ),
     Command(
+        "erase",
+        "Erase a customer's personal data from the files and tables that extractions have written",
+        "airflow_provider_dotypos.commands.erase",
+    ),
+    Command(
         "estimate",
         "Estimate rows, requests and time of an extraction, and what each choice would save",
         "airflow_provider_dotypos.commands.estimate",

@@ -29,6 +29,7 @@ from airflow_provider_dotypos.notifications.failure import DotyposFailureNotifie
 from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
 from airflow_provider_dotypos.operators.compact import DotyposCompactOperator
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
+from airflow_provider_dotypos.operators.erase_customer import DotyposEraseCustomerOperator
 from airflow_provider_dotypos.operators.freshness_check import DotyposFreshnessCheckOperator
 from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
 from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator
@@ -188,6 +189,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposToSqlOperator,
         DotyposEntitiesToSqlOperator,
         DotyposSalesReportCheckOperator,
+        DotyposEraseCustomerOperator,
         DotyposFreshnessCheckOperator,
         DotyposFailureNotifier,
         DotyposWebhookOperator,
