@@ -33,6 +33,7 @@ _SHORT_NAMES = {
     "Sql": "writes.sources",
     "changed_window": "assets",
     "dotypos_asset": "assets",
+    "read_entity": "lake.current",
     "read_manifest": "transfers.manifest",
     "removed_ids": "transfers.snapshots",
 }
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.assets import changed_window as changed_window
     from airflow_provider_dotypos.assets import dotypos_asset as dotypos_asset
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook as DotyposHook
+    from airflow_provider_dotypos.lake.current import read_entity as read_entity
     from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator as DotyposApplyPlanOperator
     from airflow_provider_dotypos.operators.dotypos import DotyposOperator as DotyposOperator
     from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator as DotyposPlanWritesOperator

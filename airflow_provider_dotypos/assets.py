@@ -105,7 +105,10 @@ def create_asset(*, host: str, cloud_id: int | str, entity: str, extra: dict[str
 
 
 def changed_window(
-    triggering_asset_events: Mapping[Any, Sequence[Any]] | None, *, overlap: float = 60.0
+    triggering_asset_events: Mapping[Any, Sequence[Any]] | None,
+    *,
+    overlap: float = 60.0,
+    queued: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """Return the window that a run has to read for the events that have started it: ``{"since": …, "until": …}``.
 
@@ -117,12 +120,15 @@ def changed_window(
     :param triggering_asset_events: what the context of a task holds under this name. Events that neither a watcher nor
         a webhook of this provider made don't count.
     :param overlap: seconds for which a change may show late: the watcher's, if you have set it. Defaults to 60.
+    :param queued: what ``queued_change`` has returned of the deliveries in a queue, if there is one: the window holds
+        these, too. Defaults to nothing.
     :raises DotyposInputError: if there is none, as in a run that was triggered by hand.
     """
     from airflow_provider_dotypos.api.errors import DotyposInputError
     from airflow_provider_dotypos.api.window import instant, iso
 
     payloads = [event.extra.get("payload") for events in (triggering_asset_events or {}).values() for event in events]
+    payloads.append(None if queued is None else dict(queued))
     windows = [
         (instant(payload["since"], "since"), instant(payload["until"], "until"))
         for payload in payloads

@@ -30,7 +30,12 @@ from airflow_provider_dotypos.api.errors import (
 from airflow_provider_dotypos.api.pos_errors import DotyposBusyError, DotyposPosActionError, DotyposTillError
 from airflow_provider_dotypos.api.reach import DotyposListsError
 from airflow_provider_dotypos.sales.errors import DotyposFreshnessError, DotyposSalesReportError
-from airflow_provider_dotypos.transfers.errors import DamagedSetError, PandasMissingError, PyarrowMissingError
+from airflow_provider_dotypos.transfers.errors import (
+    DamagedSetError,
+    PandasMissingError,
+    PyarrowMissingError,
+    SetsChangedError,
+)
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 from airflow_provider_dotypos.triggers.errors import DotyposTriggerError
 from airflow_provider_dotypos.writes.errors import (
@@ -89,4 +94,5 @@ __all__ = [
     "DotyposWritesFailedError",
     "PandasMissingError",
     "PyarrowMissingError",
+    "SetsChangedError",
 ]

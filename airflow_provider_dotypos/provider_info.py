@@ -173,6 +173,7 @@ def provider_info() -> dict[str, Any]:
                 ("SQL", "dotypos_entities_to_sql"),
             )
         ],
+        "notifications": ["airflow_provider_dotypos.notifications.failure.DotyposFailureNotifier"],
         "asset-uris": [
             {
                 "schemes": [ASSET_SCHEME],

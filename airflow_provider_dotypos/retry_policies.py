@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos import _compat
-from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
-from airflow_provider_dotypos.hooks.failures import decision
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.hooks.failures import decision, first_dotypos_error
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -53,7 +53,7 @@ class DotyposRetryPolicy(_compat.retry_policy()):  # type: ignore[misc]  # its b
         :param context: the task's context. It isn't used.
         """
         retry_decision = _compat.retry_decision()
-        error = next((error for error in _led_to(exception) if isinstance(error, DotyposError)), None)
+        error = first_dotypos_error(exception)
         if error is None:
             return retry_decision.default()
         kind = type(error).__name__
@@ -83,14 +83,3 @@ class DotyposRetryPolicy(_compat.retry_policy()):  # type: ignore[misc]  # its b
         """Return how long to wait until a time. The jitter keeps tasks apart that are to wait for the same one."""
         wait = min(max(at - datetime.now(timezone.utc), timedelta(0)), self.longest_wait)
         return wait * random.uniform(1, 1.1)
-
-
-def _led_to(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those that led to it, the nearest first; a cause goes before what was being handled."""
-    waiting: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    for nearest in waiting:
-        if nearest is not None and id(nearest) not in seen:
-            seen.add(id(nearest))
-            yield nearest
-            waiting += [nearest.__cause__, nearest.__context__]

@@ -215,8 +215,8 @@ def is_operator(thing: type) -> bool:
 
 
 def ends_at(thing: type) -> str:
-    """Return the first ancestor of a class that isn't this package's: its members aren't ours to document."""
-    return next(base.__name__ for base in thing.__mro__ if not base.__module__.startswith(PACKAGE))
+    """Return the ancestors of a class that aren't this package's: their members aren't ours to document."""
+    return ", ".join(base.__name__ for base in thing.__mro__ if not base.__module__.startswith(PACKAGE))
 
 
 def members_of(thing: type) -> Iterator[tuple[str, Any]]:

@@ -57,7 +57,8 @@ def _full_name(
                 return full
     if name in objects:
         return name
-    head, _, member = name.partition(".")
+    # A name may say where DAGs import the thing from: another module than the one that defines it.
+    head, _, member = (name.rpartition(".")[2] if name.startswith("airflow_provider_dotypos.") else name).partition(".")
     homes = places.get(head, [])
     if len(homes) == 1 and (head != head.lower() or "_" in head):
         full = f"{homes[0]}.{member}" if member else homes[0]

@@ -61,11 +61,13 @@ class Ending:
     :param state: such as ``success``.
     :param message: what the supervisor was sent about it.
     :param error: what ended it, if anything did.
+    :param task: the copy of the task that ran.
     """
 
     state: str
     message: Any
     error: BaseException | None
+    task: Any = None
 
 
 @contextmanager
@@ -137,7 +139,7 @@ def run_task(
     ti._ti_context_from_server = context
     log = structlog.get_logger("task")
     state, message, error = task_runner.run(ti, ti.get_template_context(), log)
-    return Ending(str(state.value), message, error)
+    return Ending(str(state.value), message, error, ti.task)
 
 
 def encoded(next_kwargs: Mapping[str, Any] | None) -> Any:

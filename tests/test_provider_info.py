@@ -69,6 +69,9 @@ def test_every_module_and_class_named_is_there():
     assert modules
     for name in modules:
         import_module(name)
+    for name in info["notifications"]:
+        module, _, cls = name.rpartition(".")
+        assert callable(getattr(import_module(module), cls))
     for declared in info["connection-types"]:
         module, _, cls = declared["hook-class-name"].rpartition(".")
         assert getattr(import_module(module), cls).conn_type == declared["connection-type"]

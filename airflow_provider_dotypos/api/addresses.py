@@ -19,7 +19,10 @@ from airflow_provider_dotypos.api.settings import Settings, is_loopback
 from airflow_provider_dotypos.api.webhooks import DeliveryAddress, delivery_path, delivery_token, read_delivery_path
 from airflow_provider_dotypos.provider_info import WEBHOOKS_PATH
 
-_HOW_TO_SET = "set [api] base_url (AIRFLOW__API__BASE_URL) to the address at which Dotypos reaches it, or give base_url"
+_HOW_TO_SET = (
+    "set [api] base_url (AIRFLOW__API__BASE_URL) to the address at which Dotypos reaches Airflow, or give base_url: "
+    "that address, or the one of what puts deliveries into a queue for Airflow"
+)
 
 
 #: What an address is to a connection: its own today, or with the token of a former secret, or with today's token below
@@ -43,7 +46,8 @@ class KnownAddress(NamedTuple):
 class Addresses:
     """The addresses at which a cloud's changes are delivered to one connection.
 
-    :param base_url: where Dotypos reaches this Airflow; ``None`` if that isn't known.
+    :param base_url: where Dotypos reaches this Airflow, or what puts deliveries into a queue for it; ``None`` if that
+        isn't known.
     :param on_token: receives every token, so that it can be masked.
     """
 
@@ -71,7 +75,7 @@ class Addresses:
         :raises DotyposInputError: if Dotypos can't deliver to it.
         """
         if self.base_url is None or self.base_url == "":
-            raise DotyposInputError(f"nothing says where Dotypos reaches this Airflow: {_HOW_TO_SET}")
+            raise DotyposInputError(f"nothing says where Dotypos delivers: {_HOW_TO_SET}")
         parts = parse_base_url(self.base_url)
         if not self.settings.base_url.startswith("http://"):  # only a sandbox is reached so
             if is_loopback(str(parts.hostname)):

@@ -80,6 +80,7 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("PyarrowMissingError", _ANY, _FAIL, _FAIL),
     ("PandasMissingError", _ANY, _FAIL, _FAIL),
     ("DamagedSetError", _ANY, _FAIL, _FAIL),
+    ("SetsChangedError", _ANY, _LATER, _LATER),
     # The table must be loaded again first.
     ("DotyposSalesReportError", _ANY, _FAIL, _FAIL),
     ("DotyposDatabaseError", DATABASE_LOST, _RETRY, _RETRY),

@@ -19,6 +19,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposRateLimitError,
 )
 from airflow_provider_dotypos.api.reach import DotyposListsError
+from airflow_provider_dotypos.hooks.failure_notes import note_failure
 
 log = logging.getLogger(__name__)
 
@@ -142,13 +143,13 @@ class airflow_failures:  # noqa: N801 (a context manager)
             return None
         log.debug(_LED_TO_IT, exc_info=True)
         if cure is not None:  # otherwise it is a signal, wherever the task was
-            log.error("%s", in_short_lines(f"{type(error).__name__}: {error}. {cure}"))
+            self._say(f"{type(error).__name__}: {error}. {cure}")
         return error
 
     def _cure_of(self, error: BaseException) -> str | None:
         """Return what to do about an error that isn't Dotypos's, if it is of the task's surroundings."""
         # An OSError of a task without a destination is a DAG author's own.
-        return None if isinstance(error, OSError) and not self._resumes else _cure_of(error)
+        return None if isinstance(error, OSError) and not self._resumes else cure_of(error)
 
     def _as_decided(self, error: DotyposError) -> Exception:
         first_put_off = functools.partial(_airflow.first_put_off, self._context)
@@ -158,8 +159,13 @@ class airflow_failures:  # noqa: N801 (a context manager)
             message = in_short_lines(str(error))
             log.warning("%s\nThe task gives its slot back until %s. That takes none of its retries.", message, until)
             return _compat.reschedule_exception(at)
-        log.error("%s", in_short_lines(str(error)))
+        self._say(str(error))
         return _compat.fail_exception()(str(error)) if action == "fail" else error
+
+    def _say(self, message: str) -> None:
+        """Say in the log what ends the task, and note it where the callback of a DAG finds it."""
+        log.error("%s", in_short_lines(message))
+        note_failure(self._context, message)
 
 
 @contextmanager
@@ -188,15 +194,31 @@ def as_dotypos_error(error: Exception) -> DotyposError:
     """Return an error of a task that brings rows to a destination, as one that says what to do about it."""
     if isinstance(error, DotyposError):
         return error
-    cure = _cure_of(error)
+    cure = cure_of(error)
     return DotyposError(f"{type(error).__name__}: {error}." + (f" {cure}" if cure else ""))
 
 
-def _cure_of(error: BaseException) -> str | None:
+def cure_of(error: BaseException | None) -> str | None:
     """Return what to do about an error that isn't Dotypos's, if it is of a task's surroundings."""
     if isinstance(error, _compat.missing_connection()):
         return CONNECTION_CURE
     return _DESTINATION_CURE if isinstance(error, OSError) else None
+
+
+def led_to(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those that led to it, the nearest first; a cause goes before what was being handled."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    for nearest in waiting:
+        if nearest is not None and id(nearest) not in seen:
+            seen.add(id(nearest))
+            yield nearest
+            waiting += [nearest.__cause__, nearest.__context__]
+
+
+def first_dotypos_error(error: BaseException) -> DotyposError | None:
+    """Return the nearest of this provider's errors among an error and those that led to it."""
+    return next((each for each in led_to(error) if isinstance(each, DotyposError)), None)
 
 
 def in_short_lines(message: str) -> str:

@@ -49,7 +49,8 @@ class Webhooks:
         ``outdated`` would, but the secret has changed since; ``elsewhere`` delivers with this connection's secret below
         another base URL, a former one or another Airflow's; ``other`` is somebody else's.
 
-        :param base_url: the address at which Dotypos reaches this Airflow. Defaults to ``[api] base_url``.
+        :param base_url: the address at which Dotypos reaches this Airflow, or what puts deliveries into a queue for it.
+            Defaults to ``[api] base_url``.
         :raises DotyposPermissionError: if the token may not read them.
         """
         with named_errors(self._conn_id):
@@ -59,7 +60,8 @@ class Webhooks:
         """Return the address at which this Airflow receives a list's changes. It is a secret: who has it can deliver.
 
         :param entity: the list, such as ``orders``.
-        :param base_url: the address at which Dotypos reaches this Airflow. Defaults to ``[api] base_url``.
+        :param base_url: the address at which Dotypos reaches this Airflow, or what puts deliveries into a queue for it.
+            Defaults to ``[api] base_url``.
         :raises DotyposInputError: if Dotypos delivers no changes of the list, or can't deliver there.
         """
         with named_errors(self._conn_id):
@@ -73,7 +75,8 @@ class Webhooks:
         replaced. ``warehouse-products`` has one webhook for each warehouse.
 
         :param entities: the lists: ``orders``, ``products``, ``reservations``, ``customers``, ``warehouse-products``.
-        :param base_url: the address at which Dotypos reaches this Airflow. Defaults to ``[api] base_url``.
+        :param base_url: the address at which Dotypos reaches this Airflow, or what puts deliveries into a queue for it.
+            Defaults to ``[api] base_url``.
         :raises DotyposInputError: if Dotypos delivers no changes of a list, or can't deliver there.
         :raises DotyposPermissionError: if the token may not manage webhooks.
         :raises DotyposError: if one still doesn't show in the cloud's list. Call it again.
@@ -88,7 +91,8 @@ class Webhooks:
         no other Airflow's.
 
         :param entities: the lists; an empty list removes all webhooks of this connection.
-        :param base_url: the address at which Dotypos reaches this Airflow. Defaults to ``[api] base_url``.
+        :param base_url: the address at which Dotypos reaches this Airflow, or what puts deliveries into a queue for it.
+            Defaults to ``[api] base_url``.
         """
         with named_errors(self._conn_id):
             return self._registrar(base_url).sync(check_lists(entities))
@@ -97,7 +101,8 @@ class Webhooks:
         """Remove this Airflow's webhooks by their lists, or any one by its id, and return the ids of those removed.
 
         :param which: lists, as one text with commas or several, or the id of a webhook.
-        :param base_url: the address at which Dotypos reaches this Airflow. Defaults to ``[api] base_url``.
+        :param base_url: the address at which Dotypos reaches this Airflow, or what puts deliveries into a queue for it.
+            Defaults to ``[api] base_url``.
         :raises DotyposPermissionError: if the token may not manage webhooks.
         :raises DotyposError: if one still shows in the cloud's list. Call it again.
         """

@@ -12,7 +12,7 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -121,7 +121,8 @@ class TableErasure:
             place = max(places, key=lambda place: place.changed)
             if place.rows:
                 self._report.add(place)
-        self._database.run(self._note_open_loads)
+        since = self._database.read_at(monotonic()) - _UNDER_WAY  # before: it takes a transaction of its own
+        self._database.run(functools.partial(self._note_open_loads, since))
 
     def _erase(self, transaction: Transaction, table: _HeldTable, wanted: Mapping[str, Collection[str]]) -> Place:
         place = Place("table", table.name, table.entity.name)
@@ -139,7 +140,7 @@ class TableErasure:
             changes = self._changes(table, row)
             if changes:
                 place.changed += 1
-                place.fields += Counter(changes)
+                place.fields += Counter(changes.keys())
                 if not self._report.dry_run:
                     self._update(transaction, table, key, changes)
         place.done = not self._report.dry_run
@@ -312,12 +313,11 @@ class TableErasure:
             None if staging else relation,
         )
 
-    def _note_open_loads(self, transaction: Transaction) -> None:
-        since = self._dialect.moment(self._database.read_at(monotonic()) - _UNDER_WAY)
+    def _note_open_loads(self, since: datetime, transaction: Transaction) -> None:
         loads = transaction.rows(
             f"SELECT load_id, target, tables, entity FROM {self._dialect.relation(self._schema, LOADS)} "
             "WHERE cloud_id = ? AND loaded_at IS NULL AND tried_at >= ?",
-            [self._report.cloud_id, since],
+            [self._report.cloud_id, self._dialect.moment(since)],
         )
         self._report.open_loads = {
             load_id: target

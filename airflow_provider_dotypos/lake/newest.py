@@ -17,8 +17,8 @@ from itertools import chain, compress, repeat
 from operator import add
 from typing import IO, Any, NamedTuple
 
-from airflow_provider_dotypos.api.entities import Child, find_entity
-from airflow_provider_dotypos.lake.sets import FoundSet
+from airflow_provider_dotypos.api.entities import Child, Entity, find_entity
+from airflow_provider_dotypos.lake.sets import FoundSet, in_order
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.committed_set import set_table
 from airflow_provider_dotypos.transfers.files.formats.chosen import Chosen
@@ -52,10 +52,18 @@ class Newest:
     """Which rows of some sets are the newest versions.
 
     :ivar sets: the sets, in the order in which they were read.
+    :ivar tables: the tables that were looked at.
     """
 
-    def __init__(self, sets: Sequence[FoundSet], chosen: Mapping[tuple[int, str], Chosen], undated: Sequence[int]):
+    def __init__(
+        self,
+        sets: Sequence[FoundSet],
+        tables: Collection[str],
+        chosen: Mapping[tuple[int, str], Chosen],
+        undated: Sequence[int],
+    ) -> None:
         self.sets = sets
+        self.tables = tables
         self._chosen = chosen
         self._undated = undated
         self._positions = {id(found): position for position, found in enumerate(sets)}
@@ -113,18 +121,24 @@ def newest_rows(
     tables: Collection[str] | None = None,
     bounds: Bounds = ALWAYS,
     hide_deleted: bool = False,
+    sorted_sets: bool = False,
 ) -> Newest:
     """Return which rows of some sets are the newest versions of their keys.
 
-    :param sets: sets of one entity, whose rows are of one shape; at least one.
+    :param sets: sets of one entity, whose rows are of one shape.
     :param tables: the tables to look at. Children that were flattened belong to the newest version of their parent, and
         to the set that it is in. Defaults to all.
     :param bounds: which versions count.
     :param hide_deleted: whether a row whose newest version is deleted doesn't count.
+    :param sorted_sets: whether the sets come in the order in which they count, the oldest first. Defaults to by their
+        windows' ends.
     :raises FileNotFoundError: if a set is gone.
     :raises DamagedSetError: if a file can't be read, or doesn't hold the rows that its manifest counts.
     """
-    return _Search(sorted(sets, key=_in_order), tables, bounds, hide_deleted).newest()
+    by_age = list(sets) if sorted_sets else in_order(sets)
+    if not by_age:
+        return Newest((), () if tables is None else tables, {}, ())
+    return _Search(by_age, tables, bounds, hide_deleted).newest()
 
 
 class _Search:
@@ -135,6 +149,7 @@ class _Search:
     ) -> None:
         self._sets = sets
         self._entity = find_entity(sets[0].manifest.entity)
+        self._tables = [name for name in _tables(self._entity) if tables is None or name in tables]
         self._bounds = bounds
         self._hide_deleted = hide_deleted and self._entity.has_deleted
         self._undated = [0] * len(sets)
@@ -143,7 +158,7 @@ class _Search:
         self._children = [
             (child, self._file(i, file))
             for child in self._entity.includes.values()
-            if tables is None or child.entity in tables
+            if child.entity in self._tables
             for i, found in enumerate(sets)
             for file in found.manifest.contents.children(child.entity)
         ]
@@ -159,8 +174,9 @@ class _Search:
                 self._read_children(child, file, number, children)
             families = [self._family(child, file) for child, file in self._children]
             for group in range(_GROUPS):
-                columns = rows.columns(group)
-                newest = _newest(_together(columns[:keys]), _together(columns[keys:-1]), columns[-1])
+                *columns, marks = rows.columns(group)
+                versions = _together(columns[keys:], len(marks))
+                newest = _newest(_together(columns[:keys], len(marks)), versions, marks)
                 self._count(mark >> 1 for _, mark in newest.values() if not mark & 1)
                 self._count(_of_newest(newest, children.columns(group), families))
         view = memoryview(self._bits).toreadonly()
@@ -168,7 +184,7 @@ class _Search:
             (file.found, file.stored.name): Chosen(view[file.position // 8 : -(-file.end // 8)], file.stored.rows)
             for file in chain(*self._own, (file for _, file in self._children))
         }
-        return Newest(self._sets, chosen, self._undated)
+        return Newest(self._sets, self._tables, chosen, self._undated)
 
     def _file(self, found: int, stored: Part | ChildFile) -> _File:
         """Return a file with the next positions for its rows."""
@@ -290,8 +306,15 @@ def _of_newest(
             yield position
 
 
-def _together(columns: Sequence[array[int]]) -> Iterable[Any]:
-    """Return the values of columns side by side: of one column as they are."""
+def _tables(entity: Entity) -> list[str]:
+    """Return the names of the tables that sets of an entity may have."""
+    return [entity.name, *(child.entity for child in entity.includes.values())]
+
+
+def _together(columns: Sequence[array[int]], rows: int) -> Iterable[Any]:
+    """Return the values of columns side by side: of one column as they are, of none a zero for each row."""
+    if not columns:
+        return repeat(0, rows)
     return columns[0] if len(columns) == 1 else zip(*columns, strict=True)
 
 
@@ -307,9 +330,3 @@ def _covers(range: StreamRange, cursor: int) -> bool:
     if cursor == NULL or (range.low is None and range.high is None):
         return cursor == NULL and range.low is None and range.high is None
     return (range.low is None or range.low <= cursor) and (range.high is None or cursor < range.high)
-
-
-def _in_order(found: FoundSet) -> tuple[int, float, str]:
-    """Return the key by which sets are sorted: of equal versions that of the last one counts."""
-    since, until = found.folder.window.since, found.folder.window.until
-    return until, float("-inf") if since is None else since, found.folder.name

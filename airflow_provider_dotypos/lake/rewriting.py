@@ -21,7 +21,13 @@ from airflow_provider_dotypos.transfers.files.checked_copy import checked_copy
 from airflow_provider_dotypos.transfers.files.commit import Attempt
 from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BYTES, FileFormat
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
-from airflow_provider_dotypos.transfers.files.manifest import FORMAT_VERSION, Manifest, Rewriting
+from airflow_provider_dotypos.transfers.files.manifest import (
+    FORMAT_VERSION,
+    Manifest,
+    Rewriting,
+    newest_generation,
+    newest_manifest,
+)
 from airflow_provider_dotypos.transfers.files.part import ChildFile, Contents, Part, joined
 from airflow_provider_dotypos.transfers.files.tables import columns_of_table
 from airflow_provider_dotypos.transfers.sink import SupersededError
@@ -44,23 +50,24 @@ class SetCopy(AbstractContextManager["SetCopy"]):
     it ends without a commit, its files are removed.
 
     :param store: the folder that the set is for.
-    :param generation: the newest generation that was seen there, or 0.
+    :param seen: the newest manifest that was seen there; ``None`` if there was no whole set.
     :param shape: a manifest of a set whose files are of the same format and columns.
     :param check: called before each file that is read; what it raises ends the attempt.
     :param max_part_bytes: size that a file reaches at most, unless a single one of the sources is larger.
+    :raises SupersededError: when it is entered, if there is another set than was seen.
     """
 
     def __init__(
         self,
         store: Store,
-        generation: int,
+        seen: Manifest | None,
         shape: Manifest,
         *,
         check: Callable[[], None] = _go_on,
         max_part_bytes: int = PART_BYTES,
     ) -> None:
-        self._attempt = Attempt.after(store, generation)
-        self._generation = generation + 1
+        self._folder = store
+        self._seen = 0 if seen is None else seen.generation
         self._entity = shape.entity
         self._format = FileFormat.read(shape.file_format, shape.compression)
         self._columns = {
@@ -76,6 +83,12 @@ class SetCopy(AbstractContextManager["SetCopy"]):
         self._committed = False
 
     def __enter__(self) -> SetCopy:
+        names = self._folder.list()  # before the manifest: one that is created in between is noticed
+        newest = newest_manifest(self._folder)
+        if self._seen != (0 if newest is None else newest.generation):
+            raise SupersededError
+        # A manifest that can't be read takes its name all the same.
+        self._attempt = Attempt.after(self._folder, max(self._seen, newest_generation(names)))
         with ExitStack() as stack:
             self._staging = stack.enter_context(self._attempt.store.staging())
             self._encoder = stack.enter_context(EncodingThread())
@@ -148,7 +161,7 @@ class SetCopy(AbstractContextManager["SetCopy"]):
         """
         mine = msgspec.structs.replace(
             manifest,
-            generation=self._generation,
+            generation=self._attempt.generation,
             parts=contents.parts,
             child_files=contents.child_files,
             bytes=sum(contents.sizes.values()),
@@ -258,7 +271,7 @@ def rewrite_set(
     :raises DamagedSetError: if a file's bytes have changed.
     """
     manifest = found.manifest
-    with SetCopy(found.store, manifest.generation, manifest, check=check) as copy:
+    with SetCopy(found.store, manifest, manifest, check=check) as copy:
         new: dict[str, Part] = {}
         for table in (manifest.entity, *manifest.children):
             for file in manifest.parts if table == manifest.entity else manifest.contents.children(table):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_dotypos.api.entities import entities
@@ -14,6 +15,10 @@ from airflow_provider_dotypos.transfers.files.manifest import Manifest, newest_m
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+
+
+#: How many folders are looked into at once: an object store takes its time for each.
+_AT_ONCE = 8
 
 
 class SetFolder(NamedTuple):
@@ -48,6 +53,24 @@ def lists_below(destination: ObjectStoragePath, patience: StorePatience | None =
                     yield int(cloud), entity
 
 
+def only_cloud(destination: ObjectStoragePath, entity: str, patience: StorePatience | None = None) -> int:
+    """Return the cloud of an entity's list below a destination, if there is only one.
+
+    :raises DotyposInputError: if there are several, or none.
+    """
+    require_destination(destination, patience)
+    lists = list(lists_below(destination, patience))
+    clouds = [cloud for cloud, name in lists if name == entity]
+    if len(clouds) == 1:
+        return clouds[0]
+    if clouds:
+        raise DotyposInputError(
+            f"cloud_id: {entity} of several clouds lie below {destination}: {', '.join(map(str, clouds))}. Name one"
+        )
+    there = ", ".join(sorted({name for _, name in lists}))
+    raise DotyposInputError(f"entity: no {entity} lie below {destination}. Lists there: {there}")
+
+
 def set_folders(
     destination: ObjectStoragePath, cloud_id: int, entity: str, patience: StorePatience | None = None
 ) -> list[SetFolder]:
@@ -74,6 +97,27 @@ def find_committed(
     store = Store(destination / f"{cloud_id}/{entity}/{folder.name}", patience)
     manifest = newest_manifest(store)
     return None if manifest is None else FoundSet(folder, store, manifest)
+
+
+def committed_sets(
+    destination: ObjectStoragePath,
+    cloud_id: int,
+    entity: str,
+    folders: Iterable[SetFolder],
+    patience: StorePatience | None = None,
+) -> list[FoundSet]:
+    """Return the newest set of each folder that has a whole one.
+
+    :raises DotyposInputError: if a manifest is of a newer format.
+    """
+    with ThreadPoolExecutor(_AT_ONCE, "dotypos-sets") as pool:
+        found = pool.map(lambda folder: find_committed(destination, cloud_id, entity, folder, patience), folders)
+        return [one for one in found if one is not None]
+
+
+def in_order(sets: Iterable[FoundSet]) -> list[FoundSet]:
+    """Return sets by their windows' ends, then by their begins: of equal versions that of the last one counts."""
+    return sorted(sets, key=lambda one: (one.folder.window.until, *_in_order(one.folder)))
 
 
 def require_destination(destination: ObjectStoragePath, patience: StorePatience | None = None) -> None:

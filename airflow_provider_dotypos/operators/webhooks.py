@@ -29,13 +29,13 @@ class DotyposWebhookOperator(BaseOperator):
     secret are replaced. Those of other lists, other connections, other Airflows and other programs are left alone. A
     retry does no harm: the task looks first, and never repeats a POST whose outcome is unknown.
 
-    The API server must receive them: ``[dotypos] webhooks = True``.
+    The API server must receive them (``[dotypos] webhooks = True``), or a queue in front of Airflow.
 
     :param entities: the lists, as one text with commas or as several: ``orders``, ``products``, ``reservations``,
         ``customers``, ``warehouse-products``. The last has one webhook for each warehouse. (templated)
     :param state: ``present`` or ``absent``. Defaults to ``present``. (templated)
-    :param base_url: the https address at which Dotypos reaches this Airflow. Defaults to ``[api] base_url``.
-        (templated)
+    :param base_url: the https address at which Dotypos reaches this Airflow, or what puts deliveries into a queue for
+        it. Defaults to ``[api] base_url``. (templated)
     :param cloud_id: the cloud. Defaults to the connection's. (templated)
     :param dotypos_conn_id: the Airflow connection. (templated)
     :return: the ids of the webhooks that deliver each list; with ``absent``, of those that were removed.

@@ -12,6 +12,7 @@ import hashlib
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -166,11 +167,15 @@ class Store:
             with suppress(OSError):  # one isn't empty, or there is none
                 os.removedirs(self._local.parent)
 
-    def remove_if_empty(self) -> None:
-        """Remove the folder if it is there and nothing is in it. Object stores have no folders without files."""
+    def remove_if_empty(self, unused: float = 0) -> None:
+        """Remove the folder if nothing is in it. Object stores have no folders without files.
+
+        :param unused: seconds since the folder changed last: one that was just made may be about to be written to.
+        """
         if self._local is not None:
             with suppress(OSError):  # it isn't empty, or there is none
-                os.rmdir(self._local)
+                if os.stat(self._local).st_mtime <= time.time() - unused:
+                    os.rmdir(self._local)
 
     @contextmanager
     def staging(self) -> Iterator[Path]:

@@ -9,6 +9,10 @@ class DamagedSetError(DotyposError, ValueError):
     """A file of a committed set holds other bytes than were written."""
 
 
+class SetsChangedError(DotyposError):
+    """Sets were replaced or removed while their rows were read."""
+
+
 class PyarrowMissingError(DotyposError, ImportError):
     """Parquet or Arrow was asked for, and pyarrow isn't installed."""
 

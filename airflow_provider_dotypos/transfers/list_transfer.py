@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.api.window import duration, iso
+from airflow_provider_dotypos.transfers.wording import period, spoken
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.reading import Reader
@@ -50,6 +53,18 @@ class ListTransfer:
         """Whether this task has extracted it, or read a part of it that the next attempt keeps."""
         kept = isinstance(self.error, DotyposError) and self.error.brought_rows
         return kept or (self.error is None and bool(self.results) and self.reader.requests > 0)
+
+    def extent(self) -> str | None:
+        """Return how far the list is extracted, in words; ``None`` if nothing is known of it."""
+        name = f"{spoken(self.name)} of cloud {self.selection.cloud_id}"
+        if self.watermark is not None:
+            reached = self.watermark.read()
+            if reached is None:
+                return f"{name}: no run has succeeded so far"
+            return f"{name}: up to {iso(reached)}, {duration(time.time() - reached / 1000)} ago"
+        if self.window is not None and not self.results:
+            return f"{name}: the window {period(self.window)} isn't complete"
+        return None
 
     def finish(self, result: Any, start: int | None) -> None:
         """Note what the sink has committed, and move the watermark.

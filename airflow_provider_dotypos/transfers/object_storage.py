@@ -176,9 +176,6 @@ class ObjectStorageFiles(TransferTask):
         log.info("Manifest: %s", path)
         log.info("%s", _summary(manifest))
 
-    def _misfits(self, result: Committed) -> Mapping[str, int]:
-        return result.manifest.misfits
-
     def _amounts(self, results: Iterable[Mapping[str, Any]]) -> Sequence[str]:
         return [count(sum(result["files"] for result in results), "files")]
 

@@ -284,9 +284,6 @@ class SqlTables(TransferTask):
             outputs.append(Output(asset, fields, rows))
         return outputs
 
-    def _misfits(self, result: Loaded) -> Mapping[str, int]:
-        return result.misfits
-
     def _amounts(self, results: Iterable[Mapping[str, Any]]) -> Sequence[str]:
         listed = list(results)
         return [f"{sum(result[what] for result in listed):,} {what}" for what in ("inserted", "updated", "removed")]

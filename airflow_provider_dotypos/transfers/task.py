@@ -142,6 +142,10 @@ class TransferTask(BaseOperator):
         """Return the lineage of the lists that the task has committed, whether it failed or not, for OpenLineage."""
         return openlineage(self._lineage())
 
+    def extent(self) -> list[str]:
+        """Return how far each list is extracted, in words, for messages about a failure."""
+        return [line for transfer in self._lists if (line := transfer.extent()) is not None]
+
     @property
     def _readers(self) -> list[Reader]:
         """What reads the lists."""
@@ -224,9 +228,9 @@ class TransferTask(BaseOperator):
         cloud_id = transfer.selection.cloud_id
         with suppress(Exception):
             if transfer.error is None and transfer.was_read:
-                rows = self._result(transfer.results)["rows"]
-                misfits = sum(self._misfits(transfer.results[-1]).values())
-                metrics.send_list(cloud_id, transfer.name, rows=rows, misfits=misfits)
+                result = self._result(transfer.results)
+                misfits = sum(result.get("misfits", {}).values())
+                metrics.send_list(cloud_id, transfer.name, rows=result["rows"], misfits=misfits)
         with suppress(Exception):
             if (watermark := transfer.watermark) is not None:
                 metrics.send_watermark(cloud_id, transfer.name, watermark.key, watermark.read())
@@ -311,10 +315,6 @@ class TransferTask(BaseOperator):
 
     def _log_result(self, results: Sequence[Any]) -> None:
         """Say in the log what a list has brought."""
-
-    def _misfits(self, result: Any) -> Mapping[str, int]:
-        """Return how many values of each field didn't fit their column, as far as the sink's result says."""
-        return {}
 
     def _outlets_of(self, entity: str) -> list[Any]:
         """Return the task's outlets without the assets of its other lists."""

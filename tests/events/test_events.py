@@ -18,7 +18,9 @@ from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.transfers.manifest import read_manifest
 from tests.events.airflow_processes import COMMANDS, RunningAirflow, airflow_processes
 from tests.events.kills import Shopkeeper, Triggerer, Version, connection, missing, repeats, wait_for_a_poll
+from tests.events.on_call import DAG_FILE, FOREIGN, Messages, channel
 from tests.patience import PATIENCE
+from tests.statsd_receiver import StatsdReceiver
 from tests.ui.airflow_server import AirflowServer, airflow_home
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
@@ -55,13 +57,30 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
+def messages() -> Iterator[Messages]:
+    with channel() as messages:
+        yield messages
+
+
+@pytest.fixture(scope="module")
+def statsd() -> Iterator[StatsdReceiver]:
+    receiver = StatsdReceiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    sandbox: Sandbox, messages: Messages, statsd: StatsdReceiver, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningAirflow]:
     home = airflow_home(tmp_path_factory.getbasetemp(), "events")
     with airflow_processes(
         home,
         AIRFLOW_CONN_DOTYPOS_DEFAULT=connection(sandbox),
         AIRFLOW_VAR_DOTYPOS_DESTINATION=f"file://{home.path}/lake",
         AIRFLOW__DOTYPOS__WEBHOOKS="True",
+        AIRFLOW__METRICS__STATSD_ON="True",
+        AIRFLOW__METRICS__STATSD_PORT=str(statsd.port),
     ) as airflow:
         host = sandbox.url.removeprefix("http://")
         for dag_id in (REPRICE, ORDERS, CLOSE, WEBHOOKS):
@@ -71,6 +90,8 @@ def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Itera
             for said, sooner in SOONER.items():
                 text = text.replace(said, sooner)
             (airflow.dags / f"{dag_id}.py").write_text(text)
+        on_call = DAG_FILE.format(url=messages.url, lake=f"file://{home.path}/lake", foreign=FOREIGN)
+        (airflow.dags / "on_call.py").write_text(on_call)
         (airflow.dags / "after_both.py").write_text(SECOND_FILE.format(cloud_id=sandbox.cloud_ids[0], host=host))
         yield airflow
 
@@ -131,6 +152,32 @@ def test_changes_during_a_run_are_repriced(airflow: RunningAirflow, sandbox: San
         version = Version(str(id), row["versionDate"])
         airflow.wait_for("the event", lambda version=version: not missing([version], airflow.events()))
     airflow.wait_for("the prices", lambda: {price(sandbox, id) for id in ids} == {55})
+
+
+def test_a_failed_night_run_sends_messages_and_metrics(
+    airflow: RunningAirflow, server: AirflowServer, sandbox: Sandbox, messages: Messages, statsd: StatsdReceiver
+) -> None:
+    """From workers and from the DAG processor."""
+    start_run(server, "on_call")
+    (of_dag,) = airflow.wait_for("the DAG's message", lambda: messages.by_subject("DAG on_call failed: orders, own"))
+    (of_task,) = messages.by_subject("on_call.orders failed: ")
+    (of_retry,) = messages.by_subject("on_call.own failed, and is tried again: ")
+    (of_last,) = messages.by_subject("on_call.own failed: ")
+    for message in (of_task, of_retry, of_last, of_dag):
+        assert f"sign-in for cloud {FOREIGN}" in message
+        assert sandbox.refresh_token not in message
+    assert "Does it pass by itself? No. Airflow doesn't try it again" in of_task
+    assert f"{server.url}/dags/on_call/runs/" in of_task
+    assert "/tasks/orders?try_number=1" in of_task
+    assert "try 1 of 3" in of_task
+    assert "try 1 of 2" in of_retry
+    assert "(1 try left)" in of_retry
+    assert "try 2 of 2" in of_last
+    assert f"{server.url}/dags/on_call/runs/" in of_dag
+    cloud_id = sandbox.cloud_ids[0]
+    held = len(sandbox.shop.rows(cloud_id, "branches"))
+    statsd.wait_for(lambda: statsd.counter(f"airflow.dotypos.rows.{cloud_id}.branches") == held)
+    assert statsd.counter(f"airflow.dotypos.requests.{FOREIGN}") >= 3
 
 
 def test_two_files_and_two_assets_of_a_list_keep_their_watchers(

@@ -34,7 +34,14 @@ PRAGUE = ZoneInfo("Europe/Prague")
 
 #: Those that wait for something, which needs a triggerer and more of Airflow's processes: see `tests/events`.
 WAITING = tuple(
-    f"example_dotypos_{name}" for name in ("nightly_close", "orders_on_change", "reprice_on_change", "webhooks")
+    f"example_dotypos_{name}"
+    for name in (
+        "nightly_close",
+        "orders_on_change",
+        "reprice_on_change",
+        "webhooks",
+        "webhooks_by_a_queue",
+    )
 )
 DAG_IDS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem not in WAITING)
 LARGEST = "example_dotypos_everything"

@@ -15,7 +15,7 @@ from tests.lake.lakes import SET_LISTS, commit_set, naive
 
 CHILD = "product-customizations"
 
-EXAMPLES = 40
+EXAMPLES = 25
 
 
 def read(newest: Newest, table: str) -> list[tuple[str, ...]]:

@@ -117,7 +117,7 @@ def test_one_that_is_overtaken_in_the_end_gives_way(destination: ObjectStoragePa
     found = make(destination)
     [first, _] = found.manifest.parts
     manifest = found.manifest
-    with SetCopy(found.store, manifest.generation, manifest) as copy:
+    with SetCopy(found.store, manifest, manifest) as copy:
         copy.edited(found, "products", first, [first], [1], blank)
         contents = copy.contents()
         winner = rewrite_set(found, {first.name: [0]}, blank, ERASED)

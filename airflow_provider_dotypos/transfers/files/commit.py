@@ -88,7 +88,7 @@ class Attempt:
             say = log.info if newest.rows else log.detail
             say("The set exists already, with %s. It is kept: overwrite=True replaces it.", count(newest.rows, "rows"))
             attempt = cls(store, newest.generation, newest, try_number, origin)
-            attempt._clean(newest)
+            clean_folder(attempt.store, newest)
             return attempt
         # A manifest that can't be read, or was copied from another folder, takes its name all the same.
         generation = max(newest.generation if newest is not None else 0, newest_generation(names))
@@ -179,6 +179,11 @@ class Attempt:
             self.store.put(writer.path, name)
             self._put_sidecar(part)
         return part
+
+    @property
+    def generation(self) -> int:
+        """The generation that it aims at."""
+        return self._generation
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -272,7 +277,7 @@ class Attempt:
             created = False
         if not created:
             return self.give_way()
-        self._clean(mine)
+        clean_folder(self.store, mine)
         return mine
 
     def give_way(self) -> Manifest:
@@ -287,7 +292,7 @@ class Attempt:
             raise FileNotFoundError(
                 f"another run committed {self.store.folder} meanwhile, and its files are gone again"
             )
-        self.withdraw(_names(theirs))
+        self.withdraw(set_files(theirs))
         log.warning(
             "Another run has committed this window meanwhile; its set is kept, and this run's files are removed."
         )
@@ -339,14 +344,6 @@ class Attempt:
         """Return whether another attempt has committed this generation, or a later one."""
         return newest_generation(self.store.list()) >= self._generation
 
-    def _clean(self, committed: Manifest) -> None:
-        """Remove the leftovers of this and earlier generations: they can't be committed any more."""
-        keep = _names(committed)
-        for name in self.store.list():
-            match = _OURS.fullmatch(name)
-            if match and int(match[match.lastindex or 0]) <= committed.generation and name not in keep:
-                self.store.delete(name)
-
 
 def sidecar_name(part: str) -> str:
     """Return the name of a part's sidecar: neither engines that read folders nor globs by suffix take it for data."""
@@ -372,7 +369,16 @@ def _inside(part: Part, low: int | None, high: int) -> Part | None:
     return msgspec.structs.replace(part, low=inside_low, high=high if part.high is None else min(part.high, high))
 
 
-def _names(manifest: Manifest) -> set[str]:
+def clean_folder(store: Store, committed: Manifest) -> None:
+    """Remove the leftovers of a set's generation and of earlier ones: they can't be committed any more."""
+    keep = set_files(committed)
+    for name in store.list():
+        match = _OURS.fullmatch(name)
+        if match and int(match[match.lastindex or 0]) <= committed.generation and name not in keep:
+            store.delete(name)
+
+
+def set_files(manifest: Manifest) -> set[str]:
     """Return the names of a set's files, their sidecars, and its manifest."""
     files = manifest.contents.sizes
     return {manifest_name(manifest.generation), *files, *map(sidecar_name, files)}
@@ -385,7 +391,7 @@ def unlisted_files(names: Iterable[str], committed: Manifest | None) -> tuple[li
     :return: those that can't be committed any more, and those that an unfinished attempt may still commit.
     """
     newest = 0 if committed is None else committed.generation
-    listed = set() if committed is None else _names(committed)
+    listed = set() if committed is None else set_files(committed)
     old: list[str] = []
     unfinished: list[str] = []
     for name in sorted(names):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.storage.store import Store, object_path
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
+from airflow_provider_dotypos.transfers.files.formats.chosen import Chosen
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.manifest import (
     Manifest,
@@ -110,12 +111,19 @@ class CommittedSet:
         return set_table(Store(self.path.parent), self.manifest, name)
 
 
-def set_table(store: Store, manifest: Manifest, name: str, files: Sequence[Part | ChildFile] | None = None) -> Table:
+def set_table(
+    store: Store,
+    manifest: Manifest,
+    name: str,
+    files: Sequence[Part | ChildFile] | None = None,
+    chosen: Mapping[str, Chosen] | None = None,
+) -> Table:
     """Return a table of a set.
 
     :param store: where the set lies.
     :param name: the entity of the table's rows.
     :param files: those of its files that are wanted. Defaults to all.
+    :param chosen: which rows of each of these files are wanted. Defaults to all.
     """
     own = name == manifest.entity
     if files is None:
@@ -123,13 +131,14 @@ def set_table(store: Store, manifest: Manifest, name: str, files: Sequence[Part 
             (manifest.parts, manifest.rows) if own else (manifest.contents.children(name), manifest.children[name])
         )
     else:
-        counted = sum(file.rows for file in files)
+        counted = sum(file.rows if chosen is None else chosen[file.name].count for file in files)
     return Table(
         store=store,
         names=[file.name for file in files],
         counted=counted,
         file_format=FileFormat.read(manifest.file_format, manifest.compression),
         columns=columns_of_table(name, manifest.include if own else "", manifest.children, manifest.columns),
+        chosen=chosen,
     )
 
 

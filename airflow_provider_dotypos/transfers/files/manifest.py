@@ -88,7 +88,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         every page are looked at. ``None`` in manifests of earlier versions, which didn't look.
     :param compacted_from: the sets that it was made of, if it was made of sets and not of the API's answers; and those
         that these were made of. `requests` is 0 then, and `misfits` also count values of rows that aren't in it.
-    :param compacted_at: when it was made of them, in ISO 8601.
+    :param compacted_at: when the reading of them began, in ISO 8601.
     :param rewritings: what changed its rows later, the oldest first.
     :param shape: digest of what shapes the rows; the end of the folder's name.
     :param format_version: 2 if there are `child_files`, which earlier versions of this package don't know; otherwise 1.

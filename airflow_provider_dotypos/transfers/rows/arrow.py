@@ -21,6 +21,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.transfers.rows import lenient
 from airflow_provider_dotypos.transfers.rows.columns import NULL, UNKNOWN, Column, Columns, Kind, members, objects
 from airflow_provider_dotypos.transfers.rows.new_fields import NewFields
@@ -62,6 +63,29 @@ class Table:
             arrays = self._level.careful([members(row, self.misfits) for row in mended])
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
+    def fit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return a batch of rows with this schema. What an earlier version of this package had no column for is null.
+
+        :raises DotyposInputError: if it has a column that the schema doesn't have.
+        """
+        if batch.schema == self.schema:
+            return batch
+        if unknown := sorted({*batch.schema.names} - {*self.schema.names}):
+            raise DotyposInputError(
+                f"columns: {', '.join(unknown)} of {self._columns.entity} are none that this version of the package "
+                "knows. Its files can't be read as Arrow together with others; rows() reads them"
+            )
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        arrays = [
+            columns[field.name].cast(field.type) if field.name in columns else pa.nulls(batch.num_rows, field.type)
+            for field in self.schema
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def reader(self, batches: Iterable[pa.RecordBatch]) -> pa.RecordBatchReader:
+        """Return what reads batches of this schema once, as other tools take it."""
+        return pa.RecordBatchReader.from_batches(self.schema, batches)
+
     def together(self, batches: Sequence[pa.RecordBatch]) -> pa.Table:
         """Return batches as one table, without copying them."""
         return pa.Table.from_batches(batches, self.schema)
@@ -76,22 +100,6 @@ def whole_table(batches: Iterable[pa.RecordBatch], columns: Columns) -> pa.Table
     """Return batches as one table; without any, one without rows."""
     some = list(batches)
     return pa.Table.from_batches(some, some[0].schema if some else Table(columns).schema)
-
-
-def truths(bits: bytes | bytearray | memoryview, start: int, length: int) -> pa.BooleanArray:
-    """Return truth values that lie in bits, the lowest of a byte first, without copying them."""
-    return pa.BooleanArray.from_buffers(pa.bool_(), length, [None, pa.py_buffer(bits)], offset=start)
-
-
-def numbers(array: pa.Array, null: int) -> memoryview:
-    """Return whole numbers, times in epoch milliseconds, or truth values as 64-bit numbers.
-
-    :param null: what stands for a null.
-    """
-    if pa.types.is_timestamp(array.type):
-        array = array.cast(MILLISECONDS)
-    filled = pc.fill_null(array.cast(pa.int64()), null)
-    return memoryview(filled.buffers()[1]).cast("q")[filled.offset : filled.offset + len(filled)]
 
 
 def leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from airflow_provider_dotypos.transfers.files.formats.parquet import require_pyarrow
-
 if TYPE_CHECKING:
     import pyarrow
 
@@ -36,8 +34,10 @@ class Chosen:
 
         :param start: how many rows of the file come before.
         """
-        arrow, _ = require_pyarrow("reading as Arrow")
-        return arrow.truths(self._bits, start, rows)
+        import pyarrow
+
+        bits = pyarrow.py_buffer(self._bits)  # Arrow's own form: nothing is copied
+        return pyarrow.BooleanArray.from_buffers(pyarrow.bool_(), rows, [None, bits], offset=start)
 
 
 #: The truth values of a byte's bits, the lowest first.

@@ -8,7 +8,7 @@ import gzip
 import itertools
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
@@ -16,6 +16,9 @@ from airflow_provider_dotypos.api.page import timestamp
 from airflow_provider_dotypos.transfers.files.formats.parquet import require_pyarrow
 from airflow_provider_dotypos.transfers.files.formats.part_rows import csv_records
 from airflow_provider_dotypos.transfers.rows.columns import Columns, Kind
+
+if TYPE_CHECKING:
+    import pyarrow
 
 #: Stands for a null, and is lower than any number that a field holds.
 NULL = -(2**63)
@@ -53,15 +56,23 @@ def part_versions(
 
 
 def _of_parquet(part: BinaryIO, fields: Sequence[str]) -> Iterator[Numbers]:
-    arrow, parquet = require_pyarrow("reading Parquet files")
+    _, parquet = require_pyarrow()
     file = parquet.ParquetFile(part)
     known = [name for name in fields if name in file.schema_arrow.names]
     for batch in file.iter_batches(ROWS_AT_ONCE, columns=known):
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        yield [
-            array("q", arrow.numbers(columns[name], NULL)) if name in columns else array("q", [NULL]) * batch.num_rows
-            for name in fields
-        ]
+        yield [_numbers(columns[name]) if name in columns else array("q", [NULL]) * batch.num_rows for name in fields]
+
+
+def _numbers(values: pyarrow.Array) -> array[int]:
+    """Return whole numbers, times or truth values as 64-bit numbers."""
+    import pyarrow
+    from pyarrow import compute
+
+    if pyarrow.types.is_timestamp(values.type):
+        values = values.cast(pyarrow.timestamp("ms", values.type.tz))
+    filled = compute.fill_null(values.cast(pyarrow.int64()), NULL)
+    return array("q", memoryview(filled.buffers()[1]).cast("q")[filled.offset : filled.offset + len(filled)])
 
 
 def _of_lines(file: BinaryIO | gzip.GzipFile, fields: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:

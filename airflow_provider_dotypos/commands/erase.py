@@ -1,0 +1,102 @@
+"""``airflow dotypos erase``: a customer's personal data out of files and tables."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from airflow_provider_dotypos.commands.options import (
+    DESTINATION_CONN_ID,
+    OUTPUT,
+    Option,
+    address,
+    cloud_id,
+    whole_number,
+)
+from airflow_provider_dotypos.commands.output import ATTENTION, WELL, Report, fields_below_each_other, note, tell
+
+if TYPE_CHECKING:
+    from airflow_provider_dotypos.lake.erasure_report import ErasureReport
+
+#: Ids are 64-bit integers.
+_ID = whole_number(1, 2**63 - 1)
+
+
+def options() -> list[Option]:
+    """Return the command's options."""
+    destination = "the folder that extractions were given, whose sets are searched"
+    schema = "schema of the loads' own tables: their staging_schema, or else their schema (default: the connection's)"
+    unfinished = "also remove files that unfinished extractions have left; let none run meanwhile"
+    return [
+        (("what",), {"choices": ["customer"], "metavar": "customer", "help": "whose data: a customer's"}),
+        (("id",), {"type": _ID, "metavar": "ID", "help": "the customer's id"}),
+        (("--destination",), {"metavar": "FOLDER", "help": destination}),
+        DESTINATION_CONN_ID,
+        (("--database-conn-id",), {"help": "the Airflow connection of a database that loads have filled"}),
+        (("--schema",), {"help": schema}),
+        (("--cloud-id",), {"type": cloud_id, "help": "the customer's cloud (default: the only one there is data of)"}),
+        (("--remove-unfinished",), {"action": "store_true", "help": unfinished}),
+        (("--report",), {"metavar": "FILE", "help": "also write the whole report to this file, as JSON"}),
+        (("--yes",), {"action": "store_true", "help": "erase; without it the command only says what it would erase"}),
+        OUTPUT,
+    ]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search or erase, print what was found, and return the exit code."""
+    return tell(args, lambda: _report(args), with_log=True)
+
+
+def _report(args: argparse.Namespace) -> Report:
+    from contextlib import closing, nullcontext
+
+    from airflow_provider_dotypos.lake.erasure import Erasure
+    from airflow_provider_dotypos.lake.erasure_report import write_report
+    from airflow_provider_dotypos.storage.store import object_path
+    from airflow_provider_dotypos.transfers.sql.database import Database
+
+    database = Database.of(args.database_conn_id, 1) if args.database_conn_id else None
+    place = None
+    if args.destination is not None:
+        place = object_path(address(args.destination), args.destination_conn_id)
+    with closing(database) if database is not None else nullcontext():
+        erasure = Erasure(
+            args.id,
+            place,
+            database,
+            args.schema,
+            args.cloud_id,
+            dry_run=not args.yes,
+            remove_unfinished=args.remove_unfinished,
+        )
+        report = erasure.run()
+    if args.report:
+        write_report(report, object_path(address(args.report), args.destination_conn_id, "report"))
+    for line in report.warnings():
+        note(line)
+    if report.dry_run and report.totals()["changed"]:
+        note("Nothing was changed: --yes erases.")
+    return _printed(report)
+
+
+def _printed(report: ErasureReport) -> Report:
+    """Return the report as it is printed: people see the places, and below them where else the data may be."""
+    whole = report.as_mapping()
+    places = [
+        {
+            "state": place["state"],
+            "rows": str(place["rows"]),
+            "values": str(sum(place["fields"].values())),
+            "of": place["table"],
+            "place": place["place"],
+            "fields": ", ".join(f"{name} {number}" for name, number in place["fields"].items()),
+        }
+        for place in whole["places"]
+    ]
+    totals = {name: str(value) for name, value in report.totals().items()}
+    elsewhere = [{"not searched": text} for text in whole["not_searched"]]
+    return Report(
+        [whole],
+        code=WELL if report.whole else ATTENTION,
+        tables=(Report(places), fields_below_each_other(totals), Report(elsewhere)),
+    )

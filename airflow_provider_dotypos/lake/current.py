@@ -1,0 +1,387 @@
+"""The current table of a list: the newest version of each row over all its committed sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from airflow_provider_dotypos.api.entities import Entity, find_list, id_text
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.names import split_names
+from airflow_provider_dotypos.api.window import Window, instant
+from airflow_provider_dotypos.lake.coverage import covered, gaps
+from airflow_provider_dotypos.lake.newest import Bounds, Newest, newest_rows
+from airflow_provider_dotypos.lake.sets import (
+    FoundSet,
+    committed_sets,
+    in_order,
+    lists_below,
+    require_destination,
+    set_folders,
+)
+from airflow_provider_dotypos.lake.shapes import refuse_different_shapes
+from airflow_provider_dotypos.storage.patience import StorePatience
+from airflow_provider_dotypos.storage.store import object_path
+from airflow_provider_dotypos.transfers.errors import SetsChangedError
+from airflow_provider_dotypos.transfers.files.committed_set import set_table
+from airflow_provider_dotypos.transfers.files.formats.parquet import require_pyarrow
+from airflow_provider_dotypos.transfers.files.manifest import Manifest
+from airflow_provider_dotypos.transfers.files.tables import Rows, Table, check_table, columns_of_table
+from airflow_provider_dotypos.transfers.rows.columns import Columns
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas
+    import pyarrow
+    from airflow.sdk import ObjectStoragePath
+
+_T = TypeVar("_T")
+
+#: How often sets are looked for, if some of them are gone each time.
+_LOOKS = 5
+
+
+class _Asked(NamedTuple):
+    """What was asked for."""
+
+    destination: ObjectStoragePath
+    cloud_id: int
+    entity: Entity
+    bounds: Bounds
+    deleted: bool
+    shapes: tuple[str, ...]
+
+
+class CurrentTable:
+    """The current table of a list. `rows` and `to_batches` read it, as often as you like. Made by `read_entity`.
+
+    It shows the sets that existed when it was made. If one of them is replaced or removed before a row was read, it
+    looks for sets again. If it happens later, reading raises `SetsChangedError`.
+
+    A method that takes a table takes the name of its entity. It defaults to the list's own; the others are child lists
+    that were flattened. They hold the children that came with the newest version of their parent.
+    """
+
+    def __init__(self, asked: _Asked, patience: StorePatience) -> None:
+        self._asked = asked
+        self._patience = patience
+        self._sets: Sequence[FoundSet] = ()
+        self._newest: Newest | None = None
+        self._look()
+
+    @property
+    def entity(self) -> str:
+        """The name of the list's entity."""
+        return self._asked.entity.name
+
+    @property
+    def cloud_id(self) -> int:
+        """The cloud."""
+        return self._asked.cloud_id
+
+    @property
+    def sets(self) -> list[str]:
+        """The paths of the sets' folders."""
+        return [str(found.store.folder) for found in self._sets]
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of its tables; the list's own is first."""
+        return (self.entity, *dict.fromkeys(child for found in self._sets for child in found.manifest.children))
+
+    @property
+    def covered(self) -> list[Window]:
+        """The times that the sets cover together, in order: windows that touch or overlap are joined.
+
+        It is cut to `since` and `until`, if these were given.
+        """
+        return covered((found.folder.window for found in self._sets), *self._asked.bounds)
+
+    @property
+    def gaps(self) -> list[Window]:
+        """The times that no set covers: between those of `covered`, and up to `since` and `until`, if they were given.
+
+        Rows that changed in a gap are missing, or show an earlier version.
+        """
+        return gaps(self.covered, *self._asked.bounds)
+
+    def count(self, table: str | None = None) -> int:
+        """Return how many rows a table has."""
+        return self._again(lambda: self._rows(table).count)
+
+    def rows(self, table: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield a table's rows, in little memory and in no particular order.
+
+        A row is in the form in which the API gives it, as `CommittedSet.rows` yields it. It raises what that raises.
+
+        :raises SetsChangedError: if a set was replaced or removed after the first row.
+        """
+        return self._begun_again(lambda: self._rows(table).rows())
+
+    def to_batches(self, table: str | None = None) -> Iterator[pyarrow.RecordBatch]:
+        """Yield a table's rows as record batches of one schema, in little memory.
+
+        Needs the extra ``parquet``. It raises what `rows` raises.
+        """
+        require_pyarrow("reading as Arrow")
+        return self._begun_again(lambda: self._rows(table).to_batches())
+
+    def to_arrow(self, table: str | None = None) -> pyarrow.Table:
+        """Return all rows of a table in memory, as `to_batches` yields them."""
+        return self._again(lambda: self._rows(table).to_arrow())
+
+    def to_pandas(self, table: str | None = None) -> pandas.DataFrame:
+        """Return all rows of a table in memory as a data frame, as `CommittedSet.to_pandas` does.
+
+        :raises PandasMissingError: if pandas isn't installed.
+        """
+        return self._again(lambda: self._rows(table).to_pandas())
+
+    def to_duckdb(
+        self, connection: duckdb.DuckDBPyConnection, table: str | None = None, *, name: str | None = None
+    ) -> duckdb.DuckDBPyRelation:
+        """Bring a table's rows into a temporary table of DuckDB, and return it as a relation.
+
+        Rows pass in batches. DuckDB keeps them until the connection is closed: in memory up to its `memory_limit`, then
+        in its `temp_directory`.
+
+        :param name: the temporary table's name. Defaults to the entity's, with ``_`` in place of ``-``. One that exists
+            is replaced.
+        """
+        name = name or (table or self.entity).replace("-", "_")
+        self._again(lambda: self._rows(table).into_duckdb(connection, name))
+        return connection.table(f"temp.{_quoted(name)}")
+
+    def _rows(self, table: str | None) -> _NewestRows:
+        """Return a table's rows in the sets that are known now."""
+        table = table or self.entity
+        check_table(table, dict.fromkeys(self.tables, 0))
+        if self._newest is None or table not in self._newest.tables:
+            self._newest = newest_rows(
+                self._sets,
+                tables=[table] if table == self.entity else None,
+                bounds=self._asked.bounds,
+                hide_deleted=not self._asked.deleted,
+            )
+        return _NewestRows.of(self._newest, table)
+
+    def _again(self, work: Callable[[], _T]) -> _T:
+        """Return what work returns, which begins again if a set is gone."""
+        for _ in range(_LOOKS):
+            try:
+                return work()
+            except FileNotFoundError:
+                self._look()
+        raise self._changed()
+
+    def _begun_again(self, read: Callable[[], Iterator[_T]]) -> Iterator[_T]:
+        """Yield what is read. Begin again if a set is gone before anything was."""
+        begun = False
+        for _ in range(_LOOKS):
+            try:
+                for item in read():
+                    begun = True
+                    yield item
+                return
+            except FileNotFoundError:
+                if begun:
+                    break
+                self._look()
+        raise self._changed()
+
+    def _look(self) -> None:
+        """Look for the sets."""
+        self._sets = _sets_of(self._asked, self._patience)
+        self._newest = None
+
+    def _changed(self) -> SetsChangedError:
+        return SetsChangedError(
+            f"sets of {self.entity} below {self._asked.destination} were replaced or removed while they were read, as "
+            "by overwrite, erase or prune: read again"
+        )
+
+
+@dataclass(frozen=True)
+class _NewestRows(Rows):
+    """The rows of a table that are the newest.
+
+    :param parts: the tables of the sets.
+    """
+
+    parts: Sequence[Table]
+    columns: Columns
+
+    @classmethod
+    def of(cls, newest: Newest, name: str) -> _NewestRows:
+        """Return the rows of a table, as they were searched for."""
+        parts = []
+        for found in newest.sets:
+            manifest = found.manifest
+            files = manifest.parts if name == manifest.entity else manifest.contents.children(name)
+            chosen = {file.name: newest.chosen(found, file.name) for file in files}
+            wanted = [file for file in files if chosen[file.name].count]
+            if wanted:
+                parts.append(set_table(found.store, manifest, name, wanted, chosen))
+        return cls(parts, _columns([found.manifest for found in newest.sets], name))
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return sum(part.counted for part in self.parts)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows in the form that the API gives them."""
+        for part in self.parts:
+            yield from part.rows()
+
+    def to_batches(self) -> Iterator[pyarrow.RecordBatch]:
+        """Yield the rows as record batches of one schema."""
+        arrow, _ = require_pyarrow("reading as Arrow")
+        fit = arrow.Table(self.columns).fit
+        for part in self.parts:
+            for batch in part.to_batches():
+                yield fit(batch)
+
+    def into_duckdb(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        """Make a temporary table of the rows."""
+        arrow, _ = require_pyarrow("reading as Arrow")
+        failures: list[Exception] = []
+        source = f"dotypos_{name}_rows"
+        connection.register(source, arrow.Table(self.columns).reader(_keeping(failures, self.to_batches())))
+        try:
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE {_quoted(name)} AS FROM {_quoted(source)}")
+        except Exception:
+            if failures:  # DuckDB's own error holds nothing but its text
+                raise failures[0] from None
+            raise
+        finally:
+            connection.unregister(source)
+
+
+def read_entity(
+    destination: str | ObjectStoragePath,
+    cloud_id: int | str,
+    entity: str,
+    *,
+    since: str | date | None = None,
+    until: str | date | None = None,
+    timezone: str | None = None,
+    deleted: bool = False,
+    shape: str | Sequence[str] | None = None,
+    conn_id: str | None = None,
+) -> CurrentTable:
+    """Return the current table of a list: the newest version of each row over all its committed sets.
+
+    Snapshots have no part in it: they hold ids only. Of a list without a change date, each set is the whole list, and
+    the newest one is the table.
+
+    :param destination: where the sets lie, as extractions were given it: above the folders of the clouds.
+    :param cloud_id: the cloud.
+    :param entity: the list, such as ``orders``.
+    :param since: only versions that changed at this time or later count, and no rows without a change date. Defaults to
+        the beginning.
+    :param until: only versions that changed before this time count, so the table is as of this time, as far as its
+        versions were read. Of a list without a change date, it is the newest set whose window ends by this time.
+    :param timezone: the time zone of bare dates in `since` and `until`, such as ``Europe/Prague``.
+    :param deleted: whether rows are shown that are marked as deleted, too.
+    :param shape: the digest at the end of the names of the sets' folders: sets of which shape are read. Several if only
+        their formats differ. Needed only if the list has sets of different shapes: other filters or fields.
+    :param conn_id: the Airflow connection of the store, where `destination` doesn't name one.
+    :raises DotyposInputError: if an argument is wrong, or the sets hold rows of different shapes.
+    :raises FileNotFoundError: if there is no committed set of the list.
+    """
+    found = find_list(entity)
+    start = None if since is None else instant(since, "since", timezone)
+    end = None if until is None else instant(until, "until", timezone)
+    if since is not None and until is not None:
+        Window.of(since, until, timezone=timezone)  # refuses one that is empty or reversed
+    if start is not None and not found.cursors:
+        raise DotyposInputError(f"since: {entity} has no change date, so each of its sets is the whole list")
+    place = object_path(destination, conn_id)
+    shapes = tuple(split_names(shape, "shape"))
+    cloud = int(id_text(cloud_id, "cloud_id"))
+    return CurrentTable(_Asked(place, cloud, found, Bounds(start, end), deleted, shapes), StorePatience())
+
+
+def _sets_of(asked: _Asked, patience: StorePatience) -> Sequence[FoundSet]:
+    """Return the committed sets that may hold what was asked for."""
+    place, cloud, entity = asked.destination, asked.cloud_id, asked.entity
+    folders = set_folders(place, cloud, entity.name, patience)
+    if asked.shapes:
+        folders = [folder for folder in folders if folder.shape in asked.shapes]
+    if not folders:
+        raise _no_sets(asked, patience)
+    wanted = [folder for folder in folders if _may_hold(folder.window, asked)]
+    found = committed_sets(place, cloud, entity.name, wanted, patience)
+    sets = [one for one in found if not one.manifest.snapshot]
+    if not sets and len(wanted) == len(folders):
+        raise _no_sets(asked, patience)
+    if not entity.cursors:
+        sets = in_order(sets)[-1:]
+    refuse_different_shapes(sets)
+    if entity.has_deleted and not asked.deleted:
+        _refuse_unmarked(sets, entity)
+    return sets
+
+
+def _may_hold(window: Window, asked: _Asked) -> bool:
+    """Return whether the set of a window may hold versions that were asked for."""
+    since, until = asked.bounds
+    if not asked.entity.cursors:
+        return until is None or window.until <= until
+    if window.since is None:  # it may hold what changed while it was read
+        return True
+    # A row with two cursors is in a window if one of them is: the other one may be later.
+    is_past = since is not None and window.until <= since and len(asked.entity.cursors) == 1
+    return not is_past and (until is None or window.since < until)
+
+
+def _refuse_unmarked(sets: Sequence[FoundSet], entity: Entity) -> None:
+    """Raise if nothing in a set shows which rows are deleted.
+
+    :raises DotyposInputError: if so.
+    """
+    for found in sets:
+        columns = found.manifest.columns.get(entity.name)
+        if columns is not None and "deleted" not in columns:
+            raise DotyposInputError(
+                f"deleted: the sets of {entity.name} were extracted without the field deleted, so nothing shows which "
+                "rows are: pass deleted=True to read all"
+            )
+
+
+def _no_sets(asked: _Asked, patience: StorePatience) -> FileNotFoundError:
+    require_destination(asked.destination, patience)
+    lists = ", ".join(f"{entity} of {cloud}" for cloud, entity in lists_below(asked.destination, patience))
+    shape = f" of shape {', '.join(asked.shapes)}" if asked.shapes else ""
+    return FileNotFoundError(
+        f"no committed set of {asked.entity.name} of cloud {asked.cloud_id}{shape} lies below {asked.destination}. "
+        f"Lists there: {lists}"
+    )
+
+
+def _columns(manifests: Sequence[Manifest], name: str) -> Columns:
+    """Return the columns of a table in sets whose rows are of one shape."""
+    if not manifests:
+        return columns_of_table(name, "", (), {})
+    kept = [manifest.columns.get(name) for manifest in manifests]
+    named = {column: None for columns in kept for column in columns or ()}
+    first = manifests[-1]
+    include = first.include if name == first.entity else ""
+    return columns_of_table(name, include, first.children, {name: [*named]} if None not in kept else {})
+
+
+def _keeping(failures: list[Exception], items: Iterator[_T]) -> Iterator[_T]:
+    """Yield items, and keep what is raised meanwhile."""
+    try:
+        yield from items
+    except Exception as error:
+        failures.append(error)
+        raise
+
+
+def _quoted(name: str) -> str:
+    """Return a name as SQL takes it."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,215 @@
+"""Removing sets that aren't needed any more: those that a compacted set covers, or those that are old enough.
+
+**What is covered.** A set is covered if a whole compacted set names it in ``compacted_from``, with its generation and
+the digest of its files. One that was replaced or rewritten after that isn't covered, nor is one that was extracted
+again after it was pruned. A compacted set that went into a later one is covered like any other. Both are looked up
+once. Whatever happens to the compacted set afterwards (it is compacted again, erased from, replaced) would have
+happened to it as well if the covered set had been removed before.
+
+**What stays.** A set that a note names was not delivered yet, and is never removed. Nor is one, by default, within a
+day after the set that covers it was committed: until then, readers and tasks that were given its path may need it.
+
+**By age** everything goes whose window has ended long enough ago, the oldest first, but for the set that reaches
+furthest of each shape. That is a retention: rows that haven't changed since then are gone. A set from the beginning
+goes as well. If it stayed without the changes after it, its versions would seem to be the newest.
+
+**How a set is removed.** In this order, so that every crash leaves either a whole set or files that nobody takes for
+one:
+
+====  =================================================================================================================
+step  what happens
+====  =================================================================================================================
+1     Leftovers of other attempts are removed, as by an extraction that finds its window finished.
+2     A marker ``_pruned-{hex}-{generation}.json`` is stored. It names the set's files.
+3     The sidecars are removed. From now on no attempt can resume a part of the set.
+4     The manifest is removed, if it is still the same. From now on it isn't a set.
+5     The files are removed, then the marker, then the folder if it is empty.
+====  =================================================================================================================
+
+After a crash the next pruning goes by the marker: it removes the files that it names, unless a whole set lists them.
+Their names are those of one attempt, so files of an extraction that uses the folder again are never among them. Two
+prunings at once do each step twice. A pruning that stood still between looking at the manifest and removing it, while
+another one removed the set and an extraction committed the window anew, would remove the new manifest. The look narrows
+that to an instant.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from airflow_provider_dotypos.api.list_log import list_log
+from airflow_provider_dotypos.api.window import instant
+from airflow_provider_dotypos.lake.compaction import ListFolder
+from airflow_provider_dotypos.lake.compaction_plan import covered_sets, reference
+from airflow_provider_dotypos.lake.sets import FoundSet
+from airflow_provider_dotypos.storage.store import Store
+from airflow_provider_dotypos.transfers.files.commit import clean_folder, set_files, sidecar_name
+from airflow_provider_dotypos.transfers.files.manifest import manifest_name, newest_manifest, whole_manifest
+from airflow_provider_dotypos.transfers.files.pending import NOTES, read_notes
+
+log = list_log(__name__)
+
+#: How long a covered set stays by default, in milliseconds: a day.
+GRACE = 86_400_000
+
+#: Seconds after which an empty folder isn't about to be written to.
+_UNUSED = 86_400
+
+_MARKER = "_pruned-"
+
+
+class Removal(NamedTuple):
+    """A set that isn't needed any more.
+
+    :param covered_by: the compacted set that holds its rows; ``None`` if it is old enough.
+    """
+
+    list: ListFolder
+    found: FoundSet
+    covered_by: FoundSet | None
+
+
+class _Marker(msgspec.Struct):
+    """What a pruning is about to remove."""
+
+    files: list[str]
+
+
+def plan_pruning(
+    folder: ListFolder,
+    sets: Iterable[FoundSet],
+    noted: Collection[str],
+    now: int,
+    *,
+    grace: int = GRACE,
+    older_than: int | None = None,
+) -> list[Removal]:
+    """Return which sets of a list aren't needed any more.
+
+    :param sets: all committed sets of the list.
+    :param noted: names of folders whose sets were not delivered yet.
+    :param now: the time, in epoch milliseconds.
+    :param grace: how long a covered set stays after the one that covers it was committed, in milliseconds.
+    :param older_than: also remove sets that nothing covers, if their windows have ended so long ago, in milliseconds.
+    """
+    known = [found for found in sets if found.folder.name not in noted]
+    covered = covered_sets(known)
+    by_age = _old(known, now - older_than) if older_than is not None else set()
+    removals = []
+    for found in sorted(known, key=lambda found: found.folder.window.until):
+        covering = covered.get(reference(found))
+        if covering is not None and instant(covering.manifest.compacted_at or "", "compacted_at") + grace <= now:
+            removals.append(Removal(folder, found, covering))
+        elif found.folder.name in by_age:
+            removals.append(Removal(folder, found, None))
+    return removals
+
+
+def _old(sets: Sequence[FoundSet], until: int) -> set[str]:
+    """Return the names of the folders of sets that have ended by then, but for the furthest of each shape."""
+    furthest: dict[str, FoundSet] = {}
+    for found in sets:
+        other = furthest.setdefault(found.folder.shape, found)
+        if found.folder.window.until > other.folder.window.until:
+            furthest[found.folder.shape] = found
+    stay = {found.folder.name for found in furthest.values()}
+    return {found.folder.name for found in sets if found.folder.window.until <= until} - stay
+
+
+def noted_folders(folder: ListFolder) -> set[str]:
+    """Return the names of folders whose sets some note names: they may not be delivered yet."""
+    sets = folder.store("")
+    return {
+        note.folder
+        for name in sets.folders()
+        if name.startswith(NOTES)
+        for note in read_notes(sets.below(name)).values()
+    }
+
+
+def preview_pruning(
+    folder: ListFolder, *, grace: int = GRACE, older_than: int | None = None, now: Callable[[], float] = time.time
+) -> list[Removal]:
+    """Return what pruning would remove, see `plan_pruning`.
+
+    :param now: returns the time, in seconds.
+    """
+    return _plan(folder, folder.sets(), grace, older_than, now)
+
+
+def prune_list(
+    folder: ListFolder,
+    *,
+    grace: int = GRACE,
+    older_than: int | None = None,
+    check: Callable[[], None] = lambda: None,
+    now: Callable[[], float] = time.time,
+) -> Iterator[Removal]:
+    """Remove the sets of a list that aren't needed any more, and yield each; and what a pruning that crashed has left.
+
+    :param check: called between sets; what it raises ends the pruning.
+    :param now: returns the time, in seconds.
+    """
+    there = folder.look_up()
+    for name in [name for name, found in there.items() if found is None]:
+        check()
+        _finish(folder.store(name))
+    for removal in _plan(folder, [found for found in there.values() if found is not None], grace, older_than, now):
+        check()
+        remove_set(removal.found)
+        yield removal
+
+
+def _plan(
+    folder: ListFolder, sets: Sequence[FoundSet], grace: int, older_than: int | None, now: Callable[[], float]
+) -> list[Removal]:
+    # The notes only now: a set may have been noted since it was committed.
+    noted = noted_folders(folder)
+    return plan_pruning(folder, sets, noted, int(now() * 1000), grace=grace, older_than=older_than)
+
+
+def remove_set(found: FoundSet) -> None:
+    """Remove a set, unless another one has taken its place meanwhile."""
+    store, manifest = found.store, found.manifest
+    clean_folder(store, manifest)
+    files = sorted(manifest.contents.sizes)
+    marker = f"{_MARKER}{secrets.token_hex(8)}-{manifest.generation:04d}.json"
+    store.put_bytes(msgspec.json.encode(_Marker(files)), marker)
+    for name in files:
+        store.delete(sidecar_name(name))
+    there = whole_manifest(store, manifest.generation)
+    if there is not None and there.contents.digest == manifest.contents.digest:
+        store.delete(manifest_name(manifest.generation))
+    if _remove_files(store, files):
+        store.delete(marker)
+        store.remove_if_empty()
+
+
+def _finish(store: Store) -> None:
+    """Remove what a pruning that crashed has left in a folder that holds no set."""
+    names = store.list()
+    if not names:
+        store.remove_if_empty(_UNUSED)
+    for marker in (name for name in names if name.startswith(_MARKER)):
+        try:
+            files = msgspec.json.decode(store.read(marker), type=_Marker).files
+        except FileNotFoundError:
+            continue  # another pruning was faster
+        if _remove_files(store, files):
+            store.delete(marker)
+            store.remove_if_empty()
+
+
+def _remove_files(store: Store, files: Collection[str]) -> bool:
+    """Remove files of a set that was removed, and return whether it was: a set may list them after all."""
+    committed = newest_manifest(store)
+    if committed is not None and not set_files(committed).isdisjoint(files):
+        return False
+    for name in files:
+        store.delete(name)
+    return True

@@ -1,0 +1,1 @@
+"""What is sent to people: the message about a failed task or DAG run."""

@@ -1,0 +1,293 @@
+"""A customer erased from tables, in each kind of database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from airflow_provider_dotypos.api.entities import find_entity
+from airflow_provider_dotypos.exceptions import DotyposDatabaseError, DotyposInputError
+from airflow_provider_dotypos.lake.erasure import Erasure
+from airflow_provider_dotypos.lake.erasure_person import reach_of
+from airflow_provider_dotypos.lake.erasure_report import ErasureReport
+from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.transfers.selection import Selection
+from airflow_provider_dotypos.transfers.sql import sink as sql_sink
+from airflow_provider_dotypos.transfers.sql.database import Database
+from airflow_provider_dotypos.transfers.sql.tables import SqlTable, named, tables_of
+from airflow_provider_dotypos.transfers.sql.transaction import Transaction
+from tests.lake.persons import HER, MARK, MARKED_NUMBER, OTHER, marked_row
+from tests.transfers.sql.databases import Warehouse
+from tests.transfers.sql.test_dotypos_to_sql import load
+
+SINCE = datetime(2026, 3, 1, tzinfo=timezone.utc)
+UNTIL = SINCE + timedelta(days=1)
+MOMENT = int(SINCE.timestamp() * 1000) + 3_600_000
+
+#: Ids of hers; those of others are a few higher.
+HERS = {"orders": 501, "order-items": 511, "money-logs": 521, "customer-accounts": 531}
+HERS |= {"customer-account-logs": 541, "reservations": 551, "customers": int(HER)}
+
+#: What is loaded: orders bring their items and payments into tables of their own.
+LISTS: dict[str, dict[str, Any]] = {
+    "customers": {},
+    "customer-accounts": {},
+    "customer-account-logs": {},
+    "reservations": {},
+    "orders": {"include": "orderItems,moneyLogs"},
+}
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+
+def fill(sandbox: Sandbox, customer: str = HER, by: int = 0) -> None:
+    """Give a customer a row of each entity, with a mark in each personal field."""
+    ids = {name: id + by for name, id in HERS.items()} | {"customers": int(customer)}
+    reach = reach_of()
+    for entity in reach.entities:
+        row = {name: _stored(value) for name, value in marked_row(entity).items() if value is not None}
+        for name, field in find_entity(entity).fields.items():
+            if field.references is not None:
+                shows = name in reach.fields(entity) and not name.startswith("_related")
+                row[name] = ids[field.references] if shows and field.references in ids else 1
+        row |= {"id": ids[entity], **dict.fromkeys(find_entity(entity).cursors, MOMENT)}
+        for name in ("_sourceOrderId", "_cloudId"):
+            row.pop(name, None)
+        sandbox.shop.insert(sandbox.cloud_ids[0], entity, row)
+
+
+def _stored(value: Any) -> Any:
+    """Return a value as the sandbox's shop holds it."""
+    if not isinstance(value, str) or not value[:1].isdigit():
+        return value
+    return MOMENT if value.endswith("Z") else float(value) if "." in value else int(value)
+
+
+def load_all(**arguments: Any) -> None:
+    for entity, own in LISTS.items():
+        load(entity=entity, since=SINCE, until=UNTIL, **own, **arguments)
+
+
+def dump(warehouse: Warehouse) -> dict[str, list[Any]]:
+    """Return all rows of all tables but those that say when somebody has looked, as text."""
+    tables = sorted(warehouse.tables() - {"_dotypos_state"})
+    return {table: sorted(map(repr, warehouse.rows(f"SELECT * FROM {table}"))) for table in tables}
+
+
+def erase(**arguments: Any) -> ErasureReport:
+    with closing(Database.of("warehouse", 1)) as database:
+        return Erasure(int(HER), database=database, **{"dry_run": False, **arguments}).run()
+
+
+def hers_and_others(tables: dict[str, list[Any]]) -> tuple[list[str], list[str]]:
+    """Return the rows of tables that hold one of her ids, and all others."""
+    rows = [f"{table} {row}" for table, all_rows in tables.items() for row in all_rows]
+    hers = [row for row in rows if any(f"{id}" in row for id in HERS.values())]
+    return hers, [row for row in rows if row not in hers]
+
+
+@pytest.mark.parametrize("naming", ["snake", "api"])
+def test_a_customers_rows_in_all_tables_hold_none_of_their_data(
+    warehouse: Warehouse, sandbox: Sandbox, naming: str
+) -> None:
+    fill(sandbox)
+    fill(sandbox, OTHER, 1)
+    load_all(naming=naming)
+    before = dump(warehouse)
+    assert MARK in str(before["customers"])
+
+    report = erase(dry_run=True)
+    assert dump(warehouse) == before
+    assert {place.table: (place.rows, place.changed, place.state) for place in report.places.values()} == {
+        entity: (1, 0, "already erased") if entity == "customer-accounts" else (1, 1, "to erase") for entity in HERS
+    }
+    report = erase()
+    after = dump(warehouse)
+    hers, others = hers_and_others(after)
+    assert others == hers_and_others(before)[1]
+    assert MARK in str(others)
+    assert MARK not in str(hers)
+    assert MARKED_NUMBER not in str(hers)
+    assert "1977" not in str(hers)
+    assert report.totals()["tables"] == 6
+    assert report.places["customers", "customers"].fields == dict.fromkeys(reach_of().personal("customers"), 1)
+    again = erase()
+    assert dump(warehouse) == after
+    assert {place.state for place in again.places.values()} == {"already erased"}
+    assert MARK not in json.dumps(again.as_mapping()) + json.dumps(report.as_mapping())
+
+
+def test_all_but_personal_columns_stay_as_they_were(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    fill(sandbox)
+    load_all()
+    personal = {named(name, "snake") for name in reach_of().personal("orders")}
+    before, after = (columns_of_row(warehouse, erased) for erased in (False, True))
+    assert before.keys() == after.keys()
+    assert {name for name in before if before[name] != after[name]} == personal
+
+
+def columns_of_row(warehouse: Warehouse, erased: bool) -> dict[str, Any]:
+    if erased:
+        erase()
+    names = [column.name for column in tables_of_orders().columns]
+    quoted = ", ".join(f"`{name}`" if warehouse.kind == "mysql" else f'"{name}"' for name in names)
+    ((row),) = warehouse.rows(f"SELECT {quoted} FROM orders")
+    return dict(zip(names, row, strict=True))
+
+
+def tables_of_orders() -> SqlTable:
+    selection = Selection.of("orders", cloud_id=1)
+    return tables_of(selection, name=None, schema=None, naming="snake", deletes="keep")["orders"]
+
+
+def test_what_fits_no_column_goes_if_nobody_can_vouch_for_it(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    fill(sandbox)
+    load(entity="customers", since=SINCE, until=UNTIL)
+    unknown = json.dumps({"loyalty": MARK, "birthday": MARK, "points": 12.50, "hexColor": {"a": [1]}})
+    warehouse.execute(f"UPDATE customers SET _unknown = '{unknown}'")
+    report = erase()
+    ((left,),) = warehouse.rows("SELECT _unknown FROM customers")
+    assert (left if isinstance(left, dict) else json.loads(left)) == {"points": 12.5, "hexColor": {"a": [1]}}
+    assert report.places["customers", "customers"].fields["_unknown"] == 1
+    warehouse.execute(f"UPDATE customers SET _unknown = '{json.dumps({'loyalty': MARK})}'")
+    erase()
+    assert warehouse.rows("SELECT _unknown FROM customers") == [(None,)]
+
+
+def test_each_version_of_a_row_is_erased_and_stays_a_version(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    fill(sandbox)
+    for day in (1, 2):
+        sandbox.shop.update(sandbox.cloud_ids[0], "customers", int(HER), {"versionDate": MOMENT, "points": day})
+        load(entity="customers", since=SINCE, until=UNTIL + timedelta(days=day), mode="append")
+    before = warehouse.rows("SELECT id, points, _read_at, _load_id FROM customers ORDER BY _read_at")
+    assert len(before) == 2
+    report = erase()
+    assert warehouse.rows("SELECT id, points, _read_at, _load_id FROM customers ORDER BY _read_at") == before
+    assert MARK not in str(dump(warehouse))
+    assert report.places["customers", "customers"].changed == 2
+
+
+def test_rows_that_wait_for_their_merge_are_erased_and_the_load_is_named(
+    warehouse: Warehouse, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(sandbox)
+    fill(sandbox, OTHER, 1)
+
+    def die(*arguments: Any, **more: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sql_sink, "merge", die)
+        with pytest.raises(KeyboardInterrupt):
+            load(entity="orders", since=SINCE, until=UNTIL, include="orderItems,moneyLogs")
+    staging = [table for table in warehouse.tables() if table.startswith("_dotypos_staging_")]
+    assert MARK in str([dump(warehouse)[table] for table in staging])
+    report = erase()
+    assert list(report.open_loads.values()) == ["orders"]
+    assert not report.whole
+    assert {place.state for place in report.places.values()} == {"erased"}
+    asked = len(sandbox.requests)
+    load(entity="orders", since=SINCE, until=UNTIL, include="orderItems,moneyLogs")
+    assert not any("/orders" in request.path for request in sandbox.requests[asked:])
+    hers, others = hers_and_others(dump(warehouse))
+    assert len([row for row in hers if row.startswith(("orders ", "order_items ", "money_logs "))]) == 3
+    assert MARK not in str(hers)
+    assert MARK in str(others)
+    assert erase().whole
+
+
+def test_an_older_window_does_not_bring_the_data_back(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    """A version that Dotypos has replaced loses to the erased one, in whatever order windows are merged."""
+    fill(sandbox)
+    load(entity="customers", since=SINCE, until=UNTIL)
+    cloud = sandbox.cloud_ids[0]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sql_sink, "merge", _dying)
+        with pytest.raises(KeyboardInterrupt):
+            load(entity="customers", since=SINCE, until=UNTIL - timedelta(hours=1))
+    blank = {
+        name: [] if name == "tags" else None if name == "birthday" else "" for name in reach_of().personal("customers")
+    }
+    sandbox.shop.update(cloud, "customers", int(HER), {**blank, "versionDate": MOMENT + 7_200_000})
+    load(entity="customers", since=SINCE, until=UNTIL + timedelta(hours=1))
+    erase()
+    load(entity="customers", since=SINCE, until=UNTIL - timedelta(hours=1))
+    assert MARK not in str(dump(warehouse))
+
+
+def _dying(*arguments: Any, **more: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_a_crash_between_two_tables_is_made_good_by_the_next_run(
+    warehouse: Warehouse, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(sandbox)
+    load_all()
+    statements = 0
+    run = Transaction.execute
+
+    def execute(self: Transaction, sql: str, parameters: Any = ()) -> int:
+        nonlocal statements
+        assert not any(MARK in str(each) for each in (sql, *parameters))
+        statements += sql.startswith("UPDATE")
+        if statements > 2:
+            raise KeyboardInterrupt
+        return run(self, sql, parameters)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Transaction, "execute", execute)
+        with pytest.raises(KeyboardInterrupt):
+            erase()
+    report = erase()
+    assert {place.state for place in report.places.values()} == {"erased", "already erased"}
+    assert MARK not in str(dump(warehouse))
+
+
+def test_a_table_without_the_fields_that_show_whose_rows_are_is_named(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    fill(sandbox)
+    load(entity="orders", since=SINCE, until=UNTIL, columns="note,printData")
+    report = erase(dry_run=True)
+    assert report.unsure == {
+        ("orders", "orders"): ["_customerId", "_relatedInvoiceId", "_relatedOrderId", "_sourceOrderId"]
+    }
+    assert not report.whole
+
+
+def test_a_table_that_is_gone_is_passed_over(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    fill(sandbox)
+    load_all()
+    warehouse.execute("DROP VIEW customers_live", "DROP TABLE customers")
+    assert erase().totals()["tables"] == 5
+
+
+def test_a_database_without_loads_is_refused(warehouse: Warehouse) -> None:
+    with pytest.raises(DotyposInputError, match="no table _dotypos_loads"):
+        erase()
+
+
+def test_no_value_of_a_row_is_in_an_error(
+    warehouse: Warehouse, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(sandbox)
+    load_all()
+    monkeypatch.setattr(Transaction, "_run", _failing(Transaction._run))
+    with pytest.raises(DotyposDatabaseError) as raised:
+        erase()
+    assert MARK not in f"{raised.value!r} {raised.value.__context__!r} {raised.value.__cause__!r} {caplog.text}"
+
+
+def _failing(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the database refuse an update: its own error quotes the row."""
+
+    def failing(self: Transaction, connection: Any, sql: str, parameters: Any, **more: Any) -> Any:
+        if sql.startswith("UPDATE"):
+            return run(self, connection, f"SELECT CAST('{MARK}' AS DATE), no_such_column", ())
+        return run(self, connection, sql, parameters, **more)
+
+    return failing
