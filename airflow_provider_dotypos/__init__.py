@@ -39,6 +39,7 @@ _SHORT_NAMES = {
     "changed_window": "assets",
     "dotypos_asset": "assets",
     "failure_message": "notifications.failure",
+    "failure_subject": "notifications.failure",
     "queued_change": "webhooks.queued",
     "read_entity": "lake.current",
     "read_manifest": "transfers.manifest",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.lake.current import read_entity as read_entity
     from airflow_provider_dotypos.notifications.failure import DotyposFailureNotifier as DotyposFailureNotifier
     from airflow_provider_dotypos.notifications.failure import failure_message as failure_message
+    from airflow_provider_dotypos.notifications.failure import failure_subject as failure_subject
     from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator as DotyposApplyPlanOperator
     from airflow_provider_dotypos.operators.compact import DotyposCompactOperator as DotyposCompactOperator
     from airflow_provider_dotypos.operators.dotypos import DotyposOperator as DotyposOperator

@@ -23,10 +23,8 @@ from typing import Any
 
 from airflow.sdk import Asset, dag, task
 
+from airflow_provider_dotypos import DotyposEntitiesToObjectStorageOperator
 from airflow_provider_dotypos.api.entities import cloud_lists
-from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
-    DotyposEntitiesToObjectStorageOperator,
-)
 
 # [START dotypos_everything]
 WATERMARKS = Asset("dotypos watermarks")
@@ -49,7 +47,7 @@ def everything() -> None:
     @task
     def clouds() -> list[str]:
         """Return the ids of the clouds that the connection's token may use, and whose licence hasn't expired."""
-        from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+        from airflow_provider_dotypos import DotyposHook
 
         return [cloud["id"] for cloud in DotyposHook().clouds() if not cloud.get("expired")]
 
