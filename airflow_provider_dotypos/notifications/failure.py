@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -23,7 +22,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposRateLimitError,
 )
 from airflow_provider_dotypos.api.retry_table import Verdict, verdict
-from airflow_provider_dotypos.hooks.failures import CONNECTION_CURE, cure_of, decision
+from airflow_provider_dotypos.hooks.failures import CONNECTION_CURE, cure_of, decision, sentences
 from airflow_provider_dotypos.notifications.incident import WILL_RETRY, Incident
 
 log = logging.getLogger(__name__)
@@ -120,7 +119,7 @@ def _subject(incident: Incident) -> str:
         names = ", ".join(task.task_id for task in incident.failed_tasks)
         return _cut(f"{name} failed" + (f": {names}" if names else ""), _LONGEST_SUBJECT)
     ended = "failed, and is tried again" if incident.state == WILL_RETRY else "failed"
-    return _cut(f"{name} {ended}: {_first_sentence(_error_text(incident))}", _LONGEST_SUBJECT)
+    return _cut(f"{name} {ended}: {sentences(_error_text(incident))[0].rstrip('.')}", _LONGEST_SUBJECT)
 
 
 def _lines(incident: Incident) -> Iterator[str]:
@@ -225,10 +224,6 @@ def _what(incident: Incident) -> str:
         return f"DAG {incident.dag_id}"
     mapped = f"[{incident.map_index}]" if incident.map_index >= 0 else ""
     return f"{incident.dag_id}.{incident.task_id}{mapped}"
-
-
-def _first_sentence(text: str) -> str:
-    return re.split(r"(?<=[.!?)]) (?=[A-Z(])|\n", text, maxsplit=1)[0].rstrip(".")
 
 
 def _cut(text: str, longest: int) -> str:

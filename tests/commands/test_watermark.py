@@ -156,18 +156,29 @@ def test_one_that_a_run_moves_meanwhile_is_left_alone(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("show", "give a destination, or the connection of a database with --conn-id, and not both"),
-        ("show x --conn-id y", "give a destination, or the connection of a database with --conn-id, and not both"),
+        ("show", "Give a destination, or the connection of a database with --conn-id, and not both"),
+        ("show x --conn-id y", "Give a destination, or the connection of a database with --conn-id, and not both"),
         ("show x --table orders", "--schema and --table for tables"),
         ("show --conn-id y --asset lake", "--schema and --table for tables"),
         ("set x", "--to TIME says where to set a watermark"),
         ("reset x --to 2026-01-01T00:00:00Z", "--to TIME says where to set a watermark"),
         ("show x --yes", "--yes is for set and reset"),
+    ],
+)
+def test_wrong_options_say_what_to_give(arguments: str, says: str, command: Command) -> None:
+    done = command("watermark", *arguments.split())
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
         ("show x", "no sets lie below"),
         ("show --conn-id nowhere", "there is no connection 'nowhere' in this Airflow: check --conn-id"),
     ],
 )
-def test_wrong_options_say_what_to_give(
+def test_a_place_without_watermarks_says_what_to_name(
     arguments: str, says: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
