@@ -62,7 +62,7 @@ ARROWS = {
     # By its short names alone, when one is asked for.
     "__init__": {
         *("provider_info", "assets", "hooks", "lake", "notifications", "operators", "retry_policies", "sensors"),
-        *("transfers", "triggers", "writes"),
+        *("transfers", "triggers", "webhooks", "writes"),
     },
     "__main__": {"cli"},
 }
@@ -175,6 +175,7 @@ LATE = {
         "transfers.sql.loads",
         "transfers.sql.location",
         "transfers.sql.names",
+        "transfers.sql.place",
         "transfers.sql.sink",
         "transfers.sql.staging",
         "transfers.sql.state",
