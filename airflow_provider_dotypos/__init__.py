@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _SHORT_NAMES = {
     "CommittedSet": "transfers.manifest",
     "DotyposApplyPlanOperator": "operators.apply_plan",
+    "DotyposCompactOperator": "operators.compact",
     "DotyposEntitiesToObjectStorageOperator": "transfers.dotypos_entities_to_object_storage",
     "DotyposEntitiesToSqlOperator": "transfers.dotypos_entities_to_sql",
     "DotyposEntityEventTrigger": "triggers.entity_event",
@@ -26,6 +27,7 @@ _SHORT_NAMES = {
     "DotyposOperator": "operators.dotypos",
     "DotyposPlanWritesOperator": "operators.plan_writes",
     "DotyposPosActionOperator": "operators.pos_action",
+    "DotyposPruneOperator": "operators.prune",
     "DotyposRetryPolicy": "retry_policies",
     "DotyposSalesReportCheckOperator": "operators.sales_report_check",
     "DotyposStockOperator": "operators.stock",
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.notifications.failure import failure_message as failure_message
     from airflow_provider_dotypos.notifications.failure import failure_subject as failure_subject
     from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator as DotyposApplyPlanOperator
+    from airflow_provider_dotypos.operators.compact import DotyposCompactOperator as DotyposCompactOperator
     from airflow_provider_dotypos.operators.dotypos import DotyposOperator as DotyposOperator
     from airflow_provider_dotypos.operators.erase_customer import (
         DotyposEraseCustomerOperator as DotyposEraseCustomerOperator,
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     )
     from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator as DotyposPlanWritesOperator
     from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator as DotyposPosActionOperator
+    from airflow_provider_dotypos.operators.prune import DotyposPruneOperator as DotyposPruneOperator
     from airflow_provider_dotypos.operators.sales_report_check import (
         DotyposSalesReportCheckOperator as DotyposSalesReportCheckOperator,
     )

@@ -5,9 +5,9 @@ This DAG extracts every entity of every cloud of a connection, with one task for
 entity continues from where its last success ended, and the first run reads all rows. A night on which Airflow was down
 needs nothing special.
 
-Airflow 3.3 keeps the watermarks on an asset of their own: **Assets → dotypos watermarks**, tab *Asset State Store*. On
-3.1 and 3.2 they are kept beside the files. `airflow dotypos watermark` shows and sets them everywhere. The pool limits
-how many clouds are read at once. Make it once, with `airflow pools set dotypos 4 "calls to Dotypos"`.
+The watermarks belong to an asset of their own. `airflow dotypos watermark show file:///tmp/dotypos` lists them, and
+`watermark set` sets them. On Airflow 3.3 **Assets → dotypos watermarks**, tab *Asset State Store*, shows them as well.
+The pool limits how many clouds are read at once. Make it once, with `airflow pools set dotypos 4 "calls to Dotypos"`.
 
 An entity that the token may not read is skipped, and the log says so. List in `EXCLUDED` the entities that you don't
 want in the lake, such as `webhooks`, whose addresses may hold secrets. If an entity fails, its task does, once it has

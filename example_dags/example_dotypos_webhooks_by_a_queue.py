@@ -54,7 +54,7 @@ MOST = 1000
 def webhooks_by_a_queue() -> None:
     """Extract what the deliveries in the queue name."""
 
-    @task.short_circuit(multiple_outputs=True)
+    @task.short_circuit(multiple_outputs=True, retries=3)
     def window(triggering_asset_events: Any = None) -> dict[str, Any] | None:
         """Return the window to read, and how many messages it is for; nothing if an earlier run has taken them all."""
         messages = RedisHook("redis_default").get_conn().lrange(QUEUE, 0, MOST - 1)
@@ -64,7 +64,7 @@ def webhooks_by_a_queue() -> None:
         except exceptions.DotyposInputError:
             return None  # a bell without messages: what follows is skipped
 
-    @task
+    @task(retries=3)
     def forget(messages: int) -> None:
         """Remove the messages whose changes have been extracted."""
         RedisHook("redis_default").get_conn().ltrim(QUEUE, messages, -1)
