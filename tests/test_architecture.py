@@ -170,6 +170,7 @@ LATE = {
         "transfers.sql.loads",
         "transfers.sql.location",
         "transfers.sql.names",
+        "transfers.sql.place",
         "transfers.sql.sink",
         "transfers.sql.staging",
         "transfers.sql.state",

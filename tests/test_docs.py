@@ -25,6 +25,7 @@ from airflow_provider_dotypos.cli import COMMANDS, Command, main
 from airflow_provider_dotypos.commands.sandbox import options
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.webhooks import Webhooks
+from airflow_provider_dotypos.lake.current import read_entity
 from airflow_provider_dotypos.notifications.failure import DotyposFailureNotifier
 from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
 from airflow_provider_dotypos.operators.compact import DotyposCompactOperator
@@ -204,6 +205,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposEntityEventTrigger,
         DotyposRetryPolicy,
         dotypos_asset,
+        read_entity,
     ],
     ids=lambda it: it.__name__,
 )

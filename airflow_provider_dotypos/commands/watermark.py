@@ -111,18 +111,26 @@ def _of_files(args: argparse.Namespace) -> Iterator[ListWatermark]:
     destination = object_path(address(args.destination), args.destination_conn_id)
     require_destination(destination)
     states = _asking_airflow(lambda: _compat.asset_states("dotypos/"))
-    return watermarks_below(destination, states, _succeeded)
+    return watermarks_below(destination, states, _Successes())
 
 
-def _succeeded(runs: set[TaskInstanceKey]) -> Set[TaskInstanceKey] | None:
-    """Return which task instances have succeeded; ``None`` if Airflow can't say."""
-    from airflow_provider_dotypos.lake.task_instances import succeeded
+class _Successes:
+    """Says which task instances have succeeded; ``None`` if Airflow can't say, which people hear once."""
 
-    try:
-        return _asking_airflow(lambda: succeeded(runs))
-    except DotyposInputError as error:
-        note(f"Which sets are pending isn't known: {error}")
-        return None
+    def __init__(self) -> None:
+        self._silent = False
+
+    def __call__(self, runs: set[TaskInstanceKey]) -> Set[TaskInstanceKey] | None:
+        from airflow_provider_dotypos.lake.task_instances import succeeded
+
+        if self._silent:
+            return None
+        try:
+            return _asking_airflow(lambda: succeeded(runs))
+        except DotyposInputError as error:
+            note(f"Which sets are pending isn't known: {error}")
+            self._silent = True
+            return None
 
 
 def _asking_airflow(ask: Callable[[], ResultT]) -> ResultT:

@@ -36,19 +36,19 @@ GUIDE = "docs/guides/when-it-fails.md"
 #: Longest texts, in characters.
 _LONGEST_SUBJECT, _LONGEST_ERROR = 150, 1500
 
-_CLEARING = "What it has read is kept, and clearing the task is safe: it continues where it ended."
+_CLEARING = "Clearing the task is safe: it continues where it ended, and writes nothing twice."
 _RECONNECT = (
     "Connect the cloud again (in Airflow: Admin > Connect Dotypos), then clear the task. What it has read is kept."
 )
 _LOOK_FIRST = (
-    "Don't clear it yet: something may have been written without an answer. Look at the data in Dotypos, then decide "
-    "whether to repeat it."
+    "Don't clear it yet: something may have been written, and no answer says so. Look at the data in Dotypos, then "
+    "decide whether to repeat it."
 )
 _REMOVE_CAUSE = "Remove the cause that the error names, then clear the task. What it has read is kept."
 _OWN_TASK = "It is a task of your own: whether it may be cleared, its author knows. The log says what happened."
 _LOST = (
-    "unknown: the task's process was lost or ended from outside (its worker died or ran out of memory, or a time limit "
-    "or a person ended it)"
+    "The task's process was lost or ended from outside. Its worker died, it ran out of memory, or a time limit or a "
+    "person ended it."
 )
 
 
@@ -199,6 +199,8 @@ def _advice(incident: Incident) -> str:
         return _LOOK_FIRST
     if isinstance(error, (DotyposAuthenticationError, DotyposMissingTokenError)) and error.permanent:
         return _RECONNECT
+    if incident.exception is None and incident.may_have_written:
+        return _LOOK_FIRST
     if (error is not None and error.permanent) or cure_of(incident.exception) == CONNECTION_CURE:
         return _REMOVE_CAUSE
     if incident.state == WILL_RETRY:

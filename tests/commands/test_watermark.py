@@ -198,12 +198,13 @@ def test_without_airflows_database_pending_sets_are_those_that_may_be(
     lake: Lake, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_compat, "asset_states", lambda prefix: [])
-    lake.list("orders").begin(lambda: MIDNIGHT)
+    for entity in ("orders", "products"):
+        lake.list(entity).begin(lambda: MIDNIGHT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("airflow_provider_dotypos.lake.task_instances.create_session", _no_database)
         done = command("watermark", "show", lake.destination, "-o", "json")
-    assert done.rows[0]["pending"] == "up to 1"
-    assert "Which sets are pending isn't known: Airflow's database can't be asked (RuntimeError)" in done.err
+    assert [row["pending"] for row in done.rows] == ["up to 1", "up to 1"]
+    assert done.err.count("Which sets are pending isn't known: Airflow's database can't be asked (RuntimeError)") == 1
 
 
 def _no_database() -> None:
@@ -240,6 +241,13 @@ class TestKeptByAirflow:
         assert (row["watermark"], row["by"]) == (NOON, "api")
         assert command("watermark", "reset", lake.destination, "--yes").code == 0
         assert "no such watermark" in command("watermark", "show", lake.destination).err
+
+    def test_one_whose_address_was_written_otherwise_is_found_by_its_notes(
+        self, lake: Lake, command: Command, keep: Callable[[str, object], None]
+    ) -> None:
+        keep("lake", MIDNIGHT)
+        (row,) = command("watermark", "show", f"{lake.destination}/", "-o", "json").rows
+        assert (row["watermark"], row["shape"]) == (MIDNIGHT, SHAPE)
 
     def test_one_that_is_kept_elsewhere_is_no_time(
         self, lake: Lake, command: Command, keep: Callable[[str, object], None]

@@ -275,7 +275,8 @@ class _Level:
             if column.rows is None or column.rows.whole:  # nothing tells what in it isn't wanted
                 for i in misfits:
                     unknown[i][name] = rows[i][name]
-        return [*arrays, pa.array([_object_text(members) for members in unknown], pa.string())]
+        texts = [msgspec.json.encode(others).decode() if others else None for others in unknown]
+        return [*arrays, pa.array(texts, pa.string())]
 
     def _others(self, row: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
         if not self._columns.others or row.keys() <= self._known:
@@ -374,10 +375,6 @@ def _read(read: Callable[[msgspec.Raw], _T | None], values: _Raws) -> tuple[list
             values_read.append(None)
             misfits.append(i)
     return values_read, misfits
-
-
-def _object_text(members: dict[str, msgspec.Raw]) -> str | None:
-    return msgspec.json.encode(members).decode() if members else None
 
 
 #: What decoding and Arrow raise for values in another form than expected.
