@@ -21,10 +21,13 @@ from typing import Any
 
 from airflow.sdk import Asset, AssetWatcher, dag, task
 
-from airflow_provider_dotypos import exceptions
-from airflow_provider_dotypos.assets import changed_window, dotypos_asset
-from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
-from airflow_provider_dotypos.webhooks.queued import queued_change
+from airflow_provider_dotypos import (
+    DotyposToObjectStorageOperator,
+    changed_window,
+    dotypos_asset,
+    exceptions,
+    queued_change,
+)
 
 try:
     from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger

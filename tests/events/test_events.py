@@ -5,6 +5,7 @@ The examples that wait for something run here. All tests share the processes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -48,6 +49,28 @@ SAME = dotypos_asset("products", cloud_id={cloud_id}, watch={{"poll_interval": 1
 SECOND = dotypos_asset("products", cloud_id={cloud_id}, watch={{"poll_interval": 1}}, name="second", host="{host}")
 with DAG("after_both", schedule=SAME & SECOND):
     pass
+"""
+
+
+#: A task without a window. Its process dies with its result, if the run says so and the task is retried.
+WITHOUT_A_WINDOW = """
+import os
+import signal
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from airflow_provider_dotypos import DotyposToObjectStorageOperator
+
+class Dying(DotyposToObjectStorageOperator):
+    def execute(self, context):
+        result = super().execute(context)
+        if context["ti"].try_number == 1 and context["dag_run"].conf.get("die"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+with DAG("without_a_window", schedule=None):
+    Dying(task_id="orders", entity="orders", destination="{lake}", retries=1, retry_delay=timedelta(0))
 """
 
 
@@ -105,6 +128,9 @@ def airflow(
             (airflow.dags / f"{BY_A_QUEUE}.py").write_text(text)
         on_call = DAG_FILE.format(url=messages.url, lake=f"file://{home.path}/lake", foreign=FOREIGN)
         (airflow.dags / "on_call.py").write_text(on_call)
+        if not has_state_store():
+            lake = f"file://{home.path}/without"
+            (airflow.dags / "without_a_window.py").write_text(WITHOUT_A_WINDOW.replace("{lake}", lake))
         (airflow.dags / "after_both.py").write_text(SECOND_FILE.format(cloud_id=sandbox.cloud_ids[0], host=host))
         yield airflow
 
@@ -166,6 +192,24 @@ def test_changes_during_a_run_are_repriced(airflow: RunningAirflow, sandbox: San
         version = Version(str(id), row["versionDate"])
         airflow.wait_for("the event", lambda version=version: not missing([version], airflow.events()))
     airflow.wait_for("the prices", lambda: {price(sandbox, id) for id in ids} == {55})
+
+
+@pytest.mark.skipif(has_state_store(), reason="dag.test tries this on Airflow 3.3, see transfers/test_incremental")
+def test_runs_without_a_window_continue_where_airflow_keeps_no_state(
+    airflow: RunningAirflow, server: AirflowServer
+) -> None:
+    """With a process that is killed once it has moved the watermark, and its retry."""
+    start_run(server, "without_a_window", die=True)
+    (first,) = airflow.wait_for("the retry", lambda: airflow.results("without_a_window", "orders"))
+    assert (first["since"], first["rows"] > 0) == (None, True)
+    assert len(first["manifests"]) == 1
+    start_run(server, "without_a_window")
+    (second,) = airflow.wait_for("the next run", lambda: airflow.results("without_a_window", "orders")[1:])
+    assert second["since"] == first["until"]
+    assert second["manifests"] == [second["manifest"]]
+    command = ["-m", "airflow_provider_dotypos", "watermark", "show", f"file://{airflow.home.path}/without"]
+    (row,) = json.loads(airflow.home.python(*command, "-o", "json", **airflow.settings))
+    assert (row["watermark"], row["pending"], row["kept in"]) == (second["until"], "0", "files")
 
 
 def test_a_failed_night_run_sends_messages_and_metrics(

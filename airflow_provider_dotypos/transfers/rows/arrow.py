@@ -75,12 +75,9 @@ class Table:
                 f"columns: {', '.join(unknown)} of {self._columns.entity} are none that this version of the package "
                 "knows. Its files can't be read as Arrow together with others; rows() reads them"
             )
-        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        arrays = [
-            columns[field.name].cast(field.type) if field.name in columns else pa.nulls(batch.num_rows, field.type)
-            for field in self.schema
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        known, rows = dict(zip(batch.schema.names, batch.columns, strict=True)), batch.num_rows
+        columns = [known.get(field.name, pa.nulls(rows, field.type)).cast(field.type) for field in self.schema]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def reader(self, batches: Iterable[pa.RecordBatch]) -> pa.RecordBatchReader:
         """Return what reads batches of this schema once, as other tools take it."""
