@@ -145,7 +145,8 @@ def provider_info() -> dict[str, Any]:
                     f"airflow_provider_dotypos.operators.{module}"
                     for module in (
                         *("dotypos", "plan_writes", "apply_plan", "write", "stock", "pos_action"),
-                        *("sales_report_check", "freshness_check", "erase_customer", "webhooks"),
+                        *("sales_report_check", "freshness_check", "webhooks"),
+                        *("compact", "prune", "erase_customer"),
                     )
                 ],
             }

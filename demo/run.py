@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from house import CHECKOUT, CommandError, House, Running, connection, shop
 
-from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -126,12 +125,9 @@ def _end_loading(loading: Running | None) -> None:
 
 
 def _everything(house: House, environment: dict[str, str]) -> list[CommittedSet]:
-    """Run the DAG of all entities and clouds; return its sets. It needs the watermarks of Airflow 3.3."""
+    """Run the DAG of all entities and clouds; return its sets."""
     from airflow_provider_dotypos.transfers.manifest import read_manifest
 
-    if not has_state_store():
-        print(f"  airflow dags test {EVERYTHING}: skipped, it needs Airflow 3.3")
-        return []
     command = ["dags", "test", EVERYTHING]
     before = set(house.files.rglob("_manifest-*.json"))
     _step(f"airflow dags test {EVERYTHING}", lambda: house.run(command, environment))

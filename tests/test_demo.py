@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dotypos._compat import has_state_store
 from demo import children
 
 DEMO = Path(__file__).parents[1] / "demo" / "run.py"
@@ -74,7 +73,6 @@ def test_a_second_run_keeps_the_database_and_the_window(shown: Shown) -> None:
     assert "0 calls in this run" in shown.second
 
 
-@pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
 def test_it_extracts_everything_and_then_nothing_more(shown: Shown) -> None:
     assert re.search(r"30 entities of 2 clouds, 2 tasks", shown.first)
     assert re.search(r"^  order-items +[1-9][\d,]* rows$", shown.first, re.MULTILINE)

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from airflow.sdk import AssetAlias
 
 from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api import channel, retry
@@ -161,6 +162,10 @@ def without_a_connection(trial: Trial) -> str:
     return trial.extract(dotypos_conn_id="elsewhere")
 
 
+def without_an_asset(trial: Trial) -> str:
+    return trial.extract(since=None, until=None, outlets=[AssetAlias("whatever")])
+
+
 def without_pyarrow(trial: Trial) -> str:
     trial.monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     return trial.extract(file_format="parquet")
@@ -303,6 +308,7 @@ CAUSES: dict[str, Callable[[Trial], str]] = {
     "the window is empty": lambda t: t.extract(since="2026-01-02T00:00:00Z"),
     "… is a bare date: name its zone": lambda t: t.extract(since="2026-01-01"),
     "… in the future": lambda t: t.extract(until=datetime.now(timezone.utc) + timedelta(days=3)),
+    "going on from the last success needs an asset": without_an_asset,
     "… requests have not been enough for the rows of …": more_rows_of_an_instant_than_a_budget_allows,
     "needs pyarrow": without_pyarrow,
     "is of type … tables can be loaded into …": lambda t: t.load(connection={"conn_type": "snowflake"}),

@@ -60,11 +60,13 @@ def options() -> list[Option]:
 
 def run(args: argparse.Namespace) -> int:
     """Print watermarks, or what became of them, and return the exit code."""
+    if (misuse := _misuse(args)) is not None:
+        note(misuse)
+        return 2
     return tell(args, lambda: _report(args))
 
 
 def _report(args: argparse.Namespace) -> Report:
-    _check(args)
     with _airflow.stored_connections(), _watermarks(args) as marks:
         if not marks:
             raise DotyposInputError(
@@ -74,19 +76,18 @@ def _report(args: argparse.Namespace) -> Report:
         return _shown(marks) if args.action == "show" else _changed(args, marks)
 
 
-def _check(args: argparse.Namespace) -> None:
-    """Raise if options are missing or contradict each other."""
-    if (args.destination is None) == (args.conn_id is None):
-        raise DotyposInputError("give a destination, or the connection of a database with --conn-id, and not both")
+def _misuse(args: argparse.Namespace) -> str | None:
+    """Return which options are missing or contradict each other, for people."""
     of_files, of_tables = (args.shape, args.asset, args.destination_conn_id), (args.schema, args.table)
+    if (args.destination is None) == (args.conn_id is None):
+        return "Give a destination, or the connection of a database with --conn-id, and not both."
     if any(of_files if args.conn_id is not None else of_tables):
-        raise DotyposInputError(
-            "--shape, --asset and --destination-conn-id are for files, --schema and --table for tables"
-        )
+        return "--shape, --asset and --destination-conn-id are for files, --schema and --table for tables."
     if (args.action == "set") != (args.to is not None):
-        raise DotyposInputError("--to TIME says where to set a watermark: give it with set, and with nothing else")
+        return "--to TIME says where to set a watermark: give it with set, and with nothing else."
     if args.yes and args.action == "show":
-        raise DotyposInputError("--yes is for set and reset: show changes nothing")
+        return "--yes is for set and reset: show changes nothing."
+    return None
 
 
 @contextmanager
@@ -110,18 +111,26 @@ def _of_files(args: argparse.Namespace) -> Iterator[ListWatermark]:
     destination = object_path(address(args.destination), args.destination_conn_id)
     require_destination(destination)
     states = _asking_airflow(lambda: _compat.asset_states("dotypos/"))
-    return watermarks_below(destination, states, _succeeded)
+    return watermarks_below(destination, states, _Successes())
 
 
-def _succeeded(runs: set[TaskInstanceKey]) -> Set[TaskInstanceKey] | None:
-    """Return which task instances have succeeded; ``None`` if Airflow can't say."""
-    from airflow_provider_dotypos.lake.task_instances import succeeded
+class _Successes:
+    """Says which task instances have succeeded; ``None`` if Airflow can't say, which people hear once."""
 
-    try:
-        return _asking_airflow(lambda: succeeded(runs))
-    except DotyposInputError as error:
-        note(f"Which sets are pending isn't known: {error}")
-        return None
+    def __init__(self) -> None:
+        self._silent = False
+
+    def __call__(self, runs: set[TaskInstanceKey]) -> Set[TaskInstanceKey] | None:
+        from airflow_provider_dotypos.lake.task_instances import succeeded
+
+        if self._silent:
+            return None
+        try:
+            return _asking_airflow(lambda: succeeded(runs))
+        except DotyposInputError as error:
+            note(f"Which sets are pending isn't known: {error}")
+            self._silent = True
+            return None
 
 
 def _asking_airflow(ask: Callable[[], ResultT]) -> ResultT:

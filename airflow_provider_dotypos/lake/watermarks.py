@@ -107,7 +107,8 @@ def watermarks_below(
         for name, state in of_airflow.items():
             if name in notes or state.key in keys:
                 pending, known = _pending(notes.get(name, {}), succeeded)
-                shape = keys.get(state.key) or next((note.folder.rpartition("_")[2] for note in pending), "")
+                noted = (note.folder.rpartition("_")[2] for note in notes.get(name, {}).values() if note.folder)
+                shape = keys.get(state.key) or next(noted, "")
                 yield _in_airflow(cloud_id, entity, shape, state, pending, known)
         for name in notes.keys() - of_airflow.keys():
             if (record := newest_record(sets.below(name))[1]) is not None:

@@ -156,18 +156,29 @@ def test_one_that_a_run_moves_meanwhile_is_left_alone(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("show", "give a destination, or the connection of a database with --conn-id, and not both"),
-        ("show x --conn-id y", "give a destination, or the connection of a database with --conn-id, and not both"),
+        ("show", "Give a destination, or the connection of a database with --conn-id, and not both"),
+        ("show x --conn-id y", "Give a destination, or the connection of a database with --conn-id, and not both"),
         ("show x --table orders", "--schema and --table for tables"),
         ("show --conn-id y --asset lake", "--schema and --table for tables"),
         ("set x", "--to TIME says where to set a watermark"),
         ("reset x --to 2026-01-01T00:00:00Z", "--to TIME says where to set a watermark"),
         ("show x --yes", "--yes is for set and reset"),
+    ],
+)
+def test_wrong_options_say_what_to_give(arguments: str, says: str, command: Command) -> None:
+    done = command("watermark", *arguments.split())
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
         ("show x", "no sets lie below"),
         ("show --conn-id nowhere", "there is no connection 'nowhere' in this Airflow: check --conn-id"),
     ],
 )
-def test_wrong_options_say_what_to_give(
+def test_a_place_without_watermarks_says_what_to_name(
     arguments: str, says: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -187,12 +198,13 @@ def test_without_airflows_database_pending_sets_are_those_that_may_be(
     lake: Lake, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_compat, "asset_states", lambda prefix: [])
-    lake.list("orders").begin(lambda: MIDNIGHT)
+    for entity in ("orders", "products"):
+        lake.list(entity).begin(lambda: MIDNIGHT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("airflow_provider_dotypos.lake.task_instances.create_session", _no_database)
         done = command("watermark", "show", lake.destination, "-o", "json")
-    assert done.rows[0]["pending"] == "up to 1"
-    assert "Which sets are pending isn't known: Airflow's database can't be asked (RuntimeError)" in done.err
+    assert [row["pending"] for row in done.rows] == ["up to 1", "up to 1"]
+    assert done.err.count("Which sets are pending isn't known: Airflow's database can't be asked (RuntimeError)") == 1
 
 
 def _no_database() -> None:
@@ -229,6 +241,13 @@ class TestKeptByAirflow:
         assert (row["watermark"], row["by"]) == (NOON, "api")
         assert command("watermark", "reset", lake.destination, "--yes").code == 0
         assert "no such watermark" in command("watermark", "show", lake.destination).err
+
+    def test_one_whose_address_was_written_otherwise_is_found_by_its_notes(
+        self, lake: Lake, command: Command, keep: Callable[[str, object], None]
+    ) -> None:
+        keep("lake", MIDNIGHT)
+        (row,) = command("watermark", "show", f"{lake.destination}/", "-o", "json").rows
+        assert (row["watermark"], row["shape"]) == (MIDNIGHT, SHAPE)
 
     def test_one_that_is_kept_elsewhere_is_no_time(
         self, lake: Lake, command: Command, keep: Callable[[str, object], None]

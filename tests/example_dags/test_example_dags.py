@@ -22,7 +22,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.api.entities import cloud_lists
 from airflow_provider_dotypos.connect.page.next_steps import write_first_dag
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
@@ -150,8 +149,7 @@ def test_every_example_is_a_dag_named_like_its_file(report: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("dag_id", [*DAG_IDS, README])
 def test_it_succeeds(report: dict[str, Any], dag_id: str) -> None:
-    expected = "failed" if dag_id == LARGEST and not has_state_store() else "success"
-    assert report[dag_id]["state"] == expected
+    assert report[dag_id]["state"] == "success"
 
 
 @pytest.mark.parametrize("dag_id", [dag_id for dag_id in DAG_IDS if dag_id != LARGEST])
@@ -169,6 +167,14 @@ def test_it_is_fit_for_the_docs(path: Path) -> None:
     assert starts == ends
     assert (ast.get_docstring(tree) or "").startswith("###")
     assert "doc_md=__doc__" in text
+
+
+def test_on_call_finds_that_every_branch_sells(report: dict[str, Any], sandbox: Sandbox) -> None:
+    (checked,) = report["example_dotypos_on_call"]["results"]["sales"]
+    branches = {row["id"] for row in sandbox.shop.rows(sandbox.cloud_ids[0], "branches")}
+    assert {branch["branch_id"]: branch["verdict"] for branch in checked["branches"]} == dict.fromkeys(
+        branches, "fresh"
+    )
 
 
 def test_the_first_run_of_the_readme_reads_a_week(report: dict[str, Any]) -> None:
@@ -235,7 +241,6 @@ def test_every_cloud_lands_in_a_folder_of_its_own(report: dict[str, Any], sandbo
     assert results["summary"] == [{str(one["cloud_id"]): one["rows"] for one in results["order_items"]}]
 
 
-@pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
 def test_everything_is_everything(report: dict[str, Any], sandbox: Sandbox) -> None:
     results = report["example_dotypos_everything"]["results"]
     assert {cloud["cloud_id"] for cloud in results["extract"]} == set(sandbox.cloud_ids)
@@ -253,16 +258,13 @@ def test_everything_is_everything(report: dict[str, Any], sandbox: Sandbox) -> N
     [
         ("example_dotypos_first_orders", "orders"),
         ("example_dotypos_every_cloud", "order_items"),
-        pytest.param(
-            LARGEST, "extract", marks=pytest.mark.skipif(not has_state_store(), reason="its tasks need Airflow 3.3")
-        ),
+        (LARGEST, "extract"),
     ],
 )
 def test_each_asset_event_holds_what_its_task_returned(report: dict[str, Any], dag_id: str, task_id: str) -> None:
     assert report[dag_id]["events"][task_id] == report[dag_id]["results"][task_id]
 
 
-@pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
 def test_the_lakes_event_lists_what_is_to_be_read(report: dict[str, Any]) -> None:
     (event,) = report[LARGEST]["events"]["summary"]
     extracted = _lists(report[LARGEST]["results"]["extract"])
@@ -300,7 +302,6 @@ def test_openlineage_names_the_lists_that_a_hook_has_read(
     assert names >= {f"{sandbox.cloud_ids[0]}/{name}" for name in ("warehouses", "warehouse-products")}
 
 
-@pytest.mark.skipif(not has_state_store(), reason="Airflow has a state store since 3.3")
 def test_openlineage_names_all_lists_of_a_task(lineage: dict[str, list[dict[str, Any]]], sandbox: Sandbox) -> None:
     events = lineage[f"{LARGEST}.extract"]
     assert len(events) == len(sandbox.cloud_ids)

@@ -4,14 +4,17 @@
 
 - ``{"do": "run", "dag": …}`` runs the DAG, and tells its id and state, its tasks' states, and what the task returned;
 - ``{"do": "die", "dag": …}`` runs it with ``DIE`` set, in a process of its own, and tells that one's exit code;
+- ``{"do": "command", "arguments": […]}`` runs a command of ours, and tells its exit code, its rows and what it said;
 - ``{"do": "get" | "put" | "delete", "path": …, "body": …}`` calls Airflow's REST API, and tells status and answer.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -46,6 +49,8 @@ def main(folder: str) -> None:
             elif command["do"] == "die":
                 deaths.send(command["dag"])
                 answer = {"exit_code": deaths.recv()}
+            elif command["do"] == "command":
+                answer = run_command(command["arguments"])
             else:
                 got = client.request(command["do"], f"/api/v2/{command['path']}", json=command.get("body"))
                 answer = {"status": got.status_code, "answer": got.json() if got.content else None}
@@ -65,6 +70,16 @@ def die_in_turn(bag: Any, orders: Connection) -> None:
             run(bag.dags[dag_id])
             os._exit(0)
         orders.send(os.waitstatus_to_exitcode(os.waitpid(dying, 0)[1]))
+
+
+def run_command(arguments: list[str]) -> dict[str, Any]:
+    """Run a command of ours in this process."""
+    from airflow_provider_dotypos.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([*arguments, "-o", "json"])
+    return {"code": code, "rows": json.loads(out.getvalue() or "[]"), "said": err.getvalue()}
 
 
 def run(dag: Any) -> dict[str, Any]:

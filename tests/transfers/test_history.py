@@ -51,7 +51,6 @@ from tests.transfers.test_dotypos_entities_to_object_storage import (
     PutOff,
     Refuse,
     ids,
-    needs_state,
 )
 from tests.transfers.turns import Killed
 
@@ -416,7 +415,6 @@ class TestOfTheOperator:
         manifests = [read_manifest(each["manifest"]).manifest for each in result["entities"].values()]
         return {range.stream for manifest in manifests for part in manifest.parts for range in part.ranges}
 
-    @needs_state
     @pytest.mark.parametrize("concurrency", [1, 4])
     def test_reads_a_history_and_goes_on_by_lists_of_their_own(self, lake: Lake, concurrency: int) -> None:
         lake.now = lake.now.replace(microsecond=654_321)
@@ -432,7 +430,6 @@ class TestOfTheOperator:
         asked = lake.asked()
         assert (asked["orders"], asked["order-items"]) == (1, 1)
 
-    @needs_state
     def test_whose_task_dies_is_returned_by_a_retry_without_requests_and_by_the_next_run(self, lake: Lake) -> None:
         first = self.run(lake, "first", dies=True)
         lake.asked()
@@ -443,7 +440,6 @@ class TestOfTheOperator:
         for name in HISTORY_LISTS:
             assert second["entities"][name]["manifests"][0] == first["entities"][name]["manifest"]
 
-    @needs_state
     def test_that_dies_between_two_lists_is_finished_by_a_retry(
         self, lake: Lake, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -472,7 +468,6 @@ class TestOfTheOperator:
             asked.append(lake.asked()["orders"] > 0)
         assert asked == [True, True, False]
 
-    @needs_state
     def test_that_is_put_off_keeps_what_it_has_read(self, lake: Lake) -> None:
         lake.sandbox.faults.append(Fault("429", retry_after="3600", path="order-items", times=9))
         with pytest.raises(PutOff):
@@ -482,7 +477,6 @@ class TestOfTheOperator:
         assert self.streams(self.run(lake, "first")) == {"nested"}
         assert lake.asked()["orders"] == 0
 
-    @needs_state
     def test_is_left_to_lists_of_their_own_where_one_has_a_watermark(
         self, lake: Lake, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -492,7 +486,6 @@ class TestOfTheOperator:
         assert self.streams(result) <= {"rows"}
         assert "read one by one: not all of them begin at the beginning" in caplog.text
 
-    @needs_state
     def test_is_left_to_lists_of_their_own_where_there_is_a_start(self, lake: Lake) -> None:
         assert self.streams(self.run(lake, "first", start="2020-01-01T00:00:00Z")) == {"rows"}
 

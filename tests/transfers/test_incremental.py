@@ -140,6 +140,14 @@ class Airflow:
         (entry,) = self.tell(do="get", path=path)["answer"]["asset_state_store"]
         return f"{path}/{quote(entry['key'])}", entry["value"]
 
+    def command(self, *arguments: str) -> list[dict[str, str]]:
+        """Run ``watermark …`` where Airflow's own commands run, and return its rows."""
+        action, *further = arguments
+        done = self.tell(do="command", arguments=["watermark", action, f"file://{self.lake}", *further])
+        assert done["code"] == 0, done["said"]
+        rows: list[dict[str, str]] = done["rows"]
+        return rows
+
     def lists(self) -> int:
         """Return how many lists of orders were asked for so far."""
         return sum(request.path.endswith("/orders") for request in self.sandbox.requests)
@@ -264,3 +272,26 @@ def test_a_set_whose_task_died_after_it_moved_the_watermark_is_returned_by_the_n
     result, ids = airflow.extracted(dag)
     assert result["manifests"] == [result["manifest"]]
     assert ids == newer
+
+
+def test_people_see_set_and_forget_watermarks_by_the_command(airflow: Airflow) -> None:
+    of_dying = ("orders", "--asset", "dying")
+    old = airflow.insert(2)
+    result, _ = airflow.extracted("dying")
+    airflow.die("dying")
+    (row,) = airflow.command("show", *of_dying)
+    assert row["watermark"] > result["until"]
+    assert (row["watermark"], row["pending"]) == (airflow.watermark("dying")[1], "1")
+    assert row["kept in"] == ("Airflow" if has_state_store() else "files")
+    assert row["shape"] in result["manifest"]
+    assert {other["of"] for other in airflow.command("show")} >= {"dying", "dying, mapped", "others"}
+
+    (row,) = airflow.command("set", *of_dying, "--to", result["since"] or "2026-01-01T00:00:00Z", "--yes")
+    back, ids = airflow.extracted("dying")
+    assert back["since"] == row["to"]
+    assert set(old) <= set(ids)
+    assert len(back["manifests"]) == 2
+    assert airflow.command("show", *of_dying)[0]["pending"] == "0"
+
+    airflow.command("reset", *of_dying, "--yes")
+    assert airflow.extracted("dying")[0]["since"] is None

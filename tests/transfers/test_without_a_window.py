@@ -306,6 +306,88 @@ def test_notes_that_cannot_be_read_or_point_elsewhere_are_passed_over(runs: Runs
     assert len(runs.run("next", runs.now + timedelta(minutes=5))["manifests"]) == 1
 
 
+class TestAFirstRunWhereSetsLieAlready:
+    """Airflow 3.3 reads from the start, as it always did. Where the watermark is in files, sets of the task count."""
+
+    @staticmethod
+    def days(runs: Runs, *numbers: int) -> list[dict[str, Any]]:
+        """Extract some days by windows of their own."""
+        first = runs.now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=9)
+        day = timedelta(days=1)
+        return [
+            runs.run(f"day {n}", since=None if n == 0 else first + n * day, until=first + (n + 1) * day)
+            for n in numbers
+        ]
+
+    def test_it_begins_where_whole_ones_end(self, runs: Runs, caplog: pytest.LogCaptureFixture) -> None:
+        *_, last = self.days(runs, 0, 1, 2)
+        order = runs.insert()
+        result = runs.run("first", retries=0)
+        assert result["since"] == (last["until"] if runs.kind == "files" else None)
+        assert (f"whole sets reach from the beginning to {last['until']} without a gap" in caplog.text) == (
+            runs.kind == "files"
+        )
+        assert ids(result)[-1] == order
+
+    def test_a_gap_ends_what_counts(self, runs: Runs) -> None:
+        first, _ = self.days(runs, 0, 2)
+        result = runs.run("first")
+        assert result["since"] == (first["until"] if runs.kind == "files" else None)
+
+    def test_one_that_is_broken_is_a_gap(self, runs: Runs) -> None:
+        first, second, _ = self.days(runs, 0, 1, 2)
+        next(Path(second["manifest"].removeprefix("file://")).parent.glob("_manifest-*")).unlink()
+        result = runs.run("first", start="2026-01-01T00:00:00Z")
+        assert result["since"] == (first["until"] if runs.kind == "files" else "2026-01-01T00:00:00.000Z")
+
+    def test_others_do_not_count(self, runs: Runs) -> None:
+        self.days(runs, 0)
+        assert runs.run("first", file_format="csv")["since"] is None
+
+    def test_later_ones_move_nothing(self, runs: Runs) -> None:
+        first = runs.run("first")
+        self.days(runs, 1, 2)
+        runs.run("backfill", since=first["until"], until=runs.now + timedelta(hours=2))
+        order = runs.insert()
+        result = runs.run("next")
+        assert (result["since"], ids(result)) == (first["until"], [order])
+
+    def test_a_run_that_died_with_its_first_set_alone_is_read_again(
+        self, runs: Runs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No task has returned the set, and no note of it exists."""
+        from airflow_provider_dotypos.transfers.watermark import Watermark
+
+        order = runs.insert()
+        with monkeypatch.context() as patch:
+            patch.setattr(Watermark, "finish", lambda *_, **__: pytest.fail("died"))
+            with pytest.raises(BaseException, match="died"):
+                runs.run("died")
+        result = runs.run("next", runs.now + timedelta(minutes=5))
+        assert result["since"] is None
+        assert order in ids(result)
+
+
+@pytest.mark.skipif(not has_state_store(), reason="an upgrade to Airflow 3.3")
+def test_an_upgrade_to_airflow_33_reads_on(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if runs.kind == "airflow":
+        pytest.skip("before it")
+    runs.run("first")
+    lost = runs.insert()
+    died = runs.run("died", dies=True)
+    runs.kind = "airflow"
+    monkeypatch.setattr(_compat, "has_state_store", lambda: True)
+    new = runs.insert()
+    result = runs.run("next")
+    assert (result["since"], ids(result)) == (died["until"], [lost, new])
+    assert "is kept by Airflow now" in caplog.text
+    assert runs.watermark == result["until"]
+    runs.asset.clear()
+    assert runs.run("from the beginning", runs.now + timedelta(minutes=5))["since"] is None
+
+
 class TestAServersClockThatIsBehind:
     def test_is_read_up_to_what_has_settled_by_it(
         self, runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -6,18 +6,16 @@ import json
 import re
 from importlib.metadata import PackageNotFoundError, metadata
 
-from airflow_provider_dotypos._compat import has_state_store
 from airflow_provider_dotypos.connect import pages
 from airflow_provider_dotypos.provider_info import provider_info
 
 
 def write_first_dag(conn_id: str) -> str:
-    """Return the source of README's first DAG with a connection of its own, in the form that this Airflow can run."""
+    """Return the source of README's first DAG with a connection of its own."""
     return pages.render(
         "first_dag.py.jinja",
         conn_id=_literal(conn_id),
         dag_id=_literal(f"{re.sub(r'[^a-zA-Z0-9_.-]', '_', conn_id)[:200]}_orders"),
-        continues=has_state_store(),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from email.message import Message
 from pathlib import Path
 
@@ -22,21 +21,8 @@ def readme_dag() -> str:
     return README.split("```python\n")[1].split("```")[0].replace('"first_orders"', '"dotypos_default_orders"')
 
 
-def test_the_first_dag_is_that_of_the_readme(readme_dag: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_steps, "has_state_store", lambda: True)
+def test_the_first_dag_is_that_of_the_readme(readme_dag: str) -> None:
     assert write_first_dag("dotypos_default") == readme_dag
-
-
-def test_the_first_dag_of_an_older_airflow_is_the_readmes_with_the_change_that_it_describes(
-    readme_dag: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prose = " ".join(README.split("```python\n")[1].split("```")[1].split())
-    until = re.search(r"write `since` instead of `start`, and add `(until=.*?)`:", prose)
-    assert until
-    changed = readme_dag.replace("        start=", f"        {until[1]},\n        since=")
-    monkeypatch.setattr(next_steps, "has_state_store", lambda: False)
-
-    assert _calls(write_first_dag("dotypos_default")) == _calls(changed)
 
 
 @pytest.mark.parametrize(
