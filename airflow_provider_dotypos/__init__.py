@@ -15,14 +15,19 @@ __version__ = "0.1.0"
 _SHORT_NAMES = {
     "CommittedSet": "transfers.manifest",
     "DotyposApplyPlanOperator": "operators.apply_plan",
+    "DotyposCompactOperator": "operators.compact",
     "DotyposEntitiesToObjectStorageOperator": "transfers.dotypos_entities_to_object_storage",
     "DotyposEntitiesToSqlOperator": "transfers.dotypos_entities_to_sql",
     "DotyposEntityEventTrigger": "triggers.entity_event",
     "DotyposEntitySensor": "sensors.dotypos",
+    "DotyposEraseCustomerOperator": "operators.erase_customer",
+    "DotyposFailureNotifier": "notifications.failure",
+    "DotyposFreshnessCheckOperator": "operators.freshness_check",
     "DotyposHook": "hooks.dotypos",
     "DotyposOperator": "operators.dotypos",
     "DotyposPlanWritesOperator": "operators.plan_writes",
     "DotyposPosActionOperator": "operators.pos_action",
+    "DotyposPruneOperator": "operators.prune",
     "DotyposRetryPolicy": "retry_policies",
     "DotyposSalesReportCheckOperator": "operators.sales_report_check",
     "DotyposStockOperator": "operators.stock",
@@ -33,6 +38,9 @@ _SHORT_NAMES = {
     "Sql": "writes.sources",
     "changed_window": "assets",
     "dotypos_asset": "assets",
+    "failure_message": "notifications.failure",
+    "failure_subject": "notifications.failure",
+    "queued_change": "webhooks.queued",
     "read_entity": "lake.current",
     "read_manifest": "transfers.manifest",
     "removed_ids": "transfers.snapshots",
@@ -45,10 +53,21 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.assets import dotypos_asset as dotypos_asset
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook as DotyposHook
     from airflow_provider_dotypos.lake.current import read_entity as read_entity
+    from airflow_provider_dotypos.notifications.failure import DotyposFailureNotifier as DotyposFailureNotifier
+    from airflow_provider_dotypos.notifications.failure import failure_message as failure_message
+    from airflow_provider_dotypos.notifications.failure import failure_subject as failure_subject
     from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator as DotyposApplyPlanOperator
+    from airflow_provider_dotypos.operators.compact import DotyposCompactOperator as DotyposCompactOperator
     from airflow_provider_dotypos.operators.dotypos import DotyposOperator as DotyposOperator
+    from airflow_provider_dotypos.operators.erase_customer import (
+        DotyposEraseCustomerOperator as DotyposEraseCustomerOperator,
+    )
+    from airflow_provider_dotypos.operators.freshness_check import (
+        DotyposFreshnessCheckOperator as DotyposFreshnessCheckOperator,
+    )
     from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator as DotyposPlanWritesOperator
     from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator as DotyposPosActionOperator
+    from airflow_provider_dotypos.operators.prune import DotyposPruneOperator as DotyposPruneOperator
     from airflow_provider_dotypos.operators.sales_report_check import (
         DotyposSalesReportCheckOperator as DotyposSalesReportCheckOperator,
     )
@@ -71,6 +90,7 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.manifest import read_manifest as read_manifest
     from airflow_provider_dotypos.transfers.snapshots import removed_ids as removed_ids
     from airflow_provider_dotypos.triggers.entity_event import DotyposEntityEventTrigger as DotyposEntityEventTrigger
+    from airflow_provider_dotypos.webhooks.queued import queued_change as queued_change
     from airflow_provider_dotypos.writes.sources import Sql as Sql
 else:  # a type checker that saw this would take every name for one of the package
 

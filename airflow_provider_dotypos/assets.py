@@ -97,7 +97,7 @@ def create_asset(*, host: str, cloud_id: int | str, entity: str, extra: dict[str
     :param cloud_id: the cloud's number.
     :param entity: the list's name in the API's paths, such as ``orders``.
     :param extra: what else the asset holds. Defaults to nothing.
-    :raises ValueError: if that is no list's address.
+    :raises ValueError: if that isn't the address of a list.
     """
     from airflow.sdk import Asset
 

@@ -74,6 +74,11 @@ COMMANDS = (
         "airflow_provider_dotypos.commands.clouds",
     ),
     Command(
+        "compact",
+        "Make one set of the many sets of each month, with the newest version of each row",
+        "airflow_provider_dotypos.commands.compact",
+    ),
+    Command(
         "connect",
         "Connect a cloud: fetch a refresh token by a browser, and store it in a connection or print it",
         "airflow_provider_dotypos.commands.connect",
@@ -89,6 +94,11 @@ COMMANDS = (
         "airflow_provider_dotypos.commands.entities",
     ),
     Command(
+        "erase",
+        "Erase a customer's personal data from the files and tables that extractions have written",
+        "airflow_provider_dotypos.commands.erase",
+    ),
+    Command(
         "estimate",
         "Estimate rows, requests and time of an extraction, and what each choice would save",
         "airflow_provider_dotypos.commands.estimate",
@@ -102,6 +112,11 @@ COMMANDS = (
         "peek",
         "Show a few rows of an entity, personal data masked",
         "airflow_provider_dotypos.commands.peek",
+    ),
+    Command(
+        "prune",
+        "Remove sets that a compacted set covers, or that are older than asked",
+        "airflow_provider_dotypos.commands.prune",
     ),
     Command(
         "sandbox",

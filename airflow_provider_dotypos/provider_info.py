@@ -146,6 +146,7 @@ def provider_info() -> dict[str, Any]:
                     for module in (
                         *("dotypos", "plan_writes", "apply_plan", "write", "stock", "pos_action"),
                         *("sales_report_check", "freshness_check", "webhooks"),
+                        *("compact", "prune", "erase_customer"),
                     )
                 ],
             }

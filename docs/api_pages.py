@@ -50,6 +50,7 @@ PAGES = {
             "assets.dotypos_asset",
             "assets.create_asset",
             "assets.changed_window",
+            "webhooks.queued.queued_change",
             "sensors.dotypos.DotyposEntitySensor",
             "triggers.entity_event.DotyposEntityEventTrigger",
         ),
@@ -58,7 +59,7 @@ PAGES = {
         "Notifications",
         "A message about a failed task that is worth reading at night. The guide :doc:`on call </guides/on-call>` "
         "shows how to use it.",
-        ("@notifications",),
+        ("@notifications", "notifications.failure.failure_message", "notifications.failure.failure_subject"),
     ),
     "hook": ApiPage(
         "Hook",
@@ -76,6 +77,8 @@ PAGES = {
         "Reading what extractions have written as files.",
         (
             "transfers.manifest.*",
+            "lake.current.read_entity",
+            "lake.current.CurrentTable",
             "transfers.files.manifest.SetReference",
             "transfers.files.manifest.Rewriting",
             "transfers.snapshots.*",
@@ -130,6 +133,9 @@ PAGES = {
 
 #: Classes that inherit methods from parts that aren't public.
 _OWN_MEMBERS_ONLY = {"AsyncDotyposClient"}
+
+#: Classes that a function makes: their constructors are nobody's.
+MADE_BY_FUNCTIONS = {"CurrentTable"}
 
 #: Classes whose methods only this package calls.
 _NO_MEMBERS = {"Sql"}
@@ -205,7 +211,8 @@ def directive(name: str, thing: Any) -> list[str]:
         # Airflow or a plan calls their methods; people give parameters.
         return [f".. autoclass:: {name}"]
     inherited = [] if thing.__name__ in _OWN_MEMBERS_ONLY else [f"   :inherited-members: {ends_at(thing)}"]
-    return [f".. autoclass:: {name}", "   :members:", *inherited]
+    call = "()" if thing.__name__ in MADE_BY_FUNCTIONS else ""
+    return [f".. autoclass:: {name}{call}", "   :members:", *inherited]
 
 
 def is_operator(thing: type) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.sdk import DAG
 
-from airflow_provider_dotypos.operators.dotypos import DotyposOperator
+from airflow_provider_dotypos import DotyposOperator
 
 
 def names_and_prices(answer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ def asset_triggered() -> None:
     @task
     def orders_by_hour(triggering_asset_events: Any = None) -> dict[str, int]:
         """Return how many orders were made in each hour of the day."""
-        from airflow_provider_dotypos.transfers.manifest import read_manifest
+        from airflow_provider_dotypos import read_manifest
 
         hour_of: dict[str, int] = {}
         for event in triggering_asset_events[ORDERS]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.sdk import Asset, dag, task
 
-from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+from airflow_provider_dotypos import DotyposToObjectStorageOperator
 
 
 # [START dotypos_every_cloud]
@@ -31,7 +31,7 @@ def every_cloud() -> None:
     @task
     def clouds() -> list[str]:
         """Return the ids of the clouds that the connection's token may use."""
-        from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+        from airflow_provider_dotypos import DotyposHook
 
         return [cloud["id"] for cloud in DotyposHook().clouds()]
 

@@ -5,9 +5,9 @@ This DAG extracts every entity of every cloud of a connection, with one task for
 entity continues from where its last success ended, and the first run reads all rows. A night on which Airflow was down
 needs nothing special.
 
-Airflow 3.3 keeps the watermarks on an asset of their own: **Assets → dotypos watermarks**, tab *Asset State Store*. On
-3.1 and 3.2 they are kept beside the files. `airflow dotypos watermark` shows and sets them everywhere. The pool limits
-how many clouds are read at once. Make it once, with `airflow pools set dotypos 4 "calls to Dotypos"`.
+The watermarks belong to an asset of their own. `airflow dotypos watermark show file:///tmp/dotypos` lists them, and
+`watermark set` sets them. On Airflow 3.3 **Assets → dotypos watermarks**, tab *Asset State Store*, shows them as well.
+The pool limits how many clouds are read at once. Make it once, with `airflow pools set dotypos 4 "calls to Dotypos"`.
 
 An entity that the token may not read is skipped, and the log says so. List in `EXCLUDED` the entities that you don't
 want in the lake, such as `webhooks`, whose addresses may hold secrets. If an entity fails, its task does, once it has
@@ -23,10 +23,8 @@ from typing import Any
 
 from airflow.sdk import Asset, dag, task
 
+from airflow_provider_dotypos import DotyposEntitiesToObjectStorageOperator
 from airflow_provider_dotypos.api.entities import cloud_lists
-from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
-    DotyposEntitiesToObjectStorageOperator,
-)
 
 # [START dotypos_everything]
 WATERMARKS = Asset("dotypos watermarks")
@@ -49,7 +47,7 @@ def everything() -> None:
     @task
     def clouds() -> list[str]:
         """Return the ids of the clouds that the connection's token may use, and whose licence hasn't expired."""
-        from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+        from airflow_provider_dotypos import DotyposHook
 
         return [cloud["id"] for cloud in DotyposHook().clouds() if not cloud.get("expired")]
 

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import Asset, dag, task
 
-from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+from airflow_provider_dotypos import DotyposToObjectStorageOperator
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def first_orders() -> None:
     @task
     def sales(extracted: dict[str, Any]) -> list[list[Any]]:
         """Read the extracted orders through their manifest, and return the sales of each day."""
-        from airflow_provider_dotypos.transfers.manifest import read_manifest
+        from airflow_provider_dotypos import read_manifest
 
         days = sales_by_day(read_manifest(extracted["manifest"]).rows(), extracted["since"])
         for day, currency, count, amount in days:

@@ -30,7 +30,7 @@ def hook_in_task() -> None:
         """Return the products with less stock than a number. Numbers arrive as text, so compare them as decimals."""
         from decimal import Decimal
 
-        from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+        from airflow_provider_dotypos import DotyposHook
 
         least = (params or {})["least"]  # Airflow fills in params
         hook = DotyposHook(dotypos_conn_id="dotypos_default")

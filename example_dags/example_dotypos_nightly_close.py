@@ -20,8 +20,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import dag, task
 
-from airflow_provider_dotypos.sensors.dotypos import DotyposEntitySensor
-from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+from airflow_provider_dotypos import DotyposEntitySensor, DotyposToObjectStorageOperator
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def nightly_close() -> None:
     @task
     def takings(extracted: dict[str, Any]) -> dict[str, str]:
         """Return what was paid, by type of payment."""
-        from airflow_provider_dotypos.transfers.manifest import read_manifest
+        from airflow_provider_dotypos import read_manifest
 
         paid: dict[str, Decimal] = defaultdict(Decimal)
         newest = {row["id"]: row for row in read_manifest(extracted["manifest"]).rows()}

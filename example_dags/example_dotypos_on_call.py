@@ -21,9 +21,11 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import dag
 
-from airflow_provider_dotypos.notifications.failure import DotyposFailureNotifier
-from airflow_provider_dotypos.operators.freshness_check import DotyposFreshnessCheckOperator
-from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+from airflow_provider_dotypos import (
+    DotyposFailureNotifier,
+    DotyposFreshnessCheckOperator,
+    DotyposToObjectStorageOperator,
+)
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,7 @@ from typing import Any
 
 from airflow.sdk import dag, task
 
-from airflow_provider_dotypos.assets import changed_window, dotypos_asset
-from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
+from airflow_provider_dotypos import DotyposToObjectStorageOperator, changed_window, dotypos_asset
 
 #: The sandbox's first bistro.
 CLOUD = 310101001

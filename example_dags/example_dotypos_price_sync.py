@@ -22,9 +22,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, task
 
-from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
-from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
-from airflow_provider_dotypos.writes.sources import Sql
+from airflow_provider_dotypos import DotyposApplyPlanOperator, DotyposPlanWritesOperator, Sql
 
 # [START dotypos_price_sync]
 #: The columns have the names of the API's fields. The plan adds the price without VAT, by the product's VAT rate.

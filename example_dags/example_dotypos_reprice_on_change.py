@@ -22,7 +22,7 @@ from typing import Any
 
 from airflow.sdk import dag, task
 
-from airflow_provider_dotypos.assets import changed_window, dotypos_asset
+from airflow_provider_dotypos import changed_window, dotypos_asset
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def reprice_on_change() -> None:
     @task(retries=3, retry_delay=timedelta(minutes=1))
     def reprice(triggering_asset_events: Any = None) -> dict[str, str]:
         """Return the new prices, by the products' ids."""
-        from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+        from airflow_provider_dotypos import DotyposHook
 
         prices = {}
         # Closed, the hook gives back what it has claimed of a request budget: a tenth of it, many times what it needs.

@@ -21,7 +21,7 @@ from datetime import datetime, timezone
 
 from airflow.sdk import ObjectStoragePath, Variable, dag, task
 
-from airflow_provider_dotypos.operators.stock import DotyposStockOperator
+from airflow_provider_dotypos import DotyposStockOperator
 
 
 # [START dotypos_stock_up]

@@ -19,8 +19,7 @@ from datetime import datetime, timezone
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.sdk import DAG
 
-from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
-from airflow_provider_dotypos.transfers.dotypos_entities_to_sql import DotyposEntitiesToSqlOperator
+from airflow_provider_dotypos import DotyposEntitiesToSqlOperator, DotyposSalesReportCheckOperator
 
 # [START dotypos_daily_sales]
 #: The table is made anew, of what the orders say now: a change to an old order changes its day. A cancelled order

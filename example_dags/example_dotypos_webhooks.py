@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 
 from airflow.sdk import DAG, Param
 
-from airflow_provider_dotypos.operators.webhooks import DotyposWebhookOperator
+from airflow_provider_dotypos import DotyposWebhookOperator
 
 # [START dotypos_webhooks]
 with DAG(

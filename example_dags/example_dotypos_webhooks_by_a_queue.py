@@ -21,10 +21,13 @@ from typing import Any
 
 from airflow.sdk import Asset, AssetWatcher, dag, task
 
-from airflow_provider_dotypos import exceptions
-from airflow_provider_dotypos.assets import changed_window, dotypos_asset
-from airflow_provider_dotypos.transfers.dotypos_to_object_storage import DotyposToObjectStorageOperator
-from airflow_provider_dotypos.webhooks.queued import queued_change
+from airflow_provider_dotypos import (
+    DotyposToObjectStorageOperator,
+    changed_window,
+    dotypos_asset,
+    exceptions,
+    queued_change,
+)
 
 try:
     from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
@@ -51,7 +54,7 @@ MOST = 1000
 def webhooks_by_a_queue() -> None:
     """Extract what the deliveries in the queue name."""
 
-    @task.short_circuit(multiple_outputs=True)
+    @task.short_circuit(multiple_outputs=True, retries=3)
     def window(triggering_asset_events: Any = None) -> dict[str, Any] | None:
         """Return the window to read, and how many messages it is for; nothing if an earlier run has taken them all."""
         messages = RedisHook("redis_default").get_conn().lrange(QUEUE, 0, MOST - 1)
@@ -61,7 +64,7 @@ def webhooks_by_a_queue() -> None:
         except exceptions.DotyposInputError:
             return None  # a bell without messages: what follows is skipped
 
-    @task
+    @task(retries=3)
     def forget(messages: int) -> None:
         """Remove the messages whose changes have been extracted."""
         RedisHook("redis_default").get_conn().ltrim(QUEUE, messages, -1)

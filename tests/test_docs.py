@@ -25,12 +25,16 @@ from airflow_provider_dotypos.cli import COMMANDS, Command, main
 from airflow_provider_dotypos.commands.sandbox import options
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.webhooks import Webhooks
+from airflow_provider_dotypos.lake.current import read_entity
 from airflow_provider_dotypos.notifications.failure import DotyposFailureNotifier
 from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
+from airflow_provider_dotypos.operators.compact import DotyposCompactOperator
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
+from airflow_provider_dotypos.operators.erase_customer import DotyposEraseCustomerOperator
 from airflow_provider_dotypos.operators.freshness_check import DotyposFreshnessCheckOperator
 from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
 from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator
+from airflow_provider_dotypos.operators.prune import DotyposPruneOperator
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
 from airflow_provider_dotypos.operators.stock import DotyposStockOperator
 from airflow_provider_dotypos.operators.webhooks import DotyposWebhookOperator
@@ -186,6 +190,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposToSqlOperator,
         DotyposEntitiesToSqlOperator,
         DotyposSalesReportCheckOperator,
+        DotyposEraseCustomerOperator,
         DotyposFreshnessCheckOperator,
         DotyposFailureNotifier,
         DotyposWebhookOperator,
@@ -193,11 +198,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         DotyposApplyPlanOperator,
         DotyposWriteOperator,
         DotyposStockOperator,
+        DotyposCompactOperator,
+        DotyposPruneOperator,
         DotyposPosActionOperator,
         DotyposEntitySensor,
         DotyposEntityEventTrigger,
         DotyposRetryPolicy,
         dotypos_asset,
+        read_entity,
     ],
     ids=lambda it: it.__name__,
 )
@@ -299,7 +307,9 @@ def test_the_commands_that_a_page_shows_exist_with_their_options(page: Path, mon
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_that_is_named_exists(page: Path) -> None:
     """A name may be the end of a path: pages leave out what their reader knows."""
-    folders = (ROOT / name for name in ("airflow_provider_dotypos", "benchmarks", "demo", "example_dags", "tests"))
+    folders = (
+        ROOT / name for name in ("airflow_provider_dotypos", "benchmarks", "demo", "docs", "example_dags", "tests")
+    )
     files = [f"/{file.relative_to(ROOT)}" for folder in folders for file in folder.rglob("*.py")]
     names = set(re.findall(r"(?<![\w./*-])[\w-][\w/-]*\.py\b", page.read_text()))
     assert not {name for name in names if not any(file.endswith(f"/{name}") for file in files)}

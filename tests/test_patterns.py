@@ -79,6 +79,7 @@ OWN = {
     "connect/page/next_steps.py": 1,
     "connections/stored.py": 2,
     "lake/watermarks.py": 1,
+    "sales/opening_hours.py": 1,
     "transfers/files/commit.py": 1,
     "transfers/files/manifest.py": 1,
     "transfers/files/pending.py": 1,

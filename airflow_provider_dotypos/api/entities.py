@@ -106,7 +106,7 @@ class Child(msgspec.Struct, frozen=True):
 
 
 class Parent(msgspec.Struct, frozen=True):
-    """What an entity lies below in its path.
+    """The place that an entity lies below in its path.
 
     :param entity: the name of the entity that it is a row of, such as ``warehouses``.
     :param noun: what one of them is called, such as ``warehouse``.

@@ -83,6 +83,7 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("SetsChangedError", _ANY, _LATER, _LATER),
     # The table must be loaded again first.
     ("DotyposSalesReportError", _ANY, _FAIL, _FAIL),
+    ("DotyposFreshnessError", _ANY, _LATER, _LATER),
     ("DotyposDatabaseError", DATABASE_LOST, _RETRY, _RETRY),
     ("DotyposDatabaseError", DATABASE_BUSY, _RETRY, _RETRY),
     ("DotyposDatabaseError", DATABASE_REFUSED, _FAIL, _FAIL),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from airflow_provider_dotypos.api.window import Window, iso
-from airflow_provider_dotypos.commands.output import Report, fields_below_each_other
+from airflow_provider_dotypos.commands.output import ATTENTION, WELL, Report, fields_below_each_other, note
 from airflow_provider_dotypos.lake.current import CurrentTable
 
 
@@ -19,7 +19,12 @@ def current_report(current: CurrentTable, first: Mapping[str, Report]) -> Report
     tables = [{"table": table, "rows": str(current.count(table))} for table in current.tables]
     whole = {**facts, **times, "tables": tables} | {f"first {table}": rows.rows for table, rows in first.items()}
     lines = Report([{"what": what, **time} for what, some in times.items() for time in some or [_NOTHING]])
-    return Report([whole], tables=(fields_below_each_other(facts), lines, Report(tables), *first.values()))
+    code = WELL
+    if current.gaps:
+        code = ATTENTION
+        some = "1 gap" if len(current.gaps) == 1 else f"{len(current.gaps)} gaps"
+        note(f"{current.entity}: {some}, where no set covers what has changed. Extract these windows.")
+    return Report([whole], code, tables=(fields_below_each_other(facts), lines, Report(tables), *first.values()))
 
 
 def _times(windows: Iterable[Window]) -> list[dict[str, str]]:

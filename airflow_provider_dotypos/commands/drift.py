@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dotypos import _airflow
+from airflow_provider_dotypos.api.entities import find_list
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.window import instant
 from airflow_provider_dotypos.commands.options import (
     CLOUD_ID,
     DESTINATION_CONN_ID,
@@ -13,6 +17,7 @@ from airflow_provider_dotypos.commands.options import (
     address,
 )
 from airflow_provider_dotypos.commands.output import ATTENTION, WELL, Report, note, tell
+from airflow_provider_dotypos.transfers.news import beginning
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.lake.drift import Drift, Drifts
@@ -45,10 +50,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> Report:
-    from airflow_provider_dotypos.api.entities import find_list
-    from airflow_provider_dotypos.api.errors import DotyposInputError
-    from airflow_provider_dotypos.api.window import instant
-
     if not args.destination and not args.conn_id:
         raise DotyposInputError("give DESTINATION, the folder of sets, or --conn-id, the connection of a database")
     if args.schema and not args.conn_id:
@@ -58,10 +59,11 @@ def _report(args: argparse.Namespace) -> Report:
         "entity": find_list(args.entity).name if args.entity else None,
         "since": instant(args.since, "--since") if args.since else None,
     }
-    several = [
-        *([_of_files(args, which)] if args.destination else []),
-        *([_of_tables(args, which)] if args.conn_id else []),
-    ]
+    with _airflow.stored_connections():
+        several = [
+            *([_of_files(args, which)] if args.destination else []),
+            *([_of_tables(args, which)] if args.conn_id else []),
+        ]
     rows = [_row(drift) for drifts in several for drift in drifts]
     if not rows:
         note("Nothing has drifted.")
@@ -81,20 +83,13 @@ def _of_files(args: argparse.Namespace, which: dict[str, Any]) -> Drifts:
 
 def _of_tables(args: argparse.Namespace, which: dict[str, Any]) -> Drifts:
     from airflow_provider_dotypos.lake.drift import drift_of_tables
-    from airflow_provider_dotypos.transfers.sql.database import Database
 
-    database = Database.of(args.conn_id, 1)
-    try:
-        drifts = drift_of_tables(database, args.schema, **which)
-    finally:
-        database.close()
+    drifts = drift_of_tables(args.conn_id, args.schema, **which)
     note(f"Looked at {drifts.looked:,} loads. Those of versions before this command hold misfits alone.")
     return drifts
 
 
 def _row(drift: Drift) -> dict[str, Any]:
-    from airflow_provider_dotypos.transfers.news import beginning
-
     subject = drift.subject
     return {
         "cloud": str(subject.cloud_id),

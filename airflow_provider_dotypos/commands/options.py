@@ -70,6 +70,12 @@ DESTINATION_CONN_ID: Option = (
     ("--destination-conn-id",),
     {"help": "the Airflow connection of the object store, if its address doesn't name one"},
 )
+DESTINATION: Option = (("destination",), {"metavar": "DESTINATION", "help": "folder or address that tasks write below"})
+LIST: Option = (
+    ("entity",),
+    {"nargs": "?", "metavar": "ENTITY", "help": "one list alone, such as orders (default: all)"},
+)
+YES: Option = (("--yes",), {"action": "store_true", "help": "do it; without it, the command shows what it would do"})
 #: The same as in Airflow's own commands.
 OUTPUT: Option = (
     ("-o", "--output"),

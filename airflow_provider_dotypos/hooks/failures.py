@@ -227,7 +227,12 @@ def in_short_lines(message: str) -> str:
     Lines that the message has, such as a list's, stay lines.
     """
     lines: list[str] = []
-    for sentence in re.split(r"(?<=[.!?)]) (?=[A-Z(])|\n", message):
+    for sentence in sentences(message):
         indent = "" if lines else _BEFORE_MESSAGE
         lines += textwrap.wrap(sentence, 95, initial_indent=indent, break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines).lstrip()
+
+
+def sentences(message: str) -> list[str]:
+    """Return the sentences of a message, and the lines that it has."""
+    return re.split(r"(?<=[.!?)]) (?=[A-Z(])|\n", message)

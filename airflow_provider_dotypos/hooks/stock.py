@@ -63,7 +63,7 @@ class StockCalls:
         """Add goods to a warehouse, once. A negative quantity takes goods out.
 
         :param warehouse_id: the warehouse.
-        :param items: rows with ``_productId`` or ``externalId``, ``quantity``, and at will ``purchasePrice`` and
+        :param items: rows with ``_productId`` or ``externalId``, ``quantity``, and optionally ``purchasePrice`` and
             ``sellPrice``: dicts, the address of a file (JSONL, CSV, Parquet), or ``Sql(conn_id, query)``.
         :param document: the number under which they are booked once, such as the delivery note's. Dotypos keeps it as
             ``invoiceNumber``.
@@ -110,7 +110,7 @@ class StockCalls:
         """Take goods out of a warehouse that were sold elsewhere, once.
 
         :param warehouse_id: the warehouse.
-        :param items: rows with ``_productId`` or ``externalId``, ``quantity``, and at will ``note``, see `stock_up`.
+        :param items: rows with ``_productId`` or ``externalId``, ``quantity``, and optionally ``note``, see `stock_up`.
         :param document: the number under which they are booked once. Dotypos doesn't keep it: a note may hold it.
         :param journal: where the journal lies, as in `stock_up`.
         :param currency: the currency of prices, as in `stock_up`.
@@ -141,7 +141,7 @@ class StockCalls:
         """Move goods to a warehouse from another one, once.
 
         :param warehouse_id: where they go.
-        :param items: rows with ``_productId`` or ``externalId``, ``quantity``, and at will ``purchasePrice``.
+        :param items: rows with ``_productId`` or ``externalId``, ``quantity``, and optionally ``purchasePrice``.
         :param from_warehouse_id: where they come from.
         :param document: the document's name, as in `stock_up`.
         :param journal: where the journal lies, as in `stock_up`.

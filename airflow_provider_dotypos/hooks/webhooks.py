@@ -71,8 +71,8 @@ class Webhooks:
     def register(self, entities: str | Sequence[str], *, base_url: str | None = None) -> IdsByList:
         """Make the cloud deliver the changes of some lists to this Airflow, and return the webhooks' ids by lists.
 
-        What is registered already stays. Webhooks of these lists whose address holds the token of a former secret are
-        replaced. ``warehouse-products`` has one webhook for each warehouse.
+        Webhooks that are registered already stay. Those whose address holds the token of a former secret are replaced.
+        ``warehouse-products`` has one webhook for each warehouse.
 
         :param entities: the lists: ``orders``, ``products``, ``reservations``, ``customers``, ``warehouse-products``.
         :param base_url: the address at which Dotypos reaches this Airflow, or what puts deliveries into a queue for it.

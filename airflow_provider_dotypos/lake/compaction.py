@@ -26,7 +26,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_dotypos import __version__
-from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.lake.compaction_plan import SetGroup, plan_compaction, reference
@@ -35,10 +34,11 @@ from airflow_provider_dotypos.lake.rewriting import SetCopy
 from airflow_provider_dotypos.lake.sets import FoundSet, find_committed, set_folders
 from airflow_provider_dotypos.storage.patience import StorePatience
 from airflow_provider_dotypos.storage.store import Store
-from airflow_provider_dotypos.transfers.errors import DamagedSetError
+from airflow_provider_dotypos.transfers.errors import DamagedSetError, SetsChangedError
 from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BYTES
 from airflow_provider_dotypos.transfers.files.manifest import Manifest
 from airflow_provider_dotypos.transfers.files.part import Contents
+from airflow_provider_dotypos.transfers.rows.new_fields import sum_new_fields
 from airflow_provider_dotypos.transfers.sink import SupersededError
 from airflow_provider_dotypos.transfers.wording import count, spoken
 
@@ -49,10 +49,6 @@ log = list_log(__name__)
 
 #: How often everything is planned again because others have replaced what was being compacted.
 _MOST_ROUNDS = 10
-
-
-class ChangingSetsError(DotyposError):
-    """Other tasks kept replacing the sets that were being compacted."""
 
 
 class ListFolder(NamedTuple):
@@ -138,7 +134,7 @@ def compact_list(
     :param max_part_bytes: size that a file reaches at most.
     :param now: returns the time, in seconds.
     :raises DamagedSetError: if a set can't be read. Everything else is compacted before.
-    :raises ChangingSetsError: if other tasks keep replacing the sets.
+    :raises SetsChangedError: if other tasks keep replacing the sets.
     """
     damage: DamagedSetError | None = None
     for _ in range(_MOST_ROUNDS):
@@ -158,7 +154,7 @@ def compact_list(
         if not again:
             break
     else:
-        raise ChangingSetsError(
+        raise SetsChangedError(
             f"the sets of {folder.entity} of cloud {folder.cloud_id} were replaced again and again while they were "
             "being compacted. What was committed is whole; compact again when no task replaces them"
         )
@@ -219,6 +215,7 @@ def _manifest(group: SetGroup, contents: Contents, begun: float) -> Manifest:
     rows = sum(part.rows for part in contents.parts)
     sources = dict.fromkeys(one for found in group.sets for one in (*found.manifest.compacted_from, reference(found)))
     rewritings = dict.fromkeys(one for manifest in manifests for one in manifest.rewritings)
+    looked = [manifest.new_fields for manifest in manifests if manifest.new_fields is not None]
     filters = {manifest.deleted_filter for manifest in manifests}
     return Manifest(
         entity=like.entity,
@@ -239,6 +236,7 @@ def _manifest(group: SetGroup, contents: Contents, begun: float) -> Manifest:
         columns=like.columns,
         children=like.children,
         misfits=dict(sum((Counter(part.misfits) for part in contents.parts), Counter())),
+        new_fields=sum_new_fields(looked) if looked else None,
         schema_version=like.schema_version,
         compacted_from=tuple(sources),
         compacted_at=iso(int(begun * 1000)),

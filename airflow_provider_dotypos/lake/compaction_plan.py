@@ -1,12 +1,12 @@
-"""Which sets become one: those of a month that stand next to each other. Pure.
+"""Which sets become one: those of a month whose windows touch or overlap. Pure.
 
-The months are those of the windows' begins, in UTC. Sets are looked at in the order in which their versions count: by
-their windows' ends, then by their begins. A new group begins
+The months are those of the windows' begins, in UTC. What stays apart:
 
-- with another month, or another layout (a later version of this package may have more columns);
-- at a gap: a compacted set's window holds no time that nobody has read;
-- at a set from the beginning, if rows without a change date are about. These have no version but their set's place in
-  the order, and a compacted set takes the place of its last source. So no other set may stand between its sources.
+- sets of another layout: a later version of this package may have more columns;
+- what lies behind a gap: a compacted set's window holds no time that nobody has read;
+- if rows without a change date are about: what lies before and behind another set, such as one from the beginning, in
+  the order in which versions count (by the window's end, then by its begin). These rows have no version but their set's
+  place in that order, and a compacted set takes the place of its last source.
 
 What a compacted set holds already isn't read again. A set that came later, or was replaced or rewritten after that, is
 compacted together with the compacted set. It was read later, so of equal versions that of the compacted set counts
@@ -15,9 +15,13 @@ least. Of two compacted sets with common sources, the one that was begun first c
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
+from itertools import groupby
 from typing import NamedTuple
+
+import msgspec
 
 from airflow_provider_dotypos.api.window import Window, milliseconds
 from airflow_provider_dotypos.lake.sets import FoundSet, SetFolder
@@ -48,9 +52,7 @@ def plan_compaction(sets: Iterable[FoundSet], until: int) -> list[SetGroup]:
     groups: list[SetGroup] = []
     for shape in sorted({found.folder.shape for found in known}):
         of_shape = [found for found in known if found.folder.shape == shape and reference(found) not in covered]
-        for run in _runs(sorted(of_shape, key=_in_order), until):
-            if len(run) > 1:
-                groups.append(_group(run))
+        groups += [_group(run) for run in _runs(sorted(of_shape, key=_in_order), until) if len(run) > 1]
     return groups
 
 
@@ -66,38 +68,48 @@ def covered_sets(sets: Iterable[FoundSet]) -> dict[SetReference, FoundSet]:
 
 
 def _runs(sets: Sequence[FoundSet], until: int) -> list[list[FoundSet]]:
-    """Divide sets of one shape, in their order, into those that become one each."""
-    runs: list[list[FoundSet]] = []
-    begun_before = False  # whether a set from the beginning stands behind the last run's last set
+    """Return which sets of one shape become one each, in the order in which their versions count.
+
+    :param sets: the sets in that order.
+    """
+    alike: dict[tuple[int, bytes], list[FoundSet]] = defaultdict(list)
     for found in sets:
         since = found.folder.window.since
-        if since is None or found.manifest.snapshot:
-            begun_before = True
-        elif _month_end(since) > until:
-            runs.append([])
-        elif runs and runs[-1] and _continues(runs[-1], found, begun_before):
-            runs[-1].append(found)
-            begun_before = False
-        else:
-            runs.append([found])
-            begun_before = False
+        if since is not None and not found.manifest.snapshot and (end := _month_end(since)) <= until:
+            alike[end, _layout(found.manifest)].append(found)
+    runs = []
+    for some in alike.values():
+        for run in _connected(some):
+            for piece in _undivided(run, sets):
+                runs += _connected(piece)
     return runs
 
 
-def _continues(run: Sequence[FoundSet], found: FoundSet, begun_before: bool) -> bool:
-    """Return whether a set belongs to those before it."""
-    last = run[-1]
-    since, begins = found.folder.window.since or 0, run[0].folder.window.since or 0
-    if _month_end(since) != _month_end(begins) or _layout(found.manifest) != _layout(last.manifest):
-        return False
-    if since > last.folder.window.until:
-        return False
-    return not (begun_before and any(one.manifest.undated_rows is not False for one in (*run, found)))
+def _connected(sets: Sequence[FoundSet]) -> list[list[FoundSet]]:
+    """Divide sets at the gaps between their windows; the order of each part stays."""
+    parts: list[set[str]] = []
+    end = 0
+    for found in sorted(sets, key=lambda found: found.folder.window.since or 0):
+        since, until = found.folder.window.since or 0, found.folder.window.until
+        if not parts or since > end:
+            parts.append(set())
+        parts[-1].add(found.folder.name)
+        end = max(end, until)
+    return [[found for found in sets if found.folder.name in part] for part in parts]
+
+
+def _undivided(run: Sequence[FoundSet], sets: Sequence[FoundSet]) -> list[list[FoundSet]]:
+    """Divide sets where others stand between them, if they may hold rows without a change date."""
+    if all(found.manifest.undated_rows is False for found in run):
+        return [[*run]]
+    names = {found.folder.name for found in run}
+    pieces = groupby(sets, key=lambda found: found.folder.name in names)
+    return [list(piece) for inside, piece in pieces if inside]
 
 
 def _group(run: Sequence[FoundSet]) -> SetGroup:
-    begins = min(found.folder.window.since or 0 for found in run)
-    window = Window(begins, run[-1].folder.window.until)
+    windows = [found.folder.window for found in run]
+    window = Window(min(window.since or 0 for window in windows), max(window.until for window in windows))
     name = f"{window.name}_{run[0].folder.shape}"
     replaced = next((found for found in run if found.folder.name == name), None)
     compacted = [found for found in run if found.manifest.compacted_from]
@@ -113,9 +125,9 @@ def _are_rivals(compacted: Sequence[FoundSet]) -> bool:
     return sum(map(len, sources)) > len(set().union(*sources))
 
 
-def _layout(manifest: Manifest) -> tuple[object, ...]:
+def _layout(manifest: Manifest) -> bytes:
     """Return what must be the same for rows to be copied as they are."""
-    return manifest.columns, manifest.schema_version, list(manifest.children)
+    return msgspec.json.encode((manifest.columns, manifest.schema_version, list(manifest.children)))
 
 
 def _in_order(found: FoundSet) -> tuple[int, float]:

@@ -108,7 +108,10 @@ class CurrentTable:
         return gaps(self.covered, *self._asked.bounds)
 
     def count(self, table: str | None = None) -> int:
-        """Return how many rows a table has."""
+        """Return how many rows a table has.
+
+        :param table: the table's entity. Defaults to the list's own.
+        """
         return self._again(lambda: self._rows(table).count)
 
     def rows(self, table: str | None = None) -> Iterator[dict[str, Any]]:
@@ -116,6 +119,7 @@ class CurrentTable:
 
         A row is in the form in which the API gives it, as `CommittedSet.rows` yields it. It raises what that raises.
 
+        :param table: the table's entity. Defaults to the list's own.
         :raises SetsChangedError: if a set was replaced or removed after the first row.
         """
         return self._begun_again(lambda: self._rows(table).rows())
@@ -124,17 +128,23 @@ class CurrentTable:
         """Yield a table's rows as record batches of one schema, in little memory.
 
         Needs the extra ``parquet``. It raises what `rows` raises.
+
+        :param table: the table's entity. Defaults to the list's own.
         """
         require_pyarrow("reading as Arrow")
         return self._begun_again(lambda: self._rows(table).to_batches())
 
     def to_arrow(self, table: str | None = None) -> pyarrow.Table:
-        """Return all rows of a table in memory, as `to_batches` yields them."""
+        """Return all rows of a table in memory, as `to_batches` yields them.
+
+        :param table: the table's entity. Defaults to the list's own.
+        """
         return self._again(lambda: self._rows(table).to_arrow())
 
     def to_pandas(self, table: str | None = None) -> pandas.DataFrame:
         """Return all rows of a table in memory as a data frame, as `CommittedSet.to_pandas` does.
 
+        :param table: the table's entity. Defaults to the list's own.
         :raises PandasMissingError: if pandas isn't installed.
         """
         return self._again(lambda: self._rows(table).to_pandas())
@@ -147,6 +157,8 @@ class CurrentTable:
         Rows pass in batches. DuckDB keeps them until the connection is closed: in memory up to its `memory_limit`, then
         in its `temp_directory`.
 
+        :param connection: where the temporary table is made.
+        :param table: the table's entity. Defaults to the list's own.
         :param name: the temporary table's name. Defaults to the entity's, with ``_`` in place of ``-``. One that exists
             is replaced.
         """

@@ -7,6 +7,7 @@ short and printable when they were noted.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -17,6 +18,9 @@ from airflow_provider_dotypos.lake.sets import find_committed, lists_below, requ
 from airflow_provider_dotypos.storage.patience import StorePatience
 from airflow_provider_dotypos.transfers.rows.columns import kind_of
 from airflow_provider_dotypos.transfers.rows.new_fields import NewField, NewFieldsByTable
+from airflow_provider_dotypos.transfers.sql.database import Database
+from airflow_provider_dotypos.transfers.sql.names import LOADS
+from airflow_provider_dotypos.transfers.sql.odd_loads import OddLoad, count_loads, odd_loads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
     from airflow_provider_dotypos.transfers.files.manifest import Manifest
-    from airflow_provider_dotypos.transfers.sql.database import Database
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 #: Where the values are: in the rows as they came, or in the column ``_unknown`` of files or of tables.
@@ -159,7 +162,7 @@ def drift_of_files(
 
 
 def drift_of_tables(
-    database: Database,
+    conn_id: str,
     schema: str | None,
     *,
     cloud_id: int | None = None,
@@ -168,12 +171,12 @@ def drift_of_tables(
 ) -> Drifts:
     """Return what has drifted in the loads into the tables of a database.
 
+    :param conn_id: the database's connection.
     :param schema: where the tables of our own lie: the operator's `staging_schema`, or its `schema`.
     :param cloud_id: see `drift_of_files`, as for the others.
     :raises DotyposInputError: if no load has gone into the database.
     """
-    from airflow_provider_dotypos.transfers.sql.names import LOADS
-    from airflow_provider_dotypos.transfers.sql.odd_loads import OddLoad, count_loads, odd_loads
+    database = Database.of(conn_id, 1)
 
     def read(transaction: Transaction) -> tuple[int, list[OddLoad]] | None:
         if database.dialect.existing(transaction, schema, LOADS) is None:
@@ -181,7 +184,8 @@ def drift_of_tables(
         loads = list(odd_loads(transaction, database.dialect, schema))
         return count_loads(transaction, database.dialect, schema), loads
 
-    answer = database.run(read)
+    with closing(database):
+        answer = database.run(read)
     if answer is None:
         raise DotyposInputError(
             f"{database.dialect.title} has no table {LOADS}{f' in the schema {schema!r}' if schema else ''}: no load "

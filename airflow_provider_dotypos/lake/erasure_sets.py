@@ -155,7 +155,10 @@ class SetErasure:
                 each.done = True
         for each in look.places:
             self._report.add(each)
-        self._searched[self._key(place)] = self._noted[self._key(place)] = generation
+        key = self._key(place)
+        self._searched[key] = generation
+        if self._noted.get(key) == found.manifest.generation:  # otherwise it came after the ids were noted
+            self._noted[key] = generation
 
     def _look(self, found: FoundSet) -> _Look:
         """Search a set for rows of the person."""

@@ -30,7 +30,7 @@ After a crash the next pruning goes by the marker: it removes the files that it 
 Their names are those of one attempt, so files of an extraction that uses the folder again are never among them. Two
 prunings at once do each step twice. A pruning that stood still between looking at the manifest and removing it, while
 another one removed the set and an extraction committed the window anew, would remove the new manifest. The look narrows
-that to an instant.
+that to an instant. Pruning also removes what a compaction or an erasure has left that died after its commit.
 """
 
 from __future__ import annotations
@@ -159,7 +159,12 @@ def prune_list(
     for name in [name for name, found in there.items() if found is None]:
         check()
         _finish(folder.store(name))
-    for removal in _plan(folder, [found for found in there.values() if found is not None], grace, older_than, now):
+    sets = [found for found in there.values() if found is not None]
+    for found in sets:
+        if found.manifest.compacted_from or found.manifest.rewritings:
+            check()
+            clean_folder(found.store, found.manifest)  # what made it may have died before it did so
+    for removal in _plan(folder, sets, grace, older_than, now):
         check()
         remove_set(removal.found)
         yield removal
@@ -177,6 +182,7 @@ def remove_set(found: FoundSet) -> None:
     """Remove a set, unless another one has taken its place meanwhile."""
     store, manifest = found.store, found.manifest
     clean_folder(store, manifest)
+    markers = _markers(store.list())
     files = sorted(manifest.contents.sizes)
     marker = f"{_MARKER}{secrets.token_hex(8)}-{manifest.generation:04d}.json"
     store.put_bytes(msgspec.json.encode(_Marker(files)), marker)
@@ -186,7 +192,8 @@ def remove_set(found: FoundSet) -> None:
     if there is not None and there.contents.digest == manifest.contents.digest:
         store.delete(manifest_name(manifest.generation))
     if _remove_files(store, files):
-        store.delete(marker)
+        for name in (*markers, marker):
+            store.delete(name)
         store.remove_if_empty()
 
 
@@ -195,7 +202,7 @@ def _finish(store: Store) -> None:
     names = store.list()
     if not names:
         store.remove_if_empty(_UNUSED)
-    for marker in (name for name in names if name.startswith(_MARKER)):
+    for marker in _markers(names):
         try:
             files = msgspec.json.decode(store.read(marker), type=_Marker).files
         except FileNotFoundError:
@@ -203,6 +210,10 @@ def _finish(store: Store) -> None:
         if _remove_files(store, files):
             store.delete(marker)
             store.remove_if_empty()
+
+
+def _markers(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(_MARKER)]
 
 
 def _remove_files(store: Store, files: Collection[str]) -> bool:

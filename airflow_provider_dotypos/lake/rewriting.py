@@ -101,6 +101,7 @@ class SetCopy(AbstractContextManager["SetCopy"]):
                 file.discard()
             if not self._committed:
                 self._attempt.withdraw()
+                self._folder.remove_if_empty()
 
     def add(self, found: FoundSet, table: str, file: Part | ChildFile, chosen: Chosen) -> None:
         """Add some rows of a set's file to the files under way.
@@ -113,6 +114,7 @@ class SetCopy(AbstractContextManager["SetCopy"]):
         under_way = self._files[table]
         if under_way.sources and under_way.expected + file.bytes > self._max_bytes:
             self._end(table)
+            under_way = self._files[table]
         with self._open(found, file) as copy:
             writer = self._writer(table)
             if chosen.count == file.rows:

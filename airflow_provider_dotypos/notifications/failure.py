@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -23,7 +22,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposRateLimitError,
 )
 from airflow_provider_dotypos.api.retry_table import Verdict, verdict
-from airflow_provider_dotypos.hooks.failures import CONNECTION_CURE, cure_of, decision
+from airflow_provider_dotypos.hooks.failures import CONNECTION_CURE, cure_of, decision, sentences
 from airflow_provider_dotypos.notifications.incident import WILL_RETRY, Incident
 
 log = logging.getLogger(__name__)
@@ -37,19 +36,19 @@ GUIDE = "docs/guides/when-it-fails.md"
 #: Longest texts, in characters.
 _LONGEST_SUBJECT, _LONGEST_ERROR = 150, 1500
 
-_CLEARING = "What it has read is kept, and clearing the task is safe: it continues where it ended."
+_CLEARING = "Clearing the task is safe: it continues where it ended, and writes nothing twice."
 _RECONNECT = (
     "Connect the cloud again (in Airflow: Admin > Connect Dotypos), then clear the task. What it has read is kept."
 )
 _LOOK_FIRST = (
-    "Don't clear it yet: something may have been written without an answer. Look at the data in Dotypos, then decide "
-    "whether to repeat it."
+    "Don't clear it yet: something may have been written, and no answer says so. Look at the data in Dotypos, then "
+    "decide whether to repeat it."
 )
 _REMOVE_CAUSE = "Remove the cause that the error names, then clear the task. What it has read is kept."
 _OWN_TASK = "It is a task of your own: whether it may be cleared, its author knows. The log says what happened."
 _LOST = (
-    "unknown: the task's process was lost or ended from outside (its worker died or ran out of memory, or a time limit "
-    "or a person ended it)"
+    "The task's process was lost or ended from outside. Its worker died, it ran out of memory, or a time limit or a "
+    "person ended it."
 )
 
 
@@ -120,7 +119,7 @@ def _subject(incident: Incident) -> str:
         names = ", ".join(task.task_id for task in incident.failed_tasks)
         return _cut(f"{name} failed" + (f": {names}" if names else ""), _LONGEST_SUBJECT)
     ended = "failed, and is tried again" if incident.state == WILL_RETRY else "failed"
-    return _cut(f"{name} {ended}: {_first_sentence(_error_text(incident))}", _LONGEST_SUBJECT)
+    return _cut(f"{name} {ended}: {sentences(_error_text(incident))[0].rstrip('.')}", _LONGEST_SUBJECT)
 
 
 def _lines(incident: Incident) -> Iterator[str]:
@@ -200,6 +199,8 @@ def _advice(incident: Incident) -> str:
         return _LOOK_FIRST
     if isinstance(error, (DotyposAuthenticationError, DotyposMissingTokenError)) and error.permanent:
         return _RECONNECT
+    if incident.exception is None and incident.may_have_written:
+        return _LOOK_FIRST
     if (error is not None and error.permanent) or cure_of(incident.exception) == CONNECTION_CURE:
         return _REMOVE_CAUSE
     if incident.state == WILL_RETRY:
@@ -225,10 +226,6 @@ def _what(incident: Incident) -> str:
         return f"DAG {incident.dag_id}"
     mapped = f"[{incident.map_index}]" if incident.map_index >= 0 else ""
     return f"{incident.dag_id}.{incident.task_id}{mapped}"
-
-
-def _first_sentence(text: str) -> str:
-    return re.split(r"(?<=[.!?)]) (?=[A-Z(])|\n", text, maxsplit=1)[0].rstrip(".")
 
 
 def _cut(text: str, longest: int) -> str:

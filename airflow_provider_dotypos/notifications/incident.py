@@ -19,6 +19,9 @@ T = TypeVar("T")
 #: How many failed tasks of a DAG run are looked at.
 _LOOKED_AT = 5
 
+#: Methods of calls that change something.
+_WRITES = ("POST", "PUT", "PATCH", "DELETE")
+
 #: Airflow's states of tasks that have failed.
 FAILED, WILL_RETRY, UPSTREAM_FAILED = "failed", "up_for_retry", "upstream_failed"
 
@@ -45,6 +48,7 @@ class Incident:
     :param tries: which try it was, and how many there may be.
     :param next_try: when the next one is about to be, if there is one.
     :param is_ours: whether it is one of this provider's operators.
+    :param may_have_written: whether it makes a call of its author's choice that isn't a read.
     :param extent: how far each list of a transfer is extracted, in words.
     :param conn_id: the connection to Dotypos.
     :param failed_tasks: of a DAG run: those that have failed.
@@ -61,6 +65,7 @@ class Incident:
     tries: tuple[int, int] | None = None
     next_try: datetime | None = None
     is_ours: bool = False
+    may_have_written: bool = False
     extent: tuple[str, ...] = ()
     conn_id: str | None = None
     cloud_url: str | None = None
@@ -98,6 +103,7 @@ class Incident:
             tries=tries,
             next_try=_known(lambda: _next_try(task, tries)) if state == WILL_RETRY else None,
             is_ours=type(task).__module__.partition(".")[0] == __name__.partition(".")[0],
+            may_have_written=hasattr(task, "path") and str(getattr(task, "method", "GET")).upper() in _WRITES,
             extent=_known(lambda: tuple(task.extent())) or (),
             conn_id=_known(lambda: _text(task.dotypos_conn_id)),
             cloud_url=getattr(task, "cloud_url", None),

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposInputError
+from airflow_provider_dotypos.api.pos_errors import DotyposPosActionError, DotyposTillError
+from airflow_provider_dotypos.api.retry_table import SILENT
 from airflow_provider_dotypos.api.window import iso, milliseconds
 from airflow_provider_dotypos.hooks import metrics
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn_id, check_connection, literals
@@ -269,8 +271,6 @@ class DotyposFreshnessCheckOperator(BaseOperator):
 
     def _with_till(self, hook: DotyposHook, state: BranchState) -> BranchState:
         """Return a state with what the branch's till says."""
-        from airflow_provider_dotypos.api.pos_errors import DotyposPosActionError, DotyposTillError
-        from airflow_provider_dotypos.api.retry_table import SILENT
         from airflow_provider_dotypos.api.till import greet
 
         client = hook.get_conn()

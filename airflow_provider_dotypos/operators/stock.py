@@ -67,7 +67,7 @@ class DotyposStockOperator(BaseOperator):
 
     :param operation: ``stock_up``, ``sell``, ``transfer`` or ``take_stock``. (templated)
     :param warehouse_id: the warehouse; of a transfer the one that goods go to. (templated)
-    :param items: what is booked: rows with ``_productId`` or ``externalId``, and ``quantity``; of a stock-up at will
+    :param items: what is booked: rows with ``_productId`` or ``externalId``, and ``quantity``; of a stock-up optionally
         ``purchasePrice`` and ``sellPrice``, of a transfer ``purchasePrice``, of a sale ``note``. Rows are a list of
         dicts, the address of a file (JSONL, CSV, Parquet), or ``Sql(conn_id, query)``. (templated)
     :param journal: the folder of the journals, which all workers reach: an absolute path, or an address such as

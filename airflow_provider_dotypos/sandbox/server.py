@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Sandbox(State):
-    """A Dotypos API of one's own. ``State`` says what can be read and set while it runs.
+    """A Dotypos API on this machine. ``State`` says what can be read and set while it runs.
 
     ::
 

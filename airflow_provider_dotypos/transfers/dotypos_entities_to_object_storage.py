@@ -42,11 +42,10 @@ class DotyposEntitiesToObjectStorageOperator(ObjectStorageFiles, DotyposEntities
     An error of one entity doesn't stop the others. At the end the task fails, and names each that failed. A retry makes
     requests only for what is missing. If the API asks for a long wait, the task gives its slot back until then.
 
-    Without `since` and `until` each entity continues from where its last success ended. Airflow 3.3 keeps its watermark
-    in the state store of its asset, if that is an outlet, and otherwise of the first outlet that is an asset. On 3.1
-    and 3.2 it is kept beside the sets.
+    Without `since` and `until` each entity continues from where its last success ended. Its watermark belongs to its
+    asset, if that is an outlet, and otherwise to the first outlet that is an asset.
 
-    What only some entities have, such as a filter, columns or included lists, needs a `DotyposToObjectStorageOperator`.
+    Arguments that only some entities have (a filter, columns, included lists) need a `DotyposToObjectStorageOperator`.
 
     :param entities: ``all`` entities that a cloud has a list of, or names of some, comma-separated or a list.
         (templated)

@@ -28,7 +28,7 @@ class DotyposEntitiesToSqlOperator(SqlTables, DotyposEntitiesTransferOperator):
 
     Without `since` and `until` each entity continues from where its table's last load ended.
 
-    What only some entities have, such as a filter, columns or included lists, needs a `DotyposToSqlOperator`.
+    Arguments that only some entities have (a filter, columns, included lists) need a `DotyposToSqlOperator`.
 
     :param entities: ``all`` entities that a cloud has a list of, or names of some, comma-separated or a list.
         (templated)

@@ -36,8 +36,8 @@ class DotyposToObjectStorageOperator(ObjectStorageFiles, DotyposTransferOperator
     them through ``airflow_provider_dotypos.transfers.manifest.read_manifest``. A finished window is kept when the task
     runs again, unless `overwrite` is set. An interrupted one is resumed.
 
-    Without `since` and `until` the task continues from where its last success ended. Airflow 3.3 keeps this watermark
-    in the state store of its first outlet asset. On 3.1 and 3.2 it is kept beside the sets.
+    Without `since` and `until` the task continues from where its last success ended. The watermark belongs to its first
+    outlet asset.
 
     Memory stays flat however many rows there are. Each thread keeps one unfinished part on the worker's disk.
 

@@ -22,7 +22,7 @@ ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 class SupersededError(Exception):
-    """Another attempt has committed meanwhile. What this one was writing may be gone."""
+    """Another attempt has committed meanwhile. The files of this one may be gone."""
 
 
 class Range(Protocol):
@@ -97,7 +97,7 @@ class Sink(Protocol[ResultT_co]):
     def kept(self, piece: Piece) -> Iterable[Range]:
         """Yield the ranges of a piece that earlier attempts completed, in order. None overlaps another.
 
-        What is yielded becomes part of this attempt.
+        The yielded ranges become part of this attempt.
 
         :param piece: the piece of the walk.
         """
@@ -124,7 +124,7 @@ class Sink(Protocol[ResultT_co]):
 
 @dataclass(frozen=True)
 class Walked:
-    """What a walk has read.
+    """The result of a walk.
 
     :param tail: the window read after one from the beginning: it holds the changes made meanwhile.
     :param requests: list calls made.

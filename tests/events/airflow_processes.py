@@ -27,6 +27,8 @@ QUICK = {
     "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",  # see `parse_again`
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    # And what a busy machine needs long for doesn't fail.
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
 }
 
 #: With the options that keep processes from serving logs, for which there is one port for all.

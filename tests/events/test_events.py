@@ -15,18 +15,21 @@ import pytest
 import requests
 
 from airflow_provider_dotypos._compat import has_state_store
+from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.transfers.manifest import read_manifest
 from tests.events.airflow_processes import COMMANDS, RunningAirflow, airflow_processes
 from tests.events.kills import Shopkeeper, Triggerer, Version, connection, missing, repeats, wait_for_a_poll
 from tests.events.on_call import DAG_FILE, FOREIGN, Messages, channel
+from tests.events.queues import BELL, RUNG, guide_program, queue_of
 from tests.patience import PATIENCE
 from tests.statsd_receiver import StatsdReceiver
 from tests.ui.airflow_server import AirflowServer, airflow_home
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
-REPRICE, ORDERS, CLOSE, WEBHOOKS = (
-    f"example_dotypos_{name}" for name in ("reprice_on_change", "orders_on_change", "nightly_close", "webhooks")
+REPRICE, ORDERS, CLOSE, WEBHOOKS, BY_A_QUEUE = (
+    f"example_dotypos_{name}"
+    for name in ("reprice_on_change", "orders_on_change", "nightly_close", "webhooks", "webhooks_by_a_queue")
 )
 
 #: What a test doesn't wait for: a minute until the next poll, and the evening.
@@ -97,14 +100,18 @@ def airflow(
     sandbox: Sandbox, messages: Messages, statsd: StatsdReceiver, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningAirflow]:
     home = airflow_home(tmp_path_factory.getbasetemp(), "events")
-    with airflow_processes(
-        home,
-        AIRFLOW_CONN_DOTYPOS_DEFAULT=connection(sandbox),
-        AIRFLOW_VAR_DOTYPOS_DESTINATION=f"file://{home.path}/lake",
-        AIRFLOW__DOTYPOS__WEBHOOKS="True",
-        AIRFLOW__METRICS__STATSD_ON="True",
-        AIRFLOW__METRICS__STATSD_PORT=str(statsd.port),
-    ) as airflow:
+    with (
+        queue_of(tmp_path_factory) as redis,
+        airflow_processes(
+            home,
+            **redis,
+            AIRFLOW_CONN_DOTYPOS_DEFAULT=connection(sandbox),
+            AIRFLOW_VAR_DOTYPOS_DESTINATION=f"file://{home.path}/lake",
+            AIRFLOW__DOTYPOS__WEBHOOKS="True",
+            AIRFLOW__METRICS__STATSD_ON="True",
+            AIRFLOW__METRICS__STATSD_PORT=str(statsd.port),
+        ) as airflow,
+    ):
         host = sandbox.url.removeprefix("http://")
         for dag_id in (REPRICE, ORDERS, CLOSE, WEBHOOKS):
             text = (EXAMPLES / f"{dag_id}.py").read_text()
@@ -113,6 +120,12 @@ def airflow(
             for said, sooner in SOONER.items():
                 text = text.replace(said, sooner)
             (airflow.dags / f"{dag_id}.py").write_text(text)
+        if redis:  # it has a watcher's asset of its own, and here no watcher that asks Dotypos
+            text = (EXAMPLES / f"{BY_A_QUEUE}.py").read_text()
+            text = text.replace(', watch={"poll_interval": 600}', "").replace(
+                "until=changed", "settle=0, until=changed"
+            )
+            (airflow.dags / f"{BY_A_QUEUE}.py").write_text(text)
         on_call = DAG_FILE.format(url=messages.url, lake=f"file://{home.path}/lake", foreign=FOREIGN)
         (airflow.dags / "on_call.py").write_text(on_call)
         if not has_state_store():
@@ -128,7 +141,8 @@ def server(airflow: RunningAirflow, sandbox: Sandbox) -> Iterator[AirflowServer]
     with airflow.serving() as server:
         for name in COMMANDS:
             airflow.start(name)
-        airflow.wait_for("the watchers", lambda: len(airflow.triggers()) == 2)
+        watched = 3 if "AIRFLOW_CONN_REDIS_DEFAULT" in airflow.settings else 2
+        airflow.wait_for("the watchers", lambda: len(airflow.triggers()) == watched)
         wait_for_a_poll(airflow, sandbox)  # what has changed before a watcher's first poll is no change for it
         yield server
 
@@ -228,7 +242,7 @@ def test_two_files_and_two_assets_of_a_list_keep_their_watchers(
     airflow: RunningAirflow, server: AirflowServer, shopkeeper: Shopkeeper
 ) -> None:
     pause(server, REPRICE, True)  # its runs take time, and nobody looks at them any more
-    triggers = airflow.triggers()
+    triggers = {asset: ids for asset, ids in airflow.triggers().items() if asset != RUNG}
     assert [len(ids) for ids in triggers.values()] == [1, 1]
     for _ in range(2):
         airflow.parse_again("after_both")
@@ -236,7 +250,7 @@ def test_two_files_and_two_assets_of_a_list_keep_their_watchers(
     version = shopkeeper.change()
     for asset in triggers:
         airflow.wait_for("the event", lambda asset=asset: not missing([version], airflow.events(asset)))
-    assert airflow.triggers() == triggers
+    assert {asset: ids for asset, ids in airflow.triggers().items() if asset != RUNG} == triggers
 
 
 def test_an_asset_whose_dag_was_paused_gets_what_it_has_missed(
@@ -300,6 +314,35 @@ def test_a_delivery_starts_a_dag_that_reads_what_was_sold(
     assert str(sold["id"]) in [row["id"] for row in read_manifest(extracted["manifest"]).rows()]
     start_run(server, WEBHOOKS, state="absent")
     airflow.wait_for("no webhook", lambda: not sandbox.shop.rows(cloud_id, "webhooks"))
+
+
+def test_a_delivery_comes_by_a_queue_and_the_queue_is_forgotten_once_it_is_extracted(
+    airflow: RunningAirflow, server: AirflowServer, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sandbox delivers to the guide's program, which alone can be reached, and Airflow hears the bell."""
+    if "AIRFLOW_CONN_REDIS_DEFAULT" not in airflow.settings:
+        pytest.skip("needs redis-server (make redis) and Airflow's providers for Redis and messages")
+    redis = pytest.importorskip("redis").Redis.from_url(airflow.settings["REDIS_URL"])
+    with guide_program() as url:
+        monkeypatch.setenv("AIRFLOW_CONN_DOTYPOS_DEFAULT", connection(sandbox))
+        webhooks = DotyposHook("dotypos_default").webhooks
+        monkeypatch.setenv("DOTYPOS_PATHS", webhooks.address("orders", base_url=url).removeprefix(url))
+        monkeypatch.setenv("REDIS_URL", airflow.settings["REDIS_URL"])
+        webhooks.register("orders", base_url=url)
+        airflow.wait_for("an ear", lambda: redis.pubsub_numsub(BELL)[0][1])
+        sold = requests.post(f"{sandbox.url}/_sandbox/sell", json={}, timeout=PATIENCE).json()
+        (extracted, *_) = airflow.wait_for("the extraction", lambda: airflow.results(BY_A_QUEUE, "orders"))
+        webhooks.remove("orders", base_url=url)
+    assert str(sold["id"]) in [row["id"] for row in read_manifest(extracted["manifest"]).rows()]
+    airflow.wait_for("an empty queue", lambda: redis.llen("dotypos:orders") == 0)
+    (event, *_) = airflow.events(RUNG)
+    assert event.extra["payload"]["data"] == "ring"  # and nothing of a row
+    # A bell whose messages are taken already starts a run that has nothing to do.
+    airflow.wait_for("an ear", lambda: redis.pubsub_numsub(BELL)[0][1])
+    runs = len(airflow.results(BY_A_QUEUE, "orders"))
+    redis.publish(BELL, "ring")
+    airflow.wait_for("the skipped task", lambda: airflow.task_state(BY_A_QUEUE, "orders") == "skipped")
+    assert len(airflow.results(BY_A_QUEUE, "orders")) == runs
 
 
 def price(sandbox: Sandbox, id: int) -> float:

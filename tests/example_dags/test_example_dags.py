@@ -169,6 +169,14 @@ def test_it_is_fit_for_the_docs(path: Path) -> None:
     assert "doc_md=__doc__" in text
 
 
+def test_on_call_finds_that_every_branch_sells(report: dict[str, Any], sandbox: Sandbox) -> None:
+    (checked,) = report["example_dotypos_on_call"]["results"]["sales"]
+    branches = {row["id"] for row in sandbox.shop.rows(sandbox.cloud_ids[0], "branches")}
+    assert {branch["branch_id"]: branch["verdict"] for branch in checked["branches"]} == dict.fromkeys(
+        branches, "fresh"
+    )
+
+
 def test_the_first_run_of_the_readme_reads_a_week(report: dict[str, Any]) -> None:
     run = report[README]
     (extracted,), (counted,) = run["results"]["orders"], run["results"]["count_by_status"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -13,9 +14,13 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
+import structlog
+from airflow.dag_processing import processor
 from airflow.sdk import DAG, BaseNotifier, task
+from airflow.sdk.api.datamodels import _generated as models
 from airflow.sdk.exceptions import AirflowException
 from airflow.sdk.execution_time import comms
+from airflow.utils.state import TaskInstanceState
 
 from airflow_provider_dotypos import exceptions as errors
 from airflow_provider_dotypos._compat import fail_exception, missing_connection
@@ -96,7 +101,7 @@ def line(message: str, begin: str) -> str:
             DOWN,
             "failed",
             "no retry is left. The cause may pass",
-            "clearing the task is safe",
+            "Clearing the task is safe",
             "it-failed-after-retries",
         ),
         (DOWN, "up_for_retry", "It may: Airflow tries it again at about", "Nothing yet", "it-failed-after-retries"),
@@ -170,20 +175,66 @@ def test_the_text_of_a_foreign_error_is_not_shown(kind: type[BaseException]) -> 
     assert "It is a task of your own" in message
 
 
-def test_a_lost_task_says_so_and_is_safe_to_clear() -> None:
-    given = context(None, state="running")
-    del given["ti"].state
-    given["ti"].try_number = 4
-    message = failure_message(given)
-    assert "the task's process was lost or ended from outside" in message
-    assert "Airflow doesn't try it again" in message
-    assert "clearing the task is safe" in message
+def lost(task: Any, kind: TaskInstanceState, try_number: int) -> dict[str, Any]:
+    """Return what Airflow's DAG processor gives the callback of a task whose process was lost."""
+    got: list[dict[str, Any]] = []
+    task.on_failure_callback = task.on_retry_callback = [DotyposFailureNotifier(got.append)]
+    run = models.DagRun.model_construct(
+        dag_id=task.dag_id,
+        run_id="run",
+        logical_date=RUN_AFTER,
+        data_interval_start=RUN_AFTER,
+        data_interval_end=RUN_AFTER,
+        run_after=RUN_AFTER,
+        start_date=RUN_AFTER,
+        end_date=None,
+        clear_number=0,
+        run_type=models.DagRunType.MANUAL,
+        state=models.DagRunState.RUNNING,
+        conf=None,
+        consumed_asset_events=[],
+        partition_key=None,
+    )
+    ti = models.TaskInstance.model_construct(
+        id=uuid.uuid4(),
+        task_id=task.task_id,
+        dag_id=task.dag_id,
+        run_id="run",
+        try_number=try_number,
+        map_index=-1,
+        dag_version_id=uuid.uuid4(),
+    )
+    known = models.TIRunContext.model_construct(
+        dag_run=run, task_reschedule_count=0, max_tries=task.retries, should_retry=False
+    )
+    request: Any = SimpleNamespace(
+        is_failure_callback=True, ti=ti, task_callback_type=kind, context_from_server=known, dag_id=task.dag_id
+    )
+    bag: Any = SimpleNamespace(dags={task.dag_id: task.dag})
+    processor._execute_task_callbacks(bag, request, structlog.get_logger())
+    (given,) = got
+    return given
 
 
-def test_a_lost_task_with_tries_left_is_tried_again() -> None:
-    given = context(None)
-    del given["ti"].state
-    assert "and is tried again" in failure_subject(given)
+def test_a_lost_task_says_so_and_whether_it_is_tried_again() -> None:
+    with DAG("night", schedule=None):
+        orders = DotyposOperator(task_id="orders", path="orders", retries=3)
+    again = lost(orders, TaskInstanceState.UP_FOR_RETRY, 1)
+    assert again["dotypos_subject"] == (
+        "night.orders failed, and is tried again: The task's process was lost or ended from outside"
+    )
+    assert "(3 tries left)" in again["dotypos_message"]
+    last = lost(orders, TaskInstanceState.FAILED, 4)["dotypos_message"]
+    assert last.startswith("night.orders failed: The task's process was lost")
+    assert line(last, "What to do:").startswith("Clearing the task is safe")
+    assert "/dags/night/runs/run/tasks/orders?try_number=4" in line(last, "Log:")
+
+
+def test_a_lost_task_may_have_written() -> None:
+    with DAG("night", schedule=None):
+        post = DotyposOperator(task_id="post", path="orders", method="post", json={})
+    message = lost(post, TaskInstanceState.FAILED, 1)["dotypos_message"]
+    assert line(message, "What to do:").startswith("Don't clear it yet")
 
 
 def test_a_failed_run_names_its_tasks_and_what_they_have_noted(monkeypatch: pytest.MonkeyPatch) -> None:

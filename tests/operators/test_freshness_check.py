@@ -1,11 +1,10 @@
-"""Whether branches sell: the operator, on the cloud, a table and files.
+"""Whether branches sell: the operator, on the cloud and on files (tables: `tests/transfers/sql/test_newest_sales.py`).
 
 Tests `sales.freshness` and `sales.newest_sales`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -20,7 +19,6 @@ from airflow_provider_dotypos.operators import freshness_check
 from airflow_provider_dotypos.operators.freshness_check import DotyposFreshnessCheckOperator
 from airflow_provider_dotypos.sales.freshness import spoken_span
 from airflow_provider_dotypos.sandbox import Sandbox
-from airflow_provider_dotypos.transfers.dotypos_to_sql import DotyposToSqlOperator
 from tests.sales.shops import ms
 from tests.statsd_receiver import receiving
 
@@ -188,35 +186,6 @@ def test_the_error_says_how_far_the_data_reach(
     lake = {"destination": f"file://{tmp_path}/lake", "branches": branches[0], "fail_on": ["late data"]}
     with pytest.raises(DotyposFreshnessError, match=r"What was loaded reaches up to 2026-02-01T00:00:00.000Z, 29 d"):
         check(**lake, max_gap=timedelta(days=2))
-
-
-@pytest.mark.parametrize("naming", ["snake", "api"])
-def test_tables_that_do_not_reach_far_enough_are_late(
-    sandbox: Sandbox, branches: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, naming: Any
-) -> None:
-    first, second, third = branches
-    monkeypatch.setenv("AIRFLOW_CONN_SHOP", json.dumps({"conn_type": "sqlite", "host": f"{tmp_path}/shop.db"}))
-    with pytest.raises(fail_exception(), match="there is no table orders"):
-        check(conn_id="shop", branches=branches)
-    sell(sandbox, first, "2026-03-02T09:30")
-    sell(sandbox, second, "2026-02-27T19:30")
-    sell(sandbox, third, "2026-03-02T10:45")
-
-    def load(**window: Any) -> None:
-        context: Any = {}
-        table = {"entity": "orders", "conn_id": "shop", "naming": naming}
-        DotyposToSqlOperator(task_id="load", **table, **window).execute(context)
-
-    load(since=datetime(2026, 2, 1, tzinfo=timezone.utc), until=datetime(2026, 3, 2, 9, tzinfo=timezone.utc))
-    result = check(conn_id="shop", branches=branches, naming=naming)
-    assert verdicts(result) == {first: "late data", second: "no sale", third: "no sale"}
-    assert result["covered_until"] == "2026-03-02T09:00:00.000Z"
-    load(since=datetime(2026, 3, 2, 9, tzinfo=timezone.utc), until=datetime(2026, 3, 2, 10, tzinfo=timezone.utc))
-    assert verdicts(check(conn_id="shop", branches=branches, naming=naming)) == {
-        first: "no sale",
-        second: "no sale",
-        third: "fresh",
-    }
 
 
 def test_the_age_of_each_last_sale_is_a_metric(

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None, checkout: Path = CHECKOUT) -> int:
             return refuse("The build failed", [str(error)])
         if wrong:
             return refuse("What was built isn't right", wrong)
-        version = checks.version_of(folder / "clone")
+        version = checks.version_of(checkout)
         if asked.rehearse:
             print(f"The sdist and the wheel of {version} are right.")
             for problem in found:
@@ -69,8 +69,7 @@ def build_and_check(checkout: Path, folder: Path, *, isolated: bool) -> list[str
 
     :param folder: for all files; ``dist`` in it is what is to be uploaded.
     """
-    clone = folder / "clone"
-    children.run(["git", "clone", "--quiet", checkout, clone], check=True)
+    clone = commit_of(checkout, folder)
     built = distributions.build(clone, folder / "dist", isolated=isolated)
     print("The sdist is built, and the wheel of it.", flush=True)
     wrong = list(distributions.problems(built, clone))
@@ -82,6 +81,15 @@ def build_and_check(checkout: Path, folder: Path, *, isolated: bool) -> list[str
     if done.returncode:
         wrong.append(f"twine check --strict refuses it:\n{done.stdout}{done.stderr}")
     return wrong
+
+
+def commit_of(checkout: Path, folder: Path) -> Path:
+    """Return a clone with what is committed, or the checkout itself if it isn't a repository (in a rehearsal)."""
+    if not (checkout / ".git").exists():
+        return checkout
+    clone = folder / "clone"
+    children.run(["git", "clone", "--quiet", checkout, clone], check=True)
+    return clone
 
 
 def refuse(what: str, reasons: list[str]) -> int:

@@ -8,28 +8,37 @@ import json
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api import channel, pieces
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.markers import DELETED_FILTERS, UNDATED_ROWS
 from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list
+from airflow_provider_dotypos.lake.pruning import prune_list
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES, WRITE_CHOICES
 from airflow_provider_dotypos.transfers.arguments import HISTORY_LISTS
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.sql import database
 from airflow_provider_dotypos.writes.applying.options import Create
+from demo import children
 from tests.api.test_walk import KINDS, WINDOW, fill, inside
 from tests.api.test_watch import STAMPS, Watching
 from tests.api.walking import HOUR, UNTIL, Drift, drive, drive_together, empty_shop
+from tests.lake.lakes import CLOUD, Rows, commit_set, product
+from tests.lake.lakes import FORMATS as LAKE_FORMATS
 from tests.transfers import limits
 from tests.transfers.files.test_snapshots import NAMES, check_removals
 from tests.transfers.histories import Case, check_case
@@ -275,6 +284,50 @@ def stock_storm(seed: int, api: Sandbox) -> Figures:
     return Figures(rows=20, requests=len(api.requests))
 
 
+def compact_storm(seed: int, api: Sandbox) -> Figures:
+    """Compact and prune in processes that are killed (``kill -9``), two at once now and then, while windows come."""
+    chance = random.Random(seed)
+    shape = chance.choice(LAKE_FORMATS)
+    newest: dict[int, int] = {}
+    with lake() as place:
+        destination = ObjectStoragePath(f"file://{place}")
+        folder = ListFolder(destination, CLOUD, "products")
+        kills = now = 0
+        for _ in range(chance.randint(2, 5)):
+            for _ in range(chance.randint(1, 4)):
+                begin = max(0, now - chance.choice([0, 0, 0, 3]))
+                now += chance.randint(1, 4)
+                for id in chance.sample(range(20), 8):
+                    newest[id] = now - 1
+                rows = [product(id, at, name=f"{id} at {at}") for id, at in newest.items() if begin <= at < now]
+                window = Window(begin, now)
+                commit_set(destination, window, [Rows(begin, now, rows)], overwrite=True, **shape)
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            processes = [
+                children.Child(
+                    [sys.executable, "-m", "tests.lake.killed", f"file://{place}", what, str(chance.randint(0, 25))],
+                    **quiet,
+                )
+                for what in chance.choice([["compact"], ["prune"], ["compact", "prune"], ["compact", "compact"]])
+            ]
+            codes = [process.wait() for process in processes]
+            assert set(codes) <= {0, -signal.SIGKILL}
+            kills += codes.count(-signal.SIGKILL)
+            missing = _missing(folder, newest)
+            if missing:
+                return Figures(len(newest), kills, lost=missing)
+        for _ in range(2):
+            list(compact_list(folder, 10**13))
+            list(prune_list(folder, grace=0))
+        return Figures(len(newest), kills, lost=_missing(folder, newest))
+
+
+def _missing(folder: ListFolder, newest: Mapping[int, int]) -> int:
+    """Return of how many rows the newest version can't be read."""
+    there = {row["name"] for found in folder.sets() for row in read_manifest(found.store.folder, verify=True).rows()}
+    return sum(f"{id} at {at}" not in there for id, at in newest.items())
+
+
 #: All scenarios, by name. They share the time alike.
 SCENARIOS: dict[str, Scenario] = {
     "walk": walk_storm,
@@ -288,6 +341,7 @@ SCENARIOS: dict[str, Scenario] = {
     "write": write_storm,
     "killed-write": killed_write_storm,
     "stock": stock_storm,
+    "compact": compact_storm,
 }
 
 

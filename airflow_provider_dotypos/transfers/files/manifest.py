@@ -50,7 +50,7 @@ class Rewriting(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a set holds; written last, never changed.
+    """The description of a set: written last, never changed.
 
     :param entity: whose rows it holds.
     :param cloud_id: the cloud that they are of.

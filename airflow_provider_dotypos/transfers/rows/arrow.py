@@ -75,12 +75,9 @@ class Table:
                 f"columns: {', '.join(unknown)} of {self._columns.entity} are none that this version of the package "
                 "knows. Its files can't be read as Arrow together with others; rows() reads them"
             )
-        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        arrays = [
-            columns[field.name].cast(field.type) if field.name in columns else pa.nulls(batch.num_rows, field.type)
-            for field in self.schema
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        known, rows = dict(zip(batch.schema.names, batch.columns, strict=True)), batch.num_rows
+        columns = [known.get(field.name, pa.nulls(rows, field.type)).cast(field.type) for field in self.schema]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
     def reader(self, batches: Iterable[pa.RecordBatch]) -> pa.RecordBatchReader:
         """Return what reads batches of this schema once, as other tools take it."""
@@ -278,7 +275,8 @@ class _Level:
             if column.rows is None or column.rows.whole:  # nothing tells what in it isn't wanted
                 for i in misfits:
                     unknown[i][name] = rows[i][name]
-        return [*arrays, pa.array([_object_text(members) for members in unknown], pa.string())]
+        texts = [msgspec.json.encode(others).decode() if others else None for others in unknown]
+        return [*arrays, pa.array(texts, pa.string())]
 
     def _others(self, row: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
         if not self._columns.others or row.keys() <= self._known:
@@ -377,10 +375,6 @@ def _read(read: Callable[[msgspec.Raw], _T | None], values: _Raws) -> tuple[list
             values_read.append(None)
             misfits.append(i)
     return values_read, misfits
-
-
-def _object_text(members: dict[str, msgspec.Raw]) -> str | None:
-    return msgspec.json.encode(members).decode() if members else None
 
 
 #: What decoding and Arrow raise for values in another form than expected.

@@ -180,7 +180,8 @@ class Loads:
         """Return where the last finished load of a table and cloud ends, if there is one."""
         if self._dialect.existing(transaction, self._schema, LOADS) is None:
             return None
-        query = f"SELECT max(until) FROM {self._relation} WHERE target = ? AND cloud_id = ? AND loaded_at IS NOT NULL"
+        end = f"max({self._dialect.quote('until')})"
+        query = f"SELECT {end} FROM {self._relation} WHERE target = ? AND cloud_id = ? AND loaded_at IS NOT NULL"
         ((until,),) = transaction.rows(query, [target, cloud_id])
         return None if until is None else utc(until)
 

@@ -1,0 +1,158 @@
+"""Which lists are compacted or pruned, and what that came to: what the commands and the operators share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dotypos.api.entities import find_entity
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.names import split_names
+from airflow_provider_dotypos.api.window import instant
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+    from airflow_provider_dotypos.lake.compaction import Compaction, ListFolder
+    from airflow_provider_dotypos.lake.pruning import Removal
+    from airflow_provider_dotypos.storage.patience import StorePatience
+
+#: What `entities` can be, in place of names.
+ALL = "all"
+
+
+def read_entities(entities: str | Sequence[str]) -> list[str] | None:
+    """Return the names of entities; ``None`` for all.
+
+    :raises DotyposInputError: if one is unknown, or there is none.
+    """
+    if entities == ALL:
+        return None
+    names = split_names(entities, "entities")
+    if not names:
+        raise DotyposInputError(f"entities is empty; give {ALL!r}, or the names of lists such as 'orders'")
+    return [find_entity(name).name for name in names]
+
+
+def read_until(until: str | date | None, now: float) -> int:
+    """Return the time by which a month must have ended to be compacted, in epoch milliseconds. Bare dates are in UTC.
+
+    :param now: the time, in seconds: the default.
+    :raises DotyposInputError: if it can't be read.
+    """
+    return int(now * 1000) if until is None or until == "" else instant(until, "until", "UTC")
+
+
+def read_age(age: object, name: str, least: timedelta = timedelta(0)) -> int:
+    """Return an age in milliseconds.
+
+    :param name: what the caller's argument is called.
+    :param least: the shortest one.
+    :raises DotyposInputError: if it isn't a ``timedelta`` of at least that.
+    """
+    if not isinstance(age, timedelta) or age < least:
+        raise DotyposInputError(
+            f"{name} must be a timedelta of at least {least.days} days, such as timedelta(days=90), not "
+            f"{type(age).__name__} {age!r} (no template)"
+        )
+    return age // timedelta(milliseconds=1)
+
+
+def lists_to_keep(
+    destination: ObjectStoragePath,
+    entities: Collection[str] | None,
+    cloud_id: int | None,
+    patience: StorePatience | None = None,
+) -> list[ListFolder]:
+    """Return the lists below a destination.
+
+    :param entities: names of those that are meant. Defaults to all.
+    :param cloud_id: the cloud that is meant. Defaults to all.
+    :raises DotyposInputError: if there is none.
+    """
+    from airflow_provider_dotypos.lake.compaction import ListFolder
+    from airflow_provider_dotypos.lake.sets import lists_below, require_destination
+
+    require_destination(destination, patience)
+    below = [*lists_below(destination, patience)]
+    lists = [
+        ListFolder(destination, cloud, entity, patience)
+        for cloud, entity in below
+        if cloud_id in (None, cloud) and (entities is None or entity in entities)
+    ]
+    if not lists:
+        known = ", ".join(sorted({f"{entity} of cloud {cloud}" for cloud, entity in below}))
+        raise DotyposInputError(f"no such list lies below {destination}. There are: {known}")
+    return lists
+
+
+def compacted_totals(compactions: Iterable[Compaction]) -> dict[str, Any]:
+    """Return what compacting came to, in numbers."""
+    done = list(compactions)
+    return {
+        "compacted": len(done),
+        "sets": sum(len(one.group.sets) for one in done),
+        "rows_before": sum(one.rows_before for one in done),
+        "rows": sum(one.rows for one in done),
+        "bytes_before": sum(one.bytes_before for one in done),
+        "bytes": sum(one.bytes for one in done),
+    }
+
+
+def pruned_totals(removals: Iterable[Removal]) -> dict[str, Any]:
+    """Return what pruning came to, in numbers."""
+    done = list(removals)
+    return {
+        "sets": len(done),
+        "covered": sum(one.covered_by is not None for one in done),
+        "by_age": sum(one.covered_by is None for one in done),
+        "rows": sum(one.found.manifest.rows for one in done),
+        "bytes": sum(one.found.manifest.bytes for one in done),
+    }
+
+
+def compacted_rows(compactions: Sequence[Compaction]) -> list[Mapping[str, Any]]:
+    """Return what compacting came to, for people: a line for each set that was made."""
+    return [
+        {
+            "cloud": str(one.list.cloud_id),
+            "entity": one.list.entity,
+            "since": one.group.folder.name.split("_")[0],
+            "until": one.group.folder.name.split("_")[1],
+            "sets": str(len(one.group.sets)),
+            "rows before": str(one.rows_before),
+            "rows": str(one.rows),
+            "bytes before": str(one.bytes_before),
+            "bytes": str(one.bytes),
+            "folder": one.group.folder.name,
+        }
+        for one in compactions
+    ]
+
+
+def pruned_rows(removals: Sequence[Removal]) -> list[Mapping[str, Any]]:
+    """Return what pruning came to, for people: a line for each compacted set that covers some, and for age."""
+    groups: dict[tuple[int, str, str], list[Removal]] = {}
+    for one in removals:
+        by = "" if one.covered_by is None else one.covered_by.folder.name
+        groups.setdefault((one.list.cloud_id, one.list.entity, by), []).append(one)
+    return [
+        {
+            "cloud": str(cloud),
+            "entity": entity,
+            "sets": str(len(some)),
+            "rows": str(sum(one.found.manifest.rows for one in some)),
+            "bytes": str(sum(one.found.manifest.bytes for one in some)),
+            "first": some[0].found.folder.name,
+            "last": some[-1].found.folder.name,
+            "because": f"covered by {by}" if by else "older than asked: its rows are gone with it",
+        }
+        for (cloud, entity, by), some in groups.items()
+    ]
+
+
+def over_lists(lists: Iterable[ListFolder], work: Callable[[ListFolder], Iterable[Any]]) -> Iterator[Any]:
+    """Yield what work yields for each list."""
+    for one in lists:
+        yield from work(one)

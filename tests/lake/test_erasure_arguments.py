@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_dotypos.exceptions import DotyposInputError
+from airflow_provider_dotypos.lake.erasure_arguments import read_customer_id
+
+
+def test_an_id_is_a_number_or_its_text() -> None:
+    assert read_customer_id("2000000000000007") == read_customer_id(2000000000000007) == 2000000000000007
+
+
+@pytest.mark.parametrize("wrong", ["Jana", "", None, 0, -5, True, 1.5, "1,2"], ids=repr)
+def test_anything_else_is_refused(wrong: Any) -> None:
+    with pytest.raises(DotyposInputError, match="customer_id is"):
+        read_customer_id(wrong)

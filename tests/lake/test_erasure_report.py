@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from collections import Counter
+
+from airflow_provider_dotypos.lake.erasure_report import ErasureReport, Place
+
+
+def place(changed: int, *, done: bool, rows: int = 3) -> Place:
+    fields = Counter({"note": changed}) if changed else Counter[str]()
+    return Place("set", "file:///lake/1/orders/w", "orders", rows, changed, fields, done)
+
+
+def test_what_was_done_stays_done_when_a_place_is_looked_at_again() -> None:
+    report = ErasureReport(1, 7, dry_run=False)
+    report.add(place(2, done=True))
+    report.add(place(0, done=False))
+    [only] = report.places.values()
+    assert (only.state, only.rows, only.changed, only.fields) == ("erased", 3, 2, {"note": 2})
+    report.add(place(1, done=True, rows=4))
+    assert report.totals() | {"rows": 4, "changed": 3, "values": 3, "sets": 1} == report.totals()
+
+
+def test_a_dry_run_counts_each_place_once() -> None:
+    report = ErasureReport(1, 7, dry_run=True)
+    for _ in range(2):
+        report.add(place(2, done=False))
+    [only] = report.places.values()
+    assert (only.state, only.changed) == ("to erase", 2)
+
+
+def test_what_is_left_to_look_at_is_said_in_sentences() -> None:
+    report = ErasureReport(1, 7, dry_run=False)
+    assert report.whole
+    assert list(report.warnings()) == []
+    report.unsure["orders", "orders"] = ["_customerId"]
+    report.unreadable["w"] = "it can't be read"
+    report.unfinished["w"] = 2
+    report.open_loads["abc"] = "orders"
+    assert not report.whole
+    assert [line[:24] for line in report.warnings()] == [
+        "orders lacks _customerId",
+        "w wasn't searched: it ca",
+        "1 folders hold files of ",
+        "1 loads into tables were",
+    ]
