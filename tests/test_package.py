@@ -103,4 +103,5 @@ def _imported_by_dags(folder: str) -> list[str]:
         "triggers": ("entity*.py", "pos_action.py", "stock_taking.py"),
     }
     room = ROOT / "airflow_provider_dotypos" / folder
-    return sorted(path.stem for pattern in patterns.get(folder, ("[!_]*.py",)) for path in room.glob(pattern))
+    names = {path.stem for pattern in patterns.get(folder, ("[!_]*.py",)) for path in room.glob(pattern)}
+    return sorted(names - {"upkeep"})  # what two operators share
