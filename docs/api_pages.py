@@ -76,9 +76,11 @@ PAGES = {
         "Committed sets",
         "Reading what extractions have written as files.",
         (
-            "transfers.manifest.*",
             "lake.current.read_entity",
             "lake.current.CurrentTable",
+            "transfers.manifest.read_manifest",
+            "transfers.manifest.CommittedSet",
+            "transfers.manifest.*",
             "transfers.files.manifest.SetReference",
             "transfers.files.manifest.Rewriting",
             "transfers.snapshots.*",
@@ -133,6 +135,9 @@ PAGES = {
 
 #: Classes that inherit methods from parts that aren't public.
 _OWN_MEMBERS_ONLY = {"AsyncDotyposClient"}
+
+#: What constants are. Their values have the docstrings of their types.
+_CONSTANTS = {"FORMAT_VERSION": "The newest format of manifests. Earlier ones are read as well."}
 
 #: Classes that a function makes: their constructors are nobody's.
 MADE_BY_FUNCTIONS = {"CurrentTable"}
@@ -202,9 +207,10 @@ def text_of(page: ApiPage) -> str:
 
 def directive(name: str, thing: Any) -> list[str]:
     """Return the directive that documents an object by its docstring."""
+    if not callable(thing):
+        return [f".. py:data:: {name}", f"   :value: {thing!r}", "", f"   {_CONSTANTS[name.rpartition('.')[2]]}"]
     if not isinstance(thing, type):
-        kind = "autofunction" if callable(thing) else "autodata"
-        return [f".. {kind}:: {name}"]
+        return [f".. autofunction:: {name}"]
     if issubclass(thing, BaseException):
         return [f".. autoexception:: {name}", "   :members:", "   :show-inheritance:"]
     if is_operator(thing) or thing.__name__ in _NO_MEMBERS:

@@ -178,9 +178,7 @@ LATE = {
         "transfers.watermark",
     },
     "transfers/entities.py": {"hooks.failures", "transfers.selection"},
-    "transfers/files/formats/file_format.py": {
-        f"transfers.files.formats.{name}" for name in ("delimited", "jsonl", "parquet", "part_ids")
-    },
+    "transfers/files/formats/file_format.py": {"transfers.files.formats.jsonl"},
 }
 
 

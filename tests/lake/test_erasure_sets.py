@@ -176,7 +176,7 @@ def _without_marks(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("shape", FORMATS[:4], ids=lambda shape: "-".join(shape.values()))
+@pytest.mark.parametrize("shape", [FORMATS[0], FORMATS[3]], ids=lambda shape: "-".join(shape.values()))
 def test_lines_of_others_keep_their_bytes(root: Path, shape: Mapping[str, Any]) -> None:
     make(ObjectStoragePath(f"file://{root}"), **shape)
     before = lines(root)
@@ -217,7 +217,7 @@ def lakes(draw: st.DrawFn) -> list[tuple[str, dict[str, Any], list[dict[str, Any
     return sets
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(lake=lakes())
 def test_whatever_lies_where_hers_is_gone_and_others_stay(
     tmp_path_factory: pytest.TempPathFactory, lake: list[tuple[str, dict[str, Any], list[dict[str, Any]]]]

@@ -22,7 +22,7 @@ from airflow_provider_dotypos.transfers.sql.database import Database
 from airflow_provider_dotypos.transfers.sql.tables import SqlTable, named, tables_of
 from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 from tests.lake.persons import HER, MARK, MARKED_NUMBER, OTHER, marked_row
-from tests.transfers.sql.databases import Warehouse
+from tests.transfers.sql.databases import KINDS, Warehouse
 from tests.transfers.sql.test_dotypos_to_sql import load
 
 SINCE = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -92,7 +92,11 @@ def hers_and_others(tables: dict[str, list[Any]]) -> tuple[list[str], list[str]]
     return hers, [row for row in rows if row not in hers]
 
 
-@pytest.mark.parametrize("naming", ["snake", "api"])
+@pytest.mark.parametrize(
+    ("warehouse", "naming"),
+    [*((kind, "snake") for kind in KINDS), ("sqlite", "api")],
+    indirect=["warehouse"],
+)
 def test_a_customers_rows_in_all_tables_hold_none_of_their_data(
     warehouse: Warehouse, sandbox: Sandbox, naming: str
 ) -> None:
@@ -123,6 +127,7 @@ def test_a_customers_rows_in_all_tables_hold_none_of_their_data(
     assert MARK not in json.dumps(again.as_mapping()) + json.dumps(report.as_mapping())
 
 
+@pytest.mark.parametrize("warehouse", ["sqlite"], indirect=True)
 def test_all_but_personal_columns_stay_as_they_were(warehouse: Warehouse, sandbox: Sandbox) -> None:
     fill(sandbox)
     load_all()
@@ -202,6 +207,7 @@ def test_rows_that_wait_for_their_merge_are_erased_and_the_load_is_named(
     assert erase().whole
 
 
+@pytest.mark.parametrize("warehouse", ["sqlite"], indirect=True)
 def test_an_older_window_does_not_bring_the_data_back(warehouse: Warehouse, sandbox: Sandbox) -> None:
     """A version that Dotypos has replaced loses to the erased one, in whatever order windows are merged."""
     fill(sandbox)
@@ -225,6 +231,7 @@ def _dying(*arguments: Any, **more: Any) -> Any:
     raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("warehouse", ["sqlite", "postgres"], indirect=True)
 def test_a_crash_between_two_tables_is_made_good_by_the_next_run(
     warehouse: Warehouse, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +257,7 @@ def test_a_crash_between_two_tables_is_made_good_by_the_next_run(
     assert MARK not in str(dump(warehouse))
 
 
+@pytest.mark.parametrize("warehouse", ["sqlite"], indirect=True)
 def test_a_table_without_the_fields_that_show_whose_rows_are_is_named(warehouse: Warehouse, sandbox: Sandbox) -> None:
     fill(sandbox)
     load(entity="orders", since=SINCE, until=UNTIL, columns="note,printData")
@@ -260,6 +268,7 @@ def test_a_table_without_the_fields_that_show_whose_rows_are_is_named(warehouse:
     assert not report.whole
 
 
+@pytest.mark.parametrize("warehouse", ["sqlite"], indirect=True)
 def test_a_table_that_is_gone_is_passed_over(warehouse: Warehouse, sandbox: Sandbox) -> None:
     fill(sandbox)
     load_all()
@@ -276,7 +285,7 @@ def test_no_value_of_a_row_is_in_an_error(
     warehouse: Warehouse, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(sandbox)
-    load_all()
+    load(entity="customers", since=SINCE, until=UNTIL)
     monkeypatch.setattr(Transaction, "_run", _failing(Transaction._run))
     with pytest.raises(DotyposDatabaseError) as raised:
         erase()

@@ -284,7 +284,7 @@ def test_people_see_set_and_forget_watermarks_by_the_command(airflow: Airflow) -
     assert (row["watermark"], row["pending"]) == (airflow.watermark("dying")[1], "1")
     assert row["kept in"] == ("Airflow" if has_state_store() else "files")
     assert row["shape"] in result["manifest"]
-    assert {other["of"] for other in airflow.command("show")} >= {"dying", "dying, mapped", "others"}
+    assert "dying" in {shown["of"] for shown in airflow.command("show")}
 
     (row,) = airflow.command("set", *of_dying, "--to", result["since"] or "2026-01-01T00:00:00Z", "--yes")
     back, ids = airflow.extracted("dying")

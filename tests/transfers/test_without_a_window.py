@@ -146,7 +146,8 @@ def test_the_result_says_what_the_newest_set_holds_and_lists_all(runs: Runs) -> 
     asked = runs.lists()
     result = runs.run("next")
     assert runs.lists() - asked == 1
-    assert list(result) == ["manifest", "manifests", "entity", "cloud_id", "since", "until", "rows", "files", "bytes"]
+    names = ["manifest", "manifests", "entity", "cloud_id", "since", "until", "rows", "files", "bytes"]
+    assert list(result) == [*names, "new_fields", "misfits"]
     assert result["manifests"] == [died["manifest"], result["manifest"]]
     assert ids(result) == lost + new
     assert (result["since"], result["rows"], result["files"]) == (died["until"], 1, 1)

@@ -16,7 +16,7 @@ import msgspec
 
 from airflow_provider_dotypos.api.characters import is_text
 from airflow_provider_dotypos.transfers.rows import lenient
-from airflow_provider_dotypos.transfers.rows.columns import Columns, Kind, child_rows, members
+from airflow_provider_dotypos.transfers.rows.columns import NULL, Columns, Kind, child_rows, members
 from airflow_provider_dotypos.transfers.rows.new_fields import NewFields
 
 #: Rows of a page that are looked at, at most.
@@ -33,7 +33,8 @@ class Looking:
     def __init__(self, columns: Columns, *, values: bool) -> None:
         self._columns = columns
         self._values = values
-        self._usual = msgspec.json.Decoder(list[_record(columns, values=values)])  # type: ignore[misc]
+        self._usual = _decoder(columns, values=values, others=False)
+        self._of_usual_types = _decoder(columns, values=values, others=True)
 
     def look(self, rows: Sequence[msgspec.Raw], new_fields: NewFields, misfits: Counter[str], *, first: bool) -> None:
         """Look at a few rows of a page.
@@ -42,47 +43,61 @@ class Looking:
         :param misfits: counts the values that don't fit their fields.
         :param first: whether these are the first rows of a part: one of them is looked at closely.
         """
-        if not rows:
-            return
-        few = rows[:1] if len(rows) == 1 else [rows[0], rows[-1]]
-        try:
-            self._usual.decode(b"[" + b",".join(few) + b"]")
-        except (msgspec.MsgspecError, ValueError):
-            pass
-        else:
-            if not (first and self._values):
-                return
-            few = few[:1]
-        for row in few:
-            self._look_closely(row, self._columns, "", new_fields, misfits)
-
-    def _look_closely(
-        self, row: msgspec.Raw, columns: Columns, prefix: str, new_fields: NewFields, misfits: Counter[str]
-    ) -> None:
-        fields = members(row, Counter())  # mended names are counted where rows are written
-        kinds = {column.name: column for column in columns.columns}
-        known = columns.known
-        for name, value in fields.items():
-            column = kinds.get(name)
-            if column is None:
-                if name not in known:
-                    new_fields.note(prefix + name, value)
-            elif column.rows is not None:
-                objects, others = child_rows(value)
-                for item in objects:
-                    self._look_closely(item, column.rows, f"{prefix}{name}.", new_fields, misfits)
-                if others and self._values:
-                    misfits[prefix + name] += 1
-            elif self._values and is_text(bytes(value)) and not _fits(column.kind, value):
-                misfits[prefix + name] += 1
+        few = rows if len(rows) < ROWS_OF_A_PAGE else [rows[0], rows[-1]]
+        data = b"[" + b",".join(few) + b"]"
+        usual = _matches(self._usual, data)
+        odd_values = self._values and not usual and not _matches(self._of_usual_types, data)
+        for number, row in enumerate(few):
+            closely = odd_values or (first and self._values and number == 0)
+            if closely or not usual:
+                _look_at(row, self._columns, "", new_fields, misfits if closely else None)
 
 
-def _record(columns: Columns, *, values: bool) -> type[msgspec.Struct]:
-    """Return the type of rows as they usually come. Rows with other fields, or values of other types, don't match."""
+def _look_at(
+    row: msgspec.Raw, columns: Columns, prefix: str, new_fields: NewFields, misfits: Counter[str] | None
+) -> None:
+    """Look at a row.
+
+    :param misfits: counts the values that don't fit; ``None`` to look at names alone.
+    """
+    fields = members(row, Counter())  # mended names are counted where rows are written
+    for name in fields.keys() - columns.known:
+        new_fields.note(prefix + name, fields[name])
+    for column in columns.columns:
+        if column.rows is not None:
+            objects, others = child_rows(fields.get(column.name, NULL))
+            for item in objects:
+                _look_at(item, column.rows, f"{prefix}{column.name}.", new_fields, misfits)
+            if others and misfits is not None:
+                misfits[prefix + column.name] += 1
+        elif misfits is not None and (value := fields.get(column.name)) is not None:
+            # What isn't UTF-8 is counted where rows are written.
+            if is_text(bytes(value)) and not _fits(column.kind, value):
+                misfits[prefix + column.name] += 1
+
+
+def _matches(decoder: msgspec.json.Decoder[Any], data: bytes) -> bool:
+    try:
+        decoder.decode(data)
+    except (msgspec.MsgspecError, ValueError):
+        return False
+    return True
+
+
+def _decoder(columns: Columns, *, values: bool, others: bool) -> msgspec.json.Decoder[Any]:
+    """Return a decoder of rows that takes them only if they are as usual.
+
+    :param values: whether values must be of their types.
+    :param others: whether fields may come that aren't known.
+    """
+    return msgspec.json.Decoder(list[_record(columns, values=values, others=others)])  # type: ignore[misc]
+
+
+def _record(columns: Columns, *, values: bool, others: bool) -> type[msgspec.Struct]:
     types: dict[str, Any] = dict.fromkeys(columns.known, msgspec.Raw)
     for column in columns.columns:
         if column.rows is not None:
-            types[column.name] = list[_record(column.rows, values=values)] | None  # type: ignore[misc]
+            types[column.name] = list[_record(column.rows, values=values, others=others)] | None  # type: ignore[misc]
         elif values:
             types[column.name] = _TYPES[column.kind]
     names = {f"c{number}": name for number, name in enumerate(types)}
@@ -90,7 +105,7 @@ def _record(columns: Columns, *, values: bool) -> type[msgspec.Struct]:
         "Row",
         [(attribute, types[name], None) for attribute, name in names.items()],
         rename=names,
-        forbid_unknown_fields=True,
+        forbid_unknown_fields=not others,
         gc=False,
     )
 

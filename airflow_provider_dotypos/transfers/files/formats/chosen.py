@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pyarrow
+from typing import Any
 
 
 class Chosen:
@@ -29,8 +26,8 @@ class Chosen:
     def __iter__(self) -> Iterator[bool]:
         return islice(chain.from_iterable(map(_TRUTHS.__getitem__, self._bits)), self.rows)
 
-    def mask(self, start: int, rows: int) -> pyarrow.BooleanArray:
-        """Return the truth values of some rows, by which Arrow filters a batch.
+    def mask(self, start: int, rows: int) -> Any:
+        """Return the truth values of some rows as an array of Arrow, which filters a batch.
 
         :param start: how many rows of the file come before.
         """
