@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.commands.options import (
     CLOUD_ID,
     DESTINATION,
@@ -16,6 +17,7 @@ from airflow_provider_dotypos.commands.options import (
     address,
 )
 from airflow_provider_dotypos.commands.output import Report, note, tell
+from airflow_provider_dotypos.transfers.wording import count, size
 
 
 def options() -> list[Option]:
@@ -38,7 +40,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> Report:
-    from airflow_provider_dotypos import _airflow
     from airflow_provider_dotypos.lake.compaction import compact_list, preview_compaction
     from airflow_provider_dotypos.lake.upkeep import (
         compacted_rows,
@@ -49,7 +50,6 @@ def _report(args: argparse.Namespace) -> Report:
         read_until,
     )
     from airflow_provider_dotypos.storage.store import object_path
-    from airflow_provider_dotypos.transfers.wording import count, size
 
     until = read_until(args.until, time.time())
     entities = None if args.entity is None else read_entities(args.entity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.commands.options import (
     CLOUD_ID,
     DESTINATION,
@@ -16,6 +17,7 @@ from airflow_provider_dotypos.commands.options import (
     number,
 )
 from airflow_provider_dotypos.commands.output import Report, note, tell
+from airflow_provider_dotypos.transfers.wording import count, size
 
 #: Most days of an age: a hundred years.
 _LONGEST = 36_500
@@ -45,7 +47,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> Report:
-    from airflow_provider_dotypos import _airflow
     from airflow_provider_dotypos.lake.pruning import preview_pruning, prune_list
     from airflow_provider_dotypos.lake.upkeep import (
         lists_to_keep,
@@ -55,7 +56,6 @@ def _report(args: argparse.Namespace) -> Report:
         read_entities,
     )
     from airflow_provider_dotypos.storage.store import object_path
-    from airflow_provider_dotypos.transfers.wording import count, size
 
     grace = int(args.grace * _DAY)
     older_than = None if args.older_than is None else int(args.older_than * _DAY)

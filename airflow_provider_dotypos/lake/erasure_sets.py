@@ -28,7 +28,7 @@ from airflow_provider_dotypos.lake.rewriting import rewrite_set
 from airflow_provider_dotypos.lake.sets import FoundSet, SetFolder, find_committed, set_folders
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
-from airflow_provider_dotypos.transfers.files.commit import unlisted_files
+from airflow_provider_dotypos.transfers.files.folder_files import unlisted_files
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.formats.part_search import look_through, rows_at
 from airflow_provider_dotypos.transfers.files.manifest import Rewriting, newest_generation

@@ -48,7 +48,7 @@ from airflow_provider_dotypos.lake.compaction import ListFolder
 from airflow_provider_dotypos.lake.compaction_plan import covered_sets, reference
 from airflow_provider_dotypos.lake.sets import FoundSet
 from airflow_provider_dotypos.storage.store import Store
-from airflow_provider_dotypos.transfers.files.commit import clean_folder, set_files, sidecar_name
+from airflow_provider_dotypos.transfers.files.folder_files import clean_folder, set_files, sidecar_name
 from airflow_provider_dotypos.transfers.files.manifest import manifest_name, newest_manifest, whole_manifest
 from airflow_provider_dotypos.transfers.files.pending import NOTES, read_notes
 

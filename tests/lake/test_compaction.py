@@ -1,4 +1,7 @@
-"""Compacting: which sets become one, and what the one then holds."""
+"""Compacting: which sets become one, and what the one then holds.
+
+Tests `lake/compaction`, `lake/compaction_plan`.
+"""
 
 from __future__ import annotations
 

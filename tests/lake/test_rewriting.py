@@ -1,4 +1,7 @@
-"""Sets made of committed sets' rows: nothing but what is asked for changes."""
+"""Sets made of committed sets' rows: nothing but what is asked for changes.
+
+Tests `lake/rewriting`, `transfers/files/checked_copy`.
+"""
 
 from __future__ import annotations
 

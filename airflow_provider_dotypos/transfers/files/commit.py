@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,8 @@ from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.window import compact
 from airflow_provider_dotypos.storage.store import Store
+from airflow_provider_dotypos.transfers.files.folder_files import OURS, clean_folder, set_files
+from airflow_provider_dotypos.transfers.files.folder_files import sidecar_name as sidecar_name
 from airflow_provider_dotypos.transfers.files.formats.writer import RowWriter
 from airflow_provider_dotypos.transfers.files.manifest import (
     Manifest,
@@ -38,12 +39,6 @@ from airflow_provider_dotypos.transfers.wording import count, size
 
 log = list_log(__name__)
 
-#: Every name that this package gives, and its generation; nothing else in a folder is ours to remove.
-_OURS = re.compile(
-    r"_manifest-(\d{4,})\.json|\.staging-g(\d{4,})-[0-9a-f]{16}"
-    r"|(_)?g(\d{4,})-.+-t\d+[0-9a-f]{6}\.(?:jsonl|csv|parquet|rowless)(?:\.gz)?(?(3)\.meta)"
-)
-
 
 class Sidecar(Part, frozen=True):
     """The file that lies beside a part and says that it is whole.
@@ -66,7 +61,7 @@ class Attempt:
         self.store = store.for_generation(generation)
         self._generation = generation
         self._origin = origin
-        self._label = f"t{try_number}{secrets.token_hex(3)}"  # see _OURS
+        self._label = f"t{try_number}{secrets.token_hex(3)}"  # see OURS
         self.finished = finished
         self._earlier: list[Part] = []
         self._kept: list[Part] = []
@@ -322,7 +317,7 @@ class Attempt:
         """Yield the parts of this generation, written for this folder, that are said to be whole."""
         prefix = f"_g{self._generation:04d}-"
         for name in names:
-            if name.startswith(prefix) and _OURS.fullmatch(name):
+            if name.startswith(prefix) and OURS.fullmatch(name):
                 try:
                     sidecar = msgspec.json.decode(self.store.read(name), type=Sidecar)
                 except (FileNotFoundError, msgspec.MsgspecError):
@@ -345,11 +340,6 @@ class Attempt:
         return newest_generation(self.store.list()) >= self._generation
 
 
-def sidecar_name(part: str) -> str:
-    """Return the name of a part's sidecar: neither engines that read folders nor globs by suffix take it for data."""
-    return f"_{part}.meta"
-
-
 def written_by(part: str) -> str:
     """Return which attempt gave a part its name: its try, and a random suffix."""
     return part.rsplit("-", 1)[1].split(".")[0]
@@ -367,38 +357,6 @@ def _inside(part: Part, low: int | None, high: int) -> Part | None:
         return None
     inside_low = part.low if first <= start(part) else low
     return msgspec.structs.replace(part, low=inside_low, high=high if part.high is None else min(part.high, high))
-
-
-def clean_folder(store: Store, committed: Manifest) -> None:
-    """Remove the leftovers of a set's generation and of earlier ones: they can't be committed any more."""
-    keep = set_files(committed)
-    for name in store.list():
-        match = _OURS.fullmatch(name)
-        if match and int(match[match.lastindex or 0]) <= committed.generation and name not in keep:
-            store.delete(name)
-
-
-def set_files(manifest: Manifest) -> set[str]:
-    """Return the names of a set's files, their sidecars, and its manifest."""
-    files = manifest.contents.sizes
-    return {manifest_name(manifest.generation), *files, *map(sidecar_name, files)}
-
-
-def unlisted_files(names: Iterable[str], committed: Manifest | None) -> tuple[list[str], list[str]]:
-    """Return the files of a folder that hold rows, or say so, and belong to no set.
-
-    :param committed: the folder's set, if there is one.
-    :return: those that can't be committed any more, and those that an unfinished attempt may still commit.
-    """
-    newest = 0 if committed is None else committed.generation
-    listed = set() if committed is None else set_files(committed)
-    old: list[str] = []
-    unfinished: list[str] = []
-    for name in sorted(names):
-        match = _OURS.fullmatch(name)
-        if match and name not in listed and match[1] is None:
-            (old if int(match[match.lastindex or 0]) <= newest else unfinished).append(name)
-    return old, unfinished
 
 
 def _closed(writer: RowWriter) -> tuple[int, str]:

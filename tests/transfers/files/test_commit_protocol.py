@@ -5,6 +5,8 @@ Before they commit, they merge small parts, up to a size of their own (`merge`).
 The window has a few cells, some of them without a row. A set must hold each row once. Each writer is a thread that
 stops before every operation on the store; the machine decides who moves next, and after every single operation checks
 what a reader would see.
+
+Tests `transfers/files/commit`, `transfers/files/folder_files`.
 """
 
 from __future__ import annotations
