@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 from airflow_provider_dotypos.commands.options import (
@@ -48,8 +49,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> Report:
-    from contextlib import closing, nullcontext
-
     from airflow_provider_dotypos.lake.erasure import Erasure
     from airflow_provider_dotypos.lake.erasure_report import write_report
     from airflow_provider_dotypos.storage.store import object_path
