@@ -1,4 +1,4 @@
-"""One customer anonymized, from its plan to its report (`writes/applying/anonymize.py`, `writes/blanks.py`, `api/blanks.py`)."""
+"""One customer anonymized, from its plan to its report (`applying.anonymize`, `writes.blanks`, `api.blanks`)."""
 
 from __future__ import annotations
 
