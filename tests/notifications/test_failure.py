@@ -268,6 +268,9 @@ def test_a_failed_run_of_which_nothing_is_known_is_told() -> None:
 class Odd:
     """Fails whatever is asked of it."""
 
+    def __repr__(self) -> str:
+        return "Odd()"
+
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(name)
 
