@@ -44,17 +44,17 @@ def _report(args: argparse.Namespace) -> Report:
     from airflow_provider_dotypos.lake.upkeep import (
         compacted_rows,
         compacted_totals,
-        lists_to_keep,
         over_lists,
         read_entities,
         read_until,
+        select_lists,
     )
     from airflow_provider_dotypos.storage.store import object_path
 
     until = read_until(args.until, time.time())
     entities = None if args.entity is None else read_entities(args.entity)
     with _airflow.stored_connections():
-        lists = lists_to_keep(object_path(address(args.destination), args.destination_conn_id), entities, args.cloud_id)
+        lists = select_lists(object_path(address(args.destination), args.destination_conn_id), entities, args.cloud_id)
         work = compact_list if args.yes else preview_compaction
         done = list(over_lists(lists, lambda one: work(one, until)))
     totals = compacted_totals(done)

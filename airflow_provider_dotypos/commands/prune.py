@@ -49,11 +49,11 @@ def run(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> Report:
     from airflow_provider_dotypos.lake.pruning import preview_pruning, prune_list
     from airflow_provider_dotypos.lake.upkeep import (
-        lists_to_keep,
         over_lists,
         pruned_rows,
         pruned_totals,
         read_entities,
+        select_lists,
     )
     from airflow_provider_dotypos.storage.store import object_path
 
@@ -61,7 +61,7 @@ def _report(args: argparse.Namespace) -> Report:
     older_than = None if args.older_than is None else int(args.older_than * _DAY)
     entities = None if args.entity is None else read_entities(args.entity)
     with _airflow.stored_connections():
-        lists = lists_to_keep(object_path(address(args.destination), args.destination_conn_id), entities, args.cloud_id)
+        lists = select_lists(object_path(address(args.destination), args.destination_conn_id), entities, args.cloud_id)
         work = prune_list if args.yes else preview_pruning
         done = list(over_lists(lists, lambda one: work(one, grace=grace, older_than=older_than)))
     totals = pruned_totals(done)

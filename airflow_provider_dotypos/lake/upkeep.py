@@ -59,7 +59,7 @@ def read_age(age: object, name: str, least: timedelta = timedelta(0)) -> int:
     return age // timedelta(milliseconds=1)
 
 
-def lists_to_keep(
+def select_lists(
     destination: ObjectStoragePath,
     entities: Collection[str] | None,
     cloud_id: int | None,

@@ -5,6 +5,7 @@ Tests `operators/compact`, `operators/prune`, `operators/upkeep`, `commands/comp
 
 from __future__ import annotations
 
+import copy
 import json
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,7 +21,9 @@ from airflow_provider_dotypos.cli import main
 from airflow_provider_dotypos.exceptions import DotyposCancelledError
 from airflow_provider_dotypos.lake.upkeep import read_until
 from airflow_provider_dotypos.operators.compact import DotyposCompactOperator
+from airflow_provider_dotypos.operators.erase_customer import DotyposEraseCustomerOperator
 from airflow_provider_dotypos.operators.prune import DotyposPruneOperator
+from airflow_provider_dotypos.operators.upkeep import DotyposUpkeepOperator
 from tests.lake.lakes import CLOUD, Rows, commit_set, product
 from tests.lake.test_compaction import APRIL, DAY, JANUARY
 
@@ -73,6 +76,19 @@ def test_some_lists_and_months_can_be_named(lake: str) -> None:
     assert compact(destination=lake, entities=["products"], until=date(2026, 2, 1), cloud_id=CLOUD)["compacted"] == 1
     with pytest.raises(fail_exception(), match="no such list lies below"):
         compact(destination=lake, entities="orders")
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        DotyposCompactOperator(task_id="compact", destination="/lake"),
+        DotyposPruneOperator(task_id="prune", destination="/lake"),
+        DotyposEraseCustomerOperator(task_id="erase", destination="/lake", customer_id=1),
+    ],
+    ids=lambda operator: operator.task_id,
+)
+def test_airflow_can_copy_the_operator_into_a_part_of_its_dag(operator: DotyposUpkeepOperator) -> None:
+    assert copy.deepcopy(operator).destination == "/lake"
 
 
 def test_a_kill_ends_it_between_two_files(lake: str) -> None:
