@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_dotypos import _airflow, _compat
+from airflow_provider_dotypos import _compat
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import SETTLE, duration, instant, iso
 from airflow_provider_dotypos.commands.options import (
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> Report:
-    with _airflow.stored_connections(), _watermarks(args) as marks:
+    with _watermarks(args) as marks:
         if not marks:
             raise DotyposInputError(
                 "no such watermark: a task without since and until makes it when it first runs. See what exists: "

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from uuid import uuid4
 
 import msgspec
 
@@ -172,6 +173,16 @@ class ErasureReport:
             ],
             "not_searched": list(NOT_SEARCHED),
         }
+
+
+def require_room_for(file: ObjectStoragePath) -> None:
+    """Raise if a report can't be written, while nothing is erased yet: a second run counts nothing of the first.
+
+    :raises OSError: what the store says.
+    """
+    store, name = Store(file.parent), f"{file.name}.{uuid4().hex}"
+    store.put_bytes(b"", name)
+    store.delete(name)
 
 
 def write_report(report: ErasureReport, file: ObjectStoragePath) -> str:

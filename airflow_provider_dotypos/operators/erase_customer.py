@@ -17,6 +17,8 @@ from airflow_provider_dotypos.transfers.arguments import check_switches
 from airflow_provider_dotypos.transfers.wording import count
 
 if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
     from airflow_provider_dotypos.lake.erasure_report import ErasureReport
     from airflow_provider_dotypos.transfers.sql.database import Database
 
@@ -99,8 +101,9 @@ class DotyposEraseCustomerOperator(DotyposUpkeepOperator):
             self._database.cancel()
 
     def _run(self) -> dict[str, Any]:
+        file = self._report_file()
         report = self._erase()
-        path = self._write(report)
+        path = self._write(report, file)
         self._log(report)
         return {**report.totals(), "report": path}
 
@@ -143,13 +146,22 @@ class DotyposEraseCustomerOperator(DotyposUpkeepOperator):
         with named_errors(str(self.database_conn_id)), closing(self._database):
             return erasure.run()
 
-    def _write(self, report: ErasureReport) -> str | None:
-        """Write the whole report, if a file for it is named."""
+    def _report_file(self) -> ObjectStoragePath | None:
+        """Return the file for the whole report, if one is named, once it is sure that it can be written."""
         if not self.report:
+            return None
+        from airflow_provider_dotypos.lake.erasure_report import require_room_for
+
+        file = self._path(self.report, "report")
+        require_room_for(file)
+        return file
+
+    def _write(self, report: ErasureReport, file: ObjectStoragePath | None) -> str | None:
+        if file is None:
             return None
         from airflow_provider_dotypos.lake.erasure_report import write_report
 
-        return write_report(report, self._path(self.report, "report"))
+        return write_report(report, file)
 
     def _log(self, report: ErasureReport) -> None:
         totals = report.totals()
