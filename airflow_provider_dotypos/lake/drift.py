@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from airflow_provider_dotypos.api.entities import Entity, entities
-from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.lake.sets import find_committed, lists_below, require_destination, set_folders
 from airflow_provider_dotypos.storage.patience import StorePatience
 from airflow_provider_dotypos.transfers.rows.columns import kind_of
 from airflow_provider_dotypos.transfers.rows.new_fields import NewField, NewFieldsByTable
 from airflow_provider_dotypos.transfers.sql.database import Database
-from airflow_provider_dotypos.transfers.sql.names import LOADS
 from airflow_provider_dotypos.transfers.sql.odd_loads import OddLoad, count_loads, odd_loads
+from airflow_provider_dotypos.transfers.sql.own_tables import require_own_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,28 +177,22 @@ def drift_of_tables(
     """
     database = Database.of(conn_id, 1)
 
-    def read(transaction: Transaction) -> tuple[int, list[OddLoad]] | None:
-        if database.dialect.existing(transaction, schema, LOADS) is None:
-            return None
+    def read(transaction: Transaction) -> tuple[int, list[OddLoad]]:
+        require_own_tables(transaction, database.dialect, schema)
         loads = list(odd_loads(transaction, database.dialect, schema))
         return count_loads(transaction, database.dialect, schema), loads
 
     with closing(database):
-        answer = database.run(read)
-    if answer is None:
-        raise DotyposInputError(
-            f"{database.dialect.title} has no table {LOADS}{f' in the schema {schema!r}' if schema else ''}: no load "
-            "has gone there, or it lies in another schema (staging_schema or schema of the operator)"
-        )
+        number, loads = database.run(read)
     drifts = Drifts()
-    for load in answer[1]:
+    for load in loads:
         wanted = cloud_id in (None, load.cloud_id) and entity in (None, load.entity)
         if wanted and (since is None or load.window.until > since):
             odd = load.oddities
             drifts.add(
                 Found(load.cloud_id, load.entity, load.target, load.window, "table", odd.new_fields, odd.misfits)
             )
-    drifts.looked = answer[0]
+    drifts.looked = number
     return drifts
 
 

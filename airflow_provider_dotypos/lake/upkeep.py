@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -150,9 +150,3 @@ def pruned_rows(removals: Sequence[Removal]) -> list[Mapping[str, Any]]:
         }
         for (cloud, entity, by), some in groups.items()
     ]
-
-
-def over_lists(lists: Iterable[ListFolder], work: Callable[[ListFolder], Iterable[Any]]) -> Iterator[Any]:
-    """Yield what work yields for each list."""
-    for one in lists:
-        yield from work(one)

@@ -170,7 +170,7 @@ def test_tables_say_it_of_their_loads(
         ti = SimpleNamespace(try_number=1, dag_id="d", task_id="t", run_id="r", map_index=-1)
         return operator.execute({"ti": ti, "dag_run": SimpleNamespace(run_after=UNTIL), "run_id": "r"})  # type: ignore[typeddict-item]
 
-    assert drift("--conn-id", "warehouse", capsys=capsys)[0] == 1  # nothing was loaded there
+    assert drift("--database-conn-id", "warehouse", capsys=capsys)[0] == 1  # nothing was loaded there
     assert load(SINCE - HOUR, SINCE)["new_fields"] == {}
     sandbox.behaviour = DRIFTED
     result = load(SINCE, SINCE + HOUR)
@@ -179,7 +179,7 @@ def test_tables_say_it_of_their_loads(
     assert load(SINCE, SINCE + HOUR) == result  # as it was noted
     load(SINCE + HOUR, UNTIL)
     assert "'loyaltyTier' (text, since 2026-03-01T00:00:00.000Z)" in caplog.text
-    code, found, notes = drift("--conn-id", "warehouse", capsys=capsys)
+    code, found, notes = drift("--database-conn-id", "warehouse", capsys=capsys)
     assert (code, found["loyaltyTier"]["table"], found["course2"]["table"]) == (3, "orders", "order-items")
     assert found["loyaltyTier"]["sets"] == "2"
     assert ("or more" in found["loyaltyTier"]["rows"]) is not whole
@@ -202,15 +202,15 @@ def test_sets_of_earlier_versions_are_named_as_such(
 
 
 def test_wrong_options_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, said in (
-        ([], "give DESTINATION, the folder of sets, or --conn-id"),
-        ([str(tmp_path), "--schema", "s"], "--schema is of a database"),
-        ([str(tmp_path)], "no sets lie below"),
-        ([str(tmp_path), "--entity", "ordrs"], "orders"),
-        ([str(tmp_path), "--since", "soon"], "--since"),
+    for arguments, code, said in (
+        ([], 2, "Give DESTINATION, the folder of sets, or --database-conn-id"),
+        ([str(tmp_path), "--schema", "s"], 2, "--schema is of a database"),
+        ([str(tmp_path)], 1, "no sets lie below"),
+        ([str(tmp_path), "--entity", "ordrs"], 1, "orders"),
+        ([str(tmp_path), "--since", "soon"], 1, "--since"),
     ):
-        code, _, notes = drift(*arguments, capsys=capsys)
-        assert (code, said in notes) == (1, True), notes
+        ended, _, notes = drift(*arguments, capsys=capsys)
+        assert (ended, said in notes) == (code, True), notes
 
 
 def test_a_note_that_cannot_be_kept_costs_the_words_since_this_window_alone(caplog: pytest.LogCaptureFixture) -> None:

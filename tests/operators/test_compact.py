@@ -1,6 +1,7 @@
 """The operators that keep a destination in order, and the commands that do the same.
 
-Tests `operators/compact`, `operators/prune`, `operators/upkeep`, `commands/compact`, `commands/prune`, `lake/upkeep`.
+Tests `operators/compact`, `operators/prune`, `operators/upkeep`, `commands/compact`, `commands/prune`,
+`commands/upkeep`, `lake/upkeep`.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ def test_the_commands_show_first_and_do_it_with_yes(lake: str, capsys: pytest.Ca
     [row], err = printed(capsys)
     assert (row["sets"], row["rows before"], row["rows"]) == ("3", "9", "3")
     assert "3 sets would become 1 set: 3 rows instead of 9" in err
-    assert "Do it with --yes" in err
+    assert "The same command with --yes does it" in err
     folders = sorted(path.name for path in (Path(lake.removeprefix("file://")) / f"{CLOUD}/products").iterdir())
     assert len(folders) == 5
 
