@@ -64,6 +64,9 @@ def test_what_could_not_be_searched_ends_with_3(command: Command, lake: Path) ->
 def test_nothing_there_and_wrong_usage(command: Command, tmp_path: Path) -> None:
     done = command("erase", "customer", HER, "--destination", str(tmp_path))
     assert (done.code, "no sets lie below" in done.err) == (1, True)
+    (tmp_path / "file").touch()
+    done = command("erase", "customer", HER, "--destination", str(tmp_path / "file"))
+    assert (done.code, "no sets lie below" in done.err) == (1, True)
     done = command("erase", "customer", HER)
     assert (done.code, "Give --destination, --database-conn-id, or both" in done.err) == (2, True)
 
@@ -88,3 +91,11 @@ def test_nothing_is_erased_if_the_report_can_not_be_written(command: Command, la
     done = command("erase", "customer", HER, "--destination", str(lake), "--yes", "--report", str(lake / "report.json"))
     assert (done.code, MARK in held(lake)) == (0, False)
     assert [file.name for file in lake.glob("report*")] == ["report.json"]
+
+
+def test_a_wrong_id_is_not_taken_for_a_customer_who_is_forgotten(command: Command, lake: Path) -> None:
+    done = command("erase", "customer", "12", "--destination", str(lake), "--yes")
+    assert (done.code, "Are both ids right?" in done.err) == (0, True)
+    done = command("erase", "customer", HER, "--destination", str(lake), "--cloud-id", "99", "--yes")
+    assert (done.code, "no data of cloud 99" in done.err) == (1, True)
+    assert MARK in held(lake)
