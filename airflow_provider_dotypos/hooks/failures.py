@@ -116,12 +116,12 @@ class airflow_failures:  # noqa: N801 (a context manager)
     Airflow logs the frames of what is raised here. So it is raised anew, near the task, and what led to it goes to the
     log at DEBUG. It stays in ``__context__``, where a retry policy finds it. A mistake in a program keeps its frames.
 
-    :param conn_id: the connection used.
+    :param conn_id: the connection used; ``None`` if there is none.
     :param context: the task's context. Defaults to none.
     :param resumes: whether the task resumes its work where it ended, and brings rows to a destination.
     """
 
-    def __init__(self, conn_id: str, context: Any = None, *, resumes: bool = False) -> None:
+    def __init__(self, conn_id: str | None, context: Any = None, *, resumes: bool = False) -> None:
         self._conn_id = conn_id
         self._context = {} if context is None else context
         self._resumes = resumes
@@ -137,7 +137,7 @@ class airflow_failures:  # noqa: N801 (a context manager)
     def _ending_of(self, error: BaseException) -> BaseException | None:
         """Log an error, and return what ends the task; ``None`` for a mistake in a program."""
         if isinstance(error, DotyposError):
-            return self._as_decided(named(error, self._conn_id))
+            return self._as_decided(error if self._conn_id is None else named(error, self._conn_id))
         cure = self._cure_of(error)
         if cure is None and isinstance(error, Exception):
             return None

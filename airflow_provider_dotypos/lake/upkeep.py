@@ -69,22 +69,13 @@ def select_lists(
 
     :param entities: names of those that are meant. Defaults to all.
     :param cloud_id: the cloud that is meant. Defaults to all.
-    :raises DotyposInputError: if there is none.
+    :raises DotyposInputError: if there are none.
     """
     from airflow_provider_dotypos.lake.compaction import ListFolder
-    from airflow_provider_dotypos.lake.sets import lists_below, require_destination
+    from airflow_provider_dotypos.lake.sets import find_lists
 
-    require_destination(destination, patience)
-    below = [*lists_below(destination, patience)]
-    lists = [
-        ListFolder(destination, cloud, entity, patience)
-        for cloud, entity in below
-        if cloud_id in (None, cloud) and (entities is None or entity in entities)
-    ]
-    if not lists:
-        known = ", ".join(sorted({f"{entity} of cloud {cloud}" for cloud, entity in below}))
-        raise DotyposInputError(f"no such list lies below {destination}. There are: {known}")
-    return lists
+    lists = find_lists(destination, cloud_id, entities, patience)
+    return [ListFolder(destination, cloud, entity, patience) for cloud, entity in lists]
 
 
 def compacted_totals(compactions: Iterable[Compaction]) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class DotyposEraseCustomerOperator(DotyposUpkeepOperator):
         self._log(report)
         return {**report.totals(), "report": path}
 
-    def _conn_id(self) -> str:
+    def _conn_id(self) -> str | None:
         return self.database_conn_id or super()._conn_id()
 
     def _check_literals(self, arguments: Mapping[str, Any]) -> None:

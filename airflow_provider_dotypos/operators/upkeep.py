@@ -67,9 +67,9 @@ class DotyposUpkeepOperator(BaseOperator):
         """Do the work, and return what that came to in numbers."""
         raise NotImplementedError
 
-    def _conn_id(self) -> str:
-        """Return the connection that a failure names."""
-        return self.destination_conn_id or ""
+    def _conn_id(self) -> str | None:
+        """Return the connection that a failure names, if there is one."""
+        return self.destination_conn_id or None
 
     def _check_arguments(self) -> None:
         """Check what can be checked when the DAG is parsed. A subclass's constructor calls it last."""

@@ -15,9 +15,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_dotypos.api.window import DAY, Window
 from airflow_provider_dotypos.cli import main
-from airflow_provider_dotypos.lake.drift import find_field
+from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list
+from airflow_provider_dotypos.lake.drift import drift_of_files, knows_field
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
 from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
     DotyposEntitiesToObjectStorageOperator,
@@ -28,6 +31,7 @@ from airflow_provider_dotypos.transfers.manifest import read_manifest
 from airflow_provider_dotypos.transfers.news import tell_news, with_first_seen
 from airflow_provider_dotypos.transfers.rows.new_fields import NewField
 from airflow_provider_dotypos.transfers.sql.oddities import Oddities
+from tests.lake.lakes import CLOUD, Rows, commit_set, product
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL, connection, extract  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -187,6 +191,22 @@ def test_tables_say_it_of_their_loads(
     assert "itemCount" in found
 
 
+def test_a_set_that_was_extracted_again_since_it_was_compacted_counts(tmp_path: Path) -> None:
+    destination = ObjectStoragePath(f"file://{tmp_path}/lake")
+    windows = [Window(day * DAY, (day + 1) * DAY) for day in range(2)]
+    for window in windows:
+        rows = [product(1, window.since)]
+        commit_set(destination, window, [Rows(window.since, window.until, rows)])
+    folder = ListFolder(destination, CLOUD, "products")
+    assert len(list(compact_list(folder, 40 * DAY))) == 1
+    assert drift_of_files(destination).looked == 1  # the compacted one
+    rows = [product(1, 0, novel="x")]
+    commit_set(destination, windows[0], [Rows(0, DAY, rows)], overwrite=True)
+    drifts = drift_of_files(destination)
+    assert drifts.looked == 2
+    assert [drift.subject.name for drift in drifts] == ["novel"]
+
+
 def test_sets_of_earlier_versions_are_named_as_such(
     extract: Extract,  # noqa: F811
     tmp_path: Path,
@@ -255,7 +275,7 @@ def test_oddities_are_read_as_they_were_written_and_as_earlier_versions_wrote_th
 
 
 def test_a_field_that_a_newer_table_knows_is_known() -> None:
-    assert find_field("orders", "orderItems.name")
-    assert not find_field("orders", "loyaltyTier")
-    assert not find_field("orders", "note.name")
-    assert not find_field("nothing", "id")
+    assert knows_field("orders", "orderItems.name")
+    assert not knows_field("orders", "loyaltyTier")
+    assert not knows_field("orders", "note.name")
+    assert not knows_field("nothing", "id")
