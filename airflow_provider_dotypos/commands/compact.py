@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 
-from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.commands.options import (
     CLOUD_ID,
     DESTINATION,
@@ -53,10 +52,9 @@ def _report(args: argparse.Namespace) -> Report:
 
     until = read_until(args.until, time.time())
     entities = None if args.entity is None else read_entities(args.entity)
-    with _airflow.stored_connections():
-        lists = lists_to_keep(object_path(address(args.destination), args.destination_conn_id), entities, args.cloud_id)
-        work = compact_list if args.yes else preview_compaction
-        done = list(over_lists(lists, lambda one: work(one, until)))
+    lists = lists_to_keep(object_path(address(args.destination), args.destination_conn_id), entities, args.cloud_id)
+    work = compact_list if args.yes else preview_compaction
+    done = list(over_lists(lists, lambda one: work(one, until)))
     totals = compacted_totals(done)
     if not done:
         note("Nothing to compact: each month that has ended is one set already, or has one alone.")

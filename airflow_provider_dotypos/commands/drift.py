@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.entities import find_list
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import instant
@@ -59,11 +58,10 @@ def _report(args: argparse.Namespace) -> Report:
         "entity": find_list(args.entity).name if args.entity else None,
         "since": instant(args.since, "--since") if args.since else None,
     }
-    with _airflow.stored_connections():
-        several = [
-            *([_of_files(args, which)] if args.destination else []),
-            *([_of_tables(args, which)] if args.conn_id else []),
-        ]
+    several = [
+        *([_of_files(args, which)] if args.destination else []),
+        *([_of_tables(args, which)] if args.conn_id else []),
+    ]
     rows = [_row(drift) for drifts in several for drift in drifts]
     if not rows:
         note("Nothing has drifted.")

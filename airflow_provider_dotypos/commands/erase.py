@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> Report:
     from airflow_provider_dotypos.lake.erasure import Erasure
-    from airflow_provider_dotypos.lake.erasure_report import write_report
+    from airflow_provider_dotypos.lake.erasure_report import require_room_for, write_report
     from airflow_provider_dotypos.storage.store import object_path
     from airflow_provider_dotypos.transfers.sql.database import Database
 
@@ -58,6 +58,9 @@ def _report(args: argparse.Namespace) -> Report:
     place = None
     if args.destination is not None:
         place = object_path(address(args.destination), args.destination_conn_id)
+    file = object_path(address(args.report), args.destination_conn_id, "report") if args.report else None
+    if file is not None:
+        require_room_for(file)
     with closing(database) if database is not None else nullcontext():
         erasure = Erasure(
             args.id,
@@ -69,8 +72,8 @@ def _report(args: argparse.Namespace) -> Report:
             remove_unfinished=args.remove_unfinished,
         )
         report = erasure.run()
-    if args.report:
-        write_report(report, object_path(address(args.report), args.destination_conn_id, "report"))
+    if file is not None:
+        write_report(report, file)
     for line in report.warnings():
         note(line)
     if report.dry_run and report.totals()["changed"]:

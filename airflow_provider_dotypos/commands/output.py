@@ -11,7 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_dotypos import _airflow
+from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.errors import DotyposError
 
 #: Exit codes; 2, wrong usage, is argparse's.
@@ -50,14 +50,21 @@ class Report:
 def tell(args: argparse.Namespace, work: Callable[[], Report], *, with_log: bool = False) -> int:
     """Do a command's work, print its report as ``--output`` asks, and return the exit code.
 
+    Connections are found where Airflow's own commands find them, those of databases and object stores, too.
+
     :param with_log: whether the person at the terminal reads this package's log meanwhile.
     """
     try:
-        with _stdout_kept_clean(), _log_as_notes(with_log):
+        with _stdout_kept_clean(), _log_as_notes(with_log), _airflow.stored_connections():
             report = work()
             _airflow.console()  # its modules may log when they are imported
     except (DotyposError, OSError) as error:  # OSError: of a file or a store; stdout isn't in use yet
         note(str(error))
+        return BROKEN
+    except Exception as error:
+        if not isinstance(error, _compat.missing_connection()):
+            raise
+        note(f"{error}. Create it under Admin > Connections or by `airflow connections add`, or correct its id.")
         return BROKEN
     # Made only now: it decides about colors by where stdout leads.
     _print(_airflow.console(), report, args.output)

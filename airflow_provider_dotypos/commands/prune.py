@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.commands.options import (
     CLOUD_ID,
     DESTINATION,
@@ -60,10 +59,9 @@ def _report(args: argparse.Namespace) -> Report:
     grace = int(args.grace * _DAY)
     older_than = None if args.older_than is None else int(args.older_than * _DAY)
     entities = None if args.entity is None else read_entities(args.entity)
-    with _airflow.stored_connections():
-        lists = lists_to_keep(object_path(address(args.destination), args.destination_conn_id), entities, args.cloud_id)
-        work = prune_list if args.yes else preview_pruning
-        done = list(over_lists(lists, lambda one: work(one, grace=grace, older_than=older_than)))
+    lists = lists_to_keep(object_path(address(args.destination), args.destination_conn_id), entities, args.cloud_id)
+    work = prune_list if args.yes else preview_pruning
+    done = list(over_lists(lists, lambda one: work(one, grace=grace, older_than=older_than)))
     totals = pruned_totals(done)
     if not done:
         note("Nothing to prune: no compacted set covers others, or not for long enough (--grace 0 doesn't wait).")

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_dotypos import _airflow, _compat
+from airflow_provider_dotypos import _compat
+from airflow_provider_dotypos.api.entities import find_list
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import SETTLE, duration, instant, iso
 from airflow_provider_dotypos.commands.options import (
@@ -67,13 +68,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> Report:
-    with _airflow.stored_connections(), _watermarks(args) as marks:
+    if args.entity is not None:
+        args.entity = find_list(args.entity).name
+    to = None if args.to is None else _settled_time(args)
+    with _watermarks(args) as marks:
         if not marks:
             raise DotyposInputError(
                 "no such watermark: a task without since and until makes it when it first runs. See what exists: "
                 "airflow dotypos watermark show, with nothing but the destination or --conn-id"
             )
-        return _shown(marks) if args.action == "show" else _changed(args, marks)
+        return _shown(marks) if args.action == "show" else _changed(args, marks, to)
 
 
 def _misuse(args: argparse.Namespace) -> str | None:
@@ -199,9 +203,8 @@ def _place(mark: ListWatermark) -> str:
     return iso(mark.reached) if mark.reached is not None else "no time"
 
 
-def _changed(args: argparse.Namespace, marks: list[ListWatermark]) -> Report:
+def _changed(args: argparse.Namespace, marks: list[ListWatermark], to: int | None) -> Report:
     """Set watermarks or forget them, if that is wanted, and say what follows."""
-    to = None if args.to is None else _settled_time(args)
     value = None if to is None else iso(to)
     rows = []
     for mark in marks:

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from airflow_provider_dotypos.api.entities import Entity, entities
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.lake.sets import find_committed, lists_below, require_destination, set_folders
+from airflow_provider_dotypos.lake.sets import (
+    find_committed,
+    lists_below,
+    require_cloud,
+    require_destination,
+    set_folders,
+)
 from airflow_provider_dotypos.storage.patience import StorePatience
 from airflow_provider_dotypos.transfers.rows.columns import kind_of
 from airflow_provider_dotypos.transfers.rows.new_fields import NewField, NewFieldsByTable
@@ -150,14 +156,19 @@ def drift_of_files(
     :param cloud_id: of this cloud alone. Defaults to all.
     :param entity: of this list alone. Defaults to all.
     :param since: in windows that end after this moment, in epoch milliseconds. Defaults to all.
-    :raises DotyposInputError: if there is no list below it.
+    :raises DotyposInputError: if there is no such list below it.
     """
     require_destination(destination, patience)
+    below = list(lists_below(destination, patience))
+    require_cloud({cloud for cloud, _ in below}, cloud_id, destination)
+    wanted = [(cloud, name) for cloud, name in below if cloud_id in (None, cloud) and entity in (None, name)]
+    if not wanted:
+        there = ", ".join(sorted({name for _, name in below}))
+        raise DotyposInputError(f"entity: no {entity} lie below {destination}. Lists there: {there}")
     drifts = Drifts()
-    for cloud, name in lists_below(destination, patience):
-        if cloud_id in (None, cloud) and entity in (None, name):
-            for found in _sets(destination, cloud, name, since, patience):
-                drifts.add(found)
+    for cloud, name in wanted:
+        for found in _sets(destination, cloud, name, since, patience):
+            drifts.add(found)
     return drifts
 
 

@@ -16,7 +16,7 @@ from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.lake.erasure_person import Person
 from airflow_provider_dotypos.lake.erasure_report import ErasureReport
 from airflow_provider_dotypos.lake.erasure_sets import SetErasure
-from airflow_provider_dotypos.lake.sets import lists_below, require_destination
+from airflow_provider_dotypos.lake.sets import lists_below, require_cloud, require_destination
 from airflow_provider_dotypos.storage.patience import StorePatience
 from airflow_provider_dotypos.transfers.history import NESTED_FOLDER
 
@@ -123,6 +123,7 @@ class Erasure:
 
             clouds |= find_clouds(self.database, self.schema)
         if self.cloud_id is not None:
+            require_cloud(clouds, self.cloud_id, "what was named")
             return self.cloud_id
         if len(clouds) != 1:
             raise DotyposInputError(

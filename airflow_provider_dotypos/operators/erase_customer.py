@@ -19,7 +19,7 @@ from airflow_provider_dotypos.transfers.arguments import check_switches
 from airflow_provider_dotypos.transfers.wording import count
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, ObjectStoragePath
 
     from airflow_provider_dotypos.lake.erasure import Erasure
     from airflow_provider_dotypos.lake.erasure_report import ErasureReport
@@ -102,8 +102,9 @@ class DotyposEraseCustomerOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Erase, and return what was found in numbers."""
         with airflow_failures(self.database_conn_id or self.destination_conn_id or "", context, resumes=True):
+            file = self._report_file()
             report = self._erase()
-            path = self._write(report)
+            path = self._write(report, file)
         self._log(report)
         return {**report.totals(), "report": path}
 
@@ -153,14 +154,23 @@ class DotyposEraseCustomerOperator(BaseOperator):
 
         return Database.of(self.database_conn_id, 1)
 
-    def _write(self, report: ErasureReport) -> str | None:
-        """Write the whole report, if a file for it is named."""
+    def _report_file(self) -> ObjectStoragePath | None:
+        """Return the file for the whole report, if one is named, once it is sure that it can be written."""
         if not self.report:
             return None
-        from airflow_provider_dotypos.lake.erasure_report import write_report
+        from airflow_provider_dotypos.lake.erasure_report import require_room_for
         from airflow_provider_dotypos.storage.store import object_path
 
-        return write_report(report, object_path(self.report, self.destination_conn_id or None, "report"))
+        file = object_path(self.report, self.destination_conn_id or None, "report")
+        require_room_for(file)
+        return file
+
+    def _write(self, report: ErasureReport, file: ObjectStoragePath | None) -> str | None:
+        if file is None:
+            return None
+        from airflow_provider_dotypos.lake.erasure_report import write_report
+
+        return write_report(report, file)
 
     def _log(self, report: ErasureReport) -> None:
         totals = report.totals()

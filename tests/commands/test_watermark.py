@@ -175,6 +175,8 @@ def test_wrong_options_say_what_to_give(arguments: str, says: str, command: Comm
     ("arguments", "says"),
     [
         ("show x", "no sets lie below"),
+        ("show x order", "did you mean 'orders'"),
+        ("set x orders --to soon", "--to must be"),
         ("show --conn-id nowhere", "there is no connection 'nowhere' in this Airflow: check --conn-id"),
     ],
 )

@@ -213,6 +213,20 @@ def test_wrong_options_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture
         assert (code, said in notes) == (1, True), notes
 
 
+def test_a_list_or_a_cloud_that_is_not_there_is_no_good_news(
+    extract: Extract,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    extract()
+    for arguments, said in (
+        (["--entity", "products"], "no products lie below"),
+        (["--cloud-id", "99"], "no data of cloud 99"),
+    ):
+        code, _, notes = drift(str(tmp_path / "lake"), *arguments, capsys=capsys)
+        assert (code, said in notes) == (1, True), notes
+
+
 def test_a_note_that_cannot_be_kept_costs_the_words_since_this_window_alone(caplog: pytest.LogCaptureFixture) -> None:
     fields = {"orders": {"a": NewField(("text",), 1)}}
     broken: Any = SimpleNamespace(read=lambda _: b"[]", put_bytes=lambda *_: pytest.fail("somebody's file"))

@@ -140,6 +140,13 @@ def test_the_subject_is_one_short_line() -> None:
     assert "\n" not in failure_subject(context(errors.DotyposInputError("a list\n- row 1\n- row 2")))
 
 
+@pytest.mark.parametrize("map_index", [0, 2])
+def test_a_mapped_task_is_named_with_its_index(map_index: int) -> None:
+    mapped = context(DOWN)
+    mapped["ti"].map_index = map_index
+    assert failure_subject(mapped).startswith(f"shop.orders[{map_index}] failed: ")
+
+
 def test_the_next_try_is_when_airflow_says() -> None:
     said = line(failure_message(context(DOWN, state="up_for_retry")), "Does it pass by itself?")
     moment = re.search(r"at about (.*) UTC \(2 tries left\)", said)
