@@ -19,7 +19,7 @@ def read_customer_id(value: object) -> int:
     text = str(value).strip()
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,19}", text) or not 0 < int(text) <= _LARGEST:
         raise DotyposInputError(
-            "customer_id is the id of a customer, a positive whole number of at most 19 digits. "
-            f"It isn't shown what was given, of type {type(value).__name__}: it may be personal data"
+            f"customer_id is the id of a customer, a positive whole number, not this value of type "
+            f"{type(value).__name__}. It isn't shown, as it may be personal data"
         )
     return int(text)

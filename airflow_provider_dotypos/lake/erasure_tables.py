@@ -326,9 +326,9 @@ class TableErasure:
             return None
         relation = self._dialect.relation(schema, name)
         key = (cloud, *(columns[field] for field in find_entity(entity).primary_key))
-        if versions := there.get(_folded(self._dialect, READ_AT)):
-            if any({*key, versions} == each.columns for each in existing.keys):  # a row for each version
-                key = (*key, versions)
+        versions = there.get(_folded(self._dialect, READ_AT), READ_AT)
+        if any({*key, versions} == each.columns for each in existing.keys):  # a row for each version
+            key = (*key, versions)
         return _HeldTable(
             shown,
             (schema, name),
