@@ -69,7 +69,8 @@ class Erasure:
         known = -1
         while True:
             fresh = sets is not None and sets.note()
-            if not fresh and known == person.known:
+            merged = tables is not None and tables.merged()
+            if not fresh and not merged and known == person.known:
                 break
             if tables is not None:
                 tables.note()
@@ -80,7 +81,7 @@ class Erasure:
             again, known = person.known != known, person.known
             if sets is not None:
                 sets.erase(again=again)
-            if tables is not None and again:
+            if tables is not None and (again or merged):
                 tables.erase()
         if sets is not None:
             sets.tidy()

@@ -68,7 +68,7 @@ def test_arguments_are_templates_and_empty_ones_are_none(destination: str) -> No
         ({}, "give destination, database_conn_id, or both"),
         ({"destination": "lake"}, "destination must be an absolute path"),
         ({"destination": "/lake", "report": "r.json"}, "report must be an absolute path"),
-        ({"destination": "/lake", "customer_id": "Jana"}, "customer_id is a whole number"),
+        ({"destination": "/lake", "customer_id": "Jana"}, "customer_id is the id of a customer"),
         ({"destination": "/lake", "cloud_id": "x"}, "cloud_id"),
         ({"destination": "/lake", "dry_run": "False"}, "dry_run must be True or False"),
         ({"destination": "/lake", "remove_unfinished": 1}, "remove_unfinished must be True or False"),
