@@ -137,7 +137,7 @@ class airflow_failures:  # noqa: N801 (a context manager)
     def _ending_of(self, error: BaseException) -> BaseException | None:
         """Log an error, and return what ends the task; ``None`` for a mistake in a program."""
         if isinstance(error, DotyposError):
-            return self._as_decided(error if self._conn_id is None else named(error, self._conn_id))
+            return self._as_decided(named(error, self._conn_id))
         cure = self._cure_of(error)
         if cure is None and isinstance(error, Exception):
             return None
@@ -180,7 +180,7 @@ def named_errors(conn_id: str) -> Iterator[None]:
         raise named(error, conn_id) from None
 
 
-def named(error: DotyposError, conn_id: str) -> DotyposError:
+def named(error: DotyposError, conn_id: str | None) -> DotyposError:
     """Return a copy of an error that names its connection; the frames that led to it go to the log, once."""
     copied = copy.copy(error)  # somebody else may hold the error itself
     if error.connection is None:
