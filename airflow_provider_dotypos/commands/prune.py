@@ -28,7 +28,7 @@ _DAY = 86_400_000
 def options() -> list[Option]:
     """Return the command's options."""
     grace = "days for which a covered set stays after the one that covers it was made (default: 1)"
-    older_than = "also remove what nothing covers, if its window has ended so many days ago: its rows are gone then"
+    older_than = "of ENTITY also remove what nothing covers, if its window ended so many days ago: rows are gone then"
     return [
         DESTINATION,
         LIST,
@@ -54,12 +54,14 @@ def _report(args: argparse.Namespace) -> Report:
         pruned_rows,
         pruned_totals,
         read_entities,
+        refuse_retention_of_all,
     )
     from airflow_provider_dotypos.storage.store import object_path
 
     grace = int(args.grace * _DAY)
     older_than = None if args.older_than is None else int(args.older_than * _DAY)
     entities = None if args.entity is None else read_entities(args.entity)
+    refuse_retention_of_all(older_than, entities)
     with _airflow.stored_connections():
         lists = lists_to_keep(object_path(address(args.destination), args.destination_conn_id), entities, args.cloud_id)
         work = prune_list if args.yes else preview_pruning
