@@ -80,6 +80,19 @@ def test_by_age_everything_goes_but_the_furthest_of_each_shape(folder: ListFolde
     assert names(folder, sets) == []
 
 
+def test_by_age_nothing_goes_that_a_compacted_set_which_stays_was_made_of(folder: ListFolder):
+    january = days(0, 31)
+    month = compacted(january, JANUARY, FEBRUARY, "2026-04-01T00:00:00.000Z")
+    [erased] = days(3, 4, generation=2)
+    assert names(folder, [*january, month], NOW, older_than=DAY) == [found.folder.name for found in january]
+    assert names(folder, [*january, month], APRIL + 1, older_than=DAY) == [], "covered, and the day isn't over"
+    assert names(folder, [erased, month, *days(31, 59)], NOW, older_than=NOW - JANUARY - 5 * DAY) == [], (
+        "the next compacting is to see what was erased"
+    )
+    both = names(folder, [erased, month, *days(31, 59)], NOW, older_than=NOW - FEBRUARY)
+    assert both == [erased.folder.name, month.folder.name], "they go together"
+
+
 def hours(destination: ObjectStoragePath, count: int) -> list[FoundSet]:
     made = []
     for number in range(count):

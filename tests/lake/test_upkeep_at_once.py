@@ -28,7 +28,9 @@ from airflow_provider_dotypos.lake.erasure import Erasure
 from airflow_provider_dotypos.lake.pruning import prune_list
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.errors import SetsChangedError
+from airflow_provider_dotypos.transfers.files.commit import Attempt
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
+from airflow_provider_dotypos.transfers.files.part import Part
 from tests.examples import examples
 from tests.lake.lakes import CLOUD, Rows, commit_set, product
 from tests.lake.persons import HER, OTHER, marked_row, plain_row
@@ -273,6 +275,24 @@ def test_pruning_while_a_window_is_extracted_again_keeps_its_set(root: Path, ove
             prune(lake)
             assert "of 0 anew" in names(lake)
         assert is_tidy(lake)
+
+
+def test_no_attempt_keeps_parts_that_a_pruning_is_about_to_remove(root: Path) -> None:
+    hours(root, range(2))
+    compact(root)
+    kept: list[Part] = []
+
+    def begin(lake: Path) -> None:
+        """Begin to extract the first window, which finds its set, or what was left of it."""
+        name = next(found.folder.name for found in folder(root).sets() if found.folder.window == Window(0, 10))
+        attempt = Attempt.begin(folder(lake).store(name), overwrite=False)
+        if attempt.finished is None:
+            kept.extend(attempt.keep("live", 0, 10, lambda part: part.rows))
+
+    for lake in at_each_operation(root, prune, begin):
+        files = {path.name for path in lake.rglob("g*")}
+        assert files.issuperset(name for part in kept for name in part.sizes)
+        kept.clear()
 
 
 def test_a_backfill_of_a_pruned_window_is_compacted_again(root: Path) -> None:
