@@ -174,7 +174,7 @@ def prune_list(
     for found in sets:
         if found.manifest.compacted_from or found.manifest.rewritings:
             check()
-            clean_folder(found.store, found.manifest)  # what made it may have died before it did so
+            _clean(found)  # what made it may have died before it did so
     for removal in _plan(folder, sets, grace, older_than, now):
         check()
         remove_set(removal.found)
@@ -192,20 +192,39 @@ def _plan(
 def remove_set(found: FoundSet) -> None:
     """Remove a set, unless another one has taken its place meanwhile."""
     store, manifest = found.store, found.manifest
-    clean_folder(store, manifest)
+    if not _clean(found):
+        return
     markers = _markers(store.list())
     files = sorted(manifest.contents.sizes)
     marker = f"{_MARKER}{secrets.token_hex(8)}-{manifest.generation:04d}.json"
     store.put_bytes(msgspec.json.encode(_Marker(files)), marker)
     for name in files:
         store.delete(sidecar_name(name))
-    there = whole_manifest(store, manifest.generation)
-    if there is not None and there.contents.digest == manifest.contents.digest:
+    if _is_there(found):
         store.delete(manifest_name(manifest.generation))
     if _remove_files(store, files):
         for name in (*markers, marker):
             store.delete(name)
         store.remove_if_empty()
+
+
+def _clean(found: FoundSet) -> bool:
+    """Remove the leftovers of other attempts beside a set, if it is still there; return whether it is.
+
+    The files are listed first: if the set is there after that, none of them is of an extraction that uses the folder
+    again after others have removed the set.
+    """
+    names = found.store.list()
+    if not _is_there(found):
+        return False
+    clean_folder(found.store, found.manifest, names)
+    return True
+
+
+def _is_there(found: FoundSet) -> bool:
+    """Return whether a set is there as it was."""
+    there = whole_manifest(found.store, found.manifest.generation)
+    return there is not None and there.contents.digest == found.manifest.contents.digest
 
 
 def _finish(store: Store) -> None:
