@@ -1,4 +1,7 @@
-"""Tests `lake/current` and `lake/shapes`: the current table, beside a dict."""
+"""Tests `lake/current` and `lake/shapes`: the current table, beside a dict.
+
+From an object store it is read in `tests/transfers/files/test_s3.py`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,6 @@ from airflow_provider_dotypos.transfers.errors import DamagedSetError, SetsChang
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.rows.columns import Columns
 from tests.lake.lakes import CLOUD, SET_LISTS, Rows, commit_set, naive, product
-from tests.transfers.conftest import bucket, s3_url  # noqa: F401 (fixtures)
 
 CHILD = "product-customizations"
 HOUR = 3_600_000
@@ -289,14 +291,3 @@ def test_a_list_without_sets_names_those_that_have_some(place: ObjectStoragePath
         current(place, shape="0123abcd")
     with pytest.raises(DotyposInputError, match=r"no table 'customers'"):
         current(place, shape=found.folder.shape).to_arrow("customers")
-
-
-def test_it_is_read_from_an_object_store(bucket: str):  # noqa: F811 (the fixture)
-    pytest.importorskip("moto.server")
-    place = ObjectStoragePath(bucket)
-    commit_set(place, file_format="parquet", **hour(0, 1, 2))
-    commit_set(place, compression="gzip", **hour(1, 2, 3))
-    assert names(read_entity(bucket, CLOUD, "products")) == ["0:1", "1:2", "1:3"]
-    table = current(place)
-    commit_set(place, overwrite=True, file_format="parquet", **hour(0, 1))
-    assert sorted(table.to_arrow()["name"].to_pylist()) == ["0:1", "1:2", "1:3"]
