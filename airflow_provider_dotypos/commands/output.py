@@ -11,11 +11,14 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_dotypos import _airflow
+from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.errors import DotyposError
 
 #: Exit codes; 2, wrong usage, is argparse's.
 WELL, BROKEN, ATTENTION = 0, 1, 3
+
+#: Wrong usage, as of argparse.
+MISUSED = 2
 
 #: Least columns of a terminal on which each of the tables has room.
 _WIDE = 160
@@ -47,17 +50,29 @@ class Report:
     tables: Sequence[Report] = ()
 
 
+class WrongUsageError(Exception):
+    """Options are missing, or contradict each other."""
+
+
 def tell(args: argparse.Namespace, work: Callable[[], Report], *, with_log: bool = False) -> int:
     """Do a command's work, print its report as ``--output`` asks, and return the exit code.
+
+    Connections are found where Airflow's own commands find them, those of databases and object stores, too.
 
     :param with_log: whether the person at the terminal reads this package's log meanwhile.
     """
     try:
-        with _stdout_kept_clean(), _log_as_notes(with_log):
+        with _stdout_kept_clean(), _log_as_notes(with_log), _airflow.stored_connections():
             report = work()
             _airflow.console()  # its modules may log when they are imported
     except (DotyposError, OSError) as error:  # OSError: of a file or a store; stdout isn't in use yet
         note(str(error))
+        return BROKEN
+    except WrongUsageError as error:
+        note(str(error))
+        return MISUSED
+    except _compat.missing_connection() as error:
+        note(f"{error}. Create it under Admin > Connections or by `airflow connections add`, or correct its id.")
         return BROKEN
     # Made only now: it decides about colors by where stdout leads.
     _print(_airflow.console(), report, args.output)

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from uuid import uuid4
 
 import msgspec
 
 from airflow_provider_dotypos.storage.store import Store
+from airflow_provider_dotypos.transfers.wording import count
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -132,6 +134,13 @@ class ErasureReport:
 
     def warnings(self) -> Iterator[str]:
         """Yield what is left for a person to look at, as sentences."""
+        if not self.places:
+            totals = self.totals()
+            yield (
+                f"Nothing of customer {self.customer_id} of cloud {self.cloud_id} was found in "
+                f"{count(totals['searched_sets'], 'sets')} and {count(totals['searched_tables'], 'tables')}. "
+                "Are both ids right?"
+            )
         for (place, table), lacks in sorted(self.unsure.items()):
             yield (
                 f"{place} lacks {', '.join(lacks)} of {table}: rows that only these show to be the customer's weren't "
@@ -141,13 +150,13 @@ class ErasureReport:
             yield f"{place} wasn't searched: {reason}"
         if self.unfinished:
             yield (
-                f"{len(self.unfinished)} folders hold files of unfinished extractions, which no manifest lists and "
-                "which weren't searched: let these extractions finish, or set remove_unfinished "
+                f"Files of unfinished extractions lie in {count(len(self.unfinished), 'folders')}. No manifest lists "
+                "them, and they weren't searched: let these extractions finish, or set remove_unfinished "
                 "(--remove-unfinished), and erase again."
             )
         if self.open_loads:
             yield (
-                f"{len(self.open_loads)} loads into tables were under way. They may bring back what they had read "
+                f"Loads into tables were under way ({len(self.open_loads)}). They may bring back what they had read "
                 "before: erase again once they have ended."
             )
 
@@ -172,6 +181,16 @@ class ErasureReport:
             ],
             "not_searched": list(NOT_SEARCHED),
         }
+
+
+def require_room_for(file: ObjectStoragePath) -> None:
+    """Raise if a report can't be written, while nothing is erased yet: a second run counts nothing of the first.
+
+    :raises OSError: what the store says.
+    """
+    store, name = Store(file.parent), f"{file.name}.{uuid4().hex}"
+    store.put_bytes(b"", name)
+    store.delete(name)
 
 
 def write_report(report: ErasureReport, file: ObjectStoragePath) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: How many folders are looked into at once: an object store takes its time for each.
 _AT_ONCE = 8
+
+#: How far below a destination a manifest lies: in a window's folder, of a list's, of a cloud's.
+_DEEPEST = 4
 
 
 class SetFolder(NamedTuple):
@@ -51,6 +55,34 @@ def lists_below(destination: ObjectStoragePath, patience: StorePatience | None =
             for entity in Store(destination / cloud, patience).folders():
                 if entity in entities():
                     yield int(cloud), entity
+
+
+def find_lists(
+    destination: ObjectStoragePath,
+    cloud_id: int | None,
+    entities: Collection[str] | None,
+    patience: StorePatience | None = None,
+) -> list[tuple[int, str]]:
+    """Return the cloud and the entity of the lists below a destination that are meant, in order.
+
+    :param cloud_id: their cloud. Defaults to all clouds.
+    :param entities: their names. Defaults to all lists.
+    :raises DotyposInputError: if there are none.
+    """
+    require_destination(destination, patience)
+    below = list(lists_below(destination, patience))
+    require_cloud({cloud for cloud, _ in below}, cloud_id, destination)
+    lists = [
+        (cloud, entity)
+        for cloud, entity in below
+        if cloud_id in (None, cloud) and (entities is None or entity in entities)
+    ]
+    if not lists:
+        there = ", ".join(f"{entity} of cloud {cloud}" for cloud, entity in below)
+        raise DotyposInputError(
+            f"entity: no {' or '.join(entities or ())} lie below {destination}. Lists there: {there}"
+        )
+    return lists
 
 
 def only_cloud(destination: ObjectStoragePath, entity: str, patience: StorePatience | None = None) -> int:
@@ -126,13 +158,35 @@ def require_destination(destination: ObjectStoragePath, patience: StorePatience 
     :raises DotyposInputError: if it doesn't.
     """
     if next(lists_below(destination, patience), None) is None:
+        meant = _meant(destination, patience)
         raise DotyposInputError(
-            f"destination: no sets lie below {destination}. It is the folder that an extraction was given, above those "
-            "of the clouds: {destination}/{cloud}/{entity}/{window}"
+            f"destination: no sets lie below {destination}. "
+            + (f"Did you mean {meant}? " if meant is not None else "")
+            + "It is the folder that an extraction was given, and the clouds' folders lie in it: "
+            "DESTINATION/CLOUD/ENTITY/WINDOW"
         )
+
+
+def _meant(path: ObjectStoragePath, patience: StorePatience | None) -> ObjectStoragePath | None:
+    """Return the destination that a path leads into: to a cloud's folder, a list's, a window's, or to a manifest."""
+    for folder in itertools.islice((path, *path.parents), _DEEPEST):
+        if folder.name.isdecimal() and next(lists_below(folder.parent, patience), None) is not None:
+            return folder.parent
+    return None
+
+
+def require_cloud(clouds: Collection[int], cloud_id: int | None, where: object) -> None:
+    """Raise if a cloud was named that there are no data of.
+
+    :param clouds: those that there are data of.
+    :param where: where that is, for people.
+    :raises DotyposInputError: if it isn't one of them.
+    """
+    if cloud_id is not None and cloud_id not in clouds:
+        there = ", ".join(map(str, sorted(clouds))) or "none"
+        raise DotyposInputError(f"cloud_id: there are no data of cloud {cloud_id} in {where}. Clouds there: {there}")
 
 
 def _in_order(folder: SetFolder) -> tuple[float, int, str]:
     """Return the key by which folders are sorted."""
-    since = folder.window.since
-    return float("-inf") if since is None else since, folder.window.until, folder.shape
+    return folder.window.begin, folder.window.until, folder.shape

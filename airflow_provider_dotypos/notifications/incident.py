@@ -96,7 +96,7 @@ class Incident:
             dag_id,
             run_id,
             str(ti.task_id),
-            _known(lambda: int(ti.map_index)) or -1,
+            -1 if (map_index := _known(lambda: int(ti.map_index))) is None else map_index,
             error=None if exception is None else first_dotypos_error(exception),
             exception=exception,
             state=state,

@@ -211,7 +211,7 @@ class Store:
         self._fs.invalidate_cache(self._path)
         try:
             return cast("Sequence[dict[str, Any]]", self._fs.ls(self._path, detail=True))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # below a file there is nothing
             return ()
 
     def _create_remote(self, data: bytes, name: str) -> None:

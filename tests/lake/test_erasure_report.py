@@ -31,6 +31,8 @@ def test_a_dry_run_counts_each_place_once() -> None:
 def test_what_is_left_to_look_at_is_said_in_sentences() -> None:
     report = ErasureReport(1, 7, dry_run=False)
     assert report.whole
+    assert [line[:35] for line in report.warnings()] == ["Nothing of customer 7 of cloud 1 wa"]
+    report.add(place(2, done=True))
     assert list(report.warnings()) == []
     report.unsure["orders", "orders"] = ["_customerId"]
     report.unreadable["w"] = "it can't be read"
@@ -40,6 +42,6 @@ def test_what_is_left_to_look_at_is_said_in_sentences() -> None:
     assert [line[:24] for line in report.warnings()] == [
         "orders lacks _customerId",
         "w wasn't searched: it ca",
-        "1 folders hold files of ",
-        "1 loads into tables were",
+        "Files of unfinished extr",
+        "Loads into tables were u",
     ]

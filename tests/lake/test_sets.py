@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,13 @@ def test_a_folder_without_lists_is_refused(destination: ObjectStoragePath, tmp_p
     make(tmp_path, "start_19700101T050000000Z_0123abcd")
     with pytest.raises(DotyposInputError, match="destination: no sets lie below"):
         require_destination(destination)
+
+
+@pytest.mark.parametrize("below", ["", "/orders", "/orders/a_window", "/orders/a_window/_manifest-0001.json"])
+def test_a_path_into_a_destination_is_told_which_one_is_meant(
+    destination: ObjectStoragePath, tmp_path: Path, below: str
+):
+    make(tmp_path, "1/orders/a_window")
+    (tmp_path / "1/orders/a_window/_manifest-0001.json").touch()
+    with pytest.raises(DotyposInputError, match=re.escape(f"Did you mean {destination}? It is the folder that")):
+        require_destination(ObjectStoragePath(f"{destination}/1{below}"))
