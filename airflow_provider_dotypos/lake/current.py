@@ -169,7 +169,8 @@ class CurrentTable:
     def _rows(self, table: str | None) -> _NewestRows:
         """Return a table's rows in the sets that are known now."""
         table = table or self.entity
-        check_table(table, dict.fromkeys(self.tables, 0))
+        if self._sets or table not in (child.entity for child in self._asked.entity.includes.values()):
+            check_table(table, dict.fromkeys(self.tables, 0))  # without sets, any child list is empty
         if self._newest is None or table not in self._newest.tables:
             self._newest = newest_rows(
                 self._sets,
