@@ -116,12 +116,12 @@ class airflow_failures:  # noqa: N801 (a context manager)
     Airflow logs the frames of what is raised here. So it is raised anew, near the task, and what led to it goes to the
     log at DEBUG. It stays in ``__context__``, where a retry policy finds it. A mistake in a program keeps its frames.
 
-    :param conn_id: the connection used.
+    :param conn_id: the connection used; ``None`` if there is none.
     :param context: the task's context. Defaults to none.
     :param resumes: whether the task resumes its work where it ended, and brings rows to a destination.
     """
 
-    def __init__(self, conn_id: str, context: Any = None, *, resumes: bool = False) -> None:
+    def __init__(self, conn_id: str | None, context: Any = None, *, resumes: bool = False) -> None:
         self._conn_id = conn_id
         self._context = {} if context is None else context
         self._resumes = resumes
@@ -143,7 +143,7 @@ class airflow_failures:  # noqa: N801 (a context manager)
             return None
         log.debug(_LED_TO_IT, exc_info=True)
         if cure is not None:  # otherwise it is a signal, wherever the task was
-            self._say(f"{type(error).__name__}: {error}. {cure}")
+            self._say(f"{type(error).__name__}: {error}. {cure}", f"{text_to_send(error)}. {cure}")
         return error
 
     def _cure_of(self, error: BaseException) -> str | None:
@@ -162,10 +162,13 @@ class airflow_failures:  # noqa: N801 (a context manager)
         self._say(str(error))
         return _compat.fail_exception()(str(error)) if action == "fail" else error
 
-    def _say(self, message: str) -> None:
-        """Say in the log what ends the task, and note it where the callback of a DAG finds it."""
+    def _say(self, message: str, note: str | None = None) -> None:
+        """Say in the log what ends the task, and note it where the callback of a DAG finds it.
+
+        :param note: what is noted, if not the same.
+        """
         log.error("%s", in_short_lines(message))
-        note_failure(self._context, message)
+        note_failure(self._context, message if note is None else note)
 
 
 @contextmanager
@@ -180,7 +183,7 @@ def named_errors(conn_id: str) -> Iterator[None]:
         raise named(error, conn_id) from None
 
 
-def named(error: DotyposError, conn_id: str) -> DotyposError:
+def named(error: DotyposError, conn_id: str | None) -> DotyposError:
     """Return a copy of an error that names its connection; the frames that led to it go to the log, once."""
     copied = copy.copy(error)  # somebody else may hold the error itself
     if error.connection is None:
@@ -203,6 +206,17 @@ def cure_of(error: BaseException | None) -> str | None:
     if isinstance(error, _compat.missing_connection()):
         return CONNECTION_CURE
     return _DESTINATION_CURE if isinstance(error, OSError) else None
+
+
+def text_to_send(error: BaseException) -> str:
+    """Return what of an error that isn't Dotypos's may leave the log: Airflow's database and messages are less private.
+
+    A library's own kind of ``OSError`` is shown without its text: that of an HTTP client may hold an address with a
+    secret.
+    """
+    kind = type(error)
+    known = kind.__module__ == "builtins" or isinstance(error, _compat.missing_connection())
+    return f"{kind.__name__}: {error}" if known else kind.__name__
 
 
 def led_to(error: BaseException) -> Iterator[BaseException]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from airflow_provider_dotypos.api.entities import id_text
+import re
+
 from airflow_provider_dotypos.api.errors import DotyposInputError
+
+#: Ids are 64-bit integers.
+_LARGEST = 2**63 - 1
 
 
 def read_customer_id(value: object) -> int:
     """Return a customer's id.
 
-    :raises DotyposInputError: if it isn't a positive whole number.
+    :raises DotyposInputError: if it isn't a positive whole number. It doesn't show the value: somebody may have given
+        an e-mail address or a name, and errors are kept in Airflow's log and database.
     """
-    id = int(id_text(value, "customer_id"))
-    if id <= 0:
-        raise DotyposInputError("customer_id is the id of a customer, a positive whole number")
-    return id
+    text = str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,19}", text) or not 0 < int(text) <= _LARGEST:
+        raise DotyposInputError(
+            f"customer_id is the id of a customer, a positive whole number, not this value of type "
+            f"{type(value).__name__}. It isn't shown, as it may be personal data"
+        )
+    return int(text)

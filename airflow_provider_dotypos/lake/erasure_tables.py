@@ -15,17 +15,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from airflow_provider_dotypos.api.blanks import blank_of, is_blank
 from airflow_provider_dotypos.api.entities import Entity, find_entity
-from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.lake.erasure_person import Person
 from airflow_provider_dotypos.lake.erasure_report import ErasureReport, Place
+from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, LOADS, READ_AT, STAGING, UNKNOWN
+from airflow_provider_dotypos.transfers.sql.own_tables import require_own_tables
 from airflow_provider_dotypos.transfers.sql.tables import Naming, named, snake
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 log = list_log(__name__)
+
+ResultT = TypeVar("ResultT")
 
 #: How many ids a query names at once.
 _AT_ONCE = 500
@@ -47,6 +50,7 @@ class _HeldTable:
     """A table with rows of an entity, as the database has it.
 
     :param name: as reports show it.
+    :param place: its schema, and its name there.
     :param columns: the names of its columns, by the API's fields.
     :param cloud: the column of the cloud's id.
     :param key: what a row is known by: columns, or the database's own name of a row.
@@ -55,6 +59,7 @@ class _HeldTable:
     """
 
     name: str
+    place: tuple[str | None, str]
     relation: str
     entity: Entity
     columns: Mapping[str, str]
@@ -87,6 +92,12 @@ class TableErasure:
         self._person = person
         self._report = report
         self._check = check
+        self._loads: set[tuple[str, str]] | None = None
+
+    def merged(self) -> bool:
+        """Return whether loads were merged since this was asked last: the first time it is so."""
+        before, self._loads = self._loads, self._database.run(self._find_merged)
+        return self._loads != before
 
     def note(self) -> None:
         """Note the ids of the rows that name the person."""
@@ -111,15 +122,19 @@ class TableErasure:
             self._note_lacking(table)
             wanted = self._wanted(table)
             places: list[Place] = []
-            self._database.run(
-                lambda transaction, table=table, wanted=wanted, places=places: places.append(  # type: ignore[misc]
-                    self._erase(transaction, table, wanted)
-                ),
-                interruptible=True,
-            )
+
+            def work(
+                transaction: Transaction,
+                table: _HeldTable = table,
+                wanted: Mapping[str, Collection[str]] = wanted,
+                places: list[Place] = places,
+            ) -> None:
+                places.append(self._erase(transaction, table, wanted))
+
+            self._run(table, work)
             # A transaction whose answer was lost is repeated, and finds its own work then.
-            place = max(places, key=lambda place: place.changed)
-            if place.rows:
+            place = max(places, key=lambda place: place.changed, default=None)
+            if place is not None and place.rows:
                 self._report.add(place)
         since = self._database.read_at(monotonic()) - _UNDER_WAY  # before: it takes a transaction of its own
         self._database.run(functools.partial(self._note_open_loads, since))
@@ -129,15 +144,13 @@ class TableErasure:
         if table.target is not None and not self._report.dry_run:
             self._dialect.lock(transaction, table.target, self._schema)
         every = lambda entity: (*self._person.reach.fields(entity), *self._person.reach.personal(entity))  # noqa: E731
-        rows = {
-            tuple(map(str, key)): (key, row)
-            for key, row in self._keyed_rows(transaction, table, wanted, every, unknown=table.unknown)
-        }
-        for key, row in rows.values():
-            if not self._person.owns(table.entity.name, row):
-                continue
+        by_key: dict[tuple[str, ...], tuple[Sequence[Any], dict[str, Any]]] = {}
+        for row_key, row in self._keyed_rows(transaction, table, wanted, every, unknown=table.unknown):
+            if self._person.owns(table.entity.name, row):
+                # Somebody may have dropped the table's key: then several rows go by one, and each is updated.
+                by_key.setdefault(tuple(map(str, row_key)), (row_key, {}))[1].update(self._changes(table, row))
+        for key, changes in by_key.values():
             place.rows += 1
-            changes = self._changes(table, row)
             if changes:
                 place.changed += 1
                 place.fields += Counter(changes.keys())
@@ -201,10 +214,19 @@ class TableErasure:
     ) -> list[Mapping[str, Any]]:
         """Return rows that hold one of some ids in a field."""
         self._check()
-        return self._database.run(
-            lambda transaction: [row for _, row in self._keyed_rows(transaction, table, wanted, fields)],
-            interruptible=True,
+        rows = self._run(
+            table, lambda transaction: [row for _, row in self._keyed_rows(transaction, table, wanted, fields)]
         )
+        return rows or []
+
+    def _run(self, table: _HeldTable, work: Callable[[Transaction], ResultT]) -> ResultT | None:
+        """Do work on a table; return ``None`` if the table is gone: a load that ends drops its staging tables."""
+        try:
+            return self._database.run(work, interruptible=True)
+        except DotyposDatabaseError:
+            if self._database.run(lambda transaction: self._dialect.existing(transaction, *table.place)) is None:
+                return None
+            raise
 
     def _keyed_rows(
         self,
@@ -286,7 +308,10 @@ class TableErasure:
     ) -> _HeldTable | None:
         """Return a table; ``None`` if it doesn't exist any more."""
         existing = self._dialect.existing(transaction, schema, name)
-        if existing is None or not existing.is_table:
+        if existing is None:
+            return None
+        if not existing.is_table:
+            self._report.unreadable[shown] = "it isn't a table any more. Erase in the tables that its rows come from"
             return None
         there = {_folded(self._dialect, column): column for column in existing.names}
         naming: Naming = "snake" if _folded(self._dialect, CLOUD_ID["snake"]) in there else "api"
@@ -297,13 +322,16 @@ class TableErasure:
             if (column := _folded(self._dialect, named(field, naming))) in there
         }
         if cloud is None or "id" not in columns:
+            self._report.unreadable[shown] = "it lacks the column of the cloud's id, or that of the rows' ids"
             return None
         relation = self._dialect.relation(schema, name)
         key = (cloud, *(columns[field] for field in find_entity(entity).primary_key))
-        if any({*key, READ_AT} == each.columns for each in existing.keys):  # a row for each version
-            key = (*key, READ_AT)
+        versions = there.get(_folded(self._dialect, READ_AT), READ_AT)
+        if any({*key, versions} == each.columns for each in existing.keys):  # a row for each version
+            key = (*key, versions)
         return _HeldTable(
             shown,
+            (schema, name),
             relation,
             find_entity(entity),
             columns,
@@ -312,6 +340,14 @@ class TableErasure:
             UNKNOWN in existing.names,
             None if staging else relation,
         )
+
+    def _find_merged(self, transaction: Transaction) -> set[tuple[str, str]]:
+        """Return the loads of the cloud that were merged, each with when it was."""
+        query = (
+            f"SELECT load_id, loaded_at FROM {self._dialect.relation(self._schema, LOADS)} "
+            "WHERE cloud_id = ? AND loaded_at IS NOT NULL"
+        )
+        return {(load_id, str(at)) for load_id, at in transaction.rows(query, [self._report.cloud_id])}
 
     def _note_open_loads(self, since: datetime, transaction: Transaction) -> None:
         loads = transaction.rows(
@@ -336,11 +372,7 @@ def find_clouds(database: Database, schema: str | None) -> set[int]:
 
 
 def _find_clouds(dialect: Dialect, schema: str | None, transaction: Transaction) -> set[int]:
-    if dialect.existing(transaction, schema, LOADS) is None:
-        raise DotyposInputError(
-            f"the database has no table {LOADS}{f' in the schema {schema}' if schema else ''}: no load of this "
-            "provider has written there. The schema is the one that loads were given as staging_schema, or as schema"
-        )
+    require_own_tables(transaction, dialect, schema)
     return {int(id) for (id,) in transaction.rows(f"SELECT DISTINCT cloud_id FROM {dialect.relation(schema, LOADS)}")}
 
 

@@ -15,6 +15,7 @@ from airflow_provider_dotypos.exceptions import DotyposDatabaseError, DotyposInp
 from airflow_provider_dotypos.lake.erasure import Erasure
 from airflow_provider_dotypos.lake.erasure_person import reach_of
 from airflow_provider_dotypos.lake.erasure_report import ErasureReport
+from airflow_provider_dotypos.lake.erasure_tables import TableErasure
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sql import sink as sql_sink
@@ -274,6 +275,63 @@ def test_a_table_that_is_gone_is_passed_over(warehouse: Warehouse, sandbox: Sand
     load_all()
     warehouse.execute("DROP VIEW customers_live", "DROP TABLE customers")
     assert erase().totals()["tables"] == 5
+
+
+@pytest.mark.parametrize("warehouse", ["sqlite", "postgres"], indirect=True)
+@pytest.mark.parametrize("waits", [True, False], ids=["its rows waited", "it has just begun"])
+def test_what_a_load_merges_meanwhile_is_erased_as_well(
+    warehouse: Warehouse, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    fill(sandbox)
+    load(entity="customers", since=SINCE, until=UNTIL)
+    newer = {"versionDate": MOMENT + 90_000_000, "points": 5}
+    sandbox.shop.update(sandbox.cloud_ids[0], "customers", int(HER), newer)
+    later = [{"entity": "customers", "since": UNTIL, "until": UNTIL + timedelta(days=1)}]
+    if waits:
+        with monkeypatch.context() as patched:
+            patched.setattr(sql_sink, "merge", _dying)
+            with pytest.raises(KeyboardInterrupt):
+                load(**later[0])
+    # Just before the staging tables are erased, or once all tables are.
+    owner, name = (TableErasure, "_note_lacking") if waits else (Database, "read_at")
+    before = getattr(owner, name)
+
+    def looking(self: Any, what: Any) -> Any:
+        if later and str(getattr(what, "name", "_dotypos_staging_")).startswith("_dotypos_staging_"):
+            load(**later.pop())
+        return before(self, what)
+
+    monkeypatch.setattr(owner, name, looking)
+    report = erase()
+    assert not later
+    assert MARK not in str(dump(warehouse))
+    assert warehouse.rows("SELECT points FROM customers") == [(5,)]
+    assert report.whole
+
+
+@pytest.mark.parametrize("warehouse", ["sqlite"], indirect=True)
+def test_what_is_no_table_any_more_is_named(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    fill(sandbox)
+    load(entity="customers", since=SINCE, until=UNTIL)
+    view = "CREATE VIEW customers AS SELECT * FROM raw_customers"
+    warehouse.execute("DROP VIEW customers_live", "ALTER TABLE customers RENAME TO raw_customers", view)
+    report = erase()
+    assert "isn't a table any more" in report.unreadable["customers"]
+    assert not report.whole
+
+
+@pytest.mark.parametrize("warehouse", ["sqlite"], indirect=True)
+def test_each_version_is_erased_in_a_table_that_has_lost_its_key(warehouse: Warehouse, sandbox: Sandbox) -> None:
+    fill(sandbox)
+    for day in (1, 2):
+        more = {"note": ""} if day == 2 else {}
+        sandbox.shop.update(sandbox.cloud_ids[0], "customers", int(HER), {"versionDate": MOMENT, "points": day, **more})
+        load(entity="customers", since=SINCE, until=UNTIL + timedelta(days=day), mode="append")
+    copy = ["CREATE TABLE c2 AS SELECT * FROM customers", "DROP TABLE customers", "ALTER TABLE c2 RENAME TO customers"]
+    warehouse.execute(*copy)
+    erase()
+    assert MARK not in str(dump(warehouse))
+    assert len(warehouse.rows("SELECT points FROM customers")) == 2
 
 
 def test_a_database_without_loads_is_refused(warehouse: Warehouse) -> None:

@@ -1,10 +1,12 @@
 """The operators that keep a destination in order, and the commands that do the same.
 
-Tests `operators/compact`, `operators/prune`, `operators/upkeep`, `commands/compact`, `commands/prune`, `lake/upkeep`.
+Tests `operators/compact`, `operators/prune`, `operators/upkeep`, `commands/compact`, `commands/prune`,
+`commands/upkeep`, `lake/upkeep`.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,7 +22,9 @@ from airflow_provider_dotypos.cli import main
 from airflow_provider_dotypos.exceptions import DotyposCancelledError
 from airflow_provider_dotypos.lake.upkeep import read_until
 from airflow_provider_dotypos.operators.compact import DotyposCompactOperator
+from airflow_provider_dotypos.operators.erase_customer import DotyposEraseCustomerOperator
 from airflow_provider_dotypos.operators.prune import DotyposPruneOperator
+from airflow_provider_dotypos.operators.upkeep import DotyposUpkeepOperator
 from tests.lake.lakes import CLOUD, Rows, commit_set, product
 from tests.lake.test_compaction import APRIL, DAY, JANUARY
 
@@ -71,8 +75,21 @@ def test_all_lists_are_compacted_and_pruned_once(lake: str) -> None:
 
 def test_some_lists_and_months_can_be_named(lake: str) -> None:
     assert compact(destination=lake, entities=["products"], until=date(2026, 2, 1), cloud_id=CLOUD)["compacted"] == 1
-    with pytest.raises(fail_exception(), match="no such list lies below"):
+    with pytest.raises(fail_exception(), match=r"no orders lie below .*: products of cloud \d+, tables of cloud \d+$"):
         compact(destination=lake, entities="orders")
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        DotyposCompactOperator(task_id="compact", destination="/lake"),
+        DotyposPruneOperator(task_id="prune", destination="/lake"),
+        DotyposEraseCustomerOperator(task_id="erase", destination="/lake", customer_id=1),
+    ],
+    ids=lambda operator: operator.task_id,
+)
+def test_airflow_can_copy_the_operator_into_a_part_of_its_dag(operator: DotyposUpkeepOperator) -> None:
+    assert copy.deepcopy(operator).destination == "/lake"
 
 
 def test_a_kill_ends_it_between_two_files(lake: str) -> None:
@@ -94,7 +111,12 @@ def test_a_kill_ends_it_between_two_files(lake: str) -> None:
         (DotyposCompactOperator, {"max_part_bytes": 0}, "max_part_bytes"),
         (DotyposCompactOperator, {"cloud_id": "x"}, "cloud_id"),
         (DotyposPruneOperator, {"grace": 1}, "grace must be a timedelta of at least 0 days"),
-        (DotyposPruneOperator, {"older_than": timedelta(hours=1)}, "older_than must be a timedelta of at least 1 days"),
+        (
+            DotyposPruneOperator,
+            {"entities": "orders", "older_than": timedelta(hours=1)},
+            "older_than must be a timedelta of at least 1 days",
+        ),
+        (DotyposPruneOperator, {"older_than": timedelta(days=400)}, "entities: name the lists"),
         (DotyposPruneOperator, {"destination_conn_id": 7}, "destination_conn_id"),
     ],
 )
@@ -105,6 +127,15 @@ def test_a_bad_argument_is_refused_when_the_dag_is_parsed(operator: Any, argumen
 
 def test_a_template_is_left_for_the_run() -> None:
     DotyposCompactOperator(task_id="one", destination="{{ var.value.lake }}", until="{{ ds }}", entities="{{ x }}")
+
+
+def test_an_age_for_all_lists_is_refused_when_a_template_says_it(lake: str) -> None:
+    operator = DotyposPruneOperator(
+        task_id="prune", destination=lake, entities="{{ lists }}", older_than=timedelta(days=1)
+    )
+    operator.entities = "all"
+    with pytest.raises(fail_exception(), match="entities: name the lists"):
+        operator.execute({})  # type: ignore[arg-type]
 
 
 def test_a_bare_date_is_in_utc() -> None:
@@ -122,7 +153,7 @@ def test_the_commands_show_first_and_do_it_with_yes(lake: str, capsys: pytest.Ca
     [row], err = printed(capsys)
     assert (row["sets"], row["rows before"], row["rows"]) == ("3", "9", "3")
     assert "3 sets would become 1 set: 3 rows instead of 9" in err
-    assert "Do it with --yes" in err
+    assert "The same command with --yes does it" in err
     folders = sorted(path.name for path in (Path(lake.removeprefix("file://")) / f"{CLOUD}/products").iterdir())
     assert len(folders) == 5
 
@@ -139,6 +170,8 @@ def test_the_commands_show_first_and_do_it_with_yes(lake: str, capsys: pytest.Ca
     assert main(["prune", lake, "tables", "--older-than", "1", "-o", "json"]) == 0
     [old], err = printed(capsys)
     assert (old["sets"], old["because"]) == ("4", "older than asked: its rows are gone with it")
+    assert main(["prune", lake, "--older-than", "1", "--yes"]) == 1
+    assert "entities: name the lists" in capsys.readouterr().err
     assert main(["prune", lake, "-o", "json"]) == 0
     assert "Nothing to prune" in printed(capsys)[1]
 

@@ -68,7 +68,7 @@ def test_arguments_are_templates_and_empty_ones_are_none(destination: str) -> No
         ({}, "give destination, database_conn_id, or both"),
         ({"destination": "lake"}, "destination must be an absolute path"),
         ({"destination": "/lake", "report": "r.json"}, "report must be an absolute path"),
-        ({"destination": "/lake", "customer_id": "Jana"}, "customer_id is a whole number"),
+        ({"destination": "/lake", "customer_id": "Jana"}, "customer_id is the id of a customer"),
         ({"destination": "/lake", "cloud_id": "x"}, "cloud_id"),
         ({"destination": "/lake", "dry_run": "False"}, "dry_run must be True or False"),
         ({"destination": "/lake", "remove_unfinished": 1}, "remove_unfinished must be True or False"),
@@ -88,6 +88,14 @@ def test_what_a_retry_cannot_cure_fails_at_once(tmp_path: Path) -> None:
 
 def test_airflows_own_dry_run_still_works(destination: str, tmp_path: Path) -> None:
     operator(destination=destination).dry_run()
+    assert MARK in held(tmp_path)
+
+
+def test_a_kill_counts_that_comes_before_the_work(destination: str, tmp_path: Path) -> None:
+    killed = operator(destination=destination)
+    killed.on_kill()
+    with pytest.raises((DotyposCancelledError, fail_exception())):
+        killed.execute({})  # type: ignore[typeddict-item]
     assert MARK in held(tmp_path)
 
 
