@@ -70,6 +70,11 @@ class Window(msgspec.Struct, frozen=True):
         return window if window.name == name else None
 
     @property
+    def begin(self) -> float:
+        """Where it begins, as a number that can be compared: minus infinity if it is from the beginning."""
+        return float("-inf") if self.since is None else self.since
+
+    @property
     def name(self) -> str:
         """The window as part of a folder's name."""
         return f"{'start' if self.since is None else compact(self.since)}_{compact(self.until)}"

@@ -5,32 +5,16 @@ from __future__ import annotations
 import argparse
 import time
 
-from airflow_provider_dotypos.commands.options import (
-    CLOUD_ID,
-    DESTINATION,
-    DESTINATION_CONN_ID,
-    LIST,
-    OUTPUT,
-    YES,
-    Option,
-    address,
-)
+from airflow_provider_dotypos.commands.options import Option
 from airflow_provider_dotypos.commands.output import Report, note, tell
+from airflow_provider_dotypos.commands.upkeep import list_options, note_unchanged, over_lists
 from airflow_provider_dotypos.transfers.wording import count, size
 
 
 def options() -> list[Option]:
     """Return the command's options."""
     until = "compact only months that have ended by then, such as 2026-03-01 (default: now)"
-    return [
-        DESTINATION,
-        LIST,
-        CLOUD_ID,
-        (("--until",), {"metavar": "TIME", "help": until}),
-        DESTINATION_CONN_ID,
-        YES,
-        OUTPUT,
-    ]
+    return list_options((("--until",), {"metavar": "TIME", "help": until}))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,21 +24,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> Report:
     from airflow_provider_dotypos.lake.compaction import compact_list, preview_compaction
-    from airflow_provider_dotypos.lake.upkeep import (
-        compacted_rows,
-        compacted_totals,
-        lists_to_keep,
-        over_lists,
-        read_entities,
-        read_until,
-    )
-    from airflow_provider_dotypos.storage.store import object_path
+    from airflow_provider_dotypos.lake.upkeep import compacted_rows, compacted_totals, read_until
 
     until = read_until(args.until, time.time())
-    entities = None if args.entity is None else read_entities(args.entity)
-    lists = lists_to_keep(object_path(address(args.destination), args.destination_conn_id), entities, args.cloud_id)
     work = compact_list if args.yes else preview_compaction
-    done = list(over_lists(lists, lambda one: work(one, until)))
+    done = over_lists(args, lambda folder: work(folder, until))
     totals = compacted_totals(done)
     if not done:
         note("Nothing to compact: each month that has ended is one set already, or has one alone.")
@@ -64,8 +38,8 @@ def _report(args: argparse.Namespace) -> Report:
         note(
             f"{count(totals['sets'], 'sets')} {become} {count(totals['compacted'], 'sets')}: "
             f"{totals['rows']:,} rows instead of {totals['rows_before']:,}, {after} instead of {before}. "
-            "What they are made of stays until it is pruned."
+            "The sets that they are made of stay until they are pruned."
         )
         if not args.yes:
-            note("Nothing was changed. Do it with --yes.")
+            note_unchanged()
     return Report(compacted_rows(done), narrow=("entity", "since", "until", "sets", "rows before", "rows"))

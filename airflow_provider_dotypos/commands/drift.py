@@ -6,16 +6,17 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.entities import find_list
-from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import instant
 from airflow_provider_dotypos.commands.options import (
-    CLOUD_ID,
+    DATABASE_CONN_ID,
     DESTINATION_CONN_ID,
+    OF_CLOUD,
     OUTPUT,
+    SCHEMA,
     Option,
-    address,
 )
-from airflow_provider_dotypos.commands.output import ATTENTION, WELL, Report, note, tell
+from airflow_provider_dotypos.commands.output import ATTENTION, WELL, Report, WrongUsageError, note, tell
+from airflow_provider_dotypos.commands.upkeep import store_path
 from airflow_provider_dotypos.transfers.news import beginning
 
 if TYPE_CHECKING:
@@ -28,15 +29,13 @@ _NARROW = ("table", "field", "what", "kind", "since", "rows")
 def options() -> list[Option]:
     """Return the command's options."""
     destination = "folder below which sets lie, as an extraction was given it"
-    conn_id = "the Airflow connection of a database: look at the tables that were loaded there, too, or alone"
-    schema = "schema of the database in which our own tables lie: staging_schema, or schema, of the operator"
     since = "look only at windows that end after this moment, such as 2026-01-01T00:00:00Z (default: all)"
     return [
         (("destination",), {"metavar": "DESTINATION", "nargs": "?", "help": destination}),
-        (("--conn-id",), {"metavar": "DATABASE", "help": conn_id}),
-        (("--schema",), {"help": schema}),
+        DATABASE_CONN_ID,
+        SCHEMA,
         (("--entity",), {"help": "look at this list alone, such as orders (default: all)"}),
-        CLOUD_ID,
+        OF_CLOUD,
         (("--since",), {"help": since}),
         DESTINATION_CONN_ID,
         OUTPUT,
@@ -49,10 +48,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> Report:
-    if not args.destination and not args.conn_id:
-        raise DotyposInputError("give DESTINATION, the folder of sets, or --conn-id, the connection of a database")
-    if args.schema and not args.conn_id:
-        raise DotyposInputError("--schema is of a database: give --conn-id, too")
+    if not args.destination and not args.database_conn_id:
+        raise WrongUsageError("Give DESTINATION, the folder of sets, or --database-conn-id, or both.")
+    if args.schema and not args.database_conn_id:
+        raise WrongUsageError("--schema is of a database: give --database-conn-id, too.")
     which: dict[str, Any] = {
         "cloud_id": args.cloud_id,
         "entity": find_list(args.entity).name if args.entity else None,
@@ -60,7 +59,7 @@ def _report(args: argparse.Namespace) -> Report:
     }
     several = [
         *([_of_files(args, which)] if args.destination else []),
-        *([_of_tables(args, which)] if args.conn_id else []),
+        *([_of_tables(args, which)] if args.database_conn_id else []),
     ]
     rows = [_row(drift) for drifts in several for drift in drifts]
     if not rows:
@@ -70,9 +69,8 @@ def _report(args: argparse.Namespace) -> Report:
 
 def _of_files(args: argparse.Namespace, which: dict[str, Any]) -> Drifts:
     from airflow_provider_dotypos.lake.drift import drift_of_files
-    from airflow_provider_dotypos.storage.store import object_path
 
-    drifts = drift_of_files(object_path(address(args.destination), args.destination_conn_id), **which)
+    drifts = drift_of_files(store_path(args, args.destination), **which)
     note(f"Looked at {drifts.looked:,} sets.")
     if drifts.unlooked:
         note(f"{drifts.unlooked:,} of them were written by earlier versions, which didn't look for new fields.")
@@ -82,7 +80,7 @@ def _of_files(args: argparse.Namespace, which: dict[str, Any]) -> Drifts:
 def _of_tables(args: argparse.Namespace, which: dict[str, Any]) -> Drifts:
     from airflow_provider_dotypos.lake.drift import drift_of_tables
 
-    drifts = drift_of_tables(args.conn_id, args.schema, **which)
+    drifts = drift_of_tables(args.database_conn_id, args.schema, **which)
     note(f"Looked at {drifts.looked:,} loads. Those of versions before this command hold misfits alone.")
     return drifts
 

@@ -7,14 +7,25 @@ from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 from airflow_provider_dotypos.commands.options import (
+    DATABASE_CONN_ID,
     DESTINATION_CONN_ID,
     OUTPUT,
+    SCHEMA,
+    YES,
     Option,
-    address,
     cloud_id,
     whole_number,
 )
-from airflow_provider_dotypos.commands.output import ATTENTION, WELL, Report, fields_below_each_other, note, tell
+from airflow_provider_dotypos.commands.output import (
+    ATTENTION,
+    WELL,
+    Report,
+    WrongUsageError,
+    fields_below_each_other,
+    note,
+    tell,
+)
+from airflow_provider_dotypos.commands.upkeep import note_unchanged, store_path
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.lake.erasure_report import ErasureReport
@@ -26,19 +37,18 @@ _ID = whole_number(1, 2**63 - 1)
 def options() -> list[Option]:
     """Return the command's options."""
     destination = "the folder that extractions were given, whose sets are searched"
-    schema = "schema of the loads' own tables: their staging_schema, or else their schema (default: the connection's)"
     unfinished = "also remove files that unfinished extractions have left; let none run meanwhile"
     return [
         (("what",), {"choices": ["customer"], "metavar": "customer", "help": "whose data: a customer's"}),
         (("id",), {"type": _ID, "metavar": "ID", "help": "the customer's id"}),
         (("--destination",), {"metavar": "FOLDER", "help": destination}),
         DESTINATION_CONN_ID,
-        (("--database-conn-id",), {"help": "the Airflow connection of a database that loads have filled"}),
-        (("--schema",), {"help": schema}),
+        DATABASE_CONN_ID,
+        SCHEMA,
         (("--cloud-id",), {"type": cloud_id, "help": "the customer's cloud (default: the only one there is data of)"}),
         (("--remove-unfinished",), {"action": "store_true", "help": unfinished}),
         (("--report",), {"metavar": "FILE", "help": "also write the whole report to this file, as JSON"}),
-        (("--yes",), {"action": "store_true", "help": "erase; without it the command only says what it would erase"}),
+        YES,
         OUTPUT,
     ]
 
@@ -51,14 +61,13 @@ def run(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> Report:
     from airflow_provider_dotypos.lake.erasure import Erasure
     from airflow_provider_dotypos.lake.erasure_report import require_room_for, write_report
-    from airflow_provider_dotypos.storage.store import object_path
     from airflow_provider_dotypos.transfers.sql.database import Database
 
+    if args.destination is None and args.database_conn_id is None:
+        raise WrongUsageError("Give --destination, --database-conn-id, or both: they say where to erase.")
     database = Database.of(args.database_conn_id, 1) if args.database_conn_id else None
-    place = None
-    if args.destination is not None:
-        place = object_path(address(args.destination), args.destination_conn_id)
-    file = object_path(address(args.report), args.destination_conn_id, "report") if args.report else None
+    place = None if args.destination is None else store_path(args, args.destination)
+    file = store_path(args, args.report, "report") if args.report else None
     if file is not None:
         require_room_for(file)
     with closing(database) if database is not None else nullcontext():
@@ -77,7 +86,7 @@ def _report(args: argparse.Namespace) -> Report:
     for line in report.warnings():
         note(line)
     if report.dry_run and report.totals()["changed"]:
-        note("Nothing was changed: --yes erases.")
+        note_unchanged()
     return _printed(report)
 
 

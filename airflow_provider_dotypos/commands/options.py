@@ -45,6 +45,7 @@ CLOUD_ID: Option = (
     ("--cloud-id",),
     {"type": cloud_id, "help": "the cloud to use, in place of the connection's own"},
 )
+OF_CLOUD: Option = (("--cloud-id",), {"type": cloud_id, "help": "one cloud alone (default: all)"})
 ENTITY: Option = (("entity",), {"metavar": "ENTITY", "help": "what to read, such as orders; see the command entities"})
 FILTER: Option = (
     ("--filter",),
@@ -64,11 +65,19 @@ UNTIL: Option = (
 )
 TIMEZONE: Option = (
     ("--timezone",),
-    {"help": "time zone of bare dates in --since and --until, such as Europe/Prague"},
+    {"help": "time zone of bare dates, such as Europe/Prague"},
 )
 DESTINATION_CONN_ID: Option = (
     ("--destination-conn-id",),
     {"help": "the Airflow connection of the object store, if its address doesn't name one"},
+)
+DATABASE_CONN_ID: Option = (
+    ("--database-conn-id",),
+    {"help": "the Airflow connection of a database that loads have filled"},
+)
+SCHEMA: Option = (
+    ("--schema",),
+    {"help": "schema that loads have as staging_schema, or else as schema (default: the connection's own)"},
 )
 DESTINATION: Option = (("destination",), {"metavar": "DESTINATION", "help": "folder or address that tasks write below"})
 LIST: Option = (

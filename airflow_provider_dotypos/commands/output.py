@@ -17,6 +17,9 @@ from airflow_provider_dotypos.api.errors import DotyposError
 #: Exit codes; 2, wrong usage, is argparse's.
 WELL, BROKEN, ATTENTION = 0, 1, 3
 
+#: Wrong usage, as of argparse.
+MISUSED = 2
+
 #: Least columns of a terminal on which each of the tables has room.
 _WIDE = 160
 
@@ -47,6 +50,10 @@ class Report:
     tables: Sequence[Report] = ()
 
 
+class WrongUsageError(Exception):
+    """Options are missing, or contradict each other."""
+
+
 def tell(args: argparse.Namespace, work: Callable[[], Report], *, with_log: bool = False) -> int:
     """Do a command's work, print its report as ``--output`` asks, and return the exit code.
 
@@ -61,9 +68,10 @@ def tell(args: argparse.Namespace, work: Callable[[], Report], *, with_log: bool
     except (DotyposError, OSError) as error:  # OSError: of a file or a store; stdout isn't in use yet
         note(str(error))
         return BROKEN
-    except Exception as error:
-        if not isinstance(error, _compat.missing_connection()):
-            raise
+    except WrongUsageError as error:
+        note(str(error))
+        return MISUSED
+    except _compat.missing_connection() as error:
         note(f"{error}. Create it under Admin > Connections or by `airflow connections add`, or correct its id.")
         return BROKEN
     # Made only now: it decides about colors by where stdout leads.

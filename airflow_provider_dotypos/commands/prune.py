@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_provider_dotypos.commands.options import (
-    CLOUD_ID,
-    DESTINATION,
-    DESTINATION_CONN_ID,
-    LIST,
-    OUTPUT,
-    YES,
-    Option,
-    address,
-    number,
-)
+from airflow_provider_dotypos.commands.options import Option, number
 from airflow_provider_dotypos.commands.output import Report, note, tell
+from airflow_provider_dotypos.commands.upkeep import list_options, note_unchanged, over_lists
 from airflow_provider_dotypos.transfers.wording import count, size
 
 #: Most days of an age: a hundred years.
@@ -28,16 +19,10 @@ def options() -> list[Option]:
     """Return the command's options."""
     grace = "days for which a covered set stays after the one that covers it was made (default: 1)"
     older_than = "also remove what nothing covers, if its window has ended so many days ago: its rows are gone then"
-    return [
-        DESTINATION,
-        LIST,
-        CLOUD_ID,
+    return list_options(
         (("--grace",), {"type": number(0, _LONGEST), "default": 1.0, "metavar": "DAYS", "help": grace}),
         (("--older-than",), {"type": number(1, _LONGEST), "metavar": "DAYS", "help": older_than}),
-        DESTINATION_CONN_ID,
-        YES,
-        OUTPUT,
-    ]
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,21 +32,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> Report:
     from airflow_provider_dotypos.lake.pruning import preview_pruning, prune_list
-    from airflow_provider_dotypos.lake.upkeep import (
-        lists_to_keep,
-        over_lists,
-        pruned_rows,
-        pruned_totals,
-        read_entities,
-    )
-    from airflow_provider_dotypos.storage.store import object_path
+    from airflow_provider_dotypos.lake.upkeep import pruned_rows, pruned_totals
 
     grace = int(args.grace * _DAY)
     older_than = None if args.older_than is None else int(args.older_than * _DAY)
-    entities = None if args.entity is None else read_entities(args.entity)
-    lists = lists_to_keep(object_path(address(args.destination), args.destination_conn_id), entities, args.cloud_id)
     work = prune_list if args.yes else preview_pruning
-    done = list(over_lists(lists, lambda one: work(one, grace=grace, older_than=older_than)))
+    done = over_lists(args, lambda folder: work(folder, grace=grace, older_than=older_than))
     totals = pruned_totals(done)
     if not done:
         note("Nothing to prune: no compacted set covers others, or not for long enough (--grace 0 doesn't wait).")
@@ -71,5 +47,5 @@ def _report(args: argparse.Namespace) -> Report:
             f"{totals['covered']:,} covered by compacted ones, {totals['by_age']:,} by age, {size(totals['bytes'])}."
         )
         if not args.yes:
-            note("Nothing was changed. Do it with --yes.")
+            note_unchanged()
     return Report(pruned_rows(done), narrow=("entity", "sets", "rows", "bytes", "because"))

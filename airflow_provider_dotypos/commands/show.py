@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from airflow_provider_dotypos.api.entities import find_entity, find_list
-from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.commands.options import (
     CLOUD_ID,
     DESTINATION_CONN_ID,
@@ -17,8 +16,9 @@ from airflow_provider_dotypos.commands.options import (
     address,
     whole_number,
 )
-from airflow_provider_dotypos.commands.output import Report, tell
+from airflow_provider_dotypos.commands.output import Report, WrongUsageError, tell
 from airflow_provider_dotypos.commands.rows import COLUMNS, PERSONAL, rows_report
+from airflow_provider_dotypos.commands.upkeep import store_path
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.lake.current import CurrentTable
@@ -71,7 +71,7 @@ def _report(args: argparse.Namespace) -> Report:
     from airflow_provider_dotypos.transfers.manifest import read_manifest
 
     if given := [name for name in _OF_LISTS if getattr(args, name)]:
-        raise DotyposInputError(
+        raise WrongUsageError(
             f"--{given[0].replace('_', '-')} is for the current table of a list: name the list after the destination"
         )
     committed = read_manifest(address(args.manifest), args.destination_conn_id, verify=args.verify)
@@ -84,7 +84,7 @@ def _current_report(args: argparse.Namespace) -> Report:
     from airflow_provider_dotypos.commands.current import current_report
 
     if args.verify:
-        raise DotyposInputError("--verify is for a single set: give the path of its manifest, and no list")
+        raise WrongUsageError("--verify is for a single set: give the path of its manifest, and no list")
     current = _current(args)
     table = args.table or current.entity
     rows = islice(current.rows(table), args.limit)
@@ -94,9 +94,8 @@ def _current_report(args: argparse.Namespace) -> Report:
 def _current(args: argparse.Namespace) -> CurrentTable:
     from airflow_provider_dotypos.lake.current import read_entity
     from airflow_provider_dotypos.lake.sets import only_cloud
-    from airflow_provider_dotypos.storage.store import object_path
 
-    place = object_path(address(args.manifest), args.destination_conn_id)
+    place = store_path(args, args.manifest)
     find_list(args.entity)
     return read_entity(
         place,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,14 +13,18 @@ from airflow_provider_dotypos.api.entities import find_list
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import SETTLE, duration, instant, iso
 from airflow_provider_dotypos.commands.options import (
-    CLOUD_ID,
+    DATABASE_CONN_ID,
     DESTINATION_CONN_ID,
+    LIST,
+    OF_CLOUD,
     OUTPUT,
+    SCHEMA,
     TIMEZONE,
+    YES,
     Option,
-    address,
 )
-from airflow_provider_dotypos.commands.output import Report, note, tell
+from airflow_provider_dotypos.commands.output import Report, WrongUsageError, note, tell
+from airflow_provider_dotypos.commands.upkeep import note_unchanged, store_path
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos._airflow import TaskInstanceKey
@@ -38,36 +42,32 @@ _RUNNING = (
 def options() -> list[Option]:
     """Return the command's options."""
     action = "show where watermarks are; set them to a time; or reset, so that the next run begins at its start"
-    destination = "folder or address that tasks write below; for tables --conn-id instead"
-    conn_id = "the Airflow connection of a database, for the watermarks of its tables"
-    schema = "schema that the tasks have as staging_schema, or else as schema (default: the connection's own)"
+    destination = "folder or address that tasks write below; for tables --database-conn-id instead"
     return [
         (("action",), {"choices": ("show", "set", "reset"), "metavar": "ACTION", "help": action}),
         (("destination",), {"nargs": "?", "metavar": "DESTINATION", "help": destination}),
-        (("entity",), {"nargs": "?", "metavar": "ENTITY", "help": "one list alone, such as orders (default: all)"}),
-        CLOUD_ID,
+        LIST,
+        OF_CLOUD,
         (("--shape",), {"help": "one shape of sets alone: the end of their folders' names"}),
         (("--asset",), {"help": "the watermarks of one asset alone, by its name"}),
         DESTINATION_CONN_ID,
-        (("--conn-id",), {"help": conn_id}),
-        (("--schema",), {"help": schema}),
+        DATABASE_CONN_ID,
+        SCHEMA,
         (("--table",), {"help": "the watermarks of one table alone"}),
         (("--to",), {"metavar": "TIME", "help": "where to set it, such as 2026-01-15T00:00:00Z"}),
         TIMEZONE,
-        (("--yes",), {"action": "store_true", "help": "do it; without it, set and reset show what they would do"}),
+        YES,
         OUTPUT,
     ]
 
 
 def run(args: argparse.Namespace) -> int:
     """Print watermarks, or what became of them, and return the exit code."""
-    if (misuse := _misuse(args)) is not None:
-        note(misuse)
-        return 2
     return tell(args, lambda: _report(args))
 
 
 def _report(args: argparse.Namespace) -> Report:
+    _check_usage(args)
     if args.entity is not None:
         args.entity = find_list(args.entity).name
     to = None if args.to is None else _settled_time(args)
@@ -75,34 +75,39 @@ def _report(args: argparse.Namespace) -> Report:
         if not marks:
             raise DotyposInputError(
                 "no such watermark: a task without since and until makes it when it first runs. See what exists: "
-                "airflow dotypos watermark show, with nothing but the destination or --conn-id"
+                "airflow dotypos watermark show, with nothing but the destination or --database-conn-id"
             )
         return _shown(marks) if args.action == "show" else _changed(args, marks, to)
 
 
-def _misuse(args: argparse.Namespace) -> str | None:
-    """Return which options are missing or contradict each other, for people."""
+def _check_usage(args: argparse.Namespace) -> None:
+    """Raise if options are missing or contradict each other.
+
+    :raises WrongUsageError: if so.
+    """
     of_files, of_tables = (args.shape, args.asset, args.destination_conn_id), (args.schema, args.table)
-    if (args.destination is None) == (args.conn_id is None):
-        return "Give a destination, or the connection of a database with --conn-id, and not both."
-    if any(of_files if args.conn_id is not None else of_tables):
-        return "--shape, --asset and --destination-conn-id are for files, --schema and --table for tables."
+    if (args.destination is None) == (args.database_conn_id is None):
+        raise WrongUsageError("Give a destination or --database-conn-id, and not both.")
+    if any(of_files if args.database_conn_id is not None else of_tables):
+        raise WrongUsageError(
+            "--shape, --asset and --destination-conn-id are for files; --schema and --table are for tables."
+        )
     if (args.action == "set") != (args.to is not None):
-        return "--to TIME says where to set a watermark: give it with set, and with nothing else."
+        raise WrongUsageError("--to TIME says where to set a watermark: give it with set, and with nothing else.")
     if args.yes and args.action == "show":
-        return "--yes is for set and reset: show changes nothing."
-    return None
+        raise WrongUsageError("--yes is for set and reset: show changes nothing.")
 
 
 @contextmanager
 def _watermarks(args: argparse.Namespace) -> Iterator[list[ListWatermark]]:
     """Give the watermarks that are asked for."""
-    if args.conn_id is None:
+    if args.database_conn_id is None:
         yield [mark for mark in _of_files(args) if _is_meant(args, mark)]
         return
-    from airflow_provider_dotypos.lake.table_watermarks import opened, table_watermarks
+    from airflow_provider_dotypos.lake.table_watermarks import table_watermarks
+    from airflow_provider_dotypos.transfers.sql.database import Database
 
-    with opened(args.conn_id) as database:
+    with closing(Database.of(args.database_conn_id, 1)) as database:
         marks = table_watermarks(database, args.schema or None)
         yield [mark for mark in marks if _is_meant(args, mark)]
 
@@ -110,9 +115,8 @@ def _watermarks(args: argparse.Namespace) -> Iterator[list[ListWatermark]]:
 def _of_files(args: argparse.Namespace) -> Iterator[ListWatermark]:
     from airflow_provider_dotypos.lake.sets import require_destination
     from airflow_provider_dotypos.lake.watermarks import watermarks_below
-    from airflow_provider_dotypos.storage.store import object_path
 
-    destination = object_path(address(args.destination), args.destination_conn_id)
+    destination = store_path(args, args.destination)
     require_destination(destination)
     states = _asking_airflow(lambda: _compat.asset_states("dotypos/"))
     return watermarks_below(destination, states, _Successes())
@@ -156,7 +160,7 @@ def _asking_airflow(ask: Callable[[], ResultT]) -> ResultT:
 
 
 def _is_meant(args: argparse.Namespace, mark: ListWatermark) -> bool:
-    owner = args.asset if args.conn_id is None else args.table
+    owner = args.asset if args.database_conn_id is None else args.table
     wanted = (
         (args.cloud_id, mark.cloud_id),
         (args.entity, mark.entity),
@@ -212,7 +216,10 @@ def _changed(args: argparse.Namespace, marks: list[ListWatermark], to: int | Non
         if args.yes and (mark.value is not None or to is not None) and (to is None or to != mark.reached):
             mark.change(value)
         rows.append(_facts(mark) | facts | {"done": args.yes, "key": mark.key})
-    note(_RUNNING if args.yes else "Nothing was changed. The same command with --yes does it.")
+    if args.yes:
+        note(_RUNNING)
+    else:
+        note_unchanged()
     return Report(rows, narrow=("cloud", "entity", "from", "to", "what follows"))
 
 

@@ -116,12 +116,12 @@ class airflow_failures:  # noqa: N801 (a context manager)
     Airflow logs the frames of what is raised here. So it is raised anew, near the task, and what led to it goes to the
     log at DEBUG. It stays in ``__context__``, where a retry policy finds it. A mistake in a program keeps its frames.
 
-    :param conn_id: the connection used.
+    :param conn_id: the connection used; ``None`` if there is none.
     :param context: the task's context. Defaults to none.
     :param resumes: whether the task resumes its work where it ended, and brings rows to a destination.
     """
 
-    def __init__(self, conn_id: str, context: Any = None, *, resumes: bool = False) -> None:
+    def __init__(self, conn_id: str | None, context: Any = None, *, resumes: bool = False) -> None:
         self._conn_id = conn_id
         self._context = {} if context is None else context
         self._resumes = resumes
@@ -183,7 +183,7 @@ def named_errors(conn_id: str) -> Iterator[None]:
         raise named(error, conn_id) from None
 
 
-def named(error: DotyposError, conn_id: str) -> DotyposError:
+def named(error: DotyposError, conn_id: str | None) -> DotyposError:
     """Return a copy of an error that names its connection; the frames that led to it go to the log, once."""
     copied = copy.copy(error)  # somebody else may hold the error itself
     if error.connection is None:

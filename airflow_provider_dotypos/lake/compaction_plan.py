@@ -24,7 +24,7 @@ from typing import NamedTuple
 import msgspec
 
 from airflow_provider_dotypos.api.window import Window, milliseconds
-from airflow_provider_dotypos.lake.sets import FoundSet, SetFolder
+from airflow_provider_dotypos.lake.sets import FoundSet, SetFolder, in_order
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, SetReference
 
 
@@ -52,7 +52,7 @@ def plan_compaction(sets: Iterable[FoundSet], until: int) -> list[SetGroup]:
     groups: list[SetGroup] = []
     for shape in sorted({found.folder.shape for found in known}):
         of_shape = [found for found in known if found.folder.shape == shape and reference(found) not in covered]
-        groups += [_group(run) for run in _runs(sorted(of_shape, key=_in_order), until) if len(run) > 1]
+        groups += [_group(run) for run in _runs(in_order(of_shape), until) if len(run) > 1]
     return groups
 
 
@@ -128,11 +128,6 @@ def _are_rivals(compacted: Sequence[FoundSet]) -> bool:
 def _layout(manifest: Manifest) -> bytes:
     """Return what must be the same for rows to be copied as they are."""
     return msgspec.json.encode((manifest.columns, manifest.schema_version, list(manifest.children)))
-
-
-def _in_order(found: FoundSet) -> tuple[int, float]:
-    window = found.folder.window
-    return window.until, float("-inf") if window.since is None else window.since
 
 
 def _month_end(moment: int) -> int:

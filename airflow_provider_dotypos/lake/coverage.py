@@ -14,8 +14,8 @@ def covered(windows: Iterable[Window], since: int | None = None, until: int | No
     :param until: the first time that isn't any more. Defaults to the end.
     """
     joined: list[Window] = []
-    for window in sorted(windows, key=lambda window: (_low(window.since), window.until)):
-        if joined and _low(window.since) <= joined[-1].until:
+    for window in sorted(windows, key=lambda window: (window.begin, window.until)):
+        if joined and window.begin <= joined[-1].until:
             joined[-1] = Window(joined[-1].since, max(joined[-1].until, window.until))
         else:
             joined.append(window)
@@ -26,7 +26,7 @@ def covered(windows: Iterable[Window], since: int | None = None, until: int | No
         )
         for window in joined
     )
-    return [window for window in clipped if _low(window.since) < window.until]
+    return [window for window in clipped if window.begin < window.until]
 
 
 def gaps(covered: list[Window], since: int | None = None, until: int | None = None) -> list[Window]:
@@ -41,7 +41,3 @@ def gaps(covered: list[Window], since: int | None = None, until: int | None = No
     ends = [*([] if since is None else [since]), *(window.until for window in covered)]
     begins = [*(window.since for window in covered[since is None :]), *([] if until is None else [until])]
     return [Window(end, begin) for end, begin in zip(ends, begins, strict=False) if begin is not None and end < begin]
-
-
-def _low(since: int | None) -> float:
-    return float("-inf") if since is None else since

@@ -12,21 +12,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from airflow_provider_dotypos.api.entities import Entity, entities
-from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.lake.sets import (
-    find_committed,
-    lists_below,
-    require_cloud,
-    require_destination,
-    set_folders,
-)
+from airflow_provider_dotypos.lake.compaction_plan import covered_sets, reference
+from airflow_provider_dotypos.lake.sets import committed_sets, find_lists, set_folders
 from airflow_provider_dotypos.storage.patience import StorePatience
 from airflow_provider_dotypos.transfers.rows.columns import kind_of
 from airflow_provider_dotypos.transfers.rows.new_fields import NewField, NewFieldsByTable
 from airflow_provider_dotypos.transfers.sql.database import Database
-from airflow_provider_dotypos.transfers.sql.names import LOADS
 from airflow_provider_dotypos.transfers.sql.odd_loads import OddLoad, count_loads, odd_loads
+from airflow_provider_dotypos.transfers.sql.own_tables import require_own_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,12 +74,12 @@ class Drift:
     @property
     def known(self) -> bool:
         """Whether the entity table of this version knows the field."""
-        return find_field(self.subject.entity, self.subject.name)
+        return knows_field(self.subject.entity, self.subject.name)
 
     def add(self, window: Window, seen: NewField) -> None:
         """Add what a set or a load says."""
-        self.since = min(self.since, window, key=_begins)
-        self.last = max(self.last, window, key=_ends)
+        self.since = min(self.since, window, key=lambda each: each.begin)
+        self.last = max(self.last, window, key=lambda each: each.until)
         self.kinds |= frozenset(seen.kinds)
         self.sets += 1
         self.rows += seen.rows
@@ -108,26 +102,26 @@ class Drifts:
         """Yield them in order."""
         return iter(sorted(self.by_subject.values(), key=lambda drift: drift.subject))
 
-    def add(self, found: Found) -> None:
+    def add(self, met: Observation) -> None:
         """Add what a set or a load has met."""
         self.looked += 1
-        self.unlooked += found.new_fields is None
-        for table, fields in (found.new_fields or {}).items():
+        self.unlooked += met.new_fields is None
+        for table, fields in (met.new_fields or {}).items():
             for name, seen in fields.items():
-                self._drift(found, table, name, news=True).add(found.window, seen)
-        for counted, number in found.misfits.items():
-            table, name = _misfit(found.entity, counted)
+                self._drift(met, table, name, news=True).add(met.window, seen)
+        for counted, number in met.misfits.items():
+            table, name = _misfit(met.entity, counted)
             kind = kind_of(table, name)
-            seen = NewField((f"not {kind}",) if kind else (), number, found.place != "rows")
-            self._drift(found, table, name, news=False).add(found.window, seen)
+            seen = NewField((f"not {kind}",) if kind else (), number, met.place != "rows")
+            self._drift(met, table, name, news=False).add(met.window, seen)
 
-    def _drift(self, found: Found, entity: str, name: str, *, news: bool) -> Drift:
-        table = found.table if found.table and entity == found.entity else entity
-        subject = Subject(found.cloud_id, table, entity, name, news, found.place)
-        return self.by_subject.setdefault(subject, Drift(subject, found.window, found.window))
+    def _drift(self, met: Observation, entity: str, name: str, *, news: bool) -> Drift:
+        table = met.table if met.table and entity == met.entity else entity
+        subject = Subject(met.cloud_id, table, entity, name, news, met.place)
+        return self.by_subject.setdefault(subject, Drift(subject, met.window, met.window))
 
 
-class Found(NamedTuple):
+class Observation(NamedTuple):
     """What a set or a load has met.
 
     :param table: the name of the entity's own table in a database.
@@ -158,17 +152,10 @@ def drift_of_files(
     :param since: in windows that end after this moment, in epoch milliseconds. Defaults to all.
     :raises DotyposInputError: if there is no such list below it.
     """
-    require_destination(destination, patience)
-    below = list(lists_below(destination, patience))
-    require_cloud({cloud for cloud, _ in below}, cloud_id, destination)
-    wanted = [(cloud, name) for cloud, name in below if cloud_id in (None, cloud) and entity in (None, name)]
-    if not wanted:
-        there = ", ".join(sorted({name for _, name in below}))
-        raise DotyposInputError(f"entity: no {entity} lie below {destination}. Lists there: {there}")
     drifts = Drifts()
-    for cloud, name in wanted:
-        for found in _sets(destination, cloud, name, since, patience):
-            drifts.add(found)
+    for cloud, name in find_lists(destination, cloud_id, None if entity is None else [entity], patience):
+        for observation in _sets(destination, cloud, name, since, patience):
+            drifts.add(observation)
     return drifts
 
 
@@ -189,59 +176,57 @@ def drift_of_tables(
     """
     database = Database.of(conn_id, 1)
 
-    def read(transaction: Transaction) -> tuple[int, list[OddLoad]] | None:
-        if database.dialect.existing(transaction, schema, LOADS) is None:
-            return None
+    def read(transaction: Transaction) -> tuple[int, list[OddLoad]]:
+        require_own_tables(transaction, database.dialect, schema)
         loads = list(odd_loads(transaction, database.dialect, schema))
         return count_loads(transaction, database.dialect, schema), loads
 
     with closing(database):
-        answer = database.run(read)
-    if answer is None:
-        raise DotyposInputError(
-            f"{database.dialect.title} has no table {LOADS}{f' in the schema {schema!r}' if schema else ''}: no load "
-            "has gone there, or it lies in another schema (staging_schema or schema of the operator)"
-        )
+        number, loads = database.run(read)
     drifts = Drifts()
-    for load in answer[1]:
+    for load in loads:
         wanted = cloud_id in (None, load.cloud_id) and entity in (None, load.entity)
         if wanted and (since is None or load.window.until > since):
             odd = load.oddities
             drifts.add(
-                Found(load.cloud_id, load.entity, load.target, load.window, "table", odd.new_fields, odd.misfits)
+                Observation(load.cloud_id, load.entity, load.target, load.window, "table", odd.new_fields, odd.misfits)
             )
-    drifts.looked = answer[0]
+    drifts.looked = number
     return drifts
 
 
-def find_field(entity: str, name: str) -> bool:
+def knows_field(entity: str, name: str) -> bool:
     """Return whether the entity table knows a field, of a child list as ``orderItems.name``."""
-    found = entities().get(entity)
-    if found is None:
+    known = entities().get(entity)
+    if known is None:
         return False
     child, dot, below = name.partition(".")
     if not dot:
-        return name in found.fields or name in found.includes
-    return child in found.includes and find_field(found.includes[child].entity, below)
+        return name in known.fields or name in known.includes
+    return child in known.includes and knows_field(known.includes[child].entity, below)
 
 
 def _sets(
     destination: ObjectStoragePath, cloud_id: int, entity: str, since: int | None, patience: StorePatience | None
-) -> list[Found]:
+) -> list[Observation]:
     """Return what a list's sets have met. Sets that a compacted one was made of count once."""
-    found: dict[str, Found] = {}
-    compacted: set[str] = set()
-    for folder in set_folders(destination, cloud_id, entity, patience):
-        if since is not None and folder.window.until <= since:
-            continue
-        committed = find_committed(destination, cloud_id, entity, folder, patience)
-        if committed is not None:
-            manifest = committed.manifest
-            compacted.update(reference.folder for reference in manifest.compacted_from)
-            found[folder.name] = Found(
-                cloud_id, entity, None, folder.window, _place(manifest), manifest.new_fields, manifest.misfits
-            )
-    return [met for name, met in found.items() if name not in compacted]
+    folders = set_folders(destination, cloud_id, entity, patience)
+    wanted = [folder for folder in folders if since is None or folder.window.until > since]
+    sets = committed_sets(destination, cloud_id, entity, wanted, patience)
+    covered = covered_sets(sets)
+    return [
+        Observation(
+            cloud_id,
+            entity,
+            None,
+            found.folder.window,
+            _place(found.manifest),
+            found.manifest.new_fields,
+            found.manifest.misfits,
+        )
+        for found in sets
+        if reference(found) not in covered
+    ]
 
 
 def _place(manifest: Manifest) -> Place:
@@ -255,11 +240,3 @@ def _misfit(entity: str, counted: str) -> tuple[str, str]:
     if dot and own is not None and child in {each.entity for each in own.includes.values()}:
         return child, below
     return entity, counted
-
-
-def _begins(window: Window) -> float:
-    return float("-inf") if window.since is None else window.since
-
-
-def _ends(window: Window) -> int:
-    return window.until

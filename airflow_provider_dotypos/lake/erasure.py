@@ -7,23 +7,23 @@ it has rewritten holds no data any more.
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposInputError
+from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.lake.erasure_person import Person
 from airflow_provider_dotypos.lake.erasure_report import ErasureReport
 from airflow_provider_dotypos.lake.erasure_sets import SetErasure
 from airflow_provider_dotypos.lake.sets import lists_below, require_cloud, require_destination
-from airflow_provider_dotypos.storage.patience import StorePatience
 from airflow_provider_dotypos.transfers.history import NESTED_FOLDER
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
     from airflow_provider_dotypos.lake.erasure_tables import TableErasure
+    from airflow_provider_dotypos.storage.patience import StorePatience
     from airflow_provider_dotypos.transfers.sql.database import Database
 
 log = list_log(__name__)
@@ -40,6 +40,9 @@ class Erasure:
     :param cloud_id: whose customer it is. Defaults to the only cloud that is there.
     :param dry_run: whether nothing is changed.
     :param remove_unfinished: whether files of unfinished attempts are removed, too.
+    :param patience: how long an object store that fails is asked again.
+    :param check: called between steps; what it raises ends the work. What was rewritten by then stays, and a second run
+        does the rest.
     """
 
     customer_id: int
@@ -49,17 +52,8 @@ class Erasure:
     cloud_id: int | None = None
     dry_run: bool = True
     remove_unfinished: bool = False
-
-    def __post_init__(self) -> None:
-        self._patience = StorePatience()
-        self._cancelled = threading.Event()
-
-    def cancel(self) -> None:
-        """End soon. What was rewritten by then stays, and a second run does the rest."""
-        self._cancelled.set()
-        self._patience.hurry()
-        if self.database is not None:
-            self.database.cancel()
+    patience: StorePatience | None = None
+    check: Callable[[], None] = lambda: None
 
     def run(self) -> ErasureReport:
         """Search, erase, and return what was found.
@@ -100,14 +94,14 @@ class Erasure:
                 self.destination,
                 person,
                 report,
-                patience=self._patience,
+                patience=self.patience,
                 remove_unfinished=self.remove_unfinished,
-                check=self._check,
+                check=self.check,
             )
         if self.database is not None:
             from airflow_provider_dotypos.lake.erasure_tables import TableErasure
 
-            tables = TableErasure(self.database, self.schema, person, report, check=self._check)
+            tables = TableErasure(self.database, self.schema, person, report, check=self.check)
         return sets, tables
 
     def _cloud(self) -> int:
@@ -115,9 +109,9 @@ class Erasure:
         clouds: set[int] = set()
         if self.destination is not None:
             roots = (self.destination, self.destination / NESTED_FOLDER)
-            clouds |= {cloud for root in roots for cloud, _ in lists_below(root, self._patience)}
+            clouds |= {cloud for root in roots for cloud, _ in lists_below(root, self.patience)}
             if not clouds:
-                require_destination(self.destination, self._patience)
+                require_destination(self.destination, self.patience)
         if self.database is not None:
             from airflow_provider_dotypos.lake.erasure_tables import find_clouds
 
@@ -131,7 +125,3 @@ class Erasure:
                 f"{': ' if clouds else ''}{', '.join(map(str, sorted(clouds)))}. Name the customer's"
             )
         return clouds.pop()
-
-    def _check(self) -> None:
-        if self._cancelled.is_set():
-            raise DotyposCancelledError("The task was killed while it erased. What is left is erased by the next run.")

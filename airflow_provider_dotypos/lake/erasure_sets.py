@@ -84,7 +84,7 @@ class SetErasure:
         person: Person,
         report: ErasureReport,
         *,
-        patience: StorePatience,
+        patience: StorePatience | None,
         remove_unfinished: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:

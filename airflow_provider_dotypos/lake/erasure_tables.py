@@ -21,12 +21,12 @@ import msgspec
 
 from airflow_provider_dotypos.api.blanks import blank_of, is_blank
 from airflow_provider_dotypos.api.entities import Entity, find_entity
-from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.lake.erasure_person import Person
 from airflow_provider_dotypos.lake.erasure_report import ErasureReport, Place
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, LOADS, READ_AT, STAGING, UNKNOWN
+from airflow_provider_dotypos.transfers.sql.own_tables import require_own_tables
 from airflow_provider_dotypos.transfers.sql.tables import Naming, named, snake
 
 if TYPE_CHECKING:
@@ -372,11 +372,7 @@ def find_clouds(database: Database, schema: str | None) -> set[int]:
 
 
 def _find_clouds(dialect: Dialect, schema: str | None, transaction: Transaction) -> set[int]:
-    if dialect.existing(transaction, schema, LOADS) is None:
-        raise DotyposInputError(
-            f"the database has no table {LOADS}{f' in the schema {schema}' if schema else ''}: no load of this "
-            "provider has written there. The schema is the one that loads were given as staging_schema, or as schema"
-        )
+    require_own_tables(transaction, dialect, schema)
     return {int(id) for (id,) in transaction.rows(f"SELECT DISTINCT cloud_id FROM {dialect.relation(schema, LOADS)}")}
 
 

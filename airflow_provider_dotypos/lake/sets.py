@@ -57,6 +57,34 @@ def lists_below(destination: ObjectStoragePath, patience: StorePatience | None =
                     yield int(cloud), entity
 
 
+def find_lists(
+    destination: ObjectStoragePath,
+    cloud_id: int | None,
+    entities: Collection[str] | None,
+    patience: StorePatience | None = None,
+) -> list[tuple[int, str]]:
+    """Return the cloud and the entity of the lists below a destination that are meant, in order.
+
+    :param cloud_id: their cloud. Defaults to all clouds.
+    :param entities: their names. Defaults to all lists.
+    :raises DotyposInputError: if there are none.
+    """
+    require_destination(destination, patience)
+    below = list(lists_below(destination, patience))
+    require_cloud({cloud for cloud, _ in below}, cloud_id, destination)
+    lists = [
+        (cloud, entity)
+        for cloud, entity in below
+        if cloud_id in (None, cloud) and (entities is None or entity in entities)
+    ]
+    if not lists:
+        there = ", ".join(f"{entity} of cloud {cloud}" for cloud, entity in below)
+        raise DotyposInputError(
+            f"entity: no {' or '.join(entities or ())} lie below {destination}. Lists there: {there}"
+        )
+    return lists
+
+
 def only_cloud(destination: ObjectStoragePath, entity: str, patience: StorePatience | None = None) -> int:
     """Return the cloud of an entity's list below a destination, if there is only one.
 
@@ -161,5 +189,4 @@ def require_cloud(clouds: Collection[int], cloud_id: int | None, where: object) 
 
 def _in_order(folder: SetFolder) -> tuple[float, int, str]:
     """Return the key by which folders are sorted."""
-    since = folder.window.since
-    return float("-inf") if since is None else since, folder.window.until, folder.shape
+    return folder.window.begin, folder.window.until, folder.shape

@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airflow_provider_dotypos import _compat
-from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import iso, milliseconds
 from airflow_provider_dotypos.lake.watermarks import KEY, ListWatermark
-from airflow_provider_dotypos.transfers.sql.database import Database
 from airflow_provider_dotypos.transfers.sql.loads import utc
 from airflow_provider_dotypos.transfers.sql.names import LOADS, STATE
+from airflow_provider_dotypos.transfers.sql.own_tables import require_own_tables
 from airflow_provider_dotypos.transfers.sql.state import State
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.sql.database import Database
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
-
-
-@contextmanager
-def opened(conn_id: str) -> Iterator[Database]:
-    """Give the database of an Airflow connection, for a command.
-
-    :raises DotyposInputError: if there is no such connection.
-    """
-    try:
-        database = Database.of(conn_id, 1)
-    except _compat.missing_connection():
-        raise DotyposInputError(f"there is no connection {conn_id!r} in this Airflow: check --conn-id") from None
-    try:
-        yield database
-    finally:
-        database.close()
 
 
 def table_watermarks(database: Database, schema: str | None) -> list[ListWatermark]:
@@ -74,12 +55,7 @@ def _read(
 ) -> tuple[list[tuple[Any, ...]], dict[tuple[str, int, str], tuple[str, str]]]:
     """Return all that is kept, and when the last load of each table ended, and of which run it was."""
     dialect = database.dialect
-    if dialect.existing(transaction, schema, STATE) is None:
-        where = f"the schema {schema}" if schema else "the connection's own schema"
-        raise DotyposInputError(
-            f"no tables of this provider lie in {where}: name the one that tasks have as staging_schema, or else as "
-            "schema, with --schema"
-        )
+    require_own_tables(transaction, dialect, schema)
     states = transaction.rows(f"SELECT target, {dialect.quote('key')}, value FROM {dialect.relation(schema, STATE)}")
     loads = transaction.rows(
         f"SELECT target, cloud_id, entity, loaded_at, run_id FROM {dialect.relation(schema, LOADS)} "

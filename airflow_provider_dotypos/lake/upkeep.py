@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,7 @@ def read_age(age: object, name: str, least: timedelta = timedelta(0)) -> int:
     return age // timedelta(milliseconds=1)
 
 
-def lists_to_keep(
+def select_lists(
     destination: ObjectStoragePath,
     entities: Collection[str] | None,
     cloud_id: int | None,
@@ -69,22 +69,13 @@ def lists_to_keep(
 
     :param entities: names of those that are meant. Defaults to all.
     :param cloud_id: the cloud that is meant. Defaults to all.
-    :raises DotyposInputError: if there is none.
+    :raises DotyposInputError: if there are none.
     """
     from airflow_provider_dotypos.lake.compaction import ListFolder
-    from airflow_provider_dotypos.lake.sets import lists_below, require_destination
+    from airflow_provider_dotypos.lake.sets import find_lists
 
-    require_destination(destination, patience)
-    below = [*lists_below(destination, patience)]
-    lists = [
-        ListFolder(destination, cloud, entity, patience)
-        for cloud, entity in below
-        if cloud_id in (None, cloud) and (entities is None or entity in entities)
-    ]
-    if not lists:
-        known = ", ".join(sorted({f"{entity} of cloud {cloud}" for cloud, entity in below}))
-        raise DotyposInputError(f"no such list lies below {destination}. There are: {known}")
-    return lists
+    lists = find_lists(destination, cloud_id, entities, patience)
+    return [ListFolder(destination, cloud, entity, patience) for cloud, entity in lists]
 
 
 def compacted_totals(compactions: Iterable[Compaction]) -> dict[str, Any]:
@@ -150,9 +141,3 @@ def pruned_rows(removals: Sequence[Removal]) -> list[Mapping[str, Any]]:
         }
         for (cloud, entity, by), some in groups.items()
     ]
-
-
-def over_lists(lists: Iterable[ListFolder], work: Callable[[ListFolder], Iterable[Any]]) -> Iterator[Any]:
-    """Yield what work yields for each list."""
-    for one in lists:
-        yield from work(one)

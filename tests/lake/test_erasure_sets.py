@@ -431,16 +431,21 @@ def test_a_killed_task_ends_between_two_sets(root: Path, monkeypatch: pytest.Mon
         commit_set(
             destination, Window(day, day + 1), [Rows(day, day + 1, [hers("customers", HER)])], entity="customers"
         )
-    erasure = Erasure(int(HER), destination, dry_run=False)
+    killed = False
     commit = Attempt.commit
 
     def committing(*arguments: Any, **more: Any) -> Manifest:
-        erasure.cancel()
+        nonlocal killed
+        killed = True
         return commit(*arguments, **more)
+
+    def check() -> None:
+        if killed:
+            raise DotyposCancelledError("killed")
 
     monkeypatch.setattr(Attempt, "commit", committing)
     with pytest.raises(DotyposCancelledError):
-        erasure.run()
+        erase(root, check=check)
     monkeypatch.setattr(Attempt, "commit", commit)
     assert len(marks_left(root)) > 0
     report = erase(root)

@@ -1,10 +1,12 @@
 """The operators that keep a destination in order, and the commands that do the same.
 
-Tests `operators/compact`, `operators/prune`, `operators/upkeep`, `commands/compact`, `commands/prune`, `lake/upkeep`.
+Tests `operators/compact`, `operators/prune`, `operators/upkeep`, `commands/compact`, `commands/prune`,
+`commands/upkeep`, `lake/upkeep`.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,7 +22,9 @@ from airflow_provider_dotypos.cli import main
 from airflow_provider_dotypos.exceptions import DotyposCancelledError
 from airflow_provider_dotypos.lake.upkeep import read_until
 from airflow_provider_dotypos.operators.compact import DotyposCompactOperator
+from airflow_provider_dotypos.operators.erase_customer import DotyposEraseCustomerOperator
 from airflow_provider_dotypos.operators.prune import DotyposPruneOperator
+from airflow_provider_dotypos.operators.upkeep import DotyposUpkeepOperator
 from tests.lake.lakes import CLOUD, Rows, commit_set, product
 from tests.lake.test_compaction import APRIL, DAY, JANUARY
 
@@ -71,8 +75,21 @@ def test_all_lists_are_compacted_and_pruned_once(lake: str) -> None:
 
 def test_some_lists_and_months_can_be_named(lake: str) -> None:
     assert compact(destination=lake, entities=["products"], until=date(2026, 2, 1), cloud_id=CLOUD)["compacted"] == 1
-    with pytest.raises(fail_exception(), match="no such list lies below"):
+    with pytest.raises(fail_exception(), match=r"no orders lie below .*: products of cloud \d+, tables of cloud \d+$"):
         compact(destination=lake, entities="orders")
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        DotyposCompactOperator(task_id="compact", destination="/lake"),
+        DotyposPruneOperator(task_id="prune", destination="/lake"),
+        DotyposEraseCustomerOperator(task_id="erase", destination="/lake", customer_id=1),
+    ],
+    ids=lambda operator: operator.task_id,
+)
+def test_airflow_can_copy_the_operator_into_a_part_of_its_dag(operator: DotyposUpkeepOperator) -> None:
+    assert copy.deepcopy(operator).destination == "/lake"
 
 
 def test_a_kill_ends_it_between_two_files(lake: str) -> None:
@@ -122,7 +139,7 @@ def test_the_commands_show_first_and_do_it_with_yes(lake: str, capsys: pytest.Ca
     [row], err = printed(capsys)
     assert (row["sets"], row["rows before"], row["rows"]) == ("3", "9", "3")
     assert "3 sets would become 1 set: 3 rows instead of 9" in err
-    assert "Do it with --yes" in err
+    assert "The same command with --yes does it" in err
     folders = sorted(path.name for path in (Path(lake.removeprefix("file://")) / f"{CLOUD}/products").iterdir())
     assert len(folders) == 5
 

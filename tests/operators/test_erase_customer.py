@@ -92,6 +92,14 @@ def test_airflows_own_dry_run_still_works(destination: str, tmp_path: Path) -> N
     assert MARK in held(tmp_path)
 
 
+def test_a_kill_counts_that_comes_before_the_work(destination: str, tmp_path: Path) -> None:
+    killed = operator(destination=destination)
+    killed.on_kill()
+    with pytest.raises((DotyposCancelledError, fail_exception())):
+        killed.execute({})  # type: ignore[typeddict-item]
+    assert MARK in held(tmp_path)
+
+
 def test_a_killed_task_ends_soon(destination: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed = operator(destination=destination)
     listed = Store.list

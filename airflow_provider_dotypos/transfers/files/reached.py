@@ -27,13 +27,13 @@ def find_reached(folders: Iterable[str], shape: str, start: int | None, is_whole
     :param start: in epoch milliseconds; ``None``: the beginning of all rows.
     :param is_whole: returns whether a folder holds a whole set.
     """
-    windows = sorted(_windows(folders, shape), key=_since)
+    windows = sorted(_windows(folders, shape), key=lambda each: each[0].begin)
     position = float("-inf") if start is None else start
     reached: int | None = None
     begun: list[tuple[int, str]] = []  # windows that begin by `position`, those that reach furthest first
     next_window = 0
     while True:
-        while next_window < len(windows) and _since(windows[next_window]) <= position:
+        while next_window < len(windows) and windows[next_window][0].begin <= position:
             window, name = windows[next_window]
             heapq.heappush(begun, (-window.until, name))
             next_window += 1
@@ -49,11 +49,6 @@ def _windows(folders: Iterable[str], shape: str) -> list[tuple[Window, str]]:
     named = ((name.rpartition("_"), name) for name in folders)
     windows = ((Window.named(parts[0]), name) for parts, name in named if parts[2] == shape)
     return [(window, name) for window, name in windows if window is not None]
-
-
-def _since(window: tuple[Window, str]) -> float:
-    since = window[0].since
-    return float("-inf") if since is None else since
 
 
 def _why(start: int | None, reached: int | None, beyond: list[Window], any_sets: bool) -> str:

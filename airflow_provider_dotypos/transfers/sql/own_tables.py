@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.transfers.sql.names import LOADS, PARTS, REMOVED, STATE
 from airflow_provider_dotypos.transfers.sql.tables import SqlColumn, SqlTable
 
 if TYPE_CHECKING:
+    from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect
     from airflow_provider_dotypos.transfers.sql.tables import SqlKind
+    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 
 def own_tables(schema: str | None) -> list[SqlTable]:
@@ -22,6 +25,20 @@ def own_tables(schema: str | None) -> list[SqlTable]:
         _own(schema, REMOVED, ("target", "cloud_id", "parent_id", "id"), _REMOVED),
         _own(schema, STATE, ("target", "key"), {"target": "name", "key": "name", "value": "text"}),
     ]
+
+
+def require_own_tables(transaction: Transaction, dialect: Dialect, schema: str | None) -> None:
+    """Raise unless the tables of our own lie in a schema.
+
+    :param schema: the schema; ``None``: the connection's own.
+    :raises DotyposInputError: if they don't.
+    """
+    if dialect.existing(transaction, schema, LOADS) is None:
+        where = f"in the schema {schema!r}" if schema else "in the connection's own schema"
+        raise DotyposInputError(
+            f"{dialect.title} has no table {LOADS} {where}: no load has written there. The schema is what loads have "
+            "as staging_schema, or else as schema"
+        )
 
 
 def _own(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.cli import main
-from airflow_provider_dotypos.lake.table_watermarks import opened, table_watermarks
+from airflow_provider_dotypos.lake.table_watermarks import table_watermarks
 from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.transfers.sql.database import Database
 from airflow_provider_dotypos.transfers.sql.state import State
 from tests.transfers.conftest import UNTIL
 from tests.transfers.sql.databases import Warehouse
@@ -36,7 +38,7 @@ def watermark(capsys: pytest.CaptureFixture[str]) -> Watermark:
 
     def run(*arguments: str) -> list[dict[str, str]]:
         capsys.readouterr()
-        assert main(["watermark", *arguments, "--conn-id", "warehouse", "-o", "json"]) == 0
+        assert main(["watermark", *arguments, "--database-conn-id", "warehouse", "-o", "json"]) == 0
         rows: list[dict[str, str]] = json.loads(capsys.readouterr().out)
         return rows
 
@@ -66,7 +68,7 @@ def test_a_merge_under_way_comes_first_and_then_nothing_is_changed(
 ) -> None:
     load(context_of("r1"))
     (key,) = (mark["key"] for mark in watermark("show"))
-    with opened("warehouse") as database, opened("warehouse") as other:
+    with closing(Database.of("warehouse", 1)) as database, closing(Database.of("warehouse", 1)) as other:
         (mark,) = table_watermarks(other, None)
         raised: list[Any] = []
 
@@ -92,5 +94,5 @@ def test_a_merge_under_way_comes_first_and_then_nothing_is_changed(
 def test_a_database_without_tables_of_ours_says_what_to_name(
     postgres: Warehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["watermark", "show", "--conn-id", "warehouse", "--schema", "nowhere"]) == 1
-    assert "no tables of this provider lie in the schema nowhere" in capsys.readouterr().err
+    assert main(["watermark", "show", "--database-conn-id", "warehouse", "--schema", "nowhere"]) == 1
+    assert "has no table _dotypos_loads in the schema 'nowhere'" in capsys.readouterr().err
