@@ -340,6 +340,27 @@ def test_what_is_no_table_any_more_is_named(warehouse: Warehouse, sandbox: Sandb
 
 
 @pytest.mark.parametrize("warehouse", ["sqlite"], indirect=True)
+def test_rows_that_wait_for_a_load_that_was_forgotten_are_named(
+    warehouse: Warehouse, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loads of a table that somebody has dropped are forgotten, with what they have staged."""
+    fill(sandbox)
+    load(entity="reservations", since=SINCE, until=UNTIL)
+    with monkeypatch.context() as patched:
+        patched.setattr(sql_sink, "merge", _dying)
+        with pytest.raises(KeyboardInterrupt):
+            load(entity="customers", since=SINCE, until=UNTIL)
+    warehouse.execute("DELETE FROM _dotypos_loads WHERE target = 'customers'")
+    report = erase()
+    [name] = report.unreadable
+    assert MARK in str(dump(warehouse)[name])
+    assert "The next load removes it" in report.unreadable[name]
+    load(entity="reservations", since=UNTIL, until=UNTIL + timedelta(days=1))
+    assert erase().whole
+    assert MARK not in str(dump(warehouse))
+
+
+@pytest.mark.parametrize("warehouse", ["sqlite"], indirect=True)
 def test_each_version_is_erased_in_a_table_that_has_lost_its_key(warehouse: Warehouse, sandbox: Sandbox) -> None:
     fill(sandbox)
     for day in (1, 2):
