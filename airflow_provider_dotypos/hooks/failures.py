@@ -143,7 +143,7 @@ class airflow_failures:  # noqa: N801 (a context manager)
             return None
         log.debug(_LED_TO_IT, exc_info=True)
         if cure is not None:  # otherwise it is a signal, wherever the task was
-            self._say(f"{type(error).__name__}: {error}. {cure}")
+            self._say(f"{type(error).__name__}: {error}. {cure}", f"{text_to_send(error)}. {cure}")
         return error
 
     def _cure_of(self, error: BaseException) -> str | None:
@@ -162,10 +162,13 @@ class airflow_failures:  # noqa: N801 (a context manager)
         self._say(str(error))
         return _compat.fail_exception()(str(error)) if action == "fail" else error
 
-    def _say(self, message: str) -> None:
-        """Say in the log what ends the task, and note it where the callback of a DAG finds it."""
+    def _say(self, message: str, note: str | None = None) -> None:
+        """Say in the log what ends the task, and note it where the callback of a DAG finds it.
+
+        :param note: what is noted, if not the same.
+        """
         log.error("%s", in_short_lines(message))
-        note_failure(self._context, message)
+        note_failure(self._context, message if note is None else note)
 
 
 @contextmanager
@@ -203,6 +206,17 @@ def cure_of(error: BaseException | None) -> str | None:
     if isinstance(error, _compat.missing_connection()):
         return CONNECTION_CURE
     return _DESTINATION_CURE if isinstance(error, OSError) else None
+
+
+def text_to_send(error: BaseException) -> str:
+    """Return what of an error that isn't Dotypos's may leave the log: Airflow's database and messages are less private.
+
+    A library's own kind of ``OSError`` is shown without its text: that of an HTTP client may hold an address with a
+    secret.
+    """
+    kind = type(error)
+    known = kind.__module__ == "builtins" or isinstance(error, _compat.missing_connection())
+    return f"{kind.__name__}: {error}" if known else kind.__name__
 
 
 def led_to(error: BaseException) -> Iterator[BaseException]:

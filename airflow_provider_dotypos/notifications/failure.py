@@ -22,7 +22,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposRateLimitError,
 )
 from airflow_provider_dotypos.api.retry_table import Verdict, verdict
-from airflow_provider_dotypos.hooks.failures import CONNECTION_CURE, cure_of, decision, sentences
+from airflow_provider_dotypos.hooks.failures import CONNECTION_CURE, cure_of, decision, sentences, text_to_send
 from airflow_provider_dotypos.notifications.incident import WILL_RETRY, Incident
 
 log = logging.getLogger(__name__)
@@ -166,8 +166,9 @@ def _error_text(incident: Incident) -> str:
         return _LOST
     kind = type(exception).__name__
     cure = cure_of(exception)
-    if cure is not None:
-        return f"{kind}: {exception}. {cure}"
+    # In a task of a user's own an OSError may be anything, such as an HTTP client's, and the destination isn't ours.
+    if cure is not None and (incident.is_ours or cure == CONNECTION_CURE):
+        return f"{text_to_send(exception)}. {cure}"
     if kind in ("AirflowTaskTimeout", "AirflowSensorTimeout"):
         return f"{kind}: it took longer than it may"
     return f"{kind}; its text may hold data, so only the log shows it"

@@ -30,6 +30,7 @@ from airflow_provider_dotypos.api.errors import DotyposError, error_for
 from airflow_provider_dotypos.exceptions import DotyposInputError
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failure_notes import FAILURE_KEY
+from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.notifications.failure import (
     GUIDE,
     DotyposFailureNotifier,
@@ -81,6 +82,33 @@ def context(exception: BaseException | None, *, state: str = "failed", of: Any =
 def line(message: str, begin: str) -> str:
     (found,) = [each for each in message.splitlines() if each.startswith(begin)]
     return found.removeprefix(begin).strip()
+
+
+class HttpError(OSError):
+    """Stand for an HTTP client's error, such as that of requests: it shows the address."""
+
+
+SECRET = "https://files.example.com/?token=s3cret-77"
+
+
+@pytest.mark.parametrize("error", [HttpError(SECRET), OSError(SECRET), ValueError(SECRET)], ids=repr)
+def test_no_text_is_sent_of_an_error_in_a_task_of_a_users_own(error: Exception) -> None:
+    message = failure_message(context(error, of=OWN))
+    assert "s3cret" not in message + failure_subject(context(error, of=OWN))
+    assert type(error).__name__ in line(message, "What failed:")
+    assert "destination" not in message
+
+
+def test_a_librarys_own_error_of_the_destination_is_sent_without_its_text() -> None:
+    told = {"ti": SimpleNamespace(pushed=[], xcom_push=lambda **given: told["ti"].pushed.append(given["value"]))}
+    with pytest.raises(HttpError), airflow_failures("dotypos_default", told, resumes=True):
+        raise HttpError(SECRET)
+    (noted,) = told["ti"].pushed
+    for text in (noted, failure_message(context(HttpError(SECRET)))):
+        assert "HttpError. Check destination" in text
+        assert "s3cret" not in text
+    full = OSError(28, "No space left on device")
+    assert "No space left" in failure_message(context(full))
 
 
 @pytest.mark.parametrize(
