@@ -1,5 +1,6 @@
-"""Tests `lake/current` and `lake/shapes`: the current table, beside a dict.
+"""The current table, beside a dict.
 
+Tests `lake/current`, `lake/current_sets`, `lake/newest_table` and `lake/shapes`.
 From an object store it is read in `tests/transfers/files/test_s3.py`.
 """
 
@@ -289,3 +290,11 @@ def test_a_list_without_sets_names_those_that_have_some(place: ObjectStoragePath
         current(place, shape="0123abcd")
     with pytest.raises(DotyposInputError, match=r"no table 'customers'"):
         current(place, shape=found.folder.shape).to_arrow("customers")
+
+
+def test_a_time_without_sets_has_empty_tables(place: ObjectStoragePath):
+    commit_set(place, include="customizations", flatten=True, **hour(5, 1))
+    table = current(place, until=iso(1))
+    assert ([*table.rows()], [*table.rows(CHILD)], table.count(CHILD)) == ([], [], 0)
+    with pytest.raises(DotyposInputError, match="no table 'customers'"):
+        table.count("customers")
