@@ -18,7 +18,7 @@ _DAY = 86_400_000
 def options() -> list[Option]:
     """Return the command's options."""
     grace = "days for which a covered set stays after the one that covers it was made (default: 1)"
-    older_than = "also remove what nothing covers, if its window has ended so many days ago: its rows are gone then"
+    older_than = "of ENTITY also remove what nothing covers, if its window ended so many days ago: rows are gone then"
     return list_options(
         (("--grace",), {"type": number(0, _LONGEST), "default": 1.0, "metavar": "DAYS", "help": grace}),
         (("--older-than",), {"type": number(1, _LONGEST), "metavar": "DAYS", "help": older_than}),
@@ -32,10 +32,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> Report:
     from airflow_provider_dotypos.lake.pruning import preview_pruning, prune_list
-    from airflow_provider_dotypos.lake.upkeep import pruned_rows, pruned_totals
+    from airflow_provider_dotypos.lake.upkeep import pruned_rows, pruned_totals, read_entities, refuse_retention_of_all
 
     grace = int(args.grace * _DAY)
     older_than = None if args.older_than is None else int(args.older_than * _DAY)
+    refuse_retention_of_all(older_than, None if args.entity is None else read_entities(args.entity))
     work = prune_list if args.yes else preview_pruning
     done = over_lists(args, lambda folder: work(folder, grace=grace, older_than=older_than))
     totals = pruned_totals(done)

@@ -144,12 +144,12 @@ class TableErasure:
         if table.target is not None and not self._report.dry_run:
             self._dialect.lock(transaction, table.target, self._schema)
         every = lambda entity: (*self._person.reach.fields(entity), *self._person.reach.personal(entity))  # noqa: E731
-        found: dict[tuple[str, ...], tuple[Sequence[Any], dict[str, Any]]] = {}
-        for key, row in self._keyed_rows(transaction, table, wanted, every, unknown=table.unknown):
+        by_key: dict[tuple[str, ...], tuple[Sequence[Any], dict[str, Any]]] = {}
+        for row_key, row in self._keyed_rows(transaction, table, wanted, every, unknown=table.unknown):
             if self._person.owns(table.entity.name, row):
                 # Somebody may have dropped the table's key: then several rows go by one, and each is updated.
-                found.setdefault(tuple(map(str, key)), (key, {}))[1].update(self._changes(table, row))
-        for key, changes in found.values():
+                by_key.setdefault(tuple(map(str, row_key)), (row_key, {}))[1].update(self._changes(table, row))
+        for key, changes in by_key.values():
             place.rows += 1
             if changes:
                 place.changed += 1

@@ -11,7 +11,9 @@ day after the set that covers it was committed: until then, readers and tasks th
 
 **By age** everything goes whose window has ended long enough ago, the oldest first, but for the set that reaches
 furthest of each shape. That is a retention: rows that haven't changed since then are gone. A set from the beginning
-goes as well. If it stayed without the changes after it, its versions would seem to be the newest.
+goes as well. If it stayed without the changes after it, its versions would seem to be the newest. A set that a
+compacted one was made of doesn't go before that one, unless it is covered: it may have been erased from since, and the
+next compacting is to see that.
 
 **How a set is removed.** In this order, so that every crash leaves either a whole set or files that nobody takes for
 one:
@@ -100,12 +102,17 @@ def plan_pruning(
     known = [found for found in sets if found.folder.name not in noted]
     covered = covered_sets(known)
     by_age = _old(known, now - older_than) if older_than is not None else set()
+    # What stays was made of these: as they were, so they wait for the grace; or before they were rewritten, so what was
+    # erased from them since must get into what stays first.
+    awaited = {
+        source.folder for found in known if found.folder.name not in by_age for source in found.manifest.compacted_from
+    }
     removals = []
     for found in sorted(known, key=lambda found: found.folder.window.until):
         covering = covered.get(reference(found))
         if covering is not None and instant(covering.manifest.compacted_at or "", "compacted_at") + grace <= now:
             removals.append(Removal(folder, found, covering))
-        elif found.folder.name in by_age:
+        elif found.folder.name in by_age - awaited:
             removals.append(Removal(folder, found, None))
     return removals
 
@@ -113,12 +120,16 @@ def plan_pruning(
 def _old(sets: Sequence[FoundSet], until: int) -> set[str]:
     """Return the names of the folders of sets that have ended by then, but for the furthest of each shape."""
     furthest: dict[str, FoundSet] = {}
-    for found in sets:
-        other = furthest.setdefault(found.folder.shape, found)
-        if found.folder.window.until > other.folder.window.until:
-            furthest[found.folder.shape] = found
+    for found in sorted(sets, key=_reach):
+        furthest[found.folder.shape] = found
     stay = {found.folder.name for found in furthest.values()}
     return {found.folder.name for found in sets if found.folder.window.until <= until} - stay
+
+
+def _reach(found: FoundSet) -> tuple[int, float]:
+    """Sort sets by how far they reach; of those that end together, the longest is last."""
+    window = found.folder.window
+    return window.until, float("inf") if window.since is None else -window.since
 
 
 def noted_folders(folder: ListFolder) -> set[str]:
@@ -163,7 +174,7 @@ def prune_list(
     for found in sets:
         if found.manifest.compacted_from or found.manifest.rewritings:
             check()
-            clean_folder(found.store, found.manifest)  # what made it may have died before it did so
+            _clean(found)  # what made it may have died before it did so
     for removal in _plan(folder, sets, grace, older_than, now):
         check()
         remove_set(removal.found)
@@ -181,20 +192,39 @@ def _plan(
 def remove_set(found: FoundSet) -> None:
     """Remove a set, unless another one has taken its place meanwhile."""
     store, manifest = found.store, found.manifest
-    clean_folder(store, manifest)
+    if not _clean(found):
+        return
     markers = _markers(store.list())
     files = sorted(manifest.contents.sizes)
     marker = f"{_MARKER}{secrets.token_hex(8)}-{manifest.generation:04d}.json"
     store.put_bytes(msgspec.json.encode(_Marker(files)), marker)
     for name in files:
         store.delete(sidecar_name(name))
-    there = whole_manifest(store, manifest.generation)
-    if there is not None and there.contents.digest == manifest.contents.digest:
+    if _is_there(found):
         store.delete(manifest_name(manifest.generation))
     if _remove_files(store, files):
         for name in (*markers, marker):
             store.delete(name)
         store.remove_if_empty()
+
+
+def _clean(found: FoundSet) -> bool:
+    """Remove the leftovers of other attempts beside a set, if it is still there; return whether it is.
+
+    The files are listed first: if the set is there after that, none of them is of an extraction that uses the folder
+    again after others have removed the set.
+    """
+    names = found.store.list()
+    if not _is_there(found):
+        return False
+    clean_folder(found.store, found.manifest, names)
+    return True
+
+
+def _is_there(found: FoundSet) -> bool:
+    """Return whether a set is there as it was."""
+    there = whole_manifest(found.store, found.manifest.generation)
+    return there is not None and there.contents.digest == found.manifest.contents.digest
 
 
 def _finish(store: Store) -> None:

@@ -59,6 +59,22 @@ def read_age(age: object, name: str, least: timedelta = timedelta(0)) -> int:
     return age // timedelta(milliseconds=1)
 
 
+def refuse_retention_of_all(older_than: object, entities: Collection[str] | None) -> None:
+    """Raise if sets are to go by their age, and no list is named.
+
+    An order of last year may go. A product that was last changed last year is still sold.
+
+    :param older_than: the age; ``None`` if none was asked for.
+    :param entities: names of the lists that are meant; ``None`` for all.
+    :raises DotyposInputError: if it is so.
+    """
+    if older_than is not None and entities is None:
+        raise DotyposInputError(
+            "entities: name the lists whose sets go by their age, such as orders. Rows that haven't changed since are "
+            "gone then: old orders, but products and customers, too"
+        )
+
+
 def select_lists(
     destination: ObjectStoragePath,
     entities: Collection[str] | None,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dotypos.lake.upkeep import ALL, pruned_totals, read_age
+from airflow_provider_dotypos.lake.upkeep import ALL, pruned_totals, read_age, read_entities, refuse_retention_of_all
 from airflow_provider_dotypos.operators.upkeep import DotyposListsOperator
 from airflow_provider_dotypos.transfers.wording import count, size
 
@@ -26,7 +26,9 @@ class DotyposPruneOperator(DotyposListsOperator):
     the next run without a window returns it.
 
     `older_than` is a retention: it removes what nothing covers, too. Rows that haven't changed since then are gone,
-    also those of a set from the beginning. Only the set of each shape that reaches furthest stays.
+    also those of a set from the beginning. That suits lists of what happens, such as orders. A product that was last
+    changed last year is still sold, so `entities` must name the lists. Only the set of each shape that reaches furthest
+    stays.
 
     Run it as often as you like. After a crash, the next run removes what was left.
 
@@ -37,7 +39,8 @@ class DotyposPruneOperator(DotyposListsOperator):
     :param cloud_id: the cloud whose lists are pruned. Defaults to all clouds. (templated)
     :param grace: how long a covered set stays after the one that covers it was made, for tasks that still read it.
         Defaults to a day.
-    :param older_than: also remove sets whose window has ended so long ago; at least a day. Defaults to none.
+    :param older_than: also remove sets whose window has ended so long ago; at least a day. `entities` must name the
+        lists then. Defaults to none.
     :param dry_run: whether to count only, and change nothing. Defaults to ``False``.
     :return: numbers: ``{"sets", "covered", "by_age", "rows", "bytes", "dry_run"}``.
     """
@@ -71,10 +74,13 @@ class DotyposPruneOperator(DotyposListsOperator):
         read_age(self.grace, "grace")
         if self.older_than is not None:
             read_age(self.older_than, "older_than", timedelta(days=1))
+            if "entities" in arguments:
+                refuse_retention_of_all(self.older_than, read_entities(self.entities))
 
     def _work(self, folder: ListFolder) -> Iterator[Removal]:
         from airflow_provider_dotypos.lake.pruning import preview_pruning, prune_list
 
+        refuse_retention_of_all(self.older_than, read_entities(self.entities))  # a template may say it
         grace = read_age(self.grace, "grace")
         older_than = None if self.older_than is None else read_age(self.older_than, "older_than", timedelta(days=1))
         if self._dry_run:

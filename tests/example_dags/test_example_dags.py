@@ -21,11 +21,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api.entities import cloud_lists
+from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.connect.page.next_steps import write_first_dag
+from airflow_provider_dotypos.lake.current import read_entity
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from demo import children
+from tests.lake.lakes import CLOUD, Rows, commit_set, product
 from tests.transfers.sql.databases import Warehouse, postgres_server
 from tests.ui.airflow_server import airflow_home
 
@@ -120,6 +124,8 @@ def native_report(reports: list[dict[str, Any]]) -> dict[str, Any]:
 def run(sandbox: Sandbox, home: Path, *dag_ids: str, **variables: str) -> list[dict[str, Any]]:
     folder = home / "dags"
     _deliver(sandbox, home / "lake" / "deliveries")
+    for lake in ("lake", "lake-native"):
+        _extracted_last_year(home / lake)
     shutil.copytree(EXAMPLES, folder, ignore=shutil.ignore_patterns(*(f"{dag_id}.py" for dag_id in WAITING)))
     (folder / f"{README}.py").write_text(write_first_dag("dotypos_default").replace("/tmp/dotypos", f"{home}/readme"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")} | {
@@ -326,6 +332,29 @@ def test_each_delivery_is_booked_once(report: dict[str, Any], sandbox: Sandbox) 
     assert [body["invoiceNumber"] for body in booked] == ["DN-2026-1", "DN-2026-2"]
     assert [item["quantity"] for item in booked[0]["items"]] == ["24", "22.5"]
     assert {body["currency"] for body in booked} == {sandbox.shop.currency(sandbox.cloud_ids[0])}
+
+
+def test_a_month_of_last_year_becomes_one_set_and_the_others_stay_for_a_day(
+    report: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    results = report["example_dotypos_compact"]["results"]
+    (compacted,), (pruned,) = results["compact"], results["prune"]
+    assert (compacted["compacted"], compacted["sets"], compacted["rows_before"], compacted["rows"]) == (1, 3, 6, 4)
+    assert (pruned["sets"], pruned["dry_run"]) == (0, False)
+    lake = airflow_home(tmp_path_factory.getbasetemp(), "examples").path / "lake"
+    assert len(list((lake / f"{CLOUD}/tables").iterdir())) == 4
+    table = read_entity(f"file://{lake}", CLOUD, "tables")
+    assert sorted(row["name"] for row in table.rows()) == ["0 of 0", "1 of 1", "2 of 2", "3 of 2"]
+
+
+def _extracted_last_year(lake: Path) -> None:
+    """Commit sets of a month that has ended. Each table is in two of them, but for the first and the last."""
+    for day in range(3):
+        window = Window.of(f"2025-01-0{day + 1}", f"2025-01-0{day + 2}", timezone="UTC")
+        moment = window.since or 0
+        rows = [product(id, moment + id, name=f"{id} of {day}") for id in (day, day + 1)]
+        parts = [Rows(window.since, window.until, rows)]
+        commit_set(ObjectStoragePath(f"file://{lake}"), window, parts, entity="tables")
 
 
 def _warehouse(sandbox: Sandbox) -> int:

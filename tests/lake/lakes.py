@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -66,12 +66,14 @@ def commit_set(
     overwrite: bool = False,
     threads: int = 100,
     tail_until: int | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
     **selected: Any,
 ) -> FoundSet:
     """Commit a set.
 
     :param threads: parts aren't merged unless a table has more files than this.
     :param tail_until: the end of the tail of a set from the beginning.
+    :param meanwhile: called when all parts are there, before the manifest.
     :param selected: further arguments of `Selection.of`.
     """
     selection = Selection.of(entity, cloud_id=CLOUD, **selected)
@@ -87,6 +89,7 @@ def commit_set(
             writer.end(part.low, part.high)
         tail = None if tail_until is None else Window(window.until, tail_until)
         walked = Walked(tail=tail, requests=1, undated=True, one_filter=False, threads=threads)
+        meanwhile()
         sink.commit(walked, lambda: None)
     found = find_committed(destination, CLOUD, entity, SetFolder(folder.name, window, folder.name.rpartition("_")[2]))
     assert found is not None

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from airflow_provider_dotypos.api.window import Window, iso, milliseconds
 from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list, preview_compaction
 from airflow_provider_dotypos.lake.compaction_plan import plan_compaction, reference
+from airflow_provider_dotypos.lake.current import read_entity
 from airflow_provider_dotypos.lake.newest import newest_rows
 from airflow_provider_dotypos.lake.pruning import prune_list
 from airflow_provider_dotypos.lake.rewriting import rewrite_set
@@ -174,6 +175,8 @@ def test_the_newest_versions_stay_those_of_a_dict(
         for one in some:
             commit_set(destination, include="customizations", flatten=True, **one)
         folder = ListFolder(destination, CLOUD, "products")
+        before = read_entity(destination, CLOUD, "products")
+        times = (before.covered, before.gaps)
         rows, children = ([(row["id"], row["name"]) for row in table] for table in naive(some))
         foreseen = {one.group.folder.name: one.rows for one in preview_compaction(folder, APRIL)}
         made = {one.group.folder.name: one.rows for one in compact_list(folder, APRIL, max_part_bytes=max_part_bytes)}
@@ -181,6 +184,9 @@ def test_the_newest_versions_stay_those_of_a_dict(
         for _ in ("before pruning", "after it"):
             newest = newest_rows(folder.sets())
             assert (read(newest, "products"), read(newest, CHILD)) == (sorted(rows), sorted(children))
+            current = read_entity(destination, CLOUD, "products", deleted=True)
+            assert sorted((row["id"], row["name"]) for row in current.rows(CHILD)) == sorted(children)
+            assert (current.covered, current.gaps) == times
             for found in folder.sets():
                 read_manifest(found.store.folder, verify=True)
                 for table in (found.manifest.entity, *found.manifest.children):

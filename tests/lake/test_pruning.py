@@ -10,10 +10,12 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.lake import pruning
 from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list
 from airflow_provider_dotypos.lake.pruning import GRACE, plan_pruning, preview_pruning, prune_list, remove_set
 from airflow_provider_dotypos.lake.sets import FoundSet
 from airflow_provider_dotypos.storage.store import Store
+from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.watermark import Note
 from tests.lake.lakes import CLOUD, Rows, commit_set, product
 from tests.lake.test_compaction import APRIL, DAY, FEBRUARY, JANUARY, compacted, days, planned
@@ -78,6 +80,19 @@ def test_by_age_everything_goes_but_the_furthest_of_each_shape(folder: ListFolde
     ]
     assert len(names(folder, sets, older_than=DAY)) == 30 + 1 + 1
     assert names(folder, sets) == []
+
+
+def test_by_age_nothing_goes_that_a_compacted_set_which_stays_was_made_of(folder: ListFolder):
+    january = days(0, 31)
+    month = compacted(january, JANUARY, FEBRUARY, "2026-04-01T00:00:00.000Z")
+    [erased] = days(3, 4, generation=2)
+    assert names(folder, [*january, month], NOW, older_than=DAY) == [found.folder.name for found in january]
+    assert names(folder, [*january, month], APRIL + 1, older_than=DAY) == [], "covered, and the day isn't over"
+    assert names(folder, [erased, month, *days(31, 59)], NOW, older_than=NOW - JANUARY - 5 * DAY) == [], (
+        "the next compacting is to see what was erased"
+    )
+    both = names(folder, [erased, month, *days(31, 59)], NOW, older_than=NOW - FEBRUARY)
+    assert both == [erased.folder.name, month.folder.name], "they go together"
 
 
 def hours(destination: ObjectStoragePath, count: int) -> list[FoundSet]:
@@ -175,3 +190,45 @@ def test_a_rewritten_set_is_not_removed_in_place_of_what_was_planned(
     there = folder.look_up()[first.folder.name]
     assert there is not None
     assert there.manifest == newer.manifest
+
+
+def test_a_set_that_was_extracted_again_is_not_removed_in_place_of_one_that_others_have_pruned(
+    destination: ObjectStoragePath, folder: ListFolder
+):
+    first, _ = hours(destination, 2)
+    list(compact_list(folder, APRIL))
+    list(prune_list(folder, grace=0))
+    window = first.folder.window
+    again = commit_set(destination, window, [Rows(window.since, window.until, [product(7, window.since, name="anew")])])
+    remove_set(first)
+    there = folder.look_up()[first.folder.name]
+    assert there is not None
+    assert there.manifest == again.manifest
+    assert [row["name"] for row in read_manifest(again.store.folder, verify=True).rows()] == ["anew"]
+
+
+def test_a_window_that_is_being_extracted_again_keeps_its_parts(destination: ObjectStoragePath, folder: ListFolder):
+    first, _ = hours(destination, 2)
+    list(compact_list(folder, APRIL))
+    list(prune_list(folder, grace=0))
+    window = first.folder.window
+    names = {}
+
+    def prune_late() -> None:
+        names["before"] = set(first.store.list())
+        remove_set(first)
+        names["after"] = set(first.store.list())
+
+    rows = [product(7, window.since, name="anew")]
+    commit_set(destination, window, [Rows(window.since, window.until, rows)], meanwhile=prune_late)
+    assert any(name.endswith(".jsonl") for name in names["before"])
+    assert names["after"] == names["before"]
+    assert folder.look_up()[first.folder.name] is not None
+
+
+def test_a_marker_never_costs_a_set_its_files(destination: ObjectStoragePath, folder: ListFolder):
+    first, _ = hours(destination, 2)
+    marker = {"files": sorted(first.manifest.contents.sizes)}
+    first.store.put_bytes(msgspec.json.encode(marker), "_pruned-0123456789abcdef-0001.json")
+    pruning._finish(first.store)  # as a pruning does that has found no set here a moment before
+    assert folder.look_up()[first.folder.name] is not None

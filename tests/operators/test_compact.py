@@ -111,7 +111,12 @@ def test_a_kill_ends_it_between_two_files(lake: str) -> None:
         (DotyposCompactOperator, {"max_part_bytes": 0}, "max_part_bytes"),
         (DotyposCompactOperator, {"cloud_id": "x"}, "cloud_id"),
         (DotyposPruneOperator, {"grace": 1}, "grace must be a timedelta of at least 0 days"),
-        (DotyposPruneOperator, {"older_than": timedelta(hours=1)}, "older_than must be a timedelta of at least 1 days"),
+        (
+            DotyposPruneOperator,
+            {"entities": "orders", "older_than": timedelta(hours=1)},
+            "older_than must be a timedelta of at least 1 days",
+        ),
+        (DotyposPruneOperator, {"older_than": timedelta(days=400)}, "entities: name the lists"),
         (DotyposPruneOperator, {"destination_conn_id": 7}, "destination_conn_id"),
     ],
 )
@@ -122,6 +127,15 @@ def test_a_bad_argument_is_refused_when_the_dag_is_parsed(operator: Any, argumen
 
 def test_a_template_is_left_for_the_run() -> None:
     DotyposCompactOperator(task_id="one", destination="{{ var.value.lake }}", until="{{ ds }}", entities="{{ x }}")
+
+
+def test_an_age_for_all_lists_is_refused_when_a_template_says_it(lake: str) -> None:
+    operator = DotyposPruneOperator(
+        task_id="prune", destination=lake, entities="{{ lists }}", older_than=timedelta(days=1)
+    )
+    operator.entities = "all"
+    with pytest.raises(fail_exception(), match="entities: name the lists"):
+        operator.execute({})  # type: ignore[arg-type]
 
 
 def test_a_bare_date_is_in_utc() -> None:
@@ -156,6 +170,8 @@ def test_the_commands_show_first_and_do_it_with_yes(lake: str, capsys: pytest.Ca
     assert main(["prune", lake, "tables", "--older-than", "1", "-o", "json"]) == 0
     [old], err = printed(capsys)
     assert (old["sets"], old["because"]) == ("4", "older than asked: its rows are gone with it")
+    assert main(["prune", lake, "--older-than", "1", "--yes"]) == 1
+    assert "entities: name the lists" in capsys.readouterr().err
     assert main(["prune", lake, "-o", "json"]) == 0
     assert "Nothing to prune" in printed(capsys)[1]
 

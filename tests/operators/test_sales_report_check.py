@@ -15,12 +15,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, ObjectStoragePath
 
 from airflow_provider_dotypos._compat import fail_exception
 from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.exceptions import DotyposCancelledError, DotyposInputError, DotyposSalesReportError
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list
+from airflow_provider_dotypos.lake.pruning import prune_list
 from airflow_provider_dotypos.operators.sales_report_check import DotyposSalesReportCheckOperator
 from airflow_provider_dotypos.sales.arguments import read_branches
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
@@ -86,6 +88,15 @@ def test_of_each_order_the_newest_version_in_all_sets_counts(
     extract(snapshot=True, since=None, until=datetime(2026, 6, 1, tzinfo=timezone.utc))  # holds ids alone
     assert check(destination=lake)["agrees"]
     assert check(destination=lake, since="2026-03-29", until="2026-03-30", day_starts="04:00")["agrees"]
+
+    # Another one that begins in February: the two become one, and the sales stay.
+    extract(since=datetime(2026, 2, 10, tzinfo=timezone.utc), until=datetime(2026, 5, 15, tzinfo=timezone.utc))
+    folder = ListFolder(ObjectStoragePath(lake), cloud, "orders")
+    (compacted,) = compact_list(folder, ms("2027-01-01T00:00"))
+    assert len(compacted.group.sets) == 2
+    assert check(destination=lake)["agrees"], "beside what it was made of"
+    assert len(list(prune_list(folder, grace=0))) == 2
+    assert check(destination=lake)["agrees"]
 
 
 def test_a_missing_order_is_found_by_its_day_with_few_requests(

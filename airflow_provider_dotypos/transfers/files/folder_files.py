@@ -20,10 +20,13 @@ def sidecar_name(part: str) -> str:
     return f"_{part}.meta"
 
 
-def clean_folder(store: Store, committed: Manifest) -> None:
-    """Remove the leftovers of a set's generation and of earlier ones: they can't be committed any more."""
+def clean_folder(store: Store, committed: Manifest, names: Iterable[str] | None = None) -> None:
+    """Remove the leftovers of a set's generation and of earlier ones: they can't be committed any more.
+
+    :param names: the files that are looked at. Defaults to all that are there.
+    """
     keep = set_files(committed)
-    for name in store.list():
+    for name in store.list() if names is None else names:
         match = OURS.fullmatch(name)
         if match and int(match[match.lastindex or 0]) <= committed.generation and name not in keep:
             store.delete(name)
