@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_dotypos.api.errors import DotyposCancelledError
-from airflow_provider_dotypos.api.overrides import read_given_cloud_id
+from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposInputError
+from airflow_provider_dotypos.api.overrides import is_absent, read_given_cloud_id
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn_id, check_connection, literals
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.lake.upkeep import read_entities, select_lists
@@ -55,6 +55,7 @@ class DotyposUpkeepOperator(BaseOperator):
 
         self._patience = StorePatience()
         with airflow_failures(self._conn_id(), context, resumes=True):
+            self._refuse_empty()
             return self._run()
 
     def on_kill(self) -> None:
@@ -83,6 +84,16 @@ class DotyposUpkeepOperator(BaseOperator):
         if arguments.get("destination_conn_id"):
             check_conn_id(self.destination_conn_id, "destination_conn_id")
 
+    def _refuse_empty(self) -> None:
+        """Raise if an argument was given, and is empty: a template that rendered to nothing must not widen the work.
+
+        :raises DotyposInputError: if there is one.
+        """
+        for name in self.template_fields:
+            value = getattr(self, name)
+            if value is not None and is_absent(value):
+                raise DotyposInputError(f"{name} is empty: its template rendered to nothing. Omit it, or give a value")
+
     def _path(self, address: str, argument: str = "destination") -> ObjectStoragePath:
         """Return a place in the store, checked.
 
@@ -94,7 +105,7 @@ class DotyposUpkeepOperator(BaseOperator):
 
     def _given_cloud(self) -> int | None:
         """Return the cloud that is named, if one is."""
-        return None if self.cloud_id in (None, "") else read_given_cloud_id(self.cloud_id)
+        return None if self.cloud_id is None else read_given_cloud_id(self.cloud_id)
 
     def _check_cancelled(self) -> None:
         """Raise if the task was killed.

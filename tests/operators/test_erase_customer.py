@@ -55,11 +55,19 @@ def test_a_task_erases_and_returns_numbers(destination: str, tmp_path: Path, cap
     assert MARK not in caplog.text + json.dumps(result) + (tmp_path / "report.json").read_text()
 
 
-def test_arguments_are_templates_and_empty_ones_are_none(destination: str) -> None:
+def test_arguments_are_templates(destination: str) -> None:
     templated = operator(customer_id="{{ params.id }}", destination="{{ params.place }}", cloud_id="{{ params.cloud }}")
-    templated.customer_id, templated.destination, templated.cloud_id = HER, destination, ""
-    templated.database_conn_id = templated.schema = templated.report = ""
+    templated.customer_id, templated.destination, templated.cloud_id = HER, destination, str(CLOUD)
     assert templated.execute({})["changed"] == 1  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize("argument", DotyposEraseCustomerOperator.template_fields)
+def test_a_template_that_renders_to_nothing_erases_nothing(argument: str, destination: str, tmp_path: Path) -> None:
+    templated = operator(destination=destination)
+    setattr(templated, argument, "")
+    with pytest.raises(fail_exception(), match=f"{argument} is empty: its template rendered to nothing"):
+        templated.execute({})  # type: ignore[typeddict-item]
+    assert MARK in held(tmp_path)
 
 
 @pytest.mark.parametrize(
