@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -45,7 +46,7 @@ def main() -> int:
     shutil.rmtree(html, ignore_errors=True)  # a page that is gone would stay
     if code := run_sphinx(source, html, SITE / "doctrees"):
         return code
-    problems = [*outside_resources(html), *dead_links(html)]
+    problems = [*undocumented(html), *outside_resources(html), *dead_links(html)]
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
@@ -185,6 +186,14 @@ class _Page(HTMLParser):
             self.loaded.append(given["href"])
         elif "src" in given or "srcset" in given:
             self.loaded += [given[name] for name in ("src", "srcset") if name in given]
+
+
+def undocumented(html: Path) -> Iterator[str]:
+    """Yield the public names that the site's inventory lacks, by which other projects' sites link here."""
+    *_, entries = (html / "objects.inv").read_bytes().split(b"\n", 4)  # after four lines about the project
+    known = {line.partition(" ")[0] for line in zlib.decompress(entries).decode().splitlines() if " py:" in line}
+    for name in sorted(api_pages.public_names() - known):
+        yield f"the API reference lacks {name}"
 
 
 def outside_resources(html: Path) -> Iterator[str]:

@@ -24,6 +24,8 @@ LONGEST = (
     "tests/transfers/test_together.py",
     "tests/transfers/test_limits.py",
     "tests/transfers/test_endings.py",
+    "tests/lake/test_erasure_tables.py",
+    "tests/release/",
     "tests/api/",
     "tests/connect/",
     "tests/test_package.py",

@@ -31,6 +31,7 @@ class StatsdReceiver:
         self.port: int = self._socket.getsockname()[1]
         self._values: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         self._arrived = threading.Condition()
+        self._marks = 0
         threading.Thread(target=self._receive, daemon=True).start()
 
     def close(self) -> None:
@@ -63,6 +64,13 @@ class StatsdReceiver:
         """Return the names that have come and hold a text."""
         with self._arrived:
             return {name for name, _ in self._values if part in name}
+
+    def settle(self) -> None:
+        """Wait until all has come that was sent before, by whatever process: the kernel keeps the order."""
+        self._marks += 1
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(f"mark:{self._marks}|g".encode(), ("127.0.0.1", self.port))
+        self.wait_for(lambda: self.gauge("mark")[-1:] == [self._marks])
 
     def wait_for(self, look: Callable[[], Any]) -> Any:
         """Wait until `look` returns something true, and return that."""

@@ -184,28 +184,30 @@ LATE = {
 }
 
 
-@cache
 def imported(path: Path, *, late: bool | None = None) -> set[str]:
     """Return the names that a file imports.
 
     :param late: only those of functions, or only the others. Defaults to all, those for type checking included.
     """
-    tree = ast.parse(path.read_text())
-    inside = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        for inner in ast.walk(node)
-    }
-    found = set()
-    for node in ast.walk(tree):
-        if late is not None and late != (node in inside):
-            continue
+    outside, inside = _imports(path)
+    return outside | inside if late is None else inside if late else outside
+
+
+@cache
+def _imports(path: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names that a file imports outside of functions, and in them."""
+    names: tuple[set[str], set[str]] = (set(), set())
+    nodes: list[tuple[ast.AST, bool]] = [(ast.parse(path.read_text()), False)]
+    while nodes:
+        node, late = nodes.pop()
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names[late].update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-    return found
+            names[late].update({f"{node.module}.{alias.name}" for alias in node.names} | {node.module})
+        elif not isinstance(node, ast.expr):  # no import is part of an expression
+            late = late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            nodes += [(inner, late) for inner in ast.iter_child_nodes(node)]
+    return frozenset(names[False]), frozenset(names[True])
 
 
 @cache
@@ -221,6 +223,7 @@ def among_modules(names: Iterable[str]) -> set[str]:
     return ours - {name.rpartition(".")[0] for name in ours}
 
 
+@cache
 def files() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if "example_dags" not in path.parts)
 
@@ -296,7 +299,7 @@ def test_functions_import_only_what_takes_long() -> None:
 def test_one_knows_where_the_tests_of_a_module_are() -> None:
     """They are in a file of its name, or in one whose docstring names it: `page`, `api.page` or `api/page.py`."""
     tests = list((PACKAGE.parent / "tests").rglob("test_*.py"))
-    docstrings = " ".join(ast.get_docstring(ast.parse(path.read_text())) or "" for path in tests)
+    docstrings = " ".join(text for path in tests for text in re.findall(r'\A"""(.*?)"""', path.read_text(), re.S))
     named = {path.stem.removeprefix("test_") for path in tests}
     named |= {name.removesuffix(".py").replace("/", ".") for name in re.findall(r"`([\w./]+)`", docstrings)}
     without = set()

@@ -80,7 +80,7 @@ OWN = {
     "connections/stored.py": 2,
     "lake/watermarks.py": 1,
     "sales/opening_hours.py": 1,
-    "transfers/files/commit.py": 1,
+    "transfers/files/folder_files.py": 1,
     "transfers/files/manifest.py": 1,
     "transfers/files/pending.py": 1,
     "transfers/files/watermark_files.py": 1,

@@ -189,7 +189,7 @@ def named(error: DotyposError, conn_id: str | None) -> DotyposError:
     if error.connection is None:
         log.debug(_LED_TO_IT, exc_info=True)
         # A connection that was given in place of its id holds secrets.
-        copied.connection = conn_id if isinstance(conn_id, str) else None
+        copied.connection = conn_id if isinstance(conn_id, str) and conn_id else None
     return copied
 
 

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_dotypos.api.entities import Entity, find_list, id_text
+from airflow_provider_dotypos.api.entities import find_list, id_text
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.names import split_names
 from airflow_provider_dotypos.api.window import Window, instant
 from airflow_provider_dotypos.lake.coverage import covered, gaps
-from airflow_provider_dotypos.lake.newest import Bounds, Newest, newest_rows
-from airflow_provider_dotypos.lake.sets import (
-    FoundSet,
-    committed_sets,
-    in_order,
-    lists_below,
-    require_destination,
-    set_folders,
-)
-from airflow_provider_dotypos.lake.shapes import refuse_different_shapes
+from airflow_provider_dotypos.lake.current_sets import CurrentQuery, find_sets
+from airflow_provider_dotypos.lake.newest import Bounds, Newest, newest_rows, possible_tables
+from airflow_provider_dotypos.lake.newest_table import NewestRows, quoted
+from airflow_provider_dotypos.lake.sets import FoundSet
 from airflow_provider_dotypos.storage.patience import StorePatience
 from airflow_provider_dotypos.storage.store import object_path
 from airflow_provider_dotypos.transfers.errors import SetsChangedError
-from airflow_provider_dotypos.transfers.files.committed_set import set_table
 from airflow_provider_dotypos.transfers.files.formats.parquet import require_pyarrow
-from airflow_provider_dotypos.transfers.files.manifest import Manifest
-from airflow_provider_dotypos.transfers.files.tables import Rows, Table, check_table, columns_of_table
-from airflow_provider_dotypos.transfers.rows.columns import Columns
+from airflow_provider_dotypos.transfers.files.tables import check_table
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,17 +33,6 @@ _T = TypeVar("_T")
 _LOOKS = 5
 
 
-class _Asked(NamedTuple):
-    """What was asked for."""
-
-    destination: ObjectStoragePath
-    cloud_id: int
-    entity: Entity
-    bounds: Bounds
-    deleted: bool
-    shapes: tuple[str, ...]
-
-
 class CurrentTable:
     """The current table of a list. `rows` and `to_batches` read it, as often as you like. Made by `read_entity`.
 
@@ -64,8 +43,8 @@ class CurrentTable:
     that were flattened. They hold the children that came with the newest version of their parent.
     """
 
-    def __init__(self, asked: _Asked, patience: StorePatience) -> None:
-        self._asked = asked
+    def __init__(self, query: CurrentQuery, patience: StorePatience) -> None:
+        self._query = query
         self._patience = patience
         self._sets: Sequence[FoundSet] = ()
         self._newest: Newest | None = None
@@ -74,12 +53,12 @@ class CurrentTable:
     @property
     def entity(self) -> str:
         """The name of the list's entity."""
-        return self._asked.entity.name
+        return self._query.entity.name
 
     @property
     def cloud_id(self) -> int:
         """The cloud."""
-        return self._asked.cloud_id
+        return self._query.cloud_id
 
     @property
     def sets(self) -> list[str]:
@@ -97,7 +76,7 @@ class CurrentTable:
 
         It is cut to `since` and `until`, if these were given.
         """
-        return covered((found.folder.window for found in self._sets), *self._asked.bounds)
+        return covered((found.folder.window for found in self._sets), *self._query.bounds)
 
     @property
     def gaps(self) -> list[Window]:
@@ -105,7 +84,7 @@ class CurrentTable:
 
         Rows that changed in a gap are missing, or show an earlier version.
         """
-        return gaps(self.covered, *self._asked.bounds)
+        return gaps(self.covered, *self._query.bounds)
 
     def count(self, table: str | None = None) -> int:
         """Return how many rows a table has.
@@ -164,20 +143,22 @@ class CurrentTable:
         """
         name = name or (table or self.entity).replace("-", "_")
         self._again(lambda: self._rows(table).into_duckdb(connection, name))
-        return connection.table(f"temp.{_quoted(name)}")
+        return connection.table(f"temp.{quoted(name)}")
 
-    def _rows(self, table: str | None) -> _NewestRows:
+    def _rows(self, table: str | None) -> NewestRows:
         """Return a table's rows in the sets that are known now."""
         table = table or self.entity
-        check_table(table, dict.fromkeys(self.tables, 0))
+        # Without a set in that time, nothing shows which child lists were flattened.
+        tables = self.tables if self._sets else possible_tables(self._query.entity)
+        check_table(table, dict.fromkeys(tables, 0))
         if self._newest is None or table not in self._newest.tables:
             self._newest = newest_rows(
                 self._sets,
                 tables=[table] if table == self.entity else None,
-                bounds=self._asked.bounds,
-                hide_deleted=not self._asked.deleted,
+                bounds=self._query.bounds,
+                hide_deleted=not self._query.deleted,
             )
-        return _NewestRows.of(self._newest, table)
+        return NewestRows.of(self._newest, table)
 
     def _again(self, work: Callable[[], _T]) -> _T:
         """Return what work returns, which begins again if a set is gone."""
@@ -205,71 +186,14 @@ class CurrentTable:
 
     def _look(self) -> None:
         """Look for the sets."""
-        self._sets = _sets_of(self._asked, self._patience)
+        self._sets = find_sets(self._query, self._patience)
         self._newest = None
 
     def _changed(self) -> SetsChangedError:
         return SetsChangedError(
-            f"sets of {self.entity} below {self._asked.destination} were replaced or removed while they were read, as "
+            f"sets of {self.entity} below {self._query.destination} were replaced or removed while they were read, as "
             "by overwrite, erase or prune: read again"
         )
-
-
-@dataclass(frozen=True)
-class _NewestRows(Rows):
-    """The rows of a table that are the newest.
-
-    :param parts: the tables of the sets.
-    """
-
-    parts: Sequence[Table]
-    columns: Columns
-
-    @classmethod
-    def of(cls, newest: Newest, name: str) -> _NewestRows:
-        """Return the rows of a table, as they were searched for."""
-        parts = []
-        for found in newest.sets:
-            manifest = found.manifest
-            files = manifest.parts if name == manifest.entity else manifest.contents.children(name)
-            chosen = {file.name: newest.chosen(found, file.name) for file in files}
-            wanted = [file for file in files if chosen[file.name].count]
-            if wanted:
-                parts.append(set_table(found.store, manifest, name, wanted, chosen))
-        return cls(parts, _columns([found.manifest for found in newest.sets], name))
-
-    @property
-    def count(self) -> int:
-        """How many rows there are."""
-        return sum(part.counted for part in self.parts)
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows in the form that the API gives them."""
-        for part in self.parts:
-            yield from part.rows()
-
-    def to_batches(self) -> Iterator[pyarrow.RecordBatch]:
-        """Yield the rows as record batches of one schema."""
-        arrow, _ = require_pyarrow("reading as Arrow")
-        fit = arrow.Table(self.columns).fit
-        for part in self.parts:
-            for batch in part.to_batches():
-                yield fit(batch)
-
-    def into_duckdb(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
-        """Make a temporary table of the rows."""
-        arrow, _ = require_pyarrow("reading as Arrow")
-        failures: list[Exception] = []
-        source = f"dotypos_{name}_rows"
-        connection.register(source, arrow.Table(self.columns).reader(_keeping(failures, self.to_batches())))
-        try:
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE {_quoted(name)} AS FROM {_quoted(source)}")
-        except Exception:
-            if failures:  # DuckDB's own error holds nothing but its text
-                raise failures[0] from None
-            raise
-        finally:
-            connection.unregister(source)
 
 
 def read_entity(
@@ -304,96 +228,14 @@ def read_entity(
     :raises DotyposInputError: if an argument is wrong, or the sets hold rows of different shapes.
     :raises FileNotFoundError: if there is no committed set of the list.
     """
-    found = find_list(entity)
+    listed = find_list(entity)
     start = None if since is None else instant(since, "since", timezone)
     end = None if until is None else instant(until, "until", timezone)
     if since is not None and until is not None:
         Window.of(since, until, timezone=timezone)  # refuses one that is empty or reversed
-    if start is not None and not found.cursors:
+    if start is not None and not listed.cursors:
         raise DotyposInputError(f"since: {entity} has no change date, so each of its sets is the whole list")
     place = object_path(destination, conn_id)
     shapes = tuple(split_names(shape, "shape"))
     cloud = int(id_text(cloud_id, "cloud_id"))
-    return CurrentTable(_Asked(place, cloud, found, Bounds(start, end), deleted, shapes), StorePatience())
-
-
-def _sets_of(asked: _Asked, patience: StorePatience) -> Sequence[FoundSet]:
-    """Return the committed sets that may hold what was asked for."""
-    place, cloud, entity = asked.destination, asked.cloud_id, asked.entity
-    folders = set_folders(place, cloud, entity.name, patience)
-    if asked.shapes:
-        folders = [folder for folder in folders if folder.shape in asked.shapes]
-    if not folders:
-        raise _no_sets(asked, patience)
-    wanted = [folder for folder in folders if _may_hold(folder.window, asked)]
-    found = committed_sets(place, cloud, entity.name, wanted, patience)
-    sets = [one for one in found if not one.manifest.snapshot]
-    if not sets and len(wanted) == len(folders):
-        raise _no_sets(asked, patience)
-    if not entity.cursors:
-        sets = in_order(sets)[-1:]
-    refuse_different_shapes(sets)
-    if entity.has_deleted and not asked.deleted:
-        _refuse_unmarked(sets, entity)
-    return sets
-
-
-def _may_hold(window: Window, asked: _Asked) -> bool:
-    """Return whether the set of a window may hold versions that were asked for."""
-    since, until = asked.bounds
-    if not asked.entity.cursors:
-        return until is None or window.until <= until
-    if window.since is None:  # it may hold what changed while it was read
-        return True
-    # A row with two cursors is in a window if one of them is: the other one may be later.
-    is_past = since is not None and window.until <= since and len(asked.entity.cursors) == 1
-    return not is_past and (until is None or window.since < until)
-
-
-def _refuse_unmarked(sets: Sequence[FoundSet], entity: Entity) -> None:
-    """Raise if nothing in a set shows which rows are deleted.
-
-    :raises DotyposInputError: if so.
-    """
-    for found in sets:
-        columns = found.manifest.columns.get(entity.name)
-        if columns is not None and "deleted" not in columns:
-            raise DotyposInputError(
-                f"deleted: the sets of {entity.name} were extracted without the field deleted, so nothing shows which "
-                "rows are: pass deleted=True to read all"
-            )
-
-
-def _no_sets(asked: _Asked, patience: StorePatience) -> FileNotFoundError:
-    require_destination(asked.destination, patience)
-    lists = ", ".join(f"{entity} of {cloud}" for cloud, entity in lists_below(asked.destination, patience))
-    shape = f" of shape {', '.join(asked.shapes)}" if asked.shapes else ""
-    return FileNotFoundError(
-        f"no committed set of {asked.entity.name} of cloud {asked.cloud_id}{shape} lies below {asked.destination}. "
-        f"Lists there: {lists}"
-    )
-
-
-def _columns(manifests: Sequence[Manifest], name: str) -> Columns:
-    """Return the columns of a table in sets whose rows are of one shape."""
-    if not manifests:
-        return columns_of_table(name, "", (), {})
-    kept = [manifest.columns.get(name) for manifest in manifests]
-    named = {column: None for columns in kept for column in columns or ()}
-    first = manifests[-1]
-    include = first.include if name == first.entity else ""
-    return columns_of_table(name, include, first.children, {name: [*named]} if None not in kept else {})
-
-
-def _keeping(failures: list[Exception], items: Iterator[_T]) -> Iterator[_T]:
-    """Yield items, and keep what is raised meanwhile."""
-    try:
-        yield from items
-    except Exception as error:
-        failures.append(error)
-        raise
-
-
-def _quoted(name: str) -> str:
-    """Return a name as SQL takes it."""
-    return '"' + name.replace('"', '""') + '"'
+    return CurrentTable(CurrentQuery(place, cloud, listed, Bounds(start, end), deleted, shapes), StorePatience())

@@ -273,10 +273,14 @@ class TableErasure:
     def _find_tables(self, transaction: Transaction) -> list[_HeldTable]:
         """Return the tables that hold rows of the cloud, those of loads under way among them."""
         loads = transaction.rows(
-            f"SELECT load_id, tables, entity FROM {self._dialect.relation(self._schema, LOADS)} WHERE cloud_id = ?",
-            [self._report.cloud_id],
+            f"SELECT load_id, tables, entity, cloud_id FROM {self._dialect.relation(self._schema, LOADS)}"
         )
-        of_loads = {load_id: _entities_of(msgspec.json.decode(tables), entity) for load_id, tables, entity in loads}
+        of_loads = {
+            load_id: _entities_of(msgspec.json.decode(tables), entity)
+            for load_id, tables, entity, cloud_id in loads
+            if cloud_id == self._report.cloud_id
+        }
+        known = {load[0] for load in loads}
         found: dict[str, _HeldTable] = {}
         for tables in of_loads.values():
             for name, entity in tables:
@@ -286,8 +290,12 @@ class TableErasure:
                     if table is not None:
                         found[name] = table
         for name in self._dialect.table_names(transaction, self._schema, STAGING):
-            load_id, _, number = name.removeprefix(STAGING).rpartition("_")
-            tables = of_loads.get(load_id.partition("_")[0], [])
+            staging, _, number = name.removeprefix(STAGING).rpartition("_")
+            load_id = staging.partition("_")[0]
+            if load_id not in known:
+                self._report.unreadable[name] = "it is of a load that nobody knows any more. The next load removes it"
+                continue
+            tables = of_loads.get(load_id, [])
             if number.isdecimal() and int(number) < len(tables):
                 entity = tables[int(number)][1]
                 if entity in self._person.reach.entities:

@@ -60,12 +60,10 @@ class Newest:
         sets: Sequence[FoundSet],
         tables: Collection[str],
         chosen: Mapping[tuple[int, str], Chosen],
-        undated: Sequence[int],
     ) -> None:
         self.sets = sets
         self.tables = tables
         self._chosen = chosen
-        self._undated = undated
         self._positions = {id(found): position for position, found in enumerate(sets)}
 
     def chosen(self, found: FoundSet, file: str) -> Chosen:
@@ -74,10 +72,6 @@ class Newest:
         :param file: the name of a part's file, or of a file of flattened children that was looked at.
         """
         return self._chosen[self._positions[id(found)], file]
-
-    def undated(self, found: FoundSet) -> int:
-        """Return how many rows of a set have no cursor, whether they count or not."""
-        return self._undated[self._positions[id(found)]]
 
 
 class _File(NamedTuple):
@@ -137,7 +131,7 @@ def newest_rows(
     """
     by_age = list(sets) if sorted_sets else in_order(sets)
     if not by_age:
-        return Newest((), () if tables is None else tables, {}, ())
+        return Newest((), () if tables is None else tables, {})
     return _Search(by_age, tables, bounds, hide_deleted).newest()
 
 
@@ -149,10 +143,9 @@ class _Search:
     ) -> None:
         self._sets = sets
         self._entity = find_entity(sets[0].manifest.entity)
-        self._tables = [name for name in _tables(self._entity) if tables is None or name in tables]
+        self._tables = [name for name in possible_tables(self._entity) if tables is None or name in tables]
         self._bounds = bounds
         self._hide_deleted = hide_deleted and self._entity.has_deleted
-        self._undated = [0] * len(sets)
         self._end = 0
         self._own = [[self._file(i, part) for part in found.manifest.parts] for i, found in enumerate(sets)]
         self._children = [
@@ -184,7 +177,7 @@ class _Search:
             (file.found, file.stored.name): Chosen(view[file.position // 8 : -(-file.end // 8)], file.stored.rows)
             for file in chain(*self._own, (file for _, file in self._children))
         }
-        return Newest(self._sets, self._tables, chosen, self._undated)
+        return Newest(self._sets, self._tables, chosen)
 
     def _file(self, found: int, stored: Part | ChildFile) -> _File:
         """Return a file with the next positions for its rows."""
@@ -203,7 +196,6 @@ class _Search:
             if any(column.count(NULL) for column in numbers[:keys]):
                 raise DamagedSetError(f"{self._sets[file.found].store.folder / file.stored.name}: a row has no key")
             latest = _latest(numbers[keys : keys + cursors], rows)
-            self._undated[file.found] += latest.count(NULL)
             # The lowest bit of a mark says whether the row is deleted.
             marks: Iterable[int] = range(2 * position, 2 * (position + rows), 2)
             if self._hide_deleted:
@@ -306,7 +298,7 @@ def _of_newest(
             yield position
 
 
-def _tables(entity: Entity) -> list[str]:
+def possible_tables(entity: Entity) -> list[str]:
     """Return the names of the tables that sets of an entity may have."""
     return [entity.name, *(child.entity for child in entity.includes.values())]
 

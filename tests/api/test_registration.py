@@ -221,7 +221,7 @@ CALLS = st.tuples(
 )  # fmt: skip
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.lists(CALLS, max_size=6))
 def test_whatever_becomes_of_answers_one_more_sync_makes_it_right(
     sandbox: Sandbox, new_registrar: NewRegistrar, calls: list[Any]

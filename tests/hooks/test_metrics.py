@@ -56,7 +56,8 @@ def test_a_task_that_uses_the_hook_counts_its_requests_and_rows(
         operator = products().operator
         assert run_task(operator).state == "success"
     rows = f"airflow.dotypos.rows.{cloud}.products"
-    statsd.wait_for(lambda: statsd.counter(rows) == len(sandbox.shop.rows(cloud, "products")))
+    statsd.settle()
+    assert statsd.counter(rows) == len(sandbox.shop.rows(cloud, "products"))
     assert statsd.counter(f"airflow.dotypos.requests.{cloud}") == len(sandbox.requests)
 
 
@@ -69,7 +70,8 @@ def test_rows_count_that_were_read_before_somebody_stopped(
     next(rows)
     next(rows)
     rows.close()  # type: ignore[attr-defined]
-    statsd.wait_for(lambda: statsd.counter(f"airflow.dotypos.rows.{cloud}.products") == 2)
+    statsd.settle()
+    assert statsd.counter(f"airflow.dotypos.rows.{cloud}.products") == 2
 
 
 def test_answers_that_ask_to_slow_down_are_counted(sandbox: Sandbox, cloud: int, statsd: StatsdReceiver) -> None:
@@ -78,7 +80,8 @@ def test_answers_that_ask_to_slow_down_are_counted(sandbox: Sandbox, cloud: int,
     sandbox.faults.append(Fault("429", retry_after="1800", path="/branches"))
     with pytest.raises(DotyposRateLimitError):
         list(DotyposHook().rows("branches"))
-    statsd.wait_for(lambda: statsd.counter(f"airflow.dotypos.throttled.{cloud}.429") == 3)
+    statsd.settle()
+    assert statsd.counter(f"airflow.dotypos.throttled.{cloud}.429") == 3
 
 
 def test_the_budget_is_shown_as_it_is_used_up(
@@ -94,7 +97,7 @@ def test_the_budget_is_shown_as_it_is_used_up(
     with pytest.raises(DotyposBudgetError):
         hook.get("branches", branch)
     used, left = (f"airflow.dotypos.budget.{what}.{cloud}" for what in ("used", "left"))
-    statsd.wait_for(lambda: statsd.gauge(left)[-1:] == [0])
+    statsd.settle()
     assert statsd.gauge(used)[-1] == len(sandbox.requests) == 10
     assert statsd.gauge(left)[:10] == [*range(9, -1, -1)]
 
@@ -117,7 +120,7 @@ def test_a_transfer_counts_what_it_commits_once(
     with supervised():
         assert run_task(orders).state == "success"
         assert run_task(orders).state == "success"  # which finds the set, and reads nothing
-    statsd.wait_for(lambda: statsd.counter(f"airflow.dotypos.rows.{cloud}.orders") >= 8)
+    statsd.settle()
     assert statsd.counter(f"airflow.dotypos.rows.{cloud}.orders") == 8
     assert statsd.counter(f"airflow.dotypos.misfits.{cloud}.orders") == 1
     assert statsd.counter(f"airflow.dotypos.requests.{cloud}") == len(sandbox.requests)
@@ -138,19 +141,14 @@ def test_each_lists_watermark_is_shown_also_of_one_that_fails(
         sandbox.faults.append(Fault("429", retry_after="1800", path="/categories"))
         later = RUN_AFTER + timedelta(hours=1)
         assert run_task(both, run_after=later).state == "up_for_reschedule"
+    statsd.settle()
     stream = {
-        entity: statsd.wait_for(lambda entity=entity: _names(statsd, f"watermark.time.{cloud}.{entity}."))
-        for entity in ("products", "categories")
+        entity: next(iter(statsd.names(f"watermark.time.{cloud}.{entity}."))) for entity in ("products", "categories")
     }
-    statsd.wait_for(lambda: len(statsd.gauge(stream["categories"])) == 2)
     assert statsd.gauge(stream["products"]) == [RUN_AFTER.timestamp(), later.timestamp()]
     assert statsd.gauge(stream["categories"]) == [RUN_AFTER.timestamp()] * 2
     lag = statsd.gauge(stream["products"].replace(".time.", ".lag."))[-1]
     assert 0 <= time.time() - later.timestamp() - lag < 3600
-
-
-def _names(statsd: StatsdReceiver, part: str) -> str | None:
-    return next(iter(statsd.names(part)), None)
 
 
 def test_planned_rows_count_by_their_verdicts(
@@ -161,14 +159,16 @@ def test_planned_rows_count_by_their_verdicts(
     rows = [{"id": id, "name": f"New {id}"} for id in ids]
     plan = hook.plan_writes("products", rows, "id", f"file://{tmp_path}")
     hook.apply_plan(plan["plan"], plan["digest"])
-    statsd.wait_for(lambda: statsd.counter(f"airflow.dotypos.writes.{cloud}.products.applied") == 3)
+    statsd.settle()
+    assert statsd.counter(f"airflow.dotypos.writes.{cloud}.products.applied") == 3
 
 
 def test_backends_that_take_tags_get_them(sandbox: Sandbox, cloud: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with receiving(monkeypatch, statsd_influxdb_enabled="True") as statsd:
         list(DotyposHook().rows("branches"))
         held = len(sandbox.shop.rows(cloud, "branches"))
-        statsd.wait_for(lambda: statsd.counter(f"airflow.dotypos.rows,cloud={cloud},entity=branches") == held)
+        statsd.settle()
+        assert statsd.counter(f"airflow.dotypos.rows,cloud={cloud},entity=branches") == held
 
 
 def test_without_metrics_nothing_is_counted(cloud: int) -> None:

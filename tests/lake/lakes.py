@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import msgspec
@@ -43,6 +46,13 @@ class Rows(NamedTuple):
     low: int | None
     high: int | None
     rows: Sequence[Mapping[str, Any]]
+
+
+@contextmanager
+def quick_destination() -> Iterator[ObjectStoragePath]:
+    """Make a destination that is gone afterwards, in memory if possible: many examples would wait for a disk."""
+    with TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        yield ObjectStoragePath(f"file://{folder}")
 
 
 def commit_set(

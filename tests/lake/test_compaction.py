@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -31,7 +30,7 @@ from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, Rewriting, SetReference
 from airflow_provider_dotypos.transfers.files.part import Part
 from tests.examples import examples
-from tests.lake.lakes import CLOUD, FORMATS, SET_LISTS, Rows, commit_set, naive, product
+from tests.lake.lakes import CLOUD, FORMATS, SET_LISTS, Rows, commit_set, naive, product, quick_destination
 from tests.lake.test_newest import read
 
 DAY = 86_400_000
@@ -172,8 +171,7 @@ def test_the_newest_versions_stay_those_of_a_dict(
 ):
     # One shape: sets of different shapes are never compacted together.
     some = [*{one["window"]: {**one, "compression": None, **shape} for one in drawn}.values()]
-    with TemporaryDirectory() as place:
-        destination = ObjectStoragePath(f"file://{place}")
+    with quick_destination() as destination:
         for one in some:
             commit_set(destination, include="customizations", flatten=True, **one)
         folder = ListFolder(destination, CLOUD, "products")

@@ -1,10 +1,13 @@
-"""Tests `lake/current` and `lake/shapes`: the current table, beside a dict."""
+"""The current table, beside a dict.
+
+Tests `lake/current`, `lake/current_sets`, `lake/newest_table` and `lake/shapes`.
+From an object store it is read in `tests/transfers/files/test_s3.py`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -22,8 +25,7 @@ from airflow_provider_dotypos.lake.newest import Bounds
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, SetsChangedError
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.rows.columns import Columns
-from tests.lake.lakes import CLOUD, SET_LISTS, Rows, commit_set, naive, product
-from tests.transfers.conftest import bucket, s3_url  # noqa: F401 (fixtures)
+from tests.lake.lakes import CLOUD, SET_LISTS, Rows, commit_set, naive, product, quick_destination
 
 CHILD = "product-customizations"
 HOUR = 3_600_000
@@ -56,8 +58,7 @@ def pairs(rows: Any) -> list[tuple[str, str]]:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SET_LISTS, st.sampled_from([Bounds(), Bounds(3), Bounds(None, 7), Bounds(2, 9)]), st.booleans())
 def test_the_table_is_that_of_a_dict(some: list[dict[str, Any]], bounds: Bounds, deleted: bool):
-    with TemporaryDirectory() as folder:
-        place = ObjectStoragePath(f"file://{folder}")
+    with quick_destination() as place:
         for one in some:
             commit_set(place, include="customizations", flatten=True, **one)
         since, until = (None if moment is None else iso(moment) for moment in bounds)
@@ -105,7 +106,7 @@ def test_covered_time_is_joined_and_gaps_are_named(place: ObjectStoragePath):
     assert (narrow.covered, narrow.gaps) == ([Window(HOUR + 1, 2 * HOUR)], [])
     nothing = current(place, since=iso(7 * HOUR), until=iso(8 * HOUR))
     assert (list(nothing.rows()), nothing.covered, nothing.gaps) == ([], [], [Window(7 * HOUR, 8 * HOUR)])
-    assert nothing.to_arrow().num_rows == 0
+    assert nothing.to_arrow().num_rows == nothing.to_arrow(CHILD).num_rows == nothing.count(CHILD) == 0
 
 
 def test_it_is_as_of_a_past_time(place: ObjectStoragePath):
@@ -291,12 +292,9 @@ def test_a_list_without_sets_names_those_that_have_some(place: ObjectStoragePath
         current(place, shape=found.folder.shape).to_arrow("customers")
 
 
-def test_it_is_read_from_an_object_store(bucket: str):  # noqa: F811 (the fixture)
-    pytest.importorskip("moto.server")
-    place = ObjectStoragePath(bucket)
-    commit_set(place, file_format="parquet", **hour(0, 1, 2))
-    commit_set(place, compression="gzip", **hour(1, 2, 3))
-    assert names(read_entity(bucket, CLOUD, "products")) == ["0:1", "1:2", "1:3"]
-    table = current(place)
-    commit_set(place, overwrite=True, file_format="parquet", **hour(0, 1))
-    assert sorted(table.to_arrow()["name"].to_pylist()) == ["0:1", "1:2", "1:3"]
+def test_a_time_without_sets_has_empty_tables(place: ObjectStoragePath):
+    commit_set(place, include="customizations", flatten=True, **hour(5, 1))
+    table = current(place, until=iso(1))
+    assert ([*table.rows()], [*table.rows(CHILD)], table.count(CHILD)) == ([], [], 0)
+    with pytest.raises(DotyposInputError, match="no table 'customers'"):
+        table.count("customers")

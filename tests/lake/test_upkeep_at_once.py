@@ -277,6 +277,21 @@ def test_pruning_while_a_window_is_extracted_again_keeps_its_set(root: Path, ove
         assert is_tidy(lake)
 
 
+def test_of_two_prunings_none_removes_what_was_extracted_again(root: Path) -> None:
+    hours(root, range(2))
+    compact(root)
+
+    def again(lake: Path) -> None:
+        prune(lake)
+        hours(lake, [0], name=" anew")
+
+    lost = 0
+    for lake in at_each_operation(root, prune, again):
+        compact(lake)
+        lost += "of 0 anew" not in names(lake)
+    assert lost <= 1, "but between the look at a manifest and its removal, which is an instant"
+
+
 def test_no_attempt_keeps_parts_that_a_pruning_is_about_to_remove(root: Path) -> None:
     hours(root, range(2))
     compact(root)

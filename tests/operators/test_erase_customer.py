@@ -82,8 +82,9 @@ def test_wrong_arguments_are_refused_when_the_dag_is_parsed(arguments: dict[str,
 
 
 def test_what_a_retry_cannot_cure_fails_at_once(tmp_path: Path) -> None:
-    with pytest.raises(fail_exception(), match="no sets lie below"):
+    with pytest.raises(fail_exception(), match="no sets lie below") as raised:
         operator(destination=f"file://{tmp_path}/nothing").execute({})  # type: ignore[typeddict-item]
+    assert "connection" not in str(raised.value), "it has used none"
 
 
 def test_airflows_own_dry_run_still_works(destination: str, tmp_path: Path) -> None:

@@ -197,7 +197,8 @@ def test_the_age_of_each_last_sale_is_a_metric(
         check(branches=branches[0])
         now("2026-03-02T21:00")
         check(branches=branches[0])
-        statsd.wait_for(lambda: statsd.gauge(name) == [5400, 0])
+        statsd.settle()
+        assert statsd.gauge(name) == [5400, 0]
 
 
 @pytest.mark.parametrize(

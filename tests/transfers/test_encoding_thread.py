@@ -37,7 +37,9 @@ def test_an_error_is_that_of_the_caller_and_work_goes_on() -> None:
 
 
 @given(steps=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 40), st.integers(0, 300)), max_size=40))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 def test_writers_hold_no_more_than_the_limit_together(tmp_path: Path, steps: list[tuple[int, int, int]]) -> None:
     expected: dict[int, list[int]] = {0: [], 1: [], 2: [], 3: []}
     with pytest.MonkeyPatch.context() as patch, EncodingThread(LIMIT) as encoder:

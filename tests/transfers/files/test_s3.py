@@ -8,13 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_dotypos import read_entity
 from airflow_provider_dotypos._compat import reschedule_exception
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.manifest import manifest_name
 from airflow_provider_dotypos.transfers.piece_writer import PartAge
+from tests.lake.lakes import CLOUD, commit_set
+from tests.lake.test_current import current, hour, names
 from tests.transfers.conftest import SINCE_MS, UNTIL
 from tests.transfers.test_without_a_window import Runs, ids
 
@@ -74,8 +78,6 @@ def test_a_failed_attempt_leaves_no_set(
 
 
 def test_of_two_writers_of_one_name_one_creates_it(bucket: str) -> None:
-    from airflow.sdk import ObjectStoragePath
-
     store = Store(ObjectStoragePath(f"{bucket}/race"))
     barrier = threading.Barrier(4)
     created: list[bytes] = []
@@ -104,3 +106,13 @@ def test_pending_sets_are_returned_and_their_notes_removed(sandbox: Sandbox, buc
     assert ids(result) == orders
     runs.insert()
     assert len(runs.run("last")["manifests"]) == 1
+
+
+def test_the_current_table_is_read_anew_after_a_set_was_replaced(bucket: str) -> None:
+    place = ObjectStoragePath(bucket)
+    commit_set(place, file_format="parquet", **hour(0, 1, 2))
+    commit_set(place, compression="gzip", **hour(1, 2, 3))
+    assert names(read_entity(bucket, CLOUD, "products")) == ["0:1", "1:2", "1:3"]
+    table = current(place)
+    commit_set(place, overwrite=True, file_format="parquet", **hour(0, 1))
+    assert sorted(table.to_arrow()["name"].to_pylist()) == ["0:1", "1:2", "1:3"]

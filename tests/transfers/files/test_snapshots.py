@@ -123,7 +123,11 @@ def check_removals(api: Sandbox, name: str, pick: Pick) -> None:
         assert {id: told[id] for id in removed_for_good if told[id] != 1} == {}
 
 
-@settings(max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(3),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 @pytest.mark.parametrize("name", NAMES)
 def test_every_removal_is_told_once(api: Sandbox, name: str, data: st.DataObject) -> None:

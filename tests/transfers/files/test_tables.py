@@ -259,7 +259,7 @@ def test_values_that_did_not_fit_their_column_are_back_in_it(tmp_path: Path) -> 
     assert "_unknown" not in row
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(rows=some_rows(ORDERS))
 def test_any_rows_can_be_read_of_any_format(tmp_path: Path, rows: list[dict[str, str]]) -> None:
     raws = [encoded({**row, "id": f'"{number}"'}) for number, row in enumerate(rows)]

@@ -134,7 +134,9 @@ FORMATS: dict[str, tuple[Make, str, str | None]] = {
 
 @pytest.mark.parametrize("name", FORMATS)
 @given(ids=st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20), note=st.text())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 def test_ids_are_read_from_a_part_of_any_format(tmp_path: Path, name: str, ids: list[int], note: str) -> None:
     make, file_format, compression = FORMATS[name]
     writer = make(tmp_path / "part")

@@ -1,0 +1,101 @@
+"""Which committed sets hold the current table of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_dotypos.api.entities import Entity
+from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.window import Window
+from airflow_provider_dotypos.lake.newest import Bounds
+from airflow_provider_dotypos.lake.sets import (
+    FoundSet,
+    committed_sets,
+    in_order,
+    lists_below,
+    require_destination,
+    set_folders,
+)
+from airflow_provider_dotypos.lake.shapes import refuse_different_shapes
+from airflow_provider_dotypos.storage.patience import StorePatience
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+
+class CurrentQuery(NamedTuple):
+    """Which current table is asked for.
+
+    :param bounds: which versions count.
+    :param deleted: whether rows are shown that are marked as deleted, too.
+    :param shapes: the digests of the sets to read. Defaults to all.
+    """
+
+    destination: ObjectStoragePath
+    cloud_id: int
+    entity: Entity
+    bounds: Bounds
+    deleted: bool
+    shapes: tuple[str, ...]
+
+
+def find_sets(query: CurrentQuery, patience: StorePatience) -> Sequence[FoundSet]:
+    """Return the committed sets that may hold the versions of a current table.
+
+    :raises DotyposInputError: if they hold rows of different shapes, or don't show which rows are deleted.
+    :raises FileNotFoundError: if there is none.
+    """
+    place, cloud, entity = query.destination, query.cloud_id, query.entity
+    folders = set_folders(place, cloud, entity.name, patience)
+    if query.shapes:
+        folders = [folder for folder in folders if folder.shape in query.shapes]
+    if not folders:
+        raise _no_sets(query, patience)
+    wanted = [folder for folder in folders if _may_hold(folder.window, query)]
+    found = committed_sets(place, cloud, entity.name, wanted, patience)
+    sets = [one for one in found if not one.manifest.snapshot]
+    if not sets and len(wanted) == len(folders):
+        raise _no_sets(query, patience)
+    if not entity.cursors:
+        sets = in_order(sets)[-1:]
+    refuse_different_shapes(sets)
+    if entity.has_deleted and not query.deleted:
+        _refuse_unmarked(sets, entity)
+    return sets
+
+
+def _may_hold(window: Window, query: CurrentQuery) -> bool:
+    """Return whether the set of a window may hold versions that were asked for."""
+    since, until = query.bounds
+    if not query.entity.cursors:
+        return until is None or window.until <= until
+    if window.since is None:  # it may hold what changed while it was read
+        return True
+    # A row with two cursors is in a window if one of them is: the other one may be later.
+    is_past = since is not None and window.until <= since and len(query.entity.cursors) == 1
+    return not is_past and (until is None or window.since < until)
+
+
+def _refuse_unmarked(sets: Sequence[FoundSet], entity: Entity) -> None:
+    """Raise if nothing in a set shows which rows are deleted.
+
+    :raises DotyposInputError: if so.
+    """
+    for found in sets:
+        columns = found.manifest.columns.get(entity.name)
+        if columns is not None and "deleted" not in columns:
+            raise DotyposInputError(
+                f"deleted: the sets of {entity.name} were extracted without the field deleted, so nothing shows which "
+                "rows are: pass deleted=True to read all"
+            )
+
+
+def _no_sets(query: CurrentQuery, patience: StorePatience) -> FileNotFoundError:
+    require_destination(query.destination, patience)
+    lists = ", ".join(f"{entity} of {cloud}" for cloud, entity in lists_below(query.destination, patience))
+    shape = f" of shape {', '.join(query.shapes)}" if query.shapes else ""
+    return FileNotFoundError(
+        f"no committed set of {query.entity.name} of cloud {query.cloud_id}{shape} lies below {query.destination}. "
+        f"Lists there: {lists}"
+    )
