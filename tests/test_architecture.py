@@ -45,7 +45,7 @@ ARROWS = {
     "transfers": {"hooks", "storage", "api", "_airflow", "_compat"},
     "connections": {"api", "_airflow", "_compat", "provider_info"},
     "connect": {"webhooks", "connections", "api", "_airflow", "_compat", "provider_info"},
-    "notifications": {"hooks", "api", "_airflow", "_compat"},
+    "notifications": {"hooks", "sales", "api", "_airflow", "_compat"},
     "triggers": {"hooks", "writes", "api", "_airflow", "_compat"},
     "sensors": {"triggers", "hooks", "api", "_airflow", "_compat"},
     "webhooks": {"connections", "api", "_airflow", "_compat", "assets", "provider_info"},

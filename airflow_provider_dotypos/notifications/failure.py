@@ -24,6 +24,7 @@ from airflow_provider_dotypos.api.errors import (
 from airflow_provider_dotypos.api.retry_table import Verdict, verdict
 from airflow_provider_dotypos.hooks.failures import CONNECTION_CURE, cure_of, decision, sentences, text_to_send
 from airflow_provider_dotypos.notifications.incident import WILL_RETRY, Incident
+from airflow_provider_dotypos.sales.errors import DotyposFreshnessError
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +34,15 @@ SUBJECT, MESSAGE = "dotypos_subject", "dotypos_message"
 #: The page that a message leads to.
 GUIDE = "docs/guides/when-it-fails.md"
 
+#: What each verdict on a branch means.
+VERDICTS = "docs/guides/on-call.md#verdicts"
+
 #: Longest texts, in characters.
 _LONGEST_SUBJECT, _LONGEST_ERROR = 150, 1500
 
 _CLEARING = "Clearing the task is safe: it continues where it ended, and writes nothing twice."
+_SEE_TO_IT = f"If the cause that the error names stays, remove it; then clear the task. {_CLEARING}"
+_CALL_THE_SHOP = "Do what the error says for each branch. To look again now, clear the task: it changes nothing."
 _RECONNECT = (
     "Connect the cloud again (in Airflow: Admin > Connect Dotypos), then clear the task. What it has read is kept."
 )
@@ -138,7 +144,7 @@ def _lines(incident: Incident) -> Iterator[str]:
         yield f"{'Run in Airflow' if incident.task_id is None else 'Log'}: {incident.log_url}"
     if incident.cloud_url:
         yield f"Cloud: {incident.cloud_url}"
-    yield f"More: {GUIDE}#{_anchor(incident)}"
+    yield f"More: {_page(incident)}"
 
 
 def _dag_lines(incident: Incident) -> Iterator[str]:
@@ -209,12 +215,21 @@ def _advice(incident: Incident) -> str:
     if isinstance(error, (DotyposRateLimitError, DotyposBudgetError)):
         wait = "Wait" if error.retry_at is None else f"Wait until {_moment(error.retry_at)}"
         return f"{wait}, then clear the task. {_CLEARING}"
-    return _CLEARING if incident.is_ours else _OWN_TASK
+    if isinstance(error, DotyposFreshnessError):
+        return _CALL_THE_SHOP
+    return _SEE_TO_IT if incident.is_ours else _OWN_TASK
+
+
+def _page(incident: Incident) -> str:
+    """Return the page, and the section of it, that a failure is in."""
+    of_branches = isinstance(incident.error, DotyposFreshnessError)
+    return VERDICTS if of_branches else f"{GUIDE}#{_anchor(incident)}"
 
 
 def _anchor(incident: Incident) -> str:
-    """Return the section of the guide that a failure is in."""
     error = incident.error
+    if error is None and cure_of(incident.exception) is not None:
+        return "it-failed-after-retries"
     if incident.task_id is None or error is None:
         return "when-an-extraction-fails"
     if verdict(error) is Verdict.ASK:

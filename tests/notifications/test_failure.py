@@ -159,6 +159,16 @@ def test_every_message_leads_to_a_section_of_the_guide() -> None:
     assert {line(failure_message(each), "More:").partition("#")[2] for each in contexts} <= anchors
 
 
+def test_a_silent_shop_is_called_and_a_full_disk_is_seen_to() -> None:
+    silent = failure_message(context(errors.DotyposFreshnessError("1 of 2 branches: branch 1: till silent")))
+    assert "Do what the error says for each branch" in line(silent, "What to do:")
+    assert line(silent, "More:") == "docs/guides/on-call.md#verdicts"
+    assert "### Verdicts" in (ROOT / "docs/guides/on-call.md").read_text()
+    full = failure_message(context(OSError(28, "No space left on device")))
+    assert line(full, "What to do:").startswith("If the cause that the error names stays, remove it; then clear")
+    assert line(full, "More:") == f"{GUIDE}#it-failed-after-retries"
+
+
 def test_the_subject_is_one_short_line() -> None:
     assert failure_subject(context(REVOKED)) == (
         "shop.orders failed: POST /v2/signin/token answered 401 INVALID_REFRESH_TOKEN"
