@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import sysconfig
+import zipfile
+from email.parser import Parser
 from importlib.metadata import requires, version
 from pathlib import Path
 
@@ -51,6 +53,15 @@ def test_what_the_tests_run_with_is_what_the_package_allows(constraints: Path) -
     pinned = dict(line.split(" ;")[0].split("==") for line in constraints.read_text().splitlines() if "==" in line)
     assert floors.keys() <= pinned.keys()
     assert not {name: pinned[name] for name, floor in floors.items() if pinned[name] not in floor}
+
+
+def test_duckdb_comes_with_what_it_gives_times_to_python_by(wheel: Path) -> None:
+    """Without pytz no load works. DuckDB doesn't ask for it, and the environment of the tests has it by chance."""
+    with zipfile.ZipFile(wheel) as opened:
+        (name,) = (name for name in opened.namelist() if name.endswith(".dist-info/METADATA"))
+        asked = Parser().parsestr(opened.read(name).decode()).get_all("Requires-Dist", [])
+    extra = {r.name for r in map(Requirement, asked) if r.marker and 'extra == "duckdb"' in str(r.marker)}
+    assert {"apache-airflow-providers-duckdb", "pyarrow", "pytz"} <= extra
 
 
 def test_every_short_name_is_imported_from_the_wheel(installed: Path, tmp_path: Path) -> None:
