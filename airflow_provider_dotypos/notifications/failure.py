@@ -217,7 +217,9 @@ def _advice(incident: Incident) -> str:
         return f"{wait}, then clear the task. {_CLEARING}"
     if isinstance(error, DotyposFreshnessError):
         return _CALL_THE_SHOP
-    return _SEE_TO_IT if incident.is_ours else _OWN_TASK
+    if not incident.is_ours:
+        return _OWN_TASK
+    return _CLEARING if incident.exception is None else _SEE_TO_IT
 
 
 def _page(incident: Incident) -> str:
