@@ -158,6 +158,7 @@ LATE = {
     },
     "commands/connect.py": {"api.errors"},
     "commands/erase.py": {"transfers.sql.database"},
+    "commands/watermark.py": {"transfers.sql.database"},
     "hooks/arguments.py": {"_compat"},
     "operators/erase_customer.py": {"transfers.sql.database"},
     "operators/freshness_check.py": {"sales.table_sales", "transfers.sql.database", "transfers.sql.loads"},
