@@ -143,7 +143,7 @@ class CurrentTable:
         """
         name = name or (table or self.entity).replace("-", "_")
         self._again(lambda: self._rows(table).into_duckdb(connection, name))
-        return connection.table(f"temp.{quoted(name)}")
+        return connection.sql(f"FROM temp.{quoted(name)}")
 
     def _rows(self, table: str | None) -> NewestRows:
         """Return a table's rows in the sets that are known now."""
