@@ -34,7 +34,7 @@ FRESH_TOKEN_REFUSED = (
 )
 
 #: Where a refresh token comes from, for a message's cure; the command is there on every version of Airflow.
-HOW_TO_CONNECT = "in Airflow: Admin > Connect Dotypos; in a shell: python -m airflow_provider_dotypos connect"
+HOW_TO_CONNECT = "in Airflow: Admin > Connect Dotypos; or run python -m airflow_provider_dotypos connect --conn-id ID"
 
 
 class DotyposError(Exception):
