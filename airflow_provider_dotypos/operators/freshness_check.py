@@ -5,20 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-
-from airflow.sdk import BaseOperator
 
 from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposInputError
 from airflow_provider_dotypos.api.pos_errors import DotyposPosActionError, DotyposTillError
 from airflow_provider_dotypos.api.retry_table import SILENT
 from airflow_provider_dotypos.api.window import iso, milliseconds
 from airflow_provider_dotypos.hooks import metrics
-from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn_id, check_connection, literals
-from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-from airflow_provider_dotypos.hooks.failures import airflow_failures, named_errors
+from airflow_provider_dotypos.operators.sales_check import SalesCheckOperator
 from airflow_provider_dotypos.sales.arguments import read_branches
 from airflow_provider_dotypos.sales.errors import DotyposFreshnessError
 from airflow_provider_dotypos.sales.freshness import (
@@ -34,15 +29,14 @@ from airflow_provider_dotypos.sales.freshness import (
 from airflow_provider_dotypos.sales.loaded_table import LoadedTable
 from airflow_provider_dotypos.sales.newest_sales import ENTITY, NewestSales, ask_newest, sales_choice
 from airflow_provider_dotypos.sales.opening_hours import FARTHEST, Holidays, OpeningHours, Weekly, milliseconds_of
-from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.transfers.arguments import check_switches
 from airflow_provider_dotypos.transfers.wording import count
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_dotypos.hooks.dotypos import DotyposHook
     from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet
-    from airflow_provider_dotypos.transfers.sql.database import Database
     from airflow_provider_dotypos.transfers.sql.tables import Naming
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
@@ -54,7 +48,7 @@ _NAMED = 5
 _DAY = milliseconds_of(timedelta(days=1))
 
 
-class DotyposFreshnessCheckOperator(BaseOperator):
+class DotyposFreshnessCheckOperator(SalesCheckOperator):
     """Look for branches without a sale for too long, and find out why.
 
     Only opening hours count. A branch is ``fresh`` if it has sold something within `max_gap` of them, and ``closed`` if
@@ -153,38 +147,13 @@ class DotyposFreshnessCheckOperator(BaseOperator):
         self.fail_on = fail_on
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
-        self._hook: DotyposHook | None = None
-        self._database: Database | None = None
-        with argument_errors(self):
-            self._check_literals(literals(self))
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Look at each branch, and return its verdict."""
-        with airflow_failures(self.dotypos_conn_id, context):
-            self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
-            with closing(self._hook):
-                return self._check(self._hook, _now())
-
-    def on_kill(self) -> None:
-        """End every wait at once, and what runs in the database."""
-        if self._hook is not None:
-            self._hook.cancel()
-        if self._database is not None:
-            self._database.cancel()
+        self._check_arguments()
 
     def _check_literals(self, arguments: Mapping[str, Any]) -> None:
-        """Raise if an argument without a template is wrong, by the code that checks it when the task runs."""
-        check_connection(arguments)
+        super()._check_literals(arguments)
         if self.conn_id is not None and self.destination is not None:
             raise DotyposInputError("give conn_id or destination, or none of them to ask the cloud")
-        for name in ("conn_id", "destination_conn_id"):
-            if arguments.get(name) is not None:
-                check_conn_id(arguments[name], name)
-        if arguments.get("destination") is not None:
-            check_address(self.destination)
         check_switches(ask_tills=self.ask_tills)
-        if self.naming not in ("snake", "api"):
-            raise DotyposInputError(f"naming must be snake or api, not {self.naming!r} (no template)")
         if isinstance(self.fail_on, str) or not {*self.fail_on} <= {*VERDICTS}:
             raise DotyposInputError(
                 f"fail_on must be a list of {', '.join(VERDICTS)}, not {self.fail_on!r} (no template)"
@@ -202,7 +171,8 @@ class DotyposFreshnessCheckOperator(BaseOperator):
             sales_choice(self.document_types)
         OpeningHours.of(self.opening_hours, self.timezone if "timezone" in arguments else "UTC", self.holidays)
 
-    def _check(self, hook: DotyposHook, now: int) -> dict[str, Any]:
+    def _check(self, hook: DotyposHook, context: Context) -> dict[str, Any]:
+        now = _now()
         hours = OpeningHours.of(self.opening_hours, self.timezone, self.holidays)
         client = hook.get_conn()
         cloud_id = client.settings.require_cloud_id()
@@ -307,12 +277,10 @@ class DotyposFreshnessCheckOperator(BaseOperator):
     def _read_table(self, newest: NewestSales, cloud_id: int, now: int) -> int:
         """Add the newest sales of the table, and return up to when it is loaded."""
         from airflow_provider_dotypos.sales.table_sales import read_newest_in_table
-        from airflow_provider_dotypos.transfers.sql.database import Database
         from airflow_provider_dotypos.transfers.sql.loads import Loads
 
         table = LoadedTable.of(ENTITY, self.table, self.schema, self.naming)
-        self._database = Database.of(str(self.conn_id), 1)
-        with named_errors(str(self.conn_id)), closing(self._database) as database:
+        with self._opened_database() as database:
             read_newest_in_table(database, table, newest, cloud_id)
             loads = Loads(database.dialect, self.staging_schema or self.schema or None)
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.sdk import BaseOperator
-
 from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import iso, milliseconds
-from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn_id, check_connection, literals
-from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-from airflow_provider_dotypos.hooks.failures import airflow_failures, named_errors
+from airflow_provider_dotypos.operators.sales_check import SalesCheckOperator
 from airflow_provider_dotypos.sales.arguments import check_source, check_whole_number, read_branches
 from airflow_provider_dotypos.sales.business_days import BusinessHours
 from airflow_provider_dotypos.sales.daily_sales import DailySales
@@ -24,7 +19,6 @@ from airflow_provider_dotypos.sales.errors import DotyposSalesReportError
 from airflow_provider_dotypos.sales.figures import RowChoice, find_figures
 from airflow_provider_dotypos.sales.loaded_table import LoadedTable
 from airflow_provider_dotypos.sales.reports import ReportedSales
-from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.transfers.arguments import check_switches
 from airflow_provider_dotypos.transfers.wording import count, period, spoken
 
@@ -32,8 +26,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_dotypos.api.window import Window
+    from airflow_provider_dotypos.hooks.dotypos import DotyposHook
     from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet
-    from airflow_provider_dotypos.transfers.sql.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +35,7 @@ log = logging.getLogger(__name__)
 _NAMED = 5
 
 
-class DotyposSalesReportCheckOperator(BaseOperator):
+class DotyposSalesReportCheckOperator(SalesCheckOperator):
     """Compare the sales that a table or files hold with the API's own sales report, by branch and business day.
 
     It asks for one report a branch, of all days together. Only if that differs, it asks for halves of the days, until
@@ -156,40 +150,14 @@ class DotyposSalesReportCheckOperator(BaseOperator):
         self.max_reports = max_reports
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
-        self._hook: DotyposHook | None = None
-        self._database: Database | None = None
-        with argument_errors(self):
-            self._check_literals(literals(self))
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Compare, and return what differs."""
-        with airflow_failures(self.dotypos_conn_id, context):
-            self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
-            with closing(self._hook):
-                result = self._compare(self._hook, context)
-            self._conclude(result)
-        return result
-
-    def on_kill(self) -> None:
-        """End every wait at once, and what runs in the database."""
-        if self._hook is not None:
-            self._hook.cancel()
-        if self._database is not None:
-            self._database.cancel()
+        self._check_arguments()
 
     def _check_literals(self, arguments: Mapping[str, Any]) -> None:
-        """Raise if an argument without a template is wrong, by the code that checks it when the task runs."""
-        check_connection(arguments)
+        super()._check_literals(arguments)
         check_source(conn_id=self.conn_id, destination=self.destination, manifests=self.manifests)
-        for name in ("conn_id", "destination_conn_id"):
-            if arguments.get(name) is not None:
-                check_conn_id(arguments[name], name)
-        if arguments.get("destination") is not None:
-            check_address(self.destination)
         check_switches(count_canceled=self.count_canceled, count_unpaid=self.count_unpaid)
-        for name, known in (("naming", ("snake", "api")), ("on_difference", ("fail", "warn"))):
-            if (value := getattr(self, name)) not in known:
-                raise DotyposInputError(f"{name} must be {' or '.join(known)}, not {value!r} (no template)")
+        if self.on_difference not in ("fail", "warn"):
+            raise DotyposInputError(f"on_difference must be fail or warn, not {self.on_difference!r} (no template)")
         check_whole_number("days", self.days, 1)
         check_whole_number("max_reports", self.max_reports, 0)
         if (self.since is None) != (self.until is None):
@@ -202,6 +170,11 @@ class DotyposSalesReportCheckOperator(BaseOperator):
             hours = BusinessHours.of(self.timezone, self.day_starts)
             if arguments.get("since") is not None and arguments.get("until") is not None:
                 hours.window(arguments["since"], arguments["until"])
+
+    def _check(self, hook: DotyposHook, context: Context) -> dict[str, Any]:
+        result = self._compare(hook, context)
+        self._conclude(result)
+        return result
 
     def _compare(self, hook: DotyposHook, context: Context) -> dict[str, Any]:
         hours = BusinessHours.of(self.timezone, self.day_starts)
@@ -297,11 +270,9 @@ class DotyposSalesReportCheckOperator(BaseOperator):
 
     def _read_table(self, sales: DailySales, cloud_id: int) -> None:
         from airflow_provider_dotypos.sales.table_sales import read_table
-        from airflow_provider_dotypos.transfers.sql.database import Database
 
-        self._database = Database.of(str(self.conn_id), 1)
-        with named_errors(str(self.conn_id)), closing(self._database):
-            read_table(self._database, self._table(), sales, cloud_id)
+        with self._opened_database() as database:
+            read_table(database, self._table(), sales, cloud_id)
 
     def _sets(self, cloud_id: int) -> Iterator[CommittedSet]:
         from airflow_provider_dotypos.sales.set_sales import sets_below

@@ -1,6 +1,6 @@
 """Whether sales are the ones that the API's report shows: the operator, on tables and on files.
 
-Tests `sales.arguments`, `sales.set_sales`, `sales.reports`.
+Tests `operators.sales_check`, `sales.arguments`, `sales.set_sales`, `sales.reports`.
 """
 
 from __future__ import annotations
