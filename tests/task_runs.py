@@ -81,6 +81,26 @@ def supervised() -> Iterator[Supervisor]:
     signal.signal(signal.SIGTERM, handler)
 
 
+def dag_run(dag_id: str, run_after: datetime = RUN_AFTER) -> Any:
+    """Return a DAG run as Airflow's processes know it."""
+    return models.DagRun.model_construct(
+        dag_id=dag_id,
+        run_id="run",
+        logical_date=RUN_AFTER,
+        data_interval_start=RUN_AFTER,
+        data_interval_end=RUN_AFTER,
+        run_after=run_after,
+        start_date=RUN_AFTER,
+        end_date=None,
+        clear_number=0,
+        run_type=models.DagRunType.MANUAL,
+        state=models.DagRunState.RUNNING,
+        conf=None,
+        consumed_asset_events=[],
+        partition_key=None,
+    )
+
+
 def run_task(
     task: Any,
     *,
@@ -97,24 +117,8 @@ def run_task(
     :param next_method: where a deferred task goes on.
     :param next_kwargs: what it is given there.
     """
-    run = models.DagRun.model_construct(
-        dag_id=task.dag_id,
-        run_id="run",
-        logical_date=RUN_AFTER,
-        data_interval_start=RUN_AFTER,
-        data_interval_end=RUN_AFTER,
-        run_after=run_after,
-        start_date=RUN_AFTER,
-        end_date=None,
-        clear_number=0,
-        run_type=models.DagRunType.MANUAL,
-        state=models.DagRunState.RUNNING,
-        conf=None,
-        consumed_asset_events=[],
-        partition_key=None,
-    )
     context = models.TIRunContext.model_construct(
-        dag_run=run,
+        dag_run=dag_run(task.dag_id, run_after),
         task_reschedule_count=int(task_runner.SUPERVISOR_COMMS.first_reschedule is not None),
         max_tries=task.retries + cleared,
         should_retry=try_number <= task.retries + cleared,

@@ -40,7 +40,7 @@ from airflow_provider_dotypos.notifications.failure import (
 from airflow_provider_dotypos.operators.dotypos import DotyposOperator
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from airflow_provider_dotypos.transfers.dotypos_to_sql import DotyposToSqlOperator
-from tests.task_runs import RUN_AFTER, run_task, supervised
+from tests.task_runs import RUN_AFTER, dag_run, run_task, supervised
 
 ROOT = Path(__file__).parents[2]
 LATER = datetime(2026, 3, 1, 14, 30, tzinfo=timezone.utc)
@@ -224,22 +224,6 @@ def lost(task: Any, kind: TaskInstanceState, try_number: int) -> dict[str, Any]:
     """Return what Airflow's DAG processor gives the callback of a task whose process was lost."""
     got: list[dict[str, Any]] = []
     task.on_failure_callback = task.on_retry_callback = [DotyposFailureNotifier(got.append)]
-    run = models.DagRun.model_construct(
-        dag_id=task.dag_id,
-        run_id="run",
-        logical_date=RUN_AFTER,
-        data_interval_start=RUN_AFTER,
-        data_interval_end=RUN_AFTER,
-        run_after=RUN_AFTER,
-        start_date=RUN_AFTER,
-        end_date=None,
-        clear_number=0,
-        run_type=models.DagRunType.MANUAL,
-        state=models.DagRunState.RUNNING,
-        conf=None,
-        consumed_asset_events=[],
-        partition_key=None,
-    )
     ti = models.TaskInstance.model_construct(
         id=uuid.uuid4(),
         task_id=task.task_id,
@@ -250,7 +234,7 @@ def lost(task: Any, kind: TaskInstanceState, try_number: int) -> dict[str, Any]:
         dag_version_id=uuid.uuid4(),
     )
     known = models.TIRunContext.model_construct(
-        dag_run=run, task_reschedule_count=0, max_tries=task.retries, should_retry=False
+        dag_run=dag_run(task.dag_id), task_reschedule_count=0, max_tries=task.retries, should_retry=False
     )
     request: Any = SimpleNamespace(
         is_failure_callback=True, ti=ti, task_callback_type=kind, context_from_server=known, dag_id=task.dag_id
