@@ -31,7 +31,7 @@ from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.lake.compaction_plan import SetGroup, plan_compaction, reference
 from airflow_provider_dotypos.lake.newest import newest_rows
 from airflow_provider_dotypos.lake.rewriting import SetCopy
-from airflow_provider_dotypos.lake.sets import FoundSet, find_committed, set_folders
+from airflow_provider_dotypos.lake.sets import LakeSet, find_committed, set_folders
 from airflow_provider_dotypos.storage.patience import StorePatience
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, SetsChangedError
@@ -62,7 +62,7 @@ class ListFolder(NamedTuple):
     entity: str
     patience: StorePatience | None = None
 
-    def look_up(self) -> dict[str, FoundSet | None]:
+    def look_up(self) -> dict[str, LakeSet | None]:
         """Return the set in each folder, by the folder's name; ``None`` where none is whole."""
         folders = set_folders(self.destination, self.cloud_id, self.entity, self.patience)
         return {
@@ -70,9 +70,9 @@ class ListFolder(NamedTuple):
             for one in folders
         }
 
-    def sets(self) -> list[FoundSet]:
+    def sets(self) -> list[LakeSet]:
         """Return all committed sets that are whole."""
-        return [found for found in self.look_up().values() if found is not None]
+        return [lake_set for lake_set in self.look_up().values() if lake_set is not None]
 
     def store(self, folder: str) -> Store:
         """Return the folder of a set."""
@@ -94,12 +94,12 @@ class Compaction(NamedTuple):
     @property
     def rows_before(self) -> int:
         """Rows of all its sources."""
-        return sum(found.manifest.rows for found in self.group.sets)
+        return sum(lake_set.manifest.rows for lake_set in self.group.sets)
 
     @property
     def bytes_before(self) -> int:
         """Size of all its sources."""
-        return sum(found.manifest.bytes for found in self.group.sets)
+        return sum(lake_set.manifest.bytes for lake_set in self.group.sets)
 
 
 def preview_compaction(folder: ListFolder, until: int) -> Iterator[Compaction]:
@@ -111,9 +111,11 @@ def preview_compaction(folder: ListFolder, until: int) -> Iterator[Compaction]:
     for group in plan_compaction(folder.sets(), until):
         newest = newest_rows(group.sets, sorted_sets=True)
         chosen = [
-            (file, newest.chosen(found, file.name)) for found in group.sets for file in found.manifest.contents.files
+            (file, newest.chosen(lake_set, file.name))
+            for lake_set in group.sets
+            for file in lake_set.manifest.contents.files
         ]
-        own = {part.name for found in group.sets for part in found.manifest.parts}
+        own = {part.name for lake_set in group.sets for part in lake_set.manifest.parts}
         rows = sum(rows.count for file, rows in chosen if file.name in own)
         expected = sum(file.bytes * rows.count // max(file.rows, 1) for file, rows in chosen)
         yield Compaction(folder, group, rows, expected)
@@ -177,11 +179,11 @@ def _carry_out(
     layout = group.sets[-1].manifest
     store = folder.store(group.folder.name)
     with SetCopy(store, seen, layout, check=check, max_part_bytes=max_part_bytes) as copy:
-        for found in group.sets:
+        for lake_set in group.sets:
             for table in (layout.entity, *layout.children):
-                of = found.manifest.contents
+                of = lake_set.manifest.contents
                 for file in of.parts if table == layout.entity else of.children(table):
-                    copy.add(found, table, file, newest.chosen(found, file.name))
+                    copy.add(lake_set, table, file, newest.chosen(lake_set, file.name))
         contents = copy.contents()
         mine = _manifest(group, contents, begun)
         committed = copy.commit(mine, contents)
@@ -199,21 +201,23 @@ def _carry_out(
 
 def _have_changed(folder: ListFolder, group: SetGroup) -> bool:
     """Return whether a set that was read isn't there any more as it was: replaced, rewritten or removed."""
-    for found in group.sets:
-        if found.folder.name == group.folder.name:
+    for lake_set in group.sets:
+        if lake_set.folder.name == group.folder.name:
             continue  # the one that was just replaced by what was made of it
-        there = find_committed(folder.destination, folder.cloud_id, folder.entity, found.folder, folder.patience)
-        if there is None or reference(there) != reference(found):
+        there = find_committed(folder.destination, folder.cloud_id, folder.entity, lake_set.folder, folder.patience)
+        if there is None or reference(there) != reference(lake_set):
             return True
     return False
 
 
 def _manifest(group: SetGroup, contents: Contents, begun: float) -> Manifest:
     """Return what a compacted set's manifest says beyond its files."""
-    manifests = [found.manifest for found in group.sets]
+    manifests = [lake_set.manifest for lake_set in group.sets]
     like = manifests[-1]
     rows = sum(part.rows for part in contents.parts)
-    sources = dict.fromkeys(one for found in group.sets for one in (*found.manifest.compacted_from, reference(found)))
+    sources = dict.fromkeys(
+        one for lake_set in group.sets for one in (*lake_set.manifest.compacted_from, reference(lake_set))
+    )
     rewritings = dict.fromkeys(one for manifest in manifests for one in manifest.rewritings)
     looked = [manifest.new_fields for manifest in manifests if manifest.new_fields is not None]
     filters = {manifest.deleted_filter for manifest in manifests}

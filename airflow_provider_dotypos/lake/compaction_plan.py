@@ -24,7 +24,7 @@ from typing import NamedTuple
 import msgspec
 
 from airflow_provider_dotypos.api.window import Window, milliseconds
-from airflow_provider_dotypos.lake.sets import FoundSet, SetFolder, in_order
+from airflow_provider_dotypos.lake.sets import LakeSet, SetFolder, in_order
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, SetReference
 
 
@@ -36,12 +36,12 @@ class SetGroup(NamedTuple):
     :param replaced: the set that is in that folder now; one of the sets. ``None`` if the folder is new.
     """
 
-    sets: tuple[FoundSet, ...]
+    sets: tuple[LakeSet, ...]
     folder: SetFolder
-    replaced: FoundSet | None
+    replaced: LakeSet | None
 
 
-def plan_compaction(sets: Iterable[FoundSet], until: int) -> list[SetGroup]:
+def plan_compaction(sets: Iterable[LakeSet], until: int) -> list[SetGroup]:
     """Return which sets of a list become one.
 
     :param sets: all committed sets of one list.
@@ -50,33 +50,35 @@ def plan_compaction(sets: Iterable[FoundSet], until: int) -> list[SetGroup]:
     known = list(sets)
     covered = covered_sets(known)
     groups: list[SetGroup] = []
-    for shape in sorted({found.folder.shape for found in known}):
-        of_shape = [found for found in known if found.folder.shape == shape and reference(found) not in covered]
+    for shape in sorted({lake_set.folder.shape for lake_set in known}):
+        of_shape = [
+            lake_set for lake_set in known if lake_set.folder.shape == shape and reference(lake_set) not in covered
+        ]
         groups += [_group(run) for run in _runs(in_order(of_shape), until) if len(run) > 1]
     return groups
 
 
-def reference(found: FoundSet) -> SetReference:
+def reference(lake_set: LakeSet) -> SetReference:
     """Return how a compacted set names a set that it was made of."""
-    return SetReference(found.folder.name, found.manifest.generation, found.manifest.contents.digest)
+    return SetReference(lake_set.folder.name, lake_set.manifest.generation, lake_set.manifest.contents.digest)
 
 
-def covered_sets(sets: Iterable[FoundSet]) -> dict[SetReference, FoundSet]:
+def covered_sets(sets: Iterable[LakeSet]) -> dict[SetReference, LakeSet]:
     """Return which sets the compacted ones among some were made of, each with the first that was made of it."""
-    compacted = sorted(sets, key=lambda found: found.manifest.compacted_at or "", reverse=True)
-    return {source: found for found in compacted for source in found.manifest.compacted_from}
+    compacted = sorted(sets, key=lambda lake_set: lake_set.manifest.compacted_at or "", reverse=True)
+    return {source: lake_set for lake_set in compacted for source in lake_set.manifest.compacted_from}
 
 
-def _runs(sets: Sequence[FoundSet], until: int) -> list[list[FoundSet]]:
+def _runs(sets: Sequence[LakeSet], until: int) -> list[list[LakeSet]]:
     """Return which sets of one shape become one each, in the order in which their versions count.
 
     :param sets: the sets in that order.
     """
-    alike: dict[tuple[int, bytes], list[FoundSet]] = defaultdict(list)
-    for found in sets:
-        since = found.folder.window.since
-        if since is not None and not found.manifest.snapshot and (end := _month_end(since)) <= until:
-            alike[end, _layout(found.manifest)].append(found)
+    alike: dict[tuple[int, bytes], list[LakeSet]] = defaultdict(list)
+    for lake_set in sets:
+        since = lake_set.folder.window.since
+        if since is not None and not lake_set.manifest.snapshot and (end := _month_end(since)) <= until:
+            alike[end, _layout(lake_set.manifest)].append(lake_set)
     runs = []
     for some in alike.values():
         for run in _connected(some):
@@ -85,43 +87,43 @@ def _runs(sets: Sequence[FoundSet], until: int) -> list[list[FoundSet]]:
     return runs
 
 
-def _connected(sets: Sequence[FoundSet]) -> list[list[FoundSet]]:
+def _connected(sets: Sequence[LakeSet]) -> list[list[LakeSet]]:
     """Divide sets at the gaps between their windows; the order of each part stays."""
     parts: list[set[str]] = []
     end = 0
-    for found in sorted(sets, key=lambda found: found.folder.window.since or 0):
-        since, until = found.folder.window.since or 0, found.folder.window.until
+    for lake_set in sorted(sets, key=lambda lake_set: lake_set.folder.window.since or 0):
+        since, until = lake_set.folder.window.since or 0, lake_set.folder.window.until
         if not parts or since > end:
             parts.append(set())
-        parts[-1].add(found.folder.name)
+        parts[-1].add(lake_set.folder.name)
         end = max(end, until)
-    return [[found for found in sets if found.folder.name in part] for part in parts]
+    return [[lake_set for lake_set in sets if lake_set.folder.name in part] for part in parts]
 
 
-def _undivided(run: Sequence[FoundSet], sets: Sequence[FoundSet]) -> list[list[FoundSet]]:
+def _undivided(run: Sequence[LakeSet], sets: Sequence[LakeSet]) -> list[list[LakeSet]]:
     """Divide sets where others stand between them, if they may hold rows without a change date."""
-    if all(found.manifest.undated_rows is False for found in run):
+    if all(lake_set.manifest.undated_rows is False for lake_set in run):
         return [[*run]]
-    names = {found.folder.name for found in run}
-    pieces = groupby(sets, key=lambda found: found.folder.name in names)
+    names = {lake_set.folder.name for lake_set in run}
+    pieces = groupby(sets, key=lambda lake_set: lake_set.folder.name in names)
     return [list(piece) for inside, piece in pieces if inside]
 
 
-def _group(run: Sequence[FoundSet]) -> SetGroup:
-    windows = [found.folder.window for found in run]
+def _group(run: Sequence[LakeSet]) -> SetGroup:
+    windows = [lake_set.folder.window for lake_set in run]
     window = Window(min(window.since or 0 for window in windows), max(window.until for window in windows))
     name = f"{window.name}_{run[0].folder.shape}"
-    replaced = next((found for found in run if found.folder.name == name), None)
-    compacted = [found for found in run if found.manifest.compacted_from]
+    replaced = next((lake_set for lake_set in run if lake_set.folder.name == name), None)
+    compacted = [lake_set for lake_set in run if lake_set.manifest.compacted_from]
     if _are_rivals(compacted):
-        compacted.sort(key=lambda found: found.manifest.compacted_at or "")
-    others = [found for found in run if not found.manifest.compacted_from]
+        compacted.sort(key=lambda lake_set: lake_set.manifest.compacted_at or "")
+    others = [lake_set for lake_set in run if not lake_set.manifest.compacted_from]
     return SetGroup((*compacted, *others), SetFolder(name, window, run[0].folder.shape), replaced)
 
 
-def _are_rivals(compacted: Sequence[FoundSet]) -> bool:
+def _are_rivals(compacted: Sequence[LakeSet]) -> bool:
     """Return whether a folder's set went into two compacted sets. It may have been rewritten in between."""
-    sources = [{source.folder for source in found.manifest.compacted_from} for found in compacted]
+    sources = [{source.folder for source in lake_set.manifest.compacted_from} for lake_set in compacted]
     return sum(map(len, sources)) > len(set().union(*sources))
 
 

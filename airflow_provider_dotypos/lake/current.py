@@ -14,7 +14,7 @@ from airflow_provider_dotypos.lake.coverage import covered, gaps
 from airflow_provider_dotypos.lake.current_sets import CurrentQuery, find_sets
 from airflow_provider_dotypos.lake.newest import Bounds, Newest, newest_rows, possible_tables
 from airflow_provider_dotypos.lake.newest_table import NewestRows, quoted
-from airflow_provider_dotypos.lake.sets import FoundSet
+from airflow_provider_dotypos.lake.sets import LakeSet
 from airflow_provider_dotypos.storage.patience import StorePatience
 from airflow_provider_dotypos.storage.store import object_path
 from airflow_provider_dotypos.transfers.errors import SetsChangedError
@@ -46,7 +46,7 @@ class CurrentTable:
     def __init__(self, query: CurrentQuery, patience: StorePatience) -> None:
         self._query = query
         self._patience = patience
-        self._sets: Sequence[FoundSet] = ()
+        self._sets: Sequence[LakeSet] = ()
         self._newest: Newest | None = None
         self._look()
 
@@ -63,12 +63,12 @@ class CurrentTable:
     @property
     def sets(self) -> list[str]:
         """The paths of the sets' folders."""
-        return [str(found.store.folder) for found in self._sets]
+        return [str(lake_set.store.folder) for lake_set in self._sets]
 
     @property
     def tables(self) -> tuple[str, ...]:
         """The names of its tables; the list's own is first."""
-        return (self.entity, *dict.fromkeys(child for found in self._sets for child in found.manifest.children))
+        return (self.entity, *dict.fromkeys(child for lake_set in self._sets for child in lake_set.manifest.children))
 
     @property
     def covered(self) -> list[Window]:
@@ -76,7 +76,7 @@ class CurrentTable:
 
         It is cut to `since` and `until`, if these were given.
         """
-        return covered((found.folder.window for found in self._sets), *self._query.bounds)
+        return covered((lake_set.folder.window for lake_set in self._sets), *self._query.bounds)
 
     @property
     def gaps(self) -> list[Window]:

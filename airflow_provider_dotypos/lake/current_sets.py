@@ -10,7 +10,7 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.lake.newest import Bounds
 from airflow_provider_dotypos.lake.sets import (
-    FoundSet,
+    LakeSet,
     committed_sets,
     in_order,
     lists_below,
@@ -40,7 +40,7 @@ class CurrentQuery(NamedTuple):
     shapes: tuple[str, ...]
 
 
-def find_sets(query: CurrentQuery, patience: StorePatience) -> Sequence[FoundSet]:
+def find_sets(query: CurrentQuery, patience: StorePatience) -> Sequence[LakeSet]:
     """Return the committed sets that may hold the versions of a current table.
 
     :raises DotyposInputError: if they hold rows of different shapes, or don't show which rows are deleted.
@@ -53,8 +53,8 @@ def find_sets(query: CurrentQuery, patience: StorePatience) -> Sequence[FoundSet
     if not folders:
         raise _no_sets(query, patience)
     wanted = [folder for folder in folders if _may_hold(folder.window, query)]
-    found = committed_sets(place, cloud, entity.name, wanted, patience)
-    sets = [one for one in found if not one.manifest.snapshot]
+    committed = committed_sets(place, cloud, entity.name, wanted, patience)
+    sets = [lake_set for lake_set in committed if not lake_set.manifest.snapshot]
     if not sets and len(wanted) == len(folders):
         raise _no_sets(query, patience)
     if not entity.cursors:
@@ -77,13 +77,13 @@ def _may_hold(window: Window, query: CurrentQuery) -> bool:
     return not is_past and (until is None or window.since < until)
 
 
-def _refuse_unmarked(sets: Sequence[FoundSet], entity: Entity) -> None:
+def _refuse_unmarked(sets: Sequence[LakeSet], entity: Entity) -> None:
     """Raise if nothing in a set shows which rows are deleted.
 
     :raises DotyposInputError: if so.
     """
-    for found in sets:
-        columns = found.manifest.columns.get(entity.name)
+    for lake_set in sets:
+        columns = lake_set.manifest.columns.get(entity.name)
         if columns is not None and "deleted" not in columns:
             raise DotyposInputError(
                 f"deleted: the sets of {entity.name} were extracted without the field deleted, so nothing shows which "

@@ -219,13 +219,13 @@ def _sets(
             cloud_id,
             entity,
             None,
-            found.folder.window,
-            _place(found.manifest),
-            found.manifest.new_fields,
-            found.manifest.misfits,
+            lake_set.folder.window,
+            _place(lake_set.manifest),
+            lake_set.manifest.new_fields,
+            lake_set.manifest.misfits,
         )
-        for found in sets
-        if reference(found) not in covered
+        for lake_set in sets
+        if reference(lake_set) not in covered
     ]
 
 

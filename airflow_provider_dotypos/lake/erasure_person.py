@@ -96,7 +96,9 @@ def _referring_to(targets: set[str]) -> dict[str, dict[str, str]]:
         for name, entity in entities().items()
         if entity.listed and entity.in_cloud
     }
-    return {name: {f: str(target) for f, target in found.items()} for name, found in fields.items() if found}
+    return {
+        name: {field: str(target) for field, target in targets.items()} for name, targets in fields.items() if targets
+    }
 
 
 @dataclass

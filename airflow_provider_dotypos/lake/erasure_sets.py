@@ -25,7 +25,7 @@ from airflow_provider_dotypos.lake.erasure_person import Person, Row
 from airflow_provider_dotypos.lake.erasure_report import ErasureReport, Place
 from airflow_provider_dotypos.lake.erasure_rows import RowEraser
 from airflow_provider_dotypos.lake.rewriting import rewrite_set
-from airflow_provider_dotypos.lake.sets import FoundSet, SetFolder, find_committed, set_folders
+from airflow_provider_dotypos.lake.sets import LakeSet, SetFolder, find_committed, set_folders
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.folder_files import unlisted_files
@@ -100,18 +100,18 @@ class SetErasure:
     def note(self) -> bool:
         """Note the ids of the rows that name the person, in sets that weren't read yet; return whether there is one."""
         fresh = False
-        for place, found in self._fresh(self._noted, self._person.reach.entities):
+        for place, lake_set in self._fresh(self._noted, self._person.reach.entities):
             fresh = True
             if place.entity in self._person.reach.noting():
                 needle = self._person.id.encode()
-                self._read(found, self._person.note, needle)
-            self._noted[self._key(place)] = found.manifest.generation
+                self._read(lake_set, self._person.note, needle)
+            self._noted[self._key(place)] = lake_set.manifest.generation
         return fresh
 
     def note_related(self) -> None:
         """Note the ids of the rows that refer to those that name the person."""
-        for _, found in self._fresh({}, self._person.reach.relating()):
-            self._read(found, self._person.note_related)
+        for _, lake_set in self._fresh({}, self._person.reach.relating()):
+            self._read(lake_set, self._person.note_related)
 
     def erase(self, *, again: bool) -> None:
         """Rewrite the sets that hold data of the person; in a dry run say what they hold.
@@ -120,56 +120,56 @@ class SetErasure:
         """
         if again:
             self._searched.clear()
-        for place, found in self._fresh(self._searched, self._person.reach.entities):
-            self._erase(place, found)
+        for place, lake_set in self._fresh(self._searched, self._person.reach.entities):
+            self._erase(place, lake_set)
 
-    def _erase(self, place: _Folder, found: FoundSet) -> None:
+    def _erase(self, place: _Folder, lake_set: LakeSet) -> None:
         try:
-            look = self._look(found)
+            look = self._look(lake_set)
         except FileNotFoundError:
             return  # it is being replaced: the folder is looked at again
         except DamagedSetError as error:
-            self._report.unreadable[str(found.store.folder)] = str(error)
-            self._searched[self._key(place)] = found.manifest.generation
+            self._report.unreadable[str(lake_set.store.folder)] = str(error)
+            self._searched[self._key(place)] = lake_set.manifest.generation
             return
-        generation = found.manifest.generation
+        generation = lake_set.manifest.generation
         if any(look.edits.values()) and not self._report.dry_run:
             eraser = RowEraser(self._person)
             rewriting = Rewriting(
                 ERASED, iso(milliseconds(datetime.now(timezone.utc))), sum(map(len, look.edits.values())), __version__
             )
             try:
-                manifest = rewrite_set(found, look.edits, eraser.edit, rewriting, check=self._check)
+                manifest = rewrite_set(lake_set, look.edits, eraser.edit, rewriting, check=self._check)
             except (SupersededError, FileNotFoundError):
-                log.info("Another run has replaced %s meanwhile: it is searched again.", found.store.folder)
+                log.info("Another run has replaced %s meanwhile: it is searched again.", lake_set.store.folder)
                 return
             except DamagedSetError as error:
-                self._report.unreadable[str(found.store.folder)] = str(error)
+                self._report.unreadable[str(lake_set.store.folder)] = str(error)
                 self._searched[self._key(place)] = generation
                 return
             if rewriting not in manifest.rewritings:
                 return  # another attempt has committed: the folder is looked at again
             generation = manifest.generation
-            log.info("Rewritten without the customer's data: %s", found.store.folder)
+            log.info("Rewritten without the customer's data: %s", lake_set.store.folder)
             for each in look.places:
                 each.done = True
         for each in look.places:
             self._report.add(each)
         key = self._key(place)
         self._searched[key] = generation
-        if self._noted.get(key) == found.manifest.generation:  # otherwise it came after the ids were noted
+        if self._noted.get(key) == lake_set.manifest.generation:  # otherwise it came after the ids were noted
             self._noted[key] = generation
 
-    def _look(self, found: FoundSet) -> _Look:
+    def _look(self, lake_set: LakeSet) -> _Look:
         """Search a set for rows of the person."""
         edits: dict[str, list[int]] = {}
         places = []
-        for table, files in _tables(found):
-            place = Place("set", str(found.store.folder), table)
-            columns = self._columns(found, table)
-            self._note_lacking(found, table, columns)
+        for table, files in _tables(lake_set):
+            place = Place("set", str(lake_set.store.folder), table)
+            columns = self._columns(lake_set, table)
+            self._note_lacking(lake_set, table, columns)
             for name, rows in files:
-                file = _file(found, name, rows, columns)
+                file = _file(lake_set, name, rows, columns)
                 positions = list(self._search(file, table, self._person.holds_any))
                 if positions:
                     edits[name] = self._changing(file, table, positions, place)
@@ -195,20 +195,20 @@ class SetErasure:
         place.fields += eraser.fields
         return changing
 
-    def _read(self, found: FoundSet, see: Callable[[str, Row], None], needle: bytes = b"") -> None:
+    def _read(self, lake_set: LakeSet, see: Callable[[str, Row], None], needle: bytes = b"") -> None:
         """Show the rows of a set, as far as one sees whose they are.
 
         :param needle: bytes that the JSON of a row has that is worth a look.
         """
         try:
-            for table, files in _tables(found):
-                columns = self._columns(found, table)
+            for table, files in _tables(lake_set):
+                columns = self._columns(lake_set, table)
                 for name, rows in files:
-                    deque(self._search(_file(found, name, rows, columns), table, partial(_shown, see), needle), 0)
+                    deque(self._search(_file(lake_set, name, rows, columns), table, partial(_shown, see), needle), 0)
         except FileNotFoundError:
-            log.info("%s is being replaced: it is read again.", found.store.folder)
+            log.info("%s is being replaced: it is read again.", lake_set.store.folder)
         except DamagedSetError as error:
-            self._report.unreadable[str(found.store.folder)] = str(error)
+            self._report.unreadable[str(lake_set.store.folder)] = str(error)
 
     def _search(
         self, file: Table, table: str, wanted: Callable[[str, Row], bool], needle: bytes = b""
@@ -229,10 +229,10 @@ class SetErasure:
         nested = {name: reach.fields(child.entity) for name, child in find_entity(table).includes.items()}
         return {"": reach.fields(table), **nested}
 
-    def _note_lacking(self, found: FoundSet, table: str, columns: Columns) -> None:
+    def _note_lacking(self, lake_set: LakeSet, table: str, columns: Columns) -> None:
         """Note by which fields one would see whose a row is, if a table with personal data lacks them."""
         reach = self._person.reach
-        if found.manifest.columns.get(table) is None:
+        if lake_set.manifest.columns.get(table) is None:
             return
         levels = [(table, "", columns)]
         levels += [
@@ -248,16 +248,14 @@ class SetErasure:
             if name not in level.names
         ]
         if lacks:
-            self._report.unsure[str(found.store.folder), table] = lacks
+            self._report.unsure[str(lake_set.store.folder), table] = lacks
 
-    def _columns(self, found: FoundSet, table: str) -> Columns:
-        manifest = found.manifest
+    def _columns(self, lake_set: LakeSet, table: str) -> Columns:
+        manifest = lake_set.manifest
         include = manifest.include if table == manifest.entity else ""
         return columns_of_table(table, include, manifest.children, manifest.columns)
 
-    def _fresh(
-        self, seen: Mapping[tuple[str, str], int], entities: Sequence[str]
-    ) -> Iterator[tuple[_Folder, FoundSet]]:
+    def _fresh(self, seen: Mapping[tuple[str, str], int], entities: Sequence[str]) -> Iterator[tuple[_Folder, LakeSet]]:
         """Yield the sets that weren't seen, or were replaced since."""
         for root in self._roots:
             for entity in entities:
@@ -269,18 +267,18 @@ class SetErasure:
                     before = seen.get(self._key(place))
                     if before is not None and newest_generation(names) == before:
                         continue
-                    found = find_committed(root, self._report.cloud_id, entity, folder, self._patience)
-                    if found is not None and found.manifest.generation != before:
-                        yield place, found
+                    lake_set = find_committed(root, self._report.cloud_id, entity, folder, self._patience)
+                    if lake_set is not None and lake_set.manifest.generation != before:
+                        yield place, lake_set
 
     def tidy(self) -> None:
         """Remove files that belong to no set and can't be committed any more, and note those that may be."""
         self._report.searched["set"] = 0
         self._report.unfinished.clear()
-        for place, found in self._folders():
-            self._report.searched["set"] += found is not None
+        for place, lake_set in self._folders():
+            self._report.searched["set"] += lake_set is not None
             store = Store(place.root / f"{self._report.cloud_id}/{place.path}", self._patience)
-            old, unfinished = unlisted_files(store.list(), None if found is None else found.manifest)
+            old, unfinished = unlisted_files(store.list(), None if lake_set is None else lake_set.manifest)
             remove = [*old, *(unfinished if self._remove_unfinished else ())]
             if not self._report.dry_run:
                 for name in remove:
@@ -290,7 +288,7 @@ class SetErasure:
             if left and (self._report.dry_run or not self._remove_unfinished):
                 self._report.unfinished[str(store.folder)] = len(left)
 
-    def _folders(self) -> Iterator[tuple[_Folder, FoundSet | None]]:
+    def _folders(self) -> Iterator[tuple[_Folder, LakeSet | None]]:
         cloud_id = self._report.cloud_id
         for root in self._roots:
             for entity in self._person.reach.entities:
@@ -306,9 +304,9 @@ class SetErasure:
         return str(place.root), place.path
 
 
-def _tables(found: FoundSet) -> Iterator[tuple[str, list[tuple[str, int]]]]:
+def _tables(lake_set: LakeSet) -> Iterator[tuple[str, list[tuple[str, int]]]]:
     """Yield the tables of a set: the entity, and its files, each with its number of rows."""
-    manifest = found.manifest
+    manifest = lake_set.manifest
     yield manifest.entity, [(part.name, part.rows) for part in manifest.parts]
     for child in manifest.children:
         yield child, [(file.name, file.rows) for file in manifest.contents.children(child)]
@@ -320,6 +318,6 @@ def _shown(see: Callable[[str, Row], None], table: str, row: Row) -> bool:
     return False
 
 
-def _file(found: FoundSet, name: str, rows: int, columns: Columns) -> Table:
-    manifest = found.manifest
-    return Table(found.store, [name], rows, FileFormat.read(manifest.file_format, manifest.compression), columns)
+def _file(lake_set: LakeSet, name: str, rows: int, columns: Columns) -> Table:
+    manifest = lake_set.manifest
+    return Table(lake_set.store, [name], rows, FileFormat.read(manifest.file_format, manifest.compression), columns)

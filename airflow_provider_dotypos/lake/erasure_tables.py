@@ -281,14 +281,14 @@ class TableErasure:
             if cloud_id == self._report.cloud_id
         }
         known = {load[0] for load in loads}
-        found: dict[str, _HeldTable] = {}
+        held: dict[str, _HeldTable] = {}
         for tables in of_loads.values():
             for name, entity in tables:
                 schema, _, last = name.rpartition(".")
-                if name not in found and entity in self._person.reach.entities:
+                if name not in held and entity in self._person.reach.entities:
                     table = self._held(transaction, schema or None, last, entity, name)
                     if table is not None:
-                        found[name] = table
+                        held[name] = table
         for name in self._dialect.table_names(transaction, self._schema, STAGING):
             staging, _, number = name.removeprefix(STAGING).rpartition("_")
             load_id = staging.partition("_")[0]
@@ -301,8 +301,8 @@ class TableErasure:
                 if entity in self._person.reach.entities:
                     table = self._held(transaction, self._schema, name, entity, name, staging=True)
                     if table is not None:
-                        found[name] = table
-        return list(found.values())
+                        held[name] = table
+        return list(held.values())
 
     def _held(
         self,

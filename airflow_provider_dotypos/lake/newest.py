@@ -18,7 +18,7 @@ from operator import add
 from typing import IO, Any, NamedTuple
 
 from airflow_provider_dotypos.api.entities import Child, Entity, find_entity
-from airflow_provider_dotypos.lake.sets import FoundSet, in_order
+from airflow_provider_dotypos.lake.sets import LakeSet, in_order
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.committed_set import set_table
 from airflow_provider_dotypos.transfers.files.formats.chosen import Chosen
@@ -57,21 +57,21 @@ class Newest:
 
     def __init__(
         self,
-        sets: Sequence[FoundSet],
+        sets: Sequence[LakeSet],
         tables: Collection[str],
         chosen: Mapping[tuple[int, str], Chosen],
     ) -> None:
         self.sets = sets
         self.tables = tables
         self._chosen = chosen
-        self._positions = {id(found): position for position, found in enumerate(sets)}
+        self._positions = {id(lake_set): position for position, lake_set in enumerate(sets)}
 
-    def chosen(self, found: FoundSet, file: str) -> Chosen:
+    def chosen(self, lake_set: LakeSet, file: str) -> Chosen:
         """Return which rows of a set's file count.
 
         :param file: the name of a part's file, or of a file of flattened children that was looked at.
         """
-        return self._chosen[self._positions[id(found)], file]
+        return self._chosen[self._positions[id(lake_set)], file]
 
 
 class _File(NamedTuple):
@@ -80,7 +80,7 @@ class _File(NamedTuple):
     :param position: of its first row among all rows; a multiple of 8.
     """
 
-    found: int
+    set_number: int
     stored: Part | ChildFile
     position: int
 
@@ -110,7 +110,7 @@ class _Family(NamedTuple):
 
 
 def newest_rows(
-    sets: Iterable[FoundSet],
+    sets: Iterable[LakeSet],
     *,
     tables: Collection[str] | None = None,
     bounds: Bounds = ALWAYS,
@@ -139,7 +139,7 @@ class _Search:
     """One search for the newest versions."""
 
     def __init__(
-        self, sets: Sequence[FoundSet], tables: Collection[str] | None, bounds: Bounds, hide_deleted: bool
+        self, sets: Sequence[LakeSet], tables: Collection[str] | None, bounds: Bounds, hide_deleted: bool
     ) -> None:
         self._sets = sets
         self._entity = find_entity(sets[0].manifest.entity)
@@ -147,13 +147,13 @@ class _Search:
         self._bounds = bounds
         self._hide_deleted = hide_deleted and self._entity.has_deleted
         self._end = 0
-        self._own = [[self._file(i, part) for part in found.manifest.parts] for i, found in enumerate(sets)]
+        self._own = [[self._file(i, part) for part in lake_set.manifest.parts] for i, lake_set in enumerate(sets)]
         self._children = [
             (child, self._file(i, file))
             for child in self._entity.includes.values()
             if child.entity in self._tables
-            for i, found in enumerate(sets)
-            for file in found.manifest.contents.children(child.entity)
+            for i, lake_set in enumerate(sets)
+            for file in lake_set.manifest.contents.children(child.entity)
         ]
         self._bits = bytearray(self._end // 8)
 
@@ -174,14 +174,14 @@ class _Search:
                 self._count(_of_newest(newest, children.columns(group), families))
         view = memoryview(self._bits).toreadonly()
         chosen = {
-            (file.found, file.stored.name): Chosen(view[file.position // 8 : -(-file.end // 8)], file.stored.rows)
+            (file.set_number, file.stored.name): Chosen(view[file.position // 8 : -(-file.end // 8)], file.stored.rows)
             for file in chain(*self._own, (file for _, file in self._children))
         }
         return Newest(self._sets, self._tables, chosen)
 
-    def _file(self, found: int, stored: Part | ChildFile) -> _File:
+    def _file(self, set_number: int, stored: Part | ChildFile) -> _File:
         """Return a file with the next positions for its rows."""
-        file = _File(found, stored, self._end)
+        file = _File(set_number, stored, self._end)
         self._end += -(-stored.rows // 8) * 8
         return file
 
@@ -194,7 +194,9 @@ class _Search:
         for numbers in self._table(file, entity.name).versions(fields):
             rows = len(numbers[0])
             if any(column.count(NULL) for column in numbers[:keys]):
-                raise DamagedSetError(f"{self._sets[file.found].store.folder / file.stored.name}: a row has no key")
+                raise DamagedSetError(
+                    f"{self._sets[file.set_number].store.folder / file.stored.name}: a row has no key"
+                )
             latest = _latest(numbers[keys : keys + cursors], rows)
             # The lowest bit of a mark says whether the row is deleted.
             marks: Iterable[int] = range(2 * position, 2 * (position + rows), 2)
@@ -215,17 +217,17 @@ class _Search:
 
     def _table(self, file: _File, name: str) -> Table:
         """Return a file as a table."""
-        _, store, manifest = self._sets[file.found]
+        _, store, manifest = self._sets[file.set_number]
         return set_table(store, manifest, name, [file.stored])
 
     def _family(self, child: Child, file: _File) -> _Family:
         """Return which rows the children in a file belong to."""
-        own = self._own[file.found]
+        own = self._own[file.set_number]
         for part in own:
             if isinstance(part.stored, Part) and part.stored.children.get(child.entity) is file.stored:
                 return _Family(part.position, part.end, None)
         # A compacted set has no row in two versions.
-        compacted = self._sets[file.found].manifest.compacted_from
+        compacted = self._sets[file.set_number].manifest.compacted_from
         covers = file.stored.covers
         return _Family(own[0].position, own[-1].end, None if compacted else covers) if own else _Family(0, 0, None)
 

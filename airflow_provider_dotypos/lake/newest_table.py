@@ -35,14 +35,14 @@ class NewestRows(Rows):
     def of(cls, newest: Newest, name: str) -> NewestRows:
         """Return the rows of a table, as they were searched for."""
         parts = []
-        for found in newest.sets:
-            manifest = found.manifest
+        for lake_set in newest.sets:
+            manifest = lake_set.manifest
             files = manifest.parts if name == manifest.entity else manifest.contents.children(name)
-            chosen = {file.name: newest.chosen(found, file.name) for file in files}
+            chosen = {file.name: newest.chosen(lake_set, file.name) for file in files}
             wanted = [file for file in files if chosen[file.name].count]
             if wanted:
-                parts.append(set_table(found.store, manifest, name, wanted, chosen))
-        return cls(parts, _columns([found.manifest for found in newest.sets], name))
+                parts.append(set_table(lake_set.store, manifest, name, wanted, chosen))
+        return cls(parts, _columns([lake_set.manifest for lake_set in newest.sets], name))
 
     @property
     def count(self) -> int:

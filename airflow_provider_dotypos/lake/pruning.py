@@ -48,7 +48,7 @@ from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.window import instant
 from airflow_provider_dotypos.lake.compaction import ListFolder
 from airflow_provider_dotypos.lake.compaction_plan import covered_sets, reference
-from airflow_provider_dotypos.lake.sets import FoundSet
+from airflow_provider_dotypos.lake.sets import LakeSet
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.folder_files import clean_folder, set_files, sidecar_name
 from airflow_provider_dotypos.transfers.files.manifest import manifest_name, newest_manifest, whole_manifest
@@ -72,8 +72,8 @@ class Removal(NamedTuple):
     """
 
     list: ListFolder
-    found: FoundSet
-    covered_by: FoundSet | None
+    lake_set: LakeSet
+    covered_by: LakeSet | None
 
 
 class _Marker(msgspec.Struct):
@@ -84,7 +84,7 @@ class _Marker(msgspec.Struct):
 
 def plan_pruning(
     folder: ListFolder,
-    sets: Iterable[FoundSet],
+    sets: Iterable[LakeSet],
     noted: Collection[str],
     now: int,
     *,
@@ -99,36 +99,39 @@ def plan_pruning(
     :param grace: how long a covered set stays after the one that covers it was committed, in milliseconds.
     :param older_than: also remove sets that nothing covers, if their windows have ended so long ago, in milliseconds.
     """
-    known = [found for found in sets if found.folder.name not in noted]
+    known = [lake_set for lake_set in sets if lake_set.folder.name not in noted]
     covered = covered_sets(known)
     by_age = _old(known, now - older_than) if older_than is not None else set()
     # What stays was made of these: as they were, so they wait for the grace; or before they were rewritten, so what was
     # erased from them since must get into what stays first.
     awaited = {
-        source.folder for found in known if found.folder.name not in by_age for source in found.manifest.compacted_from
+        source.folder
+        for lake_set in known
+        if lake_set.folder.name not in by_age
+        for source in lake_set.manifest.compacted_from
     }
     removals = []
-    for found in sorted(known, key=lambda found: found.folder.window.until):
-        covering = covered.get(reference(found))
+    for lake_set in sorted(known, key=lambda lake_set: lake_set.folder.window.until):
+        covering = covered.get(reference(lake_set))
         if covering is not None and instant(covering.manifest.compacted_at or "", "compacted_at") + grace <= now:
-            removals.append(Removal(folder, found, covering))
-        elif found.folder.name in by_age - awaited:
-            removals.append(Removal(folder, found, None))
+            removals.append(Removal(folder, lake_set, covering))
+        elif lake_set.folder.name in by_age - awaited:
+            removals.append(Removal(folder, lake_set, None))
     return removals
 
 
-def _old(sets: Sequence[FoundSet], until: int) -> set[str]:
+def _old(sets: Sequence[LakeSet], until: int) -> set[str]:
     """Return the names of the folders of sets that have ended by then, but for the furthest of each shape."""
-    furthest: dict[str, FoundSet] = {}
-    for found in sorted(sets, key=_reach):
-        furthest[found.folder.shape] = found
-    stay = {found.folder.name for found in furthest.values()}
-    return {found.folder.name for found in sets if found.folder.window.until <= until} - stay
+    furthest: dict[str, LakeSet] = {}
+    for lake_set in sorted(sets, key=_reach):
+        furthest[lake_set.folder.shape] = lake_set
+    stay = {lake_set.folder.name for lake_set in furthest.values()}
+    return {lake_set.folder.name for lake_set in sets if lake_set.folder.window.until <= until} - stay
 
 
-def _reach(found: FoundSet) -> tuple[int, float]:
+def _reach(lake_set: LakeSet) -> tuple[int, float]:
     """Sort sets by how far they reach; of those that end together, the longest is last."""
-    window = found.folder.window
+    window = lake_set.folder.window
     return window.until, float("inf") if window.since is None else -window.since
 
 
@@ -167,32 +170,32 @@ def prune_list(
     :param now: returns the time, in seconds.
     """
     there = folder.look_up()
-    for name in [name for name, found in there.items() if found is None]:
+    for name in [name for name, lake_set in there.items() if lake_set is None]:
         check()
         _finish(folder.store(name))
-    sets = [found for found in there.values() if found is not None]
-    for found in sets:
-        if found.manifest.compacted_from or found.manifest.rewritings:
+    sets = [lake_set for lake_set in there.values() if lake_set is not None]
+    for lake_set in sets:
+        if lake_set.manifest.compacted_from or lake_set.manifest.rewritings:
             check()
-            _clean(found)  # what made it may have died before it did so
+            _clean(lake_set)  # what made it may have died before it did so
     for removal in _plan(folder, sets, grace, older_than, now):
         check()
-        remove_set(removal.found)
+        remove_set(removal.lake_set)
         yield removal
 
 
 def _plan(
-    folder: ListFolder, sets: Sequence[FoundSet], grace: int, older_than: int | None, now: Callable[[], float]
+    folder: ListFolder, sets: Sequence[LakeSet], grace: int, older_than: int | None, now: Callable[[], float]
 ) -> list[Removal]:
     # The notes only now: a set may have been noted since it was committed.
     noted = noted_folders(folder)
     return plan_pruning(folder, sets, noted, int(now() * 1000), grace=grace, older_than=older_than)
 
 
-def remove_set(found: FoundSet) -> None:
+def remove_set(lake_set: LakeSet) -> None:
     """Remove a set, unless another one has taken its place meanwhile."""
-    store, manifest = found.store, found.manifest
-    if not _clean(found):
+    store, manifest = lake_set.store, lake_set.manifest
+    if not _clean(lake_set):
         return
     markers = _markers(store.list())
     files = sorted(manifest.contents.sizes)
@@ -200,7 +203,7 @@ def remove_set(found: FoundSet) -> None:
     store.put_bytes(msgspec.json.encode(_Marker(files)), marker)
     for name in files:
         store.delete(sidecar_name(name))
-    if _is_there(found):
+    if _is_there(lake_set):
         store.delete(manifest_name(manifest.generation))
     if _remove_files(store, files):
         for name in (*markers, marker):
@@ -208,23 +211,23 @@ def remove_set(found: FoundSet) -> None:
         store.remove_if_empty()
 
 
-def _clean(found: FoundSet) -> bool:
+def _clean(lake_set: LakeSet) -> bool:
     """Remove the leftovers of other attempts beside a set, if it is still there; return whether it is.
 
     The files are listed first: if the set is there after that, none of them is of an extraction that uses the folder
     again after others have removed the set.
     """
-    names = found.store.list()
-    if not _is_there(found):
+    names = lake_set.store.list()
+    if not _is_there(lake_set):
         return False
-    clean_folder(found.store, found.manifest, names)
+    clean_folder(lake_set.store, lake_set.manifest, names)
     return True
 
 
-def _is_there(found: FoundSet) -> bool:
+def _is_there(lake_set: LakeSet) -> bool:
     """Return whether a set is there as it was."""
-    there = whole_manifest(found.store, found.manifest.generation)
-    return there is not None and there.contents.digest == found.manifest.contents.digest
+    there = whole_manifest(lake_set.store, lake_set.manifest.generation)
+    return there is not None and there.contents.digest == lake_set.manifest.contents.digest
 
 
 def _finish(store: Store) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import msgspec
 
-from airflow_provider_dotypos.lake.sets import FoundSet
+from airflow_provider_dotypos.lake.sets import LakeSet
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
@@ -103,7 +103,7 @@ class SetCopy(AbstractContextManager["SetCopy"]):
                 self._attempt.withdraw()
                 self._folder.remove_if_empty()
 
-    def add(self, found: FoundSet, table: str, file: Part | ChildFile, chosen: Chosen) -> None:
+    def add(self, lake_set: LakeSet, table: str, file: Part | ChildFile, chosen: Chosen) -> None:
         """Add some rows of a set's file to the files under way.
 
         :raises SupersededError: if the file is gone.
@@ -115,19 +115,19 @@ class SetCopy(AbstractContextManager["SetCopy"]):
         if under_way.sources and under_way.expected + file.bytes > self._max_bytes:
             self._end(table)
             under_way = self._files[table]
-        with self._open(found, file) as copy:
+        with self._open(lake_set, file) as copy:
             writer = self._writer(table)
             if chosen.count == file.rows:
                 writer.append(copy, file.rows)
             else:
                 writer.append_chosen(copy, chosen)
-        of_parts = [file] if isinstance(file, Part) else list(found.manifest.parts)
+        of_parts = [file] if isinstance(file, Part) else list(lake_set.manifest.parts)
         under_way.sources += of_parts
         under_way.expected += file.bytes * chosen.count // file.rows
 
     def edited(
         self,
-        found: FoundSet,
+        lake_set: LakeSet,
         table: str,
         file: Part | ChildFile,
         of: Sequence[Part],
@@ -141,7 +141,7 @@ class SetCopy(AbstractContextManager["SetCopy"]):
         :raises SupersededError: if the file is gone.
         :raises DamagedSetError: if its bytes have changed.
         """
-        with self._open(found, file) as copy:
+        with self._open(lake_set, file) as copy:
             writer = self._writer(table)
             if rows:
                 writer.append_edited(copy, file.rows, rows, lambda row: edit(table, row))
@@ -211,13 +211,13 @@ class SetCopy(AbstractContextManager["SetCopy"]):
         return under_way.writer
 
     @contextmanager
-    def _open(self, found: FoundSet, file: Part | ChildFile) -> Iterator[BinaryIO]:
+    def _open(self, lake_set: LakeSet, file: Part | ChildFile) -> Iterator[BinaryIO]:
         """Give a copy of a source's file."""
         self._check()
-        with self._superseding(), checked_copy(found.store, file) as copy:
+        with self._superseding(), checked_copy(lake_set.store, file) as copy:
             if copy is None:
                 raise DamagedSetError(
-                    f"{found.store.folder / file.name}: its bytes aren't those that were written (SHA-256 differs); "
+                    f"{lake_set.store.folder / file.name}: its bytes aren't those that were written (SHA-256 differs); "
                     "extract the window again with overwrite=True"
                 )
             yield copy
@@ -254,7 +254,7 @@ class _TableFile:
 
 
 def rewrite_set(
-    found: FoundSet,
+    lake_set: LakeSet,
     edits: Mapping[str, Sequence[int]],
     edit: EditRow,
     rewriting: Rewriting,
@@ -272,13 +272,13 @@ def rewrite_set(
     :raises SupersededError: if the set was replaced or removed meanwhile.
     :raises DamagedSetError: if a file's bytes have changed.
     """
-    manifest = found.manifest
-    with SetCopy(found.store, manifest, manifest, check=check) as copy:
+    manifest = lake_set.manifest
+    with SetCopy(lake_set.store, manifest, manifest, check=check) as copy:
         new: dict[str, Part] = {}
         for table in (manifest.entity, *manifest.children):
             for file in manifest.parts if table == manifest.entity else manifest.contents.children(table):
                 of = _parts_of(manifest, file)
-                new[file.name] = copy.edited(found, table, file, of, edits.get(file.name, ()), edit)
+                new[file.name] = copy.edited(lake_set, table, file, of, edits.get(file.name, ()), edit)
         contents = Contents(
             tuple(
                 msgspec.structs.replace(

@@ -36,7 +36,7 @@ class SetFolder(NamedTuple):
     shape: str
 
 
-class FoundSet(NamedTuple):
+class LakeSet(NamedTuple):
     """A committed set that is whole.
 
     :param folder: its folder.
@@ -121,14 +121,14 @@ def find_committed(
     entity: str,
     folder: SetFolder,
     patience: StorePatience | None = None,
-) -> FoundSet | None:
+) -> LakeSet | None:
     """Return the newest set in a folder, if it is whole.
 
     :raises DotyposInputError: if its manifest is of a newer format.
     """
     store = Store(destination / f"{cloud_id}/{entity}/{folder.name}", patience)
     manifest = newest_manifest(store)
-    return None if manifest is None else FoundSet(folder, store, manifest)
+    return None if manifest is None else LakeSet(folder, store, manifest)
 
 
 def committed_sets(
@@ -137,17 +137,17 @@ def committed_sets(
     entity: str,
     folders: Iterable[SetFolder],
     patience: StorePatience | None = None,
-) -> list[FoundSet]:
+) -> list[LakeSet]:
     """Return the newest set of each folder that has a whole one.
 
     :raises DotyposInputError: if a manifest is of a newer format.
     """
     with ThreadPoolExecutor(_AT_ONCE, "dotypos-sets") as pool:
-        found = pool.map(lambda folder: find_committed(destination, cloud_id, entity, folder, patience), folders)
-        return [one for one in found if one is not None]
+        looked_up = pool.map(lambda folder: find_committed(destination, cloud_id, entity, folder, patience), folders)
+        return [lake_set for lake_set in looked_up if lake_set is not None]
 
 
-def in_order(sets: Iterable[FoundSet]) -> list[FoundSet]:
+def in_order(sets: Iterable[LakeSet]) -> list[LakeSet]:
     """Return sets by their windows' ends, then by their begins: of equal versions that of the last one counts."""
     return sorted(sets, key=lambda one: (one.folder.window.until, *_in_order(one.folder)))
 

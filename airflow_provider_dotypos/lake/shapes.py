@@ -14,20 +14,20 @@ from collections.abc import Hashable, Sequence
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.query import include_names
-from airflow_provider_dotypos.lake.sets import FoundSet
+from airflow_provider_dotypos.lake.sets import LakeSet
 from airflow_provider_dotypos.transfers.files.manifest import Manifest
 from airflow_provider_dotypos.transfers.rows.columns import columns_of
 from airflow_provider_dotypos.transfers.selection import Selection
 
 
-def refuse_different_shapes(sets: Sequence[FoundSet]) -> None:
+def refuse_different_shapes(sets: Sequence[LakeSet]) -> None:
     """Raise unless all sets hold rows of the same shape. Formats may differ.
 
     :raises DotyposInputError: if they don't. The message lists the shapes, and how to choose.
     """
-    kinds: dict[Hashable, dict[str, list[FoundSet]]] = defaultdict(lambda: defaultdict(list))
-    for found in sets:
-        kinds[_rows_shape(found)][found.folder.shape].append(found)
+    kinds: dict[Hashable, dict[str, list[LakeSet]]] = defaultdict(lambda: defaultdict(list))
+    for lake_set in sets:
+        kinds[_rows_shape(lake_set)][lake_set.folder.shape].append(lake_set)
     if len(kinds) > 1 or any(_disagree(shapes) for shapes in kinds.values()):
         shapes = [f"{shape} ({_description(some)})" for kind in kinds.values() for shape, some in kind.items()]
         raise DotyposInputError(
@@ -37,19 +37,19 @@ def refuse_different_shapes(sets: Sequence[FoundSet]) -> None:
         )
 
 
-def _disagree(shapes: dict[str, list[FoundSet]]) -> bool:
+def _disagree(shapes: dict[str, list[LakeSet]]) -> bool:
     """Return whether shapes that look alike can't be: the same format has several digests."""
     formats = [_format(some[0].manifest) for some in shapes.values()]
     return len(formats) > len(set(formats))
 
 
-def _rows_shape(found: FoundSet) -> Hashable:
+def _rows_shape(lake_set: LakeSet) -> Hashable:
     """Return what is the same for sets whose rows have the same shape, as far as a manifest shows it."""
-    manifest, digest = found.manifest, found.folder.shape
+    manifest, digest = lake_set.manifest, lake_set.folder.shape
     known = _known_shapes(
         manifest.entity, manifest.filter, manifest.include, bool(manifest.children), *_format(manifest)
     )
-    return (manifest.filter, manifest.include, frozenset(manifest.children), known.get(digest) or _fields(found))
+    return (manifest.filter, manifest.include, frozenset(manifest.children), known.get(digest) or _fields(lake_set))
 
 
 @functools.lru_cache(64)
@@ -74,22 +74,22 @@ def _known_shapes(
         return {}
 
 
-def _fields(found: FoundSet) -> Hashable:
+def _fields(lake_set: LakeSet) -> Hashable:
     """Return the fields of a set's tables. Where a manifest doesn't show all that matters, the digest says the rest."""
-    manifest = found.manifest
+    manifest = lake_set.manifest
     entity = find_entity(manifest.entity)
     nested = [name for name in include_names(entity, manifest.include) if not manifest.children]
     whole = {manifest.entity: columns_of(entity, nested).names}
     whole |= {child: columns_of(find_entity(child)).names for child in manifest.children}
     cut = frozenset((table, frozenset(names)) for table, names in manifest.columns.items() if whole[table] != {*names})
-    return cut, found.folder.shape if nested or entity.parent or not cut else ""
+    return cut, lake_set.folder.shape if nested or entity.parent or not cut else ""
 
 
 def _format(manifest: Manifest) -> tuple[str, str | None]:
     return manifest.file_format, manifest.compression
 
 
-def _description(sets: Sequence[FoundSet]) -> str:
+def _description(sets: Sequence[LakeSet]) -> str:
     """Return what people know a shape by. A filter isn't shown: it may hold personal data."""
     manifest = sets[0].manifest
     facts = [

@@ -114,8 +114,8 @@ def pruned_totals(removals: Iterable[Removal]) -> dict[str, Any]:
         "sets": len(done),
         "covered": sum(one.covered_by is not None for one in done),
         "by_age": sum(one.covered_by is None for one in done),
-        "rows": sum(one.found.manifest.rows for one in done),
-        "bytes": sum(one.found.manifest.bytes for one in done),
+        "rows": sum(one.lake_set.manifest.rows for one in done),
+        "bytes": sum(one.lake_set.manifest.bytes for one in done),
     }
 
 
@@ -149,10 +149,10 @@ def pruned_rows(removals: Sequence[Removal]) -> list[Mapping[str, Any]]:
             "cloud": str(cloud),
             "entity": entity,
             "sets": str(len(some)),
-            "rows": str(sum(one.found.manifest.rows for one in some)),
-            "bytes": str(sum(one.found.manifest.bytes for one in some)),
-            "first": some[0].found.folder.name,
-            "last": some[-1].found.folder.name,
+            "rows": str(sum(one.lake_set.manifest.rows for one in some)),
+            "bytes": str(sum(one.lake_set.manifest.bytes for one in some)),
+            "first": some[0].lake_set.folder.name,
+            "last": some[-1].lake_set.folder.name,
             "because": f"covered by {by}" if by else "older than asked: its rows are gone with it",
         }
         for (cloud, entity, by), some in groups.items()

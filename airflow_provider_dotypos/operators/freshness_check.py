@@ -324,9 +324,9 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
         destination = object_path(str(self.destination), self.destination_conn_id)
         folders = set_folders(destination, cloud_id, ENTITY)
         for folder in sorted(folders, key=lambda folder: folder.window.until, reverse=True):
-            found = find_committed(destination, cloud_id, ENTITY, folder)
-            if found is not None and not found.manifest.snapshot:
-                yield folder.window.until, read_manifest(found.store.folder)
+            lake_set = find_committed(destination, cloud_id, ENTITY, folder)
+            if lake_set is not None and not lake_set.manifest.snapshot:
+                yield folder.window.until, read_manifest(lake_set.store.folder)
 
 
 def _now() -> int:

@@ -17,7 +17,7 @@ from airflow_provider_dotypos.api.streams import Piece, Stream
 from airflow_provider_dotypos.api.walk import Batch
 from airflow_provider_dotypos.api.window import Window, instant, iso
 from airflow_provider_dotypos.lake.newest import ALWAYS, Bounds
-from airflow_provider_dotypos.lake.sets import FoundSet, SetFolder, find_committed
+from airflow_provider_dotypos.lake.sets import LakeSet, SetFolder, find_committed
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.formats.part_versions import NULL
 from airflow_provider_dotypos.transfers.files.sink import FileSink, set_folder
@@ -68,7 +68,7 @@ def commit_set(
     tail_until: int | None = None,
     meanwhile: Callable[[], None] = lambda: None,
     **selected: Any,
-) -> FoundSet:
+) -> LakeSet:
     """Commit a set.
 
     :param threads: parts aren't merged unless a table has more files than this.

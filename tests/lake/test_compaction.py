@@ -23,7 +23,7 @@ from airflow_provider_dotypos.lake.current import read_entity
 from airflow_provider_dotypos.lake.newest import newest_rows
 from airflow_provider_dotypos.lake.pruning import prune_list
 from airflow_provider_dotypos.lake.rewriting import rewrite_set
-from airflow_provider_dotypos.lake.sets import FoundSet, SetFolder
+from airflow_provider_dotypos.lake.sets import LakeSet, SetFolder
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
@@ -41,7 +41,7 @@ CHILD = "product-customizations"
 ERASED = Rewriting("erased", "2026-11-27T15:00:00.000Z", 1, "1.0.0")
 
 
-def planned(since: int | None, until: int, **facts: Any) -> FoundSet:
+def planned(since: int | None, until: int, **facts: Any) -> LakeSet:
     """Return a set as planning sees it."""
     window, shape = Window(since, until), facts.pop("shape", "0123abcd")
     file = Part(f"g0001-{window.name}", "live", since, until, 1, 1, facts.pop("sha256", window.name))
@@ -67,14 +67,14 @@ def planned(since: int | None, until: int, **facts: Any) -> FoundSet:
         }
     )
     folder = SetFolder(f"{window.name}_{shape}", window, shape)
-    return FoundSet(folder, Store(ObjectStoragePath("file:///nowhere")), manifest)
+    return LakeSet(folder, Store(ObjectStoragePath("file:///nowhere")), manifest)
 
 
-def days(begin: int, end: int, **facts: Any) -> list[FoundSet]:
+def days(begin: int, end: int, **facts: Any) -> list[LakeSet]:
     return [planned(JANUARY + day * DAY, JANUARY + (day + 1) * DAY, **facts) for day in range(begin, end)]
 
 
-def windows(sets: list[FoundSet], until: int = APRIL) -> list[tuple[float, float, int]]:
+def windows(sets: list[LakeSet], until: int = APRIL) -> list[tuple[float, float, int]]:
     """Return the windows that sets become, in days from the beginning of January, and how many sets each is made of."""
     return [
         (
@@ -129,9 +129,7 @@ def test_one_set_is_left_as_it_is():
     assert windows([]) == []
 
 
-def compacted(
-    of: list[FoundSet], since: int, until: int, at: str = "2026-04-01T00:00:00.000Z", **facts: Any
-) -> FoundSet:
+def compacted(of: list[LakeSet], since: int, until: int, at: str = "2026-04-01T00:00:00.000Z", **facts: Any) -> LakeSet:
     return planned(since, until, compacted_from=tuple(map(reference, of)), compacted_at=at, **facts)
 
 
@@ -200,7 +198,7 @@ def destination(tmp_path: Path) -> ObjectStoragePath:
     return ObjectStoragePath(f"file://{tmp_path}")
 
 
-def hour(destination: ObjectStoragePath, number: int, ids: range, **shape: Any) -> FoundSet:
+def hour(destination: ObjectStoragePath, number: int, ids: range, **shape: Any) -> LakeSet:
     """Commit the set of an hour in January, in which some products changed."""
     begin = JANUARY + number * 3_600_000
     rows = [

@@ -27,7 +27,7 @@ from airflow_provider_dotypos.api.window import Window, instant
 from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list
 from airflow_provider_dotypos.lake.pruning import prune_list
 from airflow_provider_dotypos.lake.rewriting import rewrite_set
-from airflow_provider_dotypos.lake.sets import FoundSet
+from airflow_provider_dotypos.lake.sets import LakeSet
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.committed_set import set_table
 from airflow_provider_dotypos.transfers.files.manifest import Rewriting
@@ -107,7 +107,7 @@ class Eraser(SteppedThread):
         return found_any
 
 
-def _secrets(found: FoundSet, id: int) -> dict[str, list[int]]:
+def _secrets(found: LakeSet, id: int) -> dict[str, list[int]]:
     """Return where a set holds personal data of a row, by file."""
     edits = {}
     for part in found.manifest.parts:
@@ -290,7 +290,7 @@ def _row(id: int, cursor: int, personal: bool) -> dict[str, Any]:
     return product(id, BASE + cursor, name=f"{id} at {cursor}", plu="secret" if personal else None)
 
 
-def _read(found: FoundSet) -> Iterator[Mapping[str, Any]]:
+def _read(found: LakeSet) -> Iterator[Mapping[str, Any]]:
     return set_table(found.store, found.manifest, "products").rows()
 
 

@@ -19,7 +19,7 @@ from airflow_provider_dotypos.exceptions import DotyposCancelledError, DotyposIn
 from airflow_provider_dotypos.lake import erasure_sets
 from airflow_provider_dotypos.lake.erasure import Erasure
 from airflow_provider_dotypos.lake.erasure_report import ErasureReport, write_report
-from airflow_provider_dotypos.lake.sets import FoundSet
+from airflow_provider_dotypos.lake.sets import LakeSet
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.commit import Attempt
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
@@ -44,7 +44,7 @@ def others(entity: str, id: str, **given: Any) -> dict[str, Any]:
 def make(destination: ObjectStoragePath, **shape: Any) -> None:
     """Commit sets in which she is everywhere, and somebody else, too."""
 
-    def commit(entity: str, rows: Sequence[Mapping[str, Any]], day: int = 0, **more: Any) -> FoundSet:
+    def commit(entity: str, rows: Sequence[Mapping[str, Any]], day: int = 0, **more: Any) -> LakeSet:
         half = len(rows) // 2
         parts = [Rows(day, day + 50, rows[:half]), Rows(day + 50, day + 100, rows[half:])]
         return commit_set(destination, Window(day, day + 100), parts, entity=entity, **{**shape, **more})
@@ -310,7 +310,7 @@ def test_sets_that_come_meanwhile_are_searched_as_well(root: Path, monkeypatch: 
 def test_a_set_that_is_replaced_meanwhile_is_searched_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     destination = ObjectStoragePath(f"file://{root}")
 
-    def commit(**more: Any) -> FoundSet:
+    def commit(**more: Any) -> LakeSet:
         rows = [Rows(0, 1, [hers("customers", HER), *([others("customers", OTHER)] if more else [])])]
         return commit_set(destination, Window(0, 1), rows, entity="customers", **more)
 
@@ -338,7 +338,7 @@ def test_nested_sets_of_a_history_are_searched(root: Path) -> None:
     assert marks_left(root) == []
 
 
-def leave_parts(root: Path, generation_of: FoundSet | None) -> None:
+def leave_parts(root: Path, generation_of: LakeSet | None) -> None:
     """Leave what an attempt leaves that dies before its manifest."""
     folder = root / f"{CLOUD}/customers/19700101T000000000Z_19700101T000000001Z_0000abcd"
     folder = Path(generation_of.store.folder.path) if generation_of else folder

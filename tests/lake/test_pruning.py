@@ -13,7 +13,7 @@ from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.lake import pruning
 from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list
 from airflow_provider_dotypos.lake.pruning import GRACE, plan_pruning, preview_pruning, prune_list, remove_set
-from airflow_provider_dotypos.lake.sets import FoundSet
+from airflow_provider_dotypos.lake.sets import LakeSet
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.watermark import Note
@@ -33,8 +33,8 @@ def folder(destination: ObjectStoragePath) -> ListFolder:
     return ListFolder(destination, CLOUD, "products")
 
 
-def names(folder: ListFolder, sets: list[FoundSet], now: int = NOW, noted: Any = (), **how: Any) -> list[str]:
-    return [removal.found.folder.name for removal in plan_pruning(folder, sets, noted, now, **how)]
+def names(folder: ListFolder, sets: list[LakeSet], now: int = NOW, noted: Any = (), **how: Any) -> list[str]:
+    return [removal.lake_set.folder.name for removal in plan_pruning(folder, sets, noted, now, **how)]
 
 
 def test_what_a_compacted_set_covers_goes_after_a_day(folder: ListFolder):
@@ -95,7 +95,7 @@ def test_by_age_nothing_goes_that_a_compacted_set_which_stays_was_made_of(folder
     assert both == [erased.folder.name, month.folder.name], "they go together"
 
 
-def hours(destination: ObjectStoragePath, count: int) -> list[FoundSet]:
+def hours(destination: ObjectStoragePath, count: int) -> list[LakeSet]:
     made = []
     for number in range(count):
         window = Window(JANUARY + number * 3_600_000, JANUARY + (number + 1) * 3_600_000)
@@ -123,7 +123,7 @@ def test_a_set_that_a_note_names_stays(destination: ObjectStoragePath, folder: L
     list(compact_list(folder, APRIL))
     note = Note(("dag", "task", "run", -1), 1, first.folder.name, None, 1, None)
     folder.store("_pending_0123456789abcdef").put_bytes(msgspec.json.encode(note), "0123456789abcdef.json")
-    assert first.folder.name not in [removal.found.folder.name for removal in prune_list(folder, grace=0)]
+    assert first.folder.name not in [removal.lake_set.folder.name for removal in prune_list(folder, grace=0)]
     assert first.folder.name in left(folder)
 
 

@@ -15,7 +15,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.lake.rewriting import SetCopy, rewrite_set
-from airflow_provider_dotypos.lake.sets import FoundSet, find_committed
+from airflow_provider_dotypos.lake.sets import LakeSet, find_committed
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet, read_manifest
 from airflow_provider_dotypos.transfers.files.manifest import Rewriting
@@ -32,7 +32,7 @@ def destination(tmp_path: Path) -> ObjectStoragePath:
     return ObjectStoragePath(f"file://{tmp_path}")
 
 
-def make(destination: ObjectStoragePath, **shape: Any) -> FoundSet:
+def make(destination: ObjectStoragePath, **shape: Any) -> LakeSet:
     """Commit a set of two parts, one of them without cursors, whose products have customizations of their own."""
     rows = [
         product(id, id * 10, name=ODD, priceWithVat="12.50", unheardOf=[1, {"a": "b"}], customizations=items(id))
@@ -55,7 +55,7 @@ def blank(table: str, row: msgspec.Raw) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(msgspec.json.decode(row) | {"name": f"gone from {table}"}))
 
 
-def again(destination: ObjectStoragePath, found: FoundSet) -> FoundSet:
+def again(destination: ObjectStoragePath, found: LakeSet) -> LakeSet:
     newest = find_committed(destination, CLOUD, "products", found.folder)
     assert newest is not None
     return newest
@@ -99,7 +99,7 @@ def test_what_is_not_edited_keeps_its_bytes(destination: ObjectStoragePath, shap
         assert arrow_tables(again(destination, found)) == before
 
 
-def arrow_tables(found: FoundSet) -> list[Any]:
+def arrow_tables(found: LakeSet) -> list[Any]:
     """Return a set's files as Arrow has them, with exact types."""
     import pyarrow.parquet as pq
 
