@@ -75,7 +75,7 @@ def compact(place: Path, expected: int) -> None:
     from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
     from airflow_provider_dotypos.transfers.files.formats.parquet import require_pyarrow
 
-    require_pyarrow()  # its import is no part of the work
+    require_pyarrow()  # its import isn't part of the work
     folder = ListFolder(ObjectStoragePath(f"file://{place}"), CLOUD, "orders")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun, cpu = time.perf_counter(), time.process_time()

@@ -22,7 +22,7 @@ nitpicky = True
 # Pages are Markdown as a forge shows it, with the anchors that it makes of headings.
 myst_heading_anchors = 6
 myst_enable_extensions = []
-# Examples of JSON and of shells have an ellipsis where a value is left out.
+# Examples of JSON and of shells have an ellipsis in place of a value.
 suppress_warnings = ["misc.highlighting_failure"]
 
 # Docstrings: `name` is code, and a link if something public is called so (`docs.linked_names`).

@@ -33,11 +33,11 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def test_the_metrics_are_those_that_are_sent() -> None:
-    told = {
+    documented = {
         name.strip("`"): (kind, tuple(tag.strip("` ") for tag in tags.split(",")))
         for name, kind, tags, _ in rows("## Metrics")
     }
-    assert told == {name: tuple(metric) for name, metric in METRICS.items()}
+    assert documented == {name: tuple(metric) for name, metric in METRICS.items()}
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -50,8 +50,8 @@ def test_the_exporter_turns_each_name_into_labels(name: str) -> None:
 
 
 def test_the_alerts_are_those_of_the_table_and_ask_for_metrics_that_exist() -> None:
-    told = {row[0].strip("`") for row in rows("## Alerts worth having")}
-    assert told == {alert["alert"] for alert in ALERTS}
+    documented = {row[0].strip("`") for row in rows("## Alerts worth having")}
+    assert documented == {alert["alert"] for alert in ALERTS}
     known = {in_prometheus(name): set(METRICS[name].tags) for name in METRICS}
     for alert in ALERTS:
         asked = set(re.findall(r"dotypos_\w+", alert["expr"]))
@@ -63,9 +63,9 @@ def test_the_alerts_are_those_of_the_table_and_ask_for_metrics_that_exist() -> N
 
 
 def test_the_verdicts_are_those_of_the_check() -> None:
-    told = {row[0].strip("`"): row[-1] for row in rows("### Verdicts")}
-    assert [*told] == [*VERDICTS[:3], "till silent", "no sale"]
-    assert {verdict for verdict, fails in told.items() if fails == "yes"} == {*FAIL_ON}
+    documented = {row[0].strip("`"): row[-1] for row in rows("### Verdicts")}
+    assert [*documented] == [*VERDICTS[:3], "till silent", "no sale"]
+    assert {verdict for verdict, fails in documented.items() if fails == "yes"} == {*FAIL_ON}
 
 
 def test_the_guide_shows_the_lines_that_a_message_has() -> None:

@@ -45,20 +45,20 @@ def test_each_operator_sensor_hook_and_notifier_has_one() -> None:
     assert made <= set(NAMES)
 
 
-def test_type_checkers_are_told_the_same() -> None:
+def test_type_checkers_see_the_same() -> None:
     """The imports for type checking are what the table says, and re-exported: `X as X`."""
     (block,) = [
         node
         for node in ast.parse((PACKAGE / "__init__.py").read_text()).body
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     ]
-    told = {}
+    imported = {}
     for node in block.body:
         assert isinstance(node, ast.ImportFrom)
         for alias in node.names:
             assert alias.name == alias.asname
-            told[alias.name] = str(node.module).removeprefix("airflow_provider_dotypos.")
-    assert told == airflow_provider_dotypos._SHORT_NAMES
+            imported[alias.name] = str(node.module).removeprefix("airflow_provider_dotypos.")
+    assert imported == airflow_provider_dotypos._SHORT_NAMES
 
 
 def test_a_name_is_imported_when_it_is_asked_for() -> None:

@@ -5,7 +5,7 @@ A row is the person's
 1. if it is the customer's own row, or if it *names* the customer: one of its fields holds the customer's id;
 2. or if it *refers* to such a row and names no other customer: a payment of the person's order, an order that was made
    of it, an entry of the person's account;
-3. or if it is of a child list of one of these (the items of an order), whoever it names itself.
+3. or if it is of a child list of one of these (the items of an order). Whom it names itself makes no difference.
 
 It ends there. Entries of an account refer to each other in a chain, and an entry may pay another person's order: to
 follow references to the end would lead into that person's rows.

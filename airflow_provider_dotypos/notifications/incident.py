@@ -117,14 +117,14 @@ def _text(value: object) -> str | None:
 
 
 def _known(ask: Callable[[], T]) -> T | None:
-    """Return what is asked for, or ``None`` if that can't be told."""
+    """Return what is asked for, or ``None`` if it isn't known."""
     with suppress(Exception):
         return ask()
     return None
 
 
 def _state(ti: Any, tries: tuple[int, int] | None, exception: BaseException | None) -> str:
-    """Return the state of a task. The DAG processor isn't told it: there it follows from the tries."""
+    """Return the state of a task. The DAG processor doesn't know it: there it follows from the tries."""
     state = getattr(ti, "state", None)
     text = str(getattr(state, "value", state))
     if text in (FAILED, WILL_RETRY):

@@ -218,7 +218,7 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
         )
 
     def _send_age(self, state: BranchState, hours: OpeningHours, cloud_id: int, looked_from: int, now: int) -> None:
-        """Send how old a branch's last sale is, or how far back was looked. While it is closed, that is no alert."""
+        """Send how old a branch's last sale is, or how far back was looked. While it is closed, that isn't an alert."""
         age = state.open_for
         if age is None:
             age = hours.open_for(state.branch.id, looked_from, now)

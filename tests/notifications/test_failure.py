@@ -100,10 +100,12 @@ def test_no_text_is_sent_of_an_error_in_a_task_of_a_users_own(error: Exception) 
 
 
 def test_a_librarys_own_error_of_the_destination_is_sent_without_its_text() -> None:
-    told = {"ti": SimpleNamespace(pushed=[], xcom_push=lambda **given: told["ti"].pushed.append(given["value"]))}
-    with pytest.raises(HttpError), airflow_failures("dotypos_default", told, resumes=True):
+    task_context = {
+        "ti": SimpleNamespace(pushed=[], xcom_push=lambda **given: task_context["ti"].pushed.append(given["value"]))
+    }
+    with pytest.raises(HttpError), airflow_failures("dotypos_default", task_context, resumes=True):
         raise HttpError(SECRET)
-    (noted,) = told["ti"].pushed
+    (noted,) = task_context["ti"].pushed
     for text in (noted, failure_message(context(HttpError(SECRET)))):
         assert "HttpError. Check destination" in text
         assert "s3cret" not in text

@@ -74,7 +74,7 @@ def test_nothing_keeps_a_ready_checkout_from_being_released(facts: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "told"),
+    ("file", "old", "new", "problem"),
     [
         ("pyproject.toml", "/a-bistro/", "/OWNER/", "Replace OWNER by the owner"),
         ("pyproject.toml", '    "Framework', '    "Private :: Do Not Upload",\n    "Framework', "Remove it"),
@@ -84,17 +84,17 @@ def test_nothing_keeps_a_ready_checkout_from_being_released(facts: Path) -> None
         ("airflow_provider_dotypos/__init__.py", '__version__ = "0.1.0"', '__version__ = "9.9.9"', "no tag v9.9.9"),
     ],
 )
-def test_what_is_unfinished_keeps_it(facts: Path, file: str, old: str, new: str, told: str) -> None:
+def test_what_is_unfinished_keeps_it(facts: Path, file: str, old: str, new: str, problem: str) -> None:
     path = facts / file
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     commit(facts)
     git(facts, "tag", "--force", f"v{checks.version_of(ROOT)}")
-    assert told in "\n".join(checks.problems(facts))
+    assert problem in "\n".join(checks.problems(facts))
 
 
 def test_this_checkout_is_uploaded_by_nobody_until_its_addresses_are_known() -> None:
-    """Whoever builds and uploads without `make release` is refused by PyPI, as long as the addresses are nobody's."""
+    """PyPI refuses an upload without `make release`, as long as the addresses are nobody's."""
     pyproject = (ROOT / "pyproject.toml").read_text()
     assert ("/OWNER/" in pyproject) == ('"Private :: Do Not Upload",' in pyproject)
 
@@ -150,9 +150,9 @@ def test_a_wheel_that_is_wrong_is_noticed(checkout: Path, tmp_path: Path) -> Non
     with zipfile.ZipFile(built.wheel, "a") as archive:
         archive.writestr("tests/__init__.py", "")
     (checkout / "airflow_provider_dotypos" / "lost.py").touch()
-    told = "\n".join(distributions.problems(built, checkout))
-    assert "lacks airflow_provider_dotypos/lost.py" in told
-    assert "isn't of the package: tests/__init__.py" in told
-    assert "holds airflow_provider_dotypos/left.db, tests/__init__.py" in told
+    problems = "\n".join(distributions.problems(built, checkout))
+    assert "lacks airflow_provider_dotypos/lost.py" in problems
+    assert "isn't of the package: tests/__init__.py" in problems
+    assert "holds airflow_provider_dotypos/left.db, tests/__init__.py" in problems
     for address in ("tests/test_docs.py", "pictures/till.png", "docs/no-such-page.md"):
-        assert f"leads to {address}" in told
+        assert f"leads to {address}" in problems

@@ -502,7 +502,7 @@ class HistoriesInFiles(Histories):
 
     @rule(since=st.none() | st.integers(0, 10), hours=st.integers(1, 5))
     def a_window_of_its_own_is_extracted(self, since: int | None, hours: int) -> None:
-        """Its task has told its reader of it."""
+        """Its task has succeeded, so its reader knows of it."""
         window = Window(None if since is None else since * HOUR, ((since or 0) + hours) * HOUR)
         if window.until <= self.now * HOUR:
             self.sets[f"{window.since}_{window.until} by hand"] = window

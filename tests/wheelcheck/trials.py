@@ -60,7 +60,7 @@ def airflow_lists_the_provider(installed: Installed) -> None:
 
 
 def examples_have_no_import_errors(installed: Installed) -> None:
-    """Airflow reads every example that is in the wheel. Airflow 3.3 finds them itself, others are told their folder."""
+    """Airflow reads every example that is in the wheel. Airflow 3.3 finds them itself, others get its folder."""
     own = tuple(map(int, installed.airflow.split(".")[:2])) >= (3, 3)
     settings = {"AIRFLOW__CORE__LOAD_EXAMPLES": str(own)}
     if not own:
