@@ -91,7 +91,7 @@ def send(name: str, value: float, **tags: object) -> None:
                 backend.stats.incr(stat, round(value), **given)
         else:
             backend.stats.gauge(stat, value, **given)
-    except Exception:
+    except Exception:  # whatever a backend raises: no task fails for a metric
         log.debug("The metric %s couldn't be sent.", name, exc_info=True)
 
 

@@ -71,6 +71,10 @@ class Reach:
         """Return the fields of an entity that hold personal data."""
         return tuple(field.name for field in find_entity(entity).fields.values() if field.personal)
 
+    def both(self, entity: str) -> tuple[str, ...]:
+        """Return the fields by which one sees whose a row is, and those that hold personal data."""
+        return (*self.fields(entity), *self.personal(entity))
+
     def _nested(self, entity: str) -> set[str]:
         return {child.entity for child in find_entity(entity).includes.values()}
 

@@ -143,9 +143,9 @@ class TableErasure:
         place = Place("table", table.name, table.entity.name)
         if table.target is not None and not self._report.dry_run:
             self._dialect.lock(transaction, table.target, self._schema)
-        every = lambda entity: (*self._person.reach.fields(entity), *self._person.reach.personal(entity))  # noqa: E731
         by_key: dict[tuple[str, ...], tuple[Sequence[Any], dict[str, Any]]] = {}
-        for row_key, row in self._keyed_rows(transaction, table, wanted, every, unknown=table.unknown):
+        fields = self._person.reach.both
+        for row_key, row in self._keyed_rows(transaction, table, wanted, fields, unknown=table.unknown):
             if self._person.owns(table.entity.name, row):
                 # Somebody may have dropped the table's key: then several rows go by one, and each is updated.
                 by_key.setdefault(tuple(map(str, row_key)), (row_key, {}))[1].update(self._changes(table, row))

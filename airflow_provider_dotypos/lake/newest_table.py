@@ -70,8 +70,8 @@ class NewestRows(Rows):
         connection.register(source, arrow.Table(self.columns).reader(_keeping(failures, self.to_batches())))
         try:
             connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS FROM {quoted(source)}")
-        except Exception:
-            if failures:  # DuckDB's own error holds nothing but its text
+        except Exception:  # of DuckDB: it has classes of its own, and they hold nothing but a text
+            if failures:
                 raise failures[0] from None
             raise
         finally:

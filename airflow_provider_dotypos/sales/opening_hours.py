@@ -142,14 +142,12 @@ def _read_holidays(holidays: Holidays) -> Callable[[date, int], bool]:
 
 
 def _read_day(day: date | str) -> date:
-    if isinstance(day, str):
-        try:
-            return date.fromisoformat(day)
-        except ValueError:
-            pass
-    elif isinstance(day, date):
+    if isinstance(day, date):
         return day.date() if isinstance(day, datetime) else day
-    raise DotyposInputError(f"holidays: a day must be a date such as '2026-12-25', not {day!r}")
+    try:
+        return date.fromisoformat(day)
+    except (TypeError, ValueError):
+        raise DotyposInputError(f"holidays: a day must be a date such as '2026-12-25', not {day!r}") from None
 
 
 def _read_week(weekly: Mapping[Any, Any]) -> _Week:
