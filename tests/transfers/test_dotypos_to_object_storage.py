@@ -286,7 +286,6 @@ class TestWindows:
         ("arguments", "message"),
         [
             ({"until": "2999-01-01T00:00:00Z"}, "future"),
-            ({"since": None, "until": None}, "give a window"),
             ({"destination": "ftpx://x/y"}, "no file system for 'ftpx://'"),
             ({"cloud_id": 999}, "sign-in for cloud 999, which cloud_id .*connection 'dotypos_default'"),
         ],
@@ -297,6 +296,15 @@ class TestWindows:
     ) -> None:
         with pytest.raises(fail_exception(), match=message):
             extract(**arguments)
+        assert names_in(tmp_path) == set()
+
+    def test_a_mapped_task_without_outlets_has_nothing_to_keep_a_watermark_on_so_it_must_have_a_window(
+        self, connection: None, orders: list[str], tmp_path: Path
+    ) -> None:
+        operator = _operator(destination=f"file://{tmp_path}/lake", since=None, until=None)
+        ti = SimpleNamespace(try_number=1, is_mapped=True)
+        with pytest.raises(fail_exception(), match="give a window"):
+            operator.execute({"ti": ti, "dag_run": SimpleNamespace(run_after=UNTIL)})  # type: ignore[typeddict-item]
         assert names_in(tmp_path) == set()
 
     @pytest.mark.parametrize(
