@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.window import iso
-from airflow_provider_dotypos.lake.compaction_plan import SetGroup, plan_compaction, reference
+from airflow_provider_dotypos.lake.compaction_plan import SetGroup, plan_compaction
 from airflow_provider_dotypos.lake.newest import newest_rows
+from airflow_provider_dotypos.lake.order import reference
 from airflow_provider_dotypos.lake.rewriting import SetCopy
 from airflow_provider_dotypos.lake.sets import LakeSet, find_committed, set_folders
 from airflow_provider_dotypos.storage.patience import StorePatience
