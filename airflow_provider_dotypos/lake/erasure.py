@@ -71,7 +71,9 @@ class Erasure:
             fresh = sets is not None and sets.note()
             merged = tables is not None and tables.merged()
             if not fresh and not merged and known == person.known:
-                break
+                if sets is None or sets.tidy():
+                    break
+                continue
             if tables is not None:
                 tables.note()
             if sets is not None:
@@ -83,8 +85,6 @@ class Erasure:
                 sets.erase(again=again)
             if tables is not None and (again or merged):
                 tables.erase()
-        if sets is not None:
-            sets.tidy()
         return report
 
     def _places(self, person: Person, report: ErasureReport) -> tuple[SetErasure | None, TableErasure | None]:

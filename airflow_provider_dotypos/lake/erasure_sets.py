@@ -271,12 +271,18 @@ class SetErasure:
                     if lake_set is not None and lake_set.manifest.generation != before:
                         yield place, lake_set
 
-    def tidy(self) -> None:
-        """Remove files that belong to no set and can't be committed any more, and note those that may be."""
+    def tidy(self) -> bool:
+        """Remove files that belong to no set and can't be committed any more, and note those that may be.
+
+        :return: whether all sets were read: one may have been committed since.
+        """
+        all_read = True
         self._report.searched["set"] = 0
         self._report.unfinished.clear()
         for place, lake_set in self._folders():
-            self._report.searched["set"] += lake_set is not None
+            if lake_set is not None:
+                self._report.searched["set"] += 1
+                all_read = all_read and self._noted.get(self._key(place)) == lake_set.manifest.generation
             store = Store(place.root / f"{self._report.cloud_id}/{place.path}", self._patience)
             old, unfinished = unlisted_files(store.list(), None if lake_set is None else lake_set.manifest)
             remove = [*old, *(unfinished if self._remove_unfinished else ())]
@@ -287,6 +293,7 @@ class SetErasure:
             left = [name for name in unfinished if not name.endswith(".meta")]
             if left and (self._report.dry_run or not self._remove_unfinished):
                 self._report.unfinished[str(store.folder)] = len(left)
+        return all_read
 
     def _folders(self) -> Iterator[tuple[_Folder, LakeSet | None]]:
         cloud_id = self._report.cloud_id

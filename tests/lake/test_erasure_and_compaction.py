@@ -85,6 +85,20 @@ def test_compacted_while_a_set_is_erased(root: Path, monkeypatch: pytest.MonkeyP
     check(root)
 
 
+def test_a_set_that_comes_after_the_last_search_is_searched_as_well(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late() -> None:
+        rows = [marked_row("customers", id=HER, versionDate="2026-01-04T10:00:00.000Z")]
+        window = Window(JANUARY + 3 * DAY, JANUARY + 4 * DAY)
+        part = Rows(window.since, window.until, rows)
+        commit_set(ObjectStoragePath(f"file://{root}"), window, [part], entity="customers")
+
+    once(monkeypatch, erasure_sets.SetErasure, "tidy", late, after=False)
+    assert erase(root).whole
+    assert marks_left(root) == []
+
+
 def test_pruned_while_a_set_is_erased(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sets that a compacted one covers go before they are rewritten: they are passed over."""
     list(compact_list(customers(root), APRIL))
