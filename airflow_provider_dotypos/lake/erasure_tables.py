@@ -24,6 +24,7 @@ from airflow_provider_dotypos.api.entities import Entity, find_entity
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.lake.erasure_person import Person
 from airflow_provider_dotypos.lake.erasure_report import ErasureReport, Place
+from airflow_provider_dotypos.lake.erasure_rows import is_harmless
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, LOADS, READ_AT, STAGING, UNKNOWN
 from airflow_provider_dotypos.transfers.sql.own_tables import require_own_tables
@@ -145,7 +146,7 @@ class TableErasure:
             self._dialect.lock(transaction, table.target, self._schema)
         by_key: dict[tuple[str, ...], tuple[Sequence[Any], dict[str, Any]]] = {}
         fields = self._person.reach.both
-        for row_key, row in self._keyed_rows(transaction, table, wanted, fields, unknown=table.unknown):
+        for row_key, row in self._keyed_rows(transaction, table, wanted, fields):
             if self._person.owns(table.entity.name, row):
                 # Somebody may have dropped the table's key: then several rows go by one, and each is updated.
                 by_key.setdefault(tuple(map(str, row_key)), (row_key, {}))[1].update(self._changes(table, row))
@@ -169,16 +170,17 @@ class TableErasure:
         unknown = row.get(UNKNOWN)
         if unknown is not None:
             fields = _MEMBERS.decode(unknown)
-            kept = {name: value for name, value in fields.items() if self._may_stay(table.entity, name)}
+            kept = {name: value for name, value in fields.items() if self._may_stay(table.entity, name, value)}
             if len(kept) < len(fields):
                 changes[UNKNOWN] = msgspec.json.encode(kept).decode() if kept else None
         return changes
 
-    @staticmethod
-    def _may_stay(entity: Entity, name: str) -> bool:
-        """Return whether a field that didn't fit its column may stay: nobody can vouch for fields that aren't known."""
+    def _may_stay(self, entity: Entity, name: str, value: msgspec.Raw) -> bool:
+        """Return whether a value that didn't fit its column may stay, as in a set."""
         field = entity.fields.get(name)
-        return field is not None and not field.personal
+        if field is None or field.personal:
+            return False
+        return name in self._person.reach.fields(entity.name) or is_harmless(field, value)
 
     def _parameter(self, blank: Any) -> Any:
         return "[]" if blank == [] and not self._dialect.type_of("texts").endswith("[]") else blank
@@ -234,31 +236,48 @@ class TableErasure:
         table: _HeldTable,
         wanted: Mapping[str, Collection[str]],
         fields: Callable[[str], Sequence[str]],
-        *,
-        unknown: bool = False,
     ) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Any]]]:
-        """Yield rows with what they are known by. A row that holds several of the ids comes several times."""
+        """Yield rows with what they are known by, and some that may hold one of the ids in another form.
+
+        A row that holds several of the ids comes several times.
+        """
         quote = self._dialect.quote
         names = [name for name in dict.fromkeys(fields(table.entity.name)) if name in table.columns]
         selected = [quote(name) for name in (*table.key, *(table.columns[name] for name in names))]
-        if unknown:
+        if table.unknown:
             names.append(UNKNOWN)
-            is_binary = self._dialect.type_of("json") == "jsonb"  # which a driver would make floats of
-            selected.append(f"CAST({quote(UNKNOWN)} AS text)" if is_binary else quote(UNKNOWN))
+            selected.append(self._unknown_text())
+        query = f"SELECT {', '.join(selected)} FROM {table.relation} WHERE {quote(table.cloud)} = ?"
+        for condition, parameters in self._conditions(table, wanted):
+            self._check()
+            for values in transaction.rows(f"{query} AND {condition}", [self._report.cloud_id, *parameters]):
+                key, rest = values[: len(table.key)], values[len(table.key) :]
+                row = dict(zip(names, rest, strict=True))
+                if row.get(UNKNOWN) is not None:
+                    shown = self._person.reach.fields(table.entity.name)
+                    others = msgspec.json.decode(row[UNKNOWN])
+                    row |= {name: value for name, value in others.items() if name in shown}
+                yield key, row
+
+    def _conditions(
+        self, table: _HeldTable, wanted: Mapping[str, Collection[str]]
+    ) -> Iterator[tuple[str, Sequence[int | str]]]:
+        """Yield what is true of rows that hold one of some ids in a field, or something that didn't fit the field."""
         for field, ids in wanted.items():
             if field not in table.columns:
                 continue
             left = iter(sorted(ids))
             while some := list(islice(left, _AT_ONCE)):
-                self._check()
                 marks = ", ".join("?" for _ in some)
-                query = (
-                    f"SELECT {', '.join(selected)} FROM {table.relation} "
-                    f"WHERE {quote(table.cloud)} = ? AND {quote(table.columns[field])} IN ({marks})"
-                )
-                for values in transaction.rows(query, [self._report.cloud_id, *map(int, some)]):
-                    key, rest = values[: len(table.key)], values[len(table.key) :]
-                    yield key, dict(zip(names, rest, strict=True))
+                yield f"{self._dialect.quote(table.columns[field])} IN ({marks})", [*map(int, some)]
+            if ids and table.unknown:
+                yield f"{self._unknown_text()} LIKE ?", [f'%"{field}"%']
+
+    def _unknown_text(self) -> str:
+        """Return what gives the column for what fits no other, as text."""
+        name = self._dialect.quote(UNKNOWN)
+        is_binary = self._dialect.type_of("json") == "jsonb"  # which a driver would make floats of
+        return f"CAST({name} AS text)" if is_binary else name
 
     def _note_lacking(self, table: _HeldTable) -> None:
         reach, entity = self._person.reach, table.entity.name

@@ -64,6 +64,18 @@ def test_fields_that_nobody_knows_are_removed_from_rows_of_theirs() -> None:
     assert fields == {"_unknown": 2}
 
 
+def test_values_that_do_not_fit_do_not_stay_unless_they_are_numbers_or_references() -> None:
+    odd = {"points": MARK, "hexColor": {"a": MARK}, "deleted": MARK, "versionDate": MARK}
+    stays = {"id": HER, "points": 12.5, "hexColor": "blue", "deleted": "true", "versionDate": "2026-03-01T10:00:00Z"}
+    new, fields = edited("customers", {"id": HER, **odd})
+    assert new == {"id": HER, **dict.fromkeys(odd)}
+    assert fields == dict.fromkeys(odd, 1)
+    assert edited("customers", new) == (new, {})
+    assert edited("customers", stays) == (stays, {})
+    order = {"id": "5", "_customerId": [HER], "_branchId": [MARK], "documentNumber": [MARK]}
+    assert edited("orders", order)[0] == {**order, "_branchId": None, "documentNumber": None}
+
+
 def test_nested_rows_of_theirs_lose_their_data_and_others_keep_their_bytes() -> None:
     items = [{"id": "51", "_customerId": HER, "note": MARK}, {"id": "52", "note": "stays"}, "odd"]
     order = {"id": "5", "_customerId": OTHER, "note": "stays", "new": 1, "orderItems": items, "moneyLogs": None}

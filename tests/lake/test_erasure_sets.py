@@ -189,6 +189,26 @@ def test_lines_of_others_keep_their_bytes(root: Path, shape: Mapping[str, Any]) 
         assert [line for line in after[name] if line in unchanged] == unchanged
 
 
+@pytest.mark.parametrize("shape", [FORMATS[0], FORMATS[2], FORMATS[4]], ids=lambda shape: "-".join(shape.values()))
+def test_whoever_is_named_in_another_form_is_found_in_every_format(root: Path, shape: Mapping[str, Any]) -> None:
+    destination = ObjectStoragePath(f"file://{root}")
+    items = [hers("order-items", "511", _customerId=[HER]), others("order-items", "512", _customerId=[OTHER])]
+    rows = [
+        hers("orders", "501", _customerId=[HER], orderItems=[], points=MARK),
+        others("orders", "502", _customerId=[OTHER], orderItems=items),
+    ]
+    commit_set(destination, Window(0, 1), [Rows(0, 1, rows)], entity="orders", include="orderItems", **shape)
+    [before] = tables(root).values()
+    report = erase(root)
+    assert report.whole
+    assert marks_left(root) == []
+    [after] = tables(root).values()
+    assert after["orders"][0]["points"] is None
+    before["orders"][0]["points"] = None
+    assert kept({"": after}) == kept({"": before})
+    assert {place.state for place in erase(root).places.values()} == {"already erased"}
+
+
 ENTITIES = st.sampled_from(["reservations", "money-logs", "orders", "order-items"])
 
 
