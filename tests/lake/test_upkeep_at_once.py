@@ -25,8 +25,8 @@ from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.lake import compaction
 from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list
 from airflow_provider_dotypos.lake.current import read_entity
-from airflow_provider_dotypos.lake.erasure import Erasure
-from airflow_provider_dotypos.lake.erasure_report import ErasureReport
+from airflow_provider_dotypos.lake.erasure.erasing import Erasure
+from airflow_provider_dotypos.lake.erasure.report import ErasureReport
 from airflow_provider_dotypos.lake.pruning import prune_list
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.errors import SetsChangedError
@@ -34,9 +34,9 @@ from airflow_provider_dotypos.transfers.files.commit import Attempt
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.part import Part
 from tests.examples import examples
+from tests.lake.erasure.test_sets import marks_left
 from tests.lake.lakes import CLOUD, Rows, commit_set, product
 from tests.lake.persons import HER, OTHER, marked_row, plain_row
-from tests.lake.test_erasure_sets import marks_left
 
 #: All months have ended.
 ALWAYS = 10**13

@@ -21,9 +21,9 @@ from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.window import iso, milliseconds
-from airflow_provider_dotypos.lake.erasure_person import Person, Row
-from airflow_provider_dotypos.lake.erasure_report import ErasureReport, Place
-from airflow_provider_dotypos.lake.erasure_rows import RowEraser
+from airflow_provider_dotypos.lake.erasure.person import Person, Row
+from airflow_provider_dotypos.lake.erasure.report import ErasureReport, Place
+from airflow_provider_dotypos.lake.erasure.rows import RowEraser
 from airflow_provider_dotypos.lake.rewriting import rewrite_set
 from airflow_provider_dotypos.lake.sets import LakeSet, SetFolder, find_committed, set_folders
 from airflow_provider_dotypos.storage.store import Store

@@ -1,7 +1,7 @@
 """A person's rows in the tables of a database: found, and updated so that they hold none of their data.
 
-Which tables there are, the loads' own table says: every target that was loaded with rows of the cloud, the tables of
-child lists, and the staging tables of loads under way. Each is updated in one transaction, which no merge of the same
+`held_tables` says which tables there are: every target that was loaded with rows of the cloud, the tables of child
+lists, and the staging tables of loads under way. Each is updated in one transaction, which no merge of the same
 table overlaps. A row keeps its key, version and load. So an older version that is merged later loses to it, as it did
 before. Statements hold no values: ids and blanks go as parameters.
 """
@@ -11,8 +11,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,19 +19,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from airflow_provider_dotypos.api.blanks import blank_of, is_blank
-from airflow_provider_dotypos.api.entities import Entity, find_entity
+from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.list_log import list_log
-from airflow_provider_dotypos.lake.erasure_person import Person
-from airflow_provider_dotypos.lake.erasure_report import ErasureReport, Place
-from airflow_provider_dotypos.lake.erasure_rows import is_harmless
+from airflow_provider_dotypos.lake.erasure.held_tables import HeldTable, HeldTables
+from airflow_provider_dotypos.lake.erasure.person import Person
+from airflow_provider_dotypos.lake.erasure.report import ErasureReport, Place
+from airflow_provider_dotypos.lake.erasure.rows import is_harmless
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
-from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, LOADS, READ_AT, STAGING, UNKNOWN
-from airflow_provider_dotypos.transfers.sql.own_tables import require_own_tables
-from airflow_provider_dotypos.transfers.sql.tables import Naming, named, snake
+from airflow_provider_dotypos.transfers.sql.names import UNKNOWN
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.sql.database import Database
-    from airflow_provider_dotypos.transfers.sql.dialects.base import Dialect
     from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 log = list_log(__name__)
@@ -44,30 +41,6 @@ _AT_ONCE = 500
 
 #: For how long a load that isn't finished counts as under way: as long as its staging tables stay.
 _UNDER_WAY = timedelta(days=7)
-
-
-@dataclass(frozen=True)
-class _HeldTable:
-    """A table with rows of an entity, as the database has it.
-
-    :param name: as reports show it.
-    :param place: its schema, and its name there.
-    :param columns: the names of its columns, by the API's fields.
-    :param cloud: the column of the cloud's id.
-    :param key: what a row is known by: columns, or the database's own name of a row.
-    :param unknown: whether it has the column for what doesn't fit the others.
-    :param target: the name, quoted and with its schema, whose lock merges take; ``None`` for a staging table.
-    """
-
-    name: str
-    place: tuple[str | None, str]
-    relation: str
-    entity: Entity
-    columns: Mapping[str, str]
-    cloud: str
-    key: tuple[str, ...]
-    unknown: bool
-    target: str | None
 
 
 class TableErasure:
@@ -93,11 +66,12 @@ class TableErasure:
         self._person = person
         self._report = report
         self._check = check
+        self._held = HeldTables(self._dialect, schema, report.cloud_id, person.reach.entities)
         self._loads: set[tuple[str, str]] | None = None
 
     def merged(self) -> bool:
         """Return whether loads were merged since this was asked last: the first time it is so."""
-        before, self._loads = self._loads, self._database.run(self._find_merged)
+        before, self._loads = self._loads, self._database.run(self._held.merged)
         return self._loads != before
 
     def note(self) -> None:
@@ -126,7 +100,7 @@ class TableErasure:
 
             def work(
                 transaction: Transaction,
-                table: _HeldTable = table,
+                table: HeldTable = table,
                 wanted: Mapping[str, Collection[str]] = wanted,
                 places: list[Place] = places,
             ) -> None:
@@ -138,9 +112,9 @@ class TableErasure:
             if place is not None and place.rows:
                 self._report.add(place)
         since = self._database.read_at(monotonic()) - _UNDER_WAY  # before: it takes a transaction of its own
-        self._database.run(functools.partial(self._note_open_loads, since))
+        self._report.open_loads = self._database.run(functools.partial(self._held.open_loads, since))
 
-    def _erase(self, transaction: Transaction, table: _HeldTable, wanted: Mapping[str, Collection[str]]) -> Place:
+    def _erase(self, transaction: Transaction, table: HeldTable, wanted: Mapping[str, Collection[str]]) -> Place:
         place = Place("table", table.name, table.entity.name)
         if table.target is not None and not self._report.dry_run:
             self._dialect.lock(transaction, table.target, self._schema)
@@ -160,7 +134,7 @@ class TableErasure:
         place.done = not self._report.dry_run
         return place
 
-    def _changes(self, table: _HeldTable, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _changes(self, table: HeldTable, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a row of the person's is to hold, by field."""
         changes: dict[str, Any] = {}
         for name in self._person.reach.personal(table.entity.name):
@@ -186,14 +160,14 @@ class TableErasure:
         return "[]" if blank == [] and not self._dialect.type_of("texts").endswith("[]") else blank
 
     def _update(
-        self, transaction: Transaction, table: _HeldTable, key: Sequence[Any], changes: Mapping[str, Any]
+        self, transaction: Transaction, table: HeldTable, key: Sequence[Any], changes: Mapping[str, Any]
     ) -> None:
         quote = self._dialect.quote
         assignments = ", ".join(f"{quote(table.columns.get(name, name))} = ?" for name in changes)
         same = " AND ".join(f"{quote(name)} = ?" for name in table.key)
         transaction.execute(f"UPDATE {table.relation} SET {assignments} WHERE {same}", [*changes.values(), *key])
 
-    def _wanted(self, table: _HeldTable) -> dict[str, set[str]]:
+    def _wanted(self, table: HeldTable) -> dict[str, set[str]]:
         """Return in which fields which ids may show that a row is the person's."""
         person, entity = self._person, table.entity.name
         if entity == person.reach.subject:
@@ -210,7 +184,7 @@ class TableErasure:
 
     def _rows(
         self,
-        table: _HeldTable,
+        table: HeldTable,
         wanted: Mapping[str, Collection[str]],
         fields: Callable[[str], Sequence[str]],
     ) -> list[Mapping[str, Any]]:
@@ -221,7 +195,7 @@ class TableErasure:
         )
         return rows or []
 
-    def _run(self, table: _HeldTable, work: Callable[[Transaction], ResultT]) -> ResultT | None:
+    def _run(self, table: HeldTable, work: Callable[[Transaction], ResultT]) -> ResultT | None:
         """Do work on a table; return ``None`` if the table is gone: a load that ends drops its staging tables."""
         try:
             return self._database.run(work, interruptible=True)
@@ -233,7 +207,7 @@ class TableErasure:
     def _keyed_rows(
         self,
         transaction: Transaction,
-        table: _HeldTable,
+        table: HeldTable,
         wanted: Mapping[str, Collection[str]],
         fields: Callable[[str], Sequence[str]],
     ) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Any]]]:
@@ -260,7 +234,7 @@ class TableErasure:
                 yield key, row
 
     def _conditions(
-        self, table: _HeldTable, wanted: Mapping[str, Collection[str]]
+        self, table: HeldTable, wanted: Mapping[str, Collection[str]]
     ) -> Iterator[tuple[str, Sequence[int | str]]]:
         """Yield what is true of rows that hold one of some ids in a field, or something that didn't fit the field."""
         for field, ids in wanted.items():
@@ -279,141 +253,17 @@ class TableErasure:
         is_binary = self._dialect.type_of("json") == "jsonb"  # which a driver would make floats of
         return f"CAST({name} AS text)" if is_binary else name
 
-    def _note_lacking(self, table: _HeldTable) -> None:
+    def _note_lacking(self, table: HeldTable) -> None:
         reach, entity = self._person.reach, table.entity.name
         if not any(name in table.columns for name in reach.personal(entity)):
             return
         if lacks := [name for name in reach.fields(entity) if name not in table.columns]:
             self._report.unsure[table.name, entity] = lacks
 
-    def _tables(self) -> list[_HeldTable]:
-        return self._database.run(self._find_tables)
-
-    def _find_tables(self, transaction: Transaction) -> list[_HeldTable]:
-        """Return the tables that hold rows of the cloud, those of loads under way among them."""
-        loads = transaction.rows(
-            f"SELECT load_id, tables, entity, cloud_id FROM {self._dialect.relation(self._schema, LOADS)}"
-        )
-        of_loads = {
-            load_id: _entities_of(msgspec.json.decode(tables), entity)
-            for load_id, tables, entity, cloud_id in loads
-            if cloud_id == self._report.cloud_id
-        }
-        known = {load[0] for load in loads}
-        held: dict[str, _HeldTable] = {}
-        for tables in of_loads.values():
-            for name, entity in tables:
-                schema, _, last = name.rpartition(".")
-                if name not in held and entity in self._person.reach.entities:
-                    table = self._held(transaction, schema or None, last, entity, name)
-                    if table is not None:
-                        held[name] = table
-        for name in self._dialect.table_names(transaction, self._schema, STAGING):
-            staging, _, number = name.removeprefix(STAGING).rpartition("_")
-            load_id = staging.partition("_")[0]
-            if load_id not in known:
-                self._report.unreadable[name] = "it is of a load that nobody knows any more. The next load removes it"
-                continue
-            tables = of_loads.get(load_id, [])
-            if number.isdecimal() and int(number) < len(tables):
-                entity = tables[int(number)][1]
-                if entity in self._person.reach.entities:
-                    table = self._held(transaction, self._schema, name, entity, name, staging=True)
-                    if table is not None:
-                        held[name] = table
-        return list(held.values())
-
-    def _held(
-        self,
-        transaction: Transaction,
-        schema: str | None,
-        name: str,
-        entity: str,
-        shown: str,
-        *,
-        staging: bool = False,
-    ) -> _HeldTable | None:
-        """Return a table; ``None`` if it doesn't exist any more."""
-        existing = self._dialect.existing(transaction, schema, name)
-        if existing is None:
-            return None
-        if not existing.is_table:
-            self._report.unreadable[shown] = "it isn't a table any more. Erase in the tables that its rows come from"
-            return None
-        there = {_folded(self._dialect, column): column for column in existing.names}
-        naming: Naming = "snake" if _folded(self._dialect, CLOUD_ID["snake"]) in there else "api"
-        cloud = there.get(_folded(self._dialect, CLOUD_ID[naming]))
-        columns = {
-            field: there[column]
-            for field in find_entity(entity).fields
-            if (column := _folded(self._dialect, named(field, naming))) in there
-        }
-        if cloud is None or "id" not in columns:
-            self._report.unreadable[shown] = "it lacks the column of the cloud's id, or that of the rows' ids"
-            return None
-        relation = self._dialect.relation(schema, name)
-        key = (cloud, *(columns[field] for field in find_entity(entity).primary_key))
-        versions = there.get(_folded(self._dialect, READ_AT), READ_AT)
-        if any({*key, versions} == each.columns for each in existing.keys):  # a row for each version
-            key = (*key, versions)
-        return _HeldTable(
-            shown,
-            (schema, name),
-            relation,
-            find_entity(entity),
-            columns,
-            cloud,
-            (self._dialect.row_id,) if staging else key,
-            UNKNOWN in existing.names,
-            None if staging else relation,
-        )
-
-    def _find_merged(self, transaction: Transaction) -> set[tuple[str, str]]:
-        """Return the loads of the cloud that were merged, each with when it was."""
-        query = (
-            f"SELECT load_id, loaded_at FROM {self._dialect.relation(self._schema, LOADS)} "
-            "WHERE cloud_id = ? AND loaded_at IS NOT NULL"
-        )
-        return {(load_id, str(at)) for load_id, at in transaction.rows(query, [self._report.cloud_id])}
-
-    def _note_open_loads(self, since: datetime, transaction: Transaction) -> None:
-        loads = transaction.rows(
-            f"SELECT load_id, target, tables, entity FROM {self._dialect.relation(self._schema, LOADS)} "
-            "WHERE cloud_id = ? AND loaded_at IS NULL AND tried_at >= ?",
-            [self._report.cloud_id, self._dialect.moment(since)],
-        )
-        self._report.open_loads = {
-            load_id: target
-            for load_id, target, tables, entity in loads
-            if {name for _, name in _entities_of(msgspec.json.decode(tables), entity)}
-            & set(self._person.reach.entities)
-        }
-
-
-def find_clouds(database: Database, schema: str | None) -> set[int]:
-    """Return the clouds that loads have brought rows of into a database.
-
-    :raises DotyposInputError: if no load has brought anything there.
-    """
-    return database.run(functools.partial(_find_clouds, database.dialect, schema))
-
-
-def _find_clouds(dialect: Dialect, schema: str | None, transaction: Transaction) -> set[int]:
-    require_own_tables(transaction, dialect, schema)
-    return {int(id) for (id,) in transaction.rows(f"SELECT DISTINCT cloud_id FROM {dialect.relation(schema, LOADS)}")}
-
-
-def _entities_of(tables: Sequence[str], entity: str) -> list[tuple[str, str]]:
-    """Return a load's tables, each with the entity of its rows: a child list's table ends with its name."""
-    children = [child.entity for child in find_entity(entity).includes.values()]
-    of_children = (
-        (name, next((child for child in children if name.endswith(snake(child))), "")) for name in tables[1:]
-    )
-    return [(tables[0], entity), *of_children] if tables else []
-
-
-def _folded(dialect: Dialect, name: str) -> str:
-    return name.lower() if dialect.ignores_case else name
+    def _tables(self) -> list[HeldTable]:
+        tables = self._database.run(self._held.find)
+        self._report.unreadable |= self._held.unreadable
+        return tables
 
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -1,6 +1,6 @@
 """Erasing and compacting at once: whatever the order, nothing of hers is left in the sets that count.
 
-Tests `lake/erasure_sets` beside `lake/compaction` and `lake/pruning`.
+Tests `lake/erasure/sets` beside `lake/compaction` and `lake/pruning`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.lake import erasure_sets
 from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list
 from airflow_provider_dotypos.lake.current import read_entity
+from airflow_provider_dotypos.lake.erasure import sets as erasure_sets
 from airflow_provider_dotypos.lake.pruning import prune_list
 from airflow_provider_dotypos.lake.rewriting import SetCopy
+from tests.lake.erasure.test_sets import erase, marks_left
 from tests.lake.lakes import CLOUD, Rows, commit_set
 from tests.lake.persons import HER, MARK, OTHER, marked_row
 from tests.lake.test_compaction import APRIL, DAY, JANUARY
-from tests.lake.test_erasure_sets import erase, marks_left
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.entities import find_entity
-from airflow_provider_dotypos.lake.erasure_person import Person, reach_of
-from airflow_provider_dotypos.lake.erasure_rows import RowEraser
+from airflow_provider_dotypos.lake.erasure.person import Person, reach_of
+from airflow_provider_dotypos.lake.erasure.rows import RowEraser
 from tests.lake.persons import HER, MARK, OTHER, marked_row
 
 REACHED = reach_of().entities

@@ -16,7 +16,7 @@ import msgspec
 from airflow_provider_dotypos.api.blanks import NOBODY, blank_of
 from airflow_provider_dotypos.api.entities import Entity, Field, find_entity
 from airflow_provider_dotypos.api.page import decode_row
-from airflow_provider_dotypos.lake.erasure_person import Person, Row
+from airflow_provider_dotypos.lake.erasure.person import Person, Row
 from airflow_provider_dotypos.transfers.rows.columns import NULL, UNKNOWN, child_rows, column_of, members
 from airflow_provider_dotypos.transfers.rows.looking import fits
 

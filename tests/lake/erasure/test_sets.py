@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.exceptions import DotyposCancelledError, DotyposInputError
-from airflow_provider_dotypos.lake import erasure_sets
-from airflow_provider_dotypos.lake.erasure import Erasure
-from airflow_provider_dotypos.lake.erasure_report import ErasureReport, write_report
+from airflow_provider_dotypos.lake.erasure import sets as erasure_sets
+from airflow_provider_dotypos.lake.erasure.erasing import Erasure
+from airflow_provider_dotypos.lake.erasure.report import ErasureReport, write_report
 from airflow_provider_dotypos.lake.sets import LakeSet
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.commit import Attempt

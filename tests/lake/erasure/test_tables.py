@@ -1,4 +1,7 @@
-"""A customer erased from tables, in each kind of database."""
+"""A customer erased from tables, in each kind of database.
+
+Tests `erasure/tables`, `erasure/held_tables`.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ import pytest
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.window import instant
 from airflow_provider_dotypos.exceptions import DotyposDatabaseError, DotyposInputError
-from airflow_provider_dotypos.lake.erasure import Erasure
-from airflow_provider_dotypos.lake.erasure_person import reach_of
-from airflow_provider_dotypos.lake.erasure_report import ErasureReport
-from airflow_provider_dotypos.lake.erasure_tables import TableErasure
+from airflow_provider_dotypos.lake.erasure.erasing import Erasure
+from airflow_provider_dotypos.lake.erasure.person import reach_of
+from airflow_provider_dotypos.lake.erasure.report import ErasureReport
+from airflow_provider_dotypos.lake.erasure.tables import TableErasure
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.selection import Selection
 from airflow_provider_dotypos.transfers.sql import sink as sql_sink
