@@ -8,6 +8,7 @@ persons in the same list of children among them.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -41,7 +42,9 @@ class RowEraser:
 
     def _edited(self, entity: Entity, row: msgspec.Raw, theirs: bool, prefix: str) -> msgspec.Raw:
         fields = members(row, Counter())
-        changed = False
+        twice = _names_twice(row) if theirs else set()
+        self.fields.update(prefix + name for name in twice)
+        changed = bool(twice)  # the last value alone counts, and stays
         for name, value in list(fields.items()):
             if name in entity.includes:
                 new = self._edited_list(entity, name, value, theirs, prefix)
@@ -107,6 +110,12 @@ def decoded(row: msgspec.Raw) -> Row:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return decode_row(row)
     return values
+
+
+def _names_twice(row: msgspec.Raw) -> set[str]:
+    """Return the names that a JSON object has more than once."""
+    pairs: list[tuple[str, Any]] = json.loads(bytes(row).decode("utf-8", "replace"), object_pairs_hook=list)
+    return {name for name, times in Counter(name for name, _ in pairs).items() if times > 1}
 
 
 def _list(rows: list[msgspec.Raw]) -> msgspec.Raw:

@@ -76,6 +76,16 @@ def test_values_that_do_not_fit_do_not_stay_unless_they_are_numbers_or_reference
     assert edited("orders", order)[0] == {**order, "_branchId": None, "documentNumber": None}
 
 
+def test_of_a_field_that_a_line_has_twice_no_value_stays() -> None:
+    items = f'[{{"id":"51","note":"{MARK}","note":null}}]'
+    row = f'{{"id":"5","_customerId":{HER},"note":"{MARK}","note":null,"orderItems":{items}}}'
+    new, fields = edited("orders", msgspec.Raw(row.encode()))
+    assert new == {"id": "5", "_customerId": int(HER), "note": None, "orderItems": [{"id": "51", "note": None}]}
+    assert fields == {"note": 1, "orderItems.note": 1}
+    other = msgspec.Raw(row.replace(HER, OTHER).encode())
+    assert RowEraser(Person(HER)).edit("orders", other) is other
+
+
 def test_nested_rows_of_theirs_lose_their_data_and_others_keep_their_bytes() -> None:
     items = [{"id": "51", "_customerId": HER, "note": MARK}, {"id": "52", "note": "stays"}, "odd"]
     order = {"id": "5", "_customerId": OTHER, "note": "stays", "new": 1, "orderItems": items, "moneyLogs": None}

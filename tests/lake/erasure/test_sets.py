@@ -350,6 +350,25 @@ def test_a_set_that_is_replaced_meanwhile_is_searched_again(root: Path, monkeypa
     assert report.totals()["changed"] == 1
 
 
+def test_a_set_that_was_removed_and_extracted_again_meanwhile_is_searched_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination = ObjectStoragePath(f"file://{root}")
+    commit_set(destination, Window(0, 1), [Rows(0, 1, [others("customers", OTHER)])], entity="customers")
+    commit_set(destination, Window(1, 2), [Rows(1, 2, [hers("customers", HER)])], entity="customers")
+    rewrite = erasure_sets.rewrite_set
+
+    def rewriting(*arguments: Any, **more: Any) -> Manifest:
+        monkeypatch.setattr(erasure_sets, "rewrite_set", rewrite)
+        shutil.rmtree(folders(root)[0])
+        commit_set(destination, Window(0, 1), [Rows(0, 1, [hers("customers", HER)])], entity="customers")
+        return rewrite(*arguments, **more)
+
+    monkeypatch.setattr(erasure_sets, "rewrite_set", rewriting)
+    erase(root)
+    assert marks_left(root) == []
+
+
 def test_nested_sets_of_a_history_are_searched(root: Path) -> None:
     nested = ObjectStoragePath(f"file://{root}") / "_nested"
     order = hers("orders", "501", _customerId=HER, orderItems=[hers("order-items", "511")])
