@@ -187,6 +187,7 @@ def test_what_fits_no_column_goes_if_nobody_can_vouch_for_it(warehouse: Warehous
     assert warehouse.rows("SELECT _unknown FROM customers") == [(None,)]
 
 
+@pytest.mark.parametrize("warehouse", ["sqlite", "postgres"], indirect=True)
 def test_a_row_that_names_them_in_another_form_is_theirs(warehouse: Warehouse, sandbox: Sandbox) -> None:
     fill(sandbox)
     load(entity="reservations", since=SINCE, until=UNTIL)
