@@ -171,7 +171,7 @@ def test_the_commands_show_first_and_do_it_with_yes(lake: str, capsys: pytest.Ca
     [old], err = printed(capsys)
     assert (old["sets"], old["because"]) == ("4", "older than asked: its rows are gone with it")
     assert main(["prune", lake, "--older-than", "1", "--yes"]) == 1
-    assert "entities: name the lists" in capsys.readouterr().err
+    assert "ENTITY: name the lists" in capsys.readouterr().err
     assert main(["prune", lake, "-o", "json"]) == 0
     assert "Nothing to prune" in printed(capsys)[1]
 
