@@ -163,7 +163,10 @@ def test_the_commands_show_first_and_do_it_with_yes(lake: str, capsys: pytest.Ca
     assert "3 sets are 1 set" in err
     assert main(["prune", lake, "--grace", "0", "-o", "json"]) == 0
     [covered], err = printed(capsys)
-    assert (covered["sets"], covered["because"]) == ("3", f"covered by {row['folder']}")
+    window = f"{row['since']} to {row['until']}"
+    assert window == "2026-01-01T00:00:00.000Z to 2026-01-04T00:00:00.000Z"
+    assert (covered["sets"], covered["because"]) == ("3", f"covered by the set from {window}")
+    assert covered["covered by"] == row["folder"]
     assert "3 sets would be removed" in err
     assert main(["prune", lake, "--grace", "0", "--yes", "-o", "json"]) == 0
     assert "3 sets are removed" in printed(capsys)[1]
