@@ -149,11 +149,11 @@ def a_table_is_loaded_by_an_extra(installed: Installed) -> None:
         }
         installed.home.cli("dags", "test", "load", **settings)
         expected = len(sandbox.shop.rows(sandbox.cloud_ids[0], "products"))
-    query = (
-        f"import duckdb; print(duckdb.connect({str(file)!r}).execute('SELECT count(*) FROM products').fetchall()[0][0])"
+    query = "SELECT count(*) FROM products"
+    loaded = installed.home.python(
+        "-c", f"import duckdb; print(duckdb.connect({str(file)!r}).sql({query!r}).fetchall())"
     )
-    loaded = installed.home.python("-c", query)
-    assert int(loaded) == expected, f"{loaded} of {expected} products are in the table"
+    assert loaded.strip() == f"[({expected},)]", f"{loaded} products are in the table, not {expected}"
 
 
 #: In the order in which they are tried; what a trial does is its docstring's first line.
