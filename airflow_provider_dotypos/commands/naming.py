@@ -17,13 +17,14 @@ _ALSO = {
 }
 
 #: Where text names an argument: before its value; in a list after a word such as omit; at the beginning; and wherever a
-#: name has an underscore. Any other name is also an English word, such as since. Names in paths and options stay.
-_WITH_VALUE = re.compile(r"(?<![\w./=-])([a-z]\w{0,40})=(True\b|False\b)?(?=(['\w])?)")
+#: name has an underscore. Any other name is also an English word, such as since. Names in paths, options
+#: and quotation marks stay: they are of files, and of fields.
+_WITH_VALUE = re.compile(r"(?<![\w./='\"-])([a-z]\w{0,40})=(True\b|False\b)?(?=(['\w])?)")
 _IN_A_LIST = re.compile(
     r"\b(?:give|omit|use|compute|out with|name them in) [a-z_]{1,40}(?:(?:, | and | or )[a-z_]{1,40}){0,9}"
 )
 _FIRST = re.compile(r"^[a-z_]{1,40}(?![\w/(-])")
-_SNAKE = re.compile(r"(?<![\w./=-])[a-z]{1,40}_\w{1,40}(?![\w/(-])")
+_SNAKE = re.compile(r"(?<![\w./='\"-])[a-z]{1,40}_\w{1,40}(?![\w/('\"-])")
 _WORD = re.compile(r"[a-z_]{1,40}")
 
 

@@ -45,6 +45,7 @@ def test_an_argument_is_an_option_in_a_shell(command: str, text: str, says: str)
     [
         "Rows that haven't changed since are gone, also with a filter, from the table that this schema has",
         "the column _cloud_id; the file /data/cloud_id/x; s3://a/table=orders; DotyposHook(cloud_id_of=5); cloud_ids",
+        "holds 'cloudid' (did you mean 'cloud_id'?): {\"cloud_id\": 5} (known: 'cloud_name', 'cloud_id')",
         "Give --since, --cloud-id or --since=2026-01-01T00:00:00Z",
         "Dotypos has no entity 'since'",
     ],
