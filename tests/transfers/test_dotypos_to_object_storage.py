@@ -252,7 +252,7 @@ class TestWindows:
             ({"filter": "created|gte|1"}, "did you mean 'gteq'"),
             ({"filter": [("versionDate", "gteq", 1)]}, "is the cursor"),
             ({"include": "items"}, "can't include"),
-            ({"include": "orderItems", "columns": "note"}, "include asks for orderItems, which columns"),
+            ({"include": "orderItems", "columns": "note"}, "include asks for orderItems: don't leave it out"),
             ({"columns": ["nots"]}, "did you mean 'notes?'"),
             ({"exclude": "versionDate"}, "exclude can't name versionDate"),
             ({"columns": "note", "personal_data": False}, "holds personal data"),
