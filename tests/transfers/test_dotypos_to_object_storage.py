@@ -255,7 +255,7 @@ class TestWindows:
             ({"include": "orderItems", "columns": "note"}, "include asks for orderItems: don't leave it out"),
             ({"columns": ["nots"]}, "did you mean 'notes?'"),
             ({"exclude": "versionDate"}, "exclude can't name versionDate"),
-            ({"columns": "note", "personal_data": False}, "holds personal data"),
+            ({"columns": "note", "personal_data": False}, "which personal_data=False leaves out"),
             ({"cloud_id": "abc"}, "cloud_id must be the cloud's number"),
             ({"warehouse_id": 5}, "takes no warehouse_id"),
             ({"destination": ""}, "absolute path or an address"),
