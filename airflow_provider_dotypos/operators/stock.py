@@ -20,6 +20,7 @@ from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.triggers.stock_taking import DotyposStockTakingTrigger
+from airflow_provider_dotypos.writes.sources import source_of
 from airflow_provider_dotypos.writes.stock.arguments import (
     Operation,
     check_columns,
@@ -240,6 +241,8 @@ class DotyposStockOperator(BaseOperator):
             raise DotyposInputError(f"wait must be a timedelta of more than 0, not {describe(self.wait)}")
         if "warehouse_id" in arguments:
             id_text(self.warehouse_id, "warehouse_id")
+        if "items" in arguments:
+            source_of(self.items, "items")
         if "journal" in arguments:
             check_address(self.journal, "journal")
         if arguments.get("currency") is not None:

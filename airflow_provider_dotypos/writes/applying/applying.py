@@ -6,9 +6,10 @@ written: what went wrong there would go wrong in every row.
 
 **Resuming** is applying the same plan again. What a row holds says whether its write is done, but for one case: a row
 that was written and put back since is as before, and must not be written again. So the report says which rows were
-written. An attempt that isn't the first reads the plan's rows by lists before it reads one by one: else the rows that
-are done would use up the request budget, attempt by attempt, and a plan of 300 rows would never end. If the attempt
-before was broken off, what is final in its report isn't even read.
+written. Of rows that a killed attempt may have written it doesn't, and their version decides. An attempt that isn't
+the first reads the plan's rows by lists before it reads one by one: else the rows that are done would use up the
+request budget, attempt by attempt, and a plan of 300 rows would never end. If the attempt before was broken off, what
+is final in its report isn't even read.
 
 **An end in between** (the budget is used up, the task is killed, no permission) starts no further row. Those under way
 go on until they meet the same, so a lost answer is settled by a read if one is still possible. The report is written
@@ -107,7 +108,7 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
     if rows := open_ops.total():
         log.info("%s: %d row%s to write, which takes %s.", entity.name, rows, "" if rows == 1 else "s", cost)
     complete = False
-    report.write(complete=False)
+    report.begin()
     try:
         run.update_all()
         run.create_all()

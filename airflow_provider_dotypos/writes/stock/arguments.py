@@ -55,6 +55,10 @@ def check_document(document: object) -> str:
             f"document must be the number under which it is booked once, such as the delivery note's, not "
             f"{describe(document)}"
         )
+    try:
+        str(document).encode()
+    except UnicodeEncodeError:
+        raise DotyposInputError("document has half of a character, which no request can hold") from None
     return str(document).strip()
 
 

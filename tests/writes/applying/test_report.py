@@ -129,7 +129,7 @@ def test_that_a_row_was_written_is_never_forgotten(plans: Plans, verdict: Verdic
         report.note(planned, noted)
         report.write(complete=True)
         assert report_of(plan)[1][0].get("written") == written
-    assert Report(plan).course(planned) == Course(sent_to=planned.version if written else None)
+    assert Report(plan).course(planned) == (Course(sent=True, sent_to=planned.version) if written else Course())
 
 
 def test_what_is_no_report_is_not_taken_for_one(plans: Plans) -> None:
