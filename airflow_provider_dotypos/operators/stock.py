@@ -26,6 +26,7 @@ from airflow_provider_dotypos.writes.stock.arguments import (
     check_columns,
     check_currency,
     check_document,
+    check_note,
     check_notes,
     check_operation,
     check_origin,
@@ -249,6 +250,8 @@ class DotyposStockOperator(BaseOperator):
             check_currency(self.currency)
         if arguments.get("close_delivery_notes") is not None:
             check_notes(self.close_delivery_notes)
+        if "note" in arguments:
+            check_note(self.note)
         if arguments.get("supplier_id") is not None:
             id_text(self.supplier_id, "supplier_id")
         if arguments.get("counted_at") is not None:

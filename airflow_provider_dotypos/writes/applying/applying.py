@@ -102,9 +102,9 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
     check_age(plan.header, options.max_age, report.earlier.written_at if report.earlier and broken_off else None)
     check_creates(plan.header, entity, options)
     began_at = client.requests
-    run = _Run(client, plan, entity, options, report)
     open_ops: Counter[str] = Counter(planned.op for planned in plan.rows() if report.is_open(planned))
-    cost = spoken_price(price(entity, open_ops), client.settings.request_budget)
+    run = _Run(client, plan, entity, options, report, open_ops)
+    cost = spoken_price(price(entity, open_ops, options.create), client.settings.request_budget)
     if rows := open_ops.total():
         log.info("%s: %d row%s to write, which takes %s.", entity.name, rows, "" if rows == 1 else "s", cost)
     complete = False
@@ -134,16 +134,27 @@ def in_words(counts: Mapping[str, int]) -> str:
 
 
 class _Run:
-    """One attempt to apply a plan."""
+    """One attempt to apply a plan.
+
+    :param open_ops: how many rows are open, by operation. All that can be written either way goes the same way.
+    """
 
     def __init__(
-        self, client: DotyposClient, plan: Plan, entity: Entity, options: ApplyOptions, report: Report
+        self,
+        client: DotyposClient,
+        plan: Plan,
+        entity: Entity,
+        options: ApplyOptions,
+        report: Report,
+        open_ops: Mapping[str, int],
     ) -> None:
         self._client = client
         self._plan = plan
         self._entity = entity
         self._options = options
         self._report = report
+        put = [op for op in ("update", "create") if op == "update" or options.create == "put"]
+        self._requests = price(entity, {op: open_ops.get(op, 0) for op in put})
         self._cloud_id = plan.header.cloud_id
         self._in_vain = 0
         self._written = 0
@@ -182,8 +193,7 @@ class _Run:
         rows = [*self._open(op)]
         if not rows:
             return
-        requests = price(self._entity, {op: len(rows)})
-        choice = choose(self._options.method, self._entity, requests, self._client.settings.request_budget)
+        choice = choose(self._options.method, self._entity, self._requests, self._client.settings.request_budget)
         way = "by lists" if choice.way == "put" else "row by row"
         log.info("The %ss are written %s: %s.", op, way, choice.why)
         if choice.way == "put":
