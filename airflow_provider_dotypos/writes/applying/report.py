@@ -14,6 +14,7 @@ been lost; until it is seen again it stays *uncertain*.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import threading
@@ -33,6 +34,8 @@ from airflow_provider_dotypos.writes.personal import hashed
 from airflow_provider_dotypos.writes.plan import Op, PlannedRow
 from airflow_provider_dotypos.writes.plan_file import Plan
 from airflow_provider_dotypos.writes.verdicts import FINAL, Status, Verdict
+
+log = logging.getLogger(__name__)
 
 #: The version of the report's format.
 FORMAT = 1
@@ -212,14 +215,16 @@ class Report:
     def _take_others(self) -> None:
         """Take what another attempt has written since this one has read or written the report."""
         try:
-            with self._plan.store.open(self._plan.report_name) as file:
-                header = msgspec.json.decode(file.readline(), type=ReportHeader)
-                if header != self._last:
-                    for line in file:
-                        self._take(msgspec.json.decode(line, type=ReportRow), final=True)
-                    self._last = header
-        except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
-            return  # there is nothing to keep
+            first, *lines = self._plan.store.read(self._plan.report_name).splitlines()
+            header = msgspec.json.decode(first, type=ReportHeader)
+            if header != self._last:
+                for line in lines:
+                    self._take(msgspec.json.decode(line, type=ReportRow), final=True)
+                self._last = header
+        except FileNotFoundError:
+            return
+        except Exception as error:  # whatever a store raises: what this attempt knows must be written
+            log.warning("The report %s can't be read (%s), and is replaced.", self.path, type(error).__name__)
 
     def _take(self, line: ReportRow, *, final: bool) -> None:
         """Take what a report says of a row.
