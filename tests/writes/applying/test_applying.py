@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from airflow_provider_dotypos.api.client import DotyposClient
@@ -27,13 +26,12 @@ from airflow_provider_dotypos.exceptions import (
     DotyposWritesFailedError,
 )
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Limit, Sandbox
-from airflow_provider_dotypos.sandbox.api.wire import write_time
 from airflow_provider_dotypos.writes.applying.applying import Applied, apply_plan
 from airflow_provider_dotypos.writes.applying.options import ApplyOptions
 from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.plan_file import Plan
 from tests.conftest import NewClient
-from tests.writes.planned import create_of, edit, product, row_of, sleep_by_the_shops_clock, update_of
+from tests.writes.planned import create_of, edit, product, row_of, sleep_by_the_shops_clock, update_of, versioned
 from tests.writes.plans import Plans, report_of
 from tests.writes.storms import NEW_PRODUCT, KilledError, death
 
@@ -76,12 +74,6 @@ def priced(sandbox: Sandbox, plans: Plans) -> Callable[..., Plan]:
 
 def statuses(plan: Plan) -> list[str]:
     return [row["status"] for row in report_of(plan)[1]]
-
-
-def versioned(sandbox: Sandbox, planned: PlannedRow) -> PlannedRow:
-    """Return a planned row with the version of its row, as planning does."""
-    version = row_of(sandbox, planned.id)["versionDate"]
-    return msgspec.structs.replace(planned, version=version and write_time(version, sandbox.behaviour))
 
 
 def test_each_row_is_written_once_and_the_report_says_so(
