@@ -11,6 +11,9 @@ from airflow_provider_dotypos.api.errors import DotyposInputError
 #: Cloud ids are 32-bit integers [D].
 LARGEST_CLOUD_ID = 2**31 - 1
 
+#: Seconds that no wait is longer than: a century. More isn't meant, and no clock or database can hold infinity.
+_LONGEST = 100 * 366 * 86_400
+
 #: The most requests of one client that can be under way at once.
 MOST_AT_ONCE = 64
 
@@ -50,7 +53,8 @@ def read_seconds(value: object, argument: str, *, least: float = 0.0, most: floa
     :raises DotyposInputError: if it is anything else.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not least <= seconds <= most:
+    longest = min(most, _LONGEST)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not least <= seconds <= longest:
         bounds = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
         raise DotyposInputError(f"{argument} must be seconds, {bounds}, or a timedelta, not {describe(value)}")
     return float(seconds)

@@ -114,7 +114,7 @@ def instant(value: str | date, name: str, timezone_name: str | None = None) -> i
 def milliseconds(moment: datetime, name: str = "time") -> int:
     """Return `moment` as epoch milliseconds.
 
-    :raises DotyposInputError: if it has no time zone.
+    :raises DotyposInputError: if it has no time zone, or lies outside of the years 1 to 9999 in UTC.
     """
     if moment.tzinfo is None:
         raise DotyposInputError(
@@ -122,7 +122,10 @@ def milliseconds(moment: datetime, name: str = "time") -> int:
             "(timezone= is for bare dates alone)"
         )
     # Not by subtraction: that of pendulum's datetimes, which Airflow passes, doesn't give a timedelta.
-    return calendar.timegm(moment.utctimetuple()) * 1000 + moment.microsecond // 1000
+    try:
+        return calendar.timegm(moment.utctimetuple()) * 1000 + moment.microsecond // 1000
+    except OverflowError:
+        raise DotyposInputError(f"{name} lies outside of the years 1 to 9999 in UTC: {moment.isoformat()}") from None
 
 
 def time_zone(name: str) -> ZoneInfo:

@@ -41,9 +41,12 @@ def check_lists(settings: Settings, patience: float = PATIENCE) -> list[Check]:
 
     :param patience: seconds after which an unfinished check becomes a result, too.
     """
-    reader = Reader(new_client(settings, _airflow.mask_secret))
+    client = new_client(settings, _airflow.mask_secret)
+    reader = Reader(client)
     checks = {name: partial(check_list, reader, entity) for name, entity in entities().items() if entity.listed}
-    return [_list_by_now(name, each) for name, each in _run(checks, settings.max_concurrency, patience).items()]
+    running = _run(checks, settings.max_concurrency, patience)
+    client.cancel()  # a check that nobody waits for any more sends nothing more
+    return [_list_by_now(name, each) for name, each in running.items()]
 
 
 def _run(calls: Mapping[str, Callable[[], T]], at_once: int, patience: float) -> dict[str, futures.Future[T]]:

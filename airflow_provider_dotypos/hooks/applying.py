@@ -48,7 +48,7 @@ class ApplyCalls:
         :param plan: the plan's path, as `plan_writes` has returned it, or a plan from ``open_plan``.
         :param digest: the digest that it must have. Defaults to any.
         :param max_age: the age up to which a plan is applied. Defaults to a day.
-        :param method: how rows are updated: ``patch``, row by row; ``put``, by lists; ``auto``, by what fits the number
+        :param method: how rows are written: ``patch``, row by row; ``put``, by lists; ``auto``, by what fits the number
             of rows and the request budget. Defaults to ``auto``.
         :param create: how rows are created: ``put``, under an id that follows from the key, exactly once; ``post``,
             where the API takes no ids of ours: a row whose answer is lost is looked up by its key, and a request that

@@ -15,6 +15,7 @@ from airflow_provider_dotypos.writes.stock.arguments import (
     check_columns,
     check_currency,
     check_document,
+    check_note,
     check_notes,
     check_origin,
     counting_time,
@@ -89,7 +90,7 @@ class StockCalls:
             fields = {
                 "invoiceNumber": check_document(document),
                 "updatePurchasePrice": update_purchase_price,
-                "note": note,
+                "note": check_note(note),
                 "_supplierId": None if supplier_id is None else id_text(supplier_id, "supplier_id"),
                 "_closeDeliveryNoteIds": check_notes(close_delivery_notes) or None,
             }
@@ -158,7 +159,7 @@ class StockCalls:
             fields = {
                 "invoiceNumber": check_document(document),
                 "updatePurchasePrice": update_purchase_price,
-                "note": note,
+                "note": check_note(note),
             }
             origin = check_origin(from_warehouse_id, warehouse_id)
             move = self._document(
@@ -206,7 +207,7 @@ class StockCalls:
             check_settle(settle)
             client = self.get_conn()
             count = self._document(
-                "take_stock", warehouse_id, items, counting_time(counted_at), {"note": note}, columns
+                "take_stock", warehouse_id, items, counting_time(counted_at), {"note": check_note(note)}, columns
             )
             receipt = client.run(take_stock(client, count, journal, settle))
             until = time.time() + wait if wait > 0 else None

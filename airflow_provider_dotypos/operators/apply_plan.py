@@ -42,7 +42,7 @@ class DotyposApplyPlanOperator(BaseOperator):
         *Approve* after the plan was made, nothing is written. Defaults to ``None``: no approval is needed. (templated)
     :param max_age: the age up to which a plan is applied; one that was begun in time is brought to its end. Defaults to
         a day.
-    :param method: how rows are updated: ``patch``, row by row; ``put``, by lists; ``auto``, by what fits the number of
+    :param method: how rows are written: ``patch``, row by row; ``put``, by lists; ``auto``, by what fits the number of
         rows and the request budget. Defaults to ``auto``.
     :param create: how rows are created: ``put``, under an id that follows from the key, exactly once; ``post``, where
         the API takes no ids of ours: a row whose answer is lost is looked up by its key, and a request that is carried

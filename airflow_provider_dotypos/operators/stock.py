@@ -20,11 +20,13 @@ from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.triggers.stock_taking import DotyposStockTakingTrigger
+from airflow_provider_dotypos.writes.sources import source_of
 from airflow_provider_dotypos.writes.stock.arguments import (
     Operation,
     check_columns,
     check_currency,
     check_document,
+    check_note,
     check_notes,
     check_operation,
     check_origin,
@@ -240,12 +242,16 @@ class DotyposStockOperator(BaseOperator):
             raise DotyposInputError(f"wait must be a timedelta of more than 0, not {describe(self.wait)}")
         if "warehouse_id" in arguments:
             id_text(self.warehouse_id, "warehouse_id")
+        if "items" in arguments:
+            source_of(self.items, "items")
         if "journal" in arguments:
             check_address(self.journal, "journal")
         if arguments.get("currency") is not None:
             check_currency(self.currency)
         if arguments.get("close_delivery_notes") is not None:
             check_notes(self.close_delivery_notes)
+        if "note" in arguments:
+            check_note(self.note)
         if arguments.get("supplier_id") is not None:
             id_text(self.supplier_id, "supplier_id")
         if arguments.get("counted_at") is not None:

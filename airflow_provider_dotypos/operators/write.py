@@ -53,7 +53,7 @@ class DotyposWriteOperator(BaseOperator):
         conflict, and new rows get it. Defaults to no check. (templated)
     :param dry_run: stop after the plan. Defaults to ``False``.
     :param max_age: the age up to which a plan of an earlier try is applied. Defaults to a day.
-    :param method: how rows are updated: ``patch``, row by row; ``put``, by lists; ``auto``, by what fits the number of
+    :param method: how rows are written: ``patch``, row by row; ``put``, by lists; ``auto``, by what fits the number of
         rows and the request budget. Defaults to ``auto``.
     :param create: how rows are created: ``put``, under an id that follows from the key, exactly once; ``post``, where
         the API takes no ids of ours, which can't be exact. Defaults to ``put``.

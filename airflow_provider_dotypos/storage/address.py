@@ -20,6 +20,8 @@ def check_address(address: object, argument: str = "destination") -> None:
     if isinstance(address, ObjectStoragePath):
         return
     text = address.strip() if isinstance(address, str) else ""
+    if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text):
+        raise DotyposInputError(f"{argument} has a character that no path can have: a NUL or half of a character")
     scheme, separator, rest = text.partition("://")
     if not (text.startswith("/") or (separator and (rest.startswith("/") if scheme in _LOCAL else rest))):
         raise DotyposInputError(

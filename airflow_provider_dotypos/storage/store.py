@@ -51,7 +51,7 @@ class Store:
         self.folder = folder
         self._staging_prefix = ".staging-"  # a dot file, which readers' globs pass over
         self._fs: Any = folder.fs
-        self._path = str(folder.path).rstrip("/")
+        self._path = str(folder.path).rstrip("/") or "/"  # without a name it would be the current folder
         self._local = Path(self._path) if _is_local(self._fs) else None
         self._patience = patience or StorePatience()
         self._file_mode: int | None = None

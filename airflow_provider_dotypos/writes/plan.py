@@ -38,7 +38,8 @@ class PlannedRow(msgspec.Struct, frozen=True, omit_defaults=True):
     :param before: what the row held when the plan was made: the fields to be changed, and those that must not change
         until then, such as the key; of a delete the key and ``versionDate``.
     :param after: what the fields are to hold. Empty for a delete.
-    :param version: the row's ``versionDate`` when the plan was made, for people.
+    :param version: the row's ``versionDate`` when the plan was made. If a write may have been carried out, it says
+        whether the row has changed since.
     :param why: why it is a conflict.
     """
 

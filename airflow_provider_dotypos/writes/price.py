@@ -11,22 +11,30 @@ from airflow_provider_dotypos.api.window import duration
 from airflow_provider_dotypos.writes.plan import ACTIONS
 
 
-def price(entity: Entity, counts: Mapping[Any, int]) -> dict[str, int]:
+def price(entity: Entity, counts: Mapping[Any, int], create: str | None = None) -> dict[str, int]:
     """Return how many requests a plan takes if nothing gets in its way: ``patch`` row by row, ``put`` by lists.
 
     An update is a GET and a PATCH, or for a whole list a GET and a PUT. The first list has one row. A create is a PUT
-    of its own, or a part of a list. A delete is a GET and a DELETE, whichever way, also one that
-    anonymizes.
+    of its own, or a part of a list. By POST it costs look-ups by its key as well, whichever way. A delete is a GET and
+    a DELETE, whichever way, also one that anonymizes.
 
     :param counts: how many rows there are of each op.
+    :param create: how rows are created: ``put`` or ``post``. Defaults to ``put`` where the API can do that.
     """
     updates, creates, *deletions = (counts.get(op, 0) for op in ACTIONS)
     deletes = sum(deletions)
-    row_by_row = 2 * updates + creates + 2 * deletes
-    if "PUT" not in entity.writes.list_methods:
-        return {"patch": row_by_row, "put": row_by_row}
-    limit = entity.writes.batch_limit
-    return {"patch": row_by_row, "put": 2 * _lists(updates, limit) + _lists(creates, limit) + 2 * deletes}
+    writes = entity.writes
+    by_row = by_lists = 2 * deletes
+    if create == "post" or (create is None and "PUT" not in writes.row_methods):
+        posts = _lists(creates, writes.batch_limit if writes.posts_array else 1)
+        # Before each POST its keys are looked up among live rows; then the cloud is asked for, and deleted rows.
+        by_row = by_lists = by_row + posts * (4 if entity.deleted_filterable else 2)
+        creates = 0
+    by_row += 2 * updates + creates
+    if "PUT" not in writes.list_methods:
+        return {"patch": by_row, "put": by_row}
+    by_lists += 2 * _lists(updates, writes.batch_limit) + _lists(creates, writes.batch_limit)
+    return {"patch": by_row, "put": by_lists}
 
 
 def spoken_price(requests: Mapping[str, int], budget: Budget | None = None) -> str:

@@ -22,7 +22,7 @@ import msgspec
 
 from airflow_provider_dotypos.api.body import decimal_text
 from airflow_provider_dotypos.api.entities import Field
-from airflow_provider_dotypos.api.errors import DotyposResponseError
+from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposResponseError
 from airflow_provider_dotypos.api.page import SECOND, timestamp
 from airflow_provider_dotypos.api.window import iso, milliseconds
 
@@ -213,7 +213,10 @@ def _time(field: Field, value: object) -> str:
             _refuse(value, expected)
         if value.utcoffset() is None:
             raise ValueError(f"must be {expected}, not one without: a zone can't be guessed")
-        return iso(milliseconds(value))
+        try:
+            return iso(milliseconds(value))
+        except DotyposInputError:  # its message has the value
+            raise ValueError("must lie in the years 1 to 9999, in UTC") from None
     if isinstance(value, date) or (isinstance(value, str) and _is_date(value.strip())):
         raise ValueError(f"must be {expected}, not a bare date: a zone can't be guessed")
     if isinstance(value, str):

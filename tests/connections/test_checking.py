@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Queue
 from threading import Event
 
 import pytest
@@ -16,8 +18,10 @@ from airflow_provider_dotypos.api.settings import Settings
 from airflow_provider_dotypos.connections import checking
 from airflow_provider_dotypos.connections.checking import check_all, check_lists
 from airflow_provider_dotypos.connections.stored import DATABASE, StoredConnection
+from airflow_provider_dotypos.exceptions import DotyposCancelledError
 from airflow_provider_dotypos.sandbox import Sandbox
 from tests.connect.answering import answering
+from tests.patience import PATIENCE
 
 SECRET = "fa4e70cefa4e70ce"
 
@@ -120,13 +124,18 @@ def test_lists_that_hang_or_break_the_check_are_results(sandbox: Sandbox, monkey
             raise OverflowError(f"cannot convert {SECRET}")
         if entity.name == "orders":
             over.wait(30)
+            with suppress(DotyposCancelledError):
+                reader.check_cloud()
+                late.put("sent")
+            late.put("ended")
         return Check(entity.name, "empty")
 
-    over = Event()
+    over, late = Event(), Queue[str]()
     monkeypatch.setattr(checking, "check_list", check)
     extra = {"refresh_token": sandbox.refresh_token, "cloud_id": sandbox.cloud_ids[0]}
     results = check_lists(Settings.from_fields(host=sandbox.url, extra=extra), patience=0.5)
     over.set()
+    assert late.get(timeout=PATIENCE) == "ended"  # and sends nothing more
 
     listed = [name for name, entity in entities().items() if entity.listed]
     assert [result.check for result in results] == listed

@@ -17,7 +17,7 @@ from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.operators.apply_plan import DotyposApplyPlanOperator
 from airflow_provider_dotypos.sandbox import Fault, Sandbox
 from tests.task_runs import Ending, Supervisor, run_task, supervised
-from tests.writes.planned import edit, product, row_of, sleep_by_the_shops_clock, update_of
+from tests.writes.planned import edit, product, row_of, sleep_by_the_shops_clock, update_of, versioned
 from tests.writes.plans import write_plan
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -32,7 +32,7 @@ Planned = tuple[str, str, list[int]]
 def planned(sandbox: Sandbox, tmp_path: Path) -> Planned:
     """A plan of new prices: its path, its digest, and the ids of the products."""
     ids = [product(sandbox) for _ in range(5)]
-    rows = (update_of(id, BEFORE, AFTER, row) for row, id in enumerate(ids, 1))
+    rows = (versioned(sandbox, update_of(id, BEFORE, AFTER, row)) for row, id in enumerate(ids, 1))
     path, header = write_plan(tmp_path, sandbox, rows)
     return path, header.digest, ids
 

@@ -227,6 +227,8 @@ def test_a_fiscal_document_is_warned_of(
         ({"branch_id": "Praha"}, "branch_id is a whole number"),
         ({"wait": -1}, "wait must be seconds, 0 or more"),
         ({"wait": "10"}, "wait must be seconds"),
+        ({"wait": float("inf")}, "wait must be seconds, 0 or more"),
+        ({"wait": 10**400}, "wait must be seconds, 0 or more, or a timedelta, not a very large int"),
         ({"poll_interval": 0}, "poll_interval must be seconds, 1 or more"),
         ({"valid_for": timedelta(days=1)}, "valid_for must be seconds, 1 to 3600"),
         ({"settle": float("nan")}, "settle must be seconds, 0 to"),

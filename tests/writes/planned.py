@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.sandbox.api.wire import write_time
 from airflow_provider_dotypos.writes.plan import PlannedRow
 
 PRODUCTS = find_entity("products")
@@ -46,6 +48,12 @@ def update_of(id: object, before: Mapping[str, Any], after: Mapping[str, Any], r
 def create_of(id: object, after: Mapping[str, Any], row: int = 1) -> PlannedRow:
     """Plan a create under an id of ours."""
     return PlannedRow("create", (str(id),), row, id=str(id), after=after)
+
+
+def versioned(sandbox: Sandbox, planned: PlannedRow) -> PlannedRow:
+    """Return a planned row with the version of its row, as planning does."""
+    version = row_of(sandbox, planned.id)["versionDate"]
+    return msgspec.structs.replace(planned, version=version and write_time(version, sandbox.behaviour))
 
 
 def sleep_by_the_shops_clock(

@@ -16,6 +16,7 @@ from airflow_provider_dotypos.writes.price import price, spoken_price
         ({"create": 300}, 300, 4),
         ({"update": 1}, 2, 2),
         ({"update": 101, "create": 1, "delete": 3}, 209, 11),
+        ({"anonymize": 4}, 8, 8),
         ({"unchanged": 5000, "conflict": 7}, 0, 0),
     ],
 )
@@ -24,7 +25,15 @@ def test_a_plan_has_a_price_of_each_way(counts: Mapping[str, int], patch: int, p
 
 
 def test_where_lists_cannot_be_put_there_is_one_way() -> None:
-    assert price(find_entity("portions"), {"create": 3, "delete": 2}) == {"patch": 7, "put": 7}
+    assert price(find_entity("webhooks"), {"update": 3, "delete": 2}) == {"patch": 10, "put": 10}
+
+
+def test_a_create_by_post_costs_look_ups_as_well() -> None:
+    products, counts = find_entity("products"), {"update": 2, "create": 150}
+    assert price(products, counts, "post") == {"patch": 4 + 3 * 4, "put": 4 + 3 * 4}
+    assert price(products, counts, "put") == price(products, counts) == {"patch": 154, "put": 4 + 3}
+    accounts = {"create": 3}  # they can't be created otherwise, and have no deleted rows
+    assert price(find_entity("customer-accounts"), accounts) == {"patch": 6, "put": 6}
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,7 @@ def test_a_value_that_a_field_cannot_hold_is_refused(name: str, value: object, w
         (date(2026, 1, 15), "not a bare date"),
         ("2026-01-15T12:00:00", "a time with its zone"),
         (datetime(2026, 1, 15), "a zone can't be guessed"),
+        (datetime.max.replace(tzinfo=timezone(-timedelta(hours=14))), "in the years 1 to 9999, in UTC"),
         (pandas.NaT, "missing value of pandas"),
         (10**9, "not seconds"),
         (10**10 - 1, "not seconds"),

@@ -6,9 +6,10 @@ written: what went wrong there would go wrong in every row.
 
 **Resuming** is applying the same plan again. What a row holds says whether its write is done, but for one case: a row
 that was written and put back since is as before, and must not be written again. So the report says which rows were
-written. An attempt that isn't the first reads the plan's rows by lists before it reads one by one: else the rows that
-are done would use up the request budget, attempt by attempt, and a plan of 300 rows would never end. If the attempt
-before was broken off, what is final in its report isn't even read.
+written. Of rows that a killed attempt may have written it doesn't, and their version decides. An attempt that isn't
+the first reads the plan's rows by lists before it reads one by one: else the rows that are done would use up the
+request budget, attempt by attempt, and a plan of 300 rows would never end. If the attempt before was broken off, what
+is final in its report isn't even read.
 
 **An end in between** (the budget is used up, the task is killed, no permission) starts no further row. Those under way
 go on until they meet the same, so a lost answer is settled by a read if one is still possible. The report is written
@@ -101,13 +102,13 @@ def apply_plan(client: DotyposClient, plan: Plan, options: ApplyOptions) -> Appl
     check_age(plan.header, options.max_age, report.earlier.written_at if report.earlier and broken_off else None)
     check_creates(plan.header, entity, options)
     began_at = client.requests
-    run = _Run(client, plan, entity, options, report)
     open_ops: Counter[str] = Counter(planned.op for planned in plan.rows() if report.is_open(planned))
-    cost = spoken_price(price(entity, open_ops), client.settings.request_budget)
+    run = _Run(client, plan, entity, options, report, open_ops)
+    cost = spoken_price(price(entity, open_ops, options.create), client.settings.request_budget)
     if rows := open_ops.total():
         log.info("%s: %d row%s to write, which takes %s.", entity.name, rows, "" if rows == 1 else "s", cost)
     complete = False
-    report.write(complete=False)
+    report.begin()
     try:
         run.update_all()
         run.create_all()
@@ -133,16 +134,27 @@ def in_words(counts: Mapping[str, int]) -> str:
 
 
 class _Run:
-    """One attempt to apply a plan."""
+    """One attempt to apply a plan.
+
+    :param open_ops: how many rows are open, by operation. All that can be written either way goes the same way.
+    """
 
     def __init__(
-        self, client: DotyposClient, plan: Plan, entity: Entity, options: ApplyOptions, report: Report
+        self,
+        client: DotyposClient,
+        plan: Plan,
+        entity: Entity,
+        options: ApplyOptions,
+        report: Report,
+        open_ops: Mapping[str, int],
     ) -> None:
         self._client = client
         self._plan = plan
         self._entity = entity
         self._options = options
         self._report = report
+        put = [op for op in ("update", "create") if op == "update" or options.create == "put"]
+        self._requests = price(entity, {op: open_ops.get(op, 0) for op in put})
         self._cloud_id = plan.header.cloud_id
         self._in_vain = 0
         self._written = 0
@@ -181,8 +193,7 @@ class _Run:
         rows = [*self._open(op)]
         if not rows:
             return
-        requests = price(self._entity, {op: len(rows)})
-        choice = choose(self._options.method, self._entity, requests, self._client.settings.request_budget)
+        choice = choose(self._options.method, self._entity, self._requests, self._client.settings.request_budget)
         way = "by lists" if choice.way == "put" else "row by row"
         log.info("The %ss are written %s: %s.", op, way, choice.why)
         if choice.way == "put":

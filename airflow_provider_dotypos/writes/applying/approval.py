@@ -47,12 +47,12 @@ def check_approval(answer: object, made_at: str) -> Approval:
             raise DotyposApprovalError("the plan isn't approved: somebody rejected it, or no task of that id has run")
         raise DotyposApprovalError(f"approval must be an answer to a question, not {describe(answer)}. {_CURE}")
     user = read.get("responded_by_user")
-    if not isinstance(user, Mapping):
+    by = str(user.get("name") or user.get("id") or "") if isinstance(user, Mapping) else ""
+    if not by:
         raise DotyposApprovalError(
             "the plan isn't approved: nobody answered in time, and the approving task took its defaults. Silence isn't "
             "an approval. Remove defaults from the approving task, clear it, and answer"
         )
-    by = str(user.get("name") or user.get("id"))
     if read["chosen_options"] != [APPROVE]:
         raise DotyposApprovalError(f"the plan isn't approved: {by} chose something else than {APPROVE}")
     at = instant(read.get("responded_at") or "", "responded_at of approval")
@@ -96,7 +96,7 @@ def _read_text(text: str) -> dict[str, object] | None:
             for key, value in zip(tree.keys, tree.values, strict=True)
             if key is not None
         }
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+    except (ValueError, OverflowError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
 
 

@@ -24,7 +24,8 @@ class Course:
     :ivar tries: how many writes were sent.
     :ivar requests: how many requests were asked for.
     :ivar lost: whether the answer to a write was lost.
-    :ivar sent_to: the ``versionDate`` of the row that a write was sent to, if it was carried out or may have been.
+    :ivar sent: whether a write was carried out, or may have been.
+    :ivar sent_to: the ``versionDate`` of the row that it was sent to, which may be null.
     :ivar before: the row as it was read before the last write; ``None`` for a create.
     :ivar row: the row as it was last seen, by a read or by a write's answer; ``None`` if there is none.
     :ivar etag: the ETag of `row`, if it was just read.
@@ -33,6 +34,7 @@ class Course:
     tries: int = 0
     requests: int = 0
     lost: bool = False
+    sent: bool = False
     sent_to: str | None = None
     before: dict[str, Any] | None = None
     row: dict[str, Any] | None = None
@@ -45,14 +47,15 @@ class Course:
 
     def lose(self) -> None:
         """Remember that the answer to the last write was lost."""
-        self.lost, self.sent_to = True, (self.before or {}).get("versionDate")
+        self.lost = self.sent = True
+        self.sent_to = (self.before or {}).get("versionDate")
 
     def put_back(self, row: Mapping[str, Any]) -> Verdict | None:
         """Return the verdict on a row that is as before, if it may have been as planned in between; else ``None``.
 
         :param row: the row as it was just read.
         """
-        if self.sent_to is None or row.get("versionDate") == self.sent_to:
+        if not self.sent or row.get("versionDate") == self.sent_to:
             return None
         why = "it has changed since a write of this plan that may have been carried out: somebody may have put it back"
         return Verdict("conflict", why)

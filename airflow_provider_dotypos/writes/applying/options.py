@@ -29,7 +29,7 @@ MAX_AGE = timedelta(hours=24)
 class ApplyOptions:
     """How a plan is applied.
 
-    :param method: how rows are updated: ``patch``, row by row; ``put``, by lists; ``auto``, by what costs less if the
+    :param method: how rows are written: ``patch``, row by row; ``put``, by lists; ``auto``, by what costs less if the
         plan is large.
     :param create: how rows are created: ``put`` under an id that follows from the key, exactly once; ``post``, where
         the API takes no ids of ours: a row whose answer is lost is looked up by its key, and a request that is carried

@@ -4,14 +4,19 @@ It is JSON lines: a header with the counts, then a line for each row of the plan
 keys and ids, and a key that is personal data stands there as its hash.
 
 An attempt writes it when it begins, and when it ends, however that is. So a later one knows that there was one before,
-and how it ended. Rows that are done once stay so: what the plan has changed counts as *applied*, until a later attempt
-sees otherwise, and also when that finds it *already* there. So does a row that an attempt has left *uncertain*, for its
-write must have been lost; until it is seen again it stays *uncertain*.
+and how it ended. Of two attempts at once each adds what the other has noted meanwhile. One that is killed leaves the
+mark that it has made at its beginning: which rows it has written isn't known then.
+
+Rows that are done once stay so: what the plan has changed counts as *applied*, until a later attempt sees otherwise,
+and also when that finds it *already* there. So does a row that an attempt has left *uncertain*, for its write must have
+been lost; until it is seen again it stays *uncertain*.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -30,6 +35,8 @@ from airflow_provider_dotypos.writes.plan import Op, PlannedRow
 from airflow_provider_dotypos.writes.plan_file import Plan
 from airflow_provider_dotypos.writes.verdicts import FINAL, Status, Verdict
 
+log = logging.getLogger(__name__)
+
 #: The version of the report's format.
 FORMAT = 1
 
@@ -47,6 +54,7 @@ class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
     :param written_at: when this was written: ISO 8601 in UTC.
     :param complete: whether every row was tried; ``False`` while an attempt runs, and after one that was broken off.
     :param counts: how many rows have each status.
+    :param unreported: marks of attempts that haven't said yet what they have written: they run, or were killed.
     """
 
     format: int
@@ -56,6 +64,7 @@ class ReportHeader(msgspec.Struct, frozen=True, kw_only=True):
     written_at: str
     complete: bool
     counts: Mapping[str, int]
+    unreported: tuple[str, ...] = ()
 
 
 class ReportRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -90,7 +99,8 @@ class Report:
         self._noting = threading.Lock()
         self._verdicts: dict[int, Verdict] = {}
         self._written: dict[int, Written] = {}
-        self.earlier = self._read_earlier()
+        self._mark = secrets.token_hex(8)
+        self.earlier = self._last = self._read_earlier()
 
     @property
     def path(self) -> str:
@@ -121,20 +131,30 @@ class Report:
 
     def course(self, planned: PlannedRow) -> Course:
         """Return the course of a row, as earlier attempts have left it."""
-        written = self._written.get(planned.row)
+        if planned.row not in self._written and not (self.earlier and self.earlier.unreported):
+            return Course()
         # The version that the write was sent to is the plan's, unless the row was edited before.
-        return Course(sent_to=planned.version if written else None)
+        return Course(sent=True, sent_to=planned.version)
 
     def note(self, planned: PlannedRow, verdict: Verdict) -> None:
         """Note the verdict on a row; the last one counts."""
         with self._noting:
             self._verdicts[planned.row] = verdict
 
+    def begin(self) -> None:
+        """Write the report as an attempt begins, which may end without another word."""
+        self._put({self._mark}, complete=False)
+
     def write(self, *, complete: bool) -> None:
-        """Write the report beside its plan, whole.
+        """Write the report beside its plan, whole, as an attempt ends.
 
         :param complete: whether every row was tried.
         """
+        self._put(set(), complete=complete)
+
+    def _put(self, marks: set[str], *, complete: bool) -> None:
+        self._take_others()
+        unreported = {*self._last.unreported} - {self._mark} if self._last else set()
         header = ReportHeader(
             format=FORMAT,
             plan=self._plan.header.digest,
@@ -143,6 +163,7 @@ class Report:
             written_at=iso(milliseconds(datetime.now(timezone.utc))),
             complete=complete,
             counts=self.counts,
+            unreported=(*sorted(unreported | marks),),
         )
         store = self._plan.store
         with store.staging() as folder:
@@ -157,6 +178,7 @@ class Report:
                 store.put(staged, self._plan.report_name, private=True)
             finally:
                 staged.unlink(missing_ok=True)
+        self._last = header
 
     def _line(self, planned: PlannedRow) -> ReportRow:
         verdict = self.verdict(planned)
@@ -180,7 +202,7 @@ class Report:
             with self._plan.store.open(self._plan.report_name) as file:
                 header = msgspec.json.decode(file.readline(), type=ReportHeader)
                 for line in file:
-                    self._take(msgspec.json.decode(line, type=ReportRow), header.complete)
+                    self._take(msgspec.json.decode(line, type=ReportRow), final=not header.complete)
         except FileNotFoundError:
             return None
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -190,11 +212,31 @@ class Report:
             ) from None
         return header
 
-    def _take(self, line: ReportRow, complete: bool) -> None:
-        if line.written:
-            self._written[line.row] = line.written
-        if not complete and line.status in FINAL:
-            self._verdicts[line.row] = Verdict(line.status, line.why, line.fields, line.tries, line.requests)
+    def _take_others(self) -> None:
+        """Take what another attempt has written since this one has read or written the report."""
+        try:
+            first, *lines = self._plan.store.read(self._plan.report_name).splitlines()
+            header = msgspec.json.decode(first, type=ReportHeader)
+            if header != self._last:
+                for line in lines:
+                    self._take(msgspec.json.decode(line, type=ReportRow), final=True)
+                self._last = header
+        except FileNotFoundError:
+            return
+        except Exception as error:  # whatever a store raises: what this attempt knows must be written
+            log.warning("The report %s can't be read (%s), and is replaced.", self.path, type(error).__name__)
+
+    def _take(self, line: ReportRow, *, final: bool) -> None:
+        """Take what a report says of a row.
+
+        :param final: whether its verdict counts, if it is final and this attempt has none.
+        """
+        with self._noting:
+            if line.written and self._written.get(line.row) != "yes":
+                self._written[line.row] = line.written
+            if final and line.status in FINAL and line.op != "conflict":
+                verdict = Verdict(line.status, line.why, line.fields, line.tries, line.requests)
+                self._verdicts.setdefault(line.row, verdict)
 
     def _written_by(self, planned: PlannedRow, verdict: Verdict) -> Written | None:
         """Return whether this plan has written a row, by this attempt or an earlier one."""

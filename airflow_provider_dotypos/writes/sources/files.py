@@ -84,6 +84,8 @@ class FileSource(Source):
                 yield from _READERS[self.suffix](cast("BinaryIO", plain), problems)
         except FileNotFoundError:
             raise DotyposInputError(f"there is no file {self.name}") from None
+        except (IsADirectoryError, NotADirectoryError):
+            raise DotyposInputError(f"{self.name} is a folder, or below a file: give the path of a file") from None
         except (*_DAMAGE, OSError) as error:
             if isinstance(error, DotyposInputError) or (isinstance(error, OSError) and error.errno is not None):
                 raise

@@ -55,7 +55,29 @@ def check_document(document: object) -> str:
             f"document must be the number under which it is booked once, such as the delivery note's, not "
             f"{describe(document)}"
         )
-    return str(document).strip()
+    return _plain_text(str(document).strip(), "document")
+
+
+def check_note(note: object) -> str | None:
+    """Return a note as text; ``None`` if there is none.
+
+    :raises DotyposInputError: if it isn't text, nor a number that a template has made of text.
+    """
+    if note is None:
+        return None
+    if isinstance(note, bool) or not isinstance(note, (str, int)):
+        raise DotyposInputError(f"note must be text, not {describe(note)}")
+    return _plain_text(str(note), "note")
+
+
+def _plain_text(text: str, argument: str) -> str:
+    """Return a text that a request can hold.
+
+    :raises DotyposInputError: if it has a character that none can.
+    """
+    if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text):
+        raise DotyposInputError(f"{argument} has a NUL or half of a character, which no request can hold")
+    return text
 
 
 def check_currency(currency: object) -> str | None:

@@ -138,7 +138,9 @@ class Sender:
         except _TooLateError:
             finding = Finding("not-applied", {"why": "it had to wait, and wasn't sent"})
         except DotyposError as error:
-            if error.sent and not isinstance(error, DotyposApiError):
+            # A gateway in trouble may answer an empty 404, whatever was carried out.
+            is_answer = isinstance(error, DotyposApiError) and not (error.status == 404 and error.refusal.empty)
+            if error.sent and not is_answer:
                 log.warning("%s: no answer to part %d. %s", self._journal.address, posting.part, error)
                 return entry, time.time()
             yield self._noting(entry, Finding("not-applied", {"why": str(error)}))

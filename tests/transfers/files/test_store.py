@@ -39,6 +39,13 @@ def test_a_name_is_created_once(store: Store, links: bool, monkeypatch: pytest.M
     assert set(store.list()) == {"_manifest-0001.json"}
 
 
+def test_the_root_of_a_disk_is_not_the_current_folder() -> None:
+    store = Store(ObjectStoragePath("file:///"))
+    with store.staging() as folder:
+        assert folder == Path("/")
+    assert store.place == ("", "", "")
+
+
 def test_a_folder_that_is_not_there_is_empty(store: Store) -> None:
     assert store.list() == {}
     store.delete("nothing")

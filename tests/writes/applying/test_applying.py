@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from airflow_provider_dotypos.api.client import DotyposClient
@@ -32,9 +31,9 @@ from airflow_provider_dotypos.writes.applying.options import ApplyOptions
 from airflow_provider_dotypos.writes.plan import PlannedRow
 from airflow_provider_dotypos.writes.plan_file import Plan
 from tests.conftest import NewClient
-from tests.writes.planned import create_of, edit, product, row_of, sleep_by_the_shops_clock, update_of
+from tests.writes.planned import create_of, edit, product, row_of, sleep_by_the_shops_clock, update_of, versioned
 from tests.writes.plans import Plans, report_of
-from tests.writes.storms import NEW_PRODUCT, KilledError
+from tests.writes.storms import NEW_PRODUCT, KilledError, death
 
 BEFORE = {"priceWithVat": "45", "priceWithoutVat": "37.5"}
 AFTER = {"priceWithVat": "48", "priceWithoutVat": "40"}
@@ -67,19 +66,14 @@ def priced(sandbox: Sandbox, plans: Plans) -> Callable[..., Plan]:
     """Plan new prices for products."""
 
     def priced(number: int = 12, **header: Any) -> Plan:
-        return plans(*(update_of(product(sandbox), BEFORE, AFTER, row) for row in range(1, number + 1)), **header)
+        rows = (update_of(product(sandbox), BEFORE, AFTER, row) for row in range(1, number + 1))
+        return plans(*(versioned(sandbox, planned) for planned in rows), **header)
 
     return priced
 
 
 def statuses(plan: Plan) -> list[str]:
     return [row["status"] for row in report_of(plan)[1]]
-
-
-def versioned(client: DotyposClient, planned: PlannedRow) -> PlannedRow:
-    """Return a planned row with the version of its row, as planning does."""
-    row = client.run(client.flow("GET", f"products/{planned.id}", decode=Answer.json))
-    return msgspec.structs.replace(planned, version=row["versionDate"])
 
 
 def test_each_row_is_written_once_and_the_report_says_so(
@@ -130,7 +124,7 @@ def test_what_somebody_has_put_back_since_is_not_written_again(
     sandbox: Sandbox, client: DotyposClient, plans: Plans, method: Any
 ) -> None:
     ids = [product(sandbox) for _ in range(3)]
-    plan = plans(*(versioned(client, update_of(id, BEFORE, AFTER, row)) for row, id in enumerate(ids, 1)))
+    plan = plans(*(versioned(sandbox, update_of(id, BEFORE, AFTER, row)) for row, id in enumerate(ids, 1)))
     apply_plan(client, plan, ApplyOptions(method=method))
     sandbox.shop.advance(1)
     edit(sandbox, ids[1], priceWithVat=45.0, priceWithoutVat=37.5)
@@ -142,12 +136,48 @@ def test_what_somebody_has_put_back_since_is_not_written_again(
 
 
 @pytest.mark.parametrize("method", ["patch", "put"])
+def test_what_somebody_has_put_back_after_a_kill_is_not_written_again(
+    sandbox: Sandbox, client: DotyposClient, plans: Plans, method: Any
+) -> None:
+    ids = [product(sandbox) for _ in range(4)]
+    plan = plans(*(versioned(sandbox, update_of(id, BEFORE, AFTER, row)) for row, id in enumerate(ids, 1)))
+    with death(4 if method == "patch" else 3, answered=True), pytest.raises(KilledError):
+        apply_plan(client, plan, ApplyOptions(method=method))
+    written = [write.id for write in sandbox.writes]
+    assert written
+    sandbox.shop.advance(1)
+    for id in written:
+        edit(sandbox, id, priceWithVat=45.0, priceWithoutVat=37.5)
+    # An attempt in between that ends without a look at the rows doesn't make the kill forgotten.
+    sandbox.faults.append(Fault("403-empty", method="GET", times=1))
+    for _ in range(2):
+        with pytest.raises(DotyposError):
+            apply_plan(client, plan, ApplyOptions(method=method))
+    assert [row_of(sandbox, id)["priceWithVat"] for id in ids] == [45 if id in written else 48 for id in ids]
+    assert statuses(plan) == ["conflict" if id in written else "applied" for id in ids]
+
+
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_a_row_that_had_no_version_and_has_one_now_may_have_been_put_back(
+    sandbox: Sandbox, client: DotyposClient, plans: Plans, method: Any
+) -> None:
+    id = product(sandbox, versionDate=None)
+    plan = plans(versioned(sandbox, update_of(id, BEFORE, AFTER)))
+    assert next(plan.rows()).version is None
+    apply_plan(client, plan, ApplyOptions(method=method))
+    edit(sandbox, id, priceWithVat=45.0, priceWithoutVat=37.5)
+    with pytest.raises(DotyposWritesFailedError, match="1 conflict"):
+        apply_plan(client, plan, ApplyOptions(method=method))
+    assert row_of(sandbox, id)["priceWithVat"] == 45
+
+
+@pytest.mark.parametrize("method", ["patch", "put"])
 @pytest.mark.parametrize("edited", [False, True])
 def test_a_row_that_was_left_uncertain_is_written_only_if_it_has_not_changed_since(
     sandbox: Sandbox, client: DotyposClient, plans: Plans, method: Any, edited: bool
 ) -> None:
     id = product(sandbox)
-    plan = plans(versioned(client, update_of(id, BEFORE, AFTER)))
+    plan = plans(versioned(sandbox, update_of(id, BEFORE, AFTER)))
     sandbox.faults.append(Fault("reset", method="PATCH", times=100))
     sandbox.faults.append(Fault("reset", method="PUT", times=100))
     with pytest.raises(DotyposWritesFailedError):
@@ -406,9 +436,12 @@ class TestEndsInBetween:
             return send(self, request)
 
         monkeypatch.setattr(Transport, "send", meanwhile)
-        apply_plan(client, plan, BY_PATCH)
+        assert apply_plan(client, plan, BY_PATCH).counts == {"applied": 20}  # by one or the other
         assert begins.locked()
         assert len(sandbox.writes) == 20
+        header, rows = report_of(plan)
+        assert header["unreported"] == []
+        assert {row["written"] for row in rows} == {"yes"}
 
     def test_a_plan_that_takes_more_than_the_budget_comes_to_its_end(
         self, sandbox: Sandbox, new_client: NewClient, plans: Plans, monkeypatch: pytest.MonkeyPatch

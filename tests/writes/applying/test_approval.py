@@ -54,6 +54,9 @@ def test_the_text_that_a_template_makes_of_it_does_as_well(time: str) -> None:
         (APPROVED | {"chosen_options": []}, "chose something else"),
         (APPROVED | {"chosen_options": ["Approve", "Reject"]}, "chose something else"),
         (APPROVED | {"responded_by_user": None}, "nobody answered in time"),
+        (APPROVED | {"responded_by_user": {}}, "nobody answered in time"),
+        (APPROVED | {"responded_by_user": {"id": None, "name": ""}}, "nobody answered in time"),
+        (f"{{'chosen_options': ['Approve'], 'responded_at': f({10**30}, 1, 1, tz='utc')}}", "must be an answer"),
         (APPROVED | {"responded_at": ANSWERED - timedelta(days=1)}, "about an earlier plan"),
     ],
 )

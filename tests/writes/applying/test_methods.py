@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from airflow_provider_dotypos.api.budget import Budget
@@ -13,10 +14,12 @@ from airflow_provider_dotypos.exceptions import DotyposInputError
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.writes.applying.applying import apply_plan
 from airflow_provider_dotypos.writes.applying.methods import choose
-from airflow_provider_dotypos.writes.applying.options import ApplyOptions
+from airflow_provider_dotypos.writes.applying.options import ApplyOptions, Create, Method
+from airflow_provider_dotypos.writes.price import price
 from tests.conftest import NewClient
-from tests.writes.planned import product, update_of
+from tests.writes.planned import create_of, product, row_of, update_of
 from tests.writes.plans import Plans
+from tests.writes.storms import NEW_PRODUCT
 
 PRODUCTS, WEBHOOKS = find_entity("products"), find_entity("webhooks")
 
@@ -37,6 +40,44 @@ def test_a_large_plan_goes_by_lists_and_a_small_one_row_by_row(
         assert apply_plan(client, small, ApplyOptions()).requests == 5 * 2
     methods = [write.method for write in sandbox.writes]
     assert methods == ["PUT"] * 131 + ["PATCH"] * 5
+
+
+def test_updates_and_creates_share_the_budget(sandbox: Sandbox, new_client: NewClient, tmp_path: Path) -> None:
+    client = new_client(request_budget="40/30min")
+    ids = [product(sandbox, vat=1.21) for _ in range(6)]
+    category = {"_categoryId": str(row_of(sandbox, ids[0])["_categoryId"])}
+    updates = [update_of(id, {"name": "Tea"}, {"name": "Green tea"}, row) for row, id in enumerate(ids, 1)]
+    creates = [
+        create_of(7_000_000_000_000_000 + row, NEW_PRODUCT | category | {"name": f"New {row}"}, row)
+        for row in range(7, 19)
+    ]
+    with ExitStack() as stack:
+        plan = Plans(tmp_path, sandbox, stack)(*updates, *creates)
+        # Either would take less than half of the budget row by row, and both together take more.
+        applied = apply_plan(client, plan, ApplyOptions())
+    assert applied.counts == {"applied": 18}
+    assert applied.requests - 1 == price(PRODUCTS, {"update": 6, "create": 12})["put"] == 6  # and a sign-in
+
+
+@pytest.mark.parametrize("create", ["put", "post"])
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_a_plan_costs_what_it_says(
+    sandbox: Sandbox, new_client: NewClient, tmp_path: Path, method: Method, create: Create
+) -> None:
+    client = new_client()
+    client.sign_in()
+    ids = [product(sandbox, vat=1.21) for _ in range(3)]
+    category = {"_categoryId": str(row_of(sandbox, ids[0])["_categoryId"])}
+    rows = [update_of(id, {"name": "Tea"}, {"name": "Green tea"}, row) for row, id in enumerate(ids, 1)]
+    for row in (4, 5):
+        planned = create_of(
+            7_000_000_000_000_000 + row, NEW_PRODUCT | category | {"name": "New", "externalId": f"N-{row}"}, row
+        )
+        rows.append(msgspec.structs.replace(planned, key=(f"N-{row}",)))
+    with ExitStack() as stack:
+        plan = Plans(tmp_path, sandbox, stack)(*rows, match=("externalId",))
+        applied = apply_plan(client, plan, ApplyOptions(method=method, create=create))
+    assert applied.requests == price(PRODUCTS, {"update": 3, "create": 2}, create)[method]
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,40 @@ def test_that_a_row_was_written_is_never_forgotten(plans: Plans, verdict: Verdic
         report.note(planned, noted)
         report.write(complete=True)
         assert report_of(plan)[1][0].get("written") == written
-    assert Report(plan).course(planned) == Course(sent_to=planned.version if written else None)
+    assert Report(plan).course(planned) == (Course(sent=True, sent_to=planned.version) if written else Course())
+
+
+def test_what_another_attempt_has_noted_meanwhile_is_kept(plans: Plans) -> None:
+    rows = [update_of(id, {}, {}, id) for id in (1, 2, 3, 4)]
+    plan = plans(*rows)
+    first, second = Report(plan), Report(plan)
+    first.begin()
+    second.begin()
+    assert len(report_of(plan)[0]["unreported"]) == 2
+    second.note(rows[0], Verdict("already"))
+    second.note(rows[1], Verdict("applied"))
+    second.note(rows[2], Verdict("uncertain"))
+    second.write(complete=True)
+    assert len(report_of(plan)[0]["unreported"]) == 1  # the first may still write
+    first.note(rows[0], Verdict("applied"))
+    first.note(rows[1], Verdict("already"))
+    first.write(complete=False)
+    header, lines = report_of(plan)
+    assert (header["unreported"], header["complete"]) == ([], False)
+    assert [line["status"] for line in lines] == ["applied", "applied", "uncertain", "not tried"]
+    assert [line.get("written") for line in lines] == ["yes", "yes", "maybe", None]
+
+
+def test_a_report_is_written_although_it_cant_be_read(plans: Plans, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = update_of(1, {}, {}, 1)
+    plan = plans(planned)
+    report = Report(plan)
+    report.begin()
+    report.note(planned, Verdict("applied"))
+    with monkeypatch.context() as patched:
+        patched.setattr(plan.store, "read", lambda name: 1 / 0)
+        report.write(complete=True)
+    assert report_of(plan)[1][0]["status"] == "applied"
 
 
 def test_what_is_no_report_is_not_taken_for_one(plans: Plans) -> None:

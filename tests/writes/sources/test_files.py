@@ -148,6 +148,11 @@ def test_a_file_that_is_not_what_its_name_says_is_an_error(tmp_path: Path, name:
 
 
 def test_a_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "file").touch()
+    for name in ("folder.csv", "file/none.csv"):
+        with pytest.raises(DotyposInputError, match=rf"{name} is a folder, or below a file"):
+            list(FileSource.of(str(tmp_path / name)).rows())
     with pytest.raises(DotyposInputError, match=r"there is no file .*/none\.csv"):
         list(FileSource.of(f"file://{tmp_path}/none.csv").rows())
 

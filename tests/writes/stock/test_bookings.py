@@ -80,7 +80,14 @@ def test_a_delivery_is_booked_once_however_often_its_task_runs(
 
 
 #: How an answer gets lost: before or after the request was carried out.
-LOST = [("reset", "before"), ("503", "before"), ("reset", "after"), ("502", "after"), ("cut-json", "after")]
+LOST = [
+    ("reset", "before"),
+    ("503", "before"),
+    ("reset", "after"),
+    ("502", "after"),
+    ("404-empty", "after"),
+    ("cut-json", "after"),
+]
 
 
 @pytest.mark.parametrize(("kind", "when"), LOST, ids=str)
