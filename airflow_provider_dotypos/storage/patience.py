@@ -20,6 +20,7 @@ log = list_log(__name__)
 #: Seconds for which a killed task may still use its stores.
 HURRIED = 20.0
 
+
 class StoreFailedError(OSError):
     """An object store failed in a way of its own, and trying again didn't help: what led to it is its cause."""
 
