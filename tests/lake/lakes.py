@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
@@ -49,9 +48,9 @@ class Rows(NamedTuple):
 
 
 @contextmanager
-def quick_destination() -> Iterator[ObjectStoragePath]:
-    """Make a destination that is gone afterwards, in memory if possible: many examples would wait for a disk."""
-    with TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+def passing_destination() -> Iterator[ObjectStoragePath]:
+    """Make a destination that is gone afterwards."""
+    with TemporaryDirectory() as folder:
         yield ObjectStoragePath(f"file://{folder}")
 
 

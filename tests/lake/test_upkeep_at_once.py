@@ -8,7 +8,6 @@ erases as people do.
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -80,8 +79,7 @@ def interrupted(work: Callable[[], Any], before: int, other: Callable[[], Any] |
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # where nothing waits for a disk
-    with tempfile.TemporaryDirectory(dir=shared) as place:
+    with tempfile.TemporaryDirectory() as place:
         yield Path(place)
 
 
