@@ -65,6 +65,7 @@ def commit_set(
     overwrite: bool = False,
     threads: int = 100,
     tail_until: int | None = None,
+    undated: bool = True,
     meanwhile: Callable[[], None] = lambda: None,
     **selected: Any,
 ) -> LakeSet:
@@ -72,6 +73,7 @@ def commit_set(
 
     :param threads: parts aren't merged unless a table has more files than this.
     :param tail_until: the end of the tail of a set from the beginning.
+    :param undated: whether the manifest says that rows without a change date were read.
     :param meanwhile: called when all parts are there, before the manifest.
     :param selected: further arguments of `Selection.of`.
     """
@@ -87,7 +89,7 @@ def commit_set(
                 writer.write(Batch(rows, [str(row["id"]) for row in part.rows], part.high))
             writer.end(part.low, part.high)
         tail = None if tail_until is None else Window(window.until, tail_until)
-        walked = Walked(tail=tail, requests=1, undated=True, one_filter=False, threads=threads)
+        walked = Walked(tail=tail, requests=1, undated=undated, one_filter=False, threads=threads)
         meanwhile()
         sink.commit(walked, lambda: None)
     found = find_committed(destination, CLOUD, entity, SetFolder(folder.name, window, folder.name.rpartition("_")[2]))

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.window import Window, iso, milliseconds
 from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list, preview_compaction
-from airflow_provider_dotypos.lake.compaction_plan import plan_compaction, reference
+from airflow_provider_dotypos.lake.compaction_plan import plan_compaction
 from airflow_provider_dotypos.lake.current import read_entity
 from airflow_provider_dotypos.lake.newest import newest_rows
+from airflow_provider_dotypos.lake.order import reference
 from airflow_provider_dotypos.lake.pruning import prune_list
 from airflow_provider_dotypos.lake.rewriting import rewrite_set
 from airflow_provider_dotypos.lake.sets import LakeSet, SetFolder
