@@ -42,6 +42,7 @@ class Command:
 
     def run(self, args: argparse.Namespace) -> int:
         """Run it and return its exit code."""
+        args.options = self.options()  # errors name them
         try:
             code: int = getattr(import_module(self.module), self.function)(args)
             sys.stdout.flush()  # a reader that has gone, or a full disk, shows here at the latest

@@ -38,8 +38,11 @@ def test_the_sandbox_tells_how_to_reach_it_and_ends_with_ctrl_c() -> None:
     connection = json.loads(match[1])
     with urllib.request.urlopen(f"{connection['host']}:{connection['port']}/_sandbox", timeout=PATIENCE) as answer:
         assert json.load(answer)["rows"]
-    assert f"DOTYPOS_CLIENT_SECRET={CLIENT_SECRET} python -m airflow_provider_dotypos connect --host http" in told
-    assert f" --client-id {CLIENT_ID}\n" in told
+    assert (
+        f"DOTYPOS_CLIENT_SECRET={CLIENT_SECRET} python -m airflow_provider_dotypos connect --conn-id dotypos_default"
+        in told
+    )
+    assert re.search(rf" --conn-id dotypos_default --host http\S+ --client-id {CLIENT_ID}\n", told)
     process.send_signal(signal.SIGINT)
     assert process.wait() == 0
     process.stdout.close()

@@ -18,6 +18,7 @@ from airflow_provider_dotypos.api import characters, page, redaction, webhooks
 from airflow_provider_dotypos.api.errors import error_for
 from airflow_provider_dotypos.api.redaction import redact
 from airflow_provider_dotypos.api.refusals import retry_after_seconds
+from airflow_provider_dotypos.commands import extract, naming
 from airflow_provider_dotypos.commands.probes import values
 from airflow_provider_dotypos.hooks.failures import in_short_lines
 from airflow_provider_dotypos.transfers.rows import lenient
@@ -44,6 +45,13 @@ FOREIGN = {
         r"-?\d+",
         r"-?\d+(\.\d+)?",
         r"[A-Za-z_]{1,40}",
+    },
+    "commands/naming.py": {
+        naming._WITH_VALUE.pattern,
+        naming._IN_A_LIST.pattern,
+        naming._FIRST.pattern,
+        naming._SNAKE.pattern,
+        naming._WORD.pattern,
     },
     "hooks/failures.py": {r"(?<=[.!?)]) (?=[A-Z(])|\n"},
     "commands/probes/filters.py": {"[A-Za-z]{2}"},
@@ -151,6 +159,7 @@ THROUGH: dict[str, Callable[[str], object]] = {
     "a reason": lambda text: re.sub(r"^(<.*?>|\w*Connection\(.*?\)): ", "", text),
     "a column that COPY names": sql_errors._COLUMN_OF_COPY.search,
     "a column that MySQL names": sql_errors._COLUMN_OF_MYSQL.search,
+    "arguments in an error": lambda text: naming.with_options(text, extract.options()),
     "the end of a path": lambda text: re.sub(r"/v2$", "", text),
 }
 

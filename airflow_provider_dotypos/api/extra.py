@@ -59,7 +59,7 @@ def describe_unknown(extra: Mapping[str, object]) -> str:
     ]
     return (
         f"The connection's extra holds {', '.join(named)}, which nothing reads: correct the name, or remove it (known: "
-        f"{', '.join(CONN_FIELDS)})"
+        f"{', '.join(map(repr, CONN_FIELDS))})"
     )
 
 

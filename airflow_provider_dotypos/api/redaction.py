@@ -23,6 +23,8 @@ _SECRET_SHAPES = re.compile(
     re.IGNORECASE,
 )
 
+#: Modules that DuckDB imports for Python's values.
+_OF_DUCKDB = ("pyarrow", "pyarrow.dataset", "pytz", "pandas", "numpy")
 
 #: Characters that would begin a new line in a log, or move a terminal's cursor.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -48,3 +50,9 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
             end -= 1
         text = text[:end] + "…"
     return _CONTROLS.sub(" ", _SECRET_SHAPES.sub(lambda m: (m["scheme"] or m["name"] or "") + "***", text))
+
+
+def missing_module(error: BaseException) -> str | None:
+    """Return the Python module that DuckDB lacks, if that is what its error says. Of its text nothing else is known."""
+    begin = "Invalid Input Error: Required module '"
+    return next((name for name in _OF_DUCKDB if str(error).startswith(f"{begin}{name}' failed to import")), None)

@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow_provider_dotypos import _airflow, _compat
 from airflow_provider_dotypos.api.errors import DotyposError
+from airflow_provider_dotypos.commands.naming import with_options
 
 #: Exit codes; 2, wrong usage, is argparse's.
 WELL, BROKEN, ATTENTION = 0, 1, 3
@@ -65,7 +66,10 @@ def tell(args: argparse.Namespace, work: Callable[[], Report], *, with_log: bool
         with _stdout_kept_clean(), _log_as_notes(with_log), _airflow.stored_connections():
             report = work()
             _airflow.console()  # its modules may log when they are imported
-    except (DotyposError, OSError) as error:  # OSError: of a file or a store; stdout isn't in use yet
+    except DotyposError as error:
+        note(with_options(str(error), getattr(args, "options", ())))
+        return BROKEN
+    except OSError as error:  # of a file or a store; stdout isn't in use yet
         note(str(error))
         return BROKEN
     except WrongUsageError as error:

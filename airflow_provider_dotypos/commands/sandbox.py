@@ -117,9 +117,9 @@ def _introduction(sandbox: Sandbox) -> str:
     )
     connection = shlex.quote(json.dumps(sandbox.connection()))
     secret = f"DOTYPOS_CLIENT_SECRET={sandbox.client_secret} "
-    by = f"--host {sandbox.url} --client-id {sandbox.client_id}"
+    by = f" --host {sandbox.url} --client-id {sandbox.client_id}"
     if sandbox.open_to_the_network:
-        secret, by = "", "--conn-id dotypos_default"
+        secret, by = "", ""
     return (
         f"Dotypos sandbox at {sandbox.url} (invented data; controls below {sandbox.url}/_sandbox)\n"
         f"Clouds:\n{clouds}\n\n"
@@ -128,6 +128,6 @@ def _introduction(sandbox: Sandbox) -> str:
         "or, for one process:\n"
         f"  export AIRFLOW_CONN_DOTYPOS_DEFAULT={connection}\n\n"
         "Or try to connect one:\n"
-        f"  {secret}python -m airflow_provider_dotypos connect {by}\n\n"
+        f"  {secret}python -m airflow_provider_dotypos connect --conn-id dotypos_default{by}\n\n"
         "Ctrl-C stops it."
     )

@@ -118,6 +118,5 @@ class Webhooks:
         return Registrar(self._get_client(), self._addresses(base_url))
 
     def _addresses(self, base_url: str | None) -> Addresses:
-        return Addresses(
-            self._get_client().settings, self._conn_id, base_url or _airflow.base_url(), _airflow.mask_secret
-        )
+        place = _airflow.base_url() if base_url is None else base_url
+        return Addresses(self._get_client().settings, self._conn_id, place, _airflow.mask_secret)

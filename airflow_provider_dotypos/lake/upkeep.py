@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.names import split_names
-from airflow_provider_dotypos.api.window import instant
+from airflow_provider_dotypos.api.window import Window, instant, iso
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
     from airflow_provider_dotypos.lake.compaction import Compaction, ListFolder
     from airflow_provider_dotypos.lake.pruning import Removal
+    from airflow_provider_dotypos.lake.sets import SetFolder
     from airflow_provider_dotypos.storage.patience import StorePatience
 
 #: What `entities` can be, in place of names.
@@ -125,8 +126,7 @@ def compacted_rows(compactions: Sequence[Compaction]) -> list[Mapping[str, Any]]
         {
             "cloud": str(one.list.cloud_id),
             "entity": one.list.entity,
-            "since": one.group.folder.name.split("_")[0],
-            "until": one.group.folder.name.split("_")[1],
+            **_times(one.group.folder.window),
             "sets": str(len(one.group.sets)),
             "rows before": str(one.rows_before),
             "rows": str(one.rows),
@@ -140,9 +140,9 @@ def compacted_rows(compactions: Sequence[Compaction]) -> list[Mapping[str, Any]]
 
 def pruned_rows(removals: Sequence[Removal]) -> list[Mapping[str, Any]]:
     """Return what pruning came to, for people: a line for each compacted set that covers some, and for age."""
-    groups: dict[tuple[int, str, str], list[Removal]] = {}
+    groups: dict[tuple[int, str, SetFolder | None], list[Removal]] = {}
     for one in removals:
-        by = "" if one.covered_by is None else one.covered_by.folder.name
+        by = None if one.covered_by is None else one.covered_by.folder
         groups.setdefault((one.list.cloud_id, one.list.entity, by), []).append(one)
     return [
         {
@@ -153,7 +153,18 @@ def pruned_rows(removals: Sequence[Removal]) -> list[Mapping[str, Any]]:
             "bytes": str(sum(one.lake_set.manifest.bytes for one in some)),
             "first": some[0].lake_set.folder.name,
             "last": some[-1].lake_set.folder.name,
-            "because": f"covered by {by}" if by else "older than asked: its rows are gone with it",
+            "because": _because(by),
+            "covered by": "" if by is None else by.name,
         }
         for (cloud, entity, by), some in groups.items()
     ]
+
+
+def _because(by: SetFolder | None) -> str:
+    if by is None:
+        return "older than asked: its rows are gone with it"
+    return "covered by the set from {since} to {until}".format_map(_times(by.window))
+
+
+def _times(window: Window) -> dict[str, str]:
+    return {"since": "the beginning" if window.since is None else iso(window.since), "until": iso(window.until)}

@@ -48,6 +48,7 @@ class DotyposUpkeepOperator(BaseOperator):
         # No threading.Event: Airflow copies operators, and a lock can't be copied.
         self._cancelled = False
         self._patience: StorePatience | None = None
+        self._written: Sequence[str] = ()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Do the work, and return what that came to in numbers."""
@@ -74,6 +75,7 @@ class DotyposUpkeepOperator(BaseOperator):
 
     def _check_arguments(self) -> None:
         """Check what can be checked when the DAG is parsed. A subclass's constructor calls it last."""
+        self._written = tuple(name for name in self.template_fields if getattr(self, name) is not None)
         with argument_errors(self):
             self._check_literals(literals(self))
 
@@ -87,11 +89,13 @@ class DotyposUpkeepOperator(BaseOperator):
     def _refuse_empty(self) -> None:
         """Raise if an argument was given, and is empty: a template that rendered to nothing must not widen the work.
 
+        Also if it is null now: so renders the result of a task that returned none, and a template to native objects.
+
         :raises DotyposInputError: if there is one.
         """
         for name in self.template_fields:
             value = getattr(self, name)
-            if value is not None and is_absent(value):
+            if is_absent(value) and (value is not None or name in self._written):
                 raise DotyposInputError(f"{name} is empty: its template rendered to nothing. Omit it, or give a value")
 
     def _path(self, address: str, argument: str = "destination") -> ObjectStoragePath:

@@ -89,7 +89,7 @@ class DotyposWebhookOperator(BaseOperator):
         check_connection(arguments)
         if "state" in arguments:
             _check_state(self.state)
-        if arguments.get("base_url"):  # otherwise Airflow's configuration says it
+        if arguments.get("base_url") is not None:  # otherwise Airflow's configuration says it
             parse_base_url(self.base_url)
         if "entities" in arguments and not check_lists(self.entities):
             raise DotyposInputError("entities names no list")

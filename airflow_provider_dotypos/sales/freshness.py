@@ -76,7 +76,7 @@ class BranchState(NamedTuple):
             last = "no sale was found"
         else:
             moment = datetime.fromtimestamp(self.last_sale / 1000, zone)
-            last = f"last sale {moment:%Y-%m-%d %H:%M}, {spoken_span(self.open_for)} of opening hours ago"
+            last = f"last sale {moment:%Y-%m-%d %H:%M} {zone}, {spoken_span(self.open_for)} of opening hours ago"
         return f"{self.branch}: {self.verdict}, {last}"
 
 

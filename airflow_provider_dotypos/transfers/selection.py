@@ -101,7 +101,9 @@ class Selection:
         included = include_names(entity, include)
         chosen = columns_of(entity, included, columns=columns, exclude=exclude, personal_data=personal_data)
         if lost := set(included) - chosen.names:
-            raise DotyposInputError(f"include asks for {', '.join(sorted(lost))}, which columns or exclude leaves out")
+            raise DotyposInputError(
+                f"include asks for {', '.join(sorted(lost))}: don't leave it out with columns or exclude"
+            )
         children: dict[str, Columns] = {}
         if flatten:
             children = {column.rows.entity: column.rows for column in chosen.columns if column.rows is not None}

@@ -61,7 +61,7 @@ def test_an_extra_that_nothing_reads_is_told(
 
 
 def test_a_cloud_given_as_an_option_isnt_the_connections(sandbox: Sandbox, command: Command) -> None:
-    assert "Refresh Token is good, but not for cloud_id 390909009" in command("check", "--cloud-id", "390909009").err
+    assert "Refresh Token is good, but not for --cloud-id 390909009" in command("check", "--cloud-id", "390909009").err
 
 
 def test_it_reads_and_no_more(sandbox: Sandbox, command: Command) -> None:

@@ -68,7 +68,7 @@ def test_a_table_as_of_a_time_is_shown(command: Command, lake: Path):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("products",), 1, "entity: no products lie below"),
+        (("products",), 1, "ENTITY: no products lie below"),
         (("orderz",), 1, "no entity 'orderz'"),
         (("orders", "--cloud-id", "5"), 1, "no committed set of orders of cloud 5"),
         (("orders", "--verify"), 2, "--verify is for a single set"),
@@ -86,4 +86,4 @@ def test_of_several_clouds_one_is_named(command: Command, lake: Path):
     (lake / "5" / "orders").mkdir(parents=True)
     done = command("show", str(lake), "orders")
     assert done.code == 1
-    assert f"cloud_id: orders of several clouds lie below {lake}: {CLOUD}, 5. Name one" in done.err
+    assert f"--cloud-id: orders of several clouds lie below {lake}: {CLOUD}, 5. Name one" in done.err

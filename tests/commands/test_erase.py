@@ -72,12 +72,13 @@ def test_nothing_there_and_wrong_usage(command: Command, tmp_path: Path) -> None
 
 
 def test_connections_are_those_of_airflows_database(
-    command: Command, lake: Path, tmp_path: Path, migrated: None
+    command: Command, lake: Path, tmp_path: Path, migrated: None, recwarn: pytest.WarningsRecorder
 ) -> None:
     with create_session() as session:
         session.add(Connection("warehouse", conn_type="sqlite", host=str(tmp_path / "warehouse.db")))
     done = command("erase", "customer", HER, "--destination", str(lake), "--database-conn-id", "warehouse")
     assert (done.code, "_dotypos_loads" in done.err) == (1, True)
+    assert not [warning for warning in recwarn if "ProvidersManager" in str(warning.message)]
     done = command("erase", "customer", HER, "--destination", str(lake), "--database-conn-id", "nowhere")
     assert (done.code, done.err.strip().count("\n")) == (1, 0)
     assert "The conn_id `nowhere` isn't defined" in done.err

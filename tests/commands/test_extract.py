@@ -171,7 +171,7 @@ def test_elsewhere_plain_lines_say_how_far_it_is(
         (["orders", "--compression", "gzip", "--file-format", "parquet"], "compresses its columns by itself"),
         (["orders", "--destination", "nothing://x"], "no file system for 'nothing://'"),
         (["warehouse-branches", "--snapshot", "--since", "2026-03-01T00:00:00Z"], "snapshot writes the ids"),
-        (["clouds", "--since", "2026-03-01T00:00:00Z", "--until", "2026-03-02T00:00:00Z"], "omit since"),
+        (["clouds", "--since", "2026-03-01T00:00:00Z", "--until", "2026-03-02T00:00:00Z"], "omit --since"),
     ],
     ids=str,
 )

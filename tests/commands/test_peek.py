@@ -100,7 +100,7 @@ def test_the_fields_that_are_asked_for_are_shown_whole(sandbox: Sandbox, command
         (["peek", "orders", "--columns", "noet"], "did you mean 'note'?"),
         (["peek", "orders", "--sort", "note"], "can't be sorted by 'note'"),
         (["peek", "orders", "--filter", "note|eq|x"], "'eq' is not allowed on orders.note"),
-        (["peek", "warehouse-products"], "warehouse_id"),
+        (["peek", "warehouse-products"], "--warehouse-id"),
         (["entities", "ordrs"], "did you mean 'orders'?"),
     ],
     ids=str,

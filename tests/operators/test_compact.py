@@ -163,7 +163,10 @@ def test_the_commands_show_first_and_do_it_with_yes(lake: str, capsys: pytest.Ca
     assert "3 sets are 1 set" in err
     assert main(["prune", lake, "--grace", "0", "-o", "json"]) == 0
     [covered], err = printed(capsys)
-    assert (covered["sets"], covered["because"]) == ("3", f"covered by {row['folder']}")
+    window = f"{row['since']} to {row['until']}"
+    assert window == "2026-01-01T00:00:00.000Z to 2026-01-04T00:00:00.000Z"
+    assert (covered["sets"], covered["because"]) == ("3", f"covered by the set from {window}")
+    assert covered["covered by"] == row["folder"]
     assert "3 sets would be removed" in err
     assert main(["prune", lake, "--grace", "0", "--yes", "-o", "json"]) == 0
     assert "3 sets are removed" in printed(capsys)[1]
@@ -171,7 +174,7 @@ def test_the_commands_show_first_and_do_it_with_yes(lake: str, capsys: pytest.Ca
     [old], err = printed(capsys)
     assert (old["sets"], old["because"]) == ("4", "older than asked: its rows are gone with it")
     assert main(["prune", lake, "--older-than", "1", "--yes"]) == 1
-    assert "entities: name the lists" in capsys.readouterr().err
+    assert "ENTITY: name the lists" in capsys.readouterr().err
     assert main(["prune", lake, "-o", "json"]) == 0
     assert "Nothing to prune" in printed(capsys)[1]
 

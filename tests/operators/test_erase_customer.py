@@ -61,10 +61,15 @@ def test_arguments_are_templates(destination: str) -> None:
     assert templated.execute({})["changed"] == 1  # type: ignore[typeddict-item]
 
 
+@pytest.mark.parametrize("nothing", ["", None])
 @pytest.mark.parametrize("argument", DotyposEraseCustomerOperator.template_fields)
-def test_a_template_that_renders_to_nothing_erases_nothing(argument: str, destination: str, tmp_path: Path) -> None:
-    templated = operator(destination=destination)
-    setattr(templated, argument, "")
+def test_a_template_that_renders_to_nothing_erases_nothing(
+    argument: str, nothing: str | None, destination: str, tmp_path: Path
+) -> None:
+    """``None`` is what the result of a task may be, and what a template of native objects may render to."""
+    templated = operator(**{"destination": destination, argument: "{{ nothing }}"})
+    templated.destination, templated.customer_id = destination, HER
+    setattr(templated, argument, nothing)
     with pytest.raises(fail_exception(), match=f"{argument} is empty: its template rendered to nothing"):
         templated.execute({})  # type: ignore[typeddict-item]
     assert MARK in held(tmp_path)

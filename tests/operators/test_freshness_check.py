@@ -149,7 +149,7 @@ def test_the_error_names_branches_times_causes_and_what_to_do(
         check(fail_on=["no sale", "till silent"])
     message = str(failed.value)
     assert "2 of 3 branches: branch" in message
-    assert "no sale, last sale 2026-03-02 09:12, 1 h 48 min of opening hours ago" in message
+    assert "no sale, last sale 2026-03-02 09:12 Europe/Prague, 1 h 48 min of opening hours ago" in message
     assert "(Shop 2): no sale, no sale was found" in message
     assert "call the shop: is it open?" in message
     assert [branch["branch_id"] for branch in failed.value.branches] == [first, third]

@@ -66,6 +66,7 @@ def test_its_base_url_and_cloud_take_the_place_of_the_usual_ones(sandbox: Sandbo
         ({"base_url": "airflow.example.com"}, "base_url must look like"),
         ({"base_url": "https://ada:s3cret@airflow.example.com"}, "base_url must look like"),
         ({"base_url": 5}, "base_url must look like"),
+        ({"base_url": ""}, "base_url must look like"),
         ({"cloud_id": "abc"}, "cloud_id must be the cloud's number"),
         ({"dotypos_conn_id": ""}, "dotypos_conn_id must be the id"),
     ],
@@ -94,6 +95,10 @@ def test_what_a_retry_cannot_cure_fails_the_task_at_once(sandbox: Sandbox, monke
     monkeypatch.setattr(Transport, "send", lambda *_: pytest.fail("nothing may be sent"))
     with pytest.raises(fail_exception(), match="base_url must"):
         run(base_url="http://airflow.example.com")
+    rendered = DotyposWebhookOperator(task_id="webhooks", entities="orders", base_url="{{ nothing }}")
+    rendered.base_url = ""  # must not mean Airflow's own address
+    with pytest.raises(fail_exception(), match="or give base_url"):
+        rendered.execute({})  # type: ignore[typeddict-item]
 
 
 def test_a_write_that_may_come_yet_is_left_to_airflows_retries_which_look_first(sandbox: Sandbox) -> None:

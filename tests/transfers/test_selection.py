@@ -60,7 +60,7 @@ def test_sets_and_watermarks_of_earlier_versions_are_found_again(
         ("orders", {"filter": "versionDate|gteq|1"}, "is the cursor of orders"),
         ("orders", {"include": "items"}, "can't include 'items'"),
         ("orders", {"include": "", "flatten": True}, "flatten needs child lists"),
-        ("orders", {"include": "orderItems", "columns": "note"}, "include asks for orderItems, which columns"),
+        ("orders", {"include": "orderItems", "columns": "note"}, "include asks for orderItems: don't leave it out"),
         ("orders", {"columns": "note", "exclude": "paid"}, "not both"),
         ("orders", {"columns": ""}, "columns is empty"),
         ("tables", {"snapshot": True, "exclude": "name"}, "snapshot writes the ids of all rows"),

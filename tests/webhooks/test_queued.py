@@ -157,6 +157,8 @@ def test_the_program_takes_nothing_else(program: dict[str, Any]) -> None:
         assert call(program, b"[]", path=path) == "404 Not Found"
     assert call(program, b"[]", method="GET") == "404 Not Found"
     assert call(program, b" " * ((1 << 20) + 1)) == "404 Not Found"
-    for body in (b"", b"5", b"[5]", b'["versiondate"]', b"\xff"):
+    for length in ("-1", "-5", "many", "9" * 5000):
+        assert call(program, json.dumps([row(12)]).encode(), CONTENT_LENGTH=length) == "404 Not Found"
+    for body in (b"", b"5", b"[5]", b'["versiondate"]', b"\xff", b"[" * 100_000):
         assert call(program, body) == "400 Bad Request"
     assert program["done"] == []

@@ -64,7 +64,7 @@ def try_on(airflow: str, constraints: Path, wheel: Path, folder: Path) -> bool:
     home = AirflowHome(folder / "home", interpreter=str(python), directory=folder / "home")
     home.cli("db", "migrate")
     examples = {path.stem for path in (CHECKOUT / "example_dags").glob("*.py")}
-    installed = Installed(home, airflow, version_of(CHECKOUT), examples)
+    installed = Installed(home, airflow, version_of(CHECKOUT), examples, wheel, constraints.resolve())
     right = True
     for trial in TRIALS:
         what = str(trial.__doc__).splitlines()[0]

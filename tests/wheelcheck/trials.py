@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,18 +26,28 @@ class Installed:
     :ivar airflow: its version.
     :ivar version: the wheel's.
     :ivar examples: the names of the example DAGs that the wheel should hold.
+    :ivar wheel: the wheel itself, to install it with an extra. Defaults to none: what extras ask for is there.
+    :ivar constraints: of that Airflow.
     """
 
     home: AirflowHome
     airflow: str
     version: str
     examples: set[str]
+    wheel: Path | None = None
+    constraints: Path | None = None
 
     @property
     def package(self) -> Path:
         """Where the package lies."""
         printed = self.home.python("-c", "import airflow_provider_dotypos as package; print(package.__path__[0])")
         return Path(printed.strip())
+
+    def add_extra(self, extra: str) -> None:
+        """Install what an extra asks for, and nothing besides."""
+        if self.wheel is not None:
+            pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(self.constraints))
+            self.home.python(*pip, f"{NAME}[{extra}] @ {self.wheel.as_uri()}")
 
 
 def requirements_hold(installed: Installed) -> None:
@@ -111,6 +122,40 @@ def the_server_shows_provider_form_and_page(installed: Installed) -> None:
         assert "Connect Dotypos" in page, page[:500]
 
 
+#: A DAG that loads a table.
+LOAD = """
+from airflow.sdk import DAG
+from airflow_provider_dotypos import DotyposToSqlOperator
+
+with DAG("load", schedule=None):
+    DotyposToSqlOperator(task_id="load", entity="products", conn_id="warehouse", settle=0)
+"""
+
+
+def a_table_is_loaded_by_an_extra(installed: Installed) -> None:
+    """With what the extra `duckdb` asks for, and nothing besides, a table is loaded into DuckDB."""
+    if sys.version_info < (3, 11):
+        return  # Airflow's provider for DuckDB isn't there
+    installed.add_extra("duckdb")
+    folder = installed.home.path / "load"
+    folder.mkdir()
+    (folder / "load.py").write_text(LOAD)
+    file = folder / "warehouse.duckdb"
+    with Sandbox(Shop.generate(days=1)) as sandbox:
+        settings = {
+            "AIRFLOW_CONN_DOTYPOS_DEFAULT": json.dumps(sandbox.connection()),
+            "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "duckdb", "host": str(file)}),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
+        }
+        installed.home.cli("dags", "test", "load", **settings)
+        expected = len(sandbox.shop.rows(sandbox.cloud_ids[0], "products"))
+    query = "SELECT count(*) FROM products"
+    loaded = installed.home.python(
+        "-c", f"import duckdb; print(duckdb.connect({str(file)!r}).sql({query!r}).fetchall())"
+    )
+    assert loaded.strip() == f"[({expected},)]", f"{loaded} products are in the table, not {expected}"
+
+
 #: In the order in which they are tried; what a trial does is its docstring's first line.
 TRIALS: tuple[Callable[[Installed], None], ...] = (
     requirements_hold,
@@ -120,6 +165,7 @@ TRIALS: tuple[Callable[[Installed], None], ...] = (
     examples_have_no_import_errors,
     an_example_runs,
     the_server_shows_provider_form_and_page,
+    a_table_is_loaded_by_an_extra,  # last, as the others have no extra
 )
 
 

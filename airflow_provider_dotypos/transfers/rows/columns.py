@@ -247,9 +247,7 @@ def _check_chosen(chosen: Columns, only: Iterable[str]) -> None:
     names = set(chosen.names)
     names |= {f"{column.name}.{name}" for column in chosen.columns if column.rows for name in column.rows.names}
     if lost := set(only) - names:
-        raise DotyposInputError(
-            f"columns asks for {', '.join(sorted(lost))}, which holds personal data, and personal_data is False"
-        )
+        raise DotyposInputError(f"columns asks for {', '.join(sorted(lost))}, which personal_data=False leaves out")
 
 
 def _select(

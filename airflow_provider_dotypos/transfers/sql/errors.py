@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.errors import DotyposError
-from airflow_provider_dotypos.api.redaction import redact
+from airflow_provider_dotypos.api.redaction import missing_module, redact
 from airflow_provider_dotypos.api.retry_table import DATABASE_BUSY, DATABASE_LOST, DATABASE_REFUSED
 from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, LOAD_ID, READ_AT, REMOVED_AT, UNKNOWN
 from airflow_provider_dotypos.transfers.sql.tables import snake
@@ -61,6 +61,10 @@ def database_error(error: Exception, title: str) -> DotyposDatabaseError:
     column = column if column in _column_names() else None
     what = f"{title} couldn't run a statement: {'no code' if code is None else code}"
     meaning, cure = _MEANINGS.get(code or "", ("", ""))
+    if module := missing_module(error):
+        meaning, cure = f"Python's module {module} can't be imported", f"Install {module} where tasks run."
+    elif reason not in (DATABASE_BUSY, DATABASE_LOST) and _driver(error) in _WITHOUT_A_LOG:
+        cure = cure or _NO_LOG
     what += f" ({meaning})" if meaning else ""
     what += f", column {column!r}" if column else ""
     return _made(f"{what}. {cure or _CURES[reason]}", code, reason, column)
@@ -211,6 +215,13 @@ _READERS: Mapping[str, Any] = {
 
 _DETAILS = "The database's own log has the details, which may hold rows and so aren't shown here."
 
+#: Databases that are files keep none.
+_WITHOUT_A_LOG = ("sqlite3", "duckdb", "_duckdb")
+_NO_LOG = (
+    "Its own words may hold rows and so aren't shown here. Check what somebody has changed or added in the database: "
+    "types of columns, constraints, indexes, triggers."
+)
+
 #: What to do, by the reason.
 _CURES: Mapping[str | None, str] = {
     DATABASE_BUSY: "Another transaction was in the way. The next try may succeed.",
@@ -226,6 +237,16 @@ _NO_PRIVILEGE = (
 _NO_TABLE = ("a table doesn't exist", "Somebody has removed it meanwhile, or create=False is set: create it.")
 _DISK_FULL = ("the disk is full", "Free some room: what is staged is kept for the next try.")
 _CANCELLED = ("it was cancelled", "A time limit of the role or an admin ended the statement: raise statement_timeout.")
+_NO_COLUMN = ("a column doesn't exist", "Somebody has removed it meanwhile, or alter=False is set: add it.")
+_NULL = ("a column that can't be null got a null", "Let it be null: the API gives no value for it.")
+_CHECK = ("a check failed", "Remove the check: what the API gives doesn't pass it.")
+_NOT_UNIQUE = (
+    "a unique index has the value already",
+    "Only the primary key may be unique: drop other unique indexes.",
+)
+_TOO_LARGE = ("a number is too large for its column", "Make the column wider.")
+_TOO_LONG = ("a text is too long for its column", "Make the column wider.")
+_READ_ONLY = ("the file can't be written", "Let the user of tasks write the file and its folder.")
 
 _CONNECTION_CURE = "Check the Airflow connection: its host or file, port, schema, login and password."
 
@@ -236,16 +257,41 @@ _MEANINGS: Mapping[str, tuple[str, str]] = {
     "1044": _NO_PRIVILEGE,
     "42P01": _NO_TABLE,
     "1146": _NO_TABLE,
-    "42703": ("a column doesn't exist", "Somebody has removed it meanwhile, or alter=False is set: add it."),
+    "42703": _NO_COLUMN,
+    "1054": _NO_COLUMN,
     "3F000": ("a schema doesn't exist", "Create it, and grant the role CREATE and USAGE on it."),
     "53100": _DISK_FULL,
     "SQLITE_FULL": _DISK_FULL,
     "SQLITE_NOTADB": ("the file is no SQLite database", "Correct the connection's host."),
     "57014": _CANCELLED,
     "1317": _CANCELLED,
-    "23502": ("a column that can't be null got a null", "Let it be null: the API gives no value for it."),
-    "23514": ("a check failed", "Remove the check: what the API gives doesn't pass it."),
-    "23505": ("a unique index has the value already", "Only the primary key may be unique: drop other unique indexes."),
-    "22003": ("a number is too large for its column", "Make the column wider."),
-    "22001": ("a text is too long for its column", "Make the column wider."),
+    "23502": _NULL,
+    "1048": _NULL,
+    "SQLITE_CONSTRAINT_NOTNULL": _NULL,
+    "23514": _CHECK,
+    "3819": _CHECK,  # MySQL's
+    "4025": _CHECK,  # MariaDB's
+    "SQLITE_CONSTRAINT_CHECK": _CHECK,
+    "23505": _NOT_UNIQUE,
+    "1062": _NOT_UNIQUE,
+    "SQLITE_CONSTRAINT_UNIQUE": _NOT_UNIQUE,
+    "22003": _TOO_LARGE,
+    "1264": _TOO_LARGE,
+    "22001": _TOO_LONG,
+    "1406": _TOO_LONG,
+    "SQLITE_READONLY": _READ_ONLY,
+    "SQLITE_CANTOPEN": _READ_ONLY,
+    "CatalogException": (
+        "a table, a column or a schema doesn't exist",
+        "Somebody has removed it meanwhile: create it.",
+    ),
+    "BinderException": ("a column doesn't exist, or has an unfit type", "Give the column back its name and type."),
+    "ConstraintException": (
+        "a row breaks a constraint or a unique index",
+        "Remove what isn't the loads' own: only the primary key may be unique, and all other columns may be null.",
+    ),
+    "ConversionException": ("a value doesn't fit its column's type", "Give the column the type that loads give it."),
+    "OutOfRangeException": ("a number is too large for its column", "Make the column wider."),
+    "OutOfMemoryException": ("its memory is used up", "Raise DuckDB's memory_limit, or let fewer tasks run at once."),
+    "IOException": ("its file can't be read or written", "Check the file's rights, and the room on its disk."),
 }

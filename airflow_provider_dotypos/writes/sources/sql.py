@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseHook, Connection
 
 from airflow_provider_dotypos.api.errors import DotyposEnvironmentError, DotyposError
-from airflow_provider_dotypos.api.redaction import redact
+from airflow_provider_dotypos.api.redaction import missing_module, redact
 from airflow_provider_dotypos.writes.errors import DotyposPlanError, DotyposSourceError
 from airflow_provider_dotypos.writes.sources.problems import Problems
 from airflow_provider_dotypos.writes.sources.source import Row, Source, of_four_bytes
@@ -34,6 +34,9 @@ _DUCKDB = ("BinderException", "CatalogException", "ParserException", "SyntaxExce
 
 #: Drivers that send parameters apart from the query. Others write them into it, so that the database may quote them.
 _BINDING = ("_duckdb", "duckdb", "psycopg", "sqlite3")
+
+#: Databases that are files keep none.
+_WITHOUT_A_LOG = ("_duckdb", "duckdb", "sqlite3")
 
 #: MySQL's error of a column that doesn't exist; its class is that of lost connections as well.
 _UNKNOWN_COLUMN = 1054
@@ -105,10 +108,14 @@ class Sql(Source):
         text = redact(" ".join(str(error).split()), (connection.password,))[:_LONGEST_TEXT].rstrip(".")
         if not connected:
             return DotyposSourceError(f"{self.name} can't connect: {said}: {text}")
+        if module := missing_module(error):
+            return DotyposEnvironmentError(
+                f"{self.name} failed: Python's module {module} can't be imported. Install {module} where tasks run"
+            )
         if not _is_query_wrong(error):
+            where = "" if _driver(error) in _WITHOUT_A_LOG else "The database's own log has the details. "
             return DotyposSourceError(
-                f"{self.name} failed: {said}. The database's own log has the details, which may hold rows and so "
-                "aren't shown here"
+                f"{self.name} failed: {said}. {where}The database's words may hold rows and so aren't shown here"
             )
         if self.parameters and _driver(error) not in _BINDING:
             return DotyposPlanError(

@@ -113,8 +113,13 @@ def test_a_new_connection_is_made_connected_checked_and_leaves_no_token_behind(a
     page.get_by_label("Connection ID").fill("praha_centrum")
     page.get_by_label("Client ID").fill(sandbox.client_id)
     page.get_by_label("Client Secret").fill(sandbox.client_secret)
+    steps = page.get_by_role("listitem")
+    expect(steps.nth(1)).to_contain_text("https://admin.dotykacka.cz/client/connect/v2")
     page.get_by_text("API base URL").first.click()
     page.get_by_label("API base URL").fill(sandbox.url)
+    for step, address in ((1, "https://admin.dotykacka.cz/client/connect/v2"), (3, "https://api.dotykacka.cz")):
+        expect(steps.nth(step).get_by_text("the API base URL above")).to_be_visible()
+        expect(steps.nth(step).get_by_text(address)).to_be_hidden()
     page.get_by_role("button", name="Save and connect").click()
     page.wait_for_url(ON_DOTYPOS)
     ada.allow()

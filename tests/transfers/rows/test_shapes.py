@@ -133,7 +133,7 @@ class TestSelecting:
         [
             ({"include": "orderItems", "columns": "note"}, "include asks for orderItems"),
             ({"include": "orderItems", "exclude": "orderItems"}, "include asks for orderItems"),
-            ({"columns": "note", "personal_data": False}, "holds personal data"),
+            ({"columns": "note", "personal_data": False}, "which personal_data=False leaves out"),
             ({"columns": ""}, "columns is empty"),
         ],
     )

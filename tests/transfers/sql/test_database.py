@@ -7,6 +7,7 @@ This tests `sql/transaction.py`, `dialects/postgres.py`, `dialects/mysql.py`, `d
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from airflow_provider_dotypos.exceptions import DotyposDatabaseError
 from airflow_provider_dotypos.transfers.sql import database as databases
 from airflow_provider_dotypos.transfers.sql.database import Database
 from airflow_provider_dotypos.transfers.sql.transaction import with_marks
+from demo import children
 from tests.patience import PATIENCE
 from tests.transfers.sql.databases import Warehouse
 
@@ -259,3 +261,37 @@ def test_a_file_that_is_no_database_is_named_as_the_cause(
     Path(warehouse_of(kind).connection["host"]).write_text("no database " * 500)
     with pytest.raises(DotyposDatabaseError, match=cure):
         Database.of("warehouse", 1).run(lambda transaction: transaction.rows("SELECT 1 FROM sqlite_master"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("sqlite", r"SQLITE_CONSTRAINT_NOTNULL \(a column .* got a null\)|IntegrityError"),  # Python 3.10 has no code
+        ("duckdb", r"ConstraintException \(a row breaks a constraint"),
+    ],
+)
+def test_what_a_file_refuses_says_why_and_names_no_log(
+    kind: str, says: str, warehouse_of: Callable[[str], Warehouse]
+) -> None:
+    warehouse_of(kind).execute("CREATE TABLE t (id INTEGER, note VARCHAR(20) NOT NULL)")
+    with closing(Database.of("warehouse", 1)) as database, pytest.raises(DotyposDatabaseError, match=says) as caught:
+        database.run(lambda transaction: transaction.execute("INSERT INTO t VALUES (7, NULL)"))
+    assert "log" not in str(caught.value)
+
+
+def test_a_module_that_duckdb_lacks_is_named() -> None:
+    """In a process of its own, as DuckDB imports each module once."""
+    code = """
+import sys; sys.modules["pytz"] = None
+import duckdb
+from airflow_provider_dotypos.transfers.sql.errors import database_error
+try:
+    duckdb.sql("SELECT '2026-01-01 00:00:00+00'::TIMESTAMPTZ").fetchall()
+except duckdb.Error as error:
+    print(database_error(error, "DuckDB"))
+"""
+    done = children.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        "DuckDB couldn't run a statement: InvalidInputException (Python's module pytz can't be imported). "
+        "Install pytz where tasks run.\n"
+    )

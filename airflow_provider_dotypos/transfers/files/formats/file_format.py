@@ -47,7 +47,7 @@ class FileFormat(msgspec.Struct, frozen=True):
             raise DotyposInputError(f"compression must be None or 'gzip', not {compression!r}")
         if compression and name == "parquet":
             raise DotyposInputError(
-                "compression must be None for parquet, which compresses its columns by itself (zstd)"
+                "compression is for jsonl and csv: omit it for parquet, which compresses its columns by itself (zstd)"
             )
         if compression_level not in (1, 2, 3):
             raise DotyposInputError(f"compression_level must be 1, 2 or 3, not {compression_level!r}")
