@@ -19,6 +19,9 @@ from airflow_provider_dotypos.transfers.files.manifest import Manifest
 from airflow_provider_dotypos.transfers.rows.columns import columns_of
 from airflow_provider_dotypos.transfers.selection import Selection
 
+#: The usual choice of fields.
+_ALL_FIELDS = "all fields"
+
 
 def refuse_different_shapes(sets: Sequence[LakeSet]) -> None:
     """Raise unless all sets hold rows of the same shape. Formats may differ.
@@ -45,11 +48,18 @@ def _disagree(shapes: dict[str, list[LakeSet]]) -> bool:
 
 def _rows_shape(lake_set: LakeSet) -> Hashable:
     """Return what is the same for sets whose rows have the same shape, as far as a manifest shows it."""
-    manifest, digest = lake_set.manifest, lake_set.folder.shape
+    manifest = lake_set.manifest
+    fields = _known_fields(lake_set) or _fields(lake_set)
+    return (manifest.filter, manifest.include, frozenset(manifest.children), fields)
+
+
+def _known_fields(lake_set: LakeSet) -> str | None:
+    """Return which of the usual choices of fields a set was made with; ``None`` if it was another one."""
+    manifest = lake_set.manifest
     known = _known_shapes(
         manifest.entity, manifest.filter, manifest.include, bool(manifest.children), *_format(manifest)
     )
-    return (manifest.filter, manifest.include, frozenset(manifest.children), known.get(digest) or _fields(lake_set))
+    return known.get(lake_set.folder.shape)
 
 
 @functools.lru_cache(64)
@@ -57,7 +67,7 @@ def _known_shapes(
     name: str, filter: str, include: str, flatten: bool, file_format: str, compression: str | None
 ) -> dict[str, str]:
     """Return the digests of the usual choices of fields, and what each stands for."""
-    choices = {"all fields": True, "without personal data": False}
+    choices = {_ALL_FIELDS: True, "without personal data": False}
     try:
         return {
             Selection.of(
@@ -74,7 +84,7 @@ def _known_shapes(
         return {}
 
 
-def _fields(lake_set: LakeSet) -> Hashable:
+def _fields(lake_set: LakeSet) -> tuple[frozenset[tuple[str, frozenset[str]]], str]:
     """Return the fields of a set's tables. Where a manifest doesn't show all that matters, the digest says the rest."""
     manifest = lake_set.manifest
     entity = find_entity(manifest.entity)
@@ -92,10 +102,13 @@ def _format(manifest: Manifest) -> tuple[str, str | None]:
 def _description(sets: Sequence[LakeSet]) -> str:
     """Return what people know a shape by. A filter isn't shown: it may hold personal data."""
     manifest = sets[0].manifest
+    cut, _ = _fields(sets[0])
+    fields = _known_fields(sets[0]) or ("some fields" if cut else _ALL_FIELDS)
     facts = [
         f"{len(sets)} sets" if len(sets) > 1 else "1 set",
         " ".join(filter(None, _format(manifest))),
         "filtered" if manifest.filter else "",
         f"with {manifest.include}{' in tables of their own' if manifest.children else ''}" if manifest.include else "",
+        "" if fields == _ALL_FIELDS else fields,
     ]
     return ", ".join(filter(None, facts))

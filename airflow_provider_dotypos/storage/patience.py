@@ -20,6 +20,11 @@ log = list_log(__name__)
 #: Seconds for which a killed task may still use its stores.
 HURRIED = 20.0
 
+
+class StoreFailedError(OSError):
+    """An object store failed in a way of its own, and trying again didn't help: what led to it is its cause."""
+
+
 #: Errors that another try doesn't cure: a file is missing, exists already or may not be touched; a disk is full.
 _LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 _LASTING_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG, errno.ENOSYS})
@@ -46,7 +51,7 @@ def is_passing(error: BaseException) -> bool:
     Stores have errors of their own (botocore's, gcsfs's, Azure's), which can't all be known. So what isn't known to
     last is tried again.
     """
-    if not isinstance(error, Exception) or isinstance(error, (DotyposError, *_LASTING)):
+    if not isinstance(error, Exception) or isinstance(error, (DotyposError, StoreFailedError, *_LASTING)):
         return False
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain(error)):
         return False
@@ -56,6 +61,11 @@ def is_passing(error: BaseException) -> bool:
         return False
     kind = type(error).__name__
     return not any(word in kind for word in _LASTING_WORDS)
+
+
+def is_foreign(error: Exception) -> bool:
+    """Return whether an error is of a store's own library: neither an OSError, nor ours, nor a mistake in a program."""
+    return not isinstance(error, (OSError, DotyposError, *_MISTAKES))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

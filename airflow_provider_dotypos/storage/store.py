@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.storage.address import check_address
-from airflow_provider_dotypos.storage.patience import StorePatience
+from airflow_provider_dotypos.storage.patience import StoreFailedError, StorePatience, is_foreign
 from airflow_provider_dotypos.storage.staging import open_private, remove_left_overs, staging_folder
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ _PRIVATE = 0o600
 
 #: What a file system without hard links answers.
 _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+#: Characters that make fsspec take a path for a pattern.
+_WILDCARDS = frozenset("*?[")
 
 
 class Store:
@@ -69,8 +72,22 @@ class Store:
         """Do an operation that may be done twice, and do it again while the store's failures may pass.
 
         A local disk's failures don't pass.
+
+        :raises StoreFailedError: if the store's library goes on failing with errors of its own.
         """
-        return operation() if self._local is not None else self._patience.policy()(operation)
+        if self._local is not None:
+            return operation()
+        try:
+            return self._patience.policy()(operation)
+        except PermissionError as error:
+            if error.filename is not None:
+                raise
+            # Many stores say "AccessDenied", and not where.
+            raise PermissionError(errno.EACCES, f"the store refuses access ({error})", str(self.folder)) from error
+        except Exception as error:
+            if not is_foreign(error):
+                raise
+            raise StoreFailedError(f"{self.folder}: the store failed: {type(error).__name__}: {error}") from error
 
     def list(self) -> dict[str, int]:
         """Return the names in the folder with their sizes in bytes; nothing if there is no folder."""
@@ -162,7 +179,7 @@ class Store:
     def remove(self) -> None:
         """Remove the folder with all that is in it, if it is there."""
         with suppress(FileNotFoundError):
-            self.patiently(lambda: self._fs.rm(self._path, recursive=True))
+            self.patiently(self._remove)
         if self._local is not None:
             with suppress(OSError):  # one isn't empty, or there is none
                 os.removedirs(self._local.parent)
@@ -206,6 +223,13 @@ class Store:
 
     def _folders(self) -> tuple[str, ...]:
         return tuple(sorted(_name(entry) for entry in self._entries() if entry["type"] == "directory"))
+
+    def _remove(self) -> None:
+        if self._local is not None or not _WILDCARDS.intersection(self._path):
+            self._fs.rm(self._path, recursive=True)
+            return
+        for path in self._fs.find(self._path):  # rm would take the folder's name for a pattern, and others as well
+            self._fs.rm_file(path)
 
     def _entries(self) -> Sequence[dict[str, Any]]:
         self._fs.invalidate_cache(self._path)

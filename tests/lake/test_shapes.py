@@ -57,3 +57,12 @@ def test_the_rows_of_one_warehouse_arent_those_of_another(tmp_path: Path, file_f
     assert differ(*sets[:2])
     assert differ(*sets[1:])
     assert not differ(sets[1], sets[1])
+
+
+def test_shapes_that_differ_in_their_fields_alone_are_told_apart(tmp_path: Path):
+    place = ObjectStoragePath(f"file://{tmp_path}")
+    sets = [commit_set(place, Window(0, 1), [], **SHAPES[number]) for number in (0, 3, 4)]
+    with pytest.raises(DotyposInputError) as error:
+        refuse_different_shapes(sets)
+    for lake_set, what in zip(sets, ("", ", some fields", ", without personal data"), strict=True):
+        assert f"{lake_set.folder.shape} (1 set, jsonl{what})" in str(error.value)

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 from airflow.sdk import ObjectStoragePath
+from airflow.sdk.io.store import attach
+from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
@@ -22,6 +24,15 @@ Extract = Callable[..., dict[str, Any]]
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(ObjectStoragePath(f"file://{tmp_path}/set"))
+
+
+@pytest.fixture
+def memory() -> ObjectStoragePath:
+    """Return an empty folder of a store that isn't a disk: of this process's memory."""
+    fs = MemoryFileSystem(skip_instance_cache=True)
+    fs.store, fs.pseudo_dirs = {}, [""]
+    attach("memory", fs=fs)
+    return ObjectStoragePath("memory://lake")
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -68,3 +79,51 @@ def test_a_manifest_of_a_later_format_is_not_guessed_at(extract: Extract, orders
     path.write_bytes(msgspec.json.encode(msgspec.structs.replace(manifest, format_version=9)))
     with pytest.raises(ValueError, match="newer airflow-provider-dotypos"):
         read_manifest(str(path))
+
+
+@pytest.mark.parametrize("name", ["st*r", "s[t]ar", "st?r"])
+def test_a_folder_whose_name_looks_like_a_pattern_is_removed_alone(memory: ObjectStoragePath, name: str):
+    for folder in (name, "star"):
+        Store(memory / folder).put_bytes(b"1", "a.json")
+    Store(memory / name).remove()
+    assert Store(memory / name).list() == {}
+    assert Store(memory / "star").list() == {"a.json": 1}
+
+
+class LibraryError(Exception):
+    """Stands for an error of a store's library, whose name says that another try is of no use."""
+
+
+LibraryError.__name__ = "NoCredentialsError"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError("AccessDenied"), r"the store refuses access \(AccessDenied\): 'memory://lake'"),
+        (LibraryError("no way in"), r"^memory://lake: the store failed: NoCredentialsError: no way in$"),
+    ],
+)
+def test_an_error_of_a_store_says_where(
+    memory: ObjectStoragePath, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    store = Store(memory)
+    monkeypatch.setattr(store._fs, "rm_file", fail)
+    monkeypatch.setattr(store._fs, "open", fail)
+    with pytest.raises(OSError, match=message):
+        store.delete("a.json")
+    with pytest.raises(OSError, match=message):
+        store.sha256("a.json")
+
+
+def test_a_mistake_in_a_program_keeps_its_kind(memory: ObjectStoragePath, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object, **__: object) -> None:
+        raise TypeError("a mistake")
+
+    store = Store(memory)
+    monkeypatch.setattr(store._fs, "rm_file", fail)
+    with pytest.raises(TypeError):
+        store.delete("a.json")
