@@ -276,12 +276,10 @@ class DotyposSalesReportCheckOperator(SalesCheckOperator):
 
     def _sets(self, cloud_id: int) -> Iterator[CommittedSet]:
         from airflow_provider_dotypos.sales.set_sales import sets_below
-        from airflow_provider_dotypos.storage.store import object_path
         from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 
         if self.destination is not None:
-            folder = object_path(self.destination, self.destination_conn_id) / f"{cloud_id}/{self.entity}"
-            yield from sets_below(folder)
+            yield from sets_below(self.destination, self.destination_conn_id, cloud_id, self.entity)
             return
         paths = [self.manifests] if isinstance(self.manifests, str) else self.manifests or ()
         for path in paths:
