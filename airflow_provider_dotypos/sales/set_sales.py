@@ -68,6 +68,16 @@ def sets_below(
         )
 
 
+def sets_of(manifests: str | Sequence[str], conn_id: str | None) -> Iterator[CommittedSet]:
+    """Yield the sets of manifests.
+
+    :param manifests: a manifest's path, or several.
+    :param conn_id: the Airflow connection of their store, if a path names none.
+    """
+    for path in [manifests] if isinstance(manifests, str) else manifests:
+        yield read_manifest(path, conn_id)
+
+
 def read_newest_in_sets(
     sets: Iterable[CommittedSet], choice: RowChoice, cloud_id: int, now: int, begin_before: Callable[[int], int]
 ) -> tuple[NewestSales, int]:
