@@ -77,6 +77,7 @@ STABLE = (
     "lake/task_instances.py",
     "webhooks/events.py",
     "transfers/lineage.py",
+    "triggers/deferred_wait.py",
     "triggers/entity.py",
     "triggers/pos_action.py",
     "triggers/entity_event.py",
