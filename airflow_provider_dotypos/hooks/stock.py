@@ -19,7 +19,6 @@ from airflow_provider_dotypos.writes.stock.arguments import (
     check_origin,
     counting_time,
 )
-from airflow_provider_dotypos.writes.stock.items import read_items
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -235,6 +234,7 @@ class StockCalls(HookPart):
         """Return what is to be booked; all of it is checked."""
         from airflow_provider_dotypos.writes.sources import source_of
         from airflow_provider_dotypos.writes.stock.bookings import Document
+        from airflow_provider_dotypos.writes.stock.items import read_items
 
         number = check_document(number)
         check_columns(operation, columns)

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.hooks.part import HookPart
-from airflow_provider_dotypos.writes.planning.arguments import PlanArguments
-from airflow_provider_dotypos.writes.sources import source_of
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -54,7 +52,9 @@ class PlanCalls(HookPart):
         https://docs.api.dotypos.com/api-reference/general/methods
         """
         from airflow_provider_dotypos.storage.store import Store, object_path
+        from airflow_provider_dotypos.writes.planning.arguments import PlanArguments
         from airflow_provider_dotypos.writes.planning.planning import make_plan
+        from airflow_provider_dotypos.writes.sources import source_of
 
         with self._errors():
             arguments = PlanArguments.of(
