@@ -59,7 +59,7 @@ class Gaps:
     def of(cls, max_gap: timedelta | Mapping[int | str, timedelta]) -> Gaps:
         """Return gaps as an operator is given them.
 
-        :raises DotyposInputError: if one is no time, or isn't a branch's.
+        :raises DotyposInputError: if one isn't a time, or isn't a branch's.
         """
         by_branch = dict(max_gap) if isinstance(max_gap, Mapping) else {"others": max_gap}
         if not by_branch or not all(isinstance(gap, timedelta) and gap > timedelta(0) for gap in by_branch.values()):
