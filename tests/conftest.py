@@ -23,6 +23,7 @@ from airflow_provider_dotypos.sandbox.api import lists
 from airflow_provider_dotypos.sandbox.errors import RefusedError
 from tests.scheduling import pytest_collection_modifyitems as pytest_collection_modifyitems
 from tests.scheduling import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
+from tests.temporary import use_memory
 
 # How long an example takes, or is made, says more of the machine than of the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -35,6 +36,10 @@ SHORT = Patience(faults=3.0, throttling=6.0)
 MASKERS = tuple(f"airflow.{part}_shared.secrets_masker.secrets_masker" for part in ("sdk.", ""))
 
 NewClient = Callable[..., DotyposClient]
+
+
+def pytest_configure() -> None:
+    use_memory()
 
 
 @pytest.fixture(autouse=True)

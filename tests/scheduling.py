@@ -24,7 +24,7 @@ LONGEST = (
     "tests/transfers/test_together.py",
     "tests/transfers/test_limits.py",
     "tests/transfers/test_endings.py",
-    "tests/lake/test_erasure_tables.py",
+    "tests/lake/erasure/test_tables.py",
     "tests/release/",
     "tests/api/",
     "tests/connect/",

@@ -28,7 +28,7 @@ from airflow_provider_dotypos.commands.output import (
 from airflow_provider_dotypos.commands.upkeep import note_unchanged, store_path
 
 if TYPE_CHECKING:
-    from airflow_provider_dotypos.lake.erasure_report import ErasureReport
+    from airflow_provider_dotypos.lake.erasure.report import ErasureReport
 
 #: Ids are 64-bit integers.
 _ID = whole_number(1, 2**63 - 1)
@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> Report:
-    from airflow_provider_dotypos.lake.erasure import Erasure
-    from airflow_provider_dotypos.lake.erasure_report import require_room_for, write_report
+    from airflow_provider_dotypos.lake.erasure.erasing import Erasure
+    from airflow_provider_dotypos.lake.erasure.report import require_room_for, write_report
     from airflow_provider_dotypos.transfers.sql.database import Database
 
     if args.destination is None and args.database_conn_id is None:

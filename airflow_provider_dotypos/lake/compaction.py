@@ -16,6 +16,10 @@ one isn't what was read any more, all is planned again: the rewritten source isn
 with the set that was just made. Of equal versions those of a compacted set count least, and of two compacted sets with
 common sources those of the one that was begun first. So no row of before the rewriting is left. A compaction that dies
 before it looks leaves that to the next one. Until then the rewritten source isn't covered, and pruning leaves it.
+
+Whoever erases hears of that. Once all files are put, and before the commit, the sources are looked at as well: if one
+isn't what was read any more, nothing is committed. Otherwise it is rewritten after that look, and the erasure's last
+look over the folders comes later still. It meets the files that were put, and reports them as unfinished; or the set.
 """
 
 from __future__ import annotations
@@ -28,8 +32,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.window import iso
-from airflow_provider_dotypos.lake.compaction_plan import SetGroup, plan_compaction, reference
+from airflow_provider_dotypos.lake.compaction_plan import SetGroup, plan_compaction
 from airflow_provider_dotypos.lake.newest import newest_rows
+from airflow_provider_dotypos.lake.order import reference
 from airflow_provider_dotypos.lake.rewriting import SetCopy
 from airflow_provider_dotypos.lake.sets import LakeSet, find_committed, set_folders
 from airflow_provider_dotypos.storage.patience import StorePatience
@@ -185,6 +190,8 @@ def _carry_out(
                 for file in of.parts if table == layout.entity else of.children(table):
                     copy.add(lake_set, table, file, newest.chosen(lake_set, file.name))
         contents = copy.contents()
+        if _have_changed(folder, group):
+            raise SupersededError
         mine = _manifest(group, contents, begun)
         committed = copy.commit(mine, contents)
     if committed.compacted_at != mine.compacted_at or committed.compacted_from != mine.compacted_from:

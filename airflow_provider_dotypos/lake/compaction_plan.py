@@ -5,8 +5,8 @@ The months are those of the windows' begins, in UTC. What stays apart:
 - sets of another layout: a later version of this package may have more columns;
 - what lies behind a gap: a compacted set's window holds no time that nobody has read;
 - if rows without a change date are about: what lies before and behind another set, such as one from the beginning, in
-  the order in which versions count (by the window's end, then by its begin). These rows have no version but their set's
-  place in that order, and a compacted set takes the place of its last source.
+  the order in which versions count (`lake/order.py`). These rows have no version but their set's place in that order,
+  and a compacted set takes the place of its last source.
 
 What a compacted set holds already isn't read again. A set that came later, or was replaced or rewritten after that, is
 compacted together with the compacted set. It was read later, so of equal versions that of the compacted set counts
@@ -24,8 +24,9 @@ from typing import NamedTuple
 import msgspec
 
 from airflow_provider_dotypos.api.window import Window, milliseconds
-from airflow_provider_dotypos.lake.sets import LakeSet, SetFolder, in_order
-from airflow_provider_dotypos.transfers.files.manifest import Manifest, SetReference
+from airflow_provider_dotypos.lake.order import covered_sets, in_order, reference
+from airflow_provider_dotypos.lake.sets import LakeSet, SetFolder
+from airflow_provider_dotypos.transfers.files.manifest import Manifest
 
 
 class SetGroup(NamedTuple):
@@ -56,17 +57,6 @@ def plan_compaction(sets: Iterable[LakeSet], until: int) -> list[SetGroup]:
         ]
         groups += [_group(run) for run in _runs(in_order(of_shape), until) if len(run) > 1]
     return groups
-
-
-def reference(lake_set: LakeSet) -> SetReference:
-    """Return how a compacted set names a set that it was made of."""
-    return SetReference(lake_set.folder.name, lake_set.manifest.generation, lake_set.manifest.contents.digest)
-
-
-def covered_sets(sets: Iterable[LakeSet]) -> dict[SetReference, LakeSet]:
-    """Return which sets the compacted ones among some were made of, each with the first that was made of it."""
-    compacted = sorted(sets, key=lambda lake_set: lake_set.manifest.compacted_at or "", reverse=True)
-    return {source: lake_set for lake_set in compacted for source in lake_set.manifest.compacted_from}
 
 
 def _runs(sets: Sequence[LakeSet], until: int) -> list[list[LakeSet]]:

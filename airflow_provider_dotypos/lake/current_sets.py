@@ -9,10 +9,10 @@ from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.lake.newest import Bounds
+from airflow_provider_dotypos.lake.order import by_windows
 from airflow_provider_dotypos.lake.sets import (
     LakeSet,
     committed_sets,
-    in_order,
     lists_below,
     require_destination,
     set_folders,
@@ -58,7 +58,7 @@ def find_sets(query: CurrentQuery, patience: StorePatience) -> Sequence[LakeSet]
     if not sets and len(wanted) == len(folders):
         raise _no_sets(query, patience)
     if not entity.cursors:
-        sets = in_order(sets)[-1:]
+        sets = by_windows(sets)[-1:]
     refuse_different_shapes(sets)
     if entity.has_deleted and not query.deleted:
         _refuse_unmarked(sets, entity)

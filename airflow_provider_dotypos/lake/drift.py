@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from airflow_provider_dotypos.api.entities import Entity, entities
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.lake.compaction_plan import covered_sets, reference
+from airflow_provider_dotypos.lake.order import covered_sets, reference
 from airflow_provider_dotypos.lake.sets import committed_sets, find_lists, set_folders
 from airflow_provider_dotypos.storage.patience import StorePatience
 from airflow_provider_dotypos.transfers.rows.columns import kind_of

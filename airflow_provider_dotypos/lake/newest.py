@@ -3,8 +3,8 @@
 One pass reads the keys and the cursors of all rows, and nothing else. They are divided by their keys into some hundred
 groups, which lie in a temporary file. Each group is small enough to be looked through in memory.
 
-A version is ordered by the row's cursors, where null is lowest. Of equal ones the later set counts (by its window's
-end, then by its begin), and in a set the later row.
+A version is ordered by the row's cursors, where null is lowest. Of equal ones the later set counts (as `lake/order.py`
+says), and in a set the later row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from operator import add
 from typing import IO, Any, NamedTuple
 
 from airflow_provider_dotypos.api.entities import Child, Entity, find_entity
-from airflow_provider_dotypos.lake.sets import LakeSet, in_order
+from airflow_provider_dotypos.lake.order import in_order
+from airflow_provider_dotypos.lake.sets import LakeSet
 from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.committed_set import set_table
 from airflow_provider_dotypos.transfers.files.formats.chosen import Chosen
@@ -124,8 +125,8 @@ def newest_rows(
         to the set that it is in. Defaults to all.
     :param bounds: which versions count.
     :param hide_deleted: whether a row whose newest version is deleted doesn't count.
-    :param sorted_sets: whether the sets come in the order in which they count, the oldest first. Defaults to by their
-        windows' ends.
+    :param sorted_sets: whether the sets come in the order in which they count, the oldest first. Defaults to that
+        of `in_order`.
     :raises FileNotFoundError: if a set is gone.
     :raises DamagedSetError: if a file can't be read, or doesn't hold the rows that its manifest counts.
     """

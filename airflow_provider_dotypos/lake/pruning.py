@@ -47,7 +47,7 @@ import msgspec
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.window import instant
 from airflow_provider_dotypos.lake.compaction import ListFolder
-from airflow_provider_dotypos.lake.compaction_plan import covered_sets, reference
+from airflow_provider_dotypos.lake.order import covered_sets, reference
 from airflow_provider_dotypos.lake.sets import LakeSet
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.folder_files import clean_folder, set_files, sidecar_name

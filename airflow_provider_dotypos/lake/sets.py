@@ -147,11 +147,6 @@ def committed_sets(
         return [lake_set for lake_set in looked_up if lake_set is not None]
 
 
-def in_order(sets: Iterable[LakeSet]) -> list[LakeSet]:
-    """Return sets by their windows' ends, then by their begins: of equal versions that of the last one counts."""
-    return sorted(sets, key=lambda one: (one.folder.window.until, *_in_order(one.folder)))
-
-
 def require_destination(destination: ObjectStoragePath, patience: StorePatience | None = None) -> None:
     """Raise unless a destination holds the folder of a list.
 

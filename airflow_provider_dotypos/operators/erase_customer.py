@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.hooks.arguments import check_conn_id
 from airflow_provider_dotypos.hooks.failures import named_errors
-from airflow_provider_dotypos.lake.erasure_arguments import read_customer_id
+from airflow_provider_dotypos.lake.erasure.arguments import read_customer_id
 from airflow_provider_dotypos.operators.upkeep import DotyposUpkeepOperator
 from airflow_provider_dotypos.storage.address import check_address
 from airflow_provider_dotypos.transfers.arguments import check_switches
@@ -19,7 +19,7 @@ from airflow_provider_dotypos.transfers.wording import count
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_dotypos.lake.erasure_report import ErasureReport
+    from airflow_provider_dotypos.lake.erasure.report import ErasureReport
     from airflow_provider_dotypos.transfers.sql.database import Database
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class DotyposEraseCustomerOperator(DotyposUpkeepOperator):
             raise DotyposInputError("give destination, database_conn_id, or both: they say where to erase")
 
     def _erase(self) -> ErasureReport:
-        from airflow_provider_dotypos.lake.erasure import Erasure
+        from airflow_provider_dotypos.lake.erasure.erasing import Erasure
 
         if self.database_conn_id:
             from airflow_provider_dotypos.transfers.sql.database import Database
@@ -150,7 +150,7 @@ class DotyposEraseCustomerOperator(DotyposUpkeepOperator):
         """Return the file for the whole report, if one is named, once it is sure that it can be written."""
         if not self.report:
             return None
-        from airflow_provider_dotypos.lake.erasure_report import require_room_for
+        from airflow_provider_dotypos.lake.erasure.report import require_room_for
 
         file = self._path(self.report, "report")
         require_room_for(file)
@@ -159,7 +159,7 @@ class DotyposEraseCustomerOperator(DotyposUpkeepOperator):
     def _write(self, report: ErasureReport, file: ObjectStoragePath | None) -> str | None:
         if file is None:
             return None
-        from airflow_provider_dotypos.lake.erasure_report import write_report
+        from airflow_provider_dotypos.lake.erasure.report import write_report
 
         return write_report(report, file)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
@@ -49,9 +48,9 @@ class Rows(NamedTuple):
 
 
 @contextmanager
-def quick_destination() -> Iterator[ObjectStoragePath]:
-    """Make a destination that is gone afterwards, in memory if possible: many examples would wait for a disk."""
-    with TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+def passing_destination() -> Iterator[ObjectStoragePath]:
+    """Make a destination that is gone afterwards."""
+    with TemporaryDirectory() as folder:
         yield ObjectStoragePath(f"file://{folder}")
 
 
@@ -66,6 +65,7 @@ def commit_set(
     overwrite: bool = False,
     threads: int = 100,
     tail_until: int | None = None,
+    undated: bool = True,
     meanwhile: Callable[[], None] = lambda: None,
     **selected: Any,
 ) -> LakeSet:
@@ -73,6 +73,7 @@ def commit_set(
 
     :param threads: parts aren't merged unless a table has more files than this.
     :param tail_until: the end of the tail of a set from the beginning.
+    :param undated: whether the manifest says that rows without a change date were read.
     :param meanwhile: called when all parts are there, before the manifest.
     :param selected: further arguments of `Selection.of`.
     """
@@ -88,7 +89,7 @@ def commit_set(
                 writer.write(Batch(rows, [str(row["id"]) for row in part.rows], part.high))
             writer.end(part.low, part.high)
         tail = None if tail_until is None else Window(window.until, tail_until)
-        walked = Walked(tail=tail, requests=1, undated=True, one_filter=False, threads=threads)
+        walked = Walked(tail=tail, requests=1, undated=undated, one_filter=False, threads=threads)
         meanwhile()
         sink.commit(walked, lambda: None)
     found = find_committed(destination, CLOUD, entity, SetFolder(folder.name, window, folder.name.rpartition("_")[2]))

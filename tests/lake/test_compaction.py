@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.window import Window, iso, milliseconds
 from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list, preview_compaction
-from airflow_provider_dotypos.lake.compaction_plan import plan_compaction, reference
+from airflow_provider_dotypos.lake.compaction_plan import plan_compaction
 from airflow_provider_dotypos.lake.current import read_entity
 from airflow_provider_dotypos.lake.newest import newest_rows
+from airflow_provider_dotypos.lake.order import reference
 from airflow_provider_dotypos.lake.pruning import prune_list
 from airflow_provider_dotypos.lake.rewriting import rewrite_set
 from airflow_provider_dotypos.lake.sets import LakeSet, SetFolder
@@ -30,7 +31,7 @@ from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
 from airflow_provider_dotypos.transfers.files.manifest import Manifest, Rewriting, SetReference
 from airflow_provider_dotypos.transfers.files.part import Part
 from tests.examples import examples
-from tests.lake.lakes import CLOUD, FORMATS, SET_LISTS, Rows, commit_set, naive, product, quick_destination
+from tests.lake.lakes import CLOUD, FORMATS, SET_LISTS, Rows, commit_set, naive, passing_destination, product
 from tests.lake.test_newest import read
 
 DAY = 86_400_000
@@ -169,7 +170,7 @@ def test_the_newest_versions_stay_those_of_a_dict(
 ):
     # One shape: sets of different shapes are never compacted together.
     some = [*{one["window"]: {**one, "compression": None, **shape} for one in drawn}.values()]
-    with quick_destination() as destination:
+    with passing_destination() as destination:
         for one in some:
             commit_set(destination, include="customizations", flatten=True, **one)
         folder = ListFolder(destination, CLOUD, "products")

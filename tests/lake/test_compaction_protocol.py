@@ -7,7 +7,6 @@ After each step it reads all sets, and compares the newest version of each row w
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import threading
@@ -127,8 +126,7 @@ def _erased(table: str, row: msgspec.Raw) -> msgspec.Raw:
 class Lake(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # where nothing waits for a disk
-        self.place = Path(tempfile.mkdtemp(dir=shared))
+        self.place = Path(tempfile.mkdtemp())
         self.destination = ObjectStoragePath(f"file://{self.place}")
         self.folder = ListFolder(self.destination, CLOUD, "products")
         self.patches = ExitStack()

@@ -25,7 +25,7 @@ from airflow_provider_dotypos.lake.newest import Bounds
 from airflow_provider_dotypos.transfers.errors import DamagedSetError, SetsChangedError
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.rows.columns import Columns
-from tests.lake.lakes import CLOUD, SET_LISTS, Rows, commit_set, naive, product, quick_destination
+from tests.lake.lakes import CLOUD, SET_LISTS, Rows, commit_set, naive, passing_destination, product
 
 CHILD = "product-customizations"
 HOUR = 3_600_000
@@ -58,7 +58,7 @@ def pairs(rows: Any) -> list[tuple[str, str]]:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SET_LISTS, st.sampled_from([Bounds(), Bounds(3), Bounds(None, 7), Bounds(2, 9)]), st.booleans())
 def test_the_table_is_that_of_a_dict(some: list[dict[str, Any]], bounds: Bounds, deleted: bool):
-    with quick_destination() as place:
+    with passing_destination() as place:
         for one in some:
             commit_set(place, include="customizations", flatten=True, **one)
         since, until = (None if moment is None else iso(moment) for moment in bounds)

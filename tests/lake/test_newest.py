@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.lake.newest import Bounds, Newest, newest_rows
 from airflow_provider_dotypos.transfers.files.committed_set import set_table
-from tests.lake.lakes import SET_LISTS, commit_set, naive, quick_destination
+from tests.lake.lakes import SET_LISTS, commit_set, naive, passing_destination
 
 CHILD = "product-customizations"
 
@@ -36,7 +36,7 @@ def read(newest: Newest, table: str) -> list[tuple[str, ...]]:
 def test_the_newest_versions_are_those_of_a_dict(
     some: list[dict[str, Any]], bounds: Bounds, hide_deleted: bool, chance: Any
 ):
-    with quick_destination() as place:
+    with passing_destination() as place:
         found = [commit_set(place, include="customizations", flatten=True, **one) for one in some]
         chance.shuffle(found)
         newest = newest_rows(found, bounds=bounds, hide_deleted=hide_deleted)

@@ -211,11 +211,15 @@ class FileSink(AbstractContextManager["FileSink"]):
     def _reading_of(self, part: Part) -> str:
         """Return what is the same for parts that can't hold two versions of a row.
 
-        A set from the beginning also holds what changed while it was read. Which children belong to which version shows
-        in the files that hold them, so these parts stay apart.
+        A set from the beginning also holds what changed while it was read, and a row that lost or got its change date
+        meanwhile. Which children belong to which version shows in the files that hold them, so these parts stay apart.
         """
+        if not self.selection.children:
+            return ""
+        if part.low is None and part.high is None:
+            return "without a change date"
         is_tail = part.low is not None and part.low >= self._window.until
-        return written_by(part.name) if is_tail and self.selection.children else ""
+        return written_by(part.name) if is_tail else ""
 
     def _manifest(self, walked: Walked, generation: int, contents: Contents) -> Manifest:
         selection, typed = self.selection, self._typed

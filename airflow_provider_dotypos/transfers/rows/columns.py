@@ -239,7 +239,7 @@ def kind_of(entity: str, name: str) -> str | None:
         return kind_of(known.includes[child].entity, below)
     if known is None or name not in known.fields:
         return "a list of rows" if known is not None and name in known.includes else None
-    return _IN_WORDS[_column(known.fields[name]).kind]
+    return _IN_WORDS[column_of(known.fields[name]).kind]
 
 
 def _check_chosen(chosen: Columns, only: Iterable[str]) -> None:
@@ -255,7 +255,7 @@ def _check_chosen(chosen: Columns, only: Iterable[str]) -> None:
 def _select(
     entity: Entity, included: Sequence[str], only: list[str], without: list[str], personal_data: bool, needed: set[str]
 ) -> Columns:
-    whole = [_column(field) for field in entity.fields.values()]
+    whole = [column_of(field) for field in entity.fields.values()]
     whole += [_child(entity, name, _below(name, only), _below(name, without), personal_data) for name in included]
     wanted = needed | {name.split(".")[0] for name in only}
     chosen = tuple(
@@ -267,7 +267,8 @@ def _select(
     return Columns(entity.name, chosen, frozenset(left_out), others=personal_data and not only)
 
 
-def _column(field: Field) -> Column:
+def column_of(field: Field) -> Column:
+    """Return the column of a field."""
     kind = _KINDS[field.type]
     return Column(field.name, "long" if kind == "int" and field.bits == 64 else kind, field.nullable, field.personal)
 

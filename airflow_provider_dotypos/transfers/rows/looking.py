@@ -72,7 +72,7 @@ def _look_at(
                 misfits[prefix + column.name] += 1
         elif misfits is not None and (value := fields.get(column.name)) is not None:
             # What isn't UTF-8 is counted where rows are written.
-            if is_text(bytes(value)) and not _fits(column.kind, value):
+            if is_text(bytes(value)) and not fits(column.kind, value):
                 misfits[prefix + column.name] += 1
 
 
@@ -110,7 +110,8 @@ def _record(columns: Columns, *, values: bool, others: bool) -> type[msgspec.Str
     )
 
 
-def _fits(kind: Kind, value: msgspec.Raw) -> bool:
+def fits(kind: Kind, value: msgspec.Raw) -> bool:
+    """Return whether a value fits a column of a kind. One that isn't UTF-8 isn't for this."""
     try:
         _READ[kind](value)
     except lenient.MisfitError:

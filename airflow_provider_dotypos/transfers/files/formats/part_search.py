@@ -7,12 +7,13 @@ from typing import Any, BinaryIO, TypedDict
 
 import msgspec
 
+from airflow_provider_dotypos.api.characters import decode_json
 from airflow_provider_dotypos.api.page import decode_row
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.formats.parquet import require_pyarrow
 from airflow_provider_dotypos.transfers.files.formats.part_rows import ROWS_AT_ONCE, in_batches, text_rows
 from airflow_provider_dotypos.transfers.rows.api_form import rows_of_arrays
-from airflow_provider_dotypos.transfers.rows.columns import Columns
+from airflow_provider_dotypos.transfers.rows.columns import UNKNOWN, Columns
 
 #: Fields of rows, and of those that child lists nest in them: ``{"": ("id",), "orderItems": ("id", "_customerId")}``.
 Fields = Mapping[str, Sequence[str]]
@@ -72,7 +73,10 @@ def _rows(
         _, parquet = require_pyarrow()
         file = parquet.ParquetFile(part)
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=_leaves(file, fields)):
-            yield batch.to_pylist()
+            rows = batch.to_pylist()
+            for row in rows:
+                _complete(row, fields)
+            yield rows
         return
     decode = _decoder(fields)
     for rows in in_batches(text_rows(part, file_format.name, file_format.compression, columns)):
@@ -102,8 +106,20 @@ def _leaves(file: Any, fields: Fields) -> list[str]:
     """Return the paths of a file's columns that hold some fields."""
     schema = file.metadata.schema
     paths = [schema.column(i).path for i in range(len(schema))]
-    wanted = {(parent, name) for parent, names in fields.items() for name in names}
+    wanted = {(parent, name) for parent, names in fields.items() for name in (*names, UNKNOWN)}
     return [path for path in paths if _field_of(path) in wanted]
+
+
+def _complete(row: dict[str, Any], fields: Fields) -> None:
+    """Give a row, and those that it nests, what didn't fit its columns."""
+    unknown = row.pop(UNKNOWN, None)
+    if unknown is not None:
+        row |= decode_json(unknown.encode())
+    for name in fields:
+        items = row.get(name) if name else None
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, dict) and item.get(UNKNOWN) is not None:
+                item |= decode_json(item[UNKNOWN].encode())
 
 
 def _field_of(path: str) -> tuple[str, str]:

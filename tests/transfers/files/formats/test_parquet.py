@@ -271,7 +271,8 @@ from airflow_provider_dotypos.transfers.encoding_thread import EncodingThread
 from airflow_provider_dotypos.transfers.files.formats.parquet import ParquetWriter
 from tests.transfers.sample_rows import columns_of, order
 text = bytes(order(note="x" * 300))
-writer = ParquetWriter(Path(tempfile.mkdtemp()) / "part.parquet", columns_of("orders"), EncodingThread())
+folder = tempfile.TemporaryDirectory()
+writer = ParquetWriter(Path(folder.name) / "part.parquet", columns_of("orders"), EncodingThread())
 peaks = []
 for count in (80_000, 200_000):
     while writer.rows < count:

@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.lake.erasure import Erasure
+from airflow_provider_dotypos.lake.erasure.erasing import Erasure
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.transfers.sql.database import Database
 from tests.lake.lakes import CLOUD, Rows, commit_set

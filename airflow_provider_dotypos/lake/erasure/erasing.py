@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.list_log import list_log
-from airflow_provider_dotypos.lake.erasure_person import Person
-from airflow_provider_dotypos.lake.erasure_report import ErasureReport
-from airflow_provider_dotypos.lake.erasure_sets import SetErasure
+from airflow_provider_dotypos.lake.erasure.held_tables import find_clouds
+from airflow_provider_dotypos.lake.erasure.person import Person
+from airflow_provider_dotypos.lake.erasure.report import ErasureReport
+from airflow_provider_dotypos.lake.erasure.sets import SetErasure
 from airflow_provider_dotypos.lake.sets import lists_below, require_cloud, require_destination
 from airflow_provider_dotypos.transfers.history import NESTED_FOLDER
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_dotypos.lake.erasure_tables import TableErasure
+    from airflow_provider_dotypos.lake.erasure.tables import TableErasure
     from airflow_provider_dotypos.storage.patience import StorePatience
     from airflow_provider_dotypos.transfers.sql.database import Database
 
@@ -71,7 +72,9 @@ class Erasure:
             fresh = sets is not None and sets.note()
             merged = tables is not None and tables.merged()
             if not fresh and not merged and known == person.known:
-                break
+                if sets is None or sets.tidy():
+                    break
+                continue
             if tables is not None:
                 tables.note()
             if sets is not None:
@@ -83,8 +86,6 @@ class Erasure:
                 sets.erase(again=again)
             if tables is not None and (again or merged):
                 tables.erase()
-        if sets is not None:
-            sets.tidy()
         return report
 
     def _places(self, person: Person, report: ErasureReport) -> tuple[SetErasure | None, TableErasure | None]:
@@ -99,7 +100,7 @@ class Erasure:
                 check=self.check,
             )
         if self.database is not None:
-            from airflow_provider_dotypos.lake.erasure_tables import TableErasure
+            from airflow_provider_dotypos.lake.erasure.tables import TableErasure
 
             tables = TableErasure(self.database, self.schema, person, report, check=self.check)
         return sets, tables
@@ -113,8 +114,6 @@ class Erasure:
             if not clouds:
                 require_destination(self.destination, self.patience)
         if self.database is not None:
-            from airflow_provider_dotypos.lake.erasure_tables import find_clouds
-
             clouds |= find_clouds(self.database, self.schema)
         if self.cloud_id is not None:
             require_cloud(clouds, self.cloud_id, "what was named")

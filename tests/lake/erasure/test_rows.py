@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.entities import find_entity
-from airflow_provider_dotypos.lake.erasure_person import Person, reach_of
-from airflow_provider_dotypos.lake.erasure_rows import RowEraser
+from airflow_provider_dotypos.lake.erasure.person import Person, reach_of
+from airflow_provider_dotypos.lake.erasure.rows import RowEraser
 from tests.lake.persons import HER, MARK, OTHER, marked_row
 
 REACHED = reach_of().entities
@@ -62,6 +62,28 @@ def test_fields_that_nobody_knows_are_removed_from_rows_of_theirs() -> None:
     new, fields = edited("customers", {"id": HER, "loyalty": {"name": MARK}, "points": "7", "x": None})
     assert new == {"id": HER, "points": "7"}
     assert fields == {"_unknown": 2}
+
+
+def test_values_that_do_not_fit_do_not_stay_unless_they_are_numbers_or_references() -> None:
+    odd = {"points": MARK, "hexColor": {"a": MARK}, "deleted": MARK, "versionDate": MARK}
+    stays = {"id": HER, "points": 12.5, "hexColor": "blue", "deleted": "true", "versionDate": "2026-03-01T10:00:00Z"}
+    new, fields = edited("customers", {"id": HER, **odd})
+    assert new == {"id": HER, **dict.fromkeys(odd)}
+    assert fields == dict.fromkeys(odd, 1)
+    assert edited("customers", new) == (new, {})
+    assert edited("customers", stays) == (stays, {})
+    order = {"id": "5", "_customerId": [HER], "_branchId": [MARK], "documentNumber": [MARK]}
+    assert edited("orders", order)[0] == {**order, "_branchId": None, "documentNumber": None}
+
+
+def test_of_a_field_that_a_line_has_twice_no_value_stays() -> None:
+    items = f'[{{"id":"51","note":"{MARK}","note":null}}]'
+    row = f'{{"id":"5","_customerId":{HER},"note":"{MARK}","note":null,"orderItems":{items}}}'
+    new, fields = edited("orders", msgspec.Raw(row.encode()))
+    assert new == {"id": "5", "_customerId": int(HER), "note": None, "orderItems": [{"id": "51", "note": None}]}
+    assert fields == {"note": 1, "orderItems.note": 1}
+    other = msgspec.Raw(row.replace(HER, OTHER).encode())
+    assert RowEraser(Person(HER)).edit("orders", other) is other
 
 
 def test_nested_rows_of_theirs_lose_their_data_and_others_keep_their_bytes() -> None:

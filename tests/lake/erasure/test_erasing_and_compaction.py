@@ -1,6 +1,6 @@
 """Erasing and compacting at once: whatever the order, nothing of hers is left in the sets that count.
 
-Tests `lake/erasure_sets` beside `lake/compaction` and `lake/pruning`.
+Tests `lake/erasure/sets` beside `lake/compaction` and `lake/pruning`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_dotypos.api.window import Window
-from airflow_provider_dotypos.lake import erasure_sets
 from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list
 from airflow_provider_dotypos.lake.current import read_entity
+from airflow_provider_dotypos.lake.erasure import sets as erasure_sets
 from airflow_provider_dotypos.lake.pruning import prune_list
 from airflow_provider_dotypos.lake.rewriting import SetCopy
+from tests.lake.erasure.test_sets import erase, marks_left
 from tests.lake.lakes import CLOUD, Rows, commit_set
 from tests.lake.persons import HER, MARK, OTHER, marked_row
 from tests.lake.test_compaction import APRIL, DAY, JANUARY
-from tests.lake.test_erasure_sets import erase, marks_left
 
 
 @pytest.fixture
@@ -83,6 +83,20 @@ def test_compacted_while_a_set_is_erased(root: Path, monkeypatch: pytest.MonkeyP
     once(monkeypatch, erasure_sets, "rewrite_set", lambda: list(compact_list(customers(root), APRIL)), after=after)
     assert erase(root).whole
     check(root)
+
+
+def test_a_set_that_comes_after_the_last_search_is_searched_as_well(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late() -> None:
+        rows = [marked_row("customers", id=HER, versionDate="2026-01-04T10:00:00.000Z")]
+        window = Window(JANUARY + 3 * DAY, JANUARY + 4 * DAY)
+        part = Rows(window.since, window.until, rows)
+        commit_set(ObjectStoragePath(f"file://{root}"), window, [part], entity="customers")
+
+    once(monkeypatch, erasure_sets.SetErasure, "tidy", late, after=False)
+    assert erase(root).whole
+    assert marks_left(root) == []
 
 
 def test_pruned_while_a_set_is_erased(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.window import Window
 from airflow_provider_dotypos.exceptions import DotyposCancelledError, DotyposInputError
-from airflow_provider_dotypos.lake import erasure_sets
-from airflow_provider_dotypos.lake.erasure import Erasure
-from airflow_provider_dotypos.lake.erasure_report import ErasureReport, write_report
+from airflow_provider_dotypos.lake.erasure import sets as erasure_sets
+from airflow_provider_dotypos.lake.erasure.erasing import Erasure
+from airflow_provider_dotypos.lake.erasure.report import ErasureReport, write_report
 from airflow_provider_dotypos.lake.sets import LakeSet
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.files.commit import Attempt
@@ -189,6 +189,26 @@ def test_lines_of_others_keep_their_bytes(root: Path, shape: Mapping[str, Any]) 
         assert [line for line in after[name] if line in unchanged] == unchanged
 
 
+@pytest.mark.parametrize("shape", [FORMATS[0], FORMATS[2], FORMATS[4]], ids=lambda shape: "-".join(shape.values()))
+def test_whoever_is_named_in_another_form_is_found_in_every_format(root: Path, shape: Mapping[str, Any]) -> None:
+    destination = ObjectStoragePath(f"file://{root}")
+    items = [hers("order-items", "511", _customerId=[HER]), others("order-items", "512", _customerId=[OTHER])]
+    rows = [
+        hers("orders", "501", _customerId=[HER], orderItems=[], points=MARK),
+        others("orders", "502", _customerId=[OTHER], orderItems=items),
+    ]
+    commit_set(destination, Window(0, 1), [Rows(0, 1, rows)], entity="orders", include="orderItems", **shape)
+    [before] = tables(root).values()
+    report = erase(root)
+    assert report.whole
+    assert marks_left(root) == []
+    [after] = tables(root).values()
+    assert after["orders"][0]["points"] is None
+    before["orders"][0]["points"] = None
+    assert kept({"": after}) == kept({"": before})
+    assert {place.state for place in erase(root).places.values()} == {"already erased"}
+
+
 ENTITIES = st.sampled_from(["reservations", "money-logs", "orders", "order-items"])
 
 
@@ -328,6 +348,25 @@ def test_a_set_that_is_replaced_meanwhile_is_searched_again(root: Path, monkeypa
     [rows] = [found["customers"] for found in tables(root).values()]
     assert [row["id"] for row in rows] == [HER, OTHER]
     assert report.totals()["changed"] == 1
+
+
+def test_a_set_that_was_removed_and_extracted_again_meanwhile_is_searched_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination = ObjectStoragePath(f"file://{root}")
+    commit_set(destination, Window(0, 1), [Rows(0, 1, [others("customers", OTHER)])], entity="customers")
+    commit_set(destination, Window(1, 2), [Rows(1, 2, [hers("customers", HER)])], entity="customers")
+    rewrite = erasure_sets.rewrite_set
+
+    def rewriting(*arguments: Any, **more: Any) -> Manifest:
+        monkeypatch.setattr(erasure_sets, "rewrite_set", rewrite)
+        shutil.rmtree(folders(root)[0])
+        commit_set(destination, Window(0, 1), [Rows(0, 1, [hers("customers", HER)])], entity="customers")
+        return rewrite(*arguments, **more)
+
+    monkeypatch.setattr(erasure_sets, "rewrite_set", rewriting)
+    erase(root)
+    assert marks_left(root) == []
 
 
 def test_nested_sets_of_a_history_are_searched(root: Path) -> None:

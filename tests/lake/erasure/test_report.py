@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from airflow_provider_dotypos.lake.erasure_report import ErasureReport, Place
+from airflow_provider_dotypos.lake.erasure.report import ErasureReport, Place
 
 
 def place(changed: int, *, done: bool, rows: int = 3) -> Place:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dotypos.exceptions import DotyposInputError
-from airflow_provider_dotypos.lake.erasure_arguments import read_customer_id
+from airflow_provider_dotypos.lake.erasure.arguments import read_customer_id
 
 
 def test_an_id_is_a_number_or_its_text() -> None:

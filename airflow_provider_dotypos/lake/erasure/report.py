@@ -150,8 +150,8 @@ class ErasureReport:
             yield f"{place} wasn't searched: {reason}"
         if self.unfinished:
             yield (
-                f"Files of unfinished extractions lie in {count(len(self.unfinished), 'folders')}. No manifest lists "
-                "them, and they weren't searched: let these extractions finish, or set remove_unfinished "
+                f"Files of unfinished extractions or compactions lie in {count(len(self.unfinished), 'folders')}. No "
+                "manifest lists them, and they weren't searched: let these finish, or set remove_unfinished "
                 "(--remove-unfinished), and erase again."
             )
         if self.open_loads:

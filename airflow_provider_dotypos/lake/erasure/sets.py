@@ -21,9 +21,9 @@ from airflow_provider_dotypos import __version__
 from airflow_provider_dotypos.api.entities import find_entity
 from airflow_provider_dotypos.api.list_log import list_log
 from airflow_provider_dotypos.api.window import iso, milliseconds
-from airflow_provider_dotypos.lake.erasure_person import Person, Row
-from airflow_provider_dotypos.lake.erasure_report import ErasureReport, Place
-from airflow_provider_dotypos.lake.erasure_rows import RowEraser
+from airflow_provider_dotypos.lake.erasure.person import Person, Row
+from airflow_provider_dotypos.lake.erasure.report import ErasureReport, Place
+from airflow_provider_dotypos.lake.erasure.rows import RowEraser
 from airflow_provider_dotypos.lake.rewriting import rewrite_set
 from airflow_provider_dotypos.lake.sets import LakeSet, SetFolder, find_committed, set_folders
 from airflow_provider_dotypos.storage.store import Store
@@ -31,7 +31,7 @@ from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.folder_files import unlisted_files
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.formats.part_search import look_through, rows_at
-from airflow_provider_dotypos.transfers.files.manifest import Rewriting, newest_generation
+from airflow_provider_dotypos.transfers.files.manifest import Manifest, Rewriting, manifest_name, newest_generation
 from airflow_provider_dotypos.transfers.files.tables import Table, columns_of_table
 from airflow_provider_dotypos.transfers.history import NESTED_FOLDER
 from airflow_provider_dotypos.transfers.sink import SupersededError
@@ -58,6 +58,24 @@ class _Folder(NamedTuple):
     @property
     def path(self) -> str:
         return f"{self.entity}/{self.folder.name}"
+
+
+class _Seen(NamedTuple):
+    """Which set of a folder was seen. One that was pruned and extracted again has the same generation.
+
+    :param file: the name of one of its files, or of its manifest if it has none.
+    """
+
+    generation: int
+    file: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> _Seen:
+        return cls(manifest.generation, next(iter(manifest.contents.sizes), manifest_name(manifest.generation)))
+
+    def is_newest(self, names: dict[str, int]) -> bool:
+        """Return whether it is the newest set of a folder with these files."""
+        return newest_generation(names) == self.generation and self.file in names
 
 
 class _Look(NamedTuple):
@@ -94,8 +112,8 @@ class SetErasure:
         self._patience = patience
         self._remove_unfinished = remove_unfinished
         self._check = check
-        self._searched: dict[tuple[str, str], int] = {}
-        self._noted: dict[tuple[str, str], int] = {}
+        self._searched: dict[tuple[str, str], _Seen] = {}
+        self._noted: dict[tuple[str, str], _Seen] = {}
 
     def note(self) -> bool:
         """Note the ids of the rows that name the person, in sets that weren't read yet; return whether there is one."""
@@ -105,7 +123,7 @@ class SetErasure:
             if place.entity in self._person.reach.noting():
                 needle = self._person.id.encode()
                 self._read(lake_set, self._person.note, needle)
-            self._noted[self._key(place)] = lake_set.manifest.generation
+            self._noted[self._key(place)] = _Seen.of(lake_set.manifest)
         return fresh
 
     def note_related(self) -> None:
@@ -130,9 +148,9 @@ class SetErasure:
             return  # it is being replaced: the folder is looked at again
         except DamagedSetError as error:
             self._report.unreadable[str(lake_set.store.folder)] = str(error)
-            self._searched[self._key(place)] = lake_set.manifest.generation
+            self._searched[self._key(place)] = _Seen.of(lake_set.manifest)
             return
-        generation = lake_set.manifest.generation
+        seen = _Seen.of(lake_set.manifest)
         if any(look.edits.values()) and not self._report.dry_run:
             eraser = RowEraser(self._person)
             rewriting = Rewriting(
@@ -145,20 +163,20 @@ class SetErasure:
                 return
             except DamagedSetError as error:
                 self._report.unreadable[str(lake_set.store.folder)] = str(error)
-                self._searched[self._key(place)] = generation
+                self._searched[self._key(place)] = seen
                 return
             if rewriting not in manifest.rewritings:
                 return  # another attempt has committed: the folder is looked at again
-            generation = manifest.generation
+            seen = _Seen.of(manifest)
             log.info("Rewritten without the customer's data: %s", lake_set.store.folder)
             for each in look.places:
                 each.done = True
         for each in look.places:
             self._report.add(each)
         key = self._key(place)
-        self._searched[key] = generation
-        if self._noted.get(key) == lake_set.manifest.generation:  # otherwise it came after the ids were noted
-            self._noted[key] = generation
+        self._searched[key] = seen
+        if self._noted.get(key) == _Seen.of(lake_set.manifest):  # otherwise it came after the ids were noted
+            self._noted[key] = seen
 
     def _look(self, lake_set: LakeSet) -> _Look:
         """Search a set for rows of the person."""
@@ -255,7 +273,9 @@ class SetErasure:
         include = manifest.include if table == manifest.entity else ""
         return columns_of_table(table, include, manifest.children, manifest.columns)
 
-    def _fresh(self, seen: Mapping[tuple[str, str], int], entities: Sequence[str]) -> Iterator[tuple[_Folder, LakeSet]]:
+    def _fresh(
+        self, seen: Mapping[tuple[str, str], _Seen], entities: Sequence[str]
+    ) -> Iterator[tuple[_Folder, LakeSet]]:
         """Yield the sets that weren't seen, or were replaced since."""
         for root in self._roots:
             for entity in entities:
@@ -265,18 +285,24 @@ class SetErasure:
                     store = Store(root / f"{self._report.cloud_id}/{entity}/{folder.name}", self._patience)
                     names = store.list()
                     before = seen.get(self._key(place))
-                    if before is not None and newest_generation(names) == before:
+                    if before is not None and before.is_newest(names):
                         continue
                     lake_set = find_committed(root, self._report.cloud_id, entity, folder, self._patience)
-                    if lake_set is not None and lake_set.manifest.generation != before:
+                    if lake_set is not None and _Seen.of(lake_set.manifest) != before:
                         yield place, lake_set
 
-    def tidy(self) -> None:
-        """Remove files that belong to no set and can't be committed any more, and note those that may be."""
+    def tidy(self) -> bool:
+        """Remove files that belong to no set and can't be committed any more, and note those that may be.
+
+        :return: whether all sets were read: one may have been committed since.
+        """
+        all_read = True
         self._report.searched["set"] = 0
         self._report.unfinished.clear()
         for place, lake_set in self._folders():
-            self._report.searched["set"] += lake_set is not None
+            if lake_set is not None:
+                self._report.searched["set"] += 1
+                all_read = all_read and self._noted.get(self._key(place)) == _Seen.of(lake_set.manifest)
             store = Store(place.root / f"{self._report.cloud_id}/{place.path}", self._patience)
             old, unfinished = unlisted_files(store.list(), None if lake_set is None else lake_set.manifest)
             remove = [*old, *(unfinished if self._remove_unfinished else ())]
@@ -287,6 +313,7 @@ class SetErasure:
             left = [name for name in unfinished if not name.endswith(".meta")]
             if left and (self._report.dry_run or not self._remove_unfinished):
                 self._report.unfinished[str(store.folder)] = len(left)
+        return all_read
 
     def _folders(self) -> Iterator[tuple[_Folder, LakeSet | None]]:
         cloud_id = self._report.cloud_id

@@ -22,6 +22,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from airflow_provider_dotypos.api.entities import Child, entities, find_entity
 from airflow_provider_dotypos.transfers.rows.lenient import MisfitError, whole
 
@@ -184,6 +186,11 @@ def rows_in(entity: str, row: Row) -> Iterator[tuple[str, Row, Row | None]]:
 
 def ids_of(value: object) -> set[str]:
     """Return the ids that a field holds, in one spelling: none of a null or 0, several of a list."""
+    if isinstance(value, str) and value.startswith("["):  # a list, as CSV holds it in a column of ids
+        try:
+            return _ids_of_all(_LISTS.decode(value))
+        except msgspec.MsgspecError:
+            return set()
     if isinstance(value, str):
         return _ids(value)
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -203,3 +210,6 @@ def _ids(text: str) -> set[str]:
     except MisfitError:
         return set()
     return {str(number)} if number else set()
+
+
+_LISTS = msgspec.json.Decoder(list[str | int | None])

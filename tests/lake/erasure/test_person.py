@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dotypos.api.entities import entities
-from airflow_provider_dotypos.lake.erasure_person import Person, ids_of, reach_of, rows_in
+from airflow_provider_dotypos.lake.erasure.person import Person, ids_of, reach_of, rows_in
 from tests.lake.persons import HER, OTHER
 
 
