@@ -332,13 +332,13 @@ def succeeded(context: Any, runs: Iterable[TaskInstanceKey]) -> set[TaskInstance
     for (dag_id, task_id, map_index), run_ids in by_task.items():
         name = task_id if map_index < 0 else f"{task_id}_{map_index}"
         left = iter(run_ids)
-        while some := list(islice(left, _RUNS_AT_ONCE)):
+        while chunk := list(islice(left, _RUNS_AT_ONCE)):
             try:
                 with asking:
                     states = context["ti"].get_task_states(
-                        dag_id=dag_id, map_index=map_index, task_ids=[task_id], run_ids=some
+                        dag_id=dag_id, map_index=map_index, task_ids=[task_id], run_ids=chunk
                     )
-                well = [run_id for run_id in some if str(states.get(run_id, {}).get(name)) == "success"]
+                well = [run_id for run_id in chunk if str(states.get(run_id, {}).get(name)) == "success"]
             except Exception as error:  # whatever it is: without an answer they count as not succeeded
                 log.warning("Airflow didn't say whether earlier runs of %s have succeeded: %r", task_id, error)
                 well = []

@@ -70,9 +70,26 @@ def test_every_short_name_is_imported_from_the_wheel(installed: Path, tmp_path: 
     short_names_are_imported(Installed(home, version("apache-airflow-core"), version_of(ROOT), set()))
 
 
-def test_airflow_shows_the_installed_provider_whole(installed: Path, tmp_path: Path) -> None:
-    command = ("-m", "airflow", "providers", "get", "airflow-provider-dotypos", "--full", "--output", "json")
-    (shown,) = json.loads(_checked(str(installed), *command, home=tmp_path).strip().splitlines()[-1])
+@pytest.fixture(scope="module")
+def seen_by_airflow(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What a process of Airflow prints: the names of our examples, on 3.3, and then what it shows of the provider."""
+    code = """
+import sys
+from airflow import __main__
+if "examples" in sys.argv:
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    bundles = [bundle for bundle in DagBundlesManager().get_all_dag_bundles() if "dotypos" in bundle.name]
+    print(*(file.name for bundle in bundles for file in bundle.path.iterdir()))
+sys.argv = "airflow providers get airflow-provider-dotypos --full --output json".split()
+__main__.main()
+"""
+    asked = ("examples",) if AIRFLOW >= (3, 3) else ()
+    home = tmp_path_factory.mktemp("home")
+    return _checked(str(installed), "-c", code, *asked, home=home, AIRFLOW__CORE__LOAD_EXAMPLES="True").splitlines()
+
+
+def test_airflow_shows_the_installed_provider_whole(seen_by_airflow: list[str]) -> None:
+    (shown,) = json.loads(seen_by_airflow[-1])
     assert (shown["package-name"], shown["name"]) == ("airflow-provider-dotypos", "Dotypos")
     for folder in ("hooks", "operators", "sensors", "transfers", "triggers"):
         entries = shown.get(folder, [])
@@ -83,14 +100,8 @@ def test_airflow_shows_the_installed_provider_whole(installed: Path, tmp_path: P
 
 
 @pytest.mark.skipif(AIRFLOW < (3, 3), reason="Airflow finds the examples of providers from 3.3 on")
-def test_airflow_finds_the_examples_of_the_installed_provider(installed: Path, tmp_path: Path) -> None:
-    code = """
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-bundles = [bundle for bundle in DagBundlesManager().get_all_dag_bundles() if "dotypos" in bundle.name]
-print(*(file.name for bundle in bundles for file in bundle.path.iterdir()))
-"""
-    found = _checked(str(installed), "-c", code, home=tmp_path, AIRFLOW__CORE__LOAD_EXAMPLES="True")
-    names = {name for name in found.splitlines()[-1].split() if name.endswith(".py")}
+def test_airflow_finds_the_examples_of_the_installed_provider(seen_by_airflow: list[str]) -> None:
+    names = {name for line in seen_by_airflow[:-1] for name in line.split() if name.endswith(".py")}
     assert names == {path.name for path in (ROOT / "example_dags").glob("*.py")}
 
 

@@ -49,11 +49,11 @@ def list_requests(entity: Entity, window: Window, rows: int, *, one_filter: bool
         for stream in streams(entity, window, one_filter=one_filter)
         if stream.cursor is not None or not entity.cursors or window.since is None
     )
-    each = stream_requests(entity, first, -(-rows // max(lists, 1))) + len(others)
+    requests = stream_requests(entity, first, -(-rows // max(lists, 1))) + len(others)
     if window.since is None:  # what changed meanwhile is read as well
-        each += sum(stream.cursor is not None for stream in (first, *others))
+        requests += sum(stream.cursor is not None for stream in (first, *others))
     parents = 0 if entity.parent is None else 1 if one_filter and window.since is not None else 2
-    return each * lists + parents
+    return requests * lists + parents
 
 
 def nested_requests(entity: Entity, requests: int) -> int:

@@ -199,8 +199,8 @@ class ListCounter:
             return Counted(entity, Rows(0, 0), 0)
         lists = max(len(parents.ids), parents.total or 0)
         others = lists - len(rows)
-        least = sum(each.least for each in rows) + others * min(each.least for each in rows)
-        most = sum(each.likely for each in rows) + others * max(each.likely for each in rows)
+        least = sum(cost.least for cost in rows) + others * min(cost.least for cost in rows)
+        most = sum(cost.likely for cost in rows) + others * max(cost.likely for cost in rows)
         return Counted(entity, Rows(least, most if self._is_counted_whole(entity) else None), lists)
 
     def _count_as_children(self, entity: Entity) -> Rows | None:

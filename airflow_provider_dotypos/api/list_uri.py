@@ -26,7 +26,7 @@ def watched_uri(host: str, cloud_id: int, entity: str, filter: str = "", deleted
     :param host: the API's, with its port if that isn't 443.
     :param filter: in the API's grammar. Defaults to none.
     :param deleted: whether deleted rows count.
-    :raises DotyposInputError: if that is no host, or if the filter makes the URI longer than Airflow can store.
+    :raises DotyposInputError: if that isn't a host, or if the filter makes the URI longer than Airflow can store.
     """
     if not isinstance(host, str) or not re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", host):
         raise DotyposInputError(

@@ -97,10 +97,10 @@ def _pass_through(paged: bool = True) -> Generator[int | Wait, Page, tuple[list[
     while True:
         number += 1
         page = yield number
-        news = not met.issuperset(page.ids)
+        is_new = not met.issuperset(page.ids)
         met.update(page.ids)
         ids += page.ids
-        if not (paged and news and page.is_full(size, number)):
+        if not (paged and is_new and page.is_full(size, number)):
             return ids, number
         if page.promises_more(size, number):
             size = min(size, len(page.rows))  # the server caps pages, and may not say so

@@ -83,8 +83,8 @@ def requests_per_poll(entity: Entity, *, deleted: bool = True, one_filter: bool 
     :param one_filter: whether live and deleted rows are one stream.
     :param parents: how many lists it is: one below each parent.
     """
-    each = watched_streams(entity, deleted=deleted, one_filter=one_filter)
-    return sum(1 / DELETED_EVERY if stream.deleted else 1 for stream in each) * parents
+    streams = watched_streams(entity, deleted=deleted, one_filter=one_filter)
+    return sum(1 / DELETED_EVERY if stream.deleted else 1 for stream in streams) * parents
 
 
 class PollQuery(NamedTuple):
@@ -151,11 +151,11 @@ class Polls:
             course.parents, course.parents_at = (None,), now
         elif now - course.parents_at >= PARENTS_AGE * 1000:
             yield from self._list_parents(entity.parent, course)
-        each = watched_streams(entity, conditions, deleted=deleted, one_filter=self._reads_as_one(entity))
+        streams = watched_streams(entity, conditions, deleted=deleted, one_filter=self._reads_as_one(entity))
         shown: dict[str, StreamRows] = {}
         left = MOST_WALKED
         for parent in course.parents:
-            for stream in each:
+            for stream in streams:
                 if stream.deleted and course.number % DELETED_EVERY:
                     continue
                 name = _name(parent, stream)
@@ -174,7 +174,7 @@ class Polls:
                 if rows is not None:
                     shown[name] = rows
         course.number += 1
-        known = [_name(parent, stream) for parent in course.parents for stream in each]
+        known = [_name(parent, stream) for parent in course.parents for stream in streams]
         shown = {name: rows for name, rows in shown.items() if name in known}
         return Snapshot(shown, known, course.parents_at, deleted or not entity.has_deleted)
 

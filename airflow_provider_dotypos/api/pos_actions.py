@@ -223,7 +223,7 @@ def _read(given: Mapping[Any, Any], known: Mapping[str, Field], place: str, prob
     for name, value in given.items():
         field = known.get(name)
         if field is None:
-            problems.append(f"{place}{name} is no field of it{nearest(str(name), known)}")
+            problems.append(f"{place}{name} isn't a field of it{nearest(str(name), known)}")
         elif value is None and not field.required:
             sent[name] = None
         else:

@@ -170,21 +170,21 @@ class Registrar:
     def _ensure(self, entities: list[str]) -> tuple[dict[str, list[str]], list[Webhook]]:
         """Register what is missing of some lists. Return the ids of the webhooks that deliver, and all others."""
         urls = {entity: self._addresses.of(entity) for entity in entities}
-        wanted = [each for entity in entities for each in self._wanted(entity)]
+        wanted = [webhook for entity in entities for webhook in self._wanted(entity)]
         webhooks = self.find_all()
-        missing = [each for each in wanted if not any(map(each.is_met_by, webhooks))]
-        lost = {each: self._post(each, urls[each.entity]) for each in missing}
+        missing = [webhook for webhook in wanted if not any(map(webhook.is_met_by, webhooks))]
+        lost = {webhook: self._post(webhook, urls[webhook.entity]) for webhook in missing}
         if missing:
             webhooks = self.find_all()
         ids: dict[str, list[str]] = {entity: [] for entity in entities}
-        for each in wanted:
-            first = next(filter(each.is_met_by, webhooks), None)
+        for webhook in wanted:
+            first = next(filter(webhook.is_met_by, webhooks), None)
             if first is None:
-                raise _unsettled(f"the webhook of {each.entity} isn't among the cloud's", lost.get(each))
-            if first.id not in ids[each.entity]:
-                ids[each.entity].append(first.id)
-            if each in lost:
-                log.info("Registered webhook %s for %s of %s.", first.id, each.entity, self._reader.cloud)
+                raise _unsettled(f"the webhook of {webhook.entity} isn't among the cloud's", lost.get(webhook))
+            if first.id not in ids[webhook.entity]:
+                ids[webhook.entity].append(first.id)
+            if webhook in lost:
+                log.info("Registered webhook %s for %s of %s.", first.id, webhook.entity, self._reader.cloud)
         kept = {id for own in ids.values() for id in own}
         return ids, [webhook for webhook in webhooks if webhook.id not in kept]
 

@@ -11,8 +11,8 @@ doesn't write again, so its block counts whole to the end.
 
 **Claims without compare-and-set.** A process writes its claim, waits, reads again, and uses the claim only if it is
 still in the ledger. A process that could overwrite it has read before it was written. If no read and write takes longer
-than the wait, that process has overwritten it by then or never will. So a claim in use stays in the ledger, and whoever
-claims later sees it. Besides that, only the clocks of the machines must agree within the margin.
+than the wait, that process has overwritten it by then or never will. So a claim in use stays in the ledger, and later
+claims see it. Besides that, only the clocks of the machines must agree within the margin.
 """
 
 from __future__ import annotations

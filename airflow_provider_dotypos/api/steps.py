@@ -1,4 +1,4 @@
-"""What a flow asks whoever performs it for. A flow is a generator; ``exchange`` says how they are resumed."""
+"""What a flow asks of the code that performs it. A flow is a generator; ``exchange`` says how it is resumed."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def check_all(connections: Sequence[StoredConnection], patience: float = PATIENC
 
     :param patience: seconds after which an unfinished check becomes a verdict, too.
     """
-    checks = {each.conn_id: partial(_check, each) for each in _one_of_each_host_first(connections)}
+    checks = {connection.conn_id: partial(_check, connection) for connection in _one_of_each_host_first(connections)}
     return {conn_id: _result_by_now(each, patience) for conn_id, each in _run(checks, _MOST_AT_ONCE, patience).items()}
 
 

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.window import SETTLE
 from airflow_provider_dotypos.hooks import metrics
+from airflow_provider_dotypos.hooks.part import HookPart
 from airflow_provider_dotypos.writes.applying.options import MAX_AGE, ApplyOptions, Create, FailOn, Method
 from airflow_provider_dotypos.writes.errors import DotyposWritesFailedError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.writes.plan_file import Plan
 
 
-class ApplyCalls:
+class ApplyCalls(HookPart):
     """Writes of planned rows, and of one row. A part of ``DotyposHook``."""
-
-    def get_conn(self) -> DotyposClient:
-        """Return the client, see ``DotyposHook``."""
-        raise NotImplementedError
-
-    def _errors(self) -> AbstractContextManager[None]:
-        raise NotImplementedError
 
     def apply_plan(
         self,

@@ -232,7 +232,7 @@ def led_to(error: BaseException) -> Iterator[BaseException]:
 
 def first_dotypos_error(error: BaseException) -> DotyposError | None:
     """Return the nearest of this provider's errors among an error and those that led to it."""
-    return next((each for each in led_to(error) if isinstance(each, DotyposError)), None)
+    return next((cause for cause in led_to(error) if isinstance(cause, DotyposError)), None)
 
 
 def in_short_lines(message: str) -> str:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.overrides import read_seconds
 from airflow_provider_dotypos.api.pos_errors import DotyposTillError
+from airflow_provider_dotypos.hooks.part import HookPart
 
 if TYPE_CHECKING:
-    from airflow_provider_dotypos.api.client import DotyposClient
+    pass
 
 
-class PosCalls:
+class PosCalls(HookPart):
     """POS actions. A part of ``DotyposHook``."""
-
-    def get_conn(self) -> DotyposClient:
-        """Return the client."""
-        raise NotImplementedError
-
-    def _errors(self) -> AbstractContextManager[None]:
-        raise NotImplementedError
 
     def pos_action(
         self,

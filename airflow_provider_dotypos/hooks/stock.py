@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.entities import id_text
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.window import SETTLE, check_settle
+from airflow_provider_dotypos.hooks.part import HookPart
 from airflow_provider_dotypos.writes.stock.arguments import (
     check_columns,
     check_currency,
@@ -20,31 +20,22 @@ from airflow_provider_dotypos.writes.stock.arguments import (
     check_origin,
     counting_time,
 )
-from airflow_provider_dotypos.writes.stock.items import read_items
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.writes.sources import AnySource
     from airflow_provider_dotypos.writes.stock.arguments import Operation
     from airflow_provider_dotypos.writes.stock.bookings import Document, Receipt
 
 
-class StockCalls:
+class StockCalls(HookPart):
     """Stock operations in a warehouse.
 
     Dotypos books what it is sent each time it arrives, and shows no list of it. So each operation has a document number
     and a journal: what is about to be sent stands there before it leaves. If no answer comes, the levels of the stock
     say after `settle` seconds whether it was booked. In doubt nothing is sent again.
     """
-
-    def get_conn(self) -> DotyposClient:
-        """Return the client, see ``DotyposHook``."""
-        raise NotImplementedError
-
-    def _errors(self) -> AbstractContextManager[None]:
-        raise NotImplementedError
 
     def stock_up(
         self,
@@ -244,6 +235,7 @@ class StockCalls:
         """Return what is to be booked; all of it is checked."""
         from airflow_provider_dotypos.writes.sources import source_of
         from airflow_provider_dotypos.writes.stock.bookings import Document
+        from airflow_provider_dotypos.writes.stock.items import read_items
 
         number = check_document(number)
         check_columns(operation, columns)

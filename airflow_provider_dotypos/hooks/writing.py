@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dotypos.writes.planning.arguments import PlanArguments
-from airflow_provider_dotypos.writes.sources import source_of
+from airflow_provider_dotypos.hooks.part import HookPart
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_dotypos.api.client import DotyposClient
     from airflow_provider_dotypos.writes.sources import AnySource
 
 
-class PlanCalls:
+class PlanCalls(HookPart):
     """Planning writes. A part of ``DotyposHook``."""
-
-    def get_conn(self) -> DotyposClient:
-        """Return the client."""
-        raise NotImplementedError
-
-    def _errors(self) -> AbstractContextManager[None]:
-        raise NotImplementedError
-
-    def _report(self, entity: str) -> None:
-        raise NotImplementedError
 
     def plan_writes(
         self,
@@ -65,7 +52,9 @@ class PlanCalls:
         https://docs.api.dotypos.com/api-reference/general/methods
         """
         from airflow_provider_dotypos.storage.store import Store, object_path
+        from airflow_provider_dotypos.writes.planning.arguments import PlanArguments
         from airflow_provider_dotypos.writes.planning.planning import make_plan
+        from airflow_provider_dotypos.writes.sources import source_of
 
         with self._errors():
             arguments = PlanArguments.of(

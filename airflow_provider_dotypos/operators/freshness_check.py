@@ -4,46 +4,41 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposInputError
 from airflow_provider_dotypos.api.pos_errors import DotyposPosActionError, DotyposTillError
 from airflow_provider_dotypos.api.retry_table import SILENT
-from airflow_provider_dotypos.api.window import iso, milliseconds
+from airflow_provider_dotypos.api.window import iso
 from airflow_provider_dotypos.hooks import metrics
 from airflow_provider_dotypos.operators.sales_check import SalesCheckOperator
 from airflow_provider_dotypos.sales.arguments import read_branches
-from airflow_provider_dotypos.sales.errors import DotyposFreshnessError
 from airflow_provider_dotypos.sales.freshness import (
     CURES,
     FAIL_ON,
-    VERDICTS,
+    USUAL_GAP,
     Branch,
     BranchState,
     FreshnessVerdict,
+    Gaps,
+    check_fail_on,
     judge_branch,
-    spoken_span,
+    require_sales,
 )
 from airflow_provider_dotypos.sales.loaded_table import LoadedTable
 from airflow_provider_dotypos.sales.newest_sales import ENTITY, NewestSales, ask_newest, sales_choice
 from airflow_provider_dotypos.sales.opening_hours import FARTHEST, Holidays, OpeningHours, Weekly, milliseconds_of
 from airflow_provider_dotypos.transfers.arguments import check_switches
-from airflow_provider_dotypos.transfers.wording import count
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-    from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet
     from airflow_provider_dotypos.transfers.sql.tables import Naming
-    from airflow_provider_dotypos.transfers.sql.transaction import Transaction
 
 log = logging.getLogger(__name__)
-
-#: How many branches an error names. The log and the result hold all of them.
-_NAMED = 5
 
 _DAY = milliseconds_of(timedelta(days=1))
 
@@ -110,7 +105,7 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
     def __init__(
         self,
         *,
-        max_gap: timedelta | Mapping[int | str, timedelta] = timedelta(hours=1),
+        max_gap: timedelta | Mapping[int | str, timedelta] = USUAL_GAP,
         opening_hours: Mapping[str | int, str | Weekly] | None = None,
         timezone: str = "Europe/Prague",
         holidays: Holidays = (),
@@ -154,17 +149,8 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
         if self.conn_id is not None and self.destination is not None:
             raise DotyposInputError("give conn_id or destination, or none of them to ask the cloud")
         check_switches(ask_tills=self.ask_tills)
-        if isinstance(self.fail_on, str) or not {*self.fail_on} <= {*VERDICTS}:
-            raise DotyposInputError(
-                f"fail_on must be a list of {', '.join(VERDICTS)}, not {self.fail_on!r} (no template)"
-            )
-        gaps = {*self.max_gap.values()} if isinstance(self.max_gap, Mapping) else {self.max_gap}
-        if not all(isinstance(gap, timedelta) and gap > timedelta(0) for gap in gaps) or not gaps:
-            raise DotyposInputError(
-                f"max_gap must be a timedelta of more than 0, or a mapping of them, not {self.max_gap!r} (no template)"
-            )
-        if isinstance(self.max_gap, Mapping):
-            read_branches([str(branch) for branch in self.max_gap if branch != "others"])
+        check_fail_on(self.fail_on)
+        Gaps.of(self.max_gap)
         if "branches" in arguments:
             read_branches(self.branches)
         if "document_types" in arguments:
@@ -173,21 +159,21 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
 
     def _check(self, hook: DotyposHook, context: Context) -> dict[str, Any]:
         now = _now()
-        hours = OpeningHours.of(self.opening_hours, self.timezone, self.holidays)
+        hours, gaps = OpeningHours.of(self.opening_hours, self.timezone, self.holidays), Gaps.of(self.max_gap)
         client = hook.get_conn()
         cloud_id = client.settings.require_cloud_id()
         began_at = client.requests
         branches = self._branches(hook)
-        newest, covered = self._newest(hook, hours, branches, cloud_id, now)
+        newest, covered = self._newest(hook, hours, gaps, branches, cloud_id, now)
         states = []
         for branch in branches:
-            last = newest.newest.get(branch.id)
-            state = judge_branch(hours, branch, last, gap=self._gap(branch), now=now, covered=min(now, covered))
+            last, gap = newest.newest.get(branch.id), gaps.of_branch(branch.id)
+            state = judge_branch(hours, branch, last, gap=gap, now=now, covered=min(now, covered))
             states.append(self._with_till(hook, state) if state.verdict == "no sale" and self.ask_tills else state)
         for state in states:
             log.log(logging.WARNING if state.verdict in CURES else logging.INFO, "%s", state.line(hours.zone))
             self._send_age(state, hours, cloud_id, newest.begins, now)
-        self._conclude(hours, states, covered, now)
+        require_sales(states, self.fail_on, hours.zone, covered=covered, now=now)
         return {
             "fresh": not any(state.verdict in CURES for state in states),
             "cloud_id": cloud_id,
@@ -196,26 +182,6 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
             "requests": client.requests - began_at,
             "branches": [state.as_mapping() for state in states],
         }
-
-    def _conclude(self, hours: OpeningHours, states: Sequence[BranchState], covered: int, now: int) -> None:
-        """Raise if branches have a verdict that fails the task.
-
-        :raises DotyposFreshnessError: if so.
-        """
-        failing = [state for state in states if state.verdict in self.fail_on]
-        if not failing:
-            return
-        lines = [state.line(hours.zone) for state in failing]
-        more = [f"and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
-        cures = [CURES[verdict] for verdict in CURES if any(state.verdict == verdict for state in failing)]
-        reached = ""
-        if covered < now and any(state.verdict == "late data" for state in failing):
-            reached = f" What was loaded reaches up to {iso(covered)}, {spoken_span(now - covered)} ago."
-        raise DotyposFreshnessError(
-            f"{len(failing)} of {count(len(states), 'branches')}: {'; '.join([*lines[:_NAMED], *more])}.{reached} "
-            f"{' '.join(cures)}",
-            [state.as_mapping() for state in failing],
-        )
 
     def _send_age(self, state: BranchState, hours: OpeningHours, cloud_id: int, looked_from: int, now: int) -> None:
         """Send how old a branch's last sale is, or how far back was looked. While it is closed, that isn't an alert."""
@@ -230,14 +196,6 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
         if ids := read_branches(self.branches):
             return [Branch(id) for id in sorted(ids)]
         return sorted(Branch(int(row["id"]), str(row.get("name") or "")) for row in hook.rows("branches"))
-
-    def _gap(self, branch: Branch) -> int:
-        """Return how many milliseconds of opening hours a branch may have no sale for."""
-        gaps = self.max_gap
-        if isinstance(gaps, Mapping):
-            by_id = {str(id): gap for id, gap in gaps.items()}
-            return milliseconds_of(by_id.get(str(branch.id), by_id.get("others", timedelta(hours=1))))
-        return milliseconds_of(gaps)
 
     def _with_till(self, hook: DotyposHook, state: BranchState) -> BranchState:
         """Return a state with what the branch's till says."""
@@ -256,77 +214,40 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
         return state._replace(till="answers")
 
     def _newest(
-        self, hook: DotyposHook, hours: OpeningHours, branches: Sequence[Branch], cloud_id: int, now: int
+        self, hook: DotyposHook, hours: OpeningHours, gaps: Gaps, branches: Sequence[Branch], cloud_id: int, now: int
     ) -> tuple[NewestSales, int]:
         """Return the newest sales, and up to when they would be seen."""
         choice = sales_choice(self.document_types)
         if self.conn_id is not None:
             newest = NewestSales(choice, now - FARTHEST * _DAY, now + 1)
             return newest, self._read_table(newest, cloud_id, now)
+
+        def begin_of(branch: Branch, until: int) -> int:
+            return hours.begin_of(branch.id, until, gaps.of_branch(branch.id))
+
         if self.destination is not None:
-            return self._read_sets(hours, branches, cloud_id, now)
+            from airflow_provider_dotypos.sales.set_sales import read_newest_in_sets, sets_below
+
+            sets = sets_below(self.destination, self.destination_conn_id, cloud_id, ENTITY)
+
+            def begin_before(moment: int) -> int:
+                return min((begin_of(branch, moment) for branch in branches), default=moment)
+
+            return read_newest_in_sets(sets, choice, cloud_id, now, begin_before)
         newest = NewestSales(choice, 0, now + 1)
-        wanted = {
-            branch.id: hours.begin_of(branch.id, now, self._gap(branch))
-            for branch in branches
-            if hours.is_open(branch.id, now)
-        }
+        wanted = {branch.id: begin_of(branch, now) for branch in branches if hours.is_open(branch.id, now)}
         ask_newest(newest, wanted, lambda by, limit: hook.rows(ENTITY, filter=by, sort="-completed", limit=limit))
         return newest, now
 
     def _read_table(self, newest: NewestSales, cloud_id: int, now: int) -> int:
         """Add the newest sales of the table, and return up to when it is loaded."""
-        from airflow_provider_dotypos.sales.table_sales import read_newest_in_table
-        from airflow_provider_dotypos.transfers.sql.loads import Loads
+        from airflow_provider_dotypos.sales.table_sales import loaded_until, read_newest_in_table
 
         table = LoadedTable.of(ENTITY, self.table, self.schema, self.naming)
         with self._opened_database() as database:
             read_newest_in_table(database, table, newest, cloud_id)
-            loads = Loads(database.dialect, self.staging_schema or self.schema or None)
-
-            def reached(transaction: Transaction) -> Any:
-                return loads.reached(transaction, str(table), cloud_id)
-
-            until = database.run(reached, interruptible=True)
-        return now if until is None else milliseconds(until)
-
-    def _read_sets(
-        self, hours: OpeningHours, branches: Sequence[Branch], cloud_id: int, now: int
-    ) -> tuple[NewestSales, int]:
-        """Return the newest sales of the sets below the destination, and up to when these reach."""
-        from airflow_provider_dotypos.sales.set_sales import AHEAD, read_sets
-
-        sets = self._sets_from_newest(cloud_id)
-        newest_set = next(sets, None)
-        if newest_set is None:
-            raise DotyposInputError(
-                f"no committed set of {ENTITY} of cloud {cloud_id} lies below {self.destination}: extract them first, "
-                "or correct destination"
-            )
-        covered, first = newest_set
-        until = min(now, covered)
-        begins = min((hours.begin_of(branch.id, until, self._gap(branch)) for branch in branches), default=until)
-        newest = NewestSales(sales_choice(self.document_types), begins, now + 1)
-        read = [first]
-        for end, committed in sets:
-            if end <= begins - AHEAD:
-                break
-            read.append(committed)
-        read_sets(read, newest, cloud_id)
-        return newest, covered
-
-    def _sets_from_newest(self, cloud_id: int) -> Iterator[tuple[int, CommittedSet]]:
-        """Yield where sets of orders end, and the sets, the latest end first. Each is opened when it is its turn."""
-        from airflow_provider_dotypos.lake.sets import find_committed, set_folders
-        from airflow_provider_dotypos.storage.store import object_path
-        from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
-
-        destination = object_path(str(self.destination), self.destination_conn_id)
-        folders = set_folders(destination, cloud_id, ENTITY)
-        for folder in sorted(folders, key=lambda folder: folder.window.until, reverse=True):
-            lake_set = find_committed(destination, cloud_id, ENTITY, folder)
-            if lake_set is not None and not lake_set.manifest.snapshot:
-                yield folder.window.until, read_manifest(lake_set.store.folder)
+            until = loaded_until(database, table, cloud_id, self.staging_schema or self.schema)
+        return now if until is None else until
 
 
 def _now() -> int:

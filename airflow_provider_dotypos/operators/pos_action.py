@@ -22,7 +22,6 @@ from airflow_provider_dotypos.api.window import LONGEST_SETTLE
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures, decision
-from airflow_provider_dotypos.triggers.pos_action import DotyposTillTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -178,6 +177,8 @@ class DotyposPosActionOperator(BaseOperator):
     def _leave_to_triggerer(self, call: PosCall, error: DotyposTillError, until: float, poll_interval: float) -> None:
         """Defer until the till answers."""
         self.log.warning("%s The triggerer waits for it.", error)
+        from airflow_provider_dotypos.triggers.pos_action import DotyposTillTrigger
+
         trigger = DotyposTillTrigger(
             branch_id=call.branch_id,
             until=until,

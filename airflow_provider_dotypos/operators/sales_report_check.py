@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timezone
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dotypos import _airflow
@@ -14,6 +13,7 @@ from airflow_provider_dotypos.api.window import iso, milliseconds
 from airflow_provider_dotypos.operators.sales_check import SalesCheckOperator
 from airflow_provider_dotypos.sales.arguments import check_source, check_whole_number, read_branches
 from airflow_provider_dotypos.sales.business_days import BusinessHours
+from airflow_provider_dotypos.sales.comparison import spoken_difference
 from airflow_provider_dotypos.sales.daily_sales import DailySales
 from airflow_provider_dotypos.sales.errors import DotyposSalesReportError
 from airflow_provider_dotypos.sales.figures import RowChoice, find_figures
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_dotypos.api.window import Window
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-    from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet
 
 log = logging.getLogger(__name__)
 
@@ -220,7 +219,7 @@ class DotyposSalesReportCheckOperator(SalesCheckOperator):
         if not differences:
             log.info("All agree.")
             return
-        lines = [_line(difference) for difference in differences]
+        lines = [spoken_difference(difference) for difference in differences]
         for line in lines:
             log.warning("%s", line)
         if self.on_difference == "fail":
@@ -262,44 +261,15 @@ class DotyposSalesReportCheckOperator(SalesCheckOperator):
     def _read(self, sales: DailySales, cloud_id: int) -> None:
         """Read the sales that the table or the files hold."""
         if self.conn_id is not None:
-            self._read_table(sales, cloud_id)
-        else:
-            from airflow_provider_dotypos.sales.set_sales import read_sets
+            from airflow_provider_dotypos.sales.table_sales import read_table
 
-            read_sets(self._sets(cloud_id), sales, cloud_id)
-
-    def _read_table(self, sales: DailySales, cloud_id: int) -> None:
-        from airflow_provider_dotypos.sales.table_sales import read_table
-
-        with self._opened_database() as database:
-            read_table(database, self._table(), sales, cloud_id)
-
-    def _sets(self, cloud_id: int) -> Iterator[CommittedSet]:
-        from airflow_provider_dotypos.sales.set_sales import sets_below
-        from airflow_provider_dotypos.storage.store import object_path
-        from airflow_provider_dotypos.transfers.files.committed_set import read_manifest
+            with self._opened_database() as database:
+                read_table(database, self._table(), sales, cloud_id)
+            return
+        from airflow_provider_dotypos.sales.set_sales import read_sets, sets_below, sets_of
 
         if self.destination is not None:
-            folder = object_path(self.destination, self.destination_conn_id) / f"{cloud_id}/{self.entity}"
-            yield from sets_below(folder)
-            return
-        paths = [self.manifests] if isinstance(self.manifests, str) else self.manifests or ()
-        for path in paths:
-            yield read_manifest(path, self.destination_conn_id)
-
-
-def _line(difference: Mapping[str, Any]) -> str:
-    """Return a difference for people."""
-    first, last = difference["day"], difference["last_day"]
-    days = first if first == last else f"{first} to {last}"
-    branch, report = difference["branch_id"], difference["report"]
-    if report is not None:
-        apart = difference["difference"]
-        figures = [
-            f"{name} {amount}" + (f" instead of {report[name]} ({apart[name]})" if Decimal(apart[name]) else "")
-            for name, amount in difference["held"].items()
-        ]
-        return f"branch {branch}, {days}: {', '.join(figures)}"
-    why = "rows without a branch" if branch is None else f"branch {branch}, which Dotypos doesn't know"
-    amounts = ", ".join(f"{name} {amount}" for name, amount in difference["held"].items())
-    return f"{why}, {days}: {amounts}"
+            sets = sets_below(self.destination, self.destination_conn_id, cloud_id, self.entity)
+        else:
+            sets = sets_of(self.manifests or (), self.destination_conn_id)
+        read_sets(sets, sales, cloud_id)

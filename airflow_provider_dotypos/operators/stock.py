@@ -19,7 +19,6 @@ from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.storage.address import check_address
-from airflow_provider_dotypos.triggers.stock_taking import DotyposStockTakingTrigger
 from airflow_provider_dotypos.writes.sources import source_of
 from airflow_provider_dotypos.writes.stock.arguments import (
     Operation,
@@ -221,6 +220,8 @@ class DotyposStockOperator(BaseOperator):
 
     def _leave_to_triggerer(self, urls: Sequence[str]) -> None:
         """Defer until a stock-taking is processed."""
+        from airflow_provider_dotypos.triggers.stock_taking import DotyposStockTakingTrigger
+
         trigger = DotyposStockTakingTrigger(
             urls=urls,
             until=time.time() + self.wait.total_seconds(),

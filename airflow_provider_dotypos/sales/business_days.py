@@ -42,7 +42,7 @@ class BusinessHours:
     def of(cls, timezone: str, day_starts: str) -> BusinessHours:
         """Return business hours by the name of a zone and a time such as ``04:00``.
 
-        :raises DotyposInputError: if they are no such things.
+        :raises DotyposInputError: if one can't be read.
         """
         try:
             opening = datetime.strptime(day_starts, "%H:%M").time()

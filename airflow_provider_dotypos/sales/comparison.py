@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from airflow_provider_dotypos.api.window import iso
@@ -108,3 +109,23 @@ class Comparison:
     def _report(self, branch: int, first: int, last: int) -> Amounts:
         days = self._sales.days
         return self._ask(branch, days[first].begins, days[last - 1].ends)
+
+
+def spoken_difference(difference: Mapping[str, Any]) -> str:
+    """Return a difference for people.
+
+    :param difference: as a task returns it.
+    """
+    first, last = difference["day"], difference["last_day"]
+    days = first if first == last else f"{first} to {last}"
+    branch, report = difference["branch_id"], difference["report"]
+    if report is not None:
+        apart = difference["difference"]
+        figures = [
+            f"{name} {amount}" + (f" instead of {report[name]} ({apart[name]})" if Decimal(apart[name]) else "")
+            for name, amount in difference["held"].items()
+        ]
+        return f"branch {branch}, {days}: {', '.join(figures)}"
+    why = "rows without a branch" if branch is None else f"branch {branch}, which Dotypos doesn't know"
+    amounts = ", ".join(f"{name} {amount}" for name, amount in difference["held"].items())
+    return f"{why}, {days}: {amounts}"

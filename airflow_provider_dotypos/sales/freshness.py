@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, tzinfo
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
+from airflow_provider_dotypos.api.entities import id_text
+from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.window import iso
-from airflow_provider_dotypos.sales.opening_hours import OpeningHours
+from airflow_provider_dotypos.sales.errors import DotyposFreshnessError
+from airflow_provider_dotypos.sales.opening_hours import OpeningHours, milliseconds_of
+from airflow_provider_dotypos.transfers.wording import count
 
 #: ``fresh``: there was a sale. ``closed``: the branch is closed now. ``late data``: what was loaded doesn't reach far
 #: enough to tell. ``no sale``: there was none, although it does. ``till silent``: and the till doesn't answer.
@@ -30,6 +35,44 @@ CURES: Mapping[str, str] = {
         "The till is off or has no network: call the shop. What it has sold meanwhile comes when it is back."
     ),
 }
+
+
+#: How many branches an error names. The log and the result hold all of them.
+_NAMED = 5
+
+#: How long a branch may sell nothing, unless somebody says otherwise.
+USUAL_GAP = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """How many milliseconds of opening hours branches may have no sale for.
+
+    :param usual: of branches that have no gap of their own.
+    :param own: by branch.
+    """
+
+    usual: int
+    own: Mapping[int, int]
+
+    @classmethod
+    def of(cls, max_gap: timedelta | Mapping[int | str, timedelta]) -> Gaps:
+        """Return gaps as an operator is given them.
+
+        :raises DotyposInputError: if one isn't a time, or isn't a branch's.
+        """
+        by_branch = dict(max_gap) if isinstance(max_gap, Mapping) else {"others": max_gap}
+        if not by_branch or not all(isinstance(gap, timedelta) and gap > timedelta(0) for gap in by_branch.values()):
+            raise DotyposInputError(
+                f"max_gap must be a timedelta of more than 0, or a mapping of them, not {max_gap!r} (no template)"
+            )
+        usual = by_branch.pop("others", USUAL_GAP)
+        own = {int(id_text(branch, "an id in max_gap")): milliseconds_of(gap) for branch, gap in by_branch.items()}
+        return cls(milliseconds_of(usual), own)
+
+    def of_branch(self, branch: int) -> int:
+        """Return a branch's gap."""
+        return self.own.get(branch, self.usual)
 
 
 class Branch(NamedTuple):
@@ -102,6 +145,39 @@ def judge_branch(
         verdict = "no sale" if is_silent(covered) else "late data"
     open_for = None if last_sale is None else hours.open_for(branch.id, last_sale, now)
     return BranchState(branch, verdict, last_sale, open_for)
+
+
+def check_fail_on(fail_on: object) -> None:
+    """Raise unless an argument is a list of verdicts.
+
+    :raises DotyposInputError: if it isn't.
+    """
+    if isinstance(fail_on, str) or not isinstance(fail_on, Collection) or not {*fail_on} <= {*VERDICTS}:
+        raise DotyposInputError(f"fail_on must be a list of {', '.join(VERDICTS)}, not {fail_on!r} (no template)")
+
+
+def require_sales(
+    states: Sequence[BranchState], fail_on: Collection[str], zone: tzinfo, *, covered: int, now: int
+) -> None:
+    """Raise if branches have a verdict that fails the task.
+
+    :param covered: up to when sales would be seen (epoch milliseconds).
+    :raises DotyposFreshnessError: if so.
+    """
+    failing = [state for state in states if state.verdict in fail_on]
+    if not failing:
+        return
+    lines = [state.line(zone) for state in failing]
+    more = [f"and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
+    cures = [CURES[verdict] for verdict in CURES if any(state.verdict == verdict for state in failing)]
+    reached = ""
+    if covered < now and any(state.verdict == "late data" for state in failing):
+        reached = f" What was loaded reaches up to {iso(covered)}, {spoken_span(now - covered)} ago."
+    raise DotyposFreshnessError(
+        f"{len(failing)} of {count(len(states), 'branches')}: {'; '.join([*lines[:_NAMED], *more])}.{reached} "
+        f"{' '.join(cures)}",
+        [state.as_mapping() for state in failing],
+    )
 
 
 def spoken_span(milliseconds: int) -> str:

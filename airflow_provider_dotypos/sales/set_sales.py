@@ -1,4 +1,4 @@
-"""Sales in committed sets of files: of each row, its newest version counts."""
+"""Sales in committed sets of files, and the newest ones: of each row, its newest version counts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposResponseError
 from airflow_provider_dotypos.api.page import timestamp
+from airflow_provider_dotypos.lake.sets import find_committed, set_folders
 from airflow_provider_dotypos.sales.daily_sales import DailySales
-from airflow_provider_dotypos.storage.store import Store
+from airflow_provider_dotypos.sales.figures import RowChoice
+from airflow_provider_dotypos.sales.newest_sales import NewestSales
+from airflow_provider_dotypos.storage.store import object_path
 from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet, read_manifest
-from airflow_provider_dotypos.transfers.files.manifest import newest_manifest
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -40,19 +42,64 @@ class _Version(NamedTuple):
     values: Sequence[Decimal] = ()
 
 
-def sets_below(folder: ObjectStoragePath) -> Iterator[CommittedSet]:
-    """Yield the newest whole set of each window's folder.
+def sets_below(
+    destination: str | ObjectStoragePath, conn_id: str | None, cloud_id: int, entity: str
+) -> Iterator[CommittedSet]:
+    """Yield the newest whole set of each window of a list, the latest window's first. Each is opened in its turn.
 
-    :param folder: ``{destination}/{cloud}/{entity}``.
+    Snapshots are passed over, as `read_sets` does.
+
+    :param destination: that of an extraction.
+    :param conn_id: the Airflow connection of its store, if the path names none.
     :raises DotyposInputError: if there is no set.
     """
+    below = object_path(destination, conn_id)
     any_set = False
-    for window in sorted(folder.iterdir(), key=lambda path: str(path.name)) if folder.exists() else ():
-        if window.is_dir() and newest_manifest(Store(window)) is not None:
+    folders = set_folders(below, cloud_id, entity)
+    for folder in sorted(folders, key=lambda folder: folder.window.until, reverse=True):
+        lake_set = find_committed(below, cloud_id, entity, folder)
+        if lake_set is not None and not lake_set.manifest.snapshot:
             any_set = True
-            yield read_manifest(window)
+            yield read_manifest(lake_set.store.folder)
     if not any_set:
-        raise DotyposInputError(f"no committed set lies in {folder}: extract the entity first, or correct destination")
+        raise DotyposInputError(
+            f"no committed set of {entity} lies in {below / str(cloud_id) / entity}, snapshots apart: extract the "
+            "entity first, or correct destination"
+        )
+
+
+def sets_of(manifests: str | Sequence[str], conn_id: str | None) -> Iterator[CommittedSet]:
+    """Yield the sets of manifests.
+
+    :param manifests: a manifest's path, or several.
+    :param conn_id: the Airflow connection of their store, if a path names none.
+    """
+    for path in [manifests] if isinstance(manifests, str) else manifests:
+        yield read_manifest(path, conn_id)
+
+
+def read_newest_in_sets(
+    sets: Iterable[CommittedSet], choice: RowChoice, cloud_id: int, now: int, begin_before: Callable[[int], int]
+) -> tuple[NewestSales, int]:
+    """Return the newest sales of sets, and up to when these reach (epoch milliseconds).
+
+    :param sets: the latest one first. Only those that can hold a sale that is new enough are opened.
+    :param choice: which rows count.
+    :param begin_before: returns from when on a sale is new enough at a moment.
+    :raises DotyposInputError: if a set is of another cloud or entity, or lacks a field.
+    """
+    reached = begins = now
+    read: list[CommittedSet] = []
+    for committed in sets:
+        ends = timestamp(committed.manifest.until)
+        if not read:
+            reached, begins = ends, begin_before(min(now, ends))
+        elif ends <= begins - AHEAD:
+            break
+        read.append(committed)
+    newest = NewestSales(choice, begins, now + 1)
+    read_sets(read, newest, cloud_id)
+    return newest, reached
 
 
 def read_sets(sets: Iterable[CommittedSet], sales: DailySales, cloud_id: int) -> None:
@@ -66,7 +113,7 @@ def read_sets(sets: Iterable[CommittedSet], sales: DailySales, cloud_id: int) ->
     earliest = sales.begins - AHEAD
     newest: dict[object, _Version] = {}
     # Where two sets hold the same version, the later set's was read later.
-    for committed in sorted(sets, key=lambda one: one.manifest.until):
+    for committed in sorted(sets, key=lambda committed: committed.manifest.until):
         if _is_read(committed, sales, cloud_id, earliest):
             for row in committed.rows(sales.figures.entity):
                 # A row without a change date is as old as can be, and counts.

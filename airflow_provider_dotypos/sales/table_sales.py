@@ -17,7 +17,7 @@ from airflow_provider_dotypos.sales.business_days import BusinessDay
 from airflow_provider_dotypos.sales.daily_sales import DailySales
 from airflow_provider_dotypos.sales.loaded_table import LoadedTable
 from airflow_provider_dotypos.sales.newest_sales import NewestSales
-from airflow_provider_dotypos.transfers.sql.loads import utc
+from airflow_provider_dotypos.transfers.sql.loads import Loads, utc
 from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, READ_AT, REMOVED_AT
 from airflow_provider_dotypos.transfers.sql.tables import named
 
@@ -67,6 +67,21 @@ def read_newest_in_table(database: Database, table: LoadedTable, newest: NewestS
 
     for branch, *deciding, completed in database.run(query, interruptible=True):
         newest.add(None if branch is None else int(branch), milliseconds(utc(completed)), deciding, ())
+
+
+def loaded_until(database: Database, table: LoadedTable, cloud_id: int, own_schema: str | None) -> int | None:
+    """Return up to when a table is loaded (epoch milliseconds); ``None`` if no load of it is known.
+
+    :param own_schema: where the operator that loads it keeps its own tables.
+    :raises DotyposDatabaseError: if they can't be read.
+    """
+    loads = Loads(database.dialect, own_schema or None)
+
+    def query(transaction: Transaction) -> datetime | None:
+        return loads.reached(transaction, str(table), cloud_id)
+
+    until = database.run(query, interruptible=True)
+    return None if until is None else milliseconds(until)
 
 
 def _columns(database: Database, table: LoadedTable, transaction: Transaction) -> set[str]:

@@ -19,7 +19,6 @@ from airflow_provider_dotypos.api.window import instant, iso, time_zone
 from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures, decision, in_short_lines, named
-from airflow_provider_dotypos.triggers.entity import DotyposEntityTrigger, read_event
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -139,6 +138,8 @@ class DotyposEntitySensor(BaseSensorOperator):
 
         :raises DotyposTriggerError: if it has failed.
         """
+        from airflow_provider_dotypos.triggers.entity import read_event
+
         return self._result(read_event(event))
 
     def on_kill(self) -> None:
@@ -195,6 +196,8 @@ class DotyposEntitySensor(BaseSensorOperator):
 
     def _leave_to_triggerer(self, watch: Watch, since: int, cloud_id: int) -> None:
         """Defer until something has changed since a time (epoch ms)."""
+        from airflow_provider_dotypos.triggers.entity import DotyposEntityTrigger
+
         trigger = DotyposEntityTrigger(
             entity=self.entity,
             since=iso(since),

@@ -267,7 +267,7 @@ class Store:
 
     def _create_exclusively(self, data: bytes, path: Path) -> bool:
         """Create a file where there are no hard links (network shares, mounted buckets): a crash can leave it cut off,
-        but a manifest that can't be read is no manifest.
+        but a manifest that can't be read doesn't count.
         """
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)

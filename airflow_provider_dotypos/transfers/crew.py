@@ -90,7 +90,7 @@ class Crew:
     def help(self, is_over: Callable[[], bool]) -> None:
         """Walk pieces of any list, until something is over that this thread waits for.
 
-        :param is_over: returns whether it is. Whoever ends it calls `notify`.
+        :param is_over: returns whether it is. The code that ends it calls `notify`.
         """
         while (work := self._wait_for(self._work, is_over)) is not None:
             self._walk_piece(*work)

@@ -209,9 +209,11 @@ class DotyposEntitiesToObjectStorageOperator(ObjectStorageFiles, DotyposEntities
         super()._extract(context)
         if self._nested is None:
             return
-        nested = [each for each in self._lists if each.name in HISTORY_LISTS and each.window is not None]
-        missing = [each for each in nested if not each.results]
-        failures = {each.name: each.error for each in missing if each.error is not None}
+        nested = [
+            transfer for transfer in self._lists if transfer.name in HISTORY_LISTS and transfer.window is not None
+        ]
+        missing = [transfer for transfer in nested if not transfer.results]
+        failures = {transfer.name: transfer.error for transfer in missing if transfer.error is not None}
         if len(self._skipped(failures)) == len(missing):  # no retry will make a set of what is nested
             self._nested.clean_up()
 

@@ -250,9 +250,9 @@ def _write_rows(rows: Iterator[NestedRow], sink: FileSink, reader: Reader) -> No
     """Write rows into parts without a range: no attempt may take them for what a walk has read."""
     piece = Piece(Stream("nested", (), None), None, 0)
     with PieceWriter(piece, sink.open(piece), sink.max_part_bytes, PartAge()) as writer:
-        while some := list(itertools.islice(rows, _WRITTEN_AT_ONCE)):
+        while chunk := list(itertools.islice(rows, _WRITTEN_AT_ONCE)):
             reader.check_cancelled()
-            writer.take(Batch([row.row for row in some], [row.id for row in some], None))
+            writer.take(Batch([row.row for row in chunk], [row.id for row in chunk], None))
         writer.end()
 
 

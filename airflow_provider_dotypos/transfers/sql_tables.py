@@ -279,7 +279,10 @@ class SqlTables(TransferTask):
         for asset, (entity, table) in zip(
             self._assets(transfer.name), self._tables[transfer.name].items(), strict=True
         ):
-            fields = [Field(each.name, type_of(each.kind), each.field, each.comment or None) for each in table.columns]
+            fields = [
+                Field(column.name, type_of(column.kind), column.field, column.comment or None)
+                for column in table.columns
+            ]
             rows = loaded.inserted + loaded.updated if entity == transfer.name else None
             outputs.append(Output(asset, fields, rows))
         return outputs
@@ -298,7 +301,7 @@ class SqlTables(TransferTask):
         loads = Loads(dialect, schema)
         with dialect.creating(transaction):
             if self._has_own_tables or dialect.existing(transaction, schema, LOADS) is not None:
-                gone = [each for each in tables if dialect.existing(transaction, each.schema, each.name) is None]
+                gone = [table for table in tables if dialect.existing(transaction, table.schema, table.name) is None]
                 loads.forget(transaction, tables[0].full_name, {table.full_name for table in gone})
                 # Before a table gets columns: MySQL commits those at once.
                 loads.check_tables(transaction, tables, selection.entity.name)

@@ -356,8 +356,8 @@ class TransferTask(BaseOperator):
     def _report_lineage(self) -> None:
         """Have Airflow's plugins for lineage learn what was committed."""
         assert self._hook is not None
-        for each in self._lineage():
-            report_lineage(self._hook, each.source, [output.asset for output in each.outputs])
+        for lineage in self._lineage():
+            report_lineage(self._hook, lineage.source, [output.asset for output in lineage.outputs])
 
     def _lineage(self) -> list[ListLineage]:
         """Return where the rows of the lists that were committed came from, and where they went."""

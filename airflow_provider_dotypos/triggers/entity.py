@@ -107,7 +107,7 @@ class _Failed(msgspec.Struct, tag_field="status", tag="failed"):
 def read_event(event: object) -> dict[str, Any]:
     """Return what has changed, as the event of a `DotyposEntityTrigger` says.
 
-    :raises DotyposTriggerError: if the trigger has failed, or that is no event of such a trigger.
+    :raises DotyposTriggerError: if the trigger has failed, or that isn't an event of such a trigger.
     """
     try:
         read = msgspec.convert(event, _Changed | _Failed)

@@ -6,16 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_dotypos.api.errors import DotyposError
 from airflow_provider_dotypos.api.pos_errors import DotyposTillError
-from airflow_provider_dotypos.hooks.arguments import check_conn_id
-from airflow_provider_dotypos.triggers.clouds import open_client
-from airflow_provider_dotypos.triggers.connections import connection_of
+from airflow_provider_dotypos.triggers.deferred_wait import DeferredWait
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.api.aclient import AsyncDotyposClient
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class DotyposTillTrigger(BaseTrigger):
+class DotyposTillTrigger(DeferredWait):
     """Wait until a till answers, and send one event.
 
     It sends the till nothing but ``order/hello``, which changes nothing. The event only says that it is time to go on
@@ -37,6 +34,8 @@ class DotyposTillTrigger(BaseTrigger):
     :param poll_interval: seconds between two questions. Each is a request. Defaults to 60.
     """
 
+    subject: ClassVar[str] = "branch_id"
+
     def __init__(
         self,
         *,
@@ -46,18 +45,8 @@ class DotyposTillTrigger(BaseTrigger):
         dotypos_conn_id: str = "dotypos_default",
         poll_interval: float = 60.0,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__(until=until, cloud_id=cloud_id, dotypos_conn_id=dotypos_conn_id, poll_interval=poll_interval)
         self.branch_id = branch_id
-        self.until = until
-        self.cloud_id = cloud_id
-        self.dotypos_conn_id = dotypos_conn_id
-        self.poll_interval = poll_interval
-        check_conn_id(dotypos_conn_id)
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what makes the trigger again elsewhere."""
-        names = ("branch_id", "until", "cloud_id", "dotypos_conn_id", "poll_interval")
-        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event, once the till answers, the time is up, or something can't be waited out here."""
@@ -70,17 +59,12 @@ class DotyposTillTrigger(BaseTrigger):
         yield TriggerEvent({"status": status})  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> None:
-        settings = await connection_of(self.dotypos_conn_id, self.cloud_id).settings(after=0.0)
-        client = await open_client(settings)
-        try:
+        async with self._opened_client() as client:
             while (left := self.until - time.time()) > 0:
                 # The worker has just asked; it asks once more when the time is up.
                 await asyncio.sleep(min(self.poll_interval, left))
                 if left <= self.poll_interval or await self._answers(client):
                     return
-        finally:
-            await client.give_back()
-            await client.aclose()
 
     async def _answers(self, client: AsyncDotyposClient) -> bool:
         """Return whether the till answers."""
@@ -93,9 +77,7 @@ class DotyposTillTrigger(BaseTrigger):
             if error.permanent:
                 raise
             log.warning("The till of branch %s can't be asked now: %s", self.branch_id, error)
-            if error.retry_at is not None:
-                seconds = (error.retry_at - datetime.now(timezone.utc)).total_seconds()
-                await asyncio.sleep(max(0.0, min(seconds, self.until - time.time())))
+            await asyncio.sleep(self._pause(error))
             return False
         return True
 

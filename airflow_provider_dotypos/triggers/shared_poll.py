@@ -78,12 +78,12 @@ class SharedPoll:
             await self._wait_until_due()
             self._last, self._asked = time.monotonic(), True
             try:
-                news: Snapshot | DotyposError = await self._ask()
+                outcome: Snapshot | DotyposError = await self._ask()
             except DotyposError as error:
                 if not error.permanent:
                     self._back_off()
                     continue
-                news = error
+                outcome = error
             except Exception as error:  # of ours, which mustn't end what others wait for
                 if self._mistakes.note(error, LONGEST_WAIT):
                     log.exception("Its frames:")
@@ -91,11 +91,11 @@ class SharedPoll:
                 continue
             self._failures = 0
             self._mistakes.end()
-            if isinstance(news, Snapshot):
+            if isinstance(outcome, Snapshot):
                 self._cloud.announce(self._entity, self._interval)
             for subscriber in list(self._subscribers):
-                subscriber.receive(news)
-            if isinstance(news, DotyposError):
+                subscriber.receive(outcome)
+            if isinstance(outcome, DotyposError):
                 self._end()
                 return
 

@@ -6,15 +6,12 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime, timezone
-from typing import Any
+from typing import Any, ClassVar
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_dotypos.api.errors import DotyposError
-from airflow_provider_dotypos.hooks.arguments import check_conn_id
-from airflow_provider_dotypos.triggers.clouds import open_client
-from airflow_provider_dotypos.triggers.connections import connection_of
+from airflow_provider_dotypos.triggers.deferred_wait import DeferredWait
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +19,7 @@ log = logging.getLogger(__name__)
 _AGAIN = 60.0
 
 
-class DotyposStockTakingTrigger(BaseTrigger):
+class DotyposStockTakingTrigger(DeferredWait):
     """Wait until Dotypos has processed a stock-taking, and send one event.
 
     The event only says that it is time to look: the task asks for the status itself, and has the errors itself. So a
@@ -35,6 +32,8 @@ class DotyposStockTakingTrigger(BaseTrigger):
     :param poll_interval: seconds until the status is asked for again. The waits grow up to a minute. Defaults to 5.
     """
 
+    subject: ClassVar[str] = "urls"
+
     def __init__(
         self,
         *,
@@ -44,18 +43,8 @@ class DotyposStockTakingTrigger(BaseTrigger):
         dotypos_conn_id: str = "dotypos_default",
         poll_interval: float = 5.0,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__(until=until, cloud_id=cloud_id, dotypos_conn_id=dotypos_conn_id, poll_interval=poll_interval)
         self.urls = [*urls]
-        self.until = until
-        self.cloud_id = cloud_id
-        self.dotypos_conn_id = dotypos_conn_id
-        self.poll_interval = poll_interval
-        check_conn_id(dotypos_conn_id)
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what makes the trigger again elsewhere."""
-        names = ("urls", "until", "cloud_id", "dotypos_conn_id", "poll_interval")
-        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event, once it is time to look."""
@@ -66,10 +55,8 @@ class DotyposStockTakingTrigger(BaseTrigger):
         yield TriggerEvent({"status": "over"})  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> None:
-        settings = await connection_of(self.dotypos_conn_id, self.cloud_id).settings(after=0.0)
         poll = await asyncio.to_thread(_import_poll)
-        client = await open_client(settings)
-        try:
+        async with self._opened_client() as client:
             while time.time() < self.until:
                 try:
                     flow = poll(client, self.urls, poll_interval=self.poll_interval, until=self.until)
@@ -79,17 +66,7 @@ class DotyposStockTakingTrigger(BaseTrigger):
                     if error.permanent:
                         raise
                     log.warning("The status of a stock-taking can't be asked for now: %s", error)
-                    await asyncio.sleep(self._pause(error))
-        finally:
-            await client.give_back()
-            await client.aclose()
-
-    def _pause(self, error: DotyposError) -> float:
-        """Return the seconds until it is asked again."""
-        pause = _AGAIN
-        if error.retry_at is not None:
-            pause = max(pause, (error.retry_at - datetime.now(timezone.utc)).total_seconds())
-        return max(0.0, min(pause, self.until - time.time()))
+                    await asyncio.sleep(self._pause(error, least=_AGAIN))
 
 
 def _import_poll() -> Callable[..., Any]:

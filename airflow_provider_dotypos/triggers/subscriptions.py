@@ -105,12 +105,12 @@ class Subscription:
             self.poll_interval = await usual_interval(cloud, self._conn_id, self.watch.entity, self._asset)
         await self._arrived.wait()
         self._arrived.clear()
-        news = self._news.pop()
-        if isinstance(news, DotyposError):
+        outcome = self._news.pop()
+        if isinstance(outcome, DotyposError):
             self._outage = cloud.outage(self.watch.entity)
             self.leave()
-            raise self._named(news) from None
-        self.state, change = await self._look(news)
+            raise self._named(outcome) from None
+        self.state, change = await self._look(outcome)
         return Step(self.state, change, cloud.settings.require_cloud_id())
 
     def receive(self, news: Snapshot | DotyposError) -> None:

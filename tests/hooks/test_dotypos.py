@@ -1,4 +1,7 @@
-"""`hooks.dotypos`, `hooks.connection`: errors that leave the hook show in the log of a DAG author's own function."""
+"""Errors that leave the hook show in the log of a DAG author's own function.
+
+Tests `hooks.dotypos`, `hooks.part`, `hooks.connection`.
+"""
 
 from __future__ import annotations
 

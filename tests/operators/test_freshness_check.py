@@ -206,7 +206,7 @@ def test_the_age_of_each_last_sale_is_a_metric(
     [
         ({"max_gap": 3600}, "max_gap must be a timedelta"),
         ({"max_gap": timedelta(0)}, "max_gap must be a timedelta"),
-        ({"max_gap": {"shop": timedelta(hours=1)}}, "an id in branches"),
+        ({"max_gap": {"shop": timedelta(hours=1)}}, "an id in max_gap"),
         ({"fail_on": "no sale"}, "fail_on must be a list"),
         ({"fail_on": ["late"]}, "fail_on must be a list of fresh, closed, late data, no sale, till silent"),
         ({"opening_hours": {"mo": "08:00-20:00"}}, "must be weekdays"),

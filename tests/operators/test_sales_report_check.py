@@ -284,8 +284,8 @@ def test_bad_literals_are_refused_when_the_dag_is_parsed(arguments: dict[str, An
     ("arguments", "message"),
     [
         ({"until": "2126-01-01"}, "lies in the future"),
-        ({"destination": "file:///nowhere/lake"}, "no committed set lies in .*/orders"),
-        ({"destination": "file://{lake}", "cloud_id": 5}, "no committed set lies in .*/5/orders"),
+        ({"destination": "file:///nowhere/lake"}, "no committed set of orders lies in .*/orders"),
+        ({"destination": "file://{lake}", "cloud_id": 5}, "no committed set of orders lies in .*/5/orders"),
         ({"manifests": "{manifest}", "entity": "order-items"}, "holds orders of cloud"),
         ({"manifests": "{narrow}"}, "holds no documentType, flags, paid of orders"),
     ],

@@ -66,14 +66,14 @@ def test_what_was_read_is_kept(
     concurrency: int,
 ) -> None:
     monkeypatch.setattr(retry, "PUT_OFF_SOON", retry.Patience(faults=0.2, throttling=0.2, blind=0.2))
-    orders = fill(sandbox, 4000)
+    orders = fill(sandbox, 2400)
     sandbox.latency = 0.01
-    sandbox.faults.append(Fault(kind, retry_after=header, path="/orders", skip=20, times=10_000))
+    sandbox.faults.append(Fault(kind, retry_after=header, path="/orders", skip=12, times=10_000))
     with pytest.raises((PutOff, DotyposError, fail_exception())) as ended:
         extract(concurrency=concurrency)
     assert (ended.type is PutOff) == (kind == "429" or header is not None)
     kept = rows_kept(tmp_path)
-    assert kept >= 0.9 * 20 * 99 - 230  # the tie may be open
+    assert kept >= 0.9 * 12 * 99 - 230  # the tie may be open
     assert not list(tmp_path.rglob(".staging*"))
     sandbox.faults.clear()
     sandbox.requests.clear()
@@ -82,7 +82,7 @@ def test_what_was_read_is_kept(
 
     assert sorted(ids_in(result)) == sorted(orders)
     # Each gap costs a page that isn't full, and so does its end where another thread takes half of it.
-    assert list_calls(sandbox) <= (4000 - kept) / 100 * 1.25 + 3 * concurrency
+    assert list_calls(sandbox) <= (2400 - kept) / 100 * 1.25 + 3 * concurrency
 
 
 def test_what_was_read_is_kept_when_the_task_is_killed(
@@ -295,15 +295,16 @@ def test_the_log_says_that_the_task_is_put_off(
 
 
 def test_the_log_says_if_nothing_of_many_requests_can_be_kept(
-    extract: Extract, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    extract: Extract, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tie counts only as a whole, so under the same limit it would be read in vain again and again."""
-    for _ in range(7000):
+    monkeypatch.setattr(engine, "_MANY", 10)
+    for _ in range(700):
         sandbox.shop.insert(sandbox.cloud_ids[0], "orders", {"versionDate": SINCE_MS + HOUR_MS})
-    sandbox.limit = Limit(requests=120)
+    sandbox.limit = Limit(requests=12)
     with pytest.raises(PutOff):
         extract(concurrency=1)
-    assert "Nothing that 120 requests brought can be kept" in caplog.text
+    assert "Nothing that 12 requests brought can be kept" in caplog.text
 
 
 def test_an_instant_that_a_budget_never_lets_be_read_fails_at_once_and_says_what_to_do(

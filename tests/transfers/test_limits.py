@@ -20,7 +20,6 @@ def full() -> Iterator[tuple[Sandbox, set[str]]]:
 @pytest.mark.parametrize(
     "case",
     [
-        Case(1, 0.0, True),
         Case(1, 0.0, False),
         Case(4, 0.03, False),
         Case(16, 0.03, True),

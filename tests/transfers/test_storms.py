@@ -160,7 +160,7 @@ def test_the_promises_hold_in_any_storm(api: Sandbox, weather: Weather, plans: l
 
 @pytest.mark.parametrize(
     ("requests", "concurrency", "changes"),
-    [(7, 1, {}), (11, 4, {"from_the_beginning": True}), (20, 8, {"file_format": FileFormat("parquet")})],
+    [(11, 4, {"from_the_beginning": True}), (20, 8, {"file_format": FileFormat("parquet")})],
     ids=str,
 )
 def test_the_promises_hold_after_kill_9(

@@ -1,4 +1,7 @@
-"""The trigger of a deferred POS action: hellos alone, and one event (`triggers/pos_action.py`)."""
+"""The trigger of a deferred POS action: hellos alone, and one event.
+
+Tests `triggers/pos_action.py` and `triggers/deferred_wait.py`.
+"""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Device:
                 "codes": isinstance(value, list) and all(isinstance(code, int) for code in value),
             }
             if not fits.get(name):
-                raise ValueError(f"{name} is no setting of the device, or its value doesn't fit")
+                raise ValueError(f"{name} isn't a setting of the device, or its value doesn't fit")
             setattr(self, name, value)
         if settings.get("silent") is False:
             self.wake()

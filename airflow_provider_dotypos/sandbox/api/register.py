@@ -92,9 +92,9 @@ def _deliveries(state: State) -> str:
         return "<p class=quiet>No webhook is registered.</p>"
     newest = islice(reversed(list(state.deliveries.log)), _SHOWN_DELIVERIES)
     rows = "".join(
-        f"<tr><td>{each.payload_entity}</td><td class=number>{len(each.records)}</td>"
-        f"<td>{each.status or escape(each.error or 'lost on purpose')}</td></tr>"
-        for each in newest
+        f"<tr><td>{delivery.payload_entity}</td><td class=number>{len(delivery.records)}</td>"
+        f"<td>{delivery.status or escape(delivery.error or 'lost on purpose')}</td></tr>"
+        for delivery in newest
     )
     head = '<tr><th scope="col">Delivered</th><th class=number scope="col">Records</th><th scope="col">Answer</th></tr>'
     table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>" if rows else ""

@@ -95,8 +95,8 @@ class Table:
 
 def whole_table(batches: Iterable[pa.RecordBatch], columns: Columns) -> pa.Table:
     """Return batches as one table; without any, one without rows."""
-    some = list(batches)
-    return pa.Table.from_batches(some, some[0].schema if some else Table(columns).schema)
+    gathered = list(batches)
+    return pa.Table.from_batches(gathered, gathered[0].schema if gathered else Table(columns).schema)
 
 
 def leaves(fields: Iterable[pa.Field], prefix: str = "") -> Iterator[str]:

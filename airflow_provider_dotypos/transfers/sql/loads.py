@@ -73,7 +73,7 @@ class Load:
         shape = load_shape(selection)
         identity = [names, selection.cloud_id, selection.entity.name, shape, window.since, window.until, mode, again]
         load_id = _digest(identity)
-        fields = _digest([[*each.names] for each in tables])
+        fields = _digest([[*table.names] for table in tables])
         return cls(
             load_id, names, selection.entity.name, selection.cloud_id, shape, fields, window, mode, run_id, try_number
         )
@@ -300,8 +300,8 @@ class Loads:
                 if last.casefold() != table.name.casefold():
                     continue
                 names = [(schema or None, last), (table.schema, table.name)]
-                one, other = (self._dialect.identify(transaction, *each) for each in names)
-                if one == other:
+                named, own = (self._dialect.identify(transaction, *place) for place in names)
+                if named == own:
                     raise DotyposInputError(
                         f"other loads name the table {table.full_name} as {name}: give table and schema as they do"
                     )

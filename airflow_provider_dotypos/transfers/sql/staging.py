@@ -163,9 +163,9 @@ class Staging:
 
     def _delete(self, transaction: Transaction, relation: str, column: str, names: Iterable[str]) -> None:
         left = iter(sorted(names))
-        while some := list(islice(left, _AT_ONCE)):
-            marks = ", ".join("?" for _ in some)
-            transaction.execute(f"DELETE FROM {relation} WHERE {self._dialect.quote(column)} IN ({marks})", some)
+        while chunk := list(islice(left, _AT_ONCE)):
+            marks = ", ".join("?" for _ in chunk)
+            transaction.execute(f"DELETE FROM {relation} WHERE {self._dialect.quote(column)} IN ({marks})", chunk)
 
 
 def sweep(

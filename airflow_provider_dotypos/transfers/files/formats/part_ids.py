@@ -46,9 +46,9 @@ def _parquet_ids(file: BinaryIO) -> Iterator[Sequence[int]]:
 
 
 def _line_ids(lines: Iterator[bytes]) -> Iterator[Sequence[int]]:
-    while some := list(itertools.islice(lines, ROWS_AT_ONCE)):
+    while chunk := list(itertools.islice(lines, ROWS_AT_ONCE)):
         try:
-            yield [row.id for row in _KEYS.decode(b"[" + b",".join(some) + b"]")]
+            yield [row.id for row in _KEYS.decode(b"[" + b",".join(chunk) + b"]")]
         except msgspec.MsgspecError as error:
             raise ValueError(f"a row of the part has no id: {error}") from None
 
@@ -58,8 +58,8 @@ def _csv_ids(lines: Iterator[bytes]) -> Iterator[Sequence[int]]:
     if next(lines, b"").split(b",")[0] != b"id":
         raise ValueError("the part does not begin with the header that it should have")
     starts = _record_starts(lines)
-    while some := [int(line.split(b",", 1)[0]) for line in itertools.islice(starts, ROWS_AT_ONCE)]:
-        yield some
+    while chunk := [int(line.split(b",", 1)[0]) for line in itertools.islice(starts, ROWS_AT_ONCE)]:
+        yield chunk
 
 
 def _record_starts(lines: Iterator[bytes]) -> Iterator[bytes]:

@@ -97,8 +97,8 @@ def _whole_rows(
 
 
 def _taken(batch: Any, chosen: Sequence[int], columns: Columns) -> list[msgspec.Raw]:
-    some = batch.take(chosen)
-    rows = rows_of_arrays(dict(zip(some.schema.names, some.columns, strict=True)), columns)
+    taken = batch.take(chosen)
+    rows = rows_of_arrays(dict(zip(taken.schema.names, taken.columns, strict=True)), columns)
     return [msgspec.Raw(msgspec.json.encode(row)) for row in rows]
 
 

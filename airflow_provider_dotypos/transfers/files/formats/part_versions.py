@@ -77,9 +77,9 @@ def _numbers(values: pyarrow.Array) -> array[int]:
 
 def _of_lines(file: BinaryIO | gzip.GzipFile, fields: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
     decoder = _decoder(tuple(fields))
-    while some := list(itertools.islice(file, ROWS_AT_ONCE)):
+    while chunk := list(itertools.islice(file, ROWS_AT_ONCE)):
         try:
-            rows = decoder.decode(b"[" + b",".join(some) + b"]")
+            rows = decoder.decode(b"[" + b",".join(chunk) + b"]")
         except msgspec.MsgspecError as error:
             raise ValueError(f"a row of the part can't be read: {type(error).__name__}") from None
         yield list(zip(*map(msgspec.structs.astuple, rows), strict=True))
@@ -90,11 +90,11 @@ def _of_records(file: BinaryIO | gzip.GzipFile, fields: Sequence[str]) -> Iterat
     records = csv_records(file)
     header = next(records, [])
     positions = [header.index(name) if name in header else None for name in fields]
-    while some := list(itertools.islice(records, ROWS_AT_ONCE)):
-        if any(len(record) != len(header) for record in some):
+    while chunk := list(itertools.islice(records, ROWS_AT_ONCE)):
+        if any(len(record) != len(header) for record in chunk):
             raise csv.Error("a record has more or fewer fields than the header")
         yield [
-            [None] * len(some) if position is None else [record[position] or None for record in some]
+            [None] * len(chunk) if position is None else [record[position] or None for record in chunk]
             for position in positions
         ]
 

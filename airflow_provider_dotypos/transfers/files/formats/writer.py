@@ -181,8 +181,8 @@ class TextWriter(RowWriter):
             )
 
     def _put_records(self, records: Iterator[bytes]) -> None:
-        while some := list(itertools.islice(records, _RECORDS_AT_ONCE)):
-            self._text.write(b"".join(some))
+        while chunk := list(itertools.islice(records, _RECORDS_AT_ONCE)):
+            self._text.write(b"".join(chunk))
 
     @contextmanager
     def _text_of(self, part: BinaryIO) -> Iterator[BinaryIO | gzip.GzipFile]:
