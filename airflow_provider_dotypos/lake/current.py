@@ -219,7 +219,8 @@ def read_entity(
     :param since: only versions that changed at this time or later count, and no rows without a change date. Defaults to
         the beginning.
     :param until: only versions that changed before this time count, so the table is as of this time, as far as its
-        versions were read. Of a list without a change date, it is the newest set whose window ends by this time.
+        versions were read. Of rows without a change date, those of sets whose window begins before it count. Of a list
+        without a change date, it is the newest set whose window ends by this time.
     :param timezone: the time zone of bare dates in `since` and `until`, such as ``Europe/Prague``.
     :param deleted: whether rows are shown that are marked as deleted, too.
     :param shape: the digest at the end of the names of the sets' folders: sets of which shape are read. Several if only

@@ -160,6 +160,9 @@ def naive(
     """Return the newest versions of the products in sets, and the customizations that came with them."""
     newest: dict[str, tuple[int, dict[str, Any]]] = {}
     for one in sorted(sets, key=_set_order):
+        begins = one["window"].since
+        if None not in (begins, bounds.until) and begins >= bounds.until:
+            continue
         for part in one["parts"]:
             for row in part.rows:
                 moment = NULL if row["versionDate"] is None else instant(row["versionDate"], "versionDate")

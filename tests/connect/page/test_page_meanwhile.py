@@ -183,12 +183,12 @@ class TestAHost:
             for query in (*({"conn_id": f"named_{which}"} for which in ("here", "foreign", "default")), {})
         )
 
-        assert f"signing in at {page_world.sandbox.url}." in here
+        assert f"signing in at {page_world.sandbox.url}the API base URL above." in here  # style.css hides one of them
         for page in (default, new):
-            assert "signing in at https://api.dotykacka.cz." in page
+            assert "signing in at https://api.dotykacka.czthe API base URL above." in page
         for page in (here, default, new):
             assert "not Dotypos's own server" not in page
-        assert f"signing in at {FOREIGN}." in foreign
+        assert f"signing in at {FOREIGN}the API" in foreign
         assert f"The new refresh token will be sent to {FOREIGN}, which is not Dotypos's own server" in foreign
         assert f"not Dotypos's server: {FOREIGN}" in shown_text(ada.get("./"))
 
