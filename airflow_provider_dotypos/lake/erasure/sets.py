@@ -277,19 +277,13 @@ class SetErasure:
         self, seen: Mapping[tuple[str, str], _Seen], entities: Sequence[str]
     ) -> Iterator[tuple[_Folder, LakeSet]]:
         """Yield the sets that weren't seen, or were replaced since."""
-        for root in self._roots:
-            for entity in entities:
-                for folder in set_folders(root, self._report.cloud_id, entity, self._patience):
-                    self._check()
-                    place = _Folder(root, entity, folder)
-                    store = Store(root / f"{self._report.cloud_id}/{entity}/{folder.name}", self._patience)
-                    names = store.list()
-                    before = seen.get(self._key(place))
-                    if before is not None and before.is_newest(names):
-                        continue
-                    lake_set = find_committed(root, self._report.cloud_id, entity, folder, self._patience)
-                    if lake_set is not None and _Seen.of(lake_set.manifest) != before:
-                        yield place, lake_set
+        for place in self._folders(entities):
+            before = seen.get(self._key(place))
+            if before is not None and before.is_newest(self._store(place).list()):
+                continue
+            lake_set = self._find(place)
+            if lake_set is not None and _Seen.of(lake_set.manifest) != before:
+                yield place, lake_set
 
     def tidy(self) -> bool:
         """Remove files that belong to no set and can't be committed any more, and note those that may be.
@@ -299,12 +293,14 @@ class SetErasure:
         all_read = True
         self._report.searched["set"] = 0
         self._report.unfinished.clear()
-        for place, lake_set in self._folders():
+        for place in self._folders(self._person.reach.entities):
+            store = self._store(place)
+            names = store.list()  # before the set is read: one that is committed in between lists what was there
+            lake_set = self._find(place)
             if lake_set is not None:
                 self._report.searched["set"] += 1
                 all_read = all_read and self._noted.get(self._key(place)) == _Seen.of(lake_set.manifest)
-            store = Store(place.root / f"{self._report.cloud_id}/{place.path}", self._patience)
-            old, unfinished = unlisted_files(store.list(), None if lake_set is None else lake_set.manifest)
+            old, unfinished = unlisted_files(names, None if lake_set is None else lake_set.manifest)
             remove = [*old, *(unfinished if self._remove_unfinished else ())]
             if not self._report.dry_run:
                 for name in remove:
@@ -315,16 +311,18 @@ class SetErasure:
                 self._report.unfinished[str(store.folder)] = len(left)
         return all_read
 
-    def _folders(self) -> Iterator[tuple[_Folder, LakeSet | None]]:
-        cloud_id = self._report.cloud_id
+    def _folders(self, entities: Sequence[str]) -> Iterator[_Folder]:
         for root in self._roots:
-            for entity in self._person.reach.entities:
-                for folder in set_folders(root, cloud_id, entity, self._patience):
+            for entity in entities:
+                for folder in set_folders(root, self._report.cloud_id, entity, self._patience):
                     self._check()
-                    yield (
-                        _Folder(root, entity, folder),
-                        find_committed(root, cloud_id, entity, folder, self._patience),
-                    )
+                    yield _Folder(root, entity, folder)
+
+    def _store(self, place: _Folder) -> Store:
+        return Store(place.root / f"{self._report.cloud_id}/{place.path}", self._patience)
+
+    def _find(self, place: _Folder) -> LakeSet | None:
+        return find_committed(place.root, self._report.cloud_id, place.entity, place.folder, self._patience)
 
     @staticmethod
     def _key(place: _Folder) -> tuple[str, str]:

@@ -406,6 +406,28 @@ def test_files_of_unfinished_attempts_are_named_and_removed_if_asked(root: Path,
     assert marks_left(root) == []
 
 
+def test_a_set_that_is_committed_just_then_loses_no_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    destination = ObjectStoragePath(f"file://{root}")
+    rows = [Rows(0, 1, [others("customers", OTHER)])]
+    commit_set(destination, Window(0, 1), rows, entity="customers")
+    commit_set(destination, Window(1, 2), rows, entity="customers")
+    before = contents(root)
+    *_, manifest = sorted(root.rglob("_manifest-*.json"))
+    not_yet = manifest.rename(root / "not yet")
+    tidy, listed, tidying = erasure_sets.SetErasure.tidy, Store.list, []
+
+    def commits_after(store: Store) -> dict[str, int]:
+        names = listed(store)
+        if tidying and not_yet.exists() and manifest.parent.name in str(store.folder):
+            not_yet.rename(manifest)
+        return names
+
+    monkeypatch.setattr(Store, "list", commits_after)
+    monkeypatch.setattr(erasure_sets.SetErasure, "tidy", lambda self: tidying.append(True) or tidy(self))
+    assert erase(root, remove_unfinished=True).whole
+    assert contents(root) == before
+
+
 def test_leftovers_of_earlier_generations_are_removed(root: Path) -> None:
     destination = ObjectStoragePath(f"file://{root}")
     rows = [Rows(0, 1, [others("customers", OTHER)])]
