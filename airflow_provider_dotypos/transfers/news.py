@@ -19,8 +19,8 @@ FirstSeen: TypeAlias = Mapping[str, Mapping[str, str]]
 
 _WHERE: Mapping[Kept, str] = {
     "as they came": "Rows hold them as they came.",
-    "aside": "They are kept in the column _unknown.",
-    "omitted": "They are omitted, as only known fields are wanted.",
+    "aside": "Values of such fields are kept in the column _unknown.",
+    "omitted": "Such fields are omitted, as only known fields are wanted.",
 }
 
 
@@ -57,7 +57,7 @@ def tell_news(entity: str, new_fields: NewFieldsByTable, begins: str, earlier: F
         begin = f"{entity} has" if not new else "It still has"
         sentences.append(f"{begin} {_noun(known)} that this package doesn't know: {', '.join(known)}.")
     say = log.warning if kept == "aside" else log.info
-    say("%s %s A newer airflow-provider-dotypos may know them.", " ".join(sentences), _WHERE[kept])
+    say("%s %s A newer airflow-provider-dotypos may know more fields.", " ".join(sentences), _WHERE[kept])
 
 
 def _noun(names: list[str]) -> str:

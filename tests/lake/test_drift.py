@@ -142,7 +142,7 @@ def test_children_and_fields_that_nobody_wants(
         assert "loyaltyTier" not in Path(read_manifest(result["manifest"]).uris[0].removeprefix("file://")).read_text(
             errors="replace"
         )
-    assert caplog.text.count("They are omitted, as only known fields are wanted.") == 3
+    assert caplog.text.count("Such fields are omitted, as only known fields are wanted.") == 3
     assert extract(snapshot=True, since=None)["new_fields"] == {}
 
 
