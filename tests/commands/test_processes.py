@@ -139,6 +139,7 @@ from airflow.cli import simple_table
 from airflow_provider_dotypos import cli
 from airflow_provider_dotypos.commands import entities, output
 for form in sys.argv[1:]:
+    print("begins", file=sys.stderr, flush=True)  # Airflow 3.1 logs before
     if not os.fork():
         sys.argv = ["airflow_provider_dotypos", "entities", "-o", form]
         runpy.run_module("airflow_provider_dotypos", run_name="__main__")
@@ -147,7 +148,7 @@ for form in sys.argv[1:]:
 """
     command = [sys.executable, "-c", code, *forms]
     done = children.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
-    return [(int(code), errors) for errors, code in re.findall(r"(.*?)exit (\d+)\n", done.stderr, re.DOTALL)]
+    return [(int(code), errors) for errors, code in re.findall(r"begins\n(.*?)exit (\d+)\n", done.stderr, re.DOTALL)]
 
 
 def test_a_reader_that_has_gone_ends_it_quietly() -> None:

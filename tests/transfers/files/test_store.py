@@ -100,8 +100,8 @@ LibraryError.__name__ = "NoCredentialsError"
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (PermissionError("AccessDenied"), r"the store refuses access \(AccessDenied\): 'memory://lake'"),
-        (LibraryError("no way in"), r"^memory://lake: the store failed: NoCredentialsError: no way in$"),
+        (PermissionError("AccessDenied"), r"the store refuses access \(AccessDenied\): 'memory:///?lake'"),
+        (LibraryError("no way in"), r"^memory:///?lake: the store failed: NoCredentialsError: no way in$"),
     ],
 )
 def test_an_error_of_a_store_says_where(
