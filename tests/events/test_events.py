@@ -76,7 +76,8 @@ with DAG("without_a_window", schedule=None):
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    shop = Shop.generate(days=1, orders_per_day=5, now=datetime.now(timezone.utc) - timedelta(minutes=5))
+    # Of two days, at least one has ended: a register is closed late in the evening.
+    shop = Shop.generate(days=2, orders_per_day=5, now=datetime.now(timezone.utc) - timedelta(minutes=5))
     shop.set_to_real_time()
     with Sandbox(shop) as running:
         yield running
@@ -267,7 +268,8 @@ def test_an_asset_whose_dag_was_paused_gets_what_it_has_missed(
     pause(server, "after_both", False)
     airflow.parse_again("after_both")
     airflow.wait_for("both changes", lambda: not missing(shopkeeper.versions, airflow.events("second")))
-    assert len(airflow.events("second")) == before + 1
+    # In one event. On a busy machine an earlier change may be reported once more before it.
+    assert [event for event in airflow.events("second")[before:] if not missing(shopkeeper.versions, [event])]
 
 
 def test_a_triggerer_that_dies_loses_no_event(
