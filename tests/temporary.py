@@ -9,14 +9,14 @@ from pathlib import Path
 
 _MEMORY = Path("/dev/shm")
 
-#: Bytes that must be free. A run of all tests takes about 1 GB.
+#: Bytes that must be free: a run of all tests has taken 0.3 GB, and databases keep what they wrote for a while.
 _ROOM = 4 * 2**30
 
 
 def use_memory() -> None:
     """Have this process and its children keep temporary files in memory, unless ``TMPDIR`` says where they go.
 
-    A disk takes up to 10 ms to confirm that a file is there for good, and tests write tens of thousands of files.
+    A disk takes about 10 ms to confirm that a file is there for good, and the tests wait for that often.
     """
     if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _ROOM:
         return

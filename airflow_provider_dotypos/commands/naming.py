@@ -37,12 +37,12 @@ def with_options(text: str, options: Iterable[Option]) -> str:
         label = label if label.startswith("-") else details.get("metavar", name.upper())
         labels.update(dict.fromkeys((name, *_ALSO.get(name, ())), label))
 
-    def renamed(found: re.Match[str]) -> str:
-        return _WORD.sub(lambda word: labels.get(word[0], word[0]), found[0])
+    def renamed(match: re.Match[str]) -> str:
+        return _WORD.sub(lambda word: labels.get(word[0], word[0]), match[0])
 
-    def before_value(found: re.Match[str]) -> str:
-        name, switch, value = found.groups()
-        return found[0] if name not in labels else labels[name] + (" " if value and not switch else "")
+    def before_value(match: re.Match[str]) -> str:
+        name, switch, value = match.groups()
+        return match[0] if name not in labels else labels[name] + (" " if value and not switch else "")
 
     text = _WITH_VALUE.sub(before_value, text)
     for pattern in (_IN_A_LIST, _FIRST, _SNAKE):

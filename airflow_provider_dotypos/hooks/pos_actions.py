@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_dotypos.api.overrides import read_seconds
 from airflow_provider_dotypos.api.pos_errors import DotyposTillError
 from airflow_provider_dotypos.hooks.part import HookPart
-
-if TYPE_CHECKING:
-    pass
 
 
 class PosCalls(HookPart):

@@ -160,9 +160,6 @@ def naive(
     """Return the newest versions of the products in sets, and the customizations that came with them."""
     newest: dict[str, tuple[int, dict[str, Any]]] = {}
     for one in sorted(sets, key=_set_order):
-        begins = one["window"].since
-        if None not in (begins, bounds.until) and begins >= bounds.until:
-            continue
         for part in one["parts"]:
             for row in part.rows:
                 moment = NULL if row["versionDate"] is None else instant(row["versionDate"], "versionDate")
@@ -174,6 +171,11 @@ def naive(
                     newest[row["id"]] = moment, row
     rows = [row for _, row in newest.values() if not (hide_deleted and row["deleted"])]
     return rows, [item for row in rows for item in row["customizations"]]
+
+
+def begun(sets: Iterable[Mapping[str, Any]], until: int | None) -> list[Mapping[str, Any]]:
+    """Return the sets whose window begins before a moment: `read_entity` reads no others."""
+    return [one for one in sets if None in (one["window"].since, until) or one["window"].since < until]
 
 
 def _set_order(one: Mapping[str, Any]) -> tuple[Any, ...]:
