@@ -9,7 +9,7 @@ from pathlib import Path
 
 _MEMORY = Path("/dev/shm")
 
-#: Bytes that must be free: a run of all tests has taken 0.3 GB, and databases keep what they wrote for a while.
+#: Bytes that must be free: about ten times what a run of all tests took.
 _ROOM = 4 * 2**30
 
 

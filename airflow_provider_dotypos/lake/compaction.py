@@ -18,9 +18,9 @@ common sources those of the one that was begun first. So no row of before the re
 before it looks leaves that to the next one. Until then the rewritten source isn't covered, and pruning leaves it.
 
 The erasure must report what such a dead compaction leaves. So once all files are put, and before the commit, the
-sources are looked at as well. If one isn't what was read any more, nothing is committed. Otherwise it is rewritten after
-that look, and the erasure's last look over the folders comes later still. It finds the files that were put, and reports
-them as unfinished; or it finds the set.
+sources are looked at as well. If one isn't what was read any more, nothing is committed. Otherwise it is rewritten
+after that look, and the erasure's last look over the folders comes later still. It finds the files that were put, and
+reports them as unfinished; or it finds the set.
 """
 
 from __future__ import annotations
