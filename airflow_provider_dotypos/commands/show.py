@@ -74,10 +74,27 @@ def _report(args: argparse.Namespace) -> Report:
         raise WrongUsageError(
             f"--{given[0].replace('_', '-')} is for the current table of a list: name the list after the destination"
         )
-    committed = read_manifest(address(args.manifest), args.destination_conn_id, verify=args.verify)
+    try:
+        committed = read_manifest(address(args.manifest), args.destination_conn_id, verify=args.verify)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}{_lists_near(args)}") from None
     table = args.table or committed.manifest.entity
     rows = islice(committed.rows(table), args.limit)
     return set_report(committed, {table: rows_report(find_entity(table), rows, args.columns, args.personal)})
+
+
+def _lists_near(args: argparse.Namespace) -> str:
+    """Return what to name if a destination was named without a list, or a folder in it that isn't a window's."""
+    from airflow_provider_dotypos.lake.sets import find_destination, lists_below
+
+    place = find_destination(store_path(args, args.manifest))
+    if place is None:
+        return ""
+    lists = sorted({entity for _, entity in lists_below(place)})
+    return (
+        f". Name the folder of a window, or a list after the destination: airflow dotypos show {place} {lists[0]}. "
+        f"Lists there: {', '.join(lists)}"
+    )
 
 
 def _current_report(args: argparse.Namespace) -> Report:

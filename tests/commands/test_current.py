@@ -82,6 +82,21 @@ def test_what_cant_be_shown_is_refused(command: Command, lake: Path, arguments: 
     assert says in done.err
 
 
+@pytest.mark.parametrize("folder", ["", f"{CLOUD}", f"{CLOUD}/orders", f"{CLOUD}/orders/nothing"])
+def test_a_destination_without_a_list_says_which_there_are(command: Command, lake: Path, folder: str):
+    done = command("show", str(lake / folder))
+    assert (done.code, done.out) == (1, "")
+    assert "no whole set at" in done.err
+    assert f"airflow dotypos show {lake} orders. Lists there: orders" in done.err
+
+
+def test_a_file_that_is_no_manifest_says_so(command: Command, tmp_path: Path):
+    (tmp_path / "sales.duckdb").write_text("")
+    done = command("show", str(tmp_path / "sales.duckdb"))
+    assert (done.code, done.out) == (1, "")
+    assert "it is a file, and no manifest" in done.err
+
+
 def test_of_several_clouds_one_is_named(command: Command, lake: Path):
     (lake / "5" / "orders").mkdir(parents=True)
     done = command("show", str(lake), "orders")

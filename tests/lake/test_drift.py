@@ -227,7 +227,10 @@ def test_wrong_options_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture
         ([str(tmp_path), "--schema", "s"], 2, "--schema is of a database"),
         ([str(tmp_path)], 1, "no sets lie below"),
         ([str(tmp_path), "--entity", "ordrs"], 1, "orders"),
+        ([str(tmp_path), "ordrs"], 1, "did you mean 'orders'"),
+        ([str(tmp_path), "orders", "--entity", "orders"], 2, "Give ENTITY or --entity, and not both"),
         ([str(tmp_path), "--since", "soon"], 1, "--since"),
+        ([str(tmp_path), "--since", "2026-03-01"], 1, "name its zone with --timezone,"),
     ):
         ended, _, notes = drift(*arguments, capsys=capsys)
         assert (ended, said in notes) == (code, True), notes
@@ -241,6 +244,7 @@ def test_a_list_or_a_cloud_that_is_not_there_is_no_good_news(
     extract()
     for arguments, said in (
         (["--entity", "products"], "no products lie below"),
+        (["products"], "ENTITY: no products lie below"),
         (["--cloud-id", "99"], "no data of cloud 99"),
     ):
         code, _, notes = drift(str(tmp_path / "lake"), *arguments, capsys=capsys)
