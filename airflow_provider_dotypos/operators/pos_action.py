@@ -19,7 +19,7 @@ from airflow_provider_dotypos.api.overrides import describe, read_seconds
 from airflow_provider_dotypos.api.pos_actions import LONGEST_VALIDITY, checked_fields, find_action
 from airflow_provider_dotypos.api.pos_errors import DotyposPosActionError, DotyposTillError, Doubt
 from airflow_provider_dotypos.api.window import LONGEST_SETTLE
-from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
+from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, given, literals, refuse_empty
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures, decision
 
@@ -97,6 +97,7 @@ class DotyposPosActionOperator(BaseOperator):
         self.deferrable = deferrable
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
+        self._given = given(self, ("cloud_id",))
         self._hook: DotyposHook | None = None
         with argument_errors(self):
             self._check_literals(literals(self))
@@ -129,6 +130,7 @@ class DotyposPosActionOperator(BaseOperator):
     def _call(self) -> PosCall:
         from airflow_provider_dotypos.writes.pos_action import PosCall
 
+        refuse_empty(self, ("cloud_id",), self._given)
         return PosCall.of(
             self.branch_id,
             self.action,

@@ -44,6 +44,14 @@ def task(**arguments: Any) -> DotyposStockOperator:
         return DotyposStockOperator(task_id="book", **arguments)
 
 
+def test_a_cloud_that_is_a_task_s_result_of_none_is_not_the_connections(sandbox: Sandbox) -> None:
+    booking = task(cloud_id="{{ nothing }}", document="1")
+    booking.cloud_id = None
+    with pytest.raises(fail_exception(), match="cloud_id is empty: its template rendered to nothing"):
+        booking.execute({})
+    assert sandbox.requests == []
+
+
 def triggered(deferral: Ending) -> dict[str, Any]:
     """Run the trigger of a deferred task, and return what the task is given."""
     module, _, name = deferral.message.classpath.rpartition(".")

@@ -133,6 +133,9 @@ def write_row(
     except GeneratorExit:  # what ends the task, such as its time-out, breaks in upon the call
         course.lose()
         raise
+    if method != "PUT" and str(course.row.get("id", planned.id)) != planned.id:  # another row says nothing of this one
+        course.lose()
+        return Open.LOST
     return course.row
 
 

@@ -131,7 +131,8 @@ class Report:
 
     def course(self, planned: PlannedRow) -> Course:
         """Return the course of a row, as earlier attempts have left it."""
-        if planned.row not in self._written and not (self.earlier and self.earlier.unreported):
+        others = {*self._last.unreported} - {self._mark} if self._last else set()
+        if planned.row not in self._written and not others:
             return Course()
         # The version that the write was sent to is the plan's, unless the row was edited before.
         return Course(sent=True, sent_to=planned.version)

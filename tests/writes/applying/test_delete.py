@@ -67,8 +67,13 @@ def test_a_row_that_others_refer_to_is_rejected_with_the_apis_reason(sandbox: Sa
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b'{"id": "5", "deleted": true}', "applied"), (b'{"id": "5", "deleted": false}', "not taken"), (b"", "applied")],
-    ids=["marked", "not marked", "empty"],
+    [
+        (b'{"id": "5", "deleted": true}', "applied"),
+        (b'{"id": "5", "deleted": false}', "not taken"),
+        (b'{"id": "6", "deleted": false}', "applied"),
+        (b"", "applied"),
+    ],
+    ids=["marked", "not marked", "another row's", "empty"],
 )
 def test_the_answer_is_compared(client: DotyposClient, body: bytes, status: str) -> None:
     rows = [b'{"id": "5", "deleted": false}', b'{"id": "5", "deleted": true}']

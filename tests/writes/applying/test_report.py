@@ -158,6 +158,16 @@ def test_what_another_attempt_has_noted_meanwhile_is_kept(plans: Plans) -> None:
     assert [line.get("written") for line in lines] == ["yes", "yes", "maybe", None]
 
 
+def test_rows_may_have_been_written_by_another_attempt_that_began_since_the_report_was_read(plans: Plans) -> None:
+    planned = msgspec.structs.replace(update_of(1, {}, {}, 1), version="2026-03-01T12:00:00Z")
+    plan = plans(planned)
+    first, second = Report(plan), Report(plan)
+    first.begin()
+    assert first.course(planned) == Course()
+    second.begin()
+    assert second.course(planned) == Course(sent=True, sent_to=planned.version)
+
+
 def test_an_attempt_that_ends_while_another_writes_its_report_waits_for_it(
     plans: Plans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
