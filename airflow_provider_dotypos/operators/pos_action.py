@@ -45,7 +45,8 @@ class DotyposPosActionOperator(BaseOperator):
     :param branch_id: the branch. (templated)
     :param action: such as ``order/create``.
     :param fields: the action's fields, in the API's form (``{"order-id": 5}``), or JSON text of them. A new order needs
-        an ``external-id``: one that exists already isn't made again. Defaults to none. (templated)
+        an ``external-id``: one that the cloud shows already isn't made again. Two tasks that send it within a minute
+        can make two orders. Defaults to none. (templated)
     :param response_filter: makes ``answer`` of the task's result from what the till has answered. Defaults to none,
         because an answer may hold personal data.
     :param wait: how long to wait for a till that is silent or busy. Defaults to 10 minutes.

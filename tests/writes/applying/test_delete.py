@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import find_entity
+from airflow_provider_dotypos.exceptions import DotyposNotFoundError
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.writes.applying.delete import delete
 from airflow_provider_dotypos.writes.plan import PlannedRow
@@ -57,6 +60,17 @@ def test_a_lost_answer_is_settled_by_reading(
     assert run(client, id).status == "applied"
     assert len(sandbox.writes) == 1
     assert row_of(sandbox, id)["deleted"] is True
+
+
+@pytest.mark.parametrize("times", range(1, 5))
+def test_a_gateway_that_finds_nothing_has_not_deleted_the_row(
+    sandbox: Sandbox, client: DotyposClient, times: int
+) -> None:
+    id = product(sandbox)
+    sandbox.faults.append(Fault("404-empty", method="GET", times=times))
+    with suppress(DotyposNotFoundError):  # of the cloud: the run ends, and is resumed
+        assert run(client, id).status == "applied"
+        assert row_of(sandbox, id)["deleted"] is True
 
 
 def test_a_row_that_others_refer_to_is_rejected_with_the_apis_reason(sandbox: Sandbox, client: DotyposClient) -> None:
