@@ -234,16 +234,11 @@ class DotyposAuthenticationError(DotyposApiError):
         f"Token in the Airflow connection, or connect the cloud again ({HOW_TO_CONNECT})."
     )
 
-    _NO_REASON = (
-        "It gave no reason, and Dotypos gives one: something in between may have answered. That mostly passes; if it "
-        "continues, make a proxy or a firewall let calls to the API through."
-    )
-
     def _cure_of(self, refusal: Refusal) -> str:
         # A dead refresh token is refused at the sign-in; a call's has just been good for an access token.
-        if refusal.sign_in is not None:
-            return f"This was the sign-in {refusal.sign_in}. {self.cure}"
-        return self._NO_REASON if refusal.empty else FRESH_TOKEN_REFUSED
+        if refusal.sign_in is None:
+            return f"It gave no reason. Perhaps {IN_BETWEEN}" if refusal.empty else FRESH_TOKEN_REFUSED
+        return f"This was the sign-in {refusal.sign_in}. {self.cure}"
 
 
 class DotyposPermissionError(DotyposApiError):

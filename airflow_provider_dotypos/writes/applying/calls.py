@@ -135,7 +135,8 @@ def write_row(
     except GeneratorExit:  # what ends the task, such as its time-out, breaks in upon the call
         course.lose()
         raise
-    if method != "PUT" and str(course.row.get("id", planned.id)) != planned.id:  # another row says nothing of this one
+    id = course.row.get("id")
+    if id is None or (method != "PUT" and str(id) != planned.id):  # another object says nothing of this row
         course.lose()
         return Open.LOST
     return course.row

@@ -272,9 +272,10 @@ def test_a_row_that_was_just_read_is_not_read_again(client: DotyposClient) -> No
     assert [request.method for request in played.sent if "products" in request.path] == ["PATCH"]
 
 
-def test_the_answer_about_another_row_says_nothing_of_this_one(client: DotyposClient) -> None:
-    other = answer(200, json.dumps({"id": "6", **AFTER}).encode())
-    assert Played(answers(patch=[other])).run(planned_flow(client)).status == "uncertain"
+@pytest.mark.parametrize("other", [{"id": "6", **AFTER}, {"status": "ok"}])
+def test_an_answer_about_something_else_says_nothing_of_the_row(client: DotyposClient, other: object) -> None:
+    played = Played(answers(patch=[answer(200, json.dumps(other).encode())]))
+    assert played.run(planned_flow(client)).status == "uncertain"
 
 
 def test_waits_grow_to_the_settle_time() -> None:
