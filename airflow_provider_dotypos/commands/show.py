@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.entities import find_entity, find_list
 from airflow_provider_dotypos.commands.options import (
@@ -79,8 +81,7 @@ def _report(args: argparse.Namespace) -> Report:
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}{_lists_near(args)}") from None
     table = args.table or committed.manifest.entity
-    rows = islice(committed.rows(table), args.limit)
-    return set_report(committed, {table: rows_report(find_entity(table), rows, args.columns, args.personal)})
+    return set_report(committed, {table: _first_rows(args, table, committed.rows(table))})
 
 
 def _lists_near(args: argparse.Namespace) -> str:
@@ -104,8 +105,12 @@ def _current_report(args: argparse.Namespace) -> Report:
         raise WrongUsageError("--verify is for a single set: give the path of its manifest, and no list")
     current = _current(args)
     table = args.table or current.entity
-    rows = islice(current.rows(table), args.limit)
-    return current_report(current, {table: rows_report(find_entity(table), rows, args.columns, args.personal)})
+    return current_report(current, {table: _first_rows(args, table, current.rows(table))})
+
+
+def _first_rows(args: argparse.Namespace, table: str, rows: Iterator[Mapping[str, Any]]) -> Report:
+    report = rows_report(find_entity(table), islice(rows, args.limit), args.columns, args.personal)
+    return report if args.limit else replace(report, empty="")
 
 
 def _current(args: argparse.Namespace) -> CurrentTable:

@@ -89,6 +89,7 @@ def test_a_new_field_is_news_once_and_the_command_says_since_when(
     assert result["new_fields"] == {"orders": {"loyaltyTier": "text"}}
     field = (read_manifest(result["manifest"]).manifest.new_fields or {})["orders"]["loyaltyTier"]
     assert (field.kinds, field.exact) == (("text",), file_format != "jsonl")
+    assert ("weren't UTF-8, in the rows that were looked at: itemCount (" in caplog.text) == (file_format == "jsonl")
 
     caplog.clear()
     extract(since=SINCE + HOUR, **shape)

@@ -51,6 +51,7 @@ class CommittedSet:
         """Return the set of a manifest.
 
         :param store: the folder that it lies in.
+        :param manifest: what it consists of.
         """
         return cls(
             manifest,
