@@ -90,7 +90,7 @@ def _of_tables(args: argparse.Namespace, which: dict[str, Any]) -> Drifts:
     from airflow_provider_dotypos.lake.drift import drift_of_tables
 
     drifts = drift_of_tables(args.database_conn_id, args.schema, **which)
-    note(f"Looked at {count(drifts.looked, 'loads')}. Those of versions before this command hold misfits alone.")
+    note(f"Looked at {count(drifts.looked, 'loads')}. Loads of earlier versions say nothing of new fields.")
     return drifts
 
 
