@@ -243,5 +243,7 @@ def _make(make: Callable[..., Any], fields: Mapping[str, Any], like: Callable[..
             raise invalid(name, "is missing")
     try:
         return make(**fields)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise invalid(None, str(error)) from None
+    except TypeError:  # of comparing a text with a number: its words are Python's
+        raise invalid(None, "a value is text where a number belongs, or the other way round") from None

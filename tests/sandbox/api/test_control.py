@@ -39,6 +39,7 @@ class TestControls:
             ("faults", {"kind": "503", "times": -1}, None, "times 1 or more"),
             ("faults", {"kind": "503", "times": "2"}, None, "whole numbers"),
             ("faults", {"kind": "429", "retry_after": 2}, None, "must be texts"),
+            ("faults", {"kind": "503", "probability": "half"}, None, "where a number belongs"),
             ("deliveries/faults", {"kind": "late", "second": 2}, "second", "seconds"),
             ("behaviour", {"tie": "shuffled"}, "tie", "ties"),
             ("limit", {"request": 2}, "request", "requests"),
