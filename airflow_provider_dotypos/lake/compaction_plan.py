@@ -11,6 +11,10 @@ The months are those of the windows' begins, in UTC. What stays apart:
 What a compacted set holds already isn't read again. A set that came later, or was replaced or rewritten after that, is
 compacted together with the compacted set. It was read later, so of equal versions that of the compacted set counts
 least. Of two compacted sets with common sources, the one that was begun first counts least.
+
+Among rows without a change date, those of a source that was rewritten would so count more than those of the later
+sources, which are in the compacted set. So then the other sources are compacted once more, too, as far as they are
+still there.
 """
 
 from __future__ import annotations
@@ -55,7 +59,7 @@ def plan_compaction(sets: Iterable[LakeSet], until: int) -> list[SetGroup]:
         of_shape = [
             lake_set for lake_set in known if lake_set.folder.shape == shape and reference(lake_set) not in covered
         ]
-        groups += [_group(run) for run in _runs(in_order(of_shape), until) if len(run) > 1]
+        groups += [_group(_with_sources(run, known)) for run in _runs(in_order(of_shape), until) if len(run) > 1]
     return groups
 
 
@@ -97,6 +101,14 @@ def _undivided(run: Sequence[LakeSet], sets: Sequence[LakeSet]) -> list[list[Lak
     names = {lake_set.folder.name for lake_set in run}
     pieces = groupby(sets, key=lambda lake_set: lake_set.folder.name in names)
     return [list(piece) for inside, piece in pieces if inside]
+
+
+def _with_sources(run: Sequence[LakeSet], sets: Sequence[LakeSet]) -> Sequence[LakeSet]:
+    """Add the sources of compacted sets that are still there, if they may hold rows without a change date."""
+    if all(lake_set.manifest.undated_rows is False for lake_set in run):
+        return run
+    sources = {source for lake_set in run for source in lake_set.manifest.compacted_from}
+    return in_order([*run, *(lake_set for lake_set in sets if reference(lake_set) in sources)])
 
 
 def _group(run: Sequence[LakeSet]) -> SetGroup:

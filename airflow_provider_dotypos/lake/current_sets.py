@@ -13,8 +13,7 @@ from airflow_provider_dotypos.lake.order import by_windows
 from airflow_provider_dotypos.lake.sets import (
     LakeSet,
     committed_sets,
-    lists_below,
-    require_destination,
+    no_sets,
     set_folders,
 )
 from airflow_provider_dotypos.lake.shapes import refuse_different_shapes
@@ -51,12 +50,12 @@ def find_sets(query: CurrentQuery, patience: StorePatience) -> Sequence[LakeSet]
     if query.shapes:
         folders = [folder for folder in folders if folder.shape in query.shapes]
     if not folders:
-        raise _no_sets(query, patience)
+        raise FileNotFoundError(no_sets(place, cloud, entity.name, query.shapes, patience))
     wanted = [folder for folder in folders if _may_hold(folder.window, query)]
     committed = committed_sets(place, cloud, entity.name, wanted, patience)
     sets = [lake_set for lake_set in committed if not lake_set.manifest.snapshot]
     if not sets and len(wanted) == len(folders):
-        raise _no_sets(query, patience)
+        raise FileNotFoundError(no_sets(place, cloud, entity.name, query.shapes, patience))
     if not entity.cursors:
         sets = by_windows(sets)[-1:]
     refuse_different_shapes(sets)
@@ -89,13 +88,3 @@ def _refuse_unmarked(sets: Sequence[LakeSet], entity: Entity) -> None:
                 f"deleted: the sets of {entity.name} were extracted without the field deleted, so nothing shows which "
                 "rows are: pass deleted=True to read all"
             )
-
-
-def _no_sets(query: CurrentQuery, patience: StorePatience) -> FileNotFoundError:
-    require_destination(query.destination, patience)
-    lists = ", ".join(f"{entity} of {cloud}" for cloud, entity in lists_below(query.destination, patience))
-    shape = f" of shape {', '.join(query.shapes)}" if query.shapes else ""
-    return FileNotFoundError(
-        f"no committed set of {query.entity.name} of cloud {query.cloud_id}{shape} lies below {query.destination}. "
-        f"Lists there: {lists}"
-    )

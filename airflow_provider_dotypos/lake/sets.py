@@ -78,9 +78,8 @@ def find_lists(
         if cloud_id in (None, cloud) and (entities is None or entity in entities)
     ]
     if not lists:
-        there = ", ".join(f"{entity} of cloud {cloud}" for cloud, entity in below)
         raise DotyposInputError(
-            f"entity: no {' or '.join(entities or ())} lie below {destination}. Lists there: {there}"
+            f"entity: no {' or '.join(entities or ())} lie below {destination}. {_spoken_lists(below)}"
         )
     return lists
 
@@ -99,8 +98,7 @@ def only_cloud(destination: ObjectStoragePath, entity: str, patience: StorePatie
         raise DotyposInputError(
             f"cloud_id: {entity} of several clouds lie below {destination}: {', '.join(map(str, clouds))}. Name one"
         )
-    there = ", ".join(sorted({name for _, name in lists}))
-    raise DotyposInputError(f"entity: no {entity} lie below {destination}. Lists there: {there}")
+    raise DotyposInputError(f"entity: no {entity} lie below {destination}. {_spoken_lists(lists)}")
 
 
 def set_folders(
@@ -160,6 +158,31 @@ def require_destination(destination: ObjectStoragePath, patience: StorePatience 
             + "It is the folder that an extraction was given, and the clouds' folders lie in it: "
             "DESTINATION/CLOUD/ENTITY/WINDOW"
         )
+
+
+def no_sets(
+    destination: ObjectStoragePath,
+    cloud_id: int,
+    entity: str,
+    shapes: Collection[str],
+    patience: StorePatience | None = None,
+) -> str:
+    """Return that no set of a list can be read, for an error.
+
+    :param shapes: the shapes that were asked for; none if any was.
+    :raises DotyposInputError: if the destination isn't one.
+    """
+    require_destination(destination, patience)
+    shape = f" of shape {' or '.join(shapes)}" if shapes else ""
+    return (
+        f"no committed set of {entity} of cloud {cloud_id}{shape} lies below {destination}, apart from snapshots. "
+        f"{_spoken_lists(lists_below(destination, patience))}"
+    )
+
+
+def _spoken_lists(lists: Iterable[tuple[int, str]]) -> str:
+    """Return which lists there are, for an error."""
+    return f"Lists there: {', '.join(f'{entity} of cloud {cloud}' for cloud, entity in lists)}"
 
 
 def _meant(path: ObjectStoragePath, patience: StorePatience | None) -> ObjectStoragePath | None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.errors import DotyposApiError, DotyposInputError
+from airflow_provider_dotypos.api.names import split_names
 from airflow_provider_dotypos.api.pos_errors import DotyposPosActionError, DotyposTillError
 from airflow_provider_dotypos.api.retry_table import SILENT
 from airflow_provider_dotypos.api.window import iso
@@ -70,6 +71,9 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
     :param naming: how the table's columns are named: ``snake``, or ``api``. Defaults to ``snake``.
     :param destination: the destination of an extraction, whose sets of orders are checked. (templated)
     :param destination_conn_id: Airflow connection of the files' store, where the path names none. (templated)
+    :param shape: the digest at the end of the names of the sets' folders: sets of which shape are checked. Several if
+        only their formats differ. Needed only if orders have sets of different shapes: other filters or fields.
+        (templated)
     :param document_types: types of documents that count as sales, comma-separated or a list. Defaults to all but
         ``CASH_IN``, ``CASH_OUT``, ``EXTERNAL_INVOICE_PAYMENT`` and ``INVOICE_FROM_RECEIPTS``. (templated)
     :param ask_tills: whether the till of a branch without a sale is asked for its clock, which changes nothing.
@@ -96,6 +100,7 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
         "staging_schema",
         "destination",
         "destination_conn_id",
+        "shape",
         "document_types",
         "cloud_id",
         "dotypos_conn_id",
@@ -117,6 +122,7 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
         naming: Naming = "snake",
         destination: str | None = None,
         destination_conn_id: str | None = None,
+        shape: str | Sequence[str] | None = None,
         document_types: str | Sequence[str] | None = None,
         ask_tills: bool = True,
         fail_on: Collection[FreshnessVerdict] = FAIL_ON,
@@ -137,6 +143,7 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
         self.naming = naming
         self.destination = destination
         self.destination_conn_id = destination_conn_id
+        self.shape = shape
         self.document_types = document_types
         self.ask_tills = ask_tills
         self.fail_on = fail_on
@@ -153,6 +160,8 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
         Gaps.of(self.max_gap)
         if "branches" in arguments:
             read_branches(self.branches)
+        if "shape" in arguments:
+            split_names(self.shape, "shape")
         if "document_types" in arguments:
             sales_choice(self.document_types)
         OpeningHours.of(self.opening_hours, self.timezone if "timezone" in arguments else "UTC", self.holidays)
@@ -228,7 +237,7 @@ class DotyposFreshnessCheckOperator(SalesCheckOperator):
         if self.destination is not None:
             from airflow_provider_dotypos.sales.set_sales import read_newest_in_sets, sets_below
 
-            sets = sets_below(self.destination, self.destination_conn_id, cloud_id, ENTITY)
+            sets = sets_below(self.destination, self.destination_conn_id, cloud_id, ENTITY, self.shape)
 
             def begin_before(moment: int) -> int:
                 return min((begin_of(branch, moment) for branch in branches), default=moment)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.errors import DotyposInputError
+from airflow_provider_dotypos.api.names import split_names
 from airflow_provider_dotypos.api.window import iso, milliseconds
 from airflow_provider_dotypos.operators.sales_check import SalesCheckOperator
 from airflow_provider_dotypos.sales.arguments import check_source, check_whole_number, read_branches
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_dotypos.api.window import Window
     from airflow_provider_dotypos.hooks.dotypos import DotyposHook
+    from airflow_provider_dotypos.transfers.files.committed_set import CommittedSet
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,8 @@ class DotyposSalesReportCheckOperator(SalesCheckOperator):
         each row its newest version counts. (templated)
     :param manifests: the path of a committed set's manifest, or several: only these are read. (templated)
     :param destination_conn_id: Airflow connection of the files' store, where the paths don't name one. (templated)
+    :param shape: the digest at the end of the names of the sets' folders: sets of which shape are read, one or several.
+        Defaults to those of all shapes below the destination. (templated)
     :param entity: what is compared: ``orders`` or ``order-items``. Defaults to ``orders``. (templated)
     :param since: first business day, as a bare date, or first instant. Defaults to `days` before the DAG run's time.
         (templated)
@@ -89,6 +93,7 @@ class DotyposSalesReportCheckOperator(SalesCheckOperator):
         "destination",
         "manifests",
         "destination_conn_id",
+        "shape",
         "entity",
         "since",
         "until",
@@ -111,6 +116,7 @@ class DotyposSalesReportCheckOperator(SalesCheckOperator):
         destination: str | None = None,
         manifests: str | Sequence[str] | None = None,
         destination_conn_id: str | None = None,
+        shape: str | Sequence[str] | None = None,
         entity: str = "orders",
         since: str | date | None = None,
         until: str | date | None = None,
@@ -135,6 +141,7 @@ class DotyposSalesReportCheckOperator(SalesCheckOperator):
         self.destination = destination
         self.manifests = manifests
         self.destination_conn_id = destination_conn_id
+        self.shape = shape
         self.entity = entity
         self.since = since
         self.until = until
@@ -163,6 +170,8 @@ class DotyposSalesReportCheckOperator(SalesCheckOperator):
             raise DotyposInputError("give since and until, or none of them")
         if "entity" in arguments and "document_types" in arguments:
             self._choice()
+        if "shape" in arguments:
+            split_names(self.shape, "shape")
         if "branches" in arguments:
             read_branches(self.branches)
         if "timezone" in arguments and "day_starts" in arguments:
@@ -266,10 +275,11 @@ class DotyposSalesReportCheckOperator(SalesCheckOperator):
             with self._opened_database() as database:
                 read_table(database, self._table(), sales, cloud_id)
             return
-        from airflow_provider_dotypos.sales.set_sales import read_sets, sets_below, sets_of
+        from airflow_provider_dotypos.sales.set_sales import opened, read_sets, sets_below, sets_of
 
         if self.destination is not None:
-            sets = sets_below(self.destination, self.destination_conn_id, cloud_id, self.entity)
+            below = sets_below(self.destination, self.destination_conn_id, cloud_id, self.entity, self.shape)
+            sets: Iterator[CommittedSet] = map(opened, below)
         else:
             sets = sets_of(self.manifests or (), self.destination_conn_id)
         read_sets(sets, sales, cloud_id)

@@ -7,8 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from airflow_provider_dotypos.api.errors import DotyposInputError, DotyposResponseError
+from airflow_provider_dotypos.api.names import split_names
 from airflow_provider_dotypos.api.page import timestamp
-from airflow_provider_dotypos.lake.sets import find_committed, set_folders
+from airflow_provider_dotypos.lake.sets import LakeSet, find_committed, no_sets, set_folders
+from airflow_provider_dotypos.lake.shapes import refuse_different_shapes
 from airflow_provider_dotypos.sales.daily_sales import DailySales
 from airflow_provider_dotypos.sales.figures import RowChoice
 from airflow_provider_dotypos.sales.newest_sales import NewestSales
@@ -43,29 +45,37 @@ class _Version(NamedTuple):
 
 
 def sets_below(
-    destination: str | ObjectStoragePath, conn_id: str | None, cloud_id: int, entity: str
-) -> Iterator[CommittedSet]:
+    destination: str | ObjectStoragePath,
+    conn_id: str | None,
+    cloud_id: int,
+    entity: str,
+    shape: str | Sequence[str] | None,
+) -> Iterator[LakeSet]:
     """Yield the newest whole set of each window of a list, the latest window's first. Each is opened in its turn.
 
     Snapshots are passed over, as `read_sets` does.
 
     :param destination: that of an extraction.
     :param conn_id: the Airflow connection of its store, if the path names none.
+    :param shape: as `read_entity` takes it.
     :raises DotyposInputError: if there is no set.
     """
     below = object_path(destination, conn_id)
+    shapes = split_names(shape, "shape")
     any_set = False
-    folders = set_folders(below, cloud_id, entity)
+    folders = [folder for folder in set_folders(below, cloud_id, entity) if not shapes or folder.shape in shapes]
     for folder in sorted(folders, key=lambda folder: folder.window.until, reverse=True):
         lake_set = find_committed(below, cloud_id, entity, folder)
         if lake_set is not None and not lake_set.manifest.snapshot:
             any_set = True
-            yield read_manifest(lake_set.store.folder)
+            yield lake_set
     if not any_set:
-        raise DotyposInputError(
-            f"no committed set of {entity} lies in {below / str(cloud_id) / entity}, snapshots apart: extract the "
-            "entity first, or correct destination"
-        )
+        raise DotyposInputError(no_sets(below, cloud_id, entity, shapes))
+
+
+def opened(lake_set: LakeSet) -> CommittedSet:
+    """Return a set for `read_sets`."""
+    return CommittedSet.of(lake_set.store, lake_set.manifest)
 
 
 def sets_of(manifests: str | Sequence[str], conn_id: str | None) -> Iterator[CommittedSet]:
@@ -79,26 +89,28 @@ def sets_of(manifests: str | Sequence[str], conn_id: str | None) -> Iterator[Com
 
 
 def read_newest_in_sets(
-    sets: Iterable[CommittedSet], choice: RowChoice, cloud_id: int, now: int, begin_before: Callable[[int], int]
+    sets: Iterable[LakeSet], choice: RowChoice, cloud_id: int, now: int, begin_before: Callable[[int], int]
 ) -> tuple[NewestSales, int]:
     """Return the newest sales of sets, and up to when these reach (epoch milliseconds).
 
     :param sets: the latest one first. Only those that can hold a sale that is new enough are opened.
     :param choice: which rows count.
     :param begin_before: returns from when on a sale is new enough at a moment.
-    :raises DotyposInputError: if a set is of another cloud or entity, or lacks a field.
+    :raises DotyposInputError: if those hold rows of different shapes, of which one may reach further than another; or
+        if one lacks a field.
     """
     reached = begins = now
-    read: list[CommittedSet] = []
-    for committed in sets:
-        ends = timestamp(committed.manifest.until)
+    read: list[LakeSet] = []
+    for lake_set in sets:
+        ends = lake_set.folder.window.until
         if not read:
             reached, begins = ends, begin_before(min(now, ends))
         elif ends <= begins - AHEAD:
             break
-        read.append(committed)
+        read.append(lake_set)
+    refuse_different_shapes(read)
     newest = NewestSales(choice, begins, now + 1)
-    read_sets(read, newest, cloud_id)
+    read_sets(map(opened, read), newest, cloud_id)
     return newest, reached
 
 

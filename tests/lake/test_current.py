@@ -284,7 +284,7 @@ def test_arguments_are_checked(place: ObjectStoragePath, arguments: dict[str, An
 
 def test_a_list_without_sets_names_those_that_have_some(place: ObjectStoragePath):
     found = commit_set(place, **hour(0, 1))
-    with pytest.raises(FileNotFoundError, match=f"no committed set of orders .* Lists there: products of {CLOUD}"):
+    with pytest.raises(FileNotFoundError, match=f"no committed set of orders .*: products of cloud {CLOUD}$"):
         current(place, "orders")
     with pytest.raises(FileNotFoundError, match="of shape 0123abcd lies below"):
         current(place, shape="0123abcd")

@@ -166,7 +166,7 @@ def test_files_that_do_not_reach_far_enough_are_late(
     sell(sandbox, first, "2026-03-02T09:30")
     sell(sandbox, second, "2026-02-27T19:30")
     sell(sandbox, third, "2026-03-02T10:45")  # after what is extracted
-    with pytest.raises(fail_exception(), match="no committed set of orders"):
+    with pytest.raises(fail_exception(), match="destination: no sets lie below"):
         check(destination=lake)
     extract(since=datetime(2026, 2, 1, tzinfo=utc), until=datetime(2026, 3, 1, tzinfo=utc))
     extract(since=datetime(2026, 3, 1, tzinfo=utc), until=datetime(2026, 3, 2, 9, tzinfo=utc))  # ten o'clock in Prague
@@ -176,6 +176,30 @@ def test_files_that_do_not_reach_far_enough_are_late(
     assert result["requests"] == 0
     extract(since=datetime(2026, 3, 2, 9, tzinfo=utc), until=datetime(2026, 3, 2, 10, tzinfo=utc))
     assert verdicts(check(destination=lake, branches=branches)) == {first: "no sale", second: "no sale", third: "fresh"}
+
+
+def test_a_filtered_set_that_reaches_further_covers_nothing_of_the_others(
+    sandbox: Sandbox, branches: list[int], extract: Extract, tmp_path: Path
+) -> None:
+    first, second, _ = branches
+    sell(sandbox, second, "2026-03-02T09:30")
+    whole, _ = (
+        extract(since=datetime(2026, 3, 1, tzinfo=timezone.utc), until=until, **chosen)["manifest"]
+        for until, chosen in (
+            (datetime(2026, 3, 2, 9, tzinfo=timezone.utc), {}),
+            (datetime(2026, 3, 2, 10, tzinfo=timezone.utc), {"filter": f"_branchId|eq|{first}"}),
+        )
+    )
+    lake: dict[str, Any] = {"destination": f"file://{tmp_path}/lake", "branches": branches}
+    with pytest.raises(fail_exception(), match=r"shape: .* orders hold rows of different shapes.*Choose with shape="):
+        check(**lake)
+    shape = Path(whole).parent.name.rpartition("_")[2]
+    for chosen in (shape, [shape]):
+        result = check(**lake, shape=chosen)
+        assert verdicts(result)[second] == "late data"
+        assert result["covered_until"] == "2026-03-02T09:00:00.000Z"
+    with pytest.raises(fail_exception(), match=r"no committed set of orders .* of shape 0123abcd .*there: orders"):
+        check(**lake, shape="0123abcd")
 
 
 def test_the_error_says_how_far_the_data_reach(
@@ -217,6 +241,7 @@ def test_the_age_of_each_last_sale_is_a_metric(
         ({"destination": "lake"}, "destination"),
         ({"naming": "camel"}, "naming must be"),
         ({"ask_tills": "yes"}, "ask_tills"),
+        ({"shape": 5}, "shape must be names"),
     ],
     ids=repr,
 )
@@ -228,7 +253,7 @@ def test_a_wrong_argument_shows_when_the_dag_is_parsed(arguments: dict[str, Any]
 def test_templates_are_checked_when_they_are_rendered() -> None:
     with DAG("dag", schedule=None):
         DotyposFreshnessCheckOperator(
-            task_id="check", timezone="{{ var.value.zone }}", branches="{{ x }}", destination="{{ y }}"
+            task_id="check", timezone="{{ var.value.zone }}", branches="{{ x }}", destination="{{ y }}", shape="{{ z }}"
         )
 
 

@@ -46,6 +46,22 @@ class CommittedSet:
     files: list[ObjectStoragePath]
     children: dict[str, list[ObjectStoragePath]]
 
+    @classmethod
+    def of(cls, store: Store, manifest: Manifest) -> CommittedSet:
+        """Return the set of a manifest.
+
+        :param store: the folder that it lies in.
+        """
+        return cls(
+            manifest,
+            store.folder / manifest_name(manifest.generation),
+            [store.folder / part.name for part in manifest.parts],
+            {
+                child: [store.folder / file.name for file in manifest.contents.children(child)]
+                for child in manifest.children
+            },
+        )
+
     @property
     def uris(self) -> list[str]:
         """The addresses of its files for other tools (DuckDB, Spark, pandas): without Airflow's connection in them."""
@@ -173,15 +189,7 @@ def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None, *, 
         raise FileNotFoundError(f"no whole set at {path}: nothing was committed there, or a file of it is gone")
     if verify:
         _verify(store, manifest)
-    return CommittedSet(
-        manifest,
-        store.folder / manifest_name(manifest.generation),
-        [store.folder / part.name for part in manifest.parts],
-        {
-            child: [store.folder / file.name for file in manifest.contents.children(child)]
-            for child in manifest.children
-        },
-    )
+    return CommittedSet.of(store, manifest)
 
 
 def _verify(store: Store, manifest: Manifest) -> None:

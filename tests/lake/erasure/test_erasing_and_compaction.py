@@ -106,3 +106,21 @@ def test_pruned_while_a_set_is_erased(root: Path, monkeypatch: pytest.MonkeyPatc
     assert erase(root).whole
     assert len(list(root.rglob("_manifest-*.json"))) == 1
     check(root)
+
+
+def test_what_is_erased_after_it_was_compacted_brings_no_older_undated_row_back(tmp_path: Path) -> None:
+    """A row without a change date has no version but its set's place, and a rewritten source keeps its place."""
+    destination = ObjectStoragePath(f"file://{tmp_path}")
+    for day, hers in ((0, [marked_row("customers", id=HER, versionDate="2026-01-01T10:00:00.000Z")]), (1, [])):
+        since = JANUARY + day * DAY
+        undated = {"id": OTHER, "versionDate": None, "points": str(day), "deleted": False}
+        parts = [Rows(since, since + DAY, hers), Rows(None, None, [undated])]
+        commit_set(destination, Window(since, since + DAY), parts, entity="customers")
+    list(compact_list(customers(tmp_path), APRIL))
+    assert erase(tmp_path).whole
+    [again] = compact_list(customers(tmp_path), APRIL)
+    assert not list(compact_list(customers(tmp_path), APRIL))
+    assert len(list(prune_list(customers(tmp_path), grace=0))) == 2
+    rows = read_entity(str(destination), CLOUD, "customers").rows()
+    assert {row["id"]: row["points"] for row in rows if row["id"] == OTHER} == {OTHER: "1"}
+    assert (again.rows, marks_left(tmp_path)) == (2, [])
