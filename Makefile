@@ -26,8 +26,8 @@ export AIRFLOW_HOME  := $(CURDIR)/.work/airflow-$(AIRFLOW)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui sandbox test mysql redis storms properties kills fleet lint docs bench entities costs wheel \
-  wheelcheck release clean chromium
+.PHONY: help setup demo ui sandbox test live mysql redis storms properties kills fleet lint docs bench entities costs \
+  wheel wheelcheck release clean chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +45,11 @@ setup: $(VENV)/.ready-dev ## Install the package and the requirements of its tes
 
 # More processes than cores: many tests wait for what time alone can show.
 test: $(VENV)/.ready-dev chromium ## Run the tests (PYTEST="-k walk" for some of them)
-	@$(BIN)/python -m pytest -n 4 --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "not live" $(PYTEST)
+
+# The scheduler and its fellows need the processors to themselves, and so does who waits for them.
+live: $(VENV)/.ready-dev ## Run the tests of DAGs in a whole running Airflow, and those of the demo (4 minutes)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m live $(PYTEST)
 
 # The driver has no wheel, and a database server is nothing to install unasked. Without them the tests on MariaDB are skipped.
 mysql: $(VENV)/.ready-dev ## Install MariaDB and its driver for the tests, where they can be had (Debian, as root)

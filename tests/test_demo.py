@@ -13,6 +13,8 @@ import pytest
 
 from demo import children
 
+pytestmark = pytest.mark.live
+
 DEMO = Path(__file__).parents[1] / "demo" / "run.py"
 DAYS = 5
 

@@ -104,6 +104,16 @@ def test_the_code_of_a_page_runs(page: Path, sandbox: Sandbox, monkeypatch: pyte
             test(**{wanted: given[wanted] for wanted in inspect.signature(test).parameters})
     if page.name == "README.md":
         assert sum(known["count_by_status"].function(extracted).values()) == extracted["rows"]
+    if page.name == "writing-back.md":
+        customer, product = (
+            sandbox.shop.rows(sandbox.cloud_ids[0], name)[0]["id"] for name in ("customers", "products")
+        )
+        assert known["reduce_price"](product)["priceWithVat"] == "49.9"
+        known["erasure"].source = [{"id": customer}]
+        for name, operation in (("plan", "create"), ("write", "create"), ("erasure", "anonymize")):
+            known[name].plan = f"{tmp_path}/plans"
+            made = known[name].execute({})
+            assert made.get("planned", made)["counts"] == {"rows": 1, operation: 1}
     if page.name == "calls.md":
         assert known["order"]["versionDate"].startswith("2026-01-01")
 

@@ -236,9 +236,9 @@ class DotyposAuthenticationError(DotyposApiError):
 
     def _cure_of(self, refusal: Refusal) -> str:
         # A dead refresh token is refused at the sign-in; a call's has just been good for an access token.
-        return (
-            FRESH_TOKEN_REFUSED if refusal.sign_in is None else f"This was the sign-in {refusal.sign_in}. {self.cure}"
-        )
+        if refusal.sign_in is None:
+            return f"It gave no reason. Perhaps {IN_BETWEEN}" if refusal.empty else FRESH_TOKEN_REFUSED
+        return f"This was the sign-in {refusal.sign_in}. {self.cure}"
 
 
 class DotyposPermissionError(DotyposApiError):

@@ -209,8 +209,8 @@ def checked_fields(action: PosAction, fields: object) -> dict[str, Any]:
             problems.append(
                 "external-id must not hold , ; | or \\: orders are found by it, and a filter can't hold them"
             )
-        elif external_id.strip().lower() in ("", "null", "notnull"):
-            problems.append(f"external-id must not be empty, null or notnull{_WHY_REQUIRED['external-id']}")
+        elif external_id.strip().lower() in ("", "null", "none", "notnull"):
+            problems.append(f"external-id must not be empty, null, None or notnull{_WHY_REQUIRED['external-id']}")
         elif external_id != external_id.strip():
             problems.append("external-id must not begin or end with a blank: orders are found by it, which may lack it")
     if problems:

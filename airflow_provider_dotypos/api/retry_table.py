@@ -122,6 +122,8 @@ _TABLE: tuple[tuple[str | int, str | None, Verdict, Verdict], ...] = (
     ("DotyposResponseError", _ANY, _LATER, _FAIL),
     # Dotypos's own refusals. A call's 401 came with a token that had just been issued: not all nodes may know it.
     (401, SIGN_IN, _FAIL, _FAIL),
+    # Dotypos gives its reason, and an expired token is a 403 [D2, C3]. A proxy may have passed the write on.
+    (401, NO_BODY, _RETRY, _ASK),
     (401, _ANY, _RETRY, _RETRY),
     (403, NO_BODY, _RETRY, _ASK),
     (403, SIGN_IN, _FAIL, _FAIL),

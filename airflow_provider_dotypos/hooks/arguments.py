@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from decimal import Decimal
@@ -11,7 +11,7 @@ from pathlib import PosixPath, WindowsPath
 from typing import Any
 
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.api.overrides import describe, read_given_cloud_id
+from airflow_provider_dotypos.api.overrides import describe, is_absent, read_given_cloud_id
 
 #: How templates begin, unless a DAG chooses other marks.
 _TEMPLATES = ("{{", "{%", "{#")
@@ -83,6 +83,26 @@ def check_conn_id(conn_id: object, argument: str = "dotypos_conn_id") -> None:
     if not isinstance(conn_id, str) or not conn_id.strip():
         # It may be the connection itself, whose representation holds its secrets.
         raise DotyposInputError(f"{argument} must be the id of an Airflow connection, not {describe(conn_id)}")
+
+
+def given(operator: Any, names: Iterable[str]) -> frozenset[str]:
+    """Return which of an operator's arguments the DAG gives, as its constructor sees them."""
+    return frozenset(name for name in names if getattr(operator, name) is not None)
+
+
+def refuse_empty(operator: Any, names: Iterable[str], given: Collection[str]) -> None:
+    """Raise if an argument was given, and is empty: a template that rendered to nothing must not mean the default.
+
+    Also if it is null now: so renders the result of a task that returned none, and a template to native objects.
+
+    :param names: the arguments.
+    :param given: those that the DAG gives.
+    :raises DotyposInputError: if there is one.
+    """
+    for name in names:
+        value = getattr(operator, name)
+        if is_absent(value) and (value is not None or name in given):
+            raise DotyposInputError(f"{name} is empty: its template rendered to nothing. Omit it, or give a value")
 
 
 @contextmanager

@@ -35,7 +35,8 @@ class PosCalls(HookPart):
         :param branch_id: the branch.
         :param action: such as ``order/create``; ``airflow_provider_dotypos.api.pos_actions.ACTIONS`` lists them. One
             that issues a fiscal document can't be undone.
-        :param fields: the action's fields, in the API's form: ``{"order-id": 5}``. New orders need an ``external-id``.
+        :param fields: the action's fields, in the API's form: ``{"order-id": 5}``. New orders need an ``external-id``:
+            one that the cloud shows already isn't made again. Two calls within a minute can make two orders.
         :param wait: seconds, or a ``timedelta``, to wait for a till that is silent or busy. Defaults to 600.
         :param poll_interval: seconds between two questions whether it is there. Defaults to 60.
         :param valid_for: seconds after which the till may no longer carry it out, 1 to 3600. Defaults to 25.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
+from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, given, literals, refuse_empty
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.storage.address import check_address
@@ -26,6 +26,10 @@ from airflow_provider_dotypos.writes.sources import source_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+#: Arguments without which a plan is for another cloud, writes more fields, or checks less.
+NARROWING = ("cloud_id", "fields", "currency")
 
 
 class DotyposPlanWritesOperator(BaseOperator):
@@ -109,6 +113,7 @@ class DotyposPlanWritesOperator(BaseOperator):
         self.currency = currency
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
+        self._given = given(self, NARROWING)
         self._hook: DotyposHook | None = None
         with argument_errors(self):
             check_plan_literals(literals(self))
@@ -116,6 +121,7 @@ class DotyposPlanWritesOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the plan, and return where it is and what it does."""
         with airflow_failures(self.dotypos_conn_id, context):
+            refuse_empty(self, NARROWING, self._given)
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
             with closing(self._hook):
                 return self._hook.plan_writes(

@@ -19,7 +19,7 @@ from airflow_provider_dotypos.api.overrides import describe, read_seconds
 from airflow_provider_dotypos.api.pos_actions import LONGEST_VALIDITY, checked_fields, find_action
 from airflow_provider_dotypos.api.pos_errors import DotyposPosActionError, DotyposTillError, Doubt
 from airflow_provider_dotypos.api.window import LONGEST_SETTLE
-from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
+from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, given, literals, refuse_empty
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures, decision
 
@@ -45,7 +45,8 @@ class DotyposPosActionOperator(BaseOperator):
     :param branch_id: the branch. (templated)
     :param action: such as ``order/create``.
     :param fields: the action's fields, in the API's form (``{"order-id": 5}``), or JSON text of them. A new order needs
-        an ``external-id``: one that exists already isn't made again. Defaults to none. (templated)
+        an ``external-id``: one that the cloud shows already isn't made again. Two tasks that send it within a minute
+        can make two orders. Defaults to none. (templated)
     :param response_filter: makes ``answer`` of the task's result from what the till has answered. Defaults to none,
         because an answer may hold personal data.
     :param wait: how long to wait for a till that is silent or busy. Defaults to 10 minutes.
@@ -97,6 +98,7 @@ class DotyposPosActionOperator(BaseOperator):
         self.deferrable = deferrable
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
+        self._given = given(self, ("cloud_id",))
         self._hook: DotyposHook | None = None
         with argument_errors(self):
             self._check_literals(literals(self))
@@ -129,6 +131,7 @@ class DotyposPosActionOperator(BaseOperator):
     def _call(self) -> PosCall:
         from airflow_provider_dotypos.writes.pos_action import PosCall
 
+        refuse_empty(self, ("cloud_id",), self._given)
         return PosCall.of(
             self.branch_id,
             self.action,

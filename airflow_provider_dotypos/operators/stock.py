@@ -15,7 +15,7 @@ from airflow_provider_dotypos.api.entities import id_text
 from airflow_provider_dotypos.api.errors import DotyposError, DotyposInputError
 from airflow_provider_dotypos.api.overrides import describe, is_absent
 from airflow_provider_dotypos.api.window import SETTLE, check_settle
-from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
+from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, given, literals, refuse_empty
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.storage.address import check_address
@@ -166,6 +166,7 @@ class DotyposStockOperator(BaseOperator):
         self.wait = wait
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
+        self._given = given(self, ("cloud_id",))
         self._hook: DotyposHook | None = None
         with argument_errors(self):
             self._check_literals(literals(self))
@@ -199,6 +200,7 @@ class DotyposStockOperator(BaseOperator):
 
         :param wait: seconds to wait for a stock-taking; 0 to ask once how far it is.
         """
+        refuse_empty(self, ("cloud_id",), self._given)
         self._check_literals(vars(self))
         names = _ARGUMENTS[self.operation]
         arguments: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}

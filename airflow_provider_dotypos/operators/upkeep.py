@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_dotypos.api.errors import DotyposCancelledError, DotyposInputError
-from airflow_provider_dotypos.api.overrides import is_absent, read_given_cloud_id
-from airflow_provider_dotypos.hooks.arguments import argument_errors, check_conn_id, check_connection, literals
+from airflow_provider_dotypos.api.errors import DotyposCancelledError
+from airflow_provider_dotypos.api.overrides import read_given_cloud_id
+from airflow_provider_dotypos.hooks.arguments import (
+    argument_errors,
+    check_conn_id,
+    check_connection,
+    given,
+    literals,
+    refuse_empty,
+)
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 from airflow_provider_dotypos.lake.upkeep import read_entities, select_lists
 from airflow_provider_dotypos.storage.address import check_address
@@ -48,7 +55,7 @@ class DotyposUpkeepOperator(BaseOperator):
         # No threading.Event: Airflow copies operators, and a lock can't be copied.
         self._cancelled = False
         self._patience: StorePatience | None = None
-        self._written: Sequence[str] = ()
+        self._given: frozenset[str] = frozenset()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Do the work, and return what that came to in numbers."""
@@ -56,7 +63,7 @@ class DotyposUpkeepOperator(BaseOperator):
 
         self._patience = StorePatience()
         with airflow_failures(self._conn_id(), context, resumes=True):
-            self._refuse_empty()
+            refuse_empty(self, self.template_fields, self._given)
             return self._run()
 
     def on_kill(self) -> None:
@@ -75,7 +82,7 @@ class DotyposUpkeepOperator(BaseOperator):
 
     def _check_arguments(self) -> None:
         """Check what can be checked when the DAG is parsed. A subclass's constructor calls it last."""
-        self._written = tuple(name for name in self.template_fields if getattr(self, name) is not None)
+        self._given = given(self, self.template_fields)
         with argument_errors(self):
             self._check_literals(literals(self))
 
@@ -85,18 +92,6 @@ class DotyposUpkeepOperator(BaseOperator):
         check_switches(dry_run=self._dry_run)
         if arguments.get("destination_conn_id"):
             check_conn_id(self.destination_conn_id, "destination_conn_id")
-
-    def _refuse_empty(self) -> None:
-        """Raise if an argument was given, and is empty: a template that rendered to nothing must not widen the work.
-
-        Also if it is null now: so renders the result of a task that returned none, and a template to native objects.
-
-        :raises DotyposInputError: if there is one.
-        """
-        for name in self.template_fields:
-            value = getattr(self, name)
-            if is_absent(value) and (value is not None or name in self._written):
-                raise DotyposInputError(f"{name} is empty: its template rendered to nothing. Omit it, or give a value")
 
     def _path(self, address: str, argument: str = "destination") -> ObjectStoragePath:
         """Return a place in the store, checked.

@@ -11,10 +11,10 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.window import SETTLE
-from airflow_provider_dotypos.hooks.arguments import argument_errors, literals
+from airflow_provider_dotypos.hooks.arguments import argument_errors, given, literals, refuse_empty
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
-from airflow_provider_dotypos.operators.plan_writes import check_plan_literals, resolved
+from airflow_provider_dotypos.operators.plan_writes import NARROWING, check_plan_literals, resolved
 from airflow_provider_dotypos.transfers.arguments import check_switches
 from airflow_provider_dotypos.writes.applying.options import MAX_AGE, ApplyOptions, Create, FailOn, Method
 from airflow_provider_dotypos.writes.errors import DotyposWritesFailedError
@@ -126,6 +126,7 @@ class DotyposWriteOperator(BaseOperator):
         self.settle = settle
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
+        self._given = given(self, NARROWING)
         self._hook: DotyposHook | None = None
         with argument_errors(self):
             self._check_literals(literals(self))
@@ -135,6 +136,7 @@ class DotyposWriteOperator(BaseOperator):
         from airflow_provider_dotypos.api.retry import PUT_OFF_SOON
 
         with airflow_failures(self.dotypos_conn_id, context, resumes=True):
+            refuse_empty(self, NARROWING, self._given)
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id, patience=PUT_OFF_SOON)
             with closing(self._hook):
                 if self._plans_only:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
@@ -207,6 +208,24 @@ class Store:
         else:
             with staging_folder() as directory:
                 yield directory
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes out that want to be alone in this folder, too. A lock ends with its process.
+
+        An object store has no locks, nor have some local file systems: nothing is kept out there.
+        """
+        if self._local is None:
+            yield
+            return
+        self._local.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._local, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def staging_name(self) -> str:
         """Return a new name for a staging file."""

@@ -69,6 +69,7 @@ def test_an_unknown_action_is_refused_with_the_nearest(name: Any) -> None:
         ("order/create", {"external_id": "null"}, "external-id must not be empty"),
         ("order/pay", {"order_id": "1_000", "payment_method_id": " 5"}, "order-id must be.*payment-method-id must be"),
         ("order/create", {"external_id": "NULL"}, "external-id must not be empty"),
+        ("order/create", {"external_id": "None"}, "external-id must not be empty"),
         ("order/create", {"external_id": "a;b"}, "external-id must not hold , ; | or"),
         ("order/create", {"external_id": "a\\b"}, "external-id must not hold , ; | or"),
         ("order/create", {"external_id": "a "}, "external-id must not begin or end with a blank"),

@@ -26,6 +26,8 @@ from tests.patience import PATIENCE
 from tests.statsd_receiver import StatsdReceiver
 from tests.ui.airflow_server import AirflowServer, airflow_home
 
+pytestmark = pytest.mark.live
+
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 REPRICE, ORDERS, CLOSE, WEBHOOKS, BY_A_QUEUE = (
     f"example_dotypos_{name}"

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperator
 
 from airflow_provider_dotypos._compat import fail_exception
 from airflow_provider_dotypos.exceptions import DotyposInputError
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
-from airflow_provider_dotypos.operators.plan_writes import DotyposPlanWritesOperator
+from airflow_provider_dotypos.operators.plan_writes import NARROWING, DotyposPlanWritesOperator
+from airflow_provider_dotypos.operators.write import DotyposWriteOperator
 from airflow_provider_dotypos.sandbox import Sandbox
 from airflow_provider_dotypos.writes.sources import Sql
 from tests import task_runs
@@ -130,6 +131,16 @@ def test_templates_are_checked_when_the_task_runs(tmp_path: Path) -> None:
     )
     task.entity = "product"
     with pytest.raises(fail_exception(), match="did you mean 'products'"):
+        task.execute({})
+
+
+@pytest.mark.parametrize("argument", NARROWING)
+@pytest.mark.parametrize("kind", [DotyposPlanWritesOperator, DotyposWriteOperator])
+def test_a_result_of_none_does_not_widen_a_plan(tmp_path: Path, kind: type[BaseOperator], argument: str) -> None:
+    given = {"entity": "products", "source": [], "match": "externalId", "plan": f"{tmp_path}/plans"}
+    task: Any = kind(task_id="plan", **given, **{argument: "{{ nothing }}"})
+    setattr(task, argument, None)
+    with pytest.raises(fail_exception(), match=f"{argument} is empty: its template rendered to nothing"):
         task.execute({})
 
 

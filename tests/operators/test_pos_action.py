@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_dotypos._compat import fail_exception
 from airflow_provider_dotypos.exceptions import DotyposInputError, DotyposTillError, DotyposUncertainWriteError
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.operators.pos_action import DotyposPosActionOperator
@@ -74,6 +75,14 @@ def test_fields_may_be_json_text_and_what_it_says_is_checked(
     assert run_task(task("order/create", '{"external-id": "{{ run_id }}"}')).state == "success"
     ending = run_task(task("order/create", '{"external-id": "{{ run_id }};"}'))
     assert (ending.state, "external-id must not hold" in str(ending.error)) == ("failed", True)
+
+
+def test_a_cloud_that_is_a_task_s_result_of_none_is_not_the_connections(sandbox: Sandbox, task: NewTask) -> None:
+    act = task("order/list", cloud_id="{{ nothing }}")
+    act.cloud_id = None
+    with pytest.raises(fail_exception(), match="cloud_id is empty: its template rendered to nothing"):
+        act.execute({})
+    assert sent(sandbox) == []
 
 
 def test_no_answer_is_in_the_result_without_a_filter(task: NewTask, supervisor: Supervisor) -> None:

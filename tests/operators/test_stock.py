@@ -44,6 +44,14 @@ def task(**arguments: Any) -> DotyposStockOperator:
         return DotyposStockOperator(task_id="book", **arguments)
 
 
+def test_a_cloud_that_is_a_task_s_result_of_none_is_not_the_connections(sandbox: Sandbox) -> None:
+    booking = task(cloud_id="{{ nothing }}", document="1")
+    booking.cloud_id = None
+    with pytest.raises(fail_exception(), match="cloud_id is empty: its template rendered to nothing"):
+        booking.execute({})
+    assert sandbox.requests == []
+
+
 def triggered(deferral: Ending) -> dict[str, Any]:
     """Run the trigger of a deferred task, and return what the task is given."""
     module, _, name = deferral.message.classpath.rpartition(".")
@@ -197,6 +205,7 @@ def test_one_that_lasts_too_long_is_left_to_a_retry_which_sends_nothing(
         ({"operation": "take_stock", "document": None, "counted_at": "2026-03-01T11:00:00"}, "counted_at"),
         ({"columns": {"SKU": "externalID", "Qty": "quantity"}}, "did you mean 'externalId'"),
         ({"columns": {"Qty": "quantity"}}, "columns must name quantity, and _productId or externalId"),
+        ({"columns": {"SKU": "externalId", "Qty": "quantity", "Box": "quantity"}}, "names quantity more than once"),
         ({"settle": -1}, "settle must be a number of seconds"),
         ({"poll_interval": 0}, "poll_interval must be a number of seconds"),
         ({"wait": 60}, "wait must be a timedelta"),

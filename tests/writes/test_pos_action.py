@@ -240,6 +240,25 @@ def test_a_payment_of_a_dead_try_is_already_there_and_a_strangers_is_not(sandbox
     assert act("order/pay", EARLIER, order_id=order, payment_method_id=CASH).status == "already"
 
 
+@pytest.mark.parametrize(("action", "costs"), [("order/create", [3, 5, 9]), ("order/pay", [2, 5, 5])])
+def test_what_an_action_costs_without_and_with_a_lost_answer(
+    sandbox: Sandbox, act: Act, tea: int, slept: list[float], action: str, costs: list[int]
+) -> None:
+    cost: list[int] = []
+    for when in (None, "after", "before"):
+        fields: dict[str, Any] = {"external_id": f"lost {when}", "items": [{"id": tea}]}
+        if action == "order/pay":
+            order = act("order/create-issue", payment_method_id=CASH, **fields)
+            fields = {"order_id": order.order_id, "payment_method_id": CASH}
+        sandbox.requests.clear()
+        if when is not None:
+            lose(sandbox, "reset", when)
+        assert act(action, **fields).status == "done"
+        cost.append(sum("signin" not in request.path for request in sandbox.requests))
+    assert cost == costs
+    assert sum(slept) < 2 * 90
+
+
 def test_a_run_that_is_repeated_makes_no_second_order(sandbox: Sandbox, act: Act, tea: int) -> None:
     first, second = (act("order/create", external_id="web-1", items=[{"id": tea}]) for _ in range(2))
     assert (first.status, second.status, second.order_id) == ("done", "already", first.order_id)

@@ -232,7 +232,7 @@ class _Run:
             self._plan.header.match,
             cloud_id=self._cloud_id,
             settle=self._options.settle,
-            times=PostTimes(self._plan.store, f"posted-{self._plan.report_name.removeprefix('report-')}"),
+            times=PostTimes(self._plan.store, f"posted-{self._cloud_id}-{self._entity.name}"),
             note=self._note,
         )
         self._client.run(posts.wait())

@@ -25,7 +25,7 @@ from airflow_provider_dotypos.api.errors import (
 )
 from airflow_provider_dotypos.api.exchange import Exchange
 from airflow_provider_dotypos.api.http import Answer
-from airflow_provider_dotypos.api.places import row_of
+from airflow_provider_dotypos.api.places import ask_cloud, row_of
 from airflow_provider_dotypos.api.reach import concerns_all_calls
 from airflow_provider_dotypos.api.retry_table import CONTRADICTION
 from airflow_provider_dotypos.api.steps import Flow
@@ -88,14 +88,16 @@ def read_row(exchange: Exchange, entity: Entity, planned: PlannedRow, course: Co
         return row, etag
 
     course.row = course.etag = None
-    for _ in range(2):
+    for again in (True, False):
         course.requests += 1
         try:
             course.row, course.etag = yield from exchange.flow("GET", row_path(entity, planned), decode=decode)
         except DotyposNotFoundError as error:
             if concerns_all_calls(error):
                 raise
-            if error.refusal.empty:  # a gateway in trouble may answer the same, so it counts if it comes again
+            if error.refusal.empty and again:  # a gateway that finds no server looks the same
+                course.requests += 1
+                yield from ask_cloud(exchange)
                 continue
         return
 
@@ -133,6 +135,10 @@ def write_row(
     except GeneratorExit:  # what ends the task, such as its time-out, breaks in upon the call
         course.lose()
         raise
+    id = course.row.get("id")
+    if id is None or (method != "PUT" and str(id) != planned.id):  # another object says nothing of this row
+        course.lose()
+        return Open.LOST
     return course.row
 
 

@@ -9,8 +9,9 @@
 | SEND: no answer, or one that can't be read | *uncertain* for now; LOOK UP after `settle`, SEND the rest |
 | tries used up | *uncertain* |
 
-**What a crash does.** Before a POST its time is noted beside the plan. Whoever applies the plan next waits until
-`settle` after that time, so that a row which the last POST has created shows, and looks up by key before it sends.
+**What a crash does.** Before a POST its time is noted beside the plan. Whoever applies this plan next, or another one
+for the same list in that folder, waits until `settle` after that time, so that a row which the last POST has created
+shows, and looks up by key before it sends.
 
 **What stays open.** A POST that a proxy delivers later than `settle` after the client gave up creates its rows a second
 time. So do two tasks that apply the plan at once. No waiting makes that impossible; PUT under an id of ours does.
@@ -49,9 +50,9 @@ _MOST_TRIES = 3
 
 
 class PostTimes:
-    """When the last POST for a plan was about to leave: a small file beside the plan.
+    """When the last POST for plans of a folder was about to leave: a small file beside them.
 
-    :param store: the plan's folder.
+    :param store: the folder of the plans.
     :param name: the file's name.
     """
 

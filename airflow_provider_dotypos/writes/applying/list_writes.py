@@ -13,6 +13,7 @@ import msgspec
 
 from airflow_provider_dotypos.api.entities import Entity
 from airflow_provider_dotypos.api.errors import (
+    DotyposNotFoundError,
     DotyposUncertainWriteError,
     DotyposUnreadableAnswerError,
     DotyposValidationError,
@@ -180,6 +181,10 @@ class ListWrites(ABC):
             )
         except (DotyposUncertainWriteError, DotyposUnreadableAnswerError):
             answered = {}
+        except DotyposNotFoundError as error:
+            if not error.refusal.empty:
+                raise
+            answered = {}  # a gateway in trouble answers like this, whatever was carried out
         except GeneratorExit:  # what ends the task, such as its time-out, breaks in upon the call
             self._note_open(rows)
             raise

@@ -4,8 +4,8 @@ It is JSON lines: a header with the counts, then a line for each row of the plan
 keys and ids, and a key that is personal data stands there as its hash.
 
 An attempt writes it when it begins, and when it ends, however that is. So a later one knows that there was one before,
-and how it ended. Of two attempts at once each adds what the other has noted meanwhile. One that is killed leaves the
-mark that it has made at its beginning: which rows it has written isn't known then.
+and how it ended. Of two attempts at once each adds what the other has noted meanwhile; on a local disk they take turns.
+One that is killed leaves the mark that it has made at its beginning: which rows it has written isn't known then.
 
 Rows that are done once stay so: what the plan has changed counts as *applied*, until a later attempt sees otherwise,
 and also when that finds it *already* there. So does a row that an attempt has left *uncertain*, for its write must have
@@ -131,7 +131,8 @@ class Report:
 
     def course(self, planned: PlannedRow) -> Course:
         """Return the course of a row, as earlier attempts have left it."""
-        if planned.row not in self._written and not (self.earlier and self.earlier.unreported):
+        others = {*self._last.unreported} - {self._mark} if self._last else set()
+        if planned.row not in self._written and not others:
             return Course()
         # The version that the write was sent to is the plan's, unless the row was edited before.
         return Course(sent=True, sent_to=planned.version)
@@ -153,20 +154,20 @@ class Report:
         self._put(set(), complete=complete)
 
     def _put(self, marks: set[str], *, complete: bool) -> None:
-        self._take_others()
-        unreported = {*self._last.unreported} - {self._mark} if self._last else set()
-        header = ReportHeader(
-            format=FORMAT,
-            plan=self._plan.header.digest,
-            entity=self._plan.header.entity,
-            cloud_id=self._plan.header.cloud_id,
-            written_at=iso(milliseconds(datetime.now(timezone.utc))),
-            complete=complete,
-            counts=self.counts,
-            unreported=(*sorted(unreported | marks),),
-        )
         store = self._plan.store
-        with store.staging() as folder:
+        with store.alone(), store.staging() as folder:
+            self._take_others()
+            unreported = {*self._last.unreported} - {self._mark} if self._last else set()
+            header = ReportHeader(
+                format=FORMAT,
+                plan=self._plan.header.digest,
+                entity=self._plan.header.entity,
+                cloud_id=self._plan.header.cloud_id,
+                written_at=iso(milliseconds(datetime.now(timezone.utc))),
+                complete=complete,
+                counts=self.counts,
+                unreported=(*sorted(unreported | marks),),
+            )
             staged = folder / store.staging_name()
             try:
                 with open_private(staged) as file:

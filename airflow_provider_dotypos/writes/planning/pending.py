@@ -8,7 +8,7 @@ Two tries at the same moment apply the same plan.
 A noted plan counts only for the request that it was made for: the same arguments, and a source with the same rows. Who
 has corrected either, and clears the task, gets a plan of what is right now. To plan anew is harmless, too: what the
 earlier plan has written is unchanged in the new one, and a lost create has the same id. Rows that are created by POST
-have no such id, and may be created twice then, as they may be anyway (``creates_by_post``).
+have no such id; applying any plan of the folder waits until the last POST shows (``creates_by_post``).
 """
 
 from __future__ import annotations

@@ -142,5 +142,7 @@ def check_columns(operation: Operation, columns: object) -> None:
                 f"columns: items of {operation} have no field {field!r}{nearest(str(field), known)}; they have "
                 f"{', '.join(known)}"
             )
+    if doubled := sorted({field for field in columns.values() if [*columns.values()].count(field) > 1}):
+        raise DotyposInputError(f"columns names {doubled[0]} more than once, and only one column can give it")
     if not set(PRODUCT_FIELDS) & set(columns.values()) or "quantity" not in columns.values():
         raise DotyposInputError("columns must name quantity, and _productId or externalId")

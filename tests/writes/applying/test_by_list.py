@@ -181,7 +181,7 @@ def test_an_edit_between_read_and_write_costs_halves_and_loses_nothing(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("kind", ["reset", "500", "503", "502-html", "cut-json", "short-body"])
+@pytest.mark.parametrize("kind", ["reset", "500", "401-empty", "404-empty", "502-html", "cut-json", "short-body"])
 def test_a_lost_answer_is_settled_by_reading(
     sandbox: Sandbox,
     client: DotyposClient,
@@ -506,10 +506,11 @@ def test_later_lists_are_compared_as_well(
     assert prices(sandbox, rows[4:]) == [121] * 4
 
 
+@pytest.mark.parametrize("kind", ["404-empty", "405-html"])
 def test_an_api_without_list_put_is_noticed_after_a_few_rows(
-    sandbox: Sandbox, client: DotyposClient, updates: ListUpdates, notes: Notes, rows: list[PlannedRow]
+    sandbox: Sandbox, client: DotyposClient, updates: ListUpdates, notes: Notes, rows: list[PlannedRow], kind: str
 ) -> None:
-    sandbox.faults.append(Fault("405-html", method="PUT", times=99))
+    sandbox.faults.append(Fault(kind, method="PUT", times=99))
     canary = client.run(updates.canary(rows))
     assert canary.left == rows[CANARIES:]
     assert canary.refused is not None

@@ -107,7 +107,7 @@ def test_what_exists_is_compared_and_the_rest_created(
 
 
 @pytest.mark.parametrize("when", ["before", "after", "late"])
-@pytest.mark.parametrize("kind", ["reset", "500", "502-html", "cut-json"])
+@pytest.mark.parametrize("kind", ["reset", "500", "401-empty", "404-empty", "502-html", "cut-json"])
 def test_a_lost_answer_creates_nothing_twice(
     sandbox: Sandbox,
     client: DotyposClient,

@@ -148,8 +148,15 @@ def test_a_field_that_is_not_taken_stops_after_one_row(sandbox: Sandbox, client:
     assert len(sandbox.writes) == 1
 
 
+@pytest.mark.parametrize("anew", [False, True])
 def test_a_later_attempt_waits_until_the_last_post_shows(
-    sandbox: Sandbox, client: DotyposClient, groups: Plan, slept: list[float], monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox,
+    client: DotyposClient,
+    groups: Plan,
+    plans: Plans,
+    slept: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    anew: bool,
 ) -> None:
     sandbox.behaviour = Behaviour(commit_lag=10.0)
     lost = Fault("reset", method="POST", path="/discount-groups", when="after", skip=1)
@@ -168,7 +175,8 @@ def test_a_later_attempt_waits_until_the_last_post_shows(
     monkeypatch.setattr(Transport, "send", send)
     sandbox.faults.clear()
     slept.clear()
-    assert set(apply_plan(client, groups, BY_POST).counts) <= {"applied", "already"}
+    later = plans(*groups.rows(), entity="discount-groups", match=("externalId",)) if anew else groups
+    assert set(apply_plan(client, later, BY_POST).counts) <= {"applied", "already"}
     assert slept[0] > SETTLE
     assert names(sandbox) == ALL
 

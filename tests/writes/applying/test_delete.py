@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import find_entity
+from airflow_provider_dotypos.exceptions import DotyposNotFoundError
 from airflow_provider_dotypos.sandbox import Behaviour, Fault, Sandbox
 from airflow_provider_dotypos.writes.applying.delete import delete
 from airflow_provider_dotypos.writes.plan import PlannedRow
@@ -59,6 +62,17 @@ def test_a_lost_answer_is_settled_by_reading(
     assert row_of(sandbox, id)["deleted"] is True
 
 
+@pytest.mark.parametrize("times", range(1, 5))
+def test_a_gateway_that_finds_nothing_has_not_deleted_the_row(
+    sandbox: Sandbox, client: DotyposClient, times: int
+) -> None:
+    id = product(sandbox)
+    sandbox.faults.append(Fault("404-empty", method="GET", times=times))
+    with suppress(DotyposNotFoundError):  # of the cloud: the run ends, and is resumed
+        assert run(client, id).status == "applied"
+        assert row_of(sandbox, id)["deleted"] is True
+
+
 def test_a_row_that_others_refer_to_is_rejected_with_the_apis_reason(sandbox: Sandbox, client: DotyposClient) -> None:
     category = row_of(sandbox, product(sandbox))["_categoryId"]
     verdict = run(client, category, "categories")
@@ -67,8 +81,13 @@ def test_a_row_that_others_refer_to_is_rejected_with_the_apis_reason(sandbox: Sa
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b'{"id": "5", "deleted": true}', "applied"), (b'{"id": "5", "deleted": false}', "not taken"), (b"", "applied")],
-    ids=["marked", "not marked", "empty"],
+    [
+        (b'{"id": "5", "deleted": true}', "applied"),
+        (b'{"id": "5", "deleted": false}', "not taken"),
+        (b'{"id": "6", "deleted": false}', "applied"),
+        (b"", "applied"),
+    ],
+    ids=["marked", "not marked", "another row's", "empty"],
 )
 def test_the_answer_is_compared(client: DotyposClient, body: bytes, status: str) -> None:
     rows = [b'{"id": "5", "deleted": false}', b'{"id": "5", "deleted": true}']

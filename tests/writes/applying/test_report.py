@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from airflow_provider_dotypos.exceptions import DotyposInputError
 from airflow_provider_dotypos.sandbox import Sandbox
+from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.writes.applying.course import Course
 from airflow_provider_dotypos.writes.applying.report import Report
 from airflow_provider_dotypos.writes.plan import PlannedRow
@@ -151,6 +156,44 @@ def test_what_another_attempt_has_noted_meanwhile_is_kept(plans: Plans) -> None:
     assert (header["unreported"], header["complete"]) == ([], False)
     assert [line["status"] for line in lines] == ["applied", "applied", "uncertain", "not tried"]
     assert [line.get("written") for line in lines] == ["yes", "yes", "maybe", None]
+
+
+def test_rows_may_have_been_written_by_another_attempt_that_began_since_the_report_was_read(plans: Plans) -> None:
+    planned = msgspec.structs.replace(update_of(1, {}, {}, 1), version="2026-03-01T12:00:00Z")
+    plan = plans(planned)
+    first, second = Report(plan), Report(plan)
+    first.begin()
+    assert first.course(planned) == Course()
+    second.begin()
+    assert second.course(planned) == Course(sent=True, sent_to=planned.version)
+
+
+def test_an_attempt_that_ends_while_another_writes_its_report_waits_for_it(
+    plans: Plans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [update_of(id, {}, {}, id) for id in (1, 2)]
+    plan = plans(*rows)
+    reports = [Report(plan) for _ in rows]
+    for report, planned in zip(reports, rows, strict=True):
+        report.begin()
+        report.note(planned, Verdict("applied"))
+    put, folder = Store.put, os.open(Path(str(plan.store.folder.path)), os.O_RDONLY)
+    other = threading.Thread(target=reports[1].write, kwargs={"complete": True})
+
+    def put_beside_the_other(store: Store, *args: Any, **kwargs: Any) -> None:
+        with pytest.raises(BlockingIOError):  # nobody else is about to write
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        monkeypatch.undo()
+        other.start()
+        put(store, *args, **kwargs)
+
+    monkeypatch.setattr(Store, "put", put_beside_the_other)
+    reports[0].write(complete=True)
+    other.join()
+    os.close(folder)
+    header, lines = report_of(plan)
+    assert (header["unreported"], header["counts"]) == ([], {"applied": 2})
+    assert [line["written"] for line in lines] == ["yes", "yes"]
 
 
 def test_a_report_is_written_although_it_cant_be_read(plans: Plans, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,10 +34,20 @@ BEFORE = {"priceWithVat": "45", "priceWithoutVat": "37.5"}
 AFTER = {"priceWithVat": "48", "priceWithoutVat": "40"}
 
 #: Faults of a PATCH that leave open whether it was carried out, and when they come.
-BEFORE_IT = [(kind, "before") for kind in ("reset", "500", "503", "502-html", "403-empty", "404-empty")]
+BEFORE_IT = [(kind, "before") for kind in ("reset", "500", "503", "502-html", "401-empty", "403-empty", "404-empty")]
 AFTER_IT = [
     (kind, "after")
-    for kind in ("reset", "500", "503", "502-html", "403-empty", "404-empty", "reset-body", "short-body", "cut-json")
+    for kind in (
+        "reset",
+        "500",
+        "502-html",
+        "401-empty",
+        "403-empty",
+        "404-empty",
+        "reset-body",
+        "short-body",
+        "cut-json",
+    )
 ]
 
 
@@ -260,6 +270,12 @@ def test_a_row_that_was_just_read_is_not_read_again(client: DotyposClient) -> No
     verdict = played.run(planned_flow(client, course=Course(row=row, etag='"e"')))
     assert verdict == Verdict("applied", tries=1, requests=1)
     assert [request.method for request in played.sent if "products" in request.path] == ["PATCH"]
+
+
+@pytest.mark.parametrize("other", [{"id": "6", **AFTER}, {"status": "ok"}])
+def test_an_answer_about_something_else_says_nothing_of_the_row(client: DotyposClient, other: object) -> None:
+    played = Played(answers(patch=[answer(200, json.dumps(other).encode())]))
+    assert played.run(planned_flow(client)).status == "uncertain"
 
 
 def test_waits_grow_to_the_settle_time() -> None:

@@ -396,18 +396,24 @@ def test_the_currency_is_the_clouds_unless_it_is_given(
     assert len(sandbox.writes) == 2
 
 
-def test_a_stock_up_costs_two_requests_and_three_in_doubt(sandbox: Sandbox, shelf: Shelf, slept: list[float]) -> None:
-    shelf.fill(1)
+@pytest.mark.parametrize(
+    ("operation", "costs"), [("stock_up", [2, 3, 6]), ("sell", [2, 3, 8]), ("transfer", [3, 5, 10])]
+)
+def test_what_a_booking_costs_in_doubt_and_repeated(
+    sandbox: Sandbox, shelf: Shelf, slept: list[float], operation: str, costs: list[int]
+) -> None:
+    shelf.fill(100)
     DotyposHook().get("manifest")
+    cost: list[int] = []
+    for when in (None, "after", "before"):
+        if when is not None:
+            sandbox.faults.append(Fault("reset", when=when, method="POST", path="/warehouses/"))
+        sandbox.requests.clear()
+        assert shelf.book(operation, currency="CZK", document=f"lost {when}")["status"] == "applied"
+        cost.append(len(sandbox.requests))
+    assert cost == costs
     sandbox.requests.clear()
-    shelf.book("stock_up", currency="CZK")
-    assert [request.method for request in sandbox.requests] == ["GET", "POST"]
-    sandbox.faults.append(Fault("reset", when="after", method="POST", path="/stockups"))
-    sandbox.requests.clear()
-    shelf.book("stock_up", currency="CZK", document="2")
-    assert [request.method for request in sandbox.requests] == ["GET", "POST", "GET"]
-    sandbox.requests.clear()
-    assert shelf.book("stock_up", document="2")["status"] == "already"
+    assert shelf.book(operation, document="lost after")["status"] == "already"
     assert not sandbox.requests
 
 
