@@ -26,8 +26,6 @@ from tests.patience import PATIENCE
 from tests.statsd_receiver import StatsdReceiver
 from tests.ui.airflow_server import AirflowServer, airflow_home
 
-pytestmark = pytest.mark.live
-
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 REPRICE, ORDERS, CLOSE, WEBHOOKS, BY_A_QUEUE = (
     f"example_dotypos_{name}"
@@ -175,7 +173,7 @@ def shopkeeper(sandbox: Sandbox) -> Shopkeeper:
     return Shopkeeper(sandbox.shop, sandbox.cloud_ids[0])
 
 
-pytestmark = pytest.mark.usefixtures("server")
+pytestmark = [pytest.mark.live, pytest.mark.usefixtures("server")]
 
 
 def test_a_changed_product_is_repriced_and_the_circle_ends(airflow: RunningAirflow, sandbox: Sandbox) -> None:

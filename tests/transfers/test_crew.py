@@ -78,7 +78,7 @@ def test_each_list_has_an_outcome_of_its_own(threads: int) -> None:
     assert outcomes["last"].result() == "last"
     with pytest.raises(BrokenError):
         outcomes["other"].result()
-    assert lists.cancelled == ["other"]
+    assert {*lists.cancelled} == {"other"}  # more than once if an idle thread has taken a part of its piece
 
 
 def test_lists_are_extracted_side_by_side() -> None:
