@@ -29,7 +29,7 @@ _NARROW = ("table", "field", "what", "kind", "since", "rows")
 def options() -> list[Option]:
     """Return the command's options."""
     destination = "folder below which sets lie, as an extraction was given it"
-    since = "look only at windows that end after this moment, such as 2026-01-01T00:00:00Z (default: all)"
+    since = "look only at windows that end after this moment, such as 2026-01-01, in UTC (default: all)"
     return [
         (("destination",), {"metavar": "DESTINATION", "nargs": "?", "help": destination}),
         DATABASE_CONN_ID,
@@ -55,7 +55,7 @@ def _report(args: argparse.Namespace) -> Report:
     which: dict[str, Any] = {
         "cloud_id": args.cloud_id,
         "entity": find_list(args.entity).name if args.entity else None,
-        "since": instant(args.since, "--since") if args.since else None,
+        "since": instant(args.since, "--since", "UTC") if args.since else None,
     }
     several = [
         *([_of_files(args, which)] if args.destination else []),

@@ -185,7 +185,8 @@ def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None, *, 
     store = Store(place.parent if generation else place)
     manifest = whole_manifest(store, generation) if generation else newest_manifest(store)
     if manifest is None:
-        refuse_misplaced(store, generation or newest_generation(store.list()))
+        if found := generation or newest_generation(store.list()):
+            refuse_misplaced(store, found)
         raise FileNotFoundError(f"no whole set at {path}: nothing was committed there, or a file of it is gone")
     if verify:
         _verify(store, manifest)
