@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import re
@@ -43,6 +44,7 @@ from airflow_provider_dotypos.provider_info import CONFIG, CONN_FIELDS
 from airflow_provider_dotypos.retry_policies import DotyposRetryPolicy
 from airflow_provider_dotypos.sandbox import Sandbox, Shop
 from airflow_provider_dotypos.sandbox.behaviour import CHOICES, WRITE_CHOICES
+from airflow_provider_dotypos.sandbox.faults import KINDS, Fault
 from airflow_provider_dotypos.sensors.dotypos import DotyposEntitySensor
 from airflow_provider_dotypos.transfers.dotypos_entities_to_object_storage import (
     DotyposEntitiesToObjectStorageOperator,
@@ -301,6 +303,13 @@ def test_every_option_of_the_sandbox_is_told() -> None:
         name = flags[0].removeprefix("--").replace("-", "_")
         assert f"`{name}`" in page or f"`{flags[0]}`" in page
     assert all(f"`{name}`" in page for name in (*CHOICES, *WRITE_CHOICES))
+
+
+def test_every_kind_and_field_of_a_fault_is_told() -> None:
+    section = text_of("docs/reference/sandbox.md").split("## Faults")[1].split("\n## ")[0]
+    told = re.findall(r"`([^`]+)`", "\n".join(re.findall(r"^\| (.*?) \|", section, re.M)))
+    assert [*told] == [*dict.fromkeys(told)]
+    assert {*told} == {*KINDS, *(field.name for field in dataclasses.fields(Fault))} - {"kind"}
 
 
 @pytest.mark.parametrize("page", FOR_USERS, ids=lambda page: page.name)

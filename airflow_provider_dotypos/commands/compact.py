@@ -42,4 +42,4 @@ def _report(args: argparse.Namespace) -> Report:
         )
         if not args.yes:
             note_unchanged()
-    return Report(compacted_rows(done), narrow=("entity", "since", "until", "sets", "rows before", "rows"))
+    return Report(compacted_rows(done), narrow=("entity", "since", "until", "sets", "rows before", "rows"), empty="")

@@ -10,14 +10,17 @@ from airflow_provider_dotypos.api.window import instant
 from airflow_provider_dotypos.commands.options import (
     DATABASE_CONN_ID,
     DESTINATION_CONN_ID,
+    LIST,
     OF_CLOUD,
     OUTPUT,
     SCHEMA,
+    TIMEZONE,
     Option,
 )
 from airflow_provider_dotypos.commands.output import ATTENTION, WELL, Report, WrongUsageError, note, tell
 from airflow_provider_dotypos.commands.upkeep import store_path
 from airflow_provider_dotypos.transfers.news import beginning
+from airflow_provider_dotypos.transfers.wording import count
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.lake.drift import Drift, Drifts
@@ -29,14 +32,17 @@ _NARROW = ("table", "field", "what", "kind", "since", "rows")
 def options() -> list[Option]:
     """Return the command's options."""
     destination = "folder below which sets lie, as an extraction was given it"
-    since = "look only at windows that end after this moment, such as 2026-01-01, in UTC (default: all)"
+    since = "look only at windows that end after this moment, such as 2026-01-01T00:00:00Z (default: all)"
     return [
         (("destination",), {"metavar": "DESTINATION", "nargs": "?", "help": destination}),
+        # Errors call the list by the last of these two, so ENTITY comes behind.
+        (("--entity",), {"dest": "of_list", "metavar": "ENTITY", "help": "the same, for --database-conn-id alone"}),
+        LIST,
         DATABASE_CONN_ID,
         SCHEMA,
-        (("--entity",), {"help": "look at this list alone, such as orders (default: all)"}),
         OF_CLOUD,
         (("--since",), {"help": since}),
+        TIMEZONE,
         DESTINATION_CONN_ID,
         OUTPUT,
     ]
@@ -52,10 +58,13 @@ def _report(args: argparse.Namespace) -> Report:
         raise WrongUsageError("Give DESTINATION, the folder of sets, or --database-conn-id, or both.")
     if args.schema and not args.database_conn_id:
         raise WrongUsageError("--schema is of a database: give --database-conn-id, too.")
+    if args.entity and args.of_list:
+        raise WrongUsageError("Give ENTITY or --entity, and not both: they are the same.")
+    entity = args.entity or args.of_list
     which: dict[str, Any] = {
         "cloud_id": args.cloud_id,
-        "entity": find_list(args.entity).name if args.entity else None,
-        "since": instant(args.since, "--since", "UTC") if args.since else None,
+        "entity": find_list(entity).name if entity else None,
+        "since": instant(args.since, "--since", args.timezone) if args.since else None,
     }
     several = [
         *([_of_files(args, which)] if args.destination else []),
@@ -64,14 +73,14 @@ def _report(args: argparse.Namespace) -> Report:
     rows = [_row(drift) for drifts in several for drift in drifts]
     if not rows:
         note("Nothing has drifted.")
-    return Report(rows, ATTENTION if rows else WELL, narrow=_NARROW)
+    return Report(rows, ATTENTION if rows else WELL, narrow=_NARROW, empty="")
 
 
 def _of_files(args: argparse.Namespace, which: dict[str, Any]) -> Drifts:
     from airflow_provider_dotypos.lake.drift import drift_of_files
 
     drifts = drift_of_files(store_path(args, args.destination), **which)
-    note(f"Looked at {drifts.looked:,} sets.")
+    note(f"Looked at {count(drifts.looked, 'sets')}.")
     if drifts.unlooked:
         note(f"{drifts.unlooked:,} of them were written by earlier versions, which didn't look for new fields.")
     return drifts
@@ -81,7 +90,7 @@ def _of_tables(args: argparse.Namespace, which: dict[str, Any]) -> Drifts:
     from airflow_provider_dotypos.lake.drift import drift_of_tables
 
     drifts = drift_of_tables(args.database_conn_id, args.schema, **which)
-    note(f"Looked at {drifts.looked:,} loads. Those of versions before this command hold misfits alone.")
+    note(f"Looked at {count(drifts.looked, 'loads')}. Loads of earlier versions say nothing of new fields.")
     return drifts
 
 

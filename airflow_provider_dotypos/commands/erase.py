@@ -109,5 +109,5 @@ def _printed(report: ErasureReport) -> Report:
     return Report(
         [whole],
         code=WELL if report.whole else ATTENTION,
-        tables=(Report(places), fields_below_each_other(totals), Report(elsewhere)),
+        tables=(Report(places, empty=""), fields_below_each_other(totals), Report(elsewhere)),
     )

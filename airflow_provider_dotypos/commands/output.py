@@ -42,6 +42,7 @@ class Report:
     :param narrow: the columns to show on a terminal without room for all. Defaults to all.
     :param fit: whether a table omits empty columns, and those that the terminal has no room for.
     :param tables: what people see in place of the rows: in forms that can't hold several tables, the rows are all.
+    :param empty: what people see if there are no rows; nothing, if a note has said it.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -49,6 +50,7 @@ class Report:
     narrow: Sequence[str] = ()
     fit: bool = False
     tables: Sequence[Report] = ()
+    empty: str = "No rows."
 
 
 class WrongUsageError(Exception):
@@ -98,6 +100,11 @@ def _print(console: Any, report: Report, form: str) -> None:
     if for_people and report.tables:
         for table in report.tables:
             _print(console, table, form)
+        return
+    if for_people and not report.rows:
+        # Airflow would print "No data found", which sounds as if nothing had been looked at.
+        if report.empty:
+            note(report.empty)
         return
     columns = [*report.rows[0]] if report.rows else []
     rows: list[dict[str, Any]] = [

@@ -49,4 +49,4 @@ def _report(args: argparse.Namespace) -> Report:
         )
         if not args.yes:
             note_unchanged()
-    return Report(pruned_rows(done), narrow=("entity", "sets", "rows", "bytes", "because"))
+    return Report(pruned_rows(done), narrow=("entity", "sets", "rows", "bytes", "because"), empty="")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dotypos.api.entities import find_entity, find_list
 from airflow_provider_dotypos.commands.options import (
@@ -74,10 +76,26 @@ def _report(args: argparse.Namespace) -> Report:
         raise WrongUsageError(
             f"--{given[0].replace('_', '-')} is for the current table of a list: name the list after the destination"
         )
-    committed = read_manifest(address(args.manifest), args.destination_conn_id, verify=args.verify)
+    try:
+        committed = read_manifest(address(args.manifest), args.destination_conn_id, verify=args.verify)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}{_lists_near(args)}") from None
     table = args.table or committed.manifest.entity
-    rows = islice(committed.rows(table), args.limit)
-    return set_report(committed, {table: rows_report(find_entity(table), rows, args.columns, args.personal)})
+    return set_report(committed, {table: _first_rows(args, table, committed.rows(table))})
+
+
+def _lists_near(args: argparse.Namespace) -> str:
+    """Return what to name if a destination was named without a list, or a folder in it that isn't a window's."""
+    from airflow_provider_dotypos.lake.sets import find_destination, lists_below
+
+    place = find_destination(store_path(args, args.manifest))
+    if place is None:
+        return ""
+    lists = sorted({entity for _, entity in lists_below(place)})
+    return (
+        f". Name the folder of a window, or a list after the destination: airflow dotypos show {place} {lists[0]}. "
+        f"Lists there: {', '.join(lists)}"
+    )
 
 
 def _current_report(args: argparse.Namespace) -> Report:
@@ -87,8 +105,12 @@ def _current_report(args: argparse.Namespace) -> Report:
         raise WrongUsageError("--verify is for a single set: give the path of its manifest, and no list")
     current = _current(args)
     table = args.table or current.entity
-    rows = islice(current.rows(table), args.limit)
-    return current_report(current, {table: rows_report(find_entity(table), rows, args.columns, args.personal)})
+    return current_report(current, {table: _first_rows(args, table, current.rows(table))})
+
+
+def _first_rows(args: argparse.Namespace, table: str, rows: Iterator[Mapping[str, Any]]) -> Report:
+    report = rows_report(find_entity(table), islice(rows, args.limit), args.columns, args.personal)
+    return report if args.limit else replace(report, empty="")
 
 
 def _current(args: argparse.Namespace) -> CurrentTable:

@@ -39,6 +39,13 @@ _RUNNING = (
 )
 
 
+#: Where a watermark comes from.
+_MADE = "a task without since and until makes it when it first runs; tasks with a window make none, nor does extract"
+
+#: Options that choose among the watermarks of a place, by their names among the arguments.
+_CHOOSING = ("entity", "cloud_id", "shape", "asset", "table")
+
+
 def options() -> list[Option]:
     """Return the command's options."""
     action = "show where watermarks are; set them to a time; or reset, so that the next run begins at its start"
@@ -73,10 +80,7 @@ def _report(args: argparse.Namespace) -> Report:
     to = None if args.to is None else _settled_time(args)
     with _watermarks(args) as marks:
         if not marks:
-            raise DotyposInputError(
-                "no such watermark: a task without since and until makes it when it first runs. See what exists: "
-                "airflow dotypos watermark show, with nothing but the destination or --database-conn-id"
-            )
+            raise DotyposInputError(f"no such watermark: {_MADE}. {_elsewhere(args)}")
         return _shown(marks) if args.action == "show" else _changed(args, marks, to)
 
 
@@ -96,6 +100,15 @@ def _check_usage(args: argparse.Namespace) -> None:
         raise WrongUsageError("--to TIME says where to set a watermark: give it with set, and with nothing else.")
     if args.yes and args.action == "show":
         raise WrongUsageError("--yes is for set and reset: show changes nothing.")
+
+
+def _elsewhere(args: argparse.Namespace) -> str:
+    """Return where to look if no watermark is found."""
+    if any(getattr(args, name) is not None for name in _CHOOSING):
+        return "See what exists: airflow dotypos watermark show, with nothing but the destination or --database-conn-id"
+    if args.database_conn_id is not None:
+        return "If loads have a staging_schema or a schema, give it by --schema"
+    return "If tasks have run here, look whether this is their Airflow, and the destination as they write it"
 
 
 @contextmanager

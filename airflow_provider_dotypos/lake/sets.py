@@ -156,7 +156,7 @@ def require_destination(destination: ObjectStoragePath, patience: StorePatience 
     :raises DotyposInputError: if it doesn't.
     """
     if next(lists_below(destination, patience), None) is None:
-        meant = _meant(destination, patience)
+        meant = find_destination(destination, patience)
         raise DotyposInputError(
             f"destination: no sets lie below {destination}. "
             + (f"Did you mean {meant}? " if meant is not None else "")
@@ -190,8 +190,10 @@ def _spoken_lists(lists: Iterable[tuple[int, str]]) -> str:
     return f"Lists there: {', '.join(f'{entity} of cloud {cloud}' for cloud, entity in lists)}"
 
 
-def _meant(path: ObjectStoragePath, patience: StorePatience | None) -> ObjectStoragePath | None:
-    """Return the destination that a path leads into: to a cloud's folder, a list's, a window's, or to a manifest."""
+def find_destination(path: ObjectStoragePath, patience: StorePatience | None = None) -> ObjectStoragePath | None:
+    """Return the destination that a path is or leads into: to a cloud's folder, a list's, a window's, a manifest."""
+    if next(lists_below(path, patience), None) is not None:
+        return path
     for folder in itertools.islice((path, *path.parents), _DEEPEST):
         if _is_cloud(folder.name) and next(lists_below(folder.parent, patience), None) is not None:
             return folder.parent

@@ -7,6 +7,7 @@ callback's context holds, on a worker and in the DAG processor. Nothing here rai
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
@@ -43,8 +44,10 @@ _LONGEST_SUBJECT, _LONGEST_ERROR = 150, 1500
 _CLEARING = "Clearing the task is safe: it continues where it ended, and writes nothing twice."
 _SEE_TO_IT = f"If the cause that the error names stays, remove it; then clear the task. {_CLEARING}"
 _CALL_THE_SHOP = "Do what the error says for each branch. To look again now, clear the task: it changes nothing."
+_CONNECT = "Connect the cloud (in Airflow: Admin > Connect Dotypos), then clear the task. What it has read is kept."
 _RECONNECT = (
-    "Connect the cloud again (in Airflow: Admin > Connect Dotypos), then clear the task. What it has read is kept."
+    "`airflow dotypos check{}` says whether the refresh token or the Cloud ID is wrong. Connect the cloud again (in "
+    "Airflow: Admin > Connect Dotypos), or correct the Cloud ID; then clear the task. What it has read is kept."
 )
 _LOOK_FIRST = (
     "Don't clear it yet: something may have been written, and no answer says so. Look at the data in Dotypos, then "
@@ -67,7 +70,7 @@ class DotyposFailureNotifier(BaseNotifier):
 
     :param targets: what sends it: notifiers, such as ``SmtpNotifier`` or ``SlackNotifier``, or functions of a context.
         They are called in this order, whatever becomes of the others.
-    :raises DotyposInputError: if there is none, or one can't be called.
+    :raises DotyposInputError: if there is none, or one can't be called with a context alone.
     """
 
     def __init__(self, *targets: Callable[[Any], object]) -> None:
@@ -204,8 +207,11 @@ def _advice(incident: Incident) -> str:
     error = incident.error
     if error is not None and verdict(error) is Verdict.ASK:
         return _LOOK_FIRST
-    if isinstance(error, (DotyposAuthenticationError, DotyposMissingTokenError)) and error.permanent:
-        return _RECONNECT
+    if isinstance(error, DotyposMissingTokenError):
+        return _CONNECT
+    if isinstance(error, DotyposAuthenticationError) and error.permanent:
+        conn_id = error.connection or incident.conn_id
+        return _RECONNECT.format(f" --conn-id {conn_id}" if conn_id else "")
     if incident.exception is None and incident.may_have_written:
         return _LOOK_FIRST
     if (error is not None and error.permanent) or cure_of(incident.exception) == CONNECTION_CURE:
@@ -264,3 +270,19 @@ def _check(targets: Sequence[object]) -> None:
             "DotyposFailureNotifier needs what sends the message: notifiers of Airflow, such as SmtpNotifier(…), or "
             "functions of a context"
         )
+    for target in targets:
+        if not isinstance(target, BaseNotifier) and not _takes_a_context(target):
+            raise DotyposInputError(
+                f"DotyposFailureNotifier calls {_name(target)} with one argument, the context of the callback. It "
+                f"holds the message as context[{MESSAGE!r}], and its subject as context[{SUBJECT!r}]"
+            )
+
+
+def _takes_a_context(target: Any) -> bool:
+    try:
+        inspect.signature(target).bind({})
+    except TypeError:
+        return False
+    except ValueError:  # some functions in C have no signature
+        return True
+    return True

@@ -68,6 +68,11 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind {self.kind!r}; kinds: {', '.join(KINDS)}")
+        if not all(isinstance(number, int) for number in (self.times, self.skip)) or self.times < 1 or self.skip < 0:
+            raise ValueError("times and skip must be whole numbers: times 1 or more, skip 0 or more")
+        texts = (self.path, self.method or "", self.retry_after or "")
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("path, method and retry_after must be texts")
         if self.when is None:
             self.when = "after" if self.kind in DAMAGES else "before"
         if self.when not in ("before", "after", "late"):

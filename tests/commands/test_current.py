@@ -60,6 +60,7 @@ def test_a_table_as_of_a_time_is_shown(command: Command, lake: Path):
 
     people = command("show", str(lake), "orders", *bounds, "--limit", "1", "-o", "plain")
     assert people.code == 0
+    assert people.err == ""
     lines = [line.split() for line in people.out.splitlines()]
     assert ["covered", iso(0), iso(2 * HOUR)] in lines
     assert ["gaps", "none", "none"] in lines
@@ -80,6 +81,29 @@ def test_what_cant_be_shown_is_refused(command: Command, lake: Path, arguments: 
     done = command("show", str(lake), *arguments)
     assert (done.code, done.out) == (code, "")
     assert says in done.err
+
+
+@pytest.mark.parametrize("folder", ["", f"{CLOUD}", f"{CLOUD}/orders", f"{CLOUD}/orders/nothing"])
+def test_a_destination_without_a_list_says_which_there_are(command: Command, lake: Path, folder: str):
+    done = command("show", str(lake / folder))
+    assert (done.code, done.out) == (1, "")
+    assert "no whole set at" in done.err
+    assert f"airflow dotypos show {lake} orders. Lists there: orders" in done.err
+
+
+def test_a_file_that_is_no_manifest_says_so(command: Command, tmp_path: Path):
+    (tmp_path / "sales.duckdb").write_text("")
+    done = command("show", str(tmp_path / "sales.duckdb"))
+    assert (done.code, done.out) == (1, "")
+    assert "it is a file, and no manifest" in done.err
+
+
+def test_a_table_without_rows_is_told_beside_the_result(command: Command, lake: Path):
+    window = ("--since", iso(2 * HOUR), "--until", iso(3 * HOUR))
+    for limit, says in (("5", True), ("0", False)):  # nobody asks for rows by 0
+        done = command("show", str(lake), "orders", *window, "--limit", limit)
+        assert ("No rows." in done.err) == says
+        assert "No data found" not in done.out
 
 
 def test_of_several_clouds_one_is_named(command: Command, lake: Path):

@@ -194,6 +194,15 @@ def test_a_list_without_one_is_told_apart(lake: Lake, command: Command) -> None:
     done = command("watermark", "show", lake.destination, "orders")
     assert (done.code, done.out) == (1, "")
     assert "no such watermark: a task without since and until makes it when it first runs" in done.err
+    assert "with nothing but the destination" in done.err
+
+
+def test_a_place_without_any_does_not_ask_for_what_was_given(lake: Lake, command: Command) -> None:
+    lake.list("orders")
+    done = command("watermark", "show", lake.destination)
+    assert (done.code, done.out) == (1, "")
+    assert "tasks with a window make none" in done.err
+    assert "nothing but the destination" not in done.err
 
 
 def test_without_airflows_database_pending_sets_are_those_that_may_be(

@@ -89,6 +89,7 @@ def test_a_new_field_is_news_once_and_the_command_says_since_when(
     assert result["new_fields"] == {"orders": {"loyaltyTier": "text"}}
     field = (read_manifest(result["manifest"]).manifest.new_fields or {})["orders"]["loyaltyTier"]
     assert (field.kinds, field.exact) == (("text",), file_format != "jsonl")
+    assert ("weren't UTF-8, in the rows that were looked at: itemCount (" in caplog.text) == (file_format == "jsonl")
 
     caplog.clear()
     extract(since=SINCE + HOUR, **shape)
@@ -105,7 +106,7 @@ def test_a_new_field_is_news_once_and_the_command_says_since_when(
     assert int(tier["rows"].split()[0]) >= counted
     if file_format != "csv":  # a cell takes any text
         assert (found["itemCount"]["what"], found["itemCount"]["kind"]) == ("misfit", "not a whole number of 32 bits")
-    assert drift(lake, "--since", "2026-03-02", capsys=capsys)[0] == 0
+    assert drift(lake, "--since", "2026-03-02T00:00:00Z", capsys=capsys)[0] == 0
 
 
 def test_a_resumed_attempt_keeps_what_its_parts_have_met(
@@ -227,7 +228,10 @@ def test_wrong_options_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture
         ([str(tmp_path), "--schema", "s"], 2, "--schema is of a database"),
         ([str(tmp_path)], 1, "no sets lie below"),
         ([str(tmp_path), "--entity", "ordrs"], 1, "orders"),
+        ([str(tmp_path), "ordrs"], 1, "did you mean 'orders'"),
+        ([str(tmp_path), "orders", "--entity", "orders"], 2, "Give ENTITY or --entity, and not both"),
         ([str(tmp_path), "--since", "soon"], 1, "--since"),
+        ([str(tmp_path), "--since", "2026-03-01"], 1, "name its zone with --timezone,"),
     ):
         ended, _, notes = drift(*arguments, capsys=capsys)
         assert (ended, said in notes) == (code, True), notes
@@ -241,6 +245,7 @@ def test_a_list_or_a_cloud_that_is_not_there_is_no_good_news(
     extract()
     for arguments, said in (
         (["--entity", "products"], "no products lie below"),
+        (["products"], "ENTITY: no products lie below"),
         (["--cloud-id", "99"], "no data of cloud 99"),
     ):
         code, _, notes = drift(str(tmp_path / "lake"), *arguments, capsys=capsys)

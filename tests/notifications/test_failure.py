@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import re
@@ -118,6 +119,14 @@ def test_a_librarys_own_error_of_the_destination_is_sent_without_its_text() -> N
     [
         (REVOKED, "failed", "No. Airflow doesn't try it again", "Connect the cloud again", "it-failed-at-once"),
         (REVOKED, "up_for_retry", "No: no retry can help. Airflow tries it again all", "Connect", "it-failed-at-once"),
+        (REVOKED, "failed", "No.", "or correct the Cloud ID; then clear the task", "it-failed-at-once"),
+        (
+            errors.DotyposMissingTokenError("Refresh Token is missing"),
+            "failed",
+            "No.",
+            "Connect the cloud (",
+            "it-failed-at-once",
+        ),
         (UNCERTAIN, "failed", "No.", "Don't clear it yet: something may have been written", "a-task-that-writes"),
         (THROTTLED, "failed", "Its cause does, at 20", "Wait until 20", "it-failed-after-retries"),
         (
@@ -359,6 +368,14 @@ def test_a_channel_that_fails_keeps_no_other_from_it_and_raises_nothing(caplog: 
 def test_what_can_not_be_called_shows_when_the_dag_is_parsed(targets: Any) -> None:
     with pytest.raises(DotyposInputError, match="needs what sends the message"):
         DotyposFailureNotifier(*targets)
+
+
+def test_a_function_that_takes_no_context_shows_when_the_dag_is_parsed() -> None:
+    def tell(subject: str, message: str) -> None: ...
+
+    with pytest.raises(DotyposInputError, match=r"calls tell with one argument, .* context\['dotypos_message'\]"):
+        DotyposFailureNotifier(print, tell)
+    DotyposFailureNotifier(print, functools.partial(tell, "a failure"), [].append, dict)
 
 
 @pytest.fixture

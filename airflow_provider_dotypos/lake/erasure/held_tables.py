@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from airflow_provider_dotypos.api.entities import Entity, find_entity
+from airflow_provider_dotypos.lake.erasure.report import OpenLoad
 from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, LOADS, READ_AT, STAGING, UNKNOWN
 from airflow_provider_dotypos.transfers.sql.own_tables import require_own_tables
 from airflow_provider_dotypos.transfers.sql.tables import Naming, named, snake
@@ -68,19 +69,19 @@ class HeldTables:
         )
         return {(load_id, str(at)) for load_id, at in transaction.rows(query, [self._cloud_id])}
 
-    def open_loads(self, since: datetime, transaction: Transaction) -> dict[str, str]:
-        """Return the loads of the cloud that aren't merged, and the table that each is for.
+    def open_loads(self, since: datetime, transaction: Transaction) -> dict[str, OpenLoad]:
+        """Return the loads of the cloud that aren't merged, by their ids.
 
         :param since: since when they were tried.
         """
         loads = transaction.rows(
-            f"SELECT load_id, target, tables, entity FROM {self._dialect.relation(self._schema, LOADS)} "
+            f"SELECT load_id, target, run_id, tables, entity FROM {self._dialect.relation(self._schema, LOADS)} "
             "WHERE cloud_id = ? AND loaded_at IS NULL AND tried_at >= ?",
             [self._cloud_id, self._dialect.moment(since)],
         )
         return {
-            load_id: target
-            for load_id, target, tables, entity in loads
+            load_id: OpenLoad(target, run_id or "")
+            for load_id, target, run_id, tables, entity in loads
             if {name for _, name in _entities_of(msgspec.json.decode(tables), entity)} & set(self._entities)
         }
 

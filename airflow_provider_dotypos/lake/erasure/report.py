@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 from uuid import uuid4
 
 import msgspec
@@ -72,6 +72,17 @@ class Place:
         }
 
 
+class OpenLoad(NamedTuple):
+    """A load into a table that hasn't ended.
+
+    :param table: the table.
+    :param run_id: the DAG run whose task it is; empty without one.
+    """
+
+    table: str
+    run_id: str
+
+
 @dataclass
 class ErasureReport:
     """What erasing a person has found and done.
@@ -81,7 +92,7 @@ class ErasureReport:
     :ivar unreadable: sets that can't be read, and why.
     :ivar unfinished: folders with files of unfinished attempts, which no manifest lists, and how many.
     :ivar removed: how many files were removed that belonged to no set.
-    :ivar open_loads: loads into tables that were under way: they may bring back what they had read before.
+    :ivar open_loads: loads into tables that haven't ended, by their ids: they may bring back what they had read before.
     """
 
     cloud_id: int
@@ -93,7 +104,7 @@ class ErasureReport:
     unreadable: dict[str, str] = field(default_factory=dict)
     unfinished: dict[str, int] = field(default_factory=dict)
     removed: int = 0
-    open_loads: dict[str, str] = field(default_factory=dict)
+    open_loads: dict[str, OpenLoad] = field(default_factory=dict)
 
     def add(self, place: Place) -> None:
         """Add what was found in a place. If it was looked at before, what was done then stays done."""
@@ -156,9 +167,11 @@ class ErasureReport:
                 "(--remove-unfinished), and erase again."
             )
         if self.open_loads:
+            loads = sorted({f"{load.table} (run {load.run_id or 'unknown'})" for load in self.open_loads.values()})
             yield (
-                f"Loads into tables were under way ({len(self.open_loads)}). They may bring back what they had read "
-                "before: erase again once they have ended."
+                f"Loads into tables haven't ended: {', '.join(loads)}. They may bring back what they had read before. "
+                "Let their tasks end, or clear those that have failed, and erase again. A load that nobody has tried "
+                "for seven days counts no more."
             )
 
     def as_mapping(self) -> Mapping[str, Any]:
@@ -178,7 +191,7 @@ class ErasureReport:
                 {"place": place, "files": files} for place, files in sorted(self.unfinished.items())
             ],
             "loads_under_way": [
-                {"load_id": load_id, "table": table} for load_id, table in sorted(self.open_loads.items())
+                {"load_id": load_id, **load._asdict()} for load_id, load in sorted(self.open_loads.items())
             ],
             "not_searched": list(NOT_SEARCHED),
         }

@@ -6,7 +6,8 @@ They need no token. Those that change something take JSON only, so that no forei
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -15,6 +16,7 @@ from fastapi import APIRouter, Request, Response
 from airflow_provider_dotypos.sandbox.api import wire
 from airflow_provider_dotypos.sandbox.api.calls import answer, body_object, path_id, state_of
 from airflow_provider_dotypos.sandbox.api.state import State
+from airflow_provider_dotypos.sandbox.behaviour import Behaviour
 from airflow_provider_dotypos.sandbox.bistro import life
 from airflow_provider_dotypos.sandbox.errors import invalid
 from airflow_provider_dotypos.sandbox.faults import DeliveryFault, Fault
@@ -80,7 +82,7 @@ async def behaviour(request: Request) -> Response:
     state, body = state_of(request), await body_object(request)
     # JSON has lists where switches have tuples.
     switches = {name: tuple(value) if isinstance(value, list) else value for name, value in body.items()}
-    state.behaviour = _make(dataclasses.replace, state.behaviour, **switches)
+    state.behaviour = _make(lambda **wanted: dataclasses.replace(state.behaviour, **wanted), switches, like=Behaviour)
     return answer(dataclasses.asdict(state.behaviour))
 
 
@@ -88,7 +90,7 @@ async def behaviour(request: Request) -> Response:
 async def add_fault(request: Request) -> Response:
     """Add a fault: ``{"kind": "503", "retry_after": "2", "times": 3}``, ``{"kind": "reset", "when": "after"}``."""
     state = state_of(request)
-    state.faults.append(_make(Fault, **await body_object(request)))
+    state.faults.append(_make(Fault, await body_object(request)))
     return answer([dataclasses.asdict(fault) for fault in state.faults], 201)
 
 
@@ -105,7 +107,7 @@ async def set_limit(request: Request) -> Response:
     body = await body_object(request)
     if "clock" in body:
         raise invalid("clock", "can be replaced in Python only")
-    limit: Limit = _make(Limit, **body)
+    limit: Limit = _make(Limit, body)
     state_of(request).limit = limit
     return answer(limit.settings(), 201)
 
@@ -146,7 +148,7 @@ async def carry_out_late(request: Request) -> Response:
 async def set_device(request: Request) -> Response:
     """Change the register: ``{"silent": true, "patience": 2}``, ``{"silent": false}``, ``{"codes": [2001]}``."""
     device = state_of(request).device
-    _make(device.set, **await body_object(request))
+    _make(device.set, await body_object(request))
     return answer(device.settings())
 
 
@@ -203,7 +205,7 @@ async def deliveries(request: Request) -> Response:
 async def add_delivery_fault(request: Request) -> Response:
     """Let deliveries fail: ``{"kind": "late", "seconds": 5, "times": 2, "payload_entity": "PRODUCT"}``."""
     done = state_of(request).deliveries
-    done.faults.append(_make(DeliveryFault, **await body_object(request)))
+    done.faults.append(_make(DeliveryFault, await body_object(request)))
     return answer([dataclasses.asdict(fault) for fault in done.faults], 201)
 
 
@@ -223,8 +225,25 @@ def _cloud(state: State, body: Mapping[str, Any]) -> int:
     return number
 
 
-def _make(make: Any, *args: Any, **fields: Any) -> Any:
+def _make(make: Callable[..., Any], fields: Mapping[str, Any], like: Callable[..., Any] | None = None) -> Any:
+    """Make something of a body's fields.
+
+    :param like: what has the parameters that the fields may be. Defaults to `make`.
+    """
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(like or make).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD  # which checks names itself
+    }
+    for name in fields:
+        if parameters and name not in parameters:
+            raise invalid(name, f"isn't known here; there are: {', '.join(parameters)}")
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in fields:
+            raise invalid(name, "is missing")
     try:
-        return make(*args, **fields)
-    except (TypeError, ValueError) as error:
+        return make(**fields)
+    except ValueError as error:
         raise invalid(None, str(error)) from None
+    except TypeError:  # of comparing a text with a number: its words are Python's
+        raise invalid(None, "a value is text where a number belongs, or the other way round") from None

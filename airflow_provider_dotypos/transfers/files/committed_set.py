@@ -51,6 +51,7 @@ class CommittedSet:
         """Return the set of a manifest.
 
         :param store: the folder that it lies in.
+        :param manifest: what it consists of.
         """
         return cls(
             manifest,
@@ -183,10 +184,13 @@ def read_manifest(path: str | ObjectStoragePath, conn_id: str | None = None, *, 
     place = object_path(path, conn_id)
     generation = generation_of(place.name)
     store = Store(place.parent if generation else place)
-    manifest = whole_manifest(store, generation) if generation else newest_manifest(store)
+    try:
+        manifest = whole_manifest(store, generation) if generation else newest_manifest(store)
+        if manifest is None:
+            refuse_misplaced(store, generation or newest_generation(store.list()))
+    except NotADirectoryError:
+        raise FileNotFoundError(f"no whole set at {path}: it is a file, and no manifest of a set") from None
     if manifest is None:
-        if found := generation or newest_generation(store.list()):
-            refuse_misplaced(store, found)
         raise FileNotFoundError(f"no whole set at {path}: nothing was committed there, or a file of it is gone")
     if verify:
         _verify(store, manifest)

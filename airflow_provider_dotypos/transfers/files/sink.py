@@ -141,11 +141,11 @@ class FileSink(AbstractContextManager["FileSink"]):
         if manifest.misfits:
             fields = ", ".join(f"{field} ({count})" for field, count in sorted(manifest.misfits.items()))
             log.warning(
-                "Values didn't fit their columns, or weren't UTF-8: %s. They are kept as they came (where there are "
-                "columns, in %s), except for U+FFFD in place of what isn't UTF-8, and for what may hold fields that "
-                "weren't wanted.",
+                "Values didn't fit their columns, or weren't UTF-8%s: %s. They are kept as they came%s, except for "
+                "U+FFFD in place of what isn't UTF-8, and for what may hold fields that weren't wanted.",
+                "" if self._typed else ", in the rows that were looked at",
                 fields,
-                UNKNOWN,
+                f" (where there are columns, in {UNKNOWN})" if self._typed else "",
             )
         self._tell_news(manifest)
         return self._committed(manifest)

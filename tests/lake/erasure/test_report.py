@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from airflow_provider_dotypos.lake.erasure.report import ErasureReport, Place
+from airflow_provider_dotypos.lake.erasure.report import ErasureReport, OpenLoad, Place
 
 
 def place(changed: int, *, done: bool, rows: int = 3) -> Place:
@@ -37,11 +37,16 @@ def test_what_is_left_to_look_at_is_said_in_sentences() -> None:
     report.unsure["orders", "orders"] = ["_customerId"]
     report.unreadable["w"] = "it can't be read"
     report.unfinished["w"] = 2
-    report.open_loads["abc"] = "orders"
+    report.open_loads["abc"] = OpenLoad("orders", "scheduled__2026-03-01")
     assert not report.whole
     assert [line[:24] for line in report.warnings()] == [
         "orders lacks _customerId",
         "w wasn't searched: it ca",
         "Files of unfinished extr",
-        "Loads into tables were u",
+        "Loads into tables haven'",
+    ]
+    *_, loads = report.warnings()
+    assert "orders (run scheduled__2026-03-01)" in loads  # so that one knows which task to clear
+    assert report.as_mapping()["loads_under_way"] == [
+        {"load_id": "abc", "table": "orders", "run_id": "scheduled__2026-03-01"}
     ]

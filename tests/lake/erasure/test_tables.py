@@ -234,7 +234,8 @@ def test_rows_that_wait_for_their_merge_are_erased_and_the_load_is_named(
     waiting = dump(warehouse)
     assert MARK in str([waiting[table] for table in staging])
     report = erase()
-    assert list(report.open_loads.values()) == ["orders"]
+    assert [load.table for load in report.open_loads.values()] == ["orders"]
+    assert next(iter(report.open_loads.values())).run_id in next(report.warnings())
     assert not report.whole
     assert {place.state for place in report.places.values()} == {"erased"}
     asked = len(sandbox.requests)

@@ -32,6 +32,25 @@ class TestControls:
         log = requests.get(f"{url}/requests", timeout=PATIENCE).json()
         assert [entry["status"] for entry in log] == [201, 503, 200]
 
+    def test_what_is_wrong_is_named_and_what_there_is(self, sandbox: Sandbox) -> None:
+        for path, wrong, field, says in (
+            ("faults", {"kind": "503", "time": 2}, "time", "there are: kind, retry_after, times"),
+            ("faults", {"times": 2}, "kind", "is missing"),
+            ("faults", {"kind": "503", "times": -1}, None, "times 1 or more"),
+            ("faults", {"kind": "503", "times": "2"}, None, "whole numbers"),
+            ("faults", {"kind": "429", "retry_after": 2}, None, "must be texts"),
+            ("faults", {"kind": "503", "probability": "half"}, None, "where a number belongs"),
+            ("deliveries/faults", {"kind": "late", "second": 2}, "second", "seconds"),
+            ("behaviour", {"tie": "shuffled"}, "tie", "ties"),
+            ("limit", {"request": 2}, "request", "requests"),
+        ):
+            answer = requests.post(f"{sandbox.url}/_sandbox/{path}", json=wrong, timeout=PATIENCE)
+            assert answer.status_code == 400
+            (violation,) = answer.json()["violations"]
+            assert violation["fieldName"] == field
+            assert says in violation["message"]
+        assert not sandbox.faults
+
     def test_a_sale_and_a_new_price(self, sandbox: Sandbox) -> None:
         url, cloud = f"{sandbox.url}/_sandbox", sandbox.cloud_ids[1]
         for path in ("sell", "price"):
