@@ -71,11 +71,16 @@ class CheckResult:
         return self.state == "working"
 
 
-def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]) -> CheckResult:
+def check(
+    read_settings: Callable[[], Settings],
+    on_token: Callable[[str], None],
+    on_client: Callable[[DotyposClient], None] = lambda client: None,
+) -> CheckResult:
     """Sign in, read the cloud, and return what works or which field to correct.
 
     :param read_settings: reads the connection.
     :param on_token: receives every access token, so that it can be masked.
+    :param on_client: receives the clients that ask, before they do, so that they can be cancelled.
     """
     try:
         settings = read_settings()
@@ -83,15 +88,17 @@ def check(read_settings: Callable[[], Settings], on_token: Callable[[str], None]
         return CheckResult("never connected", str(error))
     except DotyposError as error:
         return CheckResult("not working", str(error))
-    result = _reached(settings, on_token)
+    result = _reached(settings, on_token, on_client)
     if not settings.notice:
         return result
     return replace(result, message=f"{result.message.removesuffix('.')}. {settings.notice}.")
 
 
-def _reached(settings: Settings, on_token: Callable[[str], None]) -> CheckResult:
+def _reached(
+    settings: Settings, on_token: Callable[[str], None], on_client: Callable[[DotyposClient], None]
+) -> CheckResult:
     try:
-        return _signed_in(settings, on_token)
+        return _signed_in(settings, on_token, on_client)
     except DotyposAuthenticationError as error:
         return (
             CheckResult("not working", _advice(error)) if error.passing else CheckResult("token refused", _WRONG_TOKEN)
@@ -120,12 +127,16 @@ def place_of(error: BaseException) -> str:
     return f"{type(error).__name__}{where}"
 
 
-def _signed_in(settings: Settings, on_token: Callable[[str], None]) -> CheckResult:
-    anywhere = new_client(replace(settings, cloud_id=None), on_token)
+def _signed_in(
+    settings: Settings, on_token: Callable[[str], None], on_client: Callable[[DotyposClient], None]
+) -> CheckResult:
+    anywhere, client = (new_client(each, on_token) for each in (replace(settings, cloud_id=None), settings))
+    on_client(anywhere)
+    on_client(client)
     if settings.cloud_id is None:
         return CheckResult("not working", f"Signed in, but Cloud ID is missing. {_offer(Reader(anywhere).clouds())}")
     try:
-        cloud = Reader(new_client(settings, on_token)).check_cloud()
+        cloud = Reader(client).check_cloud()
     except DotyposAuthenticationError as error:
         if error.passing:
             return CheckResult("not working", _advice(error))

@@ -41,6 +41,7 @@ from airflow_provider_dotypos.api.errors import (
     DotyposResponseError,
     DotyposUncertainWriteError,
     DotyposUnreadableAnswerError,
+    DotyposWriteError,
 )
 from airflow_provider_dotypos.api.gate import Passage
 from airflow_provider_dotypos.api.headers import checked_headers
@@ -354,8 +355,13 @@ def _uncertain(request: Request, why: str, status: int | None = None) -> Dotypos
     )
 
 
-def _unreadable(request: Request, answer: Answer, error: Exception) -> DotyposUnreadableAnswerError:
-    """Return the error for a write that is done, whatever its answer is good for."""
+def _unreadable(request: Request, answer: Answer, error: Exception) -> DotyposWriteError:
+    """Return the error for a write that is done, whatever its answer is good for; unless a web page came in its place.
+
+    A page that says 200 is that of something in between, such as a sign-in to a network.
+    """
+    if answer.body.lstrip().startswith(b"<"):
+        return _uncertain(request, str(error), answer.status)
     what = (
         str(error)
         if isinstance(error, DotyposResponseError)

@@ -12,6 +12,7 @@ from typing import TypeVar
 from airflow_provider_dotypos import _airflow
 from airflow_provider_dotypos.api.access import Check, check_list
 from airflow_provider_dotypos.api.check import CheckResult, check, new_client, place_of
+from airflow_provider_dotypos.api.client import DotyposClient
 from airflow_provider_dotypos.api.entities import entities
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
@@ -32,8 +33,15 @@ def check_all(connections: Sequence[StoredConnection], patience: float = PATIENC
 
     :param patience: seconds after which an unfinished check becomes a verdict, too.
     """
-    checks = {connection.conn_id: partial(_check, connection) for connection in _one_of_each_host_first(connections)}
-    return {conn_id: _result_by_now(each, patience) for conn_id, each in _run(checks, _MOST_AT_ONCE, patience).items()}
+    clients: list[DotyposClient] = []
+    checks = {
+        connection.conn_id: partial(_check, connection, clients.append)
+        for connection in _one_of_each_host_first(connections)
+    }
+    running = _run(checks, _MOST_AT_ONCE, patience)
+    for client in clients:
+        client.cancel()  # a check that nobody waits for any more sends nothing more
+    return {conn_id: _result_by_now(each, patience) for conn_id, each in running.items()}
 
 
 def check_lists(settings: Settings, patience: float = PATIENCE) -> list[Check]:
@@ -45,7 +53,7 @@ def check_lists(settings: Settings, patience: float = PATIENCE) -> list[Check]:
     reader = Reader(client)
     checks = {name: partial(check_list, reader, entity) for name, entity in entities().items() if entity.listed}
     running = _run(checks, settings.max_concurrency, patience)
-    client.cancel()  # a check that nobody waits for any more sends nothing more
+    client.cancel()
     return [_list_by_now(name, each) for name, each in running.items()]
 
 
@@ -87,11 +95,11 @@ def _list_by_now(name: str, check: futures.Future[Check]) -> Check:
     return check.result() if error is None else Check(name, "failed", f"The check broke off ({type(error).__name__}).")
 
 
-def _check(connection: StoredConnection) -> CheckResult:
+def _check(connection: StoredConnection, on_client: Callable[[DotyposClient], None]) -> CheckResult:
     if connection.problem is not None:
         return CheckResult("not working", connection.problem)
     try:
-        return check(connection.settings, _airflow.mask_secret)
+        return check(connection.settings, _airflow.mask_secret, on_client)
     except Exception as error:  # of the connection's fields; the others must not suffer
         log.error("The connection %s can't be checked: %s", connection.conn_id, place_of(error))
         return CheckResult(

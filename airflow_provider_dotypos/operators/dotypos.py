@@ -13,7 +13,7 @@ from airflow_provider_dotypos.api.body import encode_body, read_text
 from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.api.headers import checked_headers
 from airflow_provider_dotypos.api.paths import check_path, checked_method, encode
-from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, literals
+from airflow_provider_dotypos.hooks.arguments import argument_errors, check_connection, given, literals, refuse_empty
 from airflow_provider_dotypos.hooks.dotypos import DotyposHook
 from airflow_provider_dotypos.hooks.failures import airflow_failures
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 #: The largest result that goes into XCom, in bytes of JSON: XCom lives in Airflow's metadata database.
 MAX_RESULT_BYTES = 64 * 1024
+
+#: Arguments without which a write goes elsewhere, or does something else.
+_NARROWING = ("cloud_id", "query", "json")
 
 
 class DotyposOperator(BaseOperator):
@@ -77,6 +80,7 @@ class DotyposOperator(BaseOperator):
         self.response_filter = response_filter
         self.cloud_id = cloud_id
         self.dotypos_conn_id = dotypos_conn_id
+        self._given = given(self, _NARROWING)
         self._hook: DotyposHook | None = None
         with argument_errors(self):
             self._check_literals(literals(self))
@@ -84,6 +88,8 @@ class DotyposOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Make the call and return its result."""
         with airflow_failures(self.dotypos_conn_id, context):
+            if str(self.method).upper() != "GET":
+                refuse_empty(self, [name for name in _NARROWING if getattr(self, name) is None], self._given)
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
             with closing(self._hook):
                 return self._hook.request(

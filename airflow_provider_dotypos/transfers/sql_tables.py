@@ -20,6 +20,7 @@ from airflow_provider_dotypos.hooks.failures import named_errors
 from airflow_provider_dotypos.transfers.arguments import check_switches
 from airflow_provider_dotypos.transfers.lineage import Field, Output
 from airflow_provider_dotypos.transfers.rows.new_fields import short_form
+from airflow_provider_dotypos.transfers.sql.names import check_table_name
 from airflow_provider_dotypos.transfers.task import TransferTask
 from airflow_provider_dotypos.transfers.wording import count
 
@@ -130,6 +131,7 @@ class SqlTables(TransferTask):
             name = given.get(argument)
             if name is not None and (not isinstance(name, str) or (name and not name.strip())):
                 raise DotyposInputError(f"{argument} must be a name, not {describe(name)}")
+        check_table_name(given.get("table") or "")
 
     def _prepare(self) -> None:
         from airflow_provider_dotypos.transfers.sql.database import Database

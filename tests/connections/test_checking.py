@@ -8,13 +8,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import Queue
 from threading import Event
+from typing import Any
 
 import pytest
 
 from airflow_provider_dotypos.api.access import Check
+from airflow_provider_dotypos.api.check import CheckResult
 from airflow_provider_dotypos.api.entities import Entity, entities
+from airflow_provider_dotypos.api.http import Answer, Request
 from airflow_provider_dotypos.api.reading import Reader
 from airflow_provider_dotypos.api.settings import Settings
+from airflow_provider_dotypos.api.transport import Transport
 from airflow_provider_dotypos.connections import checking
 from airflow_provider_dotypos.connections.checking import check_all, check_lists
 from airflow_provider_dotypos.connections.stored import DATABASE, StoredConnection
@@ -116,6 +120,27 @@ def test_a_server_that_hangs_holds_back_its_own_lines_alone(good: StoredConnecti
     assert took < 30
     messages = [verdicts[bad.conn_id].message for bad in hanging]
     assert {message.partition(":")[0] for message in messages} == {"No verdict within 2 seconds", "Not checked"}
+
+
+def test_a_check_that_nobody_waits_for_sends_nothing_more(
+    sandbox: Sandbox, good: StoredConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(transport: Transport, request: Request) -> Answer:
+        over.wait(PATIENCE)
+        return sent(transport, request)
+
+    def checked(*arguments: Any) -> CheckResult:
+        result = check(*arguments)
+        late.put(result)
+        return result
+
+    over, late, sent, check = Event(), Queue[CheckResult](), Transport.send, checking.check
+    monkeypatch.setattr(Transport, "send", send)
+    monkeypatch.setattr(checking, "check", checked)
+    assert "No verdict" in check_all([good], patience=0.1)["good"].message
+    over.set()
+    assert not late.get(timeout=PATIENCE).works
+    assert [request.path for request in sandbox.requests] == ["/v2/signin/token"]
 
 
 def test_lists_that_hang_or_break_the_check_are_results(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

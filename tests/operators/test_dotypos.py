@@ -141,6 +141,15 @@ def test_a_template_is_checked_once_it_is_rendered(sandbox: Sandbox) -> None:
         operator.execute({})
 
 
+@pytest.mark.parametrize("argument", ["cloud_id", "query", "json"])
+def test_a_result_of_none_does_not_change_what_a_write_does(sandbox: Sandbox, argument: str) -> None:
+    operator = DotyposOperator(task_id="call", path="customers/5", method="DELETE", **{argument: "{{ nothing }}"})
+    setattr(operator, argument, None)
+    with pytest.raises(fail_exception(), match=f"{argument} is empty: its template rendered to nothing"):
+        operator.execute({})
+    assert not sandbox.requests
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -41,7 +41,10 @@ from tests.writes.planned import create_of, update_of
 from tests.writes.plans import Plans, report_of
 
 #: What happens to requests. A 429 says that nothing was carried out, so it comes before only.
-KINDS = ("reset", "closed", "408", "500", "502", "503", "504", "502-html", "reset-body", "short-body", "cut-json")
+KINDS = (
+    *("reset", "closed", "408", "500", "502", "503", "504", "502-html", "401-empty"),
+    *("reset-body", "short-body", "cut-json"),
+)
 
 FIRST_ID = 7_000_000_000_000_000
 BEFORE = {"priceWithVat": "121", "priceWithoutVat": "100"}

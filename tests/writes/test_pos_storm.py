@@ -19,7 +19,7 @@ from tests.tills import slept as slept
 from tests.tills import tea as tea
 
 ROUNDS = 60
-KINDS = ("404-empty", "reset", "500", "502", "503", "cut-json", "closed", "429", "html-200")
+KINDS = ("404-empty", "401-empty", "reset", "500", "502", "503", "cut-json", "closed", "429", "html-200")
 
 
 class Round:

@@ -1,6 +1,8 @@
-"""Names of our own columns and tables in a database."""
+"""Names of our own columns and tables in a database, and what the names of other tables can't be."""
 
 from __future__ import annotations
+
+from airflow_provider_dotypos.api.errors import DotyposInputError
 
 #: The cloud's id, by naming: the first column of every table and of its key.
 CLOUD_ID = {"snake": "cloud_id", "api": "_cloudId"}
@@ -38,3 +40,19 @@ STAGING = "_dotypos_staging_"
 
 #: What the view's name of a table's living rows ends with.
 LIVE = "_live"
+
+
+def check_table_name(name: str) -> None:
+    """Raise if a table of rows can't have a name.
+
+    :raises DotyposInputError: if it can't.
+    """
+    if "\0" in name:
+        raise DotyposInputError(f"a table can't be named {name!r}")
+    if "." in name:
+        schema, _, table = name.rpartition(".")
+        raise DotyposInputError(
+            f"table is a name without its schema: not {name!r}, but {table!r} and schema={schema!r}"
+        )
+    if name.casefold().startswith(OURS):
+        raise DotyposInputError(f"table can't be {name!r}: tables whose names begin with {OURS} are the loads' own")

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from airflow_provider_dotypos.api.entities import Entity, entities, find_entity
 from airflow_provider_dotypos.api.errors import DotyposInputError
-from airflow_provider_dotypos.transfers.sql.names import CLOUD_ID, LOAD_ID, OURS, READ_AT, REMOVED_AT, UNKNOWN
+from airflow_provider_dotypos.transfers.sql.names import (
+    CLOUD_ID,
+    LOAD_ID,
+    READ_AT,
+    REMOVED_AT,
+    UNKNOWN,
+    check_table_name,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_dotypos.transfers.rows.columns import Column, Columns, Kind
@@ -126,7 +133,7 @@ def tables_of(
         default = snake(entity)
         below = default if given is None else f"{given}_{default}"
         table = given or default if entity == own else below
-        _check_table_name(table)
+        check_table_name(table)
         parent = parents.get(entity)
         removes = parent is not None or deletes == "remove" or (replaces and deletes == "keep")
         made = _table(columns, table, naming, deletes, parent)
@@ -208,18 +215,6 @@ def _parents(entity: Entity) -> set[str]:
         for child in parent.includes.values()
         if child.entity == entity.name
     }
-
-
-def _check_table_name(name: str) -> None:
-    if "\0" in name:
-        raise DotyposInputError(f"a table can't be named {name!r}")
-    if "." in name:
-        schema, _, table = name.rpartition(".")
-        raise DotyposInputError(
-            f"table is a name without its schema: not {name!r}, but {table!r} and schema={schema!r}"
-        )
-    if name.casefold().startswith(OURS):
-        raise DotyposInputError(f"table can't be {name!r}: tables whose names begin with {OURS} are the loads' own")
 
 
 def _check_columns(table: str, columns: Iterable[SqlColumn]) -> None:

@@ -76,8 +76,8 @@ def check_mapped(written: object, map_index: int) -> None:
     """
     if map_index >= 0 and isinstance(written, str) and "map_index" not in written:
         raise DotyposApprovalError(
-            "approval: in a mapped task this template pulls the answers about all plans. Give approve.output, or name "
-            "the one: \"{{ ti.xcom_pull('approve', map_indexes=ti.map_index) }}\""
+            "approval: in a mapped task this template pulls the answers about all plans. Name the one: "
+            "\"{{ ti.xcom_pull('approve', map_indexes=ti.map_index) }}\"; in a mapped task group give approve.output"
         )
 
 

@@ -48,7 +48,7 @@ def patch(
         raise DotyposInputError(f"the API can't change fields of {name}")
     check_settle(settle)
     cloud_id = exchange.settings.require_cloud_id()
-    row_id = id_text(id, f"{name}: an id")
+    row_id = str(int(id_text(id, f"{name}: an id")))  # 05 is 5
     after = _checked(entity, row_id, changes, cloud_id, "changes")
     before = _checked(entity, row_id, expected or {}, cloud_id, "expected")
     if unplanned := sorted(before.keys() - after.keys()):

@@ -201,6 +201,10 @@ def test_child_lists_go_into_tables_of_their_own(warehouse: Warehouse, sandbox: 
         ({"allow_empty": True}, "allow_empty is for mode='replace'"),
         ({"conn_id": ""}, "conn_id must be the id of an Airflow connection"),
         ({"table": 5}, "table must be a name, not"),
+        (
+            {"table": "public.orders"},
+            "table is a name without its schema: not 'public.orders', but 'orders' and schema",
+        ),
         ({"schema": " "}, "schema must be a name, not"),
     ],
     ids=str,

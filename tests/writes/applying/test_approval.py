@@ -47,6 +47,7 @@ def test_the_text_that_a_template_makes_of_it_does_as_well(time: str) -> None:
         (True, "must be an answer to a question, not bool 'True'"),
         ("Approve", "must be an answer to a question, not str 'Approve'"),
         (["Approve"], "must be an answer to a question, not a value of type list"),
+        ([APPROVED], "must be an answer to a question, not a value of type list"),  # about one of many plans
         ("__import__('os').abort()", "must be an answer to a question"),
         ("{'chosen_options': __import__('os').abort()}", "must be an answer to a question"),
         ("{" * 10_000, "must be an answer to a question"),

@@ -35,7 +35,7 @@ def test_fields_are_changed_by_two_requests_and_the_row_comes_back(sandbox: Sand
     row = hook.patch("products", id, PRICE)
     assert (row["id"], row["priceWithVat"], row["name"]) == (str(id), "48", "Tea")
     assert [request.method for request in sandbox.requests if "products" in request.path] == ["GET", "PATCH"]
-    hook.patch("products", id, PRICE)
+    hook.patch("products", f"0{id}", PRICE)
     assert len(sandbox.writes) == 1
 
 

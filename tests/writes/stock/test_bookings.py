@@ -86,6 +86,7 @@ LOST = [
     ("reset", "after"),
     ("502", "after"),
     ("404-empty", "after"),
+    ("html-200", "before"),
     ("cut-json", "after"),
 ]
 
