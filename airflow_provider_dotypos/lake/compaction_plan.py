@@ -19,6 +19,7 @@ still there.
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
@@ -27,7 +28,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from airflow_provider_dotypos.api.window import Window, milliseconds
+from airflow_provider_dotypos.api.window import DAY, Window, milliseconds
 from airflow_provider_dotypos.lake.order import covered_sets, in_order, reference
 from airflow_provider_dotypos.lake.sets import LakeSet, SetFolder
 from airflow_provider_dotypos.transfers.files.manifest import Manifest
@@ -136,7 +137,6 @@ def _layout(manifest: Manifest) -> bytes:
 
 def _month_end(moment: int) -> int:
     """Return the end of the month of a moment, in UTC."""
-    first = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=moment)
-    return milliseconds(
-        (first.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(32)).replace(day=1)
-    )
+    at = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=moment)
+    first = milliseconds(datetime(at.year, at.month, 1, tzinfo=timezone.utc))
+    return first + monthrange(at.year, at.month)[1] * DAY  # not by a date: after December 9999 there is none

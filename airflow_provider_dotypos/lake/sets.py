@@ -51,10 +51,15 @@ class LakeSet(NamedTuple):
 def lists_below(destination: ObjectStoragePath, patience: StorePatience | None = None) -> Iterator[tuple[int, str]]:
     """Yield the cloud and the entity of each list that has a folder below a destination, in order."""
     for cloud in Store(destination, patience).folders():
-        if cloud.isdecimal():
+        if _is_cloud(cloud):
             for entity in Store(destination / cloud, patience).folders():
                 if entity in entities():
                     yield int(cloud), entity
+
+
+def _is_cloud(name: str) -> bool:
+    """Return whether a folder is a cloud's: extractions write its number without zeros before it, in ASCII."""
+    return name.isdecimal() and str(int(name)) == name
 
 
 def find_lists(
@@ -190,7 +195,7 @@ def find_destination(path: ObjectStoragePath, patience: StorePatience | None = N
     if next(lists_below(path, patience), None) is not None:
         return path
     for folder in itertools.islice((path, *path.parents), _DEEPEST):
-        if folder.name.isdecimal() and next(lists_below(folder.parent, patience), None) is not None:
+        if _is_cloud(folder.name) and next(lists_below(folder.parent, patience), None) is not None:
             return folder.parent
     return None
 

@@ -89,6 +89,8 @@ def test_nothing_is_erased_if_the_report_can_not_be_written(command: Command, la
     report = tmp_path / "file" / "report.json"
     done = command("erase", "customer", HER, "--destination", str(lake), "--yes", "--report", str(report))
     assert (done.code, MARK in held(lake)) == (1, True)
+    done = command("erase", "customer", HER, "--destination", str(lake), "--yes", "--report", str(tmp_path))
+    assert (done.code, MARK in held(lake), f"--report: {tmp_path} is a folder" in done.err) == (1, True, True)
     done = command("erase", "customer", HER, "--destination", str(lake), "--yes", "--report", str(lake / "report.json"))
     assert (done.code, MARK in held(lake)) == (0, False)
     assert [file.name for file in lake.glob("report*")] == ["report.json"]

@@ -23,6 +23,9 @@ from tests.commands.conftest import Command, Done
 SINCE_MS = 1_772_323_200_000
 WINDOW = ("--since", "2026-03-01T00:00:00Z", "--until", "2026-03-02T00:00:00Z")
 
+#: Stands for the path of a file that is no manifest.
+FILE = "a file"
+
 
 @pytest.fixture
 def orders(sandbox: Sandbox) -> list[str]:
@@ -258,6 +261,7 @@ def test_a_set_without_rows_is_shown(command: Command, tmp_path: Path, sandbox: 
     ("path", "options", "says"),
     [
         ("nowhere", [], "no whole set at"),
+        (FILE, [], "no whole set at"),
         ("", [], "absolute path"),
         (".", ["--table", "items"], "no table 'items'"),
         (".", ["--columns", "noet"], "did you mean 'note'?"),
@@ -269,6 +273,8 @@ def test_what_cannot_be_shown_is_said(
 ) -> None:
     made = command("extract", "orders", "--destination", str(tmp_path), *WINDOW, "-o", "json")
     folder = Path(described(made)["manifest"]).parent
+    if path == FILE:
+        path = next(folder.glob("g*")).name
 
     done = command("show", str(folder / path) if path else "", *options)
 

@@ -16,7 +16,7 @@ from airflow.sdk import ObjectStoragePath
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dotypos.api.window import Window, iso, milliseconds
+from airflow_provider_dotypos.api.window import OPEN_END, Window, iso, milliseconds
 from airflow_provider_dotypos.lake.compaction import ListFolder, compact_list, preview_compaction
 from airflow_provider_dotypos.lake.compaction_plan import plan_compaction
 from airflow_provider_dotypos.lake.current import read_entity
@@ -91,6 +91,13 @@ def test_each_month_becomes_one_set_once_it_has_ended():
     assert windows(days(0, 90)) == [(0, 31, 31), (31, 59, 28), (59, 90, 31)]
     assert windows(days(0, 90), until=MARCH) == [(0, 31, 31), (31, 59, 28)]
     assert windows(days(0, 90), until=MARCH - 1) == [(0, 31, 31)]
+
+
+def test_the_last_month_that_there_is_ends_as_others_do():
+    end = OPEN_END + DAY
+    sets = [planned(end - (day + 1) * DAY, end - day * DAY - 1 + (day > 0)) for day in range(3)]
+    assert [len(group.sets) for group in plan_compaction(sets, end)] == [3]
+    assert plan_compaction(sets, end - 1) == []
 
 
 def test_a_window_belongs_to_the_month_that_it_begins_in():

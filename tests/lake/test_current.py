@@ -298,3 +298,13 @@ def test_a_time_without_sets_has_empty_tables(place: ObjectStoragePath):
     assert ([*table.rows()], [*table.rows(CHILD)], table.count(CHILD)) == ([], [], 0)
     with pytest.raises(DotyposInputError, match="no table 'customers'"):
         table.count("customers")
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "csv", "parquet"])
+def test_a_child_whose_parent_is_no_id_is_nobodys(place: ObjectStoragePath, file_format: str):
+    items = [{"id": str(2**63), "_productId": "1", "name": "its"}, {"id": "7", "_productId": str(2**63), "name": "odd"}]
+    for number in (0, 1):
+        made = hour(number, 1, 2**63 - 1, customizations=items)
+        commit_set(place, include="customizations", flatten=True, file_format=file_format, **made)
+    assert pairs(current(place).rows()) == [("1", "1:1"), (str(2**63 - 1), f"1:{2**63 - 1}")]
+    assert [row["name"] for row in current(place).rows(CHILD)] == ["its", "its"]

@@ -25,6 +25,7 @@ def make(tmp_path: Path, *names: str) -> None:
 
 def test_lists_are_found_by_cloud_and_entity(destination: ObjectStoragePath, tmp_path: Path):
     make(tmp_path, "1/orders", "1/_pending_0", "1/unheard-of", "2/products", "_nested/1/orders", "notes/orders")
+    make(tmp_path, "007/orders", "\N{ARABIC-INDIC DIGIT THREE}/orders")
     assert list(lists_below(destination)) == [(1, "orders"), (2, "products")]
 
 

@@ -125,6 +125,11 @@ class Person:
         """How many ids were collected: if there are more, rows that were looked at before may be the person's."""
         return sum(map(len, self.theirs.values()))
 
+    @property
+    def ids(self) -> set[str]:
+        """The customer's id, and all that were collected: a row of theirs holds one of these."""
+        return {self.id}.union(*self.naming.values(), *self.theirs.values())
+
     def note(self, entity: str, row: Row) -> None:
         """Note the ids of a row, and of those that it nests, as far as they name the person."""
         for name, each, _ in rows_in(entity, row):

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import msgspec
 
+from airflow_provider_dotypos.api.errors import DotyposInputError
 from airflow_provider_dotypos.storage.store import Store
 from airflow_provider_dotypos.transfers.wording import count
 
@@ -199,8 +200,11 @@ class ErasureReport:
 def require_room_for(file: ObjectStoragePath) -> None:
     """Raise if a report can't be written, while nothing is erased yet: a second run counts nothing of the first.
 
+    :raises DotyposInputError: if the report is a folder of a disk.
     :raises OSError: what the store says.
     """
+    if file.protocol in ("", "file") and file.is_dir():
+        raise DotyposInputError(f"report: {file} is a folder. Name a file in it, such as {file / 'erased.json'}")
     store, name = Store(file.parent), f"{file.name}.{uuid4().hex}"
     store.put_bytes(b"", name)
     store.delete(name)

@@ -12,7 +12,7 @@ own commit. So one of both always sees what the other one did.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,7 +31,7 @@ from airflow_provider_dotypos.transfers.errors import DamagedSetError
 from airflow_provider_dotypos.transfers.files.folder_files import unlisted_files
 from airflow_provider_dotypos.transfers.files.formats.file_format import FileFormat
 from airflow_provider_dotypos.transfers.files.formats.part_search import look_through, rows_at
-from airflow_provider_dotypos.transfers.files.manifest import Manifest, Rewriting, manifest_name, newest_generation
+from airflow_provider_dotypos.transfers.files.manifest import Manifest, Rewriting, newest_generation
 from airflow_provider_dotypos.transfers.files.tables import Table, columns_of_table
 from airflow_provider_dotypos.transfers.history import NESTED_FOLDER
 from airflow_provider_dotypos.transfers.sink import SupersededError
@@ -63,19 +63,20 @@ class _Folder(NamedTuple):
 class _Seen(NamedTuple):
     """Which set of a folder was seen. One that was pruned and extracted again has the same generation.
 
-    :param file: the name of one of its files, or of its manifest if it has none.
+    :param file: the name of one of its files; ``None`` if it has none.
     """
 
     generation: int
-    file: str
+    file: str | None
 
     @classmethod
     def of(cls, manifest: Manifest) -> _Seen:
-        return cls(manifest.generation, next(iter(manifest.contents.sizes), manifest_name(manifest.generation)))
+        return cls(manifest.generation, next(iter(manifest.contents.sizes), None))
 
     def is_newest(self, names: dict[str, int]) -> bool:
-        """Return whether it is the newest set of a folder with these files."""
-        return newest_generation(names) == self.generation and self.file in names
+        """Return whether it is surely the newest set of a folder with these files."""
+        there = self.file in names if self.file is not None else len(names) == 1
+        return there and newest_generation(names) == self.generation
 
 
 class _Look(NamedTuple):
@@ -122,14 +123,14 @@ class SetErasure:
             fresh = True
             if place.entity in self._person.reach.noting():
                 needle = self._person.id.encode()
-                self._read(lake_set, self._person.note, needle)
+                self._read(lake_set, self._person.note, {self._person.id}, needle)
             self._noted[self._key(place)] = _Seen.of(lake_set.manifest)
         return fresh
 
     def note_related(self) -> None:
         """Note the ids of the rows that refer to those that name the person."""
         for _, lake_set in self._fresh({}, self._person.reach.relating()):
-            self._read(lake_set, self._person.note_related)
+            self._read(lake_set, self._person.note_related, self._person.ids)
 
     def erase(self, *, again: bool) -> None:
         """Rewrite the sets that hold data of the person; in a dry run say what they hold.
@@ -182,13 +183,14 @@ class SetErasure:
         """Search a set for rows of the person."""
         edits: dict[str, list[int]] = {}
         places = []
+        ids = self._person.ids
         for table, files in _tables(lake_set):
             place = Place("set", str(lake_set.store.folder), table)
             columns = self._columns(lake_set, table)
             self._note_lacking(lake_set, table, columns)
             for name, rows in files:
                 file = _file(lake_set, name, rows, columns)
-                positions = list(self._search(file, table, self._person.holds_any))
+                positions = list(self._search(file, table, self._person.holds_any, ids))
                 if positions:
                     edits[name] = self._changing(file, table, positions, place)
                     place.rows += len(positions)
@@ -213,29 +215,35 @@ class SetErasure:
         place.fields += eraser.fields
         return changing
 
-    def _read(self, lake_set: LakeSet, see: Callable[[str, Row], None], needle: bytes = b"") -> None:
+    def _read(
+        self, lake_set: LakeSet, see: Callable[[str, Row], None], ids: Collection[str], needle: bytes = b""
+    ) -> None:
         """Show the rows of a set, as far as one sees whose they are.
 
+        :param ids: a row that is worth a look holds one of these.
         :param needle: bytes that the JSON of a row has that is worth a look.
         """
         try:
             for table, files in _tables(lake_set):
                 columns = self._columns(lake_set, table)
                 for name, rows in files:
-                    deque(self._search(_file(lake_set, name, rows, columns), table, partial(_shown, see), needle), 0)
+                    file = _file(lake_set, name, rows, columns)
+                    deque(self._search(file, table, partial(_shown, see), ids, needle), 0)
         except FileNotFoundError:
             log.info("%s is being replaced: it is read again.", lake_set.store.folder)
         except DamagedSetError as error:
             self._report.unreadable[str(lake_set.store.folder)] = str(error)
 
     def _search(
-        self, file: Table, table: str, wanted: Callable[[str, Row], bool], needle: bytes = b""
+        self, file: Table, table: str, wanted: Callable[[str, Row], bool], ids: Collection[str], needle: bytes = b""
     ) -> Iterator[int]:
         """Yield where in a file rows are that are wanted."""
         self._check()
         fields = self._fields(table)
         batches = file.read(
-            lambda part: look_through(part, file.file_format, file.columns, fields, partial(wanted, table), needle),
+            lambda part: look_through(
+                part, file.file_format, file.columns, fields, partial(wanted, table), ids, needle
+            ),
             lambda batch: batch[0],
         )
         for _, positions in batches:

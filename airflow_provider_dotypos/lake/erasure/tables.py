@@ -39,6 +39,9 @@ ResultT = TypeVar("ResultT")
 #: How many ids a query names at once.
 _AT_ONCE = 500
 
+#: The first number that no column of ids holds. Rows of files may hold larger ones.
+_IDS = 2**63
+
 #: For how long a load that isn't finished counts as under way: as long as its staging tables stay.
 _UNDER_WAY = timedelta(days=7)
 
@@ -240,10 +243,10 @@ class TableErasure:
         for field, ids in wanted.items():
             if field not in table.columns:
                 continue
-            left = iter(sorted(ids))
+            left = iter(sorted(id for id in map(int, ids) if -_IDS <= id < _IDS))
             while some := list(islice(left, _AT_ONCE)):
                 marks = ", ".join("?" for _ in some)
-                yield f"{self._dialect.quote(table.columns[field])} IN ({marks})", [*map(int, some)]
+                yield f"{self._dialect.quote(table.columns[field])} IN ({marks})", some
             if ids and table.unknown:
                 yield f"{self._unknown_text()} LIKE ?", [f'%"{field}"%']
 

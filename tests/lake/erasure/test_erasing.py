@@ -37,13 +37,16 @@ def test_an_order_in_a_table_shows_whose_payments_in_files_are(
         note = MARK if account == 531 else "stays"
         entry: dict[str, Any] = {"id": id, "_customerAccountId": account, "note": note, "created": MOMENT}
         sandbox.shop.insert(cloud, "customer-account-logs", entry)
-    for entity in ("orders", "customer-account-logs"):
+    for entity in ("orders", "order-items", "customer-account-logs"):
         load(entity=entity, since=SINCE, until=SINCE + timedelta(days=1))
     destination = ObjectStoragePath(f"file://{tmp_path}/lake")
     payments = [marked_row("money-logs", id="521", _orderId="501"), plain_row("money-logs", id="522", _orderId="502")]
     account = plain_row("customer-accounts", id="531", _customerId=HER)
     commit_set(destination, Window(0, 1), [Rows(0, 1, payments)], entity="money-logs")
     commit_set(destination, Window(0, 1), [Rows(0, 1, [account])], entity="customer-accounts")
+    # No column of a table holds this item's id.
+    order = plain_row("orders", id="503", orderItems=[plain_row("order-items", id=str(2**63), _customerId=HER)])
+    commit_set(destination, Window(0, 1), [Rows(0, 1, [order])], entity="orders", include="orderItems")
 
     with closing(Database.of("warehouse", 1)) as database:
         report = Erasure(int(HER), destination, database, dry_run=False).run()
@@ -52,4 +55,4 @@ def test_an_order_in_a_table_shows_whose_payments_in_files_are(
     assert warehouse.rows("SELECT note FROM orders") == [(None,)]
     assert sorted(warehouse.rows("SELECT note FROM customer_account_logs")) == [("",), ("stays",)]
     totals = report.totals()
-    assert (totals["sets"], totals["tables"], totals["searched_sets"], totals["searched_tables"]) == (1, 2, 2, 2)
+    assert (totals["sets"], totals["tables"], totals["searched_sets"], totals["searched_tables"]) == (2, 2, 3, 3)

@@ -350,11 +350,12 @@ def test_a_set_that_is_replaced_meanwhile_is_searched_again(root: Path, monkeypa
     assert report.totals()["changed"] == 1
 
 
+@pytest.mark.parametrize("rows", [[], [others("customers", OTHER)]], ids=["empty", "full"])
 def test_a_set_that_was_removed_and_extracted_again_meanwhile_is_searched_again(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]]
 ) -> None:
     destination = ObjectStoragePath(f"file://{root}")
-    commit_set(destination, Window(0, 1), [Rows(0, 1, [others("customers", OTHER)])], entity="customers")
+    commit_set(destination, Window(0, 1), [Rows(0, 1, rows)], entity="customers")
     commit_set(destination, Window(1, 2), [Rows(1, 2, [hers("customers", HER)])], entity="customers")
     rewrite = erasure_sets.rewrite_set
 

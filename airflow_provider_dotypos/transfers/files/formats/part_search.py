@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, BinaryIO, TypedDict
 
 import msgspec
@@ -21,6 +23,9 @@ Fields = Mapping[str, Sequence[str]]
 #: The rows of a batch that were looked for: its number of rows, and their positions in the part.
 Found = tuple[int, list[int]]
 
+#: The first number that no column of ids holds.
+_IDS = 2**63
+
 #: Text on one line without which a row can't be one that is looked for.
 Needle = bytes
 
@@ -31,6 +36,7 @@ def look_through(
     columns: Columns,
     fields: Fields,
     wanted: Callable[[Mapping[str, Any]], bool],
+    ids: Collection[str],
     needle: Needle = b"",
 ) -> Iterator[Found]:
     """Yield where rows are that are looked for, some thousand rows at a time.
@@ -38,12 +44,13 @@ def look_through(
     :param part: a file that can be read (for Parquet: and seeked).
     :param fields: what `wanted` sees of rows; it may see more.
     :param wanted: says whether a row is looked for.
+    :param ids: a row that is looked for holds one of these in one of the fields. Of Parquet, others aren't made at all.
     :param needle: bytes that the JSON of such a row has; rows of text without them are passed over.
     """
     start = 0
-    for rows in _rows(part, file_format, columns, fields, needle):
-        yield len(rows), [start + i for i, row in enumerate(rows) if row is not None and wanted(row)]
-        start += len(rows)
+    for rows, candidates in _candidates(part, file_format, columns, fields, ids, needle):
+        yield rows, [start + i for i, row in candidates if wanted(row)]
+        start += rows
 
 
 def rows_at(
@@ -65,22 +72,62 @@ def rows_at(
         yield rows, take(chosen) if chosen else []
 
 
-def _rows(
-    part: BinaryIO, file_format: FileFormat, columns: Columns, fields: Fields, needle: Needle
-) -> Iterator[Sequence[Mapping[str, Any] | None]]:
-    """Yield rows with at least these fields, as far as they have them; ``None`` for those without the needle."""
+def _candidates(
+    part: BinaryIO, file_format: FileFormat, columns: Columns, fields: Fields, ids: Collection[str], needle: Needle
+) -> Iterator[tuple[int, Iterable[tuple[int, Mapping[str, Any]]]]]:
+    """Yield batches: their number of rows, and those rows that may be looked for, each with its position.
+
+    Such a row has at least these fields, as far as it has them.
+    """
     if file_format.name == "parquet":
         _, parquet = require_pyarrow()
         file = parquet.ParquetFile(part)
+        filtered = _IdFilter(fields, ids)
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=_leaves(file, fields)):
-            rows = batch.to_pylist()
+            positions = filtered.positions(batch)
+            rows = batch.take(positions).to_pylist() if positions else []
             for row in rows:
                 _complete(row, fields)
-            yield rows
+            yield batch.num_rows, zip(positions, rows, strict=True)
         return
     decode = _decoder(fields)
-    for rows in in_batches(text_rows(part, file_format.name, file_format.compression, columns)):
-        yield [decode(row) if needle in bytes(row) else None for row in rows]
+    for some in in_batches(text_rows(part, file_format.name, file_format.compression, columns)):
+        yield len(some), ((i, decode(row)) for i, row in enumerate(some) if needle in bytes(row))
+
+
+class _IdFilter:
+    """Finds the rows of Arrow's batches that may hold one of some ids, without making objects of the others."""
+
+    def __init__(self, fields: Fields, ids: Collection[str]) -> None:
+        import pyarrow
+        import pyarrow.compute
+
+        self._types, self._compute = pyarrow.types, pyarrow.compute
+        self._ids = pyarrow.array([id for id in map(int, ids) if -_IDS <= id < _IDS], pyarrow.int64())
+        # What fits no column is JSON, which has the field's name.
+        names = {*fields, *chain.from_iterable(fields.values())} - {""}
+        self._unknown = f'"(?:{"|".join(map(re.escape, sorted(names)))})"'
+
+    def positions(self, batch: Any) -> list[int]:
+        """Return where rows are that may hold an id."""
+        found = (self._in(column, name) for name, column in zip(batch.schema.names, batch.columns, strict=True))
+        return sorted(set().union(*found))
+
+    def _in(self, values: Any, name: str) -> set[int]:
+        kind, compute = values.type, self._compute
+        if self._types.is_struct(kind):
+            children = zip(kind.names, values.flatten(), strict=True)
+            return set().union(*(self._in(child, name) for name, child in children))
+        if self._types.is_list(kind):
+            parents = compute.list_parent_indices(values)
+            return {parents[i].as_py() for i in self._in(compute.list_flatten(values), name)}
+        if name == UNKNOWN:
+            may_be = compute.match_substring_regex(values, self._unknown)
+        elif self._types.is_integer(kind):
+            may_be = compute.is_in(values, self._ids)
+        else:
+            may_be = compute.is_valid(values)
+        return set(compute.indices_nonzero(may_be).to_pylist())
 
 
 def _whole_rows(

@@ -36,7 +36,7 @@ def part_versions(
     """Yield some fields of a part's rows, a column each, some thousand rows at a time.
 
     Ids are numbers, times are epoch milliseconds, truth values are 1 and 0. A null is `NULL`, as is a field that the
-    part doesn't have.
+    part doesn't have, and a number of more than 64 bits: Parquet's columns don't hold those either.
 
     :param part: a file that can be read (for Parquet: and seeked).
     :param file_format: ``jsonl``, ``parquet`` or ``csv``.
@@ -112,7 +112,8 @@ def _decoder(fields: tuple[str, ...]) -> msgspec.json.Decoder[list[Any]]:
 
 
 def _number(value: Any) -> int:
-    return NULL if value is None else int(value)
+    number = NULL if value is None else int(value)
+    return number if NULL < number < -NULL else NULL
 
 
 def _moment(value: Any) -> int:
