@@ -105,7 +105,7 @@ class BothDrivers:
 
 
 class TestWrites(BothDrivers):
-    @pytest.mark.parametrize("body", [b"<html>", b'[{"id": "1"'])
+    @pytest.mark.parametrize("body", [b"done", b'[{"id": "1"'])
     def test_a_write_whose_answer_cannot_be_read_is_not_repeated(
         self, serve: Callable[[Script], Scripted], body: bytes
     ) -> None:
@@ -117,11 +117,14 @@ class TestWrites(BothDrivers):
         assert error.permanent
         assert len(server.asked) == 1
 
-    @pytest.mark.parametrize("status", [408, 500, 503, 520, 522, 524, 529])
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [*((status, b"") for status in (408, 500, 503, 520, 522, 524, 529)), (200, b"<html>"), (201, b"<html>")],
+    )
     def test_no_failure_of_a_server_lets_a_write_be_repeated(
-        self, serve: Callable[[Script], Scripted], status: int
+        self, serve: Callable[[Script], Scripted], status: int, body: bytes
     ) -> None:
-        server = serve(lambda method, path: (status, {}, b""))
+        server = serve(lambda method, path: (status, {}, body))
         with pytest.raises(errors.DotyposUncertainWriteError) as caught:
             server.client().call("POST", "tags", json=[{}], decode=Answer.json)
         error = caught.value
