@@ -48,7 +48,7 @@ test: $(VENV)/.ready-dev chromium ## Run the tests (PYTEST="-k walk" for some of
 	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "not live" $(PYTEST)
 
 # The scheduler and its fellows need the processors to themselves, and so does who waits for them.
-live: $(VENV)/.ready-dev ## Run the tests of DAGs in a whole running Airflow, and those of the demo (4 minutes)
+live: $(VENV)/.ready-dev ## Run the tests of DAGs in a whole running Airflow, with the examples and the demo (5 minutes)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m live $(PYTEST)
 
 # The driver has no wheel, and a database server is nothing to install unasked. Without them the tests on MariaDB are skipped.

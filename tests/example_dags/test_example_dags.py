@@ -34,6 +34,8 @@ from tests.lake.lakes import CLOUD, Rows, commit_set, product
 from tests.transfers.sql.databases import Warehouse, postgres_server
 from tests.ui.airflow_server import airflow_home
 
+pytestmark = pytest.mark.live
+
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 PRAGUE = ZoneInfo("Europe/Prague")
 
