@@ -206,7 +206,7 @@ class TestAirflowsDatabase:
             await asyncio.sleep(700)
             triggerer.runner.events.clear()  # the supervisor was killed with them
             triggerer.stores_events = True
-            await until(lambda: scene.airflow.ids() == scene.changed, 200)
+            await until(lambda: scene.airflow.ids() == scene.changed, 400)  # the ack timeout, and a poll
 
         scene.simulation.run(main())
 
