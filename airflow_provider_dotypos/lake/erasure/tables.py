@@ -25,6 +25,7 @@ from airflow_provider_dotypos.lake.erasure.held_tables import HeldTable, HeldTab
 from airflow_provider_dotypos.lake.erasure.person import Person
 from airflow_provider_dotypos.lake.erasure.report import ErasureReport, Place
 from airflow_provider_dotypos.lake.erasure.rows import is_harmless
+from airflow_provider_dotypos.transfers.rows.lenient import ids_of_64_bits
 from airflow_provider_dotypos.transfers.sql.errors import DotyposDatabaseError
 from airflow_provider_dotypos.transfers.sql.names import UNKNOWN
 
@@ -38,9 +39,6 @@ ResultT = TypeVar("ResultT")
 
 #: How many ids a query names at once.
 _AT_ONCE = 500
-
-#: The first number that no column of ids holds. Rows of files may hold larger ones.
-_IDS = 2**63
 
 #: For how long a load that isn't finished counts as under way: as long as its staging tables stay.
 _UNDER_WAY = timedelta(days=7)
@@ -243,7 +241,7 @@ class TableErasure:
         for field, ids in wanted.items():
             if field not in table.columns:
                 continue
-            left = iter(sorted(id for id in map(int, ids) if -_IDS <= id < _IDS))
+            left = iter(sorted(ids_of_64_bits(ids)))
             while some := list(islice(left, _AT_ONCE)):
                 marks = ", ".join("?" for _ in some)
                 yield f"{self._dialect.quote(table.columns[field])} IN ({marks})", some

@@ -7,6 +7,7 @@ bare numbers, whole numbers with a fraction of zero, epoch milliseconds, one tex
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 
 import msgspec
@@ -19,6 +20,8 @@ DECIMAL_DIGITS, DECIMAL_PLACES = 38, 18
 
 #: The years 1 to 9999 in epoch milliseconds: what readers can show.
 FIRST_MOMENT, LAST_MOMENT = -62_135_596_800_000, 253_402_300_799_999
+
+_64_BITS = range(-(2**63), 2**63)
 
 
 class MisfitError(ValueError):
@@ -71,6 +74,11 @@ def whole(value: str, bits: int) -> int:
     if -(2 ** (bits - 1)) <= number < 2 ** (bits - 1) and number == number.to_integral_value():
         return int(number)
     raise MisfitError
+
+
+def ids_of_64_bits(ids: Iterable[str]) -> list[int]:
+    """Return the ids that a column of ids can hold, as numbers. Rows of text may hold larger ones."""
+    return [number for number in map(int, ids) if number in _64_BITS]
 
 
 def decimal(value: str) -> tuple[Decimal, bool]:

@@ -16,15 +16,13 @@ from airflow_provider_dotypos.transfers.files.formats.parquet import require_pya
 from airflow_provider_dotypos.transfers.files.formats.part_rows import ROWS_AT_ONCE, in_batches, text_rows
 from airflow_provider_dotypos.transfers.rows.api_form import rows_of_arrays
 from airflow_provider_dotypos.transfers.rows.columns import UNKNOWN, Columns
+from airflow_provider_dotypos.transfers.rows.lenient import ids_of_64_bits
 
 #: Fields of rows, and of those that child lists nest in them: ``{"": ("id",), "orderItems": ("id", "_customerId")}``.
 Fields = Mapping[str, Sequence[str]]
 
 #: The rows of a batch that were looked for: its number of rows, and their positions in the part.
 Found = tuple[int, list[int]]
-
-#: The first number that no column of ids holds.
-_IDS = 2**63
 
 #: Text on one line without which a row can't be one that is looked for.
 Needle = bytes
@@ -103,7 +101,7 @@ class _IdFilter:
         import pyarrow.compute
 
         self._types, self._compute = pyarrow.types, pyarrow.compute
-        self._ids = pyarrow.array([id for id in map(int, ids) if -_IDS <= id < _IDS], pyarrow.int64())
+        self._ids = pyarrow.array(ids_of_64_bits(ids), pyarrow.int64())
         # What fits no column is JSON, which has the field's name.
         names = {*fields, *chain.from_iterable(fields.values())} - {""}
         self._unknown = f'"(?:{"|".join(map(re.escape, sorted(names)))})"'
