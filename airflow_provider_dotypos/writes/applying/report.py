@@ -131,8 +131,7 @@ class Report:
 
     def course(self, planned: PlannedRow) -> Course:
         """Return the course of a row, as earlier attempts have left it."""
-        others = {*self._last.unreported} - {self._mark} if self._last else set()
-        if planned.row not in self._written and not others:
+        if planned.row not in self._written and not self._others():
             return Course()
         # The version that the write was sent to is the plan's, unless the row was edited before.
         return Course(sent=True, sent_to=planned.version)
@@ -153,11 +152,14 @@ class Report:
         """
         self._put(set(), complete=complete)
 
+    def _others(self) -> set[str]:
+        """Return the marks of other attempts that haven't said how they ended."""
+        return {*self._last.unreported} - {self._mark} if self._last else set()
+
     def _put(self, marks: set[str], *, complete: bool) -> None:
         store = self._plan.store
         with store.alone(), store.staging() as folder:
             self._take_others()
-            unreported = {*self._last.unreported} - {self._mark} if self._last else set()
             header = ReportHeader(
                 format=FORMAT,
                 plan=self._plan.header.digest,
@@ -166,7 +168,7 @@ class Report:
                 written_at=iso(milliseconds(datetime.now(timezone.utc))),
                 complete=complete,
                 counts=self.counts,
-                unreported=(*sorted(unreported | marks),),
+                unreported=(*sorted(self._others() | marks),),
             )
             staged = folder / store.staging_name()
             try:
