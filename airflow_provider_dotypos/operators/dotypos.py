@@ -88,7 +88,7 @@ class DotyposOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Make the call and return its result."""
         with airflow_failures(self.dotypos_conn_id, context):
-            if str(self.method).upper() != "GET":
+            if str(self.method).upper() != "GET":  # empty text may be meant, null isn't
                 refuse_empty(self, [name for name in _NARROWING if getattr(self, name) is None], self._given)
             self._hook = DotyposHook(self.dotypos_conn_id, cloud_id=self.cloud_id)
             with closing(self._hook):
