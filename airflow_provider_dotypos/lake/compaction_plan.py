@@ -12,9 +12,9 @@ What a compacted set holds already isn't read again. A set that came later, or w
 compacted together with the compacted set. It was read later, so of equal versions that of the compacted set counts
 least. Of two compacted sets with common sources, the one that was begun first counts least.
 
-Rows without a change date are ordered by their sets alone. So those of a source that was rewritten would count more than
-those of later sources, which are in the compacted set. Therefore the other sources are compacted once more, too, as far
-as they are still there.
+Rows without a change date are ordered by their sets alone. So those of a source that was rewritten would count more
+than those of later sources, which are in the compacted set. Therefore the other sources are compacted once more, too,
+as far as they are still there.
 """
 
 from __future__ import annotations
